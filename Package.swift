@@ -1,0 +1,169 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Swift 6 mode with the upcoming access-level and existential rules; a warning fails the build.
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let lifecycle: Target.Dependency = .product(
+    name: "ServiceLifecycle",
+    package: "swift-service-lifecycle"
+)
+let argumentParser: Target.Dependency = .product(
+    name: "ArgumentParser",
+    package: "swift-argument-parser"
+)
+let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+
+let numeric: [Target.Dependency] = ["Kernels", "Quantization", "Transformer", "ModelFiles"]
+let daemon: [Target.Dependency] = [
+    "ServiceKit", "Protocol", "JobSpecs", argumentParser, logging, lifecycle,
+]
+
+let package = Package(
+    name: "qat",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "qat-client", targets: ["qat-client"]),
+        .executable(name: "qat-gateway", targets: ["Gateway"]),
+        .executable(name: "qat-quantd", targets: ["QuantService"]),
+        .executable(name: "qat-traind", targets: ["TrainService"]),
+        .executable(name: "qat-evald", targets: ["EvalService"]),
+        .executable(name: "qat-bench", targets: ["qat-bench"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(
+            url: "https://github.com/swift-server/swift-service-lifecycle",
+            from: "2.13.0"
+        ),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    ],
+    targets: [
+        // System libraries and C.
+        .systemLibrary(
+            name: "COpenSSL",
+            pkgConfig: "openssl",
+            providers: [.apt(["libssl-dev"])]
+        ),
+        .systemLibrary(
+            name: "CProtobufC",
+            pkgConfig: "libprotobuf-c",
+            providers: [.apt(["libprotobuf-c-dev"])]
+        ),
+        .systemLibrary(
+            name: "CBLAS",
+            pkgConfig: "openblas",
+            providers: [.apt(["libopenblas-dev"])]
+        ),
+        .target(name: "CWire", dependencies: ["CProtobufC"]),
+        .target(name: "CKernels"),
+
+        // Numerics: no NIO, no logging, no protocol.
+        .target(name: "Kernels", dependencies: ["CKernels", "CBLAS"], swiftSettings: strict),
+        .target(name: "Quantization", dependencies: ["Kernels"], swiftSettings: strict),
+        .target(
+            name: "Transformer",
+            dependencies: ["Kernels", "Quantization"],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "ModelFiles",
+            dependencies: ["Kernels", "Quantization", "Transformer"],
+            swiftSettings: strict
+        ),
+
+        // Wire, jobs and what daemons share: no tensors.
+        .target(
+            name: "Protocol",
+            dependencies: ["CWire", "CProtobufC", "COpenSSL", nioCore, nioPosix, logging],
+            swiftSettings: strict
+        ),
+        .target(name: "JobSpecs", swiftSettings: strict),
+        .target(
+            name: "ServiceKit",
+            dependencies: [
+                "Protocol", "JobSpecs", argumentParser, logging, lifecycle, subprocess,
+            ],
+            swiftSettings: strict
+        ),
+
+        // Executables.
+        .executableTarget(
+            name: "Gateway",
+            dependencies: daemon + [grdb],
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "QuantService",
+            dependencies: daemon + numeric,
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "TrainService",
+            dependencies: daemon + numeric,
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "EvalService",
+            dependencies: daemon + numeric,
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "qat-client",
+            dependencies: ["Protocol", "JobSpecs", argumentParser, logging],
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "qat-bench",
+            dependencies: numeric + ["Protocol", argumentParser, logging],
+            path: "Benchmarks/qat-bench",
+            swiftSettings: strict
+        ),
+
+        // Tests.
+        .testTarget(
+            name: "ProtocolTests",
+            dependencies: ["Protocol", nioCore, nioPosix, logging,
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "QuantizationTests",
+            dependencies: ["Kernels", "Quantization"],
+            resources: [.copy("Fixtures")],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "TransformerTests",
+            dependencies: ["Kernels", "Quantization", "Transformer"],
+            resources: [.copy("Fixtures")],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "ModelFilesTests",
+            dependencies: ["Kernels", "Quantization", "Transformer", "ModelFiles"],
+            resources: [.copy("Fixtures")],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "ServiceTests",
+            dependencies: daemon + numeric + [
+                "Gateway", "QuantService", "TrainService", "EvalService", "qat-client", grdb,
+            ],
+            swiftSettings: strict
+        ),
+    ]
+)
