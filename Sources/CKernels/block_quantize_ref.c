@@ -1,0 +1,201 @@
+// Reference kernels of the block-scaled formats: the specification the fast twins are tested
+// against.
+#include "quantize_scalar.h"
+
+static const qat_element e2m1 = {1, 0, 2, 6.0f, 4, 0};
+static const qat_element e4m3 = {3, -6, 8, 448.0f, 8, 0};
+
+uint8_t qat_scale_e8m0(float amax, const qat_element *element, int scale_mode) {
+    if (!(amax <= 3.402823466e38f)) return 255;
+    if (amax == 0) return 0;
+    int exponent;
+    switch (scale_mode) {
+        case QAT_SCALE_EVEN:
+        case QAT_SCALE_EVEN_CT: {
+            int bits = scale_mode == QAT_SCALE_EVEN ? element->mantissa_bits : 1;
+            uint32_t rounded = qat_float_bits(amax) + (UINT32_C(1) << (23 - bits - 1));
+            float power = qat_float_from_bits(rounded & UINT32_C(0xFF800000));
+            exponent = (power == 0 ? qat_exponent(amax)
+                        : isinf(power) ? 128
+                                       : qat_exponent(power)) - element->emax;
+            break;
+        }
+        case QAT_SCALE_CEIL:
+            exponent = qat_exponent(amax) - element->emax;
+            exponent += amax != qat_power_of_two(exponent + element->emax);
+            break;
+        case QAT_SCALE_RCEIL: {
+            float ratio = amax * (1.0f / element->max_value);
+            if (ratio == 0) return 0;
+            exponent = qat_exponent(ratio);
+            exponent += ratio != qat_power_of_two(exponent);
+            break;
+        }
+        default:
+            exponent = qat_exponent(amax) - element->emax;
+            break;
+    }
+    if (exponent < -127) exponent = -127;
+    if (exponent > 127) exponent = 127;
+    return (uint8_t)(exponent + 127);
+}
+
+float qat_decode_e8m0(uint8_t byte) {
+    return byte == 255 ? NAN : qat_power_of_two((int)byte - 127);
+}
+
+uint8_t qat_encode_e4m3(float value) {
+    if (isnan(value)) return 0x7F;
+    uint8_t sign = signbit(value) ? 0x80 : 0;
+    return sign | qat_magnitude_code(qat_round_magnitude(fabsf(value), &e4m3, QAT_TIE_EVEN), &e4m3);
+}
+
+float qat_decode_e4m3(uint8_t byte) {
+    if ((byte & 0x7F) == 0x7F) return NAN;
+    float magnitude = qat_code_magnitude(byte & 0x7F, &e4m3);
+    return byte & 0x80 ? -magnitude : magnitude;
+}
+
+float qat_amax_f32_ref(const float *src, size_t count) {
+    float amax = 0;
+    for (size_t i = 0; i < count; i++) {
+        float a = fabsf(src[i]);
+        if (isnan(a)) return NAN;
+        if (a > amax) amax = a;
+    }
+    return amax;
+}
+
+void qat_fake_quantize_mx_f32_ref(float *dst, const float *src, size_t count, size_t block,
+                                  const qat_element *element, int scale_mode, int tie) {
+    for (size_t start = 0; start + block <= count; start += block) {
+        const float *x = src + start;
+        float *y = dst + start;
+        uint8_t byte = qat_scale_e8m0(qat_amax_f32_ref(x, block), element, scale_mode);
+        float scale = qat_decode_e8m0(byte);
+        for (size_t i = 0; i < block; i++) {
+            if (byte == 255) {
+                y[i] = NAN;
+                continue;
+            }
+            float magnitude = qat_round_magnitude(fabsf(x[i]) / scale, element, tie) * scale;
+            // Two's complement has one zero: adding +0 makes -0 that zero, adding -0 keeps it.
+            y[i] = copysignf(magnitude, x[i]) + (element->is_int ? 0.0f : -0.0f);
+        }
+    }
+}
+
+void qat_mask_saturated_mx_f32(float *gradient, const float *src, size_t count, size_t block,
+                               const qat_element *element, int scale_mode) {
+    for (size_t start = 0; start + block <= count; start += block) {
+        uint8_t byte = qat_scale_e8m0(qat_amax_f32(src + start, block), element, scale_mode);
+        float limit = element->max_value * qat_decode_e8m0(byte);
+        for (size_t i = start; i < start + block; i++) {
+            if (fabsf(src[i]) > limit) gradient[i] = 0;
+        }
+    }
+}
+
+void qat_fake_quantize_nvfp4_f32(float *dst, const float *src, size_t count, size_t block,
+                                 float global_scale) {
+    for (size_t start = 0; start + block <= count; start += block) {
+        const float *x = src + start;
+        float amax = qat_amax_f32(x, block);
+        float scale = qat_decode_e4m3(qat_nvfp4_scale_code(amax, global_scale)) * global_scale;
+        int broken = !(amax <= 3.402823466e38f);
+        for (size_t i = 0; i < block; i++) {
+            float a = scale > 0 ? fabsf(x[i]) / scale : 0;
+            float y = qat_round_magnitude(a, &e2m1, QAT_TIE_EVEN) * scale;
+            dst[start + i] = broken ? NAN : copysignf(y, x[i]);
+        }
+    }
+}
+
+static uint8_t signed_code(float magnitude, float x, const qat_element *element) {
+    uint8_t code = qat_magnitude_code(magnitude, element);
+    if (!signbit(x)) return code;
+    if (element->is_int) return (uint8_t)(-(int)code);
+    return (uint8_t)(code | (1u << (element->bits - 1)));
+}
+
+void qat_quantize_mx_f32(uint8_t *codes, uint8_t *scales, const float *src, size_t count,
+                         size_t block, const qat_element *element, int scale_mode, int tie) {
+    for (size_t start = 0; start + block <= count; start += block) {
+        const float *x = src + start;
+        uint8_t byte = qat_scale_e8m0(qat_amax_f32(x, block), element, scale_mode);
+        float scale = qat_decode_e8m0(byte);
+        scales[start / block] = byte;
+        for (size_t i = 0; i < block; i++) {
+            float a = byte == 255 ? 0 : fabsf(x[i]) / scale;
+            codes[start + i] = signed_code(qat_round_magnitude(a, element, tie), x[i], element);
+        }
+    }
+}
+
+void qat_quantize_nvfp4_f32(uint8_t *codes, uint8_t *scales, const float *src, size_t count,
+                            size_t block, float global_scale) {
+    for (size_t start = 0; start + block <= count; start += block) {
+        const float *x = src + start;
+        uint8_t byte = qat_nvfp4_scale_code(qat_amax_f32(x, block), global_scale);
+        float scale = qat_decode_e4m3(byte) * global_scale;
+        scales[start / block] = byte;
+        for (size_t i = 0; i < block; i++) {
+            float a = scale > 0 ? fabsf(x[i]) / scale : 0;
+            codes[start + i] = signed_code(qat_round_magnitude(a, &e2m1, QAT_TIE_EVEN), x[i], &e2m1);
+        }
+    }
+}
+
+static float code_value(uint8_t code, const qat_element *element) {
+    if (element->is_int) {
+        return (float)(int8_t)code * qat_power_of_two(-element->mantissa_bits);
+    }
+    uint8_t sign = (uint8_t)(1u << (element->bits - 1));
+    float magnitude = qat_code_magnitude((uint8_t)(code & (sign - 1)), element);
+    return code & sign ? -magnitude : magnitude;
+}
+
+void qat_dequantize_mx_f32(float *dst, const uint8_t *codes, const uint8_t *scales, size_t count,
+                           size_t block, const qat_element *element) {
+    for (size_t i = 0; i < count; i++) {
+        dst[i] = code_value(codes[i], element) * qat_decode_e8m0(scales[i / block]);
+    }
+}
+
+void qat_dequantize_nvfp4_f32(float *dst, const uint8_t *codes, const uint8_t *scales,
+                              size_t count, size_t block, float global_scale) {
+    for (size_t i = 0; i < count; i++) {
+        dst[i] = code_value(codes[i], &e2m1) * (qat_decode_e4m3(scales[i / block]) * global_scale);
+    }
+}
+
+void qat_pack_nibbles(uint8_t *packed, const uint8_t *codes, size_t count) {
+    for (size_t i = 0; i + 1 < count; i += 2) {
+        packed[i / 2] = (uint8_t)((codes[i] & 15) | (codes[i + 1] << 4));
+    }
+}
+
+void qat_unpack_nibbles(uint8_t *codes, const uint8_t *packed, size_t count) {
+    for (size_t i = 0; i + 1 < count; i += 2) {
+        codes[i] = packed[i / 2] & 15;
+        codes[i + 1] = packed[i / 2] >> 4;
+    }
+}
+
+void qat_pack_sextets(uint8_t *packed, const uint8_t *codes, size_t count) {
+    for (size_t i = 0, o = 0; i + 3 < count; i += 4, o += 3) {
+        uint32_t word = codes[i] | (uint32_t)codes[i + 1] << 6 | (uint32_t)codes[i + 2] << 12 |
+                        (uint32_t)codes[i + 3] << 18;
+        packed[o] = (uint8_t)word;
+        packed[o + 1] = (uint8_t)(word >> 8);
+        packed[o + 2] = (uint8_t)(word >> 16);
+    }
+}
+
+void qat_unpack_sextets(uint8_t *codes, const uint8_t *packed, size_t count) {
+    for (size_t i = 0, o = 0; i + 3 < count; i += 4, o += 3) {
+        uint32_t word = packed[o] | (uint32_t)packed[o + 1] << 8 | (uint32_t)packed[o + 2] << 16;
+        for (size_t k = 0; k < 4; k++) codes[i + k] = (word >> (6 * k)) & 63;
+    }
+}
+

@@ -1,0 +1,10 @@
+// Which twins to call; not part of the public interface.
+#pragma once
+
+#if defined(__x86_64__)
+#define QAT_HAS_AVX2 1
+#else
+#define QAT_HAS_AVX2 0
+#endif
+
+int qat_uses_avx2(void);

@@ -1,0 +1,4 @@
+// Umbrella header of the compute kernels.
+#pragma once
+#include "qat_quantize.h"
+#include "qat_transformer.h"

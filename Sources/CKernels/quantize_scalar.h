@@ -1,0 +1,81 @@
+// Scalar pieces shared by the quantization kernels; not part of the public interface.
+#pragma once
+#include <math.h>
+#include <string.h>
+#include "qat_quantize.h"
+
+static inline uint32_t qat_float_bits(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static inline float qat_float_from_bits(uint32_t bits) {
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+// 2^exponent for -149 <= exponent <= 127, subnormals included.
+static inline float qat_power_of_two(int exponent) {
+    return exponent >= -126 ? qat_float_from_bits((uint32_t)(exponent + 127) << 23)
+                            : qat_float_from_bits(UINT32_C(1) << (exponent + 149));
+}
+
+// floor(log2 x) of a finite x > 0.
+static inline int qat_exponent(float x) {
+    uint32_t bits = qat_float_bits(x);
+    int biased = (int)(bits >> 23);
+    return biased > 0 ? biased - 127 : 31 - __builtin_clz(bits) - 149;
+}
+
+// Rounds a magnitude >= 0 (already divided by its scale) to the element's grid.
+static inline float qat_round_magnitude(float a, const qat_element *e, int tie) {
+    if (a >= e->max_value) return e->max_value;
+    int exponent = a > 0 ? qat_exponent(a) : e->min_exponent;
+    if (exponent < e->min_exponent) exponent = e->min_exponent;
+    float step = qat_power_of_two(exponent - e->mantissa_bits);
+    float q = a / step;  // exact: a power of two
+    float lower = floorf(q);
+    float rest = q - lower;
+    int up;
+    switch (tie) {
+        case QAT_TIE_AWAY: up = rest >= 0.5f; break;
+        case QAT_TIE_ZERO: up = rest > 0.5f; break;
+        default: up = rest > 0.5f || (rest == 0.5f && fmodf(lower, 2.0f) != 0.0f); break;
+    }
+    float rounded = (lower + (float)up) * step;
+    return rounded > e->max_value ? e->max_value : rounded;
+}
+
+// Code of a magnitude on the grid, without its sign.
+static inline uint8_t qat_magnitude_code(float a, const qat_element *e) {
+    if (a <= 0) return 0;
+    if (e->is_int) return (uint8_t)(a * qat_power_of_two(e->mantissa_bits));
+    int exponent = qat_exponent(a);
+    if (exponent < e->min_exponent) {
+        return (uint8_t)(a / qat_power_of_two(e->min_exponent - e->mantissa_bits));
+    }
+    int mantissa = (int)(a / qat_power_of_two(exponent - e->mantissa_bits)) -
+                   (1 << e->mantissa_bits);
+    return (uint8_t)(((exponent - e->min_exponent + 1) << e->mantissa_bits) + mantissa);
+}
+
+static inline float qat_code_magnitude(uint8_t code, const qat_element *e) {
+    int exponent = code >> e->mantissa_bits;
+    int mantissa = code & ((1 << e->mantissa_bits) - 1);
+    if (e->is_int || exponent == 0) {
+        int value = e->is_int ? code : mantissa;
+        return (float)value * qat_power_of_two(e->min_exponent - e->mantissa_bits);
+    }
+    return (float)(mantissa + (1 << e->mantissa_bits)) *
+           qat_power_of_two(e->min_exponent + exponent - 1 - e->mantissa_bits);
+}
+
+// Block scale of NVFP4, decoded and times the tensor's: the real value of one code step.
+static inline uint8_t qat_nvfp4_scale_code(float amax, float global_scale) {
+    float scale = global_scale > 0 ? (amax / 6.0f) / global_scale : 0;
+    if (!(scale >= 0x1p-9f)) scale = 0x1p-9f;
+    if (scale > 448.0f) scale = 448.0f;
+    return qat_encode_e4m3(scale);
+}

@@ -1,0 +1,21 @@
+// The AVX2 twins; not part of the public interface but visible to dispatch.
+#pragma once
+#include "qat_transformer.h"
+
+void qat_rmsnorm_forward_f32_avx2(float *y, float *inv_rms, const float *x, const float *w,
+                                  size_t R, size_t C, float eps);
+void qat_rmsnorm_backward_f32_avx2(float *dx, float *dw, const float *dy, const float *x,
+                                   const float *w, const float *inv_rms, size_t R, size_t C);
+void qat_softmax_row_f32_avx2(float *scores, size_t count, float scale);
+void qat_softmax_causal_backward_f32_avx2(float *dprobabilities, const float *probabilities,
+                                          size_t T, float scale);
+void qat_swiglu_forward_f32_avx2(float *out, const float *gate, const float *up, size_t count);
+void qat_swiglu_backward_f32_avx2(float *dgate, float *dup, const float *dout, const float *gate,
+                                  const float *up, size_t count);
+void qat_cross_entropy_f32_avx2(float *logits, double *losses, qat_loss_sum *sum,
+                                const int32_t *targets, size_t R, size_t V, float gradient_scale);
+void qat_kl_divergence_f32_avx2(float *student, float *teacher, qat_loss_sum *sum, size_t R,
+                                size_t V, float temperature, float gradient_scale);
+double qat_sum_of_squares_f32_avx2(const float *x, size_t count);
+void qat_adamw_f32_avx2(float *w, float *m, float *v, const float *gradient, size_t count,
+                        const qat_adamw *step);

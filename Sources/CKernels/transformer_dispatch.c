@@ -1,0 +1,73 @@
+// Picks the twin of each decoder kernel at run time.
+#include <string.h>
+#include "dispatch.h"
+#include "qat_transformer.h"
+#include "transformer_avx2.h"
+
+int qat_uses_avx2(void) {
+#if QAT_HAS_AVX2
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+    return 0;
+#endif
+}
+
+#if QAT_HAS_AVX2
+#define PICK(name, ...) (qat_uses_avx2() ? name##_avx2(__VA_ARGS__) : name##_ref(__VA_ARGS__))
+#else
+#define PICK(name, ...) name##_ref(__VA_ARGS__)
+#endif
+
+void qat_rmsnorm_forward_f32(float *y, float *inv_rms, const float *x, const float *w, size_t R,
+                             size_t C, float eps) {
+    PICK(qat_rmsnorm_forward_f32, y, inv_rms, x, w, R, C, eps);
+}
+
+void qat_rmsnorm_backward_f32(float *dx, float *dw, const float *dy, const float *x,
+                              const float *w, const float *inv_rms, size_t R, size_t C) {
+    PICK(qat_rmsnorm_backward_f32, dx, dw, dy, x, w, inv_rms, R, C);
+}
+
+void qat_softmax_row_f32(float *scores, size_t count, float scale) {
+    PICK(qat_softmax_row_f32, scores, count, scale);
+}
+
+void qat_softmax_causal_forward_f32(float *scores, size_t T, float scale) {
+    for (size_t i = 0; i < T; i++) {
+        qat_softmax_row_f32(scores + i * T, i + 1, scale);
+        memset(scores + i * T + i + 1, 0, (T - i - 1) * sizeof(float));
+    }
+}
+
+void qat_softmax_causal_backward_f32(float *dprobabilities, const float *probabilities, size_t T,
+                                     float scale) {
+    PICK(qat_softmax_causal_backward_f32, dprobabilities, probabilities, T, scale);
+}
+
+void qat_swiglu_forward_f32(float *out, const float *gate, const float *up, size_t count) {
+    PICK(qat_swiglu_forward_f32, out, gate, up, count);
+}
+
+void qat_swiglu_backward_f32(float *dgate, float *dup, const float *dout, const float *gate,
+                             const float *up, size_t count) {
+    PICK(qat_swiglu_backward_f32, dgate, dup, dout, gate, up, count);
+}
+
+void qat_cross_entropy_f32(float *logits, double *losses, qat_loss_sum *sum,
+                           const int32_t *targets, size_t R, size_t V, float gradient_scale) {
+    PICK(qat_cross_entropy_f32, logits, losses, sum, targets, R, V, gradient_scale);
+}
+
+void qat_kl_divergence_f32(float *student, float *teacher, qat_loss_sum *sum, size_t R, size_t V,
+                           float temperature, float gradient_scale) {
+    PICK(qat_kl_divergence_f32, student, teacher, sum, R, V, temperature, gradient_scale);
+}
+
+double qat_sum_of_squares_f32(const float *x, size_t count) {
+    return PICK(qat_sum_of_squares_f32, x, count);
+}
+
+void qat_adamw_f32(float *w, float *m, float *v, const float *gradient, size_t count,
+                   const qat_adamw *step) {
+    PICK(qat_adamw_f32, w, m, v, gradient, count, step);
+}

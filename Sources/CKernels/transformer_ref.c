@@ -1,0 +1,144 @@
+// Reference kernels of the decoder's layers and of AdamW: the specification the fast twins are
+// tested against.
+#include <math.h>
+#include <string.h>
+#include "qat_transformer.h"
+
+void qat_rmsnorm_forward_f32_ref(float *y, float *inv_rms, const float *x, const float *w,
+                                 size_t R, size_t C, float eps) {
+    for (size_t r = 0; r < R; r++) {
+        const float *xr = x + r * C;
+        double sum = 0;
+        for (size_t c = 0; c < C; c++) sum += (double)xr[c] * xr[c];
+        float inv = 1.0f / sqrtf((float)(sum / (double)C) + eps);
+        inv_rms[r] = inv;
+        for (size_t c = 0; c < C; c++) y[r * C + c] = xr[c] * inv * w[c];
+    }
+}
+
+void qat_rmsnorm_backward_f32_ref(float *dx, float *dw, const float *dy, const float *x,
+                                  const float *w, const float *inv_rms, size_t R, size_t C) {
+    for (size_t r = 0; r < R; r++) {
+        const float *xr = x + r * C;
+        const float *dyr = dy + r * C;
+        float inv = inv_rms[r];
+        double dot = 0;
+        for (size_t c = 0; c < C; c++) dot += (double)dyr[c] * w[c] * xr[c];
+        float k = (float)(dot / (double)C) * inv * inv * inv;
+        for (size_t c = 0; c < C; c++) {
+            dx[r * C + c] += dyr[c] * w[c] * inv - xr[c] * k;
+            if (dw) dw[c] += dyr[c] * xr[c] * inv;
+        }
+    }
+}
+
+static void rotate(float *x, const float *cosine, const float *sine, size_t R, size_t T,
+                   size_t heads, size_t head_dim, size_t first_position, float direction) {
+    size_t half = head_dim / 2;
+    for (size_t r = 0; r < R; r++) {
+        size_t position = first_position + r % T;
+        const float *c = cosine + position * half;
+        const float *s = sine + position * half;
+        for (size_t h = 0; h < heads; h++) {
+            float *low = x + (r * heads + h) * head_dim;
+            float *high = low + half;
+            for (size_t i = 0; i < half; i++) {
+                float a = low[i], b = high[i], si = s[i] * direction;
+                low[i] = a * c[i] - b * si;
+                high[i] = b * c[i] + a * si;
+            }
+        }
+    }
+}
+
+void qat_rope_rotate_f32(float *x, const float *cosine, const float *sine, size_t R, size_t T,
+                         size_t heads, size_t head_dim, size_t first_position) {
+    rotate(x, cosine, sine, R, T, heads, head_dim, first_position, 1.0f);
+}
+
+void qat_rope_unrotate_f32(float *x, const float *cosine, const float *sine, size_t R, size_t T,
+                           size_t heads, size_t head_dim, size_t first_position) {
+    rotate(x, cosine, sine, R, T, heads, head_dim, first_position, -1.0f);
+}
+
+void qat_softmax_row_f32_ref(float *scores, size_t count, float scale) {
+    float best = -INFINITY;
+    for (size_t i = 0; i < count; i++) best = fmaxf(best, scores[i]);
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        scores[i] = expf((scores[i] - best) * scale);
+        sum += scores[i];
+    }
+    float inverse = (float)(1.0 / sum);
+    for (size_t i = 0; i < count; i++) scores[i] *= inverse;
+}
+
+void qat_softmax_causal_forward_f32_ref(float *scores, size_t T, float scale) {
+    for (size_t i = 0; i < T; i++) {
+        qat_softmax_row_f32_ref(scores + i * T, i + 1, scale);
+        memset(scores + i * T + i + 1, 0, (T - i - 1) * sizeof(float));
+    }
+}
+
+void qat_softmax_causal_backward_f32_ref(float *dprobabilities, const float *probabilities,
+                                         size_t T, float scale) {
+    for (size_t i = 0; i < T; i++) {
+        float *d = dprobabilities + i * T;
+        const float *p = probabilities + i * T;
+        double dot = 0;
+        for (size_t j = 0; j <= i; j++) dot += (double)d[j] * p[j];
+        for (size_t j = 0; j <= i; j++) d[j] = p[j] * (d[j] - (float)dot) * scale;
+        memset(d + i + 1, 0, (T - i - 1) * sizeof(float));
+    }
+}
+
+void qat_swiglu_forward_f32_ref(float *out, const float *gate, const float *up, size_t count) {
+    for (size_t i = 0; i < count; i++) out[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
+}
+
+void qat_swiglu_backward_f32_ref(float *dgate, float *dup, const float *dout, const float *gate,
+                                 const float *up, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        float g = gate[i], u = up[i], d = dout[i];
+        float sigmoid = 1.0f / (1.0f + expf(-g));
+        dup[i] = d * g * sigmoid;
+        dgate[i] = d * u * sigmoid * (1.0f + g * (1.0f - sigmoid));
+    }
+}
+
+void qat_add_f32(float *dst, const float *src, size_t count) {
+    for (size_t i = 0; i < count; i++) dst[i] += src[i];
+}
+
+void qat_embedding_forward_f32(float *out, const float *table, const int32_t *tokens, size_t R,
+                               size_t C) {
+    for (size_t r = 0; r < R; r++) {
+        memcpy(out + r * C, table + (size_t)tokens[r] * C, C * sizeof(float));
+    }
+}
+
+void qat_embedding_backward_f32(float *dtable, const float *dout, const int32_t *tokens, size_t R,
+                                size_t C) {
+    for (size_t r = 0; r < R; r++) {
+        qat_add_f32(dtable + (size_t)tokens[r] * C, dout + r * C, C);
+    }
+}
+
+double qat_sum_of_squares_f32_ref(const float *x, size_t count) {
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) sum += (double)x[i] * x[i];
+    return sum;
+}
+
+void qat_adamw_f32_ref(float *w, float *m, float *v, const float *gradient, size_t count,
+                       const qat_adamw *step) {
+    float rate = step->learning_rate / step->bias_correction1;
+    float root = sqrtf(step->bias_correction2);
+    float keep = 1.0f - step->learning_rate * step->weight_decay;
+    for (size_t i = 0; i < count; i++) {
+        float g = gradient[i] * step->gradient_scale;
+        m[i] = step->beta1 * m[i] + (1.0f - step->beta1) * g;
+        v[i] = step->beta2 * v[i] + (1.0f - step->beta2) * g * g;
+        w[i] = w[i] * keep - rate * m[i] / (sqrtf(v[i]) / root + step->epsilon);
+    }
+}

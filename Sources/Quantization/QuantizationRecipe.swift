@@ -1,0 +1,96 @@
+/// Which modules are quantized to which format, and when during a run.
+///
+/// Module names are Hugging Face's: `model.layers.0.self_attn.q_proj`. Without a rule that names
+/// them, the embedding and the head are left alone, and every other linear layer takes the format
+/// of the current stage.
+public struct QuantizationRecipe: Sendable, Codable, Equatable {
+    /// A pattern and the format of the modules it names; nil leaves them unquantized.
+    public struct Rule: Sendable, Codable, Equatable {
+        /// A glob (`*`, `?`), or a regular expression after `re:`.
+        public var pattern: String
+        /// The format; nil for none.
+        public var format: QuantizationFormat?
+
+        /// A rule.
+        public init(pattern: String, format: QuantizationFormat?) {
+            self.pattern = pattern
+            self.format = format
+        }
+    }
+
+    /// A stretch of a run, by progress.
+    public struct Stage: Sendable, Codable, Equatable {
+        /// The stage holds while progress is below this.
+        public var until: Double
+        /// The default format meanwhile; nil for none.
+        public var format: QuantizationFormat?
+
+        /// A stage.
+        public init(until: Double, format: QuantizationFormat?) {
+            self.until = until
+            self.format = format
+        }
+    }
+
+    /// How gradients pass where the forward pass clipped.
+    public enum StraightThrough: String, Sendable, Codable {
+        /// Everywhere as they are.
+        case identity
+        /// Zero where the value saturated.
+        case clip
+    }
+
+    /// The format of linear layers outside of stages; nil for none.
+    public var defaultFormat: QuantizationFormat?
+    /// Rules in order; the last that matches wins.
+    public var rules: [Rule]
+    /// The format of linear layers' inputs; nil leaves activations alone.
+    public var activations: QuantizationFormat?
+    /// The straight-through estimator.
+    public var straightThrough: StraightThrough
+    /// Progressive stages in order of `until`; after the last, the default format.
+    public var stages: [Stage]
+
+    /// A recipe.
+    public init(
+        defaultFormat: QuantizationFormat?,
+        rules: [Rule] = [],
+        activations: QuantizationFormat? = nil,
+        straightThrough: StraightThrough = .identity,
+        stages: [Stage] = []
+    ) {
+        self.defaultFormat = defaultFormat
+        self.rules = rules
+        self.activations = activations
+        self.straightThrough = straightThrough
+        self.stages = stages
+    }
+
+    /// Nothing is quantized.
+    public static let none = QuantizationRecipe(defaultFormat: nil)
+
+    /// The stage at `progress` (0 ..< 1) of a run, or nil after the last.
+    public func stage(at progress: Double) -> Stage? {
+        stages.first { progress < $0.until }
+    }
+
+    /// The default format at `progress`.
+    public func stageFormat(at progress: Double) -> QuantizationFormat? {
+        guard !stages.isEmpty else {
+            return defaultFormat
+        }
+        return stage(at: progress).map(\.format) ?? stages[stages.count - 1].format
+    }
+
+    /// The format of a module's weight at `progress`; at 1 or beyond, the final one.
+    public func format(forModule name: String, progress: Double) -> QuantizationFormat? {
+        if let rule = rules.last(where: { ModulePattern($0.pattern).matches(name) }) {
+            return rule.format
+        }
+        let isLeftAlone = name.hasSuffix("embed_tokens") || name.hasSuffix("lm_head")
+        return isLeftAlone ? nil : stageFormat(at: progress)
+    }
+
+    /// The progress values at which formats change, ascending, 0 not included.
+    public var boundaries: [Double] { stages.map(\.until).filter { $0 < 1 } }
+}
