@@ -1,7 +1,7 @@
 internal import CKernels
 
 /// A loss summed over rows, with how many rows counted.
-public struct LossSum: Sendable, Equatable {
+public struct LossSum: Sendable, Equatable, BitwiseCopyable {
     /// Sum of the rows' losses, in nats.
     public var loss: Double = 0
     /// Rows that had a target.

@@ -1,0 +1,73 @@
+/// Where each parameter stands in an arena, and under which name and shape.
+public struct ParameterLayout: Sendable {
+    /// One parameter.
+    public struct Entry: Sendable, Equatable {
+        /// Hugging Face's name, as in `model.layers.0.mlp.up_proj.weight`.
+        public let name: String
+        /// PyTorch's shape: `[out, in]` of a linear layer, `[width]` of a norm.
+        public let shape: [Int]
+        /// First element in the arena.
+        public let offset: Int
+        /// Number of elements.
+        public let count: Int
+
+        /// Rows when seen as a matrix; 1 of a vector.
+        public var rows: Int { shape.count > 1 ? shape[0] : 1 }
+        /// Columns when seen as a matrix.
+        public var columns: Int { shape[shape.count - 1] }
+    }
+
+    /// All parameters in the order of the arena.
+    public let entries: [Entry]
+    /// Elements of all parameters.
+    public let totalCount: Int
+    private let indices: [String: Int]
+
+    /// The layout of a configuration's parameters.
+    public init(configuration: ModelConfiguration) {
+        var entries: [Entry] = []
+        var offset = 0
+        func append(_ name: String, _ shape: [Int]) {
+            let count = shape.reduce(1, *)
+            entries.append(Entry(name: name, shape: shape, offset: offset, count: count))
+            offset += count
+        }
+        let width = configuration.hiddenSize
+        append("model.embed_tokens.weight", [configuration.vocabularySize, width])
+        for layer in 0..<configuration.layerCount {
+            append("model.layers.\(layer).input_layernorm.weight", [width])
+            for module in LinearModule.allCases {
+                if module == .gate {
+                    append("model.layers.\(layer).post_attention_layernorm.weight", [width])
+                }
+                append(
+                    module.name(layer: layer) + ".weight",
+                    [module.outputWidth(configuration), module.inputWidth(configuration)]
+                )
+            }
+        }
+        append("model.norm.weight", [width])
+        if !configuration.tiedEmbeddings {
+            append("lm_head.weight", [configuration.vocabularySize, width])
+        }
+        self.entries = entries
+        self.totalCount = offset
+        self.indices = Dictionary(uniqueKeysWithValues: entries.enumerated().map { ($1.name, $0) })
+    }
+
+    /// The parameter of a name, or nil.
+    public subscript(name: String) -> Entry? {
+        indices[name].map { entries[$0] }
+    }
+
+    /// The position of a name in ``entries``, or nil.
+    public func index(of name: String) -> Int? { indices[name] }
+
+    /// The parameter of a name that the layout is known to hold.
+    func known(_ name: String) -> Entry {
+        guard let entry = self[name] else {
+            preconditionFailure("no parameter \(name) in this layout")
+        }
+        return entry
+    }
+}

@@ -1,0 +1,81 @@
+internal import Kernels
+
+#if canImport(Glibc)
+internal import Glibc
+#else
+internal import Darwin
+#endif
+
+/// AdamW's two moments of the trainable parameters.
+public final class AdamWState: @unchecked Sendable {
+    // Unsynchronized: the engine that owns it is used by one thread at a time.
+
+    /// A trainable parameter's moments.
+    public struct Moments {
+        /// The parameter's name.
+        public let name: String
+        /// The parameter's shape.
+        public let shape: [Int]
+        /// Running mean of gradients.
+        public let first: UnsafeMutableBufferPointer<Float>
+        /// Running mean of squared gradients.
+        public let second: UnsafeMutableBufferPointer<Float>
+    }
+
+    private let slots: [GradientArena.Slot]
+    private let first: AlignedBuffer<Float>
+    private let second: AlignedBuffer<Float>
+
+    init(slots: [GradientArena.Slot], count: Int) {
+        self.slots = slots
+        first = AlignedBuffer(count: count)
+        second = AlignedBuffer(count: count)
+    }
+
+    /// The moments by parameter, for checkpoints.
+    public var moments: [Moments] {
+        slots.map { slot in
+            Moments(
+                name: slot.entry.name,
+                shape: slot.entry.shape,
+                first: .init(start: first.pointer + slot.offset, count: slot.entry.count),
+                second: .init(start: second.pointer + slot.offset, count: slot.entry.count)
+            )
+        }
+    }
+
+    func update(
+        parameters: Parameters,
+        gradients: AlignedBuffer<Float>,
+        learningRate: Double,
+        configuration: AdamWConfiguration,
+        stepCount: Int,
+        gradientScale: Float,
+        team: ThreadTeam
+    ) {
+        var step = AdamWStep(
+            learningRate: Float(learningRate),
+            beta1: Float(configuration.beta1),
+            beta2: Float(configuration.beta2),
+            epsilon: Float(configuration.epsilon),
+            weightDecay: 0,
+            biasCorrection1: Float(1 - pow(configuration.beta1, Double(stepCount))),
+            biasCorrection2: Float(1 - pow(configuration.beta2, Double(stepCount))),
+            gradientScale: gradientScale
+        )
+        for slot in slots {
+            step.weightDecay = slot.entry.shape.count > 1 ? Float(configuration.weightDecay) : 0
+            let constants = step
+            team.parallelFor(count: slot.entry.count, grain: 16) { range in
+                OptimizerKernels.adamW(
+                    weights: parameters.storage.pointer + slot.entry.offset + range.lowerBound,
+                    firstMoment: first.pointer + slot.offset + range.lowerBound,
+                    secondMoment: second.pointer + slot.offset + range.lowerBound,
+                    gradient: gradients.pointer + slot.offset + range.lowerBound,
+                    count: range.count,
+                    step: constants
+                )
+            }
+        }
+    }
+}

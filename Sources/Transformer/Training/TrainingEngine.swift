@@ -1,0 +1,221 @@
+public import Kernels
+public import Quantization
+
+/// What a step is trained to lower.
+public enum TrainingObjective: Sendable, Equatable {
+    /// The next token's cross-entropy, averaged over `length - 1` targets per window.
+    case crossEntropy
+    /// KL(teacher ‖ student) at a temperature, averaged over all positions.
+    case distillation(temperature: Double)
+}
+
+/// What one step reports.
+public struct StepResult: Sendable, Equatable {
+    /// Mean loss per position, in nats.
+    public var loss: Double
+    /// Global gradient norm before clipping.
+    public var gradientNorm: Double
+}
+
+/// Quantization-aware training of a decoder: forward with fake-quantized weights, backward straight
+/// through to the FP32 masters, AdamW.
+///
+/// Everything is allocated at the start; a step allocates nothing. Not for concurrent use.
+public final class TrainingEngine {
+    /// The masters, which each step updates.
+    public let parameters: Parameters
+    /// Steps taken.
+    public private(set) var stepCount: Int
+    /// AdamW's moments.
+    public let optimizer: AdamWState
+
+    private let team: ThreadTeam
+    private let configuration: AdamWConfiguration
+    private let objective: TrainingObjective
+    private let weights: LayerWeights
+    private let pass: DecoderPass
+    private let teacherPass: DecoderPass?
+    private let gradients: GradientArena
+    private let backward: BackwardPass
+    private let head: LossHead
+    private let targets: AlignedBuffer<Int32>
+    private let hiddenGradient: AlignedBuffer<Float>
+    private let partialSums: AlignedBuffer<Double>
+    private let accumulation: Int
+
+    /// Prepares training.
+    ///
+    /// - Parameters:
+    ///   - parameters: The model, updated in place.
+    ///   - teacher: The unquantized model to distill from; needed for distillation only.
+    ///   - accumulation: Micro-batches per step, each of `batchSize` windows.
+    ///   - isFrozen: Which parameters, by name, take no gradient.
+    /// - Throws: ``TransformerError`` for a recipe that does not fit.
+    public init(
+        parameters: Parameters,
+        teacher: Parameters?,
+        recipe: QuantizationRecipe,
+        objective: TrainingObjective,
+        optimizer configuration: AdamWConfiguration,
+        batchSize: Int,
+        accumulation: Int = 1,
+        length: Int,
+        isFrozen: (String) -> Bool,
+        team: ThreadTeam
+    ) throws {
+        self.parameters = parameters
+        self.team = team
+        self.configuration = configuration
+        self.objective = objective
+        self.accumulation = accumulation
+        weights = try LayerWeights(parameters: parameters, recipe: recipe, team: team)
+        let model = parameters.configuration
+        pass = DecoderPass(
+            weights: weights,
+            batchSize: batchSize,
+            length: length,
+            layerSlots: model.layerCount,
+            team: team
+        )
+        if case .distillation = objective {
+            guard let teacher, teacher.configuration.vocabularySize == model.vocabularySize else {
+                throw TransformerError(
+                    .parameterMismatch,
+                    "distillation needs a teacher with the same vocabulary"
+                )
+            }
+            teacherPass = DecoderPass(
+                weights: try LayerWeights(parameters: teacher, recipe: .none, team: team),
+                batchSize: batchSize,
+                length: length,
+                layerSlots: 1,
+                team: team
+            )
+        } else {
+            teacherPass = nil
+        }
+        gradients = GradientArena(layout: parameters.layout, isFrozen: isFrozen)
+        backward = BackwardPass(pass: pass, gradients: gradients)
+        optimizer = AdamWState(slots: gradients.slots, count: gradients.storage.count)
+        head = LossHead(
+            configuration: model,
+            chunkRows: min(128, batchSize * length),
+            teachers: teacherPass == nil ? 0 : 1,
+            team: team
+        )
+        targets = AlignedBuffer(count: batchSize * length)
+        hiddenGradient = AlignedBuffer(count: batchSize * length * model.hiddenSize)
+        partialSums = AlignedBuffer(count: team.threadCount)
+        stepCount = 0
+    }
+
+    /// Windows a step takes: micro-batches times windows each.
+    public var windowsPerStep: Int { accumulation * pass.batchSize }
+
+    /// Continues a run whose parameters and moments were restored.
+    public func resume(atStep step: Int) {
+        stepCount = step
+    }
+
+    /// Takes one step on `tokens`, `[windowsPerStep, length]`, each in the vocabulary.
+    ///
+    /// - Parameter progress: Share of the run that is behind, which picks the recipe's stage.
+    /// - Throws: ``TransformerError`` (`diverged`), before any parameter changes.
+    public func step(
+        tokens: UnsafePointer<Int32>,
+        learningRate: Double,
+        progress: Double
+    ) throws -> StepResult {
+        weights.setProgress(progress)
+        gradients.clear(team: team)
+        var loss = LossSum()
+        for micro in 0..<accumulation {
+            loss.add(accumulate(tokens + micro * pass.rows))
+        }
+        backward.clipSaturated()
+        let norm = gradients.norm(team: team, partialSums: partialSums)
+        let mean = loss.loss / Double(max(loss.rows, 1))
+        guard mean.isFinite, norm.isFinite else {
+            throw TransformerError(
+                .diverged,
+                "step \(stepCount + 1): loss \(mean), gradient norm \(norm); lower the learning rate"
+            )
+        }
+        update(learningRate: learningRate, norm: norm)
+        return StepResult(loss: mean, gradientNorm: norm)
+    }
+
+    /// The gradients of one step, without an update; the tests compare them.
+    package func gradient(ofParameter name: String) -> [Float]? {
+        guard let entry = parameters.layout[name],
+            let start = gradients.gradient(ofParameterAt: entry.offset)
+        else {
+            return nil
+        }
+        return [Float](UnsafeBufferPointer(start: start, count: entry.count))
+    }
+
+    private func accumulate(_ tokens: UnsafePointer<Int32>) -> LossSum {
+        let rows = pass.rows
+        pass.forward(tokens)
+        let gradient = LossHead.HeadGradient(
+            hidden: hiddenGradient.pointer,
+            head: gradients.gradient(ofParameterAt: weights.headOffset)
+        )
+        let sum: LossSum
+        switch objective {
+        case .crossEntropy:
+            setTargets(tokens)
+            let count = accumulation * pass.batchSize * (pass.length - 1)
+            sum = head.crossEntropy(
+                hidden: pass.activations.finalNorm,
+                head: weights.effectiveHead(),
+                targets: targets.pointer,
+                losses: nil,
+                rows: rows,
+                gradientScale: 1 / Float(count),
+                gradient: gradient
+            )
+        case .distillation(let temperature):
+            guard let teacherPass else {
+                preconditionFailure("distillation without a teacher pass")
+            }
+            teacherPass.forward(tokens)
+            sum = head.distillation(
+                hidden: pass.activations.finalNorm,
+                head: weights.effectiveHead(),
+                teacherHidden: teacherPass.activations.finalNorm,
+                teacherHead: teacherPass.weights.effectiveHead(),
+                rows: rows,
+                temperature: Float(temperature),
+                gradientScale: 1 / Float(accumulation * rows),
+                gradient: gradient
+            )
+        }
+        backward.run(finalNormGradient: hiddenGradient.pointer, tokens: tokens)
+        return sum
+    }
+
+    private func setTargets(_ tokens: UnsafePointer<Int32>) {
+        for row in 0..<pass.rows {
+            let isLast = row % pass.length == pass.length - 1
+            targets.pointer[row] = isLast ? -1 : tokens[row + 1]
+        }
+    }
+
+    private func update(learningRate: Double, norm: Double) {
+        stepCount += 1
+        let limit = configuration.gradientClipNorm
+        // PyTorch's clip_grad_norm_ divides by norm + 1e-6.
+        let scale = limit > 0 ? min(1, limit / (norm + 1e-6)) : 1
+        optimizer.update(
+            parameters: parameters,
+            gradients: gradients.storage,
+            learningRate: learningRate,
+            configuration: configuration,
+            stepCount: stepCount,
+            gradientScale: Float(scale),
+            team: team
+        )
+    }
+}
