@@ -1,0 +1,128 @@
+internal import ArgumentParser
+internal import Foundation
+internal import Kernels
+internal import Quantization
+internal import Transformer
+
+/// Times training steps of a model shape with random weights.
+struct TrainBenchmark: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "train",
+        abstract: "Times one optimizer step, and the matrix products in it alone."
+    )
+
+    @Option(help: "The model's shape: smollm2-135m or tiny.") var shape = "smollm2-135m"
+    @Option(help: "Windows per step.") var batch = 2
+    @Option(help: "Tokens per window.") var seq = 256
+    @Option(help: "none, mxfp4, mxfp4-w4a4 or another format's name.") var recipe = "mxfp4"
+    @Option(help: "Timed steps; one more warms up.") var steps = 4
+    @Option(help: "Threads.") var threads = ProcessInfo.processInfo.activeProcessorCount
+    @Flag(help: "Distill from an unquantized teacher instead of cross-entropy.") var distill = false
+
+    func validate() throws {
+        guard batch > 0, seq > 1, steps > 0, (1...256).contains(threads) else {
+            throw ValidationError("--batch, --steps and --threads are at least 1, --seq at least 2")
+        }
+    }
+
+    func run() throws {
+        let configuration = try modelShape(shape)
+        let team = ThreadTeam(threadCount: threads)
+        let parameters = try Parameters.random(configuration: configuration, seed: 1)
+        let engine = try TrainingEngine(
+            parameters: parameters,
+            teacher: distill ? try parameters.copy() : nil,
+            recipe: try quantizationRecipe(recipe),
+            objective: distill ? .distillation(temperature: 1) : .crossEntropy,
+            optimizer: AdamWConfiguration(),
+            batchSize: batch,
+            length: seq,
+            isFrozen: { _ in false },
+            team: team
+        )
+        var generator = SplitMix64(seed: 2)
+        let tokens = (0..<batch * seq).map { _ in
+            Int32(generator.below(configuration.vocabularySize))
+        }
+        var seconds: [Double] = []
+        var loss = 0.0
+        for _ in 0...steps {
+            seconds.append(
+                try timed {
+                    loss = try engine.step(tokens: tokens, learningRate: 1e-5, progress: 0).loss
+                }
+            )
+        }
+        let step = median(Array(seconds.dropFirst()))
+        let floor = gemmFloor(configuration, rows: batch * seq, team: team)
+        printJSON([
+            ("bench", "train"), ("shape", shape), ("recipe", recipe), ("threads", threads),
+            ("batch", batch), ("seq", seq), ("step_s", step),
+            ("tokens_per_s", Double(batch * seq) / step), ("maxrss_gb", peakMemoryGB()),
+            ("gemm_floor_s", floor), ("gemm_share", floor / step), ("loss", loss),
+        ])
+    }
+
+    /// Seconds of the step's matrix products alone, best of two.
+    private func gemmFloor(_ configuration: ModelConfiguration, rows: Int, team: ThreadTeam)
+        -> Double
+    {
+        let product = MatrixProduct(team: team)
+        let shapes =
+            LinearModule.allCases.map {
+                ($0.inputWidth(configuration), $0.outputWidth(configuration), configuration.layerCount)
+            } + [(configuration.hiddenSize, configuration.vocabularySize, 1)]
+        let widest = shapes.map { max($0.0, $0.1) }.max() ?? 1
+        let largest = shapes.map { $0.0 * $0.1 }.max() ?? 1
+        let input = AlignedBuffer<Float>(count: rows * widest)
+        let output = AlignedBuffer<Float>(count: rows * widest)
+        let weight = AlignedBuffer<Float>(count: largest)
+        let gradient = AlignedBuffer<Float>(count: largest)
+        return (0..<2).map { _ in
+            timed {
+                for (inputWidth, outputWidth, count) in shapes {
+                    for _ in 0..<count {
+                        product.linear(
+                            output: output.pointer, input: input.pointer, weight: weight.pointer,
+                            rows: rows, inputWidth: inputWidth, outputWidth: outputWidth
+                        )
+                        product.linearInputGradient(
+                            input.pointer, accumulating: 0, outputGradient: output.pointer,
+                            weight: weight.pointer, rows: rows, inputWidth: inputWidth,
+                            outputWidth: outputWidth
+                        )
+                        product.linearWeightGradient(
+                            gradient.pointer, outputGradient: output.pointer, input: input.pointer,
+                            rows: rows, inputWidth: inputWidth, outputWidth: outputWidth
+                        )
+                    }
+                }
+            }
+        }.min() ?? 0
+    }
+}
+
+/// The model shape of a name.
+func modelShape(_ name: String) throws -> ModelConfiguration {
+    switch name {
+    case "smollm2-135m": .smolLM2With135MParameters
+    case "tiny":
+        ModelConfiguration(
+            vocabularySize: 512, hiddenSize: 64, intermediateSize: 128, layerCount: 2, headCount: 4,
+            keyValueHeadCount: 2, tiedEmbeddings: true
+        )
+    default: throw ValidationError("--shape is smollm2-135m or tiny, not \(name)")
+    }
+}
+
+/// The recipe of a name: a format for weights, and with `-w4a4` for their inputs too.
+func quantizationRecipe(_ name: String) throws -> QuantizationRecipe {
+    if name == "none" {
+        return .none
+    }
+    let isBoth = name.hasSuffix("-w4a4")
+    guard let format = QuantizationFormat(algorithm: isBoth ? String(name.dropLast(5)) : name) else {
+        throw ValidationError("--recipe is none, mxfp4, mxfp4-w4a4 or a format, not \(name)")
+    }
+    return QuantizationRecipe(defaultFormat: format, activations: isBoth ? format : nil)
+}
