@@ -1,0 +1,178 @@
+internal import Foundation
+public import Transformer
+
+/// Training checkpoints of one run: a folder per step, written whole or not at all.
+///
+/// `step-<n>/` holds model.safetensors (FP32 masters), optimizer.safetensors (AdamW's moments) and
+/// manifest.json, which names the others with their digests and is written last. A folder appears
+/// under its name by a rename, after everything in it is on disk.
+public struct CheckpointStore {
+    /// A checkpoint's manifest.
+    public struct Manifest: Codable, Sendable, Equatable {
+        /// One file.
+        public struct File: Codable, Sendable, Equatable {
+            /// The name in the folder.
+            public var name: String
+            /// Bytes.
+            public var size: Int
+            /// The digest, as hexadecimal text.
+            public var sha256: String
+        }
+
+        /// Steps taken.
+        public var step: Int
+        /// Identifies the run's settings; a checkpoint of another run is not resumed.
+        public var fingerprint: String
+        /// The files.
+        public var files: [File]
+        /// What else the run wants back, by name.
+        public var values: [String: Double]
+    }
+
+    /// Computes a SHA-256 of bytes.
+    public typealias Digest = (UnsafeRawBufferPointer) -> [UInt8]
+
+    private let folder: String
+    private let digest: Digest
+
+    /// A store in `folder`, which is created when the first checkpoint is saved.
+    public init(folder: String, digest: @escaping Digest) {
+        self.folder = folder
+        self.digest = digest
+    }
+
+    /// Saves a checkpoint durably, then removes all but the two newest.
+    ///
+    /// - Throws: ``ModelFileError``; a failed save leaves earlier checkpoints alone.
+    public func save(
+        step: Int,
+        fingerprint: String,
+        parameters: Parameters,
+        optimizer: AdamWState,
+        values: [String: Double] = [:]
+    ) throws {
+        let name = "step-" + String(repeating: "0", count: max(0, 8 - "\(step)".count)) + "\(step)"
+        let temporary = "\(folder)/.tmp-\(name)"
+        try? FileManager.default.removeItem(atPath: temporary)
+        try FileSystem.makeFolder(temporary)
+        var model = SafetensorsWriter()
+        for entry in parameters.layout.entries {
+            model.addBorrowed(
+                entry.name,
+                shape: entry.shape,
+                values: parameters.elements(of: entry)
+            )
+        }
+        try model.write(to: temporary + "/model.safetensors")
+        var moments = SafetensorsWriter()
+        for moment in optimizer.moments {
+            moments.addBorrowed("m." + moment.name, shape: moment.shape, values: moment.first)
+            moments.addBorrowed("v." + moment.name, shape: moment.shape, values: moment.second)
+        }
+        try moments.write(to: temporary + "/optimizer.safetensors")
+        let files = try ["model.safetensors", "optimizer.safetensors"].map { name in
+            let file = try MappedFile(path: "\(temporary)/\(name)")
+            return Manifest.File(name: name, size: file.bytes.count, sha256: hex(file.bytes))
+        }
+        let manifest = Manifest(step: step, fingerprint: fingerprint, files: files, values: values)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        try FileSystem.write(
+            [UInt8](try encoder.encode(manifest)),
+            to: temporary + "/manifest.json"
+        )
+        let target = "\(folder)/\(name)"
+        try? FileManager.default.removeItem(atPath: target)
+        try FileManager.default.moveItem(atPath: temporary, toPath: target)
+        try FileSystem.synchronizeFolder(folder)
+        prune(keeping: 2)
+    }
+
+    /// Restores the newest checkpoint of this run whose every digest verifies.
+    ///
+    /// - Parameter onSkip: Told why a checkpoint was passed over.
+    /// - Returns: Its manifest, or nil if there is none to resume from.
+    public func restoreNewest(
+        fingerprint: String,
+        into parameters: Parameters,
+        optimizer: AdamWState,
+        onSkip: (String) -> Void
+    ) -> Manifest? {
+        for name in checkpointNames().reversed() {
+            do {
+                let manifest = try verified("\(folder)/\(name)", fingerprint: fingerprint)
+                try restore("\(folder)/\(name)", into: parameters, optimizer: optimizer)
+                return manifest
+            } catch {
+                onSkip("checkpoint \(name) is passed over: \(error)")
+            }
+        }
+        return nil
+    }
+
+    /// Names of checkpoint folders, oldest first.
+    public func checkpointNames() -> [String] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return names.filter { $0.hasPrefix("step-") }.sorted()
+    }
+
+    private func verified(_ path: String, fingerprint: String) throws -> Manifest {
+        let bytes = try FileSystem.read(path + "/manifest.json", limit: 1 << 20)
+        let manifest = try JSONDecoder().decode(Manifest.self, from: Data(bytes))
+        guard manifest.fingerprint == fingerprint else {
+            throw ModelFileError(.corrupt, "\(path): it belongs to a run with other settings")
+        }
+        guard Set(manifest.files.map(\.name)) == ["model.safetensors", "optimizer.safetensors"]
+        else {
+            throw ModelFileError(.corrupt, "\(path): the manifest names other files")
+        }
+        for file in manifest.files {
+            let mapped = try MappedFile(path: "\(path)/\(file.name)")
+            guard mapped.bytes.count == file.size, hex(mapped.bytes) == file.sha256 else {
+                throw ModelFileError(.corrupt, "\(path)/\(file.name): the digest does not match")
+            }
+        }
+        return manifest
+    }
+
+    private func restore(
+        _ path: String,
+        into parameters: Parameters,
+        optimizer: AdamWState
+    ) throws {
+        let model = try SafetensorsFile(path: path + "/model.safetensors")
+        for entry in parameters.layout.entries {
+            try copy(model, entry.name, shape: entry.shape, to: parameters.elements(of: entry))
+        }
+        let moments = try SafetensorsFile(path: path + "/optimizer.safetensors")
+        for moment in optimizer.moments {
+            try copy(moments, "m." + moment.name, shape: moment.shape, to: moment.first)
+            try copy(moments, "v." + moment.name, shape: moment.shape, to: moment.second)
+        }
+    }
+
+    private func copy(
+        _ file: SafetensorsFile,
+        _ name: String,
+        shape: [Int],
+        to output: UnsafeMutableBufferPointer<Float>
+    ) throws(ModelFileError) {
+        guard let tensor = file.tensors[name], tensor.type == .f32, tensor.shape == shape else {
+            throw ModelFileError(.corrupt, "\(file.file.path): no FP32 tensor \(name) of \(shape)")
+        }
+        try tensor.copyFloats(to: output, path: file.file.path)
+    }
+
+    private func prune(keeping count: Int) {
+        for name in checkpointNames().dropLast(count) {
+            try? FileManager.default.removeItem(atPath: "\(folder)/\(name)")
+        }
+    }
+
+    private func hex(_ bytes: UnsafeRawBufferPointer) -> String {
+        digest(bytes).map { byte in
+            let text = String(byte, radix: 16)
+            return text.count == 1 ? "0" + text : text
+        }.joined()
+    }
+}

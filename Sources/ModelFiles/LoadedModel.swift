@@ -1,0 +1,47 @@
+public import Kernels
+public import Transformer
+
+/// A model in memory, with what is needed to write it again.
+public struct LoadedModel: Sendable {
+    /// Where it came from.
+    public enum Source: String, Sendable {
+        /// One GGUF file.
+        case gguf = "GGUF"
+        /// A Hugging Face folder.
+        case huggingFace = "Hugging Face"
+    }
+
+    /// FP32 parameters.
+    public let parameters: Parameters
+    /// The tokenizer.
+    public let tokenizer: Tokenizer
+    /// Where it came from.
+    public let source: Source
+    /// Bytes of the tensors as stored.
+    public let storedByteCount: Int
+    /// The tokenizer.json it came with, to be passed on as it is; nil for GGUF.
+    public let tokenizerJSON: [UInt8]?
+    /// The chat template, if any.
+    public let chatTemplate: String?
+
+    /// The model's shape.
+    public var configuration: ModelConfiguration { parameters.configuration }
+    /// What the parameters take in BF16: the yardstick of memory ratios.
+    public var bf16ByteCount: Int { parameters.layout.totalCount * 2 }
+}
+
+/// Reads models.
+public enum ModelLoader {
+    /// Reads a GGUF file or a Hugging Face folder; quantized weights are dequantized to FP32.
+    ///
+    /// - Throws: ``ModelFileError``, naming the file and the place.
+    public static func load(path: String, team: ThreadTeam) throws -> LoadedModel {
+        if FileSystem.exists(path + "/config.json") {
+            return try HuggingFaceReader(folder: path).load(team: team)
+        }
+        guard FileSystem.exists(path) else {
+            throw ModelFileError(.inputOutput, "\(path): no such file or folder")
+        }
+        return try GGUFReader(path: path).load(team: team)
+    }
+}

@@ -1,0 +1,226 @@
+internal import Foundation
+
+/// Element types of safetensors files that this module reads or writes.
+public enum SafetensorsType: String, Sendable {
+    /// 32-bit floats.
+    case f32 = "F32"
+    /// Half precision.
+    case f16 = "F16"
+    /// bfloat16.
+    case bf16 = "BF16"
+    /// Bytes: packed codes, E8M0 scales.
+    case u8 = "U8"
+    /// E4M3 bytes.
+    case f8E4M3 = "F8_E4M3"
+    /// 64-bit integers.
+    case i64 = "I64"
+    /// 32-bit integers.
+    case i32 = "I32"
+
+    /// Bytes per element.
+    public var byteCount: Int {
+        switch self {
+        case .u8, .f8E4M3: 1
+        case .f16, .bf16: 2
+        case .f32, .i32: 4
+        case .i64: 8
+        }
+    }
+}
+
+/// A safetensors file's directory; tensor data stays mapped.
+///
+/// - SeeAlso: huggingface/safetensors, README, "Format".
+public struct SafetensorsFile {
+    /// One tensor.
+    public struct Tensor {
+        /// The name.
+        public let name: String
+        /// The element type.
+        public let type: SafetensorsType
+        /// The shape, slowest first; empty for a scalar.
+        public let shape: [Int]
+        /// The stored bytes, little-endian.
+        public let bytes: UnsafeRawBufferPointer
+    }
+
+    private struct Header: Decodable {
+        let dtype: String
+        let shape: [Int]
+        // The format's own key name.
+        let data_offsets: [Int]
+    }
+
+    /// The mapped file.
+    public let file: MappedFile
+    /// Tensors by name.
+    public let tensors: [String: Tensor]
+    /// Free texts.
+    public let metadata: [String: String]
+
+    /// Reads and checks the directory: types, sizes, and that tensors tile the data without holes or
+    /// overlaps.
+    ///
+    /// - Throws: ``ModelFileError``, naming the place.
+    public init(path: String) throws(ModelFileError) {
+        file = try MappedFile(path: path)
+        var reader = ByteReader(file)
+        let headerCount = try reader.integer(UInt64.self, "the header's length")
+        guard headerCount <= 100_000_000 else {
+            throw ModelFileError(
+                .malformed,
+                "\(path): a header of \(headerCount) bytes; the format allows 100,000,000"
+            )
+        }
+        let json = try reader.bytes(Int(headerCount), "the header")
+        let entries = try Self.parse(json, path: path)
+        metadata = entries.metadata
+        let dataStart = 8 + Int(headerCount)
+        let dataCount = file.bytes.count - dataStart
+        var tensors: [String: Tensor] = [:]
+        var ranges: [(Int, Int, String)] = []
+        for (name, header) in entries.tensors {
+            let tensor = try Self.tensor(name, header, dataStart: dataStart, file: file)
+            tensors[name] = tensor
+            ranges.append((header.data_offsets[0], header.data_offsets[1], name))
+        }
+        ranges.sort { ($0.0, $0.1) < ($1.0, $1.1) }
+        var end = 0
+        for (lower, upper, name) in ranges {
+            guard lower == end else {
+                throw ModelFileError(
+                    .malformed,
+                    "\(path): tensor \(name) begins at \(lower), the one before it ends at \(end)"
+                )
+            }
+            end = upper
+        }
+        guard end == dataCount else {
+            throw ModelFileError(
+                .malformed,
+                "\(path): truncated: tensors take \(end) bytes, the file holds \(dataCount)"
+            )
+        }
+        self.tensors = tensors
+    }
+
+    private static func parse(
+        _ json: UnsafeRawBufferPointer,
+        path: String
+    ) throws(ModelFileError) -> (tensors: [String: Header], metadata: [String: String]) {
+        guard json.first == UInt8(ascii: "{") else {
+            throw ModelFileError(.malformed, "\(path): the header is not a JSON object")
+        }
+        do {
+            let decoder = JSONDecoder()
+            let all = try decoder.decode([String: HeaderOrMetadata].self, from: Data(json))
+            var tensors: [String: Header] = [:]
+            var metadata: [String: String] = [:]
+            for (name, entry) in all {
+                switch entry {
+                case .header(let header): tensors[name] = header
+                case .metadata(let texts): metadata = texts
+                }
+            }
+            return (tensors, metadata)
+        } catch {
+            throw ModelFileError(.malformed, "\(path): the header is not valid: \(error)")
+        }
+    }
+
+    private enum HeaderOrMetadata: Decodable {
+        case header(Header)
+        case metadata([String: String])
+
+        init(from decoder: any Decoder) throws {
+            if decoder.codingPath.last?.stringValue == "__metadata__" {
+                self = .metadata(try [String: String](from: decoder))
+            } else {
+                self = .header(try Header(from: decoder))
+            }
+        }
+    }
+
+    private static func tensor(
+        _ name: String,
+        _ header: Header,
+        dataStart: Int,
+        file: MappedFile
+    ) throws(ModelFileError) -> Tensor {
+        guard let type = SafetensorsType(rawValue: header.dtype) else {
+            throw ModelFileError(
+                .unsupported,
+                "\(file.path): tensor \(name) has the type \(header.dtype), which is not read"
+            )
+        }
+        var byteCount = type.byteCount
+        for size in header.shape {
+            let (product, overflow) = byteCount.multipliedReportingOverflow(by: size)
+            guard size >= 0, !overflow else {
+                throw ModelFileError(
+                    .malformed,
+                    "\(file.path): tensor \(name) has the shape \(header.shape)"
+                )
+            }
+            byteCount = product
+        }
+        let available = file.bytes.count - dataStart
+        guard header.data_offsets.count == 2, header.data_offsets[0] >= 0,
+            header.data_offsets[0] <= header.data_offsets[1],
+            header.data_offsets[1] <= available
+        else {
+            throw ModelFileError(
+                .malformed,
+                """
+                \(file.path): truncated: tensor \(name) lies at \(header.data_offsets), the file \
+                holds \(available) bytes of data
+                """
+            )
+        }
+        guard header.data_offsets[1] - header.data_offsets[0] == byteCount else {
+            throw ModelFileError(
+                .malformed,
+                """
+                \(file.path): tensor \(name) of shape \(header.shape) and type \(header.dtype) takes \
+                \(byteCount) bytes, not \(header.data_offsets[1] - header.data_offsets[0])
+                """
+            )
+        }
+        let lower = dataStart + header.data_offsets[0]
+        let bytes = UnsafeRawBufferPointer(rebasing: file.bytes[lower..<lower + byteCount])
+        return Tensor(name: name, type: type, shape: header.shape, bytes: bytes)
+    }
+}
+
+extension SafetensorsFile.Tensor {
+    /// Number of elements.
+    public var count: Int { bytes.count / type.byteCount }
+
+    /// Writes the FP32 values of a float tensor.
+    ///
+    /// - Throws: ``ModelFileError`` (`unsupported`) for other types.
+    func copyFloats(
+        to output: UnsafeMutableBufferPointer<Float>,
+        path: String
+    ) throws(ModelFileError) {
+        precondition(output.count == count, "copyFloats: \(output.count) is not \(count)")
+        for index in 0..<count {
+            switch type {
+            case .f32:
+                let bits = bytes.loadUnaligned(fromByteOffset: index * 4, as: UInt32.self)
+                output[index] = Float(bitPattern: UInt32(littleEndian: bits))
+            case .bf16:
+                let bits = bytes.loadUnaligned(fromByteOffset: index * 2, as: UInt16.self)
+                output[index] = Float(bitPattern: UInt32(UInt16(littleEndian: bits)) << 16)
+            case .f16:
+                let bits = bytes.loadUnaligned(fromByteOffset: index * 2, as: UInt16.self)
+                output[index] = HalfPrecision.float(UInt16(littleEndian: bits))
+            default:
+                throw ModelFileError(
+                    .unsupported,
+                    "\(path): tensor \(name) has the type \(type.rawValue), not a float"
+                )
+            }
+        }
+    }
+}
