@@ -99,6 +99,13 @@ let package = Package(
             swiftSettings: strict
         ),
 
+        // What the compute children share: jobs in terms of models and recipes.
+        .target(
+            name: "ComputeKit",
+            dependencies: numeric + ["JobSpecs", "ServiceKit"],
+            swiftSettings: strict
+        ),
+
         // Executables.
         .executableTarget(
             name: "Gateway",
@@ -107,17 +114,17 @@ let package = Package(
         ),
         .executableTarget(
             name: "QuantService",
-            dependencies: daemon + numeric,
+            dependencies: daemon + numeric + ["ComputeKit"],
             swiftSettings: strict
         ),
         .executableTarget(
             name: "TrainService",
-            dependencies: daemon + numeric,
+            dependencies: daemon + numeric + ["ComputeKit"],
             swiftSettings: strict
         ),
         .executableTarget(
             name: "EvalService",
-            dependencies: daemon + numeric,
+            dependencies: daemon + numeric + ["ComputeKit"],
             swiftSettings: strict
         ),
         .executableTarget(

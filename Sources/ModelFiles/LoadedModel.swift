@@ -45,3 +45,17 @@ public enum ModelLoader {
         return try GGUFReader(path: path).load(team: team)
     }
 }
+
+extension LoadedModel {
+    /// The same model with other parameters of the same shape.
+    public init(_ model: LoadedModel, parameters: Parameters) {
+        self.init(
+            parameters: parameters,
+            tokenizer: model.tokenizer,
+            source: model.source,
+            storedByteCount: model.storedByteCount,
+            tokenizerJSON: model.tokenizerJSON,
+            chatTemplate: model.chatTemplate
+        )
+    }
+}

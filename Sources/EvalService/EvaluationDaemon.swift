@@ -1,0 +1,63 @@
+internal import ArgumentParser
+internal import ComputeKit
+internal import Foundation
+internal import ServiceKit
+
+/// qat-evald: evaluates models.
+@main
+struct EvaluationDaemon: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "qat-evald",
+        abstract: "Evaluates models: perplexity, next-token accuracy, generation speed.",
+        discussion: """
+            Registers with the gateway and runs one job at a time in a child process. Settings come
+            from a file (--config), the environment (QAT_…) and flags, the later ones winning.
+            """,
+        version: SuiteVersion.current,
+        subcommands: [Run.self, Health.self, Compute.self],
+        defaultSubcommand: Run.self
+    )
+
+    static let defaults = DaemonConfiguration.Defaults(role: "eval", listen: "127.0.0.1:7446")
+
+    struct Run: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Runs the daemon.")
+        @OptionGroup var options: DaemonOptions
+
+        func run() async throws {
+            let settings = try DaemonMain.configuration(options, EvaluationDaemon.defaults)
+            try await WorkerDaemon(configuration: settings, kinds: ["evaluate"]).run()
+        }
+    }
+
+    struct Health: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "healthcheck",
+            abstract: "Exits with 0 when the daemon is ready."
+        )
+        @OptionGroup var options: DaemonOptions
+
+        func run() async throws {
+            try await HealthProbe.check(
+                try DaemonMain.configuration(options, EvaluationDaemon.defaults)
+            )
+        }
+    }
+
+    struct Compute: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Runs one job for the daemon that started it.",
+            shouldDisplay: false
+        )
+
+        func run() {
+            ComputeChild.run { request, reporter in
+                try JobFailure.translating { try EvaluationJob(request, reporter).run() }
+            }
+        }
+    }
+
+    static func main() async {
+        await DaemonMain.run(Self.self)
+    }
+}

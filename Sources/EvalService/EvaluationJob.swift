@@ -1,0 +1,105 @@
+internal import ComputeKit
+internal import Foundation
+internal import JobSpecs
+internal import Kernels
+internal import ModelFiles
+internal import Quantization
+internal import ServiceKit
+internal import Transformer
+
+/// One evaluation job: every task on every model, one row per model.
+struct EvaluationJob {
+    private let spec: EvaluateSpec
+    private let request: ComputeRequest
+    private let reporter: ComputeReporter
+    private let team: ThreadTeam
+
+    init(_ request: ComputeRequest, _ reporter: ComputeReporter) throws {
+        guard
+            case .evaluate(let spec) = try JobSpec.parse(
+                kind: request.kind,
+                json: Array(request.spec.utf8)
+            )
+        else {
+            throw ComputeFailure(.invalidSpec, "this service evaluates; the job's kind is \(request.kind)")
+        }
+        if !spec.unsupported.isEmpty {
+            throw ComputeFailure(
+                .userError,
+                "not in this version: " + spec.unsupported.joined(separator: "; ")
+            )
+        }
+        self.spec = spec
+        self.request = request
+        self.reporter = reporter
+        team = ThreadTeam(threadCount: request.threads)
+    }
+
+    func run() throws {
+        var rows: [EvaluationRow] = []
+        for (index, entry) in spec.models.enumerated() {
+            let path = try request.path("/models/\(index)/model")
+            reporter.progress(phase: "\(entry.label): load", step: index, of: spec.models.count)
+            let model = try ModelLoader.load(path: path, team: team)
+            var row = EvaluationRow(label: entry.label, model: model)
+            for (taskIndex, task) in spec.tasks.enumerated() {
+                try evaluate(task, index: taskIndex, model: model, row: &row)
+            }
+            row.peakMemoryBytes = PeakMemory.byteCount()
+            try reporter.metric(step: index + 1, row)
+            rows.append(row)
+        }
+        let results = EvaluationResults(rows: rows)
+        try ModelExport(outputFolder: request.outputFolder, team: team).writeReport(results)
+        try reporter.result(results)
+    }
+
+    private func evaluate(
+        _ task: EvaluateSpec.Task,
+        index: Int,
+        model: LoadedModel,
+        row: inout EvaluationRow
+    ) throws {
+        switch task {
+        case .perplexity(let windows):
+            let result = try onText(windows, index: index, model: model, label: row.label)
+            row.perplexity = result.perplexity
+            row.perplexityCi95 = result.confidenceInterval
+        case .accuracy(let windows):
+            row.accuracy = try onText(windows, index: index, model: model, label: row.label)
+                .accuracy
+        case .benchmark(let settings):
+            let timing = try GenerationBenchmark(settings, model: model, team: team).run { done, total in
+                reporter.progress(phase: "\(row.label): benchmark", step: done, of: total)
+                try reporter.checkStop()
+            }
+            row.latencyMs = timing.latencyMilliseconds
+            row.tokensPerS = timing.tokensPerSecond
+        case .questions(let type, _, _):
+            throw ComputeFailure(.userError, "tasks[\(index)].type \(type) is not in this version")
+        }
+    }
+
+    // Perplexity and accuracy on the same text are one pass over it.
+    private func onText(
+        _ task: EvaluateSpec.TextWindows,
+        index: Int,
+        model: LoadedModel,
+        label: String
+    ) throws -> PerplexityResult {
+        let path = try request.path("/tasks/\(index)/text")
+        let tokens = try TextCorpus.load(paths: [path], tokenizer: model.tokenizer)
+        try TextCorpus.requireWindow(of: task.sequenceLength, tokens: tokens, paths: [task.text])
+        let windows = min(task.windowCount ?? .max, tokens.count / task.sequenceLength)
+        let evaluator = try PerplexityEvaluator(
+            parameters: model.parameters,
+            recipe: .none,
+            length: task.sequenceLength,
+            team: team
+        )
+        return try evaluator.evaluate(tokens: tokens, windows: windows) { done in
+            reporter.progress(phase: "\(label): \(task.text)", step: done, of: windows)
+            try reporter.checkStop()
+        }
+    }
+}

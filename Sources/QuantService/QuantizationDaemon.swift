@@ -1,0 +1,63 @@
+internal import ArgumentParser
+internal import ComputeKit
+internal import Foundation
+internal import ServiceKit
+
+/// qat-quantd: quantizes models.
+@main
+struct QuantizationDaemon: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "qat-quantd",
+        abstract: "Quantizes models after training: block-scaled formats, round to nearest.",
+        discussion: """
+            Registers with the gateway and runs one job at a time in a child process. Settings come
+            from a file (--config), the environment (QAT_…) and flags, the later ones winning.
+            """,
+        version: SuiteVersion.current,
+        subcommands: [Run.self, Health.self, Compute.self],
+        defaultSubcommand: Run.self
+    )
+
+    static let defaults = DaemonConfiguration.Defaults(role: "quant", listen: "127.0.0.1:7444")
+
+    struct Run: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Runs the daemon.")
+        @OptionGroup var options: DaemonOptions
+
+        func run() async throws {
+            let settings = try DaemonMain.configuration(options, QuantizationDaemon.defaults)
+            try await WorkerDaemon(configuration: settings, kinds: ["quantize"]).run()
+        }
+    }
+
+    struct Health: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "healthcheck",
+            abstract: "Exits with 0 when the daemon is ready."
+        )
+        @OptionGroup var options: DaemonOptions
+
+        func run() async throws {
+            try await HealthProbe.check(
+                try DaemonMain.configuration(options, QuantizationDaemon.defaults)
+            )
+        }
+    }
+
+    struct Compute: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Runs one job for the daemon that started it.",
+            shouldDisplay: false
+        )
+
+        func run() {
+            ComputeChild.run { request, reporter in
+                try JobFailure.translating { try QuantizationJob(request, reporter).run() }
+            }
+        }
+    }
+
+    static func main() async {
+        await DaemonMain.run(Self.self)
+    }
+}

@@ -1,0 +1,53 @@
+internal import Foundation
+
+/// The child's end of the compute protocol; see ``ComputeRequest`` and ``ComputeEvent``.
+public enum ComputeChild {
+    /// Exit status of an attempt that stopped because it was asked to.
+    public static let stoppedStatus: Int32 = 75
+    /// Exit status of an attempt that reported a failure.
+    static let failedStatus: Int32 = 1
+
+    /// Reads the request from standard input, runs `work`, and exits.
+    ///
+    /// Standard input stays open as a lifeline: when it closes, the daemon is gone, and the child
+    /// exits at once; what it has not put into a checkpoint by then is lost.
+    public static func run(
+        _ work: (ComputeRequest, ComputeReporter) throws -> Void
+    ) -> Never {
+        // Ctrl-C in a terminal reaches the whole process group; only the daemon may decide.
+        signal(SIGINT, SIG_IGN)
+        signal(SIGTERM, SIG_IGN)
+        let reporter = ComputeReporter(output: .standardOutput)
+        guard let line = readLine(),
+            let request = try? JSONDecoder().decode(ComputeRequest.self, from: Data(line.utf8))
+        else {
+            FileHandle.standardError.write(Data("compute is started by its daemon only\n".utf8))
+            exit(2)
+        }
+        Thread.detachNewThread {
+            while let line = readLine() {
+                if line.contains("\"cancel\"") {
+                    reporter.requestStop()
+                }
+            }
+            _exit(failedStatus)
+        }
+        do {
+            try work(request, reporter)
+            _exit(0)
+        } catch let failure as ComputeFailure where failure.reason == .stopped {
+            _exit(stoppedStatus)
+        } catch {
+            report(error, reporter)
+            _exit(failedStatus)
+        }
+    }
+
+    private static func report(_ error: any Error, _ reporter: ComputeReporter) {
+        var event = ComputeEvent(.error)
+        let failure = error as? ComputeFailure
+        event.reason = (failure?.reason ?? .internalError).rawValue
+        event.message = "\(error)".replacingOccurrences(of: "\n", with: " ")
+        reporter.send(event)
+    }
+}

@@ -1,0 +1,83 @@
+/// What a daemon writes to its compute child: one JSON line on standard input.
+public struct ComputeRequest: Codable, Sendable, Equatable {
+    /// The job.
+    public var jobID: String
+    /// The job's kind.
+    public var kind: String
+    /// Counts from 1.
+    public var attempt: Int
+    /// The job's specification, as JSON text.
+    public var spec: String
+    /// Local paths of the inputs, by JSON pointer within the specification.
+    public var inputs: [String: String]
+    /// Every file under this folder becomes an output of the job.
+    public var outputFolder: String
+    /// Survives the attempt; checkpoints live here.
+    public var checkpointFolder: String
+    /// Threads to compute with.
+    public var threads: Int
+
+    /// A request.
+    public init(
+        jobID: String,
+        kind: String,
+        attempt: Int,
+        spec: String,
+        inputs: [String: String],
+        outputFolder: String,
+        checkpointFolder: String,
+        threads: Int
+    ) {
+        self.jobID = jobID
+        self.kind = kind
+        self.attempt = attempt
+        self.spec = spec
+        self.inputs = inputs
+        self.outputFolder = outputFolder
+        self.checkpointFolder = checkpointFolder
+        self.threads = threads
+    }
+
+    /// The local path of the input at a pointer.
+    ///
+    /// - Throws: ``ComputeFailure`` if the job came without it.
+    public func path(_ pointer: String) throws -> String {
+        guard let path = inputs[pointer] else {
+            throw ComputeFailure(.internalError, "the job came without the input \(pointer)")
+        }
+        return path
+    }
+}
+
+/// A failure that a compute child reports about its job.
+public struct ComputeFailure: Error, Sendable, CustomStringConvertible {
+    /// Why, as the job's reason.
+    public enum Reason: String, Sendable {
+        /// The inputs or settings cannot work.
+        case userError = "USER_ERROR"
+        /// The specification is wrong.
+        case invalidSpec = "INVALID_SPEC"
+        /// The loss is no longer finite.
+        case diverged = "DIVERGED"
+        /// The disk is full.
+        case noDisk = "NO_DISK"
+        /// A fault of the program.
+        case internalError = "INTERNAL"
+        /// Not a failure: the attempt was asked to stop.
+        case stopped = "STOPPED"
+    }
+
+    /// Why.
+    public let reason: Reason
+    /// One line: what happened, where, what to do.
+    public let message: String
+
+    /// A failure.
+    public init(_ reason: Reason, _ message: String) {
+        self.reason = reason
+        self.message = message
+    }
+
+    /// The message.
+    public var description: String { message }
+}

@@ -1,0 +1,149 @@
+internal import Foundation
+public import Logging
+public import Protocol
+
+/// A daemon's settings, merged from file, environment and flags, and checked.
+public struct DaemonConfiguration: Sendable {
+    /// How log lines look.
+    public enum LogFormat: String, Sendable {
+        /// For people.
+        case text
+        /// For machines.
+        case json
+    }
+
+    /// What a daemon is when nothing says otherwise.
+    public struct Defaults: Sendable {
+        /// `gateway`, `quant`, `train` or `eval`.
+        public var role: String
+        /// Where it listens.
+        public var listen: String
+
+        /// Defaults of a role.
+        public init(role: String, listen: String) {
+            self.role = role
+            self.listen = listen
+        }
+    }
+
+    /// The role, as in the certificate.
+    public let role: String
+    /// Where to listen.
+    public let listen: ServerAddress
+    /// Where the gateway is; nil for the gateway itself.
+    public let gateway: ServerAddress?
+    /// The state folder.
+    public let stateFolder: String
+    /// Certificate, key and authorities.
+    public let tls: TLSIdentityFiles
+    /// The instance's name.
+    public let instance: String
+    /// Threads to compute with.
+    public let threads: Int
+    /// The least level that is logged.
+    public let logLevel: Logger.Level
+    /// How log lines look.
+    public let logFormat: LogFormat
+
+    private static let keys = [
+        "listen", "gateway", "state", "cert", "key", "ca", "instance", "threads", "log-level",
+        "log-format",
+    ]
+
+    /// Merges and checks the settings.
+    ///
+    /// - Parameters:
+    ///   - environment: The process's environment; only `QAT_…` is looked at.
+    ///   - isTerminal: Whether standard error is a terminal.
+    /// - Throws: ``ServiceError`` (`invalidConfiguration`), naming the setting.
+    public init(
+        options: DaemonOptions,
+        environment: [String: String],
+        defaults: Defaults,
+        isTerminal: Bool
+    ) throws {
+        let file = try Self.file(options.config ?? environment["QAT_CONFIG"])
+        let flags: [String: String?] = [
+            "listen": options.listen, "gateway": options.gateway, "state": options.state,
+            "cert": options.cert, "key": options.key, "ca": options.ca,
+            "instance": options.instance, "threads": options.threads,
+            "log-level": options.logLevel, "log-format": options.logFormat,
+        ]
+        func value(_ key: String) -> String? {
+            let variable = "QAT_" + key.uppercased().replacingOccurrences(of: "-", with: "_")
+            return (flags[key] ?? nil) ?? environment[variable] ?? file[key]
+        }
+        func required(_ key: String) throws -> String {
+            guard let value = value(key), !value.isEmpty else {
+                throw Self.invalid("--\(key) is missing; give the flag, QAT_… or the file's key")
+            }
+            return value
+        }
+        role = defaults.role
+        listen = try Self.address(value("listen") ?? defaults.listen, key: "listen")
+        gateway =
+            defaults.role == "gateway"
+            ? nil : try Self.address(try required("gateway"), key: "gateway")
+        stateFolder = try required("state")
+        tls = TLSIdentityFiles(
+            certificatePath: try required("cert"),
+            privateKeyPath: try required("key"),
+            trustRootsPath: try required("ca")
+        )
+        instance = value("instance") ?? "\(defaults.role)-1"
+        threads = try Self.threads(value("threads"))
+        logLevel = try Self.choice(value("log-level") ?? "info", key: "log-level")
+        logFormat = try Self.choice(
+            value("log-format") ?? (isTerminal ? "text" : "json"),
+            key: "log-format"
+        )
+    }
+
+    private static func threads(_ text: String?) throws -> Int {
+        let processors = ProcessInfo.processInfo.activeProcessorCount
+        guard let text else {
+            return processors
+        }
+        guard let count = Int(text), (1...256).contains(count) else {
+            throw invalid("--threads is \(text); a number from 1 to 256 is needed")
+        }
+        return count
+    }
+
+    private static func choice<Value: RawRepresentable>(
+        _ text: String,
+        key: String
+    ) throws -> Value where Value.RawValue == String {
+        guard let value = Value(rawValue: text) else {
+            throw invalid("--\(key) is \(text), which is not one of its values")
+        }
+        return value
+    }
+
+    private static func address(_ text: String, key: String) throws -> ServerAddress {
+        do {
+            return try ServerAddress(parsing: text)
+        } catch {
+            throw invalid("--\(key) is \(text); HOST:PORT is needed")
+        }
+    }
+
+    private static func file(_ path: String?) throws -> [String: String] {
+        guard let path else {
+            return [:]
+        }
+        guard let data = FileManager.default.contents(atPath: path), data.count <= 1 << 20,
+            let root = try? JSONSerialization.jsonObject(with: data) as? [String: Any]
+        else {
+            throw invalid("\(path): not a readable JSON object of at most 1 MiB")
+        }
+        for key in root.keys where !keys.contains(key) {
+            throw invalid("\(path): unknown key \(key); known are \(keys.joined(separator: ", "))")
+        }
+        return root.mapValues { "\($0)" }
+    }
+
+    private static func invalid(_ message: String) -> ServiceError {
+        ServiceError(.invalidConfiguration, message)
+    }
+}

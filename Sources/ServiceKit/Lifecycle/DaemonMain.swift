@@ -1,0 +1,52 @@
+public import ArgumentParser
+internal import Foundation
+
+/// What the `@main` of every daemon does around its command.
+public enum DaemonMain {
+    /// Merges flags, the process's environment and the configuration file.
+    ///
+    /// - Throws: ``ServiceError`` (`invalidConfiguration`).
+    public static func configuration(
+        _ options: DaemonOptions,
+        _ defaults: DaemonConfiguration.Defaults
+    ) throws -> DaemonConfiguration {
+        try DaemonConfiguration(
+            options: options,
+            environment: ProcessInfo.processInfo.environment,
+            defaults: defaults,
+            isTerminal: isatty(STDERR_FILENO) == 1
+        )
+    }
+
+    /// Parses the arguments and runs the command; wrong usage and settings exit with 2, other
+    /// failures with 1, each with one line on standard error.
+    public static func run(_ command: any AsyncParsableCommand.Type) async {
+        do {
+            var parsed = try command.parseAsRoot()
+            if var asynchronous = parsed as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try parsed.run()
+            }
+        } catch {
+            let message = command.message(for: error)
+            let isHelp = command.exitCode(for: error) == .success
+            let isUsage = command.exitCode(for: error) == .validationFailure
+            let isConfiguration = (error as? ServiceError)?.code == .invalidConfiguration
+            if isHelp || isUsage {
+                command.exitWithFullMessage(error, status: isHelp ? 0 : 2)
+            }
+            FileHandle.standardError.write(Data("error: \(message)\n".utf8))
+            exit(isConfiguration ? 2 : 1)
+        }
+    }
+}
+
+extension AsyncParsableCommand {
+    fileprivate static func exitWithFullMessage(_ error: any Error, status: Int32) -> Never {
+        let text = fullMessage(for: error) + "\n"
+        let handle = status == 0 ? FileHandle.standardOutput : FileHandle.standardError
+        handle.write(Data(text.utf8))
+        exit(status)
+    }
+}

@@ -1,0 +1,31 @@
+internal import Logging
+public import Protocol
+public import ServiceLifecycle
+
+/// Runs an ``RPCServer`` in a service group: a graceful shutdown drains its calls.
+public struct RPCServerService: Service {
+    private let server: RPCServer
+    private let folder: StateFolder
+
+    /// A service around a server; the address it binds is left in the state folder.
+    public init(server: RPCServer, folder: StateFolder) {
+        self.server = server
+        self.folder = folder
+    }
+
+    /// Serves until a graceful shutdown or cancellation.
+    public func run() async throws {
+        try await withGracefulShutdownHandler {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await server.run() }
+                group.addTask {
+                    let address = try await server.boundAddress()
+                    try folder.writeAddress("\(address)")
+                }
+                try await group.waitForAll()
+            }
+        } onGracefulShutdown: {
+            server.beginGracefulShutdown()
+        }
+    }
+}

@@ -1,0 +1,70 @@
+internal import Foundation
+
+/// A daemon's state folder, locked so that two processes never share it.
+///
+/// The lock ends with the process, whichever way that ends.
+public final class StateFolder: Sendable {
+    /// The folder's path.
+    public let path: String
+    private let descriptor: Int32
+
+    /// Creates the folder if need be and locks it.
+    ///
+    /// - Throws: ``ServiceError`` (`alreadyRunning`, `inputOutput`).
+    public init(path: String) throws {
+        self.path = URL(fileURLWithPath: path).standardizedFileURL.path
+        do {
+            try FileManager.default.createDirectory(
+                atPath: path,
+                withIntermediateDirectories: true,
+                attributes: [.posixPermissions: 0o700]
+            )
+        } catch {
+            throw ServiceError(.inputOutput, "state folder \(path): \(error.localizedDescription)")
+        }
+        descriptor = open(self.path + "/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else {
+            throw ServiceError(
+                .inputOutput,
+                "state folder \(path): \(String(cString: strerror(errno)))"
+            )
+        }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            close(descriptor)
+            throw ServiceError(
+                .alreadyRunning,
+                "state folder \(path) is in use by another process"
+            )
+        }
+    }
+
+    deinit {
+        close(descriptor)
+    }
+
+    /// Creates a folder within this one and returns its path.
+    ///
+    /// - Throws: ``ServiceError`` (`inputOutput`).
+    public func makeFolder(_ name: String) throws -> String {
+        let folder = path + "/" + name
+        do {
+            try FileManager.default.createDirectory(
+                atPath: folder,
+                withIntermediateDirectories: true
+            )
+        } catch {
+            throw ServiceError(.inputOutput, "\(folder): \(error.localizedDescription)")
+        }
+        return folder
+    }
+
+    /// Leaves the address that the daemon listens on for `healthcheck` and scripts.
+    ///
+    /// - Throws: If the file cannot be written.
+    public func writeAddress(_ address: String) throws {
+        try Data((address + "\n").utf8).write(
+            to: URL(fileURLWithPath: path + "/address"),
+            options: .atomic
+        )
+    }
+}

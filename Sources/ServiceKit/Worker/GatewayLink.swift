@@ -1,0 +1,32 @@
+internal import Logging
+internal import Protocol
+
+/// Calls to the gateway that are repeated until it answers.
+struct GatewayLink: Sendable {
+    let client: RPCClient
+    let logger: Logger
+
+    /// Repeats `call` while the gateway cannot be reached, waiting longer each time up to 10 s.
+    ///
+    /// - Throws: What the gateway answers when it refuses, or cancellation.
+    func untilAnswered<Result: Sendable>(
+        _ what: String,
+        _ call: () async throws -> Result
+    ) async throws -> Result {
+        var delay = Duration.milliseconds(500)
+        while true {
+            do {
+                return try await call()
+            } catch let error as RPCError where Self.isPassing(error) {
+                logger.warning("\(what): \(error.message); trying again in \(delay)")
+                try await Task.sleep(for: delay)
+                delay = min(delay * 2, .seconds(10))
+            }
+        }
+    }
+
+    /// Whether trying again may help.
+    static func isPassing(_ error: RPCError) -> Bool {
+        [.unavailable, .deadlineExceeded, .aborted, .resourceExhausted].contains(error.code)
+    }
+}

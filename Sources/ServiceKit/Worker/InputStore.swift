@@ -1,0 +1,147 @@
+internal import Foundation
+internal import Protocol
+
+/// Brings a job's inputs onto this machine: a cache by digest, and a folder per job that links to it.
+struct InputStore: Sendable {
+    let cacheFolder: String
+    let link: GatewayLink
+    /// Bytes the cache may hold before the least recently used files go.
+    var byteLimit: UInt64 = 64 << 30
+
+    /// Fetches what is missing and lays out the inputs.
+    ///
+    /// - Returns: Local paths by the inputs' JSON pointers: a file, or a folder of several.
+    func materialize(_ inputs: [Input], in folder: String) async throws -> [String: String] {
+        try? FileManager.default.removeItem(atPath: folder)
+        var paths: [String: String] = [:]
+        for (index, input) in inputs.enumerated() {
+            let root = "\(folder)/\(index)"
+            var names: [String] = []
+            for file in input.files {
+                let name = try Self.checked(file.path)
+                let cached = try await cached(file)
+                let target = "\(root)/\(name)"
+                let parent = (target as NSString).deletingLastPathComponent
+                try FileManager.default.createDirectory(
+                    atPath: parent,
+                    withIntermediateDirectories: true
+                )
+                try Self.linkOrCopy(cached, target)
+                names.append(name)
+            }
+            paths[input.pointer] = Self.location(of: names, root: root)
+        }
+        return paths
+    }
+
+    /// One file stands for itself; several for the folder of their config.json, or the root.
+    private static func location(of names: [String], root: String) -> String {
+        if let config = names.first(where: { ($0 as NSString).lastPathComponent == "config.json" }) {
+            let folder = (config as NSString).deletingLastPathComponent
+            return folder.isEmpty ? root : "\(root)/\(folder)"
+        }
+        return names.count == 1 ? "\(root)/\(names[0])" : root
+    }
+
+    private static func checked(_ name: String) throws -> String {
+        let parts = name.split(separator: "/", omittingEmptySubsequences: false)
+        guard !name.isEmpty, name.utf8.count <= 1024,
+            parts.allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." })
+        else {
+            throw ServiceError(.inputOutput, "input name \(name) is not a plain relative path")
+        }
+        return name
+    }
+
+    private func cached(_ file: InputFile) async throws -> String {
+        let path = "\(cacheFolder)/\(file.digest.hex)"
+        if let size = Self.size(path), size == file.size {
+            try? FileManager.default.setAttributes(
+                [.modificationDate: Date.now],
+                ofItemAtPath: path
+            )
+            return path
+        }
+        makeRoom(for: file.size)
+        try await link.untilAnswered("fetching \(file.path)") {
+            try await fetch(file, to: path)
+        }
+        return path
+    }
+
+    private func fetch(_ file: InputFile, to path: String) async throws {
+        let temporary = path + ".part"
+        FileManager.default.createFile(atPath: temporary, contents: nil)
+        guard let handle = FileHandle(forWritingAtPath: temporary) else {
+            throw ServiceError(.inputOutput, "\(temporary): cannot be written")
+        }
+        defer { try? FileManager.default.removeItem(atPath: temporary) }
+        let writer = HashingWriter(handle: handle)
+        try await link.client.download(
+            QatMethods.getBlob,
+            GetBlobRequest(digest: file.digest),
+            onChunk: { try await writer.write($0) }
+        )
+        let (digest, size) = try await writer.finish()
+        guard digest == file.digest, size == file.size else {
+            throw ServiceError(
+                .inputOutput,
+                "\(file.path): \(size) bytes of digest \(digest.hex) came instead of \(file.digest.hex)"
+            )
+        }
+        try FileManager.default.moveItem(atPath: temporary, toPath: path)
+    }
+
+    private func makeRoom(for size: UInt64) {
+        let manager = FileManager.default
+        var files = ((try? manager.contentsOfDirectory(atPath: cacheFolder)) ?? []).map { name in
+            let path = "\(cacheFolder)/\(name)"
+            let attributes = try? manager.attributesOfItem(atPath: path)
+            return (
+                path: path, size: attributes?[.size] as? UInt64 ?? 0,
+                used: attributes?[.modificationDate] as? Date ?? .distantPast
+            )
+        }
+        files.sort { $0.used < $1.used }
+        var total = files.reduce(0) { $0 + $1.size }
+        for file in files where total + size > byteLimit {
+            try? manager.removeItem(atPath: file.path)
+            total -= file.size
+        }
+    }
+
+    private static func size(_ path: String) -> UInt64? {
+        (try? FileManager.default.attributesOfItem(atPath: path))?[.size] as? UInt64
+    }
+
+    private static func linkOrCopy(_ source: String, _ target: String) throws {
+        do {
+            try FileManager.default.linkItem(atPath: source, toPath: target)
+        } catch {
+            try FileManager.default.copyItem(atPath: source, toPath: target)
+        }
+    }
+}
+
+/// Writes chunks to a file while hashing them.
+private actor HashingWriter {
+    private let handle: FileHandle
+    private var hasher = SHA256Hasher()
+    private var size: UInt64 = 0
+
+    init(handle: FileHandle) {
+        self.handle = handle
+    }
+
+    func write(_ bytes: [UInt8]) throws {
+        hasher.update(bytes)
+        size += UInt64(bytes.count)
+        try handle.write(contentsOf: bytes)
+    }
+
+    func finish() throws -> (SHA256Digest, UInt64) {
+        try handle.synchronize()
+        try handle.close()
+        return (hasher.finalize(), size)
+    }
+}

@@ -1,0 +1,143 @@
+internal import Foundation
+public import Logging
+public import Protocol
+public import ServiceLifecycle
+internal import Synchronization
+
+/// A worker's main loop: registers with the gateway, waits for jobs, and runs them one at a time.
+///
+/// The gateway may come and go; the loop starts over until a graceful shutdown.
+public final class LeaseLoop: Service {
+    private let configuration: DaemonConfiguration
+    private let kinds: [String]
+    private let client: RPCClient
+    private let folder: StateFolder
+    private let logger: Logger
+    private let bootID = UUID().uuidString.lowercased()
+    private let registered = Mutex(false)
+
+    /// A loop for jobs of `kinds`.
+    public init(
+        configuration: DaemonConfiguration,
+        kinds: [String],
+        client: RPCClient,
+        folder: StateFolder,
+        logger: Logger
+    ) {
+        self.configuration = configuration
+        self.kinds = kinds
+        self.client = client
+        self.folder = folder
+        self.logger = logger
+    }
+
+    /// Whether the gateway knows this worker.
+    public var isRegistered: Bool { registered.withLock { $0 } }
+
+    /// Runs until a graceful shutdown, which gives a running job time for a checkpoint.
+    public func run() async throws {
+        removeFinishedJobs()
+        await cancelWhenGracefulShutdown {
+            while !Task.isCancelled {
+                do {
+                    try await self.serve()
+                } catch {
+                    self.registered.withLock { $0 = false }
+                    if Task.isCancelled {
+                        return
+                    }
+                    self.logger.warning("gateway: \(error); trying again in 2 s")
+                    try? await Task.sleep(for: .seconds(2))
+                }
+            }
+        }
+        await client.close()
+    }
+
+    private func serve() async throws {
+        let address = try await listeningAddress()
+        let terms = try await client.call(
+            QatMethods.registerWorker,
+            RegisterWorkerRequest(
+                role: configuration.role,
+                instance: configuration.instance,
+                bootID: bootID,
+                address: address,
+                kinds: kinds,
+                cores: UInt32(configuration.threads),
+                memoryBytes: ProcessInfo.processInfo.physicalMemory,
+                version: SuiteVersion.current
+            )
+        )
+        if !isRegistered {
+            logger.info("registered with the gateway as \(configuration.instance)")
+        }
+        registered.withLock { $0 = true }
+        let request = AcquireLeaseRequest(
+            instance: configuration.instance,
+            bootID: bootID,
+            waitSeconds: 20
+        )
+        while !Task.isCancelled {
+            let response = try await client.call(
+                QatMethods.acquireLease,
+                request,
+                timeout: .seconds(40)
+            )
+            if let lease = response.lease {
+                try await run(lease, terms: terms)
+            }
+        }
+    }
+
+    private func run(_ lease: Lease, terms: RegisterWorkerResponse) async throws {
+        let jobFolder = try folder.makeFolder("jobs/" + Self.folderName(lease.jobID))
+        let link = GatewayLink(client: client, logger: logger)
+        let runner = AttemptRunner(
+            lease: lease,
+            instance: configuration.instance,
+            bootID: bootID,
+            heartbeatInterval: .seconds(Int64(max(1, terms.heartbeatSeconds))),
+            jobFolder: jobFolder,
+            inputs: InputStore(cacheFolder: try folder.makeFolder("cache"), link: link),
+            publisher: OutputPublisher(link: link),
+            link: link,
+            executable: "/proc/self/exe",
+            threads: configuration.threads,
+            logger: logger
+        )
+        if await runner.run() == .reported {
+            try? FileManager.default.removeItem(atPath: jobFolder)
+        }
+    }
+
+    /// The address the server bound, once it has.
+    private func listeningAddress() async throws -> String {
+        let path = folder.path + "/address"
+        for _ in 0..<100 {
+            if let text = try? String(contentsOfFile: path, encoding: .utf8) {
+                return text.trimmingCharacters(in: .whitespacesAndNewlines)
+            }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        return "\(configuration.listen)"
+    }
+
+    /// Job folders hold checkpoints of unfinished jobs; those untouched for a week are given up.
+    private func removeFinishedJobs() {
+        let root = folder.path + "/jobs"
+        let manager = FileManager.default
+        for name in (try? manager.contentsOfDirectory(atPath: root)) ?? [] {
+            let attributes = try? manager.attributesOfItem(atPath: "\(root)/\(name)")
+            let date = attributes?[.modificationDate] as? Date ?? .distantPast
+            if date < Date.now.addingTimeInterval(-7 * 86_400) {
+                try? manager.removeItem(atPath: "\(root)/\(name)")
+            }
+        }
+    }
+
+    /// A job's id as a file name, whatever the gateway sent.
+    private static func folderName(_ id: String) -> String {
+        String(id.map { $0.isLetter || $0.isNumber || $0 == "-" || $0 == "_" ? $0 : "_" })
+    }
+}

@@ -1,0 +1,62 @@
+internal import Foundation
+internal import Protocol
+
+/// Uploads a job's outputs to the gateway's store.
+struct OutputPublisher: Sendable {
+    let link: GatewayLink
+
+    private static let chunkByteCount = 256 << 10
+
+    /// Uploads every file under `folder` that the store lacks.
+    ///
+    /// - Returns: The outputs, named by their paths relative to the folder.
+    func publish(_ folder: String) async throws -> [OutputFile] {
+        var outputs: [OutputFile] = []
+        for name in try Self.files(in: folder) {
+            let (digest, size) = try SHA256Digest.digest(ofFile: "\(folder)/\(name)")
+            outputs.append(OutputFile(name: name, digest: digest, size: size))
+        }
+        let digests = Array(Set(outputs.map(\.digest)))
+        let missing = try await link.untilAnswered("asking for missing outputs") {
+            try await link.client.call(QatMethods.findMissing, FindMissingRequest(digests: digests))
+        }
+        for output in outputs where missing.digests.contains(output.digest) {
+            try await link.untilAnswered("uploading \(output.name)") {
+                try await upload(output, from: "\(folder)/\(output.name)")
+            }
+        }
+        return outputs
+    }
+
+    private func upload(_ output: OutputFile, from path: String) async throws {
+        guard let handle = FileHandle(forReadingAtPath: path) else {
+            throw ServiceError(.inputOutput, "\(path): cannot be read")
+        }
+        defer { try? handle.close() }
+        _ = try await link.client.upload(
+            QatMethods.putBlob,
+            PutBlobRequest(digest: output.digest, size: output.size),
+            size: output.size,
+            digest: output.digest,
+            nextChunk: {
+                let data = try handle.read(upToCount: Self.chunkByteCount)
+                return data.flatMap { $0.isEmpty ? nil : [UInt8]($0) }
+            }
+        )
+    }
+
+    /// Relative paths of the regular files below a folder, sorted.
+    static func files(in folder: String) throws -> [String] {
+        guard let enumerator = FileManager.default.enumerator(atPath: folder) else {
+            throw ServiceError(.inputOutput, "\(folder): cannot be listed")
+        }
+        var names: [String] = []
+        while let name = enumerator.nextObject() as? String {
+            let attributes = try FileManager.default.attributesOfItem(atPath: "\(folder)/\(name)")
+            if attributes[.type] as? FileAttributeType == .typeRegular {
+                names.append(name)
+            }
+        }
+        return names.sorted()
+    }
+}

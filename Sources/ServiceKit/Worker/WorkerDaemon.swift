@@ -1,0 +1,86 @@
+internal import Foundation
+public import Logging
+internal import Protocol
+public import ServiceLifecycle
+
+/// Wires a worker: its health endpoint, its connection to the gateway and its lease loop.
+public struct WorkerDaemon: Sendable {
+    private let configuration: DaemonConfiguration
+    private let kinds: [String]
+
+    /// A worker for jobs of `kinds`.
+    public init(configuration: DaemonConfiguration, kinds: [String]) {
+        self.configuration = configuration
+        self.kinds = kinds
+    }
+
+    /// Runs until SIGTERM or SIGINT.
+    ///
+    /// - Throws: If the state folder, the certificates or the address cannot be used.
+    public func run() async throws {
+        let logger = configuration.makeLogger("qat-\(configuration.role)d")
+        guard let gateway = configuration.gateway else {
+            throw ServiceError(.invalidConfiguration, "--gateway is missing")
+        }
+        let folder = try StateFolder(path: configuration.stateFolder)
+        try? FileManager.default.removeItem(atPath: folder.path + "/address")
+        let client = RPCClient(
+            configuration: RPCClientConfiguration(
+                address: gateway,
+                tls: configuration.tls,
+                expectedServerRole: "gateway"
+            ),
+            logger: logger
+        )
+        let loop = LeaseLoop(
+            configuration: configuration,
+            kinds: kinds,
+            client: client,
+            folder: folder,
+            logger: logger
+        )
+        var router = RPCRouter()
+        router.unary(QatMethods.healthCheck, allow: [.users, .services]) { _, _ in
+            loop.isRegistered
+                ? HealthCheckResponse(status: .serving)
+                : HealthCheckResponse(
+                    status: .notServing,
+                    message: "not registered with the gateway at \(gateway)"
+                )
+        }
+        let server = RPCServer(
+            configuration: RPCServerConfiguration(
+                host: configuration.listen.host,
+                port: configuration.listen.port,
+                tls: configuration.tls
+            ),
+            router: router,
+            logger: logger
+        )
+        logger.info("version \(SuiteVersion.current), state in \(folder.path)")
+        // Service groups stop the last service first: the job gets its checkpoint while the health
+        // endpoint still answers.
+        let group = ServiceGroup(
+            configuration: .init(
+                services: [
+                    .init(service: RPCServerService(server: server, folder: folder)),
+                    .init(service: loop),
+                ],
+                gracefulShutdownSignals: [.sigterm, .sigint],
+                logger: logger
+            )
+        )
+        try await group.run()
+    }
+}
+
+extension DaemonConfiguration {
+    /// A logger that writes lines as configured.
+    public func makeLogger(_ label: String) -> Logger {
+        var logger = Logger(label: label) { label in
+            LineLogHandler(label: label, format: logFormat, level: logLevel)
+        }
+        logger.logLevel = logLevel
+        return logger
+    }
+}

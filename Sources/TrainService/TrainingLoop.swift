@@ -1,0 +1,295 @@
+internal import ComputeKit
+internal import Foundation
+internal import JobSpecs
+internal import Kernels
+internal import ModelFiles
+internal import Protocol
+internal import Quantization
+internal import ServiceKit
+internal import Transformer
+
+/// One training job, from its request to its outputs.
+struct TrainingLoop {
+    private let plan: TrainingPlan
+    private let request: ComputeRequest
+    private let reporter: ComputeReporter
+    private let team: ThreadTeam
+    private let model: LoadedModel
+    private let trainTokens: [Int32]
+    private let validationTokens: [Int32]
+    private let checkpoints: CheckpointStore
+
+    init(_ request: ComputeRequest, _ reporter: ComputeReporter) throws {
+        self.request = request
+        self.reporter = reporter
+        let spec = try TrainingPlan.specification(request)
+        team = ThreadTeam(threadCount: request.threads)
+        reporter.progress(phase: "load", step: 0, of: 0)
+        model = try ModelLoader.load(path: try request.path("/model"), team: team)
+        reporter.log(
+            """
+            model: \(model.source.rawValue), \(model.configuration.architecture), \
+            \(model.parameters.layout.totalCount) parameters, \(model.configuration.layerCount) layers
+            """
+        )
+        let trainPaths = try TrainingPlan.paths(spec.data.training, "/data/train", request)
+        let validationPaths = try TrainingPlan.paths(
+            spec.data.validation,
+            "/data/validation",
+            request
+        )
+        let length = spec.data.sequenceLength
+        trainTokens = try TextCorpus.load(paths: trainPaths, tokenizer: model.tokenizer)
+        try TextCorpus.requireWindow(of: length, tokens: trainTokens, paths: trainPaths)
+        // Without a validation text the training text serves, and the results say so.
+        validationTokens =
+            validationPaths.isEmpty
+            ? trainTokens
+            : try TextCorpus.load(paths: validationPaths, tokenizer: model.tokenizer)
+        try TextCorpus.requireWindow(
+            of: length,
+            tokens: validationTokens,
+            paths: validationPaths.isEmpty ? trainPaths : validationPaths
+        )
+        plan = try TrainingPlan(
+            spec,
+            specText: request.spec,
+            trainTokenCount: trainTokens.count
+        )
+        checkpoints = CheckpointStore(folder: request.checkpointFolder) { bytes in
+            var hasher = SHA256Hasher()
+            hasher.update(bytes)
+            return hasher.finalize().bytes
+        }
+        let layers = try model.parameters.quantizedEntries(of: plan.recipe, progress: 1)
+        reporter.log("quantizable layers: \(layers.count) by the recipe's last stage")
+    }
+
+    func run() throws {
+        // The student's own copy; `model` stays the unquantized teacher and yardstick.
+        let student = try model.parameters.copy()
+        let engine = try TrainingEngine(
+            parameters: student,
+            teacher: plan.isDistilling ? try teacher() : nil,
+            recipe: plan.recipe,
+            objective: plan.objective,
+            optimizer: plan.optimizer,
+            batchSize: plan.batchSize,
+            accumulation: plan.accumulation,
+            length: plan.length,
+            isFrozen: { plan.isFrozen($0) },
+            team: team
+        )
+        let before = try baseline(student, restored: restore(engine))
+        try train(engine, values: before)
+        try finish(student, before: before)
+    }
+
+    /// The model to distill from: the job's own, unquantized, unless the job names another.
+    private func teacher() throws -> Parameters {
+        guard let path = request.inputs["/distillation/teacher"] else {
+            return model.parameters
+        }
+        return try ModelLoader.load(path: path, team: team).parameters
+    }
+
+    /// Restores the newest checkpoint; returns the values stored with it.
+    private func restore(_ engine: TrainingEngine) -> [String: Double]? {
+        let manifest = checkpoints.restoreNewest(
+            fingerprint: plan.fingerprint,
+            into: engine.parameters,
+            optimizer: engine.optimizer,
+            onSkip: { reporter.log($0) }
+        )
+        guard let manifest else {
+            return nil
+        }
+        engine.resume(atStep: manifest.step)
+        reporter.log("resuming from the checkpoint of step \(manifest.step)")
+        return manifest.values
+    }
+
+    /// Validation of the model as it came, and rounded without training: what QAT is compared with.
+    private func baseline(
+        _ student: Parameters,
+        restored: [String: Double]?
+    ) throws -> [String: Double] {
+        if let restored, restored["baseline"] != nil, restored["ptq"] != nil {
+            return restored
+        }
+        let unquantized = try validate(model.parameters, .none, phase: "validate baseline")
+        let rounded = try validate(model.parameters, plan.recipe, phase: "validate PTQ")
+        reporter.log(
+            "before training: perplexity \(unquantized.perplexity), quantized \(rounded.perplexity)"
+        )
+        return ["baseline": unquantized.perplexity, "ptq": rounded.perplexity]
+    }
+
+    private func train(_ engine: TrainingEngine, values: [String: Double]) throws {
+        let sampler = try WindowSampler(
+            seed: plan.seed,
+            tokenCount: trainTokens.count,
+            length: plan.length
+        )
+        let batch = AlignedBuffer<Int32>(count: engine.windowsPerStep * plan.length)
+        var pace = Pace(tokensPerStep: batch.count)
+        while engine.stepCount < plan.totalSteps {
+            let step = engine.stepCount
+            let rate = plan.schedule.rate(step: step)
+            trainTokens.withUnsafeBufferPointer {
+                sampler.fill(batch.pointer, count: engine.windowsPerStep, step: step, from: $0)
+            }
+            let progress = Double(step) / Double(plan.totalSteps)
+            let result = try engine.step(
+                tokens: batch.pointer,
+                learningRate: rate,
+                progress: progress
+            )
+            pace.finishStep()
+            report(engine.stepCount, result, rate, progress, pace)
+            try afterStep(engine, result, values, progress)
+        }
+    }
+
+    private func report(
+        _ step: Int,
+        _ result: StepResult,
+        _ rate: Double,
+        _ progress: Double,
+        _ pace: Pace
+    ) {
+        var event = ComputeEvent(.progress)
+        event.phase = "train"
+        event.step = step
+        event.totalSteps = plan.totalSteps
+        event.loss = result.loss
+        event.learningRate = rate
+        event.tokensPerSecond = pace.tokensPerSecond
+        event.etaSeconds = pace.secondsPerStep * Double(plan.totalSteps - step)
+        event.precision = plan.recipe.stageFormat(at: progress)?.name ?? "none"
+        reporter.send(event)
+    }
+
+    /// Metrics, validation and checkpoints where they are due.
+    private func afterStep(
+        _ engine: TrainingEngine,
+        _ result: StepResult,
+        _ values: [String: Double],
+        _ progress: Double
+    ) throws {
+        let step = engine.stepCount
+        let isLast = step == plan.totalSteps
+        if step % plan.logInterval == 0 || isLast {
+            try monitor(engine, result, progress: progress)
+        }
+        if step % plan.validationInterval == 0 && !isLast {
+            let validation = try validate(engine.parameters, plan.recipe, phase: "validate")
+            try reporter.metric(step: step, ["validation_perplexity": validation.perplexity])
+        }
+        if reporter.isStopRequested || step % plan.checkpointInterval == 0 && !isLast {
+            try checkpoints.save(
+                step: step,
+                fingerprint: plan.fingerprint,
+                parameters: engine.parameters,
+                optimizer: engine.optimizer,
+                values: values
+            )
+            reporter.log("checkpoint of step \(step) written")
+        }
+        if reporter.isStopRequested {
+            throw ComputeFailure(.stopped, "stopped at step \(step)")
+        }
+    }
+
+    /// Live quantization statistics: the worst layers, and every warning.
+    private func monitor(
+        _ engine: TrainingEngine,
+        _ result: StepResult,
+        progress: Double
+    ) throws {
+        let layers = try LayerReport.measure(
+            engine.parameters,
+            recipe: plan.recipe,
+            progress: progress,
+            team: team
+        )
+        try reporter.metric(
+            step: engine.stepCount,
+            TrainingMetrics(loss: result.loss, gradientNorm: result.gradientNorm, layers: layers)
+        )
+        for layer in layers {
+            for warning in layer.warnings {
+                reporter.log("step \(engine.stepCount): \(layer.module): \(warning)")
+            }
+        }
+    }
+
+    private func validate(
+        _ parameters: Parameters,
+        _ recipe: QuantizationRecipe,
+        phase: String
+    ) throws -> PerplexityResult {
+        let evaluator = try PerplexityEvaluator(
+            parameters: parameters,
+            recipe: recipe,
+            length: plan.length,
+            team: team
+        )
+        let windows = min(plan.validationWindows, validationTokens.count / plan.length)
+        return try evaluator.evaluate(tokens: validationTokens, windows: windows) { done in
+            reporter.progress(phase: phase, step: done, of: windows)
+            if reporter.isStopRequested && phase != "validate" {
+                throw ComputeFailure(.stopped, "stopped in \(phase)")
+            }
+        }
+    }
+
+    private func finish(_ student: Parameters, before: [String: Double]) throws {
+        let after = try validate(student, plan.recipe, phase: "validate QAT")
+        reporter.progress(phase: "export", step: plan.totalSteps, of: plan.totalSteps)
+        let layers = try LayerReport.measure(student, recipe: plan.recipe, team: team)
+        let trained = LoadedModel(model, parameters: student)
+        let export = ModelExport(outputFolder: request.outputFolder, team: team)
+        let outcome = try export.write(trained, recipe: plan.recipe, formats: plan.exportFormats)
+        let baseline = before["baseline"] ?? .nan
+        let ptq = before["ptq"] ?? .nan
+        let results = TrainingResults(
+            baselinePerplexity: baseline,
+            ptqPerplexity: ptq,
+            qatPerplexity: after.perplexity,
+            recovered: ptq > baseline ? (ptq - after.perplexity) / (ptq - baseline) : nil,
+            qatPerplexityCi95: after.confidenceInterval,
+            steps: plan.totalSteps,
+            tokens: plan.totalSteps * plan.batchSize * plan.accumulation * plan.length,
+            exportFormat: outcome.format,
+            tensorBytes: outcome.tensorByteCount,
+            memoryRatio: Double(outcome.tensorByteCount) / Double(model.bf16ByteCount),
+            warnings: plan.warnings + outcome.warnings
+        )
+        for warning in results.warnings {
+            reporter.log(warning)
+        }
+        try export.writeReport(TrainingReport(results: results, layers: layers))
+        try reporter.result(results)
+    }
+}
+
+/// The recent speed of steps: a moving average that forgets the first, slow ones.
+private struct Pace {
+    let tokensPerStep: Int
+    private var last = ContinuousClock.now
+    private(set) var secondsPerStep = 0.0
+
+    init(tokensPerStep: Int) {
+        self.tokensPerStep = tokensPerStep
+    }
+
+    var tokensPerSecond: Double { Double(tokensPerStep) / max(secondsPerStep, 1e-9) }
+
+    mutating func finishStep() {
+        let now = ContinuousClock.now
+        let seconds = (now - last) / .seconds(1)
+        last = now
+        secondsPerStep = secondsPerStep == 0 ? seconds : 0.8 * secondsPerStep + 0.2 * seconds
+    }
+}

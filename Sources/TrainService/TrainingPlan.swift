@@ -1,0 +1,111 @@
+internal import ComputeKit
+internal import JobSpecs
+internal import Protocol
+internal import Quantization
+internal import ServiceKit
+internal import Transformer
+
+/// A training job's settings, resolved against its data.
+struct TrainingPlan {
+    let recipe: QuantizationRecipe
+    let objective: TrainingObjective
+    let optimizer: AdamWConfiguration
+    let schedule: LearningRateSchedule
+    let batchSize: Int
+    let accumulation: Int
+    let length: Int
+    let totalSteps: Int
+    let validationInterval: Int
+    let validationWindows: Int
+    let checkpointInterval: Int
+    let logInterval: Int
+    let seed: UInt64
+    let exportFormats: [String]
+    let warnings: [String]
+    /// Identifies the settings a checkpoint belongs to.
+    let fingerprint: String
+    private let frozen: [ModulePattern]
+
+    var isDistilling: Bool { objective != .crossEntropy }
+
+    init(_ spec: TrainSpec, specText: String, trainTokenCount: Int) throws {
+        recipe = try RecipeTranslation.recipe(spec.quantization)
+        let trainer = spec.trainer
+        objective = spec.distillation.map { .distillation(temperature: $0.temperature) } ?? .crossEntropy
+        optimizer = AdamWConfiguration(
+            beta1: spec.optimizer.beta1,
+            beta2: spec.optimizer.beta2,
+            epsilon: spec.optimizer.epsilon,
+            weightDecay: spec.optimizer.weightDecay,
+            gradientClipNorm: trainer.gradientClip ?? 0
+        )
+        batchSize = trainer.microBatchSize
+        accumulation = trainer.accumulatedBatches
+        length = spec.data.sequenceLength
+        // An epoch is as many windows as the text holds end to end; windows are drawn at random.
+        let windowsPerEpoch = max(trainTokenCount / length, 1)
+        let stepsPerEpoch = max(windowsPerEpoch / (batchSize * accumulation), 1)
+        let (epochSteps, isHuge) = stepsPerEpoch.multipliedReportingOverflow(
+            by: trainer.maximumEpochs
+        )
+        totalSteps = min(trainer.maximumSteps ?? .max, isHuge ? .max : epochSteps)
+        validationInterval = trainer.validationInterval?.count(of: stepsPerEpoch) ?? stepsPerEpoch
+        validationWindows = trainer.validationBatches?.count(of: windowsPerEpoch) ?? .max
+        checkpointInterval = trainer.checkpointInterval
+        logInterval = trainer.logInterval
+        schedule = LearningRateSchedule(
+            peak: spec.optimizer.learningRate,
+            minimum: spec.optimizer.minimumLearningRate,
+            warmupSteps: min(spec.optimizer.warmupSteps, totalSteps),
+            constantSteps: spec.optimizer.constantSteps,
+            totalSteps: totalSteps
+        )
+        seed = spec.seed
+        exportFormats = spec.exports.map(\.format.rawValue)
+        frozen = spec.frozen.map { ModulePattern($0) }
+        var warnings: [String] = []
+        if !["32", "32-true"].contains(trainer.precision) {
+            warnings.append("trainer.precision \(trainer.precision): this engine computes in FP32")
+        }
+        if spec.data.validation.isEmpty {
+            warnings.append("data.validation is empty: validated on the training text")
+        }
+        self.warnings = warnings
+        var hasher = SHA256Hasher()
+        hasher.update(Array(specText.utf8))
+        fingerprint = hasher.finalize().hex
+    }
+
+    func isFrozen(_ parameter: String) -> Bool {
+        frozen.contains { $0.matches(parameter) }
+    }
+
+    /// The request's specification, once nothing in it is beyond this version.
+    static func specification(_ request: ComputeRequest) throws -> TrainSpec {
+        let spec: JobSpec
+        do {
+            spec = try JobSpec.parse(kind: request.kind, json: Array(request.spec.utf8))
+        } catch {
+            throw ComputeFailure(.invalidSpec, "\(error)")
+        }
+        guard case .train(let train) = spec else {
+            throw ComputeFailure(.invalidSpec, "this service trains; the job's kind is \(request.kind)")
+        }
+        if !train.unsupported.isEmpty {
+            throw ComputeFailure(
+                .userError,
+                "not in this version: " + train.unsupported.joined(separator: "; ")
+            )
+        }
+        return train
+    }
+
+    /// Local paths of the texts of a list in the specification.
+    static func paths(
+        _ texts: [String],
+        _ pointer: String,
+        _ request: ComputeRequest
+    ) throws -> [String] {
+        try texts.indices.map { try request.path("\(pointer)/\($0)") }
+    }
+}

@@ -1,0 +1,74 @@
+internal import ComputeKit
+
+/// What a training job answers.
+struct TrainingResults: Codable, Sendable {
+    /// Validation perplexity of the model as it came.
+    var baselinePerplexity: Double
+    /// The same, rounded without training.
+    var ptqPerplexity: Double
+    /// The same, after training.
+    var qatPerplexity: Double
+    /// The share of PTQ's loss that training won back; nil when rounding lost nothing.
+    var recovered: Double?
+    /// 95 % confidence interval of `qatPerplexity`.
+    var qatPerplexityCi95: [Double]
+    /// Steps taken.
+    var steps: Int
+    /// Tokens trained on.
+    var tokens: Int
+    /// The format of `model/`.
+    var exportFormat: String
+    /// Bytes of the exported tensors.
+    var tensorBytes: Int
+    /// Those bytes relative to all parameters in BF16.
+    var memoryRatio: Double
+    /// What a user should know.
+    var warnings: [String]
+}
+
+/// report.json of a training job.
+struct TrainingReport: Encodable {
+    let results: TrainingResults
+    let layers: [LayerReport]
+}
+
+/// What is measured every few steps.
+struct TrainingMetrics: Encodable {
+    let loss: Double
+    let gradientNorm: Double
+    let meanAbsoluteErrorMax: Double
+    let sqnrDbMin: Double
+    let worstLayer: String
+    let layers: [String: Layer]
+
+    /// One layer's figures.
+    struct Layer: Encodable {
+        let mean: Double
+        let std: Double
+        let min: Float
+        let max: Float
+        let meanAbsoluteError: Double
+    }
+
+    init(loss: Double, gradientNorm: Double, layers reports: [LayerReport]) {
+        self.loss = loss
+        self.gradientNorm = gradientNorm
+        let worst = reports.min { $0.statistics.sqnrDecibels < $1.statistics.sqnrDecibels }
+        meanAbsoluteErrorMax = reports.map(\.statistics.meanAbsoluteError).max() ?? 0
+        sqnrDbMin = worst?.statistics.sqnrDecibels ?? .infinity
+        worstLayer = worst?.module ?? ""
+        layers = Dictionary(
+            uniqueKeysWithValues: reports.map {
+                let s = $0.statistics
+                let layer = Layer(
+                    mean: s.mean,
+                    std: s.standardDeviation,
+                    min: s.minimum,
+                    max: s.maximum,
+                    meanAbsoluteError: s.meanAbsoluteError
+                )
+                return ($0.module, layer)
+            }
+        )
+    }
+}
