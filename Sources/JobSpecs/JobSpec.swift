@@ -1,0 +1,99 @@
+/// A job, read from its file.
+public enum JobSpec: Sendable, Equatable {
+    /// Rounds a model after training.
+    case quantize(QuantizeSpec)
+    /// Trains a model under quantization.
+    case train(TrainSpec)
+    /// Measures models side by side.
+    case evaluate(EvaluateSpec)
+
+    /// Reads and checks a job file.
+    ///
+    /// - Parameters:
+    ///   - kind: `quantize`, `train`, `evaluate` or `pipeline`.
+    ///   - json: The file, at most 256 KiB.
+    /// - Returns: The job, with every default filled in.
+    /// - Throws: ``JobSpecError`` with everything that is wrong.
+    public static func parse(kind: String, json: [UInt8]) throws(JobSpecError) -> JobSpec {
+        try ParsedJob(kind: kind, json: json).spec
+    }
+
+    /// The kind's name.
+    public var kind: String {
+        switch self {
+        case .quantize: "quantize"
+        case .train: "train"
+        case .evaluate: "evaluate"
+        }
+    }
+
+    /// The name the file gives the job.
+    public var name: String? {
+        switch self {
+        case .quantize(let spec): spec.name
+        case .train(let spec): spec.name
+        case .evaluate(let spec): spec.name
+        }
+    }
+
+    /// The inputs the job names.
+    public var inputReferences: [InputReference] {
+        switch self {
+        case .quantize(let spec): spec.inputs
+        case .train(let spec): spec.inputs
+        case .evaluate(let spec): spec.inputs
+        }
+    }
+
+    /// What the job asks for and an engine must refuse as unimplemented.
+    public var unsupported: [String] {
+        switch self {
+        case .quantize(let spec): spec.unsupported
+        case .train(let spec): spec.unsupported
+        case .evaluate(let spec): spec.unsupported
+        }
+    }
+
+    /// The machines the job asks for.
+    public var resources: ResourceRequest {
+        guard case .train(let spec) = self else {
+            return ResourceRequest()
+        }
+        return spec.trainer.resources
+    }
+}
+
+/// A job with the document it was read from.
+public struct ParsedJob: Sendable {
+    /// The typed job.
+    public let spec: JobSpec
+    /// The document; its ``JSONValue/canonicalBytes`` are what is submitted and hashed.
+    public let document: JSONValue
+
+    /// Reads and checks a job file; see ``JobSpec/parse(kind:json:)``.
+    public init(kind: String, json: [UInt8]) throws(JobSpecError) {
+        let schema = try JobSchema.schema(kind: kind)
+        let parsed = try JSONParser.parse(json)
+        var validator = SchemaValidator(lines: parsed.lines)
+        validator.check(parsed.value, against: .object(schema), path: "$")
+        try Self.refuse(validator)
+        let reader = ObjectReader(parsed.value, schema)
+        switch kind {
+        case "quantize": spec = .quantize(QuantizeSpec(reader))
+        case "train": spec = .train(TrainSpec(reader))
+        default: spec = .evaluate(EvaluateSpec(reader))
+        }
+        document = parsed.value
+        validator.checkConsistency(of: spec)
+        try Self.refuse(validator)
+    }
+
+    private static func refuse(_ validator: SchemaValidator) throws(JobSpecError) {
+        guard validator.violations.isEmpty else {
+            let inOrder = validator.violations.enumerated().sorted {
+                ($0.element.line ?? 0, $0.offset) < ($1.element.line ?? 0, $1.offset)
+            }
+            throw JobSpecError(.invalidSpec, inOrder.map(\.element))
+        }
+    }
+}

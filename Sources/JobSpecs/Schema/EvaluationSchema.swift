@@ -1,0 +1,60 @@
+/// Schemas of an evaluation's rows and tasks.
+enum EvaluationSchema {
+    static let model = ObjectSchema([
+        .init("label", .text(maximumByteCount: 64), required: true, "The row's name."),
+        .init(
+            "model",
+            .input(.model, allowsModel: false),
+            required: true,
+            "A GGUF file or a Hugging Face folder, job:ID[/output], or sha256:DIGEST."
+        ),
+    ])
+
+    static let tasks: [ValueSchema.Variant] = [
+        .init(name: "perplexity", schema: windows("perplexity")),
+        .init(name: "accuracy", schema: windows("accuracy")),
+        .init(name: "benchmark", schema: benchmark),
+        .init(name: "mmlu", schema: questions("mmlu")),
+        .init(name: "gsm8k", schema: questions("gsm8k")),
+        .init(name: "humaneval", schema: questions("humaneval")),
+    ]
+
+    private static func type(_ name: String) -> ObjectSchema.Field {
+        .init("type", .choice([name]), required: true, "The task.")
+    }
+
+    private static func windows(_ name: String) -> ObjectSchema {
+        ObjectSchema([
+            type(name),
+            .init("text", .input(.text, allowsModel: false), required: true, "The text."),
+            .init(
+                "seq_length",
+                .integer(2...1_048_576),
+                default: .number(512),
+                "Tokens per window."
+            ),
+            .init(
+                "windows",
+                .integer(1...1_000_000),
+                "Windows from the text's start; all by default."
+            ),
+        ])
+    }
+
+    private static let benchmark = ObjectSchema([
+        type("benchmark"),
+        .init("batch_size", .integer(1...4096), default: .number(1), "Sequences at once."),
+        .init("input_len", .integer(1...1_048_576), default: .number(256), "Prompt tokens."),
+        .init("output_len", .integer(1...1_048_576), default: .number(64), "Generated tokens."),
+        .init("num_runs", .integer(1...100_000), default: .number(100), "Measured runs."),
+        .init("warm_up", .integer(0...100_000), default: .number(10), "Runs before them."),
+    ])
+
+    private static func questions(_ name: String) -> ObjectSchema {
+        ObjectSchema([
+            type(name),
+            .init("text", .input(.text, allowsModel: false), required: true, "The questions."),
+            .init("limit", .integer(1...1_000_000), "Questions asked; all by default."),
+        ])
+    }
+}

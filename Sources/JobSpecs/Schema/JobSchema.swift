@@ -1,0 +1,109 @@
+/// The schemas of all job kinds.
+public enum JobSchema {
+    /// The kinds this version runs.
+    public static let kinds = ["quantize", "train", "evaluate"]
+
+    /// The schema of a kind.
+    ///
+    /// - Throws: ``JobSpecError``: `unimplemented` for `pipeline`, `unknownKind` for other words.
+    public static func schema(kind: String) throws(JobSpecError) -> ObjectSchema {
+        switch kind {
+        case "quantize": return quantize
+        case "train": return train
+        case "evaluate": return evaluate
+        case "pipeline":
+            throw JobSpecError(
+                .unimplemented,
+                "pipelines are not in this version; submit the quantize, train and evaluate jobs "
+                    + "one by one, naming earlier ones as job:ID"
+            )
+        default:
+            let hint =
+                NearestKey.suggestion(for: kind, among: kinds)
+                .map { "did you mean \($0)?" } ?? "expected one of \(kinds.joined(separator: ", "))"
+            throw JobSpecError(.unknownKind, "unknown job kind \"\(kind.prefix(64))\"; \(hint)")
+        }
+    }
+
+    private static let name = ObjectSchema.Field(
+        "name",
+        .text(maximumByteCount: 128),
+        "A name for people; not unique."
+    )
+    private static let model = ObjectSchema.Field(
+        "model",
+        .input(.model, allowsModel: false),
+        required: true,
+        "A GGUF file or a Hugging Face folder, job:ID[/output], or sha256:DIGEST."
+    )
+    private static let seed = ObjectSchema.Field(
+        "seed",
+        .integer(0...Int(JSONValue.largestExactInteger)),
+        default: .number(1234),
+        "The seed of everything random."
+    )
+    private static let exports = ObjectSchema.Field(
+        "export",
+        .array(.object(OutputSchema.export), count: 0...8),
+        default: .array([.object(["format": .string("compressed-tensors")])]),
+        "Forms in which the resulting model is written."
+    )
+
+    static let quantize = ObjectSchema([
+        name,
+        model,
+        .init(
+            "quantization",
+            .object(QuantizationSchema.afterTraining),
+            required: true,
+            "What is rounded, and to what."
+        ),
+        .init("data", .object(DataSchema.calibrating), "Calibration texts."),
+        exports,
+        seed,
+    ])
+
+    static let train = ObjectSchema([
+        name,
+        model,
+        .init(
+            "quantization",
+            .object(QuantizationSchema.whileTraining),
+            required: true,
+            "What is rounded, to what, and when."
+        ),
+        .init(
+            "distillation",
+            .object(TrainerSchema.distillation),
+            "Learn the teacher's distribution; without this section, the text's next token."
+        ),
+        .init("trainer", .object(TrainerSchema.trainer), "Length, batches, validation, machines."),
+        .init("optim", .object(TrainerSchema.optimizer), "AdamW and its learning rate."),
+        .init("data", .object(DataSchema.training), required: true, "Texts."),
+        exports,
+        .init(
+            "frozen",
+            .array(.text(maximumByteCount: 256), count: 0...64),
+            "Globs of parameters that are not trained; [\"*embed_tokens*\"] when distilling, "
+                + "else none."
+        ),
+        seed,
+    ])
+
+    static let evaluate = ObjectSchema([
+        name,
+        .init(
+            "models",
+            .array(.object(EvaluationSchema.model), count: 1...32),
+            required: true,
+            "The rows of the table."
+        ),
+        .init(
+            "tasks",
+            .array(.variant(EvaluationSchema.tasks), count: 1...32),
+            required: true,
+            "The measurements."
+        ),
+        seed,
+    ])
+}

@@ -1,0 +1,118 @@
+/// Schemas of the `quantization` section.
+enum QuantizationSchema {
+    private static let algorithm = ObjectSchema.Field(
+        "algorithm",
+        .choice(FormatName.algorithms),
+        required: true,
+        "The weights' format; fp8, fp6 and fp4 mean mxfp8, mxfp6_e2m3 and mxfp4."
+    )
+
+    // Shared by rules and sections: no default, since nvfp4's is 16 and a rule's is its section's.
+    private static let granularity = ObjectSchema.Field(
+        "scaling_granularity",
+        .oneOfIntegers([8, 16, 32]),
+        "Elements per scale: 8, 16 or 32 (default); nvfp4 takes 16."
+    )
+
+    private static let layer = ObjectSchema([
+        .init(
+            "pattern",
+            .text(maximumByteCount: 256),
+            required: true,
+            "A glob over module names (* and ?), or re: and a regular expression."
+        ),
+        algorithm,
+        granularity,
+    ])
+
+    private static let stage = ObjectSchema([
+        .init(
+            "until",
+            .number(.above(0, through: 1)),
+            required: true,
+            "The stage holds while progress is below this; ascending, 1 for the last."
+        ),
+        algorithm,
+    ])
+
+    private static let schedule = ObjectSchema([
+        .init(
+            "stages",
+            .array(.object(stage), count: 1...16),
+            required: true,
+            "Formats in the order of the run."
+        )
+    ])
+
+    /// For jobs that round a trained model.
+    static let afterTraining = ObjectSchema(common)
+
+    /// For jobs that train under quantization.
+    static let whileTraining = ObjectSchema(
+        common + [
+            .init(
+                "ste",
+                .words(QuantizationOptions.StraightThrough.self),
+                default: .string("identity"),
+                "How gradients pass the rounding: unchanged, or zero where a value saturated."
+            ),
+            .init(
+                "schedule",
+                .object(schedule),
+                "Progressive quantization: formats by progress through the run."
+            ),
+        ]
+    )
+
+    private static let common: [ObjectSchema.Field] = [
+        algorithm,
+        granularity,
+        .init(
+            "activations",
+            .choice(FormatName.algorithms),
+            default: .string("none"),
+            "The format of the inputs of linear layers."
+        ),
+        .init(
+            "scale_mode",
+            .words(QuantizationOptions.ScaleMode.self),
+            default: .string("floor"),
+            "How a block's power-of-two scale is chosen."
+        ),
+        .init(
+            "tie_rule",
+            .words(QuantizationOptions.TieRule.self),
+            default: .string("even"),
+            "Where a value halfway between two codes goes."
+        ),
+        .init(
+            "layers",
+            .array(.object(layer), count: 0...64),
+            "Formats by module name; the last pattern that matches wins."
+        ),
+        .init(
+            "enable_micro_tensor_scaling",
+            .boolean,
+            default: .boolean(true),
+            "One scale per block; false asks for one per tensor."
+        ),
+        .init(
+            "enable_kv_cache",
+            .boolean,
+            default: .boolean(false),
+            "Quantize keys and values, too."
+        ),
+        .init(
+            "calibration_size",
+            .integer(1...10_000),
+            default: .number(512),
+            "Calibration samples that are used."
+        ),
+        .init(
+            "method",
+            .words(QuantizationOptions.Method.self),
+            default: .string("max"),
+            "How scales and codes are found after training."
+        ),
+    ]
+}

@@ -1,0 +1,84 @@
+extension SchemaValidator {
+    /// Checks what no single value shows: members that contradict each other.
+    mutating func checkConsistency(of spec: JobSpec) {
+        switch spec {
+        case .quantize(let spec):
+            checkQuantization(spec.quantization)
+        case .train(let spec):
+            checkQuantization(spec.quantization)
+            checkOptimizer(spec.optimizer)
+            checkStages(spec.quantization.stages)
+        case .evaluate(let spec):
+            checkLabels(spec.models)
+        }
+    }
+
+    private mutating func checkQuantization(_ options: QuantizationOptions) {
+        let path = "$.quantization"
+        checkBlockSize(options.blockSize, of: options.format, path: path)
+        for (index, rule) in options.layers.enumerated() {
+            checkBlockSize(rule.blockSize, of: rule.format, path: "\(path).layers[\(index)]")
+            checkPattern(rule.pattern, path: "\(path).layers[\(index)].pattern")
+        }
+    }
+
+    private mutating func checkBlockSize(_ size: Int, of format: FormatName, path: String) {
+        guard format == .nvfp4, size != 16 else {
+            return
+        }
+        report(
+            "\(size) is not allowed with nvfp4; expected 16",
+            at: path + ".scaling_granularity"
+        )
+    }
+
+    private mutating func checkPattern(_ pattern: String, path: String) {
+        guard pattern.hasPrefix("re:"), (try? Regex(String(pattern.dropFirst(3)))) == nil else {
+            return
+        }
+        let text = JSONValue.string(pattern).canonicalText
+        report("\(text) is not allowed; expected a regular expression after re:", at: path)
+    }
+
+    private mutating func checkOptimizer(_ options: OptimizerOptions) {
+        guard options.minimumLearningRate > options.learningRate else {
+            return
+        }
+        let minimum = JSONValue.number(options.minimumLearningRate).canonicalText
+        let rate = JSONValue.number(options.learningRate).canonicalText
+        report(
+            "\(minimum) is not allowed; expected at most the learning rate \(rate)",
+            at: "$.optim.sched.min_lr"
+        )
+    }
+
+    private mutating func checkStages(_ stages: [QuantizationOptions.Stage]) {
+        for (index, (earlier, later)) in zip(stages, stages.dropFirst()).enumerated()
+        where later.until <= earlier.until {
+            let end = JSONValue.number(later.until).canonicalText
+            let start = JSONValue.number(earlier.until).canonicalText
+            report(
+                "\(end) is not allowed; expected more than the stage before, \(start)",
+                at: "$.quantization.schedule.stages[\(index + 1)].until"
+            )
+        }
+        if let last = stages.last, last.until < 1 {
+            report(
+                "\(JSONValue.number(last.until).canonicalText) is not allowed; "
+                    + "expected 1 for the last stage",
+                at: "$.quantization.schedule.stages[\(stages.count - 1)].until"
+            )
+        }
+    }
+
+    private mutating func checkLabels(_ models: [EvaluateSpec.Model]) {
+        var seen: Set<String> = []
+        for (index, row) in models.enumerated() where !seen.insert(row.label).inserted {
+            let label = JSONValue.string(row.label).canonicalText
+            report(
+                "\(label) is not allowed twice; expected a label of its own for each model",
+                at: "$.models[\(index)].label"
+            )
+        }
+    }
+}

@@ -1,0 +1,158 @@
+/// Compares a document with a schema and collects all that is wrong.
+///
+/// A `null` member counts as a missing one, as Python configurations write it.
+struct SchemaValidator {
+    private let lines: [String: Int]
+    private(set) var violations: [JobSpecError.Violation] = []
+
+    /// Most violations reported for one document.
+    private static let maximumViolations = 32
+
+    init(lines: [String: Int]) {
+        self.lines = lines
+    }
+
+    mutating func report(_ message: String, at path: String) {
+        guard violations.count < Self.maximumViolations else {
+            return
+        }
+        violations.append(.init(path: path, message: message, line: lines[path]))
+    }
+
+    mutating func check(_ value: JSONValue, against schema: ValueSchema, path: String) {
+        switch schema {
+        case .object(let object): checkObject(value, against: object, path: path)
+        case .array(let element, let count):
+            checkArray(value, of: element, count: count, schema: schema, path: path)
+        case .variant(let variants): checkVariant(value, variants, schema: schema, path: path)
+        default: checkScalar(value, against: schema, path: path)
+        }
+    }
+
+    private mutating func checkObject(
+        _ value: JSONValue,
+        against schema: ObjectSchema,
+        path: String
+    ) {
+        guard let members = value.objectValue else {
+            report("found \(value.kindDescription); expected an object", at: path)
+            return
+        }
+        let known = schema.fields.map(\.name)
+        for key in members.keys.sorted() where schema.field(key) == nil {
+            let hint =
+                NearestKey.suggestion(for: key, among: known.filter { members[$0] == nil })
+                .map { "did you mean \"\($0)\"?" }
+                ?? "known keys: \(known.joined(separator: ", "))"
+            report("unknown key; \(hint)", at: JSONPath.appending(key, to: path))
+        }
+        for field in schema.fields {
+            let memberPath = JSONPath.appending(field.name, to: path)
+            if let member = members[field.name], member != .null {
+                check(member, against: field.value, path: memberPath)
+            } else if field.isRequired {
+                report("missing; expected \(field.value.expectation)", at: memberPath)
+            }
+        }
+    }
+
+    private mutating func checkArray(
+        _ value: JSONValue,
+        of element: ValueSchema,
+        count: ClosedRange<Int>,
+        schema: ValueSchema,
+        path: String
+    ) {
+        guard let elements = value.arrayValue else {
+            report("found \(value.kindDescription); expected \(schema.expectation)", at: path)
+            return
+        }
+        guard count.contains(elements.count) else {
+            report(
+                "an array of \(elements.count) is not allowed; expected \(schema.expectation)",
+                at: path
+            )
+            return
+        }
+        for (index, item) in elements.enumerated() {
+            check(item, against: element, path: "\(path)[\(index)]")
+        }
+    }
+
+    private mutating func checkVariant(
+        _ value: JSONValue,
+        _ variants: [ValueSchema.Variant],
+        schema: ValueSchema,
+        path: String
+    ) {
+        guard value.objectValue != nil else {
+            report("found \(value.kindDescription); expected \(schema.expectation)", at: path)
+            return
+        }
+        let names = ValueSchema.choice(variants.map(\.name))
+        guard let type = value["type"] else {
+            report("missing; expected \(names.expectation)", at: path + ".type")
+            return
+        }
+        guard let variant = variants.first(where: { $0.name == type.stringValue }) else {
+            checkScalar(type, against: names, path: path + ".type")
+            return
+        }
+        checkObject(value, against: variant.schema, path: path)
+    }
+
+    private mutating func checkScalar(
+        _ value: JSONValue,
+        against schema: ValueSchema,
+        path: String
+    ) {
+        switch ScalarVerdict(value, schema) {
+        case .allowed: return
+        case .wrongType:
+            report("found \(value.kindDescription); expected \(schema.expectation)", at: path)
+        case .wrongValue(let hint):
+            let text = String(value.canonicalText.prefix(80))
+            report("\(text) is not allowed; expected \(schema.expectation)\(hint)", at: path)
+        }
+    }
+}
+
+/// How a value that is neither object nor array fits its schema.
+private enum ScalarVerdict {
+    case allowed
+    case wrongType
+    case wrongValue(hint: String)
+
+    init(_ value: JSONValue, _ schema: ValueSchema) {
+        switch (schema, value) {
+        case (.boolean, .boolean): self = .allowed
+        case (.integer(let range), .number):
+            self = .init(value.integerValue.map(range.contains) ?? false)
+        case (.oneOfIntegers(let allowed), .number):
+            self = .init(value.integerValue.map(allowed.contains) ?? false)
+        case (.number(let range), .number(let number)): self = .init(range.contains(number))
+        case (.extent, .number(let number)):
+            self = .init(number > 0 && (number < 1 || value.integerValue != nil))
+        case (.text(let maximum), .string(let text)):
+            self = .init(
+                (1...maximum).contains(text.utf8.count)
+                    && text.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F }
+            )
+        case (.choice(let words), .string(let text)):
+            let nearest = NearestKey.suggestion(for: text, among: words)
+            self =
+                words.contains(text)
+                ? .allowed
+                : .wrongValue(hint: nearest.map { "; did you mean \"\($0)\"?" } ?? "")
+        case (.splits, .string(let text)): self = .init(DataSplits(parsing: text) != nil)
+        case (.input(_, let allowsModel), .string(let text)):
+            let isModel = allowsModel && text == "model"
+            self = .init(isModel || InputReference.Location(parsing: text) != nil)
+        default: self = .wrongType
+        }
+    }
+
+    private init(_ isAllowed: Bool) {
+        self = isAllowed ? .allowed : .wrongValue(hint: "")
+    }
+}

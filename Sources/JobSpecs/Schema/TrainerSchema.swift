@@ -1,0 +1,134 @@
+/// Schemas of the `trainer`, `optim` and `distillation` sections.
+enum TrainerSchema {
+    private static let steps: ClosedRange<Int> = 1...1_000_000_000
+
+    static let trainer = ObjectSchema([
+        .init(
+            "accelerator",
+            .words(ResourceRequest.Accelerator.self),
+            default: .string("auto"),
+            "The kind of processor; a job no worker can serve waits in the queue."
+        ),
+        .init("devices", .integer(1...1024), default: .number(1), "Processors per node."),
+        .init("num_nodes", .integer(1...1024), default: .number(1), "Nodes."),
+        .init(
+            "precision",
+            .choice(["32-true", "32", "bf16-mixed", "bf16-true", "bf16", "16-mixed", "16-true"]),
+            default: .string("32-true"),
+            "The precision asked for; CPU workers compute in FP32 whatever it is."
+        ),
+        .init("max_steps", .integer(steps), "Optimizer steps; what ends first ends the run."),
+        .init(
+            "max_epochs",
+            .integer(1...1_000_000),
+            "Passes over the training text; 1 when max_steps is missing, too."
+        ),
+        .init(
+            "micro_batch_size",
+            .integer(1...4096),
+            default: .number(1),
+            "Windows per forward pass."
+        ),
+        .init(
+            "accumulate_grad_batches",
+            .integer(1...65_536),
+            default: .number(1),
+            "Forward passes per optimizer step."
+        ),
+        .init(
+            "val_check_interval",
+            .extent,
+            "Steps between validations, or a fraction of an epoch; once per epoch by default."
+        ),
+        .init(
+            "limit_val_batches",
+            .extent,
+            "Windows per validation, or a fraction of them; all by default."
+        ),
+        .init(
+            "gradient_clip_val",
+            .number(.from(0)),
+            default: .number(1),
+            "Largest L2 norm of the gradient; 0 for no clipping."
+        ),
+        .init(
+            "checkpoint_every_steps",
+            .integer(steps),
+            default: .number(50),
+            "Steps between checkpoints."
+        ),
+        .init(
+            "log_every_n_steps",
+            .integer(steps),
+            default: .number(10),
+            "Steps between logged metrics."
+        ),
+    ])
+
+    static let optimizer = ObjectSchema([
+        .init("name", .choice(["adamw"]), default: .string("adamw"), "The optimizer."),
+        .init(
+            "lr",
+            .number(.above(0)),
+            default: .number(1e-5),
+            "The learning rate after the warm-up."
+        ),
+        .init(
+            "weight_decay",
+            .number(.from(0)),
+            default: .number(0.01),
+            "Decoupled weight decay."
+        ),
+        .init(
+            "betas",
+            .array(.number(.from(0, below: 1)), count: 2...2),
+            default: .array([.number(0.9), .number(0.95)]),
+            "Decay of the first and the second moment."
+        ),
+        .init(
+            "eps",
+            .number(.above(0)),
+            default: .number(1e-8),
+            "Added to the root of the second moment."
+        ),
+        .init("sched", .object(schedule), "The course of the learning rate."),
+    ])
+
+    private static let schedule = ObjectSchema([
+        .init(
+            "name",
+            .words(OptimizerOptions.ScheduleName.self),
+            default: .string("constant"),
+            "The course after a linear warm-up."
+        ),
+        .init(
+            "warmup_steps",
+            .integer(0...steps.upperBound),
+            default: .number(0),
+            "Steps of the warm-up."
+        ),
+        .init(
+            "constant_steps",
+            .integer(0...steps.upperBound),
+            default: .number(0),
+            "Steps at the end that stay at min_lr."
+        ),
+        .init("min_lr", .number(.from(0)), default: .number(0), "The learning rate at the end."),
+    ])
+
+    static let distillation = ObjectSchema([
+        .init(
+            "teacher",
+            .input(.model, allowsModel: true),
+            default: .string("model"),
+            "\"model\" for the unquantized base model, or another model."
+        ),
+        .init("loss", .choice(["kl"]), default: .string("kl"), "The divergence."),
+        .init(
+            "temperature",
+            .number(.above(0, through: 1000)),
+            default: .number(1),
+            "The softmax temperature of teacher and student."
+        ),
+    ])
+}

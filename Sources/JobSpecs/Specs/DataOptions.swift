@@ -1,0 +1,114 @@
+/// Three shares of a corpus: training, validation, test.
+public struct DataSplits: Sendable, Equatable {
+    /// The share for training, of 1.
+    public let training: Double
+    /// The share for validation, of 1.
+    public let validation: Double
+    /// The share for tests, of 1.
+    public let test: Double
+
+    /// Reads `99,1,0`: three numbers, none negative, not all zero.
+    public init?(parsing text: String) {
+        let parts = text.split(separator: ",", omittingEmptySubsequences: false)
+        let numbers = parts.compactMap { part in
+            Double(part.drop { $0 == " " }).flatMap { $0.isFinite && $0 >= 0 ? $0 : nil }
+        }
+        let sum = numbers.reduce(0, +)
+        guard parts.count == 3, numbers.count == 3, sum > 0, sum.isFinite else {
+            return nil
+        }
+        training = numbers[0] / sum
+        validation = numbers[1] / sum
+        test = numbers[2] / sum
+    }
+}
+
+/// The `data` section of a job.
+public struct DataOptions: Sendable, Equatable {
+    /// How texts are stored.
+    public enum Implementation: String, Sendable, CaseIterable {
+        /// Plain UTF-8 files.
+        case text
+        /// Megatron's `.bin` and `.idx` pairs.
+        case mmap
+    }
+
+    /// In which order windows are drawn.
+    public enum LoaderType: String, Sendable, CaseIterable {
+        /// Once through.
+        case single
+        /// Over and over.
+        case cyclic
+    }
+
+    /// How texts are stored.
+    public var implementation: Implementation
+    /// Training texts.
+    public var training: [String]
+    /// Validation texts.
+    public var validation: [String]
+    /// Calibration texts.
+    public var calibration: [String]
+    /// Shares of the training text, where there is no validation text of its own.
+    public var splits: DataSplits?
+    /// Tokens per window.
+    public var sequenceLength: Int
+    /// Reader processes; the engines read ahead by themselves.
+    public var workerCount: Int
+    /// In which order windows are drawn.
+    public var loaderType: LoaderType
+    /// Whether positions restart at a document's end.
+    public var resetsPositions: Bool
+    /// Whether attention ends at a document's end.
+    public var resetsAttentionMask: Bool
+    /// Whether the end-of-document token is left out of the loss.
+    public var masksEndOfDocumentLoss: Bool
+    /// Whether the corpus is not read once in advance.
+    public var skipsWarmUp: Bool
+
+    init(_ reader: ObjectReader) {
+        implementation = reader.choice("data_impl")
+        training = reader.texts("train")
+        validation = reader.texts("validation")
+        calibration = reader.texts("calibration")
+        splits = reader.optionalText("splits_string").flatMap(DataSplits.init(parsing:))
+        sequenceLength = reader.integer("seq_length")
+        workerCount = reader.integer("num_workers")
+        loaderType = reader.choice("dataloader_type")
+        resetsPositions = reader.boolean("reset_position_ids")
+        resetsAttentionMask = reader.boolean("reset_attention_mask")
+        masksEndOfDocumentLoss = reader.boolean("eod_mask_loss")
+        skipsWarmUp = reader.boolean("skip_warmup")
+    }
+
+    /// What this section asks for and the engines do not carry yet.
+    var unsupported: [String] {
+        var features: [String] = []
+        if implementation == .mmap {
+            features.append("data.data_impl mmap (only text)")
+        } else if splits != nil {
+            features.append("data.splits_string (name validation texts instead)")
+        }
+        for (isAsked, key) in [
+            (resetsPositions, "reset_position_ids"),
+            (resetsAttentionMask, "reset_attention_mask"),
+            (masksEndOfDocumentLoss, "eod_mask_loss"),
+        ] where isAsked {
+            features.append("data.\(key) true")
+        }
+        return features
+    }
+
+    /// The inputs this section names.
+    var inputs: [InputReference] {
+        let role: InputReference.Role = implementation == .mmap ? .corpus : .text
+        let lists = [
+            ("train", training), ("validation", validation), ("calibration", calibration),
+        ]
+        return lists.flatMap { key, texts in
+            texts.enumerated().map { index, text in
+                InputReference(pointer: "/data/\(key)/\(index)", text: text, role: role)
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+/// A job that measures models side by side.
+public struct EvaluateSpec: Sendable, Equatable {
+    /// One row of the table.
+    public struct Model: Sendable, Equatable {
+        /// The row's name; unique.
+        public var label: String
+        /// The model: a path, `job:ID[/output]` or `sha256:DIGEST`.
+        public var model: String
+    }
+
+    /// Windows of a text.
+    public struct TextWindows: Sendable, Equatable {
+        /// The text.
+        public var text: String
+        /// Tokens per window.
+        public var sequenceLength: Int
+        /// Windows from the text's start; nil for all.
+        public var windowCount: Int?
+    }
+
+    /// A timed generation.
+    public struct Benchmark: Sendable, Equatable {
+        /// Sequences at once.
+        public var batchSize: Int
+        /// Tokens of the prompt.
+        public var inputLength: Int
+        /// Tokens generated.
+        public var outputLength: Int
+        /// Measured runs.
+        public var runCount: Int
+        /// Runs before the measured ones.
+        public var warmUpCount: Int
+    }
+
+    /// One measurement.
+    public enum Task: Sendable, Equatable {
+        /// The exponential of the mean loss.
+        case perplexity(TextWindows)
+        /// The share of next tokens that are the most probable one.
+        case accuracy(TextWindows)
+        /// Latency, tokens per second and peak memory.
+        case benchmark(Benchmark)
+        /// A task over the questions of a file: `mmlu`, `gsm8k`, `humaneval`.
+        case questions(type: String, file: String, limit: Int?)
+    }
+
+    /// A name for people; not unique.
+    public var name: String?
+    /// The table's rows.
+    public var models: [Model]
+    /// The table's columns.
+    public var tasks: [Task]
+    /// The seed of everything random.
+    public var seed: UInt64
+
+    init(_ reader: ObjectReader) {
+        name = reader.optionalText("name")
+        models = reader.objects("models").map {
+            Model(label: $0.text("label"), model: $0.text("model"))
+        }
+        tasks = reader.objects("tasks").map(Task.init)
+        seed = UInt64(reader.integer("seed"))
+    }
+
+    /// What the job asks for and an engine must refuse as unimplemented.
+    public var unsupported: [String] {
+        tasks.enumerated().compactMap { index, task in
+            guard case .questions(let type, _, _) = task else {
+                return nil
+            }
+            return "tasks[\(index)].type \(type)"
+        }
+    }
+
+    /// The inputs the job names, models first.
+    public var inputs: [InputReference] {
+        let models = models.enumerated().map { index, row in
+            InputReference(pointer: "/models/\(index)/model", text: row.model, role: .model)
+        }
+        let texts = tasks.enumerated().compactMap { index, task in
+            task.file.map {
+                InputReference(pointer: "/tasks/\(index)/text", text: $0, role: .text)
+            }
+        }
+        return models + texts
+    }
+}
+
+extension EvaluateSpec.Task {
+    init(_ reader: ObjectReader) {
+        switch reader.text("type") {
+        case "perplexity": self = .perplexity(EvaluateSpec.TextWindows(reader))
+        case "accuracy": self = .accuracy(EvaluateSpec.TextWindows(reader))
+        case "benchmark":
+            self = .benchmark(
+                EvaluateSpec.Benchmark(
+                    batchSize: reader.integer("batch_size"),
+                    inputLength: reader.integer("input_len"),
+                    outputLength: reader.integer("output_len"),
+                    runCount: reader.integer("num_runs"),
+                    warmUpCount: reader.integer("warm_up")
+                )
+            )
+        case let type:
+            self = .questions(
+                type: type,
+                file: reader.text("text"),
+                limit: reader.optionalInteger("limit")
+            )
+        }
+    }
+
+    var file: String? {
+        switch self {
+        case .perplexity(let windows), .accuracy(let windows): windows.text
+        case .questions(_, let file, _): file
+        case .benchmark: nil
+        }
+    }
+}
+
+extension EvaluateSpec.TextWindows {
+    fileprivate init(_ reader: ObjectReader) {
+        text = reader.text("text")
+        sequenceLength = reader.integer("seq_length")
+        windowCount = reader.optionalInteger("windows")
+    }
+}

@@ -1,0 +1,56 @@
+/// One element of the `export` section: a form in which a model is written.
+public struct ExportOptions: Sendable, Equatable {
+    /// The form.
+    public enum Format: String, Sendable, CaseIterable {
+        /// A Hugging Face folder with packed weights, for vLLM.
+        case compressedTensors = "compressed-tensors"
+        /// A GGUF file, for llama.cpp.
+        case gguf
+        /// A Hugging Face folder as NVIDIA ModelOpt writes it, for TensorRT-LLM.
+        case modelopt
+        /// A Hugging Face folder in BF16.
+        case bf16
+    }
+
+    /// The form.
+    public var format: Format
+    /// Longest prompt the deployment expects.
+    public var maximumInputLength: Int?
+    /// Longest answer the deployment expects.
+    public var maximumOutputLength: Int?
+    /// Largest batch the deployment expects.
+    public var maximumBatchSize: Int?
+    /// Widest beam the deployment expects.
+    public var maximumBeamWidth: Int?
+    /// The weights' precision, where it is not the one trained.
+    public var precision: FormatName?
+    /// The precision of keys and values.
+    public var keyValueCache: FormatName?
+
+    init(_ reader: ObjectReader) {
+        format = reader.choice("format")
+        maximumInputLength = reader.optionalInteger("max_input_len")
+        maximumOutputLength = reader.optionalInteger("max_output_len")
+        maximumBatchSize = reader.optionalInteger("max_batch_size")
+        maximumBeamWidth = reader.optionalInteger("max_beam_width")
+        precision = reader.optionalText("precision").flatMap(FormatName.init(algorithm:))
+        keyValueCache = reader.optionalText("kv_cache").flatMap(FormatName.init(algorithm:))
+    }
+
+    /// What is asked for and not carried yet.
+    static func unsupported(in exports: [ExportOptions]) -> [String] {
+        var features: [String] = []
+        for (index, export) in exports.enumerated() {
+            if export.format == .modelopt {
+                features.append("export[\(index)].format modelopt")
+            }
+            if export.precision != nil {
+                features.append("export[\(index)].precision (the quantization's is exported)")
+            }
+            if let cache = export.keyValueCache, cache != .unquantized {
+                features.append("export[\(index)].kv_cache \(cache.rawValue)")
+            }
+        }
+        return features
+    }
+}

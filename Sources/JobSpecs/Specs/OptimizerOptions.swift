@@ -1,0 +1,45 @@
+/// The `optim` section of a training job: AdamW and its learning rate.
+public struct OptimizerOptions: Sendable, Equatable {
+    /// The course of the learning rate.
+    public enum ScheduleName: String, Sendable, CaseIterable {
+        /// A linear warm-up, then the same rate to the end.
+        case constant
+        /// A linear warm-up, a cosine down to the minimum, a constant tail.
+        case cosineAnnealing = "CosineAnnealing"
+    }
+
+    /// The rate after the warm-up.
+    public var learningRate: Double
+    /// Decoupled weight decay.
+    public var weightDecay: Double
+    /// Decay of the first moment.
+    public var beta1: Double
+    /// Decay of the second moment.
+    public var beta2: Double
+    /// Added to the root of the second moment.
+    public var epsilon: Double
+    /// The course of the learning rate.
+    public var schedule: ScheduleName
+    /// Steps of the warm-up.
+    public var warmupSteps: Int
+    /// Steps at the end that stay at the minimum.
+    public var constantSteps: Int
+    /// The rate at the end; for a constant schedule the same as ``learningRate``.
+    public var minimumLearningRate: Double
+
+    init(_ reader: ObjectReader) {
+        let sched = reader.object("sched")
+        let rate = reader.number("lr")
+        let betas = reader.value("betas")?.arrayValue?.compactMap(\.doubleValue) ?? []
+        precondition(betas.count == 2, "the schema lets \(betas.count) betas pass")
+        learningRate = rate
+        weightDecay = reader.number("weight_decay")
+        beta1 = betas[0]
+        beta2 = betas[1]
+        epsilon = reader.number("eps")
+        schedule = sched.choice("name")
+        warmupSteps = sched.integer("warmup_steps")
+        constantSteps = sched.integer("constant_steps")
+        minimumLearningRate = schedule == .constant ? rate : sched.number("min_lr")
+    }
+}

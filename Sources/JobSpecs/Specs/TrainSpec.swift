@@ -1,0 +1,81 @@
+/// A job that trains a model under quantization (QAT).
+public struct TrainSpec: Sendable, Equatable {
+    /// Learning from a teacher's distribution instead of from the text's next token.
+    public struct Distillation: Sendable, Equatable {
+        /// `model` for the unquantized base model, or another model's reference.
+        public var teacher: String
+        /// The softmax temperature of both.
+        public var temperature: Double
+
+        /// Whether the teacher is the job's own model, unquantized.
+        public var teacherIsBaseModel: Bool { teacher == "model" }
+    }
+
+    /// A name for people; not unique.
+    public var name: String?
+    /// The model: a path, `job:ID[/output]` or `sha256:DIGEST`.
+    public var model: String
+    /// What is rounded, to what, and when.
+    public var quantization: QuantizationOptions
+    /// Distillation by KL divergence; nil trains on cross-entropy.
+    public var distillation: Distillation?
+    /// Length, batches, validation, checkpoints.
+    public var trainer: TrainerOptions
+    /// AdamW and its learning rate.
+    public var optimizer: OptimizerOptions
+    /// Texts.
+    public var data: DataOptions
+    /// Forms in which the result is written.
+    public var exports: [ExportOptions]
+    /// Globs of parameter names that are not trained.
+    public var frozen: [String]
+    /// The seed of everything random.
+    public var seed: UInt64
+
+    /// What stays frozen in a distillation that does not say: the embedding, whose update would
+    /// cost as much as a decoder's and which no teacher asks to move.
+    public static let frozenWhenDistilling = ["*embed_tokens*"]
+
+    init(_ reader: ObjectReader) {
+        name = reader.optionalText("name")
+        model = reader.text("model")
+        quantization = QuantizationOptions(reader.object("quantization"), isTraining: true)
+        let isDistilling = reader.contains("distillation")
+        if isDistilling {
+            let section = reader.object("distillation")
+            distillation = Distillation(
+                teacher: section.text("teacher"),
+                temperature: section.number("temperature")
+            )
+        }
+        trainer = TrainerOptions(reader.object("trainer"))
+        optimizer = OptimizerOptions(reader.object("optim"))
+        data = DataOptions(reader.object("data"))
+        exports = reader.objects("export").map(ExportOptions.init)
+        let frozenByDefault = isDistilling ? Self.frozenWhenDistilling : []
+        frozen = reader.contains("frozen") ? reader.texts("frozen") : frozenByDefault
+        seed = UInt64(reader.integer("seed"))
+    }
+
+    /// What the job asks for and an engine must refuse as unimplemented.
+    ///
+    /// Machines that nobody offers are not among it: such a job waits, see ``ResourceRequest``.
+    public var unsupported: [String] {
+        quantization.unsupported + data.unsupported + ExportOptions.unsupported(in: exports)
+    }
+
+    /// The inputs the job names, in the order of its sections.
+    public var inputs: [InputReference] {
+        var inputs = [InputReference(pointer: "/model", text: model, role: .model)]
+        if let distillation, !distillation.teacherIsBaseModel {
+            inputs.append(
+                InputReference(
+                    pointer: "/distillation/teacher",
+                    text: distillation.teacher,
+                    role: .model
+                )
+            )
+        }
+        return inputs + data.inputs
+    }
+}

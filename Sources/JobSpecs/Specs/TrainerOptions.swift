@@ -1,0 +1,108 @@
+/// A whole number of something, or a fraction of all of it.
+public enum Extent: Sendable, Equatable {
+    /// So many; at least 1.
+    case count(Int)
+    /// A share, above 0 and below 1.
+    case fraction(Double)
+
+    /// The number this makes out of `total`; at least 1.
+    public func count(of total: Int) -> Int {
+        switch self {
+        case .count(let count): count
+        case .fraction(let fraction): max(1, Int((Double(total) * fraction).rounded()))
+        }
+    }
+}
+
+/// The machines a job asks for; one that nobody offers waits in the queue.
+public struct ResourceRequest: Sendable, Equatable {
+    /// The kind of processor.
+    public enum Accelerator: String, Sendable, CaseIterable {
+        /// Whatever there is.
+        case auto
+        /// The host's processor.
+        case cpu
+        /// A graphics processor.
+        case gpu
+    }
+
+    /// The kind of processor.
+    public var accelerator: Accelerator
+    /// Processors per node.
+    public var devices: Int
+    /// Nodes.
+    public var nodes: Int
+
+    /// A request; the defaults fit every worker.
+    public init(accelerator: Accelerator = .auto, devices: Int = 1, nodes: Int = 1) {
+        self.accelerator = accelerator
+        self.devices = devices
+        self.nodes = nodes
+    }
+
+    /// Why CPU workers on single hosts cannot run this, or nil if they can.
+    public var waitReason: String? {
+        var wants: [String] = []
+        if accelerator == .gpu {
+            wants.append("accelerator gpu")
+        }
+        if devices > 1 {
+            wants.append("\(devices) devices")
+        }
+        if nodes > 1 {
+            wants.append("\(nodes) nodes")
+        }
+        guard !wants.isEmpty else {
+            return nil
+        }
+        return "waits for \(wants.joined(separator: ", ")); "
+            + "the workers offer accelerator cpu, 1 device, 1 node"
+    }
+}
+
+/// The `trainer` section of a training job.
+public struct TrainerOptions: Sendable, Equatable {
+    /// The machines.
+    public var resources: ResourceRequest
+    /// The precision asked for; the CPU engine computes in FP32 whatever it is.
+    public var precision: String
+    /// Passes over the training text; what comes first of this and ``maximumSteps`` ends the run.
+    public var maximumEpochs: Int
+    /// Optimizer steps; nil leaves the end to ``maximumEpochs``.
+    public var maximumSteps: Int?
+    /// Windows per forward pass.
+    public var microBatchSize: Int
+    /// Forward passes per optimizer step.
+    public var accumulatedBatches: Int
+    /// Steps between validations, or a fraction of an epoch; nil for once per epoch.
+    public var validationInterval: Extent?
+    /// Windows per validation, or a fraction of them; nil for all.
+    public var validationBatches: Extent?
+    /// Largest L2 norm of the gradient; nil for no clipping.
+    public var gradientClip: Double?
+    /// Steps between checkpoints.
+    public var checkpointInterval: Int
+    /// Steps between logged metrics.
+    public var logInterval: Int
+
+    init(_ reader: ObjectReader) {
+        resources = ResourceRequest(
+            accelerator: reader.choice("accelerator"),
+            devices: reader.integer("devices"),
+            nodes: reader.integer("num_nodes")
+        )
+        precision = reader.text("precision")
+        maximumSteps = reader.optionalInteger("max_steps")
+        // With max_steps alone the steps decide; a default of one epoch would end such runs early.
+        let epochs = reader.optionalInteger("max_epochs")
+        maximumEpochs = epochs ?? (maximumSteps == nil ? 1 : Int(Int32.max))
+        microBatchSize = reader.integer("micro_batch_size")
+        accumulatedBatches = reader.integer("accumulate_grad_batches")
+        validationInterval = reader.extent("val_check_interval")
+        validationBatches = reader.extent("limit_val_batches")
+        let clip = reader.number("gradient_clip_val")
+        gradientClip = clip > 0 ? clip : nil
+        checkpointInterval = reader.integer("checkpoint_every_steps")
+        logInterval = reader.integer("log_every_n_steps")
+    }
+}

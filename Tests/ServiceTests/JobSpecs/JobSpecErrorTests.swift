@@ -1,0 +1,204 @@
+internal import JobSpecs
+internal import Testing
+
+@Suite struct JobSpecErrorTests {
+    struct Mistake: Sendable, CustomTestStringConvertible {
+        let source: String
+        let expected: String
+
+        init(_ source: String, _ expected: String...) {
+            self.source = source
+            self.expected = expected.joined()
+        }
+
+        var testDescription: String { expected }
+    }
+
+    private static func train(
+        quantization: String = #"{"algorithm": "fp4"}"#,
+        more: String = ""
+    ) -> String {
+        #"{"model": "m", "quantization": \#(quantization), "data": {"train": ["t"]}\#(more)}"#
+    }
+
+    private static let trainingMistakes: [Mistake] = [
+        .init(
+            train(more: #", "optim": {"lr": -1}"#),
+            "$.optim.lr: -1 is not allowed; expected a number > 0"
+        ),
+        .init(
+            train(quantization: #"{"algorithm": "fp4", "activatons": "none"}"#),
+            "$.quantization.activatons: unknown key; did you mean \"activations\"?"
+        ),
+        .init(
+            train(more: #", "optim": {"learning": 1}"#),
+            "$.optim.learning: unknown key; known keys: name, lr, weight_decay, betas, eps, sched"
+        ),
+        .init(
+            train(more: #", "trainer": {"max_steps": "ten"}"#),
+            "$.trainer.max_steps: found a string; expected an integer from 1 to 1000000000"
+        ),
+        .init(
+            train(more: #", "trainer": {"max_steps": 1.5}"#),
+            "$.trainer.max_steps: 1.5 is not allowed; expected an integer from 1 to 1000000000"
+        ),
+        .init(train(more: #", "trainer": []"#), "$.trainer: found an array; expected an object"),
+        .init(
+            train(quantization: #"{"algorithm": "mxpf4"}"#),
+            "$.quantization.algorithm: \"mxpf4\" is not allowed; expected one of none, fp8, fp6, fp4, ",
+            "mxfp4, nvfp4, mxfp6_e2m3, mxfp6_e3m2, mxfp8, mxfp8_e5m2, mxint8; ",
+            "did you mean \"mxfp4\"?"
+        ),
+        .init(
+            train(quantization: #"{"algorithm": "fp4", "scaling_granularity": 20}"#),
+            "$.quantization.scaling_granularity: 20 is not allowed; expected one of 8, 16, 32"
+        ),
+        .init(
+            train(quantization: #"{"algorithm": "nvfp4", "scaling_granularity": 32}"#),
+            "$.quantization.scaling_granularity: 32 is not allowed with nvfp4; expected 16"
+        ),
+        .init(
+            train(more: #", "optim": {"betas": [0.9]}"#),
+            "$.optim.betas: an array of 1 is not allowed; expected an array of 2 numbers ",
+            ">= 0 and < 1"
+        ),
+        .init(
+            train(more: #", "optim": {"betas": [0.9, 1]}"#),
+            "$.optim.betas[1]: 1 is not allowed; expected a number >= 0 and < 1"
+        ),
+        .init(
+            train(more: #", "optim": {"name": "sgd"}"#),
+            "$.optim.name: \"sgd\" is not allowed; expected \"adamw\""
+        ),
+        .init(
+            train(more: #", "trainer": {"val_check_interval": 1.5}"#),
+            "$.trainer.val_check_interval: 1.5 is not allowed; expected an integer >= 1 (a count) ",
+            "or a fraction > 0 and < 1"
+        ),
+        .init(
+            train(more: #", "distillation": {"temperature": 0}"#),
+            "$.distillation.temperature: 0 is not allowed; expected a number > 0 and <= 1000"
+        ),
+        .init(
+            train(
+                more:
+                    #", "optim": {"lr": 1e-6, "sched": {"name": "CosineAnnealing", "min_lr": 1e-5}}"#
+            ),
+            "$.optim.sched.min_lr: 0.00001 is not allowed; expected at most the learning rate ",
+            "0.000001"
+        ),
+        .init(
+            train(
+                quantization:
+                    #"{"algorithm": "fp4", "schedule": {"stages": [{"until": 0.5, "algorithm": "fp8"}]}}"#
+            ),
+            "$.quantization.schedule.stages[0].until: 0.5 is not allowed; expected 1 for the last ",
+            "stage"
+        ),
+        .init(
+            train(
+                quantization:
+                    #"{"algorithm": "fp4", "layers": [{"pattern": "re:(", "algorithm": "fp8"}]}"#
+            ),
+            "$.quantization.layers[0].pattern: \"re:(\" is not allowed; expected a regular ",
+            "expression after re:"
+        ),
+        .init(
+            #"{"quantization": {"algorithm": "fp4"}, "data": {"train": ["t"]}}"#,
+            "$.model: missing; expected a path, job:ID[/output] or sha256:DIGEST"
+        ),
+        .init(
+            #"{"model": "sha256:12", "quantization": {"algorithm": "fp4"}, "data": {"train": ["t"]}}"#,
+            "$.model: \"sha256:12\" is not allowed; expected a path, job:ID[/output] or ",
+            "sha256:DIGEST"
+        ),
+        .init(
+            #"{"model": "m", "quantization": {"algorithm": "fp4"}, "data": {"train": "t"}}"#,
+            "$.data.train: found a string; expected an array of 1 to 1024 strings"
+        ),
+        .init(
+            #"{"model": "m", "quantization": {"algorithm": "fp4"}, "data": {"train": ["t"], "splits_string": "1,2"}}"#,
+            "$.data.splits_string: \"1,2\" is not allowed; expected three shares such as ",
+            "\"99,1,0\", none negative, not all zero"
+        ),
+        .init("[]", "$: found an array; expected an object"),
+    ]
+
+    private static let evaluationMistakes: [Mistake] = [
+        .init(
+            #"{"models": [], "tasks": [{"type": "benchmark"}]}"#,
+            "$.models: an array of 0 is not allowed; expected an array of 1 to 32 objects (line 1)"
+        ),
+        .init(
+            #"{"models": [{"label": "a", "model": "m"}], "tasks": [{"type": "perplexty"}]}"#,
+            "$.tasks[0].type: \"perplexty\" is not allowed; expected one of perplexity, accuracy, ",
+            "benchmark, mmlu, gsm8k, humaneval; did you mean \"perplexity\"? (line 1)"
+        ),
+        .init(
+            #"{"models": [{"label": "a", "model": "m"}], "tasks": [{"text": "t"}]}"#,
+            "$.tasks[0].type: missing; expected one of perplexity, accuracy, benchmark, mmlu, ",
+            "gsm8k, humaneval"
+        ),
+        .init(
+            #"{"models": [{"label": "a", "model": "m"}, {"label": "a", "model": "n"}], "tasks": [{"type": "benchmark"}]}"#,
+            "$.models[1].label: \"a\" is not allowed twice; expected a label of its own for each ",
+            "model (line 1)"
+        ),
+    ]
+
+    @Test(arguments: trainingMistakes)
+    func saysWhatWasFoundAndWhatIsAllowed(mistake: Mistake) {
+        let error = #expect(throws: JobSpecError.self) {
+            try JobSpec.parse(kind: "train", json: Array(mistake.source.utf8))
+        }
+        let missingHasNoLine = error?.violations.first?.line == nil
+        #expect(error?.description == mistake.expected + (missingHasNoLine ? "" : " (line 1)"))
+    }
+
+    @Test(arguments: evaluationMistakes)
+    func refusesEvaluationsThatMeasureNothing(mistake: Mistake) {
+        let error = #expect(throws: JobSpecError.self) {
+            try JobSpec.parse(kind: "evaluate", json: Array(mistake.source.utf8))
+        }
+        #expect(error?.description == mistake.expected)
+    }
+
+    @Test func reportsAllMistakesInTheOrderOfTheFile() {
+        let source = """
+            {
+              "model": "m",
+              "optim": {"lr": 0},
+              "quantization": {"algoritm": "fp4", "algorithm": "fp4"},
+              "data": {"train": [3]}
+            }
+            """
+        let error = #expect(throws: JobSpecError.self) {
+            try JobSpec.parse(kind: "train", json: Array(source.utf8))
+        }
+        #expect(
+            error?.lines(file: "job.json").map { String($0.prefix { $0 != ";" }) } == [
+                "job.json: $.optim.lr: 0 is not allowed",
+                "job.json: $.quantization.algoritm: unknown key",
+                "job.json: $.data.train[0]: found an integer",
+            ]
+        )
+        #expect(error?.violations.map(\.line) == [3, 4, 5])
+    }
+
+    @Test func namesTheNearestKind() {
+        let error = #expect(throws: JobSpecError.self) {
+            try JobSpec.parse(kind: "quantise", json: [])
+        }
+        #expect(error?.description == "$: unknown job kind \"quantise\"; did you mean quantize?")
+        #expect(error?.code == .unknownKind)
+    }
+
+    @Test(arguments: [
+        ("algoritm", "algorithm"), ("algorithm_", "algorithm"), ("Activations", "activations"),
+        ("scale-mode", "scale_mode"), ("scael_mode", "scale_mode"), ("lerning", nil), ("x", nil),
+    ])
+    func suggestsOnlyCloseKeys(word: String, expected: String?) {
+        let candidates = ["algorithm", "activations", "scale_mode"]
+        #expect(NearestKey.suggestion(for: word, among: candidates) == expected)
+    }
+}
