@@ -1,0 +1,62 @@
+#ifndef QAT_COPENSSL_SHIM_H
+#define QAT_COPENSSL_SHIM_H
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+/* Swift sees neither function-like macros nor stack macros. */
+
+static inline int qat_ssl_ctx_require_tls13(SSL_CTX *context) {
+    return SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1 &&
+           SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1;
+}
+
+static inline void qat_ssl_ctx_set_fast_modes(SSL_CTX *context) {
+    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                  SSL_MODE_RELEASE_BUFFERS);
+}
+
+static inline void qat_ssl_ctx_disable_session_cache(SSL_CTX *context) {
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+}
+
+static inline int qat_general_names_count(const GENERAL_NAMES *names) {
+    return sk_GENERAL_NAME_num(names);
+}
+
+static inline const GENERAL_NAME *qat_general_name_at(const GENERAL_NAMES *names, int index) {
+    return sk_GENERAL_NAME_value(names, index);
+}
+
+static inline void qat_general_names_free(GENERAL_NAMES *names) { GENERAL_NAMES_free(names); }
+
+/* The URI of a name, or NULL when it is of another type. */
+static inline const ASN1_IA5STRING *qat_general_name_uri(const GENERAL_NAME *name) {
+    return name->type == GEN_URI ? name->d.uniformResourceIdentifier : NULL;
+}
+
+static inline long qat_bio_get_mem_data(BIO *bio, char **data) {
+    return BIO_get_mem_data(bio, data);
+}
+
+static inline void qat_bio_set_mem_eof_return(BIO *bio, int value) {
+    BIO_set_mem_eof_return(bio, value);
+}
+
+static inline int qat_bio_reset(BIO *bio) { return (int)BIO_reset(bio); }
+
+static inline EVP_PKEY *qat_generate_p256_key(void) { return EVP_EC_gen("P-256"); }
+
+static inline void qat_x509v3_set_ctx(X509V3_CTX *context, X509 *issuer, X509 *subject) {
+    X509V3_set_ctx_nodb(context);
+    X509V3_set_ctx(context, issuer, subject, NULL, NULL, 0);
+}
+
+#endif

@@ -1,0 +1,88 @@
+internal import NIOCore
+internal import Synchronization
+
+/// What has arrived on one stream and was not yet consumed.
+///
+/// The event loop appends, one task consumes; neither waits for the other. The bytes are bounded
+/// by the stream's credit.
+final class CallInbox: Sendable {
+    /// Arrivals taken in one go.
+    struct Batch {
+        /// Records of `length u32 | credit u32 | payload`.
+        var records: ByteBuffer
+    }
+
+    /// How a stream's arrivals end.
+    enum End {
+        /// The peer finished: half-closed at a server, OK at a client.
+        case finished
+        case failed(RPCError)
+    }
+
+    private struct State {
+        var records = ByteBuffer()
+        var end: End?
+        var waiter: CheckedContinuation<Void, Never>?
+    }
+
+    private let state = Mutex(State())
+
+    /// Adds a whole message or a piece of a blob that cost `credit` bytes.
+    func append(_ payload: ByteBuffer, credit: Int) {
+        let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
+            guard state.end == nil else { return nil }
+            state.records.writeMultipleIntegers(UInt32(payload.readableBytes), UInt32(credit))
+            state.records.writeImmutableBuffer(payload)
+            return state.waiter.take()
+        }
+        waiter?.resume()
+    }
+
+    /// Ends the stream; the first end stands. A failure drops what was not consumed.
+    func finish(_ end: End) {
+        let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
+            guard state.end == nil else { return nil }
+            state.end = end
+            return state.waiter.take()
+        }
+        waiter?.resume()
+    }
+
+    /// Whether the stream has ended, consumed or not.
+    var isFinished: Bool { state.withLock { $0.end != nil } }
+
+    /// Everything that has arrived, once something has; nil after the end.
+    ///
+    /// - Throws: ``RPCError`` if the stream failed or the task was cancelled.
+    func next() async throws -> Batch? {
+        while true {
+            if let outcome = state.withLock({ state in Self.take(&state) }) {
+                return try outcome.get()
+            }
+            if Task.isCancelled { throw RPCError(.cancelled, "the call was cancelled") }
+            await withTaskCancellationHandler {
+                await withCheckedContinuation { continuation in
+                    let goesOn = state.withLock { state in
+                        let ready = state.end != nil || state.records.readableBytes > 0
+                        if ready || Task.isCancelled { return true }
+                        state.waiter = continuation
+                        return false
+                    }
+                    if goesOn { continuation.resume() }
+                }
+            } onCancel: {
+                state.withLock { $0.waiter.take() }?.resume()
+            }
+        }
+    }
+
+    private static func take(_ state: inout State) -> Result<Batch?, RPCError>? {
+        if case .failed(let error) = state.end { return .failure(error) }
+        if state.records.readableBytes > 0 {
+            let batch = Batch(records: state.records)
+            state.records = ByteBuffer()
+            return .success(batch)
+        }
+        return state.end == nil ? nil : .success(nil)
+    }
+}

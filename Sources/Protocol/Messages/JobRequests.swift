@@ -1,0 +1,191 @@
+internal import CWire
+
+/// Asks for a job; the key makes a repeat harmless.
+public struct SubmitJobRequest: WireMessage, Equatable {
+    /// `train`, `quantize` or `evaluate`.
+    public var kind: String
+    /// A name for people.
+    public var name: String
+    /// Submission key chosen by the client.
+    public var key: String
+    /// The canonical specification.
+    public var specJSON: [UInt8]
+    /// Files the specification refers to.
+    public var inputs: [Input]
+
+    /// Makes a message; every field has its wire default.
+    public init(
+        kind: String = "",
+        name: String = "",
+        key: String = "",
+        specJSON: [UInt8] = [],
+        inputs: [Input] = []
+    ) {
+        self.kind = kind
+        self.name = name
+        self.key = key
+        self.specJSON = specJSON
+        self.inputs = inputs
+    }
+
+    /// The schema's name for this message.
+    public static let schema = MessageSchema(qat_schema_submit_job_request())
+
+    /// Reads the fields.
+    public init(from reader: MessageReader) throws {
+        kind = try reader.text(1)
+        name = try reader.text(2)
+        key = try reader.text(3)
+        specJSON = reader.bytes(4)
+        inputs = try reader.messages(5)
+    }
+
+    /// Writes the fields.
+    public func encode(into writer: inout MessageWriter) {
+        writer.set(1, kind)
+        writer.set(2, name)
+        writer.set(3, key)
+        writer.set(4, specJSON)
+        writer.set(5, inputs)
+    }
+}
+
+/// Names the job a submission made or found.
+public struct SubmitJobResponse: WireMessage, Equatable {
+    /// The job.
+    public var jobID: String
+    /// False when the key already named this job.
+    public var created: Bool
+
+    /// Makes a message; every field has its wire default.
+    public init(jobID: String = "", created: Bool = false) {
+        self.jobID = jobID
+        self.created = created
+    }
+
+    /// The schema's name for this message.
+    public static let schema = MessageSchema(qat_schema_submit_job_response())
+
+    /// Reads the fields.
+    public init(from reader: MessageReader) throws {
+        jobID = try reader.text(1)
+        created = reader.bool(2)
+    }
+
+    /// Writes the fields.
+    public func encode(into writer: inout MessageWriter) {
+        writer.set(1, jobID)
+        writer.set(2, created)
+    }
+}
+
+/// Asks for one job.
+public struct GetJobRequest: WireMessage, Equatable {
+    /// The job.
+    public var jobID: String
+
+    /// Makes a message; every field has its wire default.
+    public init(jobID: String = "") {
+        self.jobID = jobID
+    }
+
+    /// The schema's name for this message.
+    public static let schema = MessageSchema(qat_schema_get_job_request())
+
+    /// Reads the fields.
+    public init(from reader: MessageReader) throws {
+        jobID = try reader.text(1)
+    }
+
+    /// Writes the fields.
+    public func encode(into writer: inout MessageWriter) {
+        writer.set(1, jobID)
+    }
+}
+
+/// Asks for a page of jobs, newest first.
+public struct ListJobsRequest: WireMessage, Equatable {
+    /// Jobs wanted; 0 lets the server choose.
+    public var pageSize: UInt32
+    /// Token of the page before; empty for the first.
+    public var pageToken: String
+
+    /// Makes a message; every field has its wire default.
+    public init(pageSize: UInt32 = 0, pageToken: String = "") {
+        self.pageSize = pageSize
+        self.pageToken = pageToken
+    }
+
+    /// The schema's name for this message.
+    public static let schema = MessageSchema(qat_schema_list_jobs_request())
+
+    /// Reads the fields.
+    public init(from reader: MessageReader) throws {
+        pageSize = reader.uint32(1)
+        pageToken = try reader.text(2)
+    }
+
+    /// Writes the fields.
+    public func encode(into writer: inout MessageWriter) {
+        writer.set(1, pageSize)
+        writer.set(2, pageToken)
+    }
+}
+
+/// A page of jobs.
+public struct ListJobsResponse: WireMessage, Equatable {
+    /// The jobs, newest first.
+    public var jobs: [JobSummary]
+    /// Token of the next page; empty after the last.
+    public var nextPageToken: String
+
+    /// Makes a message; every field has its wire default.
+    public init(jobs: [JobSummary] = [], nextPageToken: String = "") {
+        self.jobs = jobs
+        self.nextPageToken = nextPageToken
+    }
+
+    /// The schema's name for this message.
+    public static let schema = MessageSchema(qat_schema_list_jobs_response())
+
+    /// Reads the fields.
+    public init(from reader: MessageReader) throws {
+        jobs = try reader.messages(1)
+        nextPageToken = try reader.text(2)
+    }
+
+    /// Writes the fields.
+    public func encode(into writer: inout MessageWriter) {
+        writer.set(1, jobs)
+        writer.set(2, nextPageToken)
+    }
+}
+
+/// Asks for a job's events from one position on.
+public struct WatchJobRequest: WireMessage, Equatable {
+    /// The job.
+    public var jobID: String
+    /// First sequence number wanted; 0 and 1 mean all.
+    public var fromSeq: UInt64
+
+    /// Makes a message; every field has its wire default.
+    public init(jobID: String = "", fromSeq: UInt64 = 0) {
+        self.jobID = jobID
+        self.fromSeq = fromSeq
+    }
+
+    /// The schema's name for this message.
+    public static let schema = MessageSchema(qat_schema_watch_job_request())
+
+    /// Reads the fields.
+    public init(from reader: MessageReader) throws {
+        jobID = try reader.text(1)
+        fromSeq = reader.uint64(2)
+    }
+
+    /// Writes the fields.
+    public func encode(into writer: inout MessageWriter) {
+        writer.set(1, jobID)
+        writer.set(2, fromSeq)
+    }
+}

@@ -1,0 +1,132 @@
+internal import CWire
+
+/// Makes a worker known to the gateway.
+public struct RegisterWorkerRequest: WireMessage, Equatable {
+    /// `quant`, `train` or `eval`.
+    public var role: String
+    /// Its instance name.
+    public var instance: String
+    /// Changes each time the worker starts.
+    public var bootID: String
+    /// Where it listens.
+    public var address: String
+    /// Kinds of job it runs.
+    public var kinds: [String]
+    /// Threads it may use.
+    public var cores: UInt32
+    /// Memory it may use.
+    public var memoryBytes: UInt64
+    /// Its version.
+    public var version: String
+
+    /// Makes a message; every field has its wire default.
+    public init(
+        role: String = "",
+        instance: String = "",
+        bootID: String = "",
+        address: String = "",
+        kinds: [String] = [],
+        cores: UInt32 = 0,
+        memoryBytes: UInt64 = 0,
+        version: String = ""
+    ) {
+        self.role = role
+        self.instance = instance
+        self.bootID = bootID
+        self.address = address
+        self.kinds = kinds
+        self.cores = cores
+        self.memoryBytes = memoryBytes
+        self.version = version
+    }
+
+    /// The schema's name for this message.
+    public static let schema = MessageSchema(qat_schema_register_worker_request())
+
+    /// Reads the fields.
+    public init(from reader: MessageReader) throws {
+        role = try reader.text(1)
+        instance = try reader.text(2)
+        bootID = try reader.text(3)
+        address = try reader.text(4)
+        kinds = try reader.texts(5)
+        cores = reader.uint32(6)
+        memoryBytes = reader.uint64(7)
+        version = try reader.text(8)
+    }
+
+    /// Writes the fields.
+    public func encode(into writer: inout MessageWriter) {
+        writer.set(1, role)
+        writer.set(2, instance)
+        writer.set(3, bootID)
+        writer.set(4, address)
+        writer.set(5, kinds)
+        writer.set(6, cores)
+        writer.set(7, memoryBytes)
+        writer.set(8, version)
+    }
+}
+
+/// The gateway's terms for leases.
+public struct RegisterWorkerResponse: WireMessage, Equatable {
+    /// How long a lease lasts without a heartbeat.
+    public var leaseSeconds: UInt32
+    /// How often to send a heartbeat.
+    public var heartbeatSeconds: UInt32
+
+    /// Makes a message; every field has its wire default.
+    public init(leaseSeconds: UInt32 = 0, heartbeatSeconds: UInt32 = 0) {
+        self.leaseSeconds = leaseSeconds
+        self.heartbeatSeconds = heartbeatSeconds
+    }
+
+    /// The schema's name for this message.
+    public static let schema = MessageSchema(qat_schema_register_worker_response())
+
+    /// Reads the fields.
+    public init(from reader: MessageReader) throws {
+        leaseSeconds = reader.uint32(1)
+        heartbeatSeconds = reader.uint32(2)
+    }
+
+    /// Writes the fields.
+    public func encode(into writer: inout MessageWriter) {
+        writer.set(1, leaseSeconds)
+        writer.set(2, heartbeatSeconds)
+    }
+}
+
+/// Waits for a job.
+public struct AcquireLeaseRequest: WireMessage, Equatable {
+    /// The worker.
+    public var instance: String
+    /// Its boot.
+    public var bootID: String
+    /// How long to wait; at most 30.
+    public var waitSeconds: UInt32
+
+    /// Makes a message; every field has its wire default.
+    public init(instance: String = "", bootID: String = "", waitSeconds: UInt32 = 0) {
+        self.instance = instance
+        self.bootID = bootID
+        self.waitSeconds = waitSeconds
+    }
+
+    /// The schema's name for this message.
+    public static let schema = MessageSchema(qat_schema_acquire_lease_request())
+
+    /// Reads the fields.
+    public init(from reader: MessageReader) throws {
+        instance = try reader.text(1)
+        bootID = try reader.text(2)
+        waitSeconds = reader.uint32(3)
+    }
+
+    /// Writes the fields.
+    public func encode(into writer: inout MessageWriter) {
+        writer.set(1, instance)
+        writer.set(2, bootID)
+        writer.set(3, waitSeconds)
+    }
+}

@@ -1,0 +1,88 @@
+/// Every limit of a connection; each side announces its own and obeys the other's.
+public struct ConnectionLimits: Sendable, Hashable {
+    /// Longest payload of one frame, in bytes: 16 KiB to 1 MiB.
+    public var frameByteCount = 64 << 10
+    /// Longest message, in bytes: at most 1 MiB.
+    public var messageByteCount = 256 << 10
+    /// Bytes in flight on one stream before the receiver grants more.
+    public var streamCreditByteCount = 256 << 10
+    /// Bytes in flight on the connection before the receiver grants more.
+    public var connectionCreditByteCount = 1 << 20
+    /// Handlers that run at once for one connection.
+    public var runningCalls = 128
+    /// Connections a server holds at once.
+    public var connections = 1_024
+    /// Connections a server holds from one address at once.
+    public var connectionsPerHost = 256
+    /// Time for TCP, TLS and HELLO together.
+    public var handshakeTimeout = Duration.seconds(10)
+    /// Silence after which a ping is sent while streams exist.
+    public var pingInterval = Duration.seconds(30)
+    /// Shortest interval between pings that is accepted from the peer.
+    public var pingMinimum = Duration.seconds(10)
+    /// Time for a pong, and for a blocked write to move.
+    public var pingTimeout = Duration.seconds(10)
+    /// Time running calls get once a drain begins.
+    public var drainTimeout = Duration.seconds(10)
+
+    /// The defaults.
+    public init() {}
+}
+
+/// What a server needs to listen.
+public struct RPCServerConfiguration: Sendable {
+    /// The address to bind.
+    public var host: String
+    /// The port to bind; 0 lets the system choose.
+    public var port: Int
+    /// The server's certificate and whom it trusts.
+    public var tls: TLSIdentityFiles
+    /// The limits it announces.
+    public var limits: ConnectionLimits
+
+    /// Collects the settings.
+    public init(
+        host: String,
+        port: Int,
+        tls: TLSIdentityFiles,
+        limits: ConnectionLimits = ConnectionLimits()
+    ) {
+        self.host = host
+        self.port = port
+        self.tls = tls
+        self.limits = limits
+    }
+}
+
+/// What a client needs to call one server.
+public struct RPCClientConfiguration: Sendable {
+    /// Where the server listens.
+    public var address: ServerAddress
+    /// The client's certificate and whom it trusts.
+    public var tls: TLSIdentityFiles
+    /// The role that the server's certificate must name; nil accepts every service.
+    public var expectedServerRole: String?
+    /// Time for one attempt to connect, TLS and HELLO included.
+    public var connectTimeout: Duration
+    /// Attempts of one call, the first included.
+    public var callAttempts: Int
+    /// The limits it announces.
+    public var limits: ConnectionLimits
+
+    /// Collects the settings.
+    public init(
+        address: ServerAddress,
+        tls: TLSIdentityFiles,
+        expectedServerRole: String? = nil,
+        connectTimeout: Duration = .seconds(5),
+        callAttempts: Int = 5,
+        limits: ConnectionLimits = ConnectionLimits()
+    ) {
+        self.address = address
+        self.tls = tls
+        self.expectedServerRole = expectedServerRole
+        self.connectTimeout = connectTimeout
+        self.callAttempts = callAttempts
+        self.limits = limits
+    }
+}

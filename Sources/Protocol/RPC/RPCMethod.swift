@@ -1,0 +1,117 @@
+/// A call with one request and one reply.
+public struct UnaryMethod<Request: WireMessage, Response: WireMessage>: Sendable {
+    /// `qat.v1.Service/Method`.
+    public let name: String
+    /// Whether a repeat does no harm, so that a lost reply may be retried.
+    public let isIdempotent: Bool
+}
+
+/// A call with one request and a stream of replies.
+public struct ServerStreamMethod<Request: WireMessage, Response: WireMessage>: Sendable {
+    /// `qat.v1.Service/Method`.
+    public let name: String
+}
+
+/// A call with a stream of requests and one reply.
+public struct ClientStreamMethod<Request: WireMessage, Response: WireMessage>: Sendable {
+    /// `qat.v1.Service/Method`.
+    public let name: String
+
+    /// Names a method; the suite's own are in ``QatMethods``.
+    public init(name: String) { self.name = name }
+}
+
+/// A call whose request is followed by raw bytes.
+public struct BlobUploadMethod<Request: WireMessage, Response: WireMessage>: Sendable {
+    /// `qat.v1.Service/Method`.
+    public let name: String
+}
+
+/// A call whose reply is raw bytes.
+public struct BlobDownloadMethod<Request: WireMessage>: Sendable {
+    /// `qat.v1.Service/Method`.
+    public let name: String
+}
+
+/// Every method of the suite.
+public enum QatMethods {
+    /// Submits a job, exactly once per key.
+    public static let submitJob = UnaryMethod<SubmitJobRequest, SubmitJobResponse>(
+        name: "qat.v1.Jobs/Submit",
+        isIdempotent: true
+    )
+    /// Reads one job.
+    public static let getJob = UnaryMethod<GetJobRequest, JobDetail>(
+        name: "qat.v1.Jobs/Get",
+        isIdempotent: true
+    )
+    /// Reads a page of jobs.
+    public static let listJobs = UnaryMethod<ListJobsRequest, ListJobsResponse>(
+        name: "qat.v1.Jobs/List",
+        isIdempotent: true
+    )
+    /// Streams a job's events; ends after the terminal one.
+    public static let watchJob = ServerStreamMethod<WatchJobRequest, JobEvent>(
+        name: "qat.v1.Jobs/Watch"
+    )
+    /// Asks that a job be cancelled.
+    public static let cancelJob = UnaryMethod<CancelJobRequest, JobSummary>(
+        name: "qat.v1.Jobs/Cancel",
+        isIdempotent: true
+    )
+    /// Puts a failed or cancelled job back in the queue.
+    public static let retryJob = UnaryMethod<RetryJobRequest, JobSummary>(
+        name: "qat.v1.Jobs/Retry",
+        isIdempotent: false
+    )
+    /// Streams a job's log.
+    public static let jobLogs = ServerStreamMethod<JobLogsRequest, LogChunk>(
+        name: "qat.v1.Jobs/Logs"
+    )
+    /// Reads the suite's state.
+    public static let status = UnaryMethod<StatusRequest, StatusResponse>(
+        name: "qat.v1.Admin/Status",
+        isIdempotent: true
+    )
+    /// Asks which blobs the store lacks.
+    public static let findMissing = UnaryMethod<FindMissingRequest, FindMissingResponse>(
+        name: "qat.v1.Cas/FindMissing",
+        isIdempotent: true
+    )
+    /// Stores a blob.
+    public static let putBlob = BlobUploadMethod<PutBlobRequest, PutBlobResponse>(
+        name: "qat.v1.Cas/Put"
+    )
+    /// Reads a blob or a range of it.
+    public static let getBlob = BlobDownloadMethod<GetBlobRequest>(name: "qat.v1.Cas/Get")
+    /// Makes a worker known.
+    public static let registerWorker = UnaryMethod<RegisterWorkerRequest, RegisterWorkerResponse>(
+        name: "qat.v1.Lease/Register",
+        isIdempotent: true
+    )
+    /// Waits for a job; a long poll.
+    public static let acquireLease = UnaryMethod<AcquireLeaseRequest, AcquireLeaseResponse>(
+        name: "qat.v1.Lease/Acquire",
+        isIdempotent: false
+    )
+    /// Extends a lease.
+    public static let heartbeat = UnaryMethod<HeartbeatRequest, HeartbeatResponse>(
+        name: "qat.v1.Lease/Heartbeat",
+        isIdempotent: false
+    )
+    /// Adds to a job's log at a given offset.
+    public static let appendLog = UnaryMethod<AppendLogRequest, AppendLogResponse>(
+        name: "qat.v1.Lease/AppendLog",
+        isIdempotent: true
+    )
+    /// Ends an attempt.
+    public static let completeLease = UnaryMethod<CompleteLeaseRequest, CompleteLeaseResponse>(
+        name: "qat.v1.Lease/Complete",
+        isIdempotent: true
+    )
+    /// Asks whether a daemon serves.
+    public static let healthCheck = UnaryMethod<HealthCheckRequest, HealthCheckResponse>(
+        name: "qat.v1.Health/Check",
+        isIdempotent: true
+    )
+}

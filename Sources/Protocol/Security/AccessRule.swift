@@ -1,0 +1,27 @@
+/// Who may call a method. The empty rule lets nobody in.
+public struct AccessRule: OptionSet, Sendable {
+    /// The bits of the set.
+    public let rawValue: UInt8
+
+    /// Makes a rule from its bits.
+    public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    /// Certificates named `/user/…`.
+    public static let users = AccessRule(rawValue: 1)
+    /// Services of role `gateway`.
+    public static let gateway = AccessRule(rawValue: 2)
+    /// Services of role `quant`, `train` or `eval`.
+    public static let workers = AccessRule(rawValue: 4)
+    /// Every service of the suite.
+    public static let services: AccessRule = [.gateway, .workers]
+
+    /// Whether `peer` may call.
+    public func admits(_ peer: PeerIdentity) -> Bool {
+        switch peer.subject {
+        case .user: contains(.users)
+        case .service("gateway", _): contains(.gateway)
+        case .service("quant", _), .service("train", _), .service("eval", _): contains(.workers)
+        case .service: false
+        }
+    }
+}
