@@ -1,0 +1,128 @@
+internal import CKernels
+
+/// Runs a kernel and its reference twin on the same made-up input, for tests and benchmarks.
+package enum KernelTwin: String, CaseIterable, Sendable {
+    case rmsNorm, rmsNormGradient, softmax, softmaxGradient, swiGLU, swiGLUGradient, crossEntropy
+    case klDivergence, sumOfSquares, adamW
+
+    /// The outputs of both twins for vectors of `length` elements.
+    package func run(length: Int) -> (fast: [Float], reference: [Float]) {
+        (output(length, isReference: false), output(length, isReference: true))
+    }
+
+    /// Deterministic values in -2 ..< 2.
+    private static func values(_ count: Int, _ seed: UInt32) -> [Float] {
+        var state = seed &* 2_654_435_761 &+ 1
+        return (0..<count).map { _ in
+            state = state &* 1_664_525 &+ 1_013_904_223
+            return Float(state >> 8) / Float(1 << 22) - 2
+        }
+    }
+
+    private func output(_ n: Int, isReference: Bool) -> [Float] {
+        let a = Self.values(n, 1)
+        let b = Self.values(n, 2)
+        let c = Self.values(n, 3)
+        switch self {
+        case .rmsNorm: return rmsNorm(a, b, isReference)
+        case .rmsNormGradient: return rmsNormGradient(a, b, c, isReference)
+        case .softmax:
+            var x = a
+            n == 0 ? () : isReference ? qat_softmax_row_f32_ref(&x, n, 0.7) : qat_softmax_row_f32(&x, n, 0.7)
+            return x
+        case .softmaxGradient: return softmaxGradient(n, isReference)
+        case .swiGLU:
+            var x = a
+            (isReference ? qat_swiglu_forward_f32_ref : qat_swiglu_forward_f32)(&x, a, b, n)
+            return x
+        case .swiGLUGradient:
+            var x = a
+            var y = a
+            (isReference ? qat_swiglu_backward_f32_ref : qat_swiglu_backward_f32)(&x, &y, c, a, b, n)
+            return x + y
+        case .crossEntropy: return crossEntropy(a, isReference)
+        case .klDivergence: return klDivergence(a, b, isReference)
+        case .sumOfSquares:
+            let sum = isReference ? qat_sum_of_squares_f32_ref(a, n) : qat_sum_of_squares_f32(a, n)
+            return n == 0 ? [] : [Float(sum)]
+        case .adamW: return adamW(a, b, c, isReference)
+        }
+    }
+
+    private func rmsNorm(_ x: [Float], _ w: [Float], _ isReference: Bool) -> [Float] {
+        var y = x
+        var inverse: [Float] = [0]
+        guard !x.isEmpty else {
+            return []
+        }
+        (isReference ? qat_rmsnorm_forward_f32_ref : qat_rmsnorm_forward_f32)(
+            &y, &inverse, x, w, 1, x.count, 1e-5
+        )
+        return y + inverse
+    }
+
+    private func rmsNormGradient(
+        _ x: [Float],
+        _ w: [Float],
+        _ dy: [Float],
+        _ isReference: Bool
+    ) -> [Float] {
+        var dx = w
+        var dw = dy
+        guard !x.isEmpty else {
+            return []
+        }
+        (isReference ? qat_rmsnorm_backward_f32_ref : qat_rmsnorm_backward_f32)(
+            &dx, &dw, dy, x, w, [0.8], 1, x.count
+        )
+        return dx + dw
+    }
+
+    private func softmaxGradient(_ length: Int, _ isReference: Bool) -> [Float] {
+        var p = Self.values(length * length, 4)
+        var d = Self.values(length * length, 5)
+        qat_softmax_causal_forward_f32_ref(&p, length, 0.5)
+        (isReference ? qat_softmax_causal_backward_f32_ref : qat_softmax_causal_backward_f32)(
+            &d, p, length, 0.5
+        )
+        return d
+    }
+
+    private func crossEntropy(_ logits: [Float], _ isReference: Bool) -> [Float] {
+        guard !logits.isEmpty else {
+            return []
+        }
+        var x = logits
+        var losses: [Double] = [0]
+        var sum = qat_loss_sum()
+        (isReference ? qat_cross_entropy_f32_ref : qat_cross_entropy_f32)(
+            &x, &losses, &sum, [Int32(logits.count - 1)], 1, logits.count, 0.3
+        )
+        return x + [Float(losses[0]), Float(sum.loss), Float(sum.rows), Float(sum.correct)]
+    }
+
+    private func klDivergence(_ a: [Float], _ b: [Float], _ isReference: Bool) -> [Float] {
+        guard !a.isEmpty else {
+            return []
+        }
+        var s = a
+        var t = b
+        var sum = qat_loss_sum()
+        (isReference ? qat_kl_divergence_f32_ref : qat_kl_divergence_f32)(
+            &s, &t, &sum, 1, a.count, 2, 0.5
+        )
+        return s + t + [Float(sum.loss), Float(sum.rows), Float(sum.correct)]
+    }
+
+    private func adamW(_ w: [Float], _ m: [Float], _ g: [Float], _ isReference: Bool) -> [Float] {
+        var w = w
+        var m = m
+        var v = m.map { abs($0) }
+        var step = qat_adamw(
+            learning_rate: 0.01, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.1,
+            bias_correction1: 0.1, bias_correction2: 0.05, gradient_scale: 0.5
+        )
+        (isReference ? qat_adamw_f32_ref : qat_adamw_f32)(&w, &m, &v, g, w.count, &step)
+        return w + m + v
+    }
+}

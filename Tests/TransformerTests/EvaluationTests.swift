@@ -1,0 +1,178 @@
+internal import Foundation
+internal import Kernels
+internal import Quantization
+internal import Testing
+
+@testable internal import Transformer
+
+struct PerplexityEvaluatorTests {
+    @Test func uniformModelHasThePerplexityOfItsVocabulary() throws {
+        let configuration = tinyConfiguration()
+        let parameters = try Parameters(configuration: configuration)
+        let evaluator = try PerplexityEvaluator(
+            parameters: parameters, recipe: .none, length: 8, team: ThreadTeam(threadCount: 2)
+        )
+        let tokens = (0..<40).map { Int32($0 % 53) }
+        let result = try evaluator.evaluate(tokens: tokens, windows: 4)
+        #expect(abs(result.perplexity - 53) <= 1e-3)
+        #expect(result.windowCount == 4 && result.targetCount == 28)
+        #expect(result.confidenceInterval[0] <= result.perplexity)
+    }
+
+    @Test func recipeEqualsWeightsRoundedInAdvance() throws {
+        let parameters = try Parameters.random(
+            configuration: tinyConfiguration(), seed: 5, deviation: 0.2
+        )
+        let team = ThreadTeam(threadCount: 2)
+        let tokens = (0..<64).map { Int32(($0 * 11) % 53) }
+        for format in [QuantizationFormat.mxfp4, .nvfp4, .mxfp6E2M3, .mxfp8] {
+            let recipe = QuantizationRecipe(defaultFormat: format)
+            let simulated = try PerplexityEvaluator(
+                parameters: parameters, recipe: recipe, length: 16, team: team
+            ).evaluate(tokens: tokens, windows: 4)
+            let rounded = try parameters.copy()
+            try rounded.fakeQuantize(by: recipe, team: team)
+            let exported = try PerplexityEvaluator(
+                parameters: rounded, recipe: .none, length: 16, team: team
+            ).evaluate(tokens: tokens, windows: 4)
+            #expect(simulated == exported, "\(format.name)")
+        }
+    }
+
+    @Test func refusesShortAndForeignTexts() throws {
+        let evaluator = try PerplexityEvaluator(
+            parameters: try Parameters(configuration: tinyConfiguration()), recipe: .none,
+            length: 8, team: ThreadTeam(threadCount: 1)
+        )
+        #expect(throws: TransformerError.self) {
+            try evaluator.evaluate(tokens: [1, 2, 3], windows: 1)
+        }
+        #expect(throws: TransformerError.self) {
+            try evaluator.evaluate(tokens: [Int32](repeating: 53, count: 8), windows: 1)
+        }
+    }
+}
+
+struct GeneratorTests {
+    @Test(arguments: [1, 3, 128])
+    func cacheEqualsAWholePass(chunk: Int) throws {
+        // The greedy continuation with a cache is that of evaluating each prefix as a whole.
+        let parameters = try Parameters.random(
+            configuration: tinyConfiguration(), seed: 8, deviation: 0.3
+        )
+        let team = ThreadTeam(threadCount: 2)
+        let generator = try Generator(
+            parameters: parameters, capacity: 24, chunk: chunk, team: team
+        )
+        var tokens: [Int32] = [3, 14, 15, 9, 26]
+        try generator.append(tokens)
+        for _ in 0..<6 {
+            let next = generator.sample(SamplingOptions())
+            #expect(next == (try Self.greedy(after: tokens, parameters, team)))
+            tokens.append(next)
+            try generator.append([next])
+        }
+    }
+
+    private static func greedy(
+        after tokens: [Int32],
+        _ parameters: Parameters,
+        _ team: ThreadTeam
+    ) throws -> Int32 {
+        let weights = try LayerWeights(parameters: parameters, recipe: .none, team: team)
+        let pass = DecoderPass(
+            weights: weights, batchSize: 1, length: tokens.count, layerSlots: 1, team: team
+        )
+        pass.forward(tokens)
+        var logits = [Float](repeating: 0, count: 53)
+        MatrixProduct(team: team).linear(
+            output: &logits, input: pass.activations.finalNorm + (tokens.count - 1) * 32,
+            weight: weights.effectiveHead(), rows: 1, inputWidth: 32, outputWidth: 53
+        )
+        return Int32(logits.indices.max { logits[$0] < logits[$1] } ?? 0)
+    }
+
+    @Test func samplingStaysInTheNucleusAndRepeatsBySeed() throws {
+        let parameters = try Parameters.random(
+            configuration: tinyConfiguration(), seed: 8, deviation: 0.3
+        )
+        func draw(seed: UInt64) throws -> [Int32] {
+            let generator = try Generator(
+                parameters: parameters, capacity: 64, seed: seed, team: ThreadTeam(threadCount: 1)
+            )
+            try generator.append([1])
+            return try (0..<30).map { _ in
+                let next = generator.sample(SamplingOptions(temperature: 1, topP: 0.9))
+                try generator.append([next])
+                return next
+            }
+        }
+        #expect(try draw(seed: 1) == draw(seed: 1))
+        #expect(try draw(seed: 1) != draw(seed: 2))
+    }
+
+    @Test func refusesMoreThanItsCapacity() throws {
+        let generator = try Generator(
+            parameters: try Parameters(configuration: tinyConfiguration()), capacity: 4,
+            team: ThreadTeam(threadCount: 1)
+        )
+        #expect(throws: TransformerError.self) { try generator.append([1, 2, 3, 4, 5]) }
+        #expect(throws: TransformerError.self) { try generator.append([53]) }
+    }
+}
+
+struct LearningRateScheduleTests {
+    @Test func warmsUpFallsAndStays() {
+        let schedule = LearningRateSchedule(
+            peak: 1, minimum: 0.1, warmupSteps: 4, constantSteps: 2, totalSteps: 16
+        )
+        #expect(schedule.rate(step: 0) == 0.25)
+        #expect(schedule.rate(step: 3) == 1)
+        #expect(schedule.rate(step: 4) == 1)
+        #expect(abs(schedule.rate(step: 9) - 0.55) <= 1e-12)
+        #expect(schedule.rate(step: 14) == 0.1)
+        #expect(schedule.rate(step: 15) == 0.1)
+        let rates = (4..<16).map { schedule.rate(step: $0) }
+        #expect(zip(rates, rates.dropFirst()).allSatisfy { $0 >= $1 })
+    }
+}
+
+struct ModelConfigurationTests {
+    @Test func countsSmolLM2() {
+        #expect(ModelConfiguration.smolLM2With135MParameters.parameterCount == 134_515_008)
+    }
+
+    @Test func refusesAbsurdSizes() {
+        let fields: [WritableKeyPath<ModelConfiguration, Int>] = [
+            \.hiddenSize, \.layerCount, \.vocabularySize, \.headCount, \.keyValueHeadCount,
+            \.headDimension, \.intermediateSize, \.maximumPositions,
+        ]
+        for field in fields {
+            for value in [0, -1, Int.max] {
+                var configuration = tinyConfiguration()
+                configuration[keyPath: field] = value
+                #expect(throws: TransformerError.self) { try configuration.validate() }
+            }
+        }
+    }
+}
+
+struct AllocationTests {
+    @Test func stepsAllocateNothing() throws {
+        let engine = try tinyEngine(tinyConfiguration())
+        let tokens = (0..<32).map { Int32($0 % 50) }
+        func steps(_ count: Int) throws {
+            for _ in 0..<count {
+                _ = try engine.step(tokens: tokens, learningRate: 1e-3, progress: 0)
+            }
+        }
+        try steps(3)
+        // Other tests allocate at the same time, so the smallest growth of several tries counts.
+        let growth = try (0..<10).map { _ in
+            let before = HeapUse.byteCount
+            try steps(5)
+            return HeapUse.byteCount - before
+        }
+        #expect(growth.contains { $0 <= 0 }, "\(growth)")
+    }
+}
