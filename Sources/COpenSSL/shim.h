@@ -19,9 +19,10 @@ static inline int qat_ssl_ctx_require_tls13(SSL_CTX *context) {
 
 static inline void qat_ssl_ctx_set_fast_modes(SSL_CTX *context) {
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE |
-                                  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                  SSL_MODE_RELEASE_BUFFERS);
+                                  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 }
+
+static inline void qat_ssl_ctx_read_ahead(SSL_CTX *context) { SSL_CTX_set_read_ahead(context, 1); }
 
 static inline void qat_ssl_ctx_disable_session_cache(SSL_CTX *context) {
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
@@ -40,6 +41,17 @@ static inline void qat_general_names_free(GENERAL_NAMES *names) { GENERAL_NAMES_
 /* The URI of a name, or NULL when it is of another type. */
 static inline const ASN1_IA5STRING *qat_general_name_uri(const GENERAL_NAME *name) {
     return name->type == GEN_URI ? name->d.uniformResourceIdentifier : NULL;
+}
+
+static inline int qat_error_is_no_certificate(unsigned long code) {
+    return ERR_GET_LIB(code) == ERR_LIB_SSL &&
+           ERR_GET_REASON(code) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE;
+}
+
+static inline int qat_error_reason(unsigned long code) { return ERR_GET_REASON(code); }
+
+static inline int qat_error_is_from_ssl(unsigned long code) {
+    return ERR_GET_LIB(code) == ERR_LIB_SSL;
 }
 
 static inline long qat_bio_get_mem_data(BIO *bio, char **data) {

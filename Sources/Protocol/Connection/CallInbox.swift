@@ -23,6 +23,8 @@ final class CallInbox: Sendable {
         var records = ByteBuffer()
         var end: End?
         var waiter: CheckedContinuation<Void, Never>?
+        /// Whether the waiter wants the end, not just more.
+        var waitsForEnd = false
     }
 
     private let state = Mutex(State())
@@ -33,12 +35,12 @@ final class CallInbox: Sendable {
             guard state.end == nil else { return nil }
             state.records.writeMultipleIntegers(UInt32(payload.readableBytes), UInt32(credit))
             state.records.writeImmutableBuffer(payload)
-            return state.waiter.take()
+            return state.waitsForEnd ? nil : state.waiter.take()
         }
         waiter?.resume()
     }
 
-    /// Ends the stream; the first end stands. A failure drops what was not consumed.
+    /// Ends the stream; the first end stands.
     func finish(_ end: End) {
         let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
             guard state.end == nil else { return nil }
@@ -56,15 +58,37 @@ final class CallInbox: Sendable {
     /// - Throws: ``RPCError`` if the stream failed or the task was cancelled.
     func next() async throws -> Batch? {
         while true {
-            if let outcome = state.withLock({ state in Self.take(&state) }) {
-                return try outcome.get()
+            if let outcome = state.withLock({ Self.take(&$0) }) { return try outcome.get() }
+            try await wait(forEnd: false)
+        }
+    }
+
+    /// Everything that has arrived, once the stream has ended: one wake for a unary reply.
+    ///
+    /// - Throws: ``RPCError`` if the stream failed or the task was cancelled.
+    func all() async throws -> Batch {
+        while true {
+            let outcome = state.withLock { state -> Result<Batch, RPCError>? in
+                switch state.end {
+                case .none: nil
+                case .finished: .success(Batch(records: state.records))
+                case .failed(let error): .failure(error)
+                }
             }
+            if let outcome { return try outcome.get() }
+            try await wait(forEnd: true)
+        }
+    }
+
+    private func wait(forEnd: Bool) async throws {
+        while true {
+            if state.withLock({ Self.isReady($0, forEnd) }) { return }
             if Task.isCancelled { throw RPCError(.cancelled, "the call was cancelled") }
             await withTaskCancellationHandler {
                 await withCheckedContinuation { continuation in
                     let goesOn = state.withLock { state in
-                        let ready = state.end != nil || state.records.readableBytes > 0
-                        if ready || Task.isCancelled { return true }
+                        if Self.isReady(state, forEnd) || Task.isCancelled { return true }
+                        state.waitsForEnd = forEnd
                         state.waiter = continuation
                         return false
                     }
@@ -76,13 +100,20 @@ final class CallInbox: Sendable {
         }
     }
 
+    private static func isReady(_ state: State, _ forEnd: Bool) -> Bool {
+        state.end != nil || (!forEnd && state.records.readableBytes > 0)
+    }
+
     private static func take(_ state: inout State) -> Result<Batch?, RPCError>? {
-        if case .failed(let error) = state.end { return .failure(error) }
         if state.records.readableBytes > 0 {
             let batch = Batch(records: state.records)
             state.records = ByteBuffer()
             return .success(batch)
         }
-        return state.end == nil ? nil : .success(nil)
+        switch state.end {
+        case .none: return nil
+        case .finished: return .success(nil)
+        case .failed(let error): return .failure(error)
+        }
     }
 }

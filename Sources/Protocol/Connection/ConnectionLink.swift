@@ -6,8 +6,9 @@ final class ConnectionLink: Sendable {
     /// Something for the loop to do.
     enum Work {
         case send(CallStream)
-        case open(CallStream, deadline: NIODeadline?)
+        case open(CallStream, timeout: Duration?)
         case cancel(CallStream, RPCError)
+        case returned(CallStream)
         case drain
         case close(RPCError)
     }
@@ -31,12 +32,15 @@ final class ConnectionLink: Sendable {
     func schedule(_ stream: CallStream) { post(.send(stream)) }
 
     /// The stream is new; it gets its number when the loop takes it.
-    func open(_ stream: CallStream, deadline: NIODeadline?) {
-        post(.open(stream, deadline: deadline))
+    func open(_ stream: CallStream, timeout: Duration?) {
+        post(.open(stream, timeout: timeout))
     }
 
     /// The caller of the stream gave up.
     func cancel(_ stream: CallStream, _ error: RPCError) { post(.cancel(stream, error)) }
+
+    /// The handler of the stream has returned.
+    func handlerReturned(_ stream: CallStream) { post(.returned(stream)) }
 
     /// No new calls; close when the running ones are done.
     func drain() { post(.drain) }

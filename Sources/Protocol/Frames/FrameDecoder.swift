@@ -29,6 +29,9 @@ package struct FrameDecoder: Sendable {
         }
     }
 
+    /// Exactly `count` bytes from the front, or nil until they are there.
+    package mutating func takePrefix(_ count: Int) -> [UInt8]? { buffer.readBytes(length: count) }
+
     /// The next whole frame, or nil until more bytes arrive.
     package mutating func next() throws(FrameError) -> Frame? {
         guard let header = try buffer.frameHeader(at: buffer.readerIndex) else {

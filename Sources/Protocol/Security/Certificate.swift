@@ -1,0 +1,102 @@
+internal import COpenSSL
+internal import Foundation
+
+/// An X.509 certificate, read or in the making; it owns OpenSSL's object.
+final class Certificate {
+    private static let version3 = 2
+    private static let serialBitCount: Int32 = 127
+
+    private let pointer: OpaquePointer
+
+    /// Begins a certificate with a random serial number.
+    init(commonName: String, validity: Duration, backdating: Duration) throws {
+        OpenSSLErrors.clear()
+        guard let pointer = X509_new() else { throw Self.failure("cannot make a certificate") }
+        self.pointer = pointer
+        guard let serial = BN_new() else { throw Self.failure("cannot make a serial number") }
+        defer { BN_free(serial) }
+        let before = -Int(backdating.components.seconds)
+        let after = Int(validity.components.seconds)
+        let name = Array(commonName.utf8)
+        guard X509_set_version(pointer, Self.version3) == 1,
+            BN_rand(serial, Self.serialBitCount, 0, 0) == 1,
+            BN_to_ASN1_INTEGER(serial, X509_get_serialNumber(pointer)) != nil,
+            X509_gmtime_adj(X509_getm_notBefore(pointer), before) != nil,
+            X509_gmtime_adj(X509_getm_notAfter(pointer), after) != nil,
+            X509_NAME_add_entry_by_txt(
+                X509_get_subject_name(pointer),
+                "CN",
+                MBSTRING_UTF8,
+                name,
+                Int32(name.count),
+                -1,
+                0
+            ) == 1
+        else { throw Self.failure("cannot fill a certificate") }
+    }
+
+    /// Reads a PEM file.
+    init(path: String) throws {
+        OpenSSLErrors.clear()
+        guard let file = BIO_new_file(path, "r") else {
+            throw RPCError(.notFound, "cannot open \(path): \(OpenSSLErrors.drainedText())")
+        }
+        defer { BIO_free(file) }
+        guard let pointer = PEM_read_bio_X509(file, nil, nil, nil) else {
+            throw Self.failure("\(path) holds no certificate")
+        }
+        self.pointer = pointer
+    }
+
+    deinit { X509_free(pointer) }
+
+    /// The domain that an authority's own URI names.
+    func trustDomain() throws -> String {
+        let uri = try PeerCertificate.uri(of: pointer)
+        let scheme = "spiffe://"
+        guard uri.hasPrefix(scheme) else {
+            throw RPCError(.failedPrecondition, "the authority's name '\(uri)' is no SPIFFE domain")
+        }
+        return String(uri.dropFirst(scheme.count))
+    }
+
+    func setKey(_ key: PrivateKey) throws {
+        guard X509_set_pubkey(pointer, key.pointer) == 1 else {
+            throw Self.failure("cannot set the key")
+        }
+    }
+
+    func setIssuer(_ issuer: Certificate) throws {
+        guard X509_set_issuer_name(pointer, X509_get_subject_name(issuer.pointer)) == 1 else {
+            throw Self.failure("cannot set the issuer")
+        }
+    }
+
+    /// Adds an extension in OpenSSL's configuration syntax.
+    func add(_ kind: Int32, _ value: String, issuer: Certificate) throws {
+        OpenSSLErrors.clear()
+        var context = X509V3_CTX()
+        qat_x509v3_set_ctx(&context, issuer.pointer, pointer)
+        guard let made = X509V3_EXT_conf_nid(nil, &context, kind, value) else {
+            throw Self.failure("cannot add '\(value)'")
+        }
+        defer { X509_EXTENSION_free(made) }
+        guard X509_add_ext(pointer, made, -1) == 1 else { throw Self.failure("cannot add '\(value)'") }
+    }
+
+    func sign(with key: PrivateKey) throws {
+        OpenSSLErrors.clear()
+        guard X509_sign(pointer, key.pointer, EVP_sha256()) > 0 else {
+            throw Self.failure("cannot sign")
+        }
+    }
+
+    /// Writes PEM that everybody can read.
+    func write(to path: String) throws {
+        try PEMFile.write(to: path, mode: 0o644) { PEM_write_bio_X509($0, pointer) }
+    }
+
+    private static func failure(_ message: String) -> RPCError {
+        RPCError(.internal, "\(message): \(OpenSSLErrors.drainedText())")
+    }
+}

@@ -1,0 +1,90 @@
+internal import NIOCore
+internal import Synchronization
+
+/// What a server has going on: its connections, counted per host, and its running handlers.
+final class ServerActivity: Sendable {
+    private struct State {
+        var connections: [ObjectIdentifier: ConnectionLink] = [:]
+        var perHost: [String: Int] = [:]
+        var runningCalls = 0
+        var isDraining = false
+        var idleWaiter: CheckedContinuation<Void, Never>?
+    }
+
+    private let limits: ConnectionLimits
+    private let state = Mutex(State())
+
+    init(limits: ConnectionLimits) { self.limits = limits }
+
+    /// Whether one more connection from `host` fits; if so it is counted.
+    func admit(_ link: ConnectionLink, from host: String) -> Bool {
+        state.withLock { state in
+            guard !state.isDraining, state.connections.count < limits.connections,
+                state.perHost[host, default: 0] < limits.connectionsPerHost
+            else { return false }
+            state.connections[ObjectIdentifier(link)] = link
+            state.perHost[host, default: 0] += 1
+            return true
+        }
+    }
+
+    /// A connection that was admitted is gone.
+    func remove(_ link: ConnectionLink, from host: String) {
+        change { state in
+            guard state.connections.removeValue(forKey: ObjectIdentifier(link)) != nil else { return }
+            let left = state.perHost[host, default: 1] - 1
+            state.perHost[host] = left == 0 ? nil : left
+        }
+    }
+
+    /// A handler has begun.
+    func callBegan() { state.withLock { $0.runningCalls += 1 } }
+
+    /// A handler has returned.
+    func callEnded() { change { $0.runningCalls -= 1 } }
+
+    /// Lets running calls finish and takes no more.
+    func drain() {
+        for link in links(draining: true) { link.drain() }
+    }
+
+    /// Closes every connection now.
+    func closeAll(_ error: RPCError) {
+        for link in links(draining: true) { link.close(error) }
+    }
+
+    /// Waits until no connection and no handler is left, or ``giveUp()``.
+    func waitUntilIdle() async {
+        await withCheckedContinuation { continuation in
+            let isIdle = state.withLock { state in
+                if state.connections.isEmpty && state.runningCalls == 0 { return true }
+                state.idleWaiter = continuation
+                return false
+            }
+            if isIdle { continuation.resume() }
+        }
+    }
+
+    /// Ends the wait although handlers still run; their number.
+    func giveUp() -> Int {
+        let (waiter, left) = state.withLock { ($0.idleWaiter.take(), $0.runningCalls) }
+        waiter?.resume()
+        return left
+    }
+
+    private func links(draining: Bool) -> [ConnectionLink] {
+        state.withLock { state in
+            state.isDraining = draining
+            return Array(state.connections.values)
+        }
+    }
+
+    private func change(_ body: (inout State) -> Void) {
+        let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
+            body(&state)
+            guard state.connections.isEmpty && state.runningCalls == 0 else { return nil }
+            return state.idleWaiter.take()
+        }
+        waiter?.resume()
+    }
+}

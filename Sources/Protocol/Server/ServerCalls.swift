@@ -1,0 +1,125 @@
+internal import Logging
+internal import NIOCore
+internal import Synchronization
+
+/// Runs the calls of one server connection: finds the route, checks the caller, starts the task.
+final class ServerCalls: ConnectionOwner {
+    private let router: RPCRouter
+    private let activity: ServerActivity
+    private let logger: Logger
+    private let clock = ContinuousClock()
+
+    init(router: RPCRouter, activity: ServerActivity, logger: Logger) {
+        self.router = router
+        self.activity = activity
+        self.logger = logger
+    }
+
+    func admit(_ peer: PeerIdentity) throws {}
+
+    func ready(_ link: ConnectionLink, _ limits: NegotiatedLimits, peer: PeerIdentity) {
+        logger.debug("client connected", metadata: ["peer": "\(peer)"])
+    }
+
+    func open(
+        _ stream: CallStream,
+        _ envelope: CallEnvelope,
+        peer: PeerIdentity
+    ) -> Task<Void, Never>? {
+        let timeout = Duration.milliseconds(Int64(clamping: envelope.timeoutMs))
+        let context = CallContext(
+            peer: peer,
+            deadline: envelope.timeoutMs == 0 ? nil : clock.now + timeout,
+            method: envelope.method,
+            callID: Self.hex(envelope.callID)
+        )
+        do {
+            let handle = try route(envelope, peer)
+            activity.callBegan()
+            // The bridge from the event loop's callback to the handler's task.
+            return Task { await self.run(handle, stream, context) }
+        } catch {
+            fail(stream, error, context)
+            stream.link.handlerReturned(stream)
+            return nil
+        }
+    }
+
+    func goAway(_ notice: GoAway) {}
+
+    func closed(_ error: RPCError) {
+        logger.debug("client disconnected", metadata: ["reason": "\(error.message)"])
+    }
+
+    /// Deny by default: an unknown method, a caller its rule does not name, and a name borrowed
+    /// by anyone but a gateway are refused before a handler runs.
+    private func route(_ envelope: CallEnvelope, _ peer: PeerIdentity) throws -> RPCRouter.Handler {
+        guard let route = router.routes[envelope.method] else {
+            throw RPCError(
+                .unimplemented,
+                "there is no method \(envelope.method) here",
+                processed: .no
+            )
+        }
+        guard route.allow.admits(peer) else {
+            logger.notice(
+                "call denied",
+                metadata: ["method": "\(envelope.method)", "peer": "\(peer)"]
+            )
+            throw RPCError(
+                .permissionDenied,
+                "\(peer) may not call \(envelope.method)",
+                processed: .no
+            )
+        }
+        guard envelope.onBehalfOf.isEmpty || peer.role == "gateway" else {
+            throw RPCError(
+                .permissionDenied,
+                "\(peer) may not act on behalf of others",
+                processed: .no
+            )
+        }
+        return route.handle
+    }
+
+    private func run(
+        _ handle: RPCRouter.Handler,
+        _ stream: CallStream,
+        _ context: CallContext
+    ) async {
+        do {
+            try await handle(stream, context)
+        } catch {
+            fail(stream, error, context)
+        }
+        stream.link.handlerReturned(stream)
+        activity.callEnded()
+    }
+
+    private func fail(_ stream: CallStream, _ error: any Error, _ context: CallContext) {
+        let failure = RPCError(handlerError: error)
+        if failure.code == .internal {
+            logger.error(
+                "handler failed",
+                metadata: [
+                    "method": "\(context.method)", "call": "\(context.callID)",
+                    "error": "\(failure.message)",
+                ]
+            )
+        }
+        do {
+            try stream.finish(failure.status, reply: CallStatus?.none)
+        } catch {
+            // The caller or the connection is gone; there is nobody left to tell.
+            logger.trace("status not sent", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private static func hex(_ bytes: [UInt8]) -> String {
+        let digits = Array("0123456789abcdef".utf8)
+        return String(
+            decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] },
+            as: UTF8.self
+        )
+    }
+}
