@@ -16,6 +16,10 @@ let lifecycle: Target.Dependency = .product(
     name: "ServiceLifecycle",
     package: "swift-service-lifecycle"
 )
+let unixSignals: Target.Dependency = .product(
+    name: "UnixSignals",
+    package: "swift-service-lifecycle"
+)
 let argumentParser: Target.Dependency = .product(
     name: "ArgumentParser",
     package: "swift-argument-parser"
@@ -25,7 +29,7 @@ let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 
 let numeric: [Target.Dependency] = ["Kernels", "Quantization", "Transformer", "ModelFiles"]
 let daemon: [Target.Dependency] = [
-    "ServiceKit", "Protocol", "JobSpecs", argumentParser, logging, lifecycle,
+    "ServiceKit", "Protocol", "JobSpecs", argumentParser, logging, lifecycle, unixSignals,
 ]
 
 let package = Package(
@@ -48,6 +52,7 @@ let package = Package(
             from: "2.13.0"
         ),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
     targets: [
@@ -94,7 +99,8 @@ let package = Package(
         .target(
             name: "ServiceKit",
             dependencies: [
-                "Protocol", "JobSpecs", argumentParser, logging, lifecycle, subprocess,
+                "Protocol", "JobSpecs", argumentParser, logging, lifecycle, unixSignals,
+                subprocess, .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict
         ),

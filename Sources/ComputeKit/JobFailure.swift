@@ -1,7 +1,7 @@
 internal import Kernels
 internal import ModelFiles
 internal import Quantization
-public import ServiceKit
+internal import ServiceKit
 internal import Transformer
 
 /// Tells whose fault an error of the numeric modules is, in the words of job reasons.

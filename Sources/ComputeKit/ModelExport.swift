@@ -2,6 +2,7 @@ internal import Foundation
 public import Kernels
 public import ModelFiles
 public import Quantization
+internal import Transformer
 
 /// Writes a job's model and report to its output folder.
 public struct ModelExport: Sendable {

@@ -40,9 +40,7 @@ struct ComputeProcess: Sendable {
         onStandardError: @escaping @Sendable (String) -> Void
     ) async throws -> Outcome {
         let line = try JSONEncoder().encode(request)
-        let last = Mutex<ComputeEvent?>(nil)
-        let lastWords = Mutex<[String]>([])
-        let wasKilled = Mutex(false)
+        let notes = ChildNotes()
         let result = try await Subprocess.run(
             .path(FilePath(executable)),
             arguments: ["compute"],
@@ -59,24 +57,24 @@ struct ComputeProcess: Sendable {
                             let text = Array("{\"command\":\"cancel\"}\n".utf8)
                             _ = try? await execution.standardInputWriter.write(text)
                             try await Task.sleep(for: stopGrace)
-                            wasKilled.withLock { $0 = true }
+                            notes.markKilled()
                             try? execution.send(signal: .kill)
                         case .kill:
-                            wasKilled.withLock { $0 = true }
+                            notes.markKilled()
                             try? execution.send(signal: .kill)
                         }
                     }
                 }
                 async let standardError: Void = {
                     for try await line in execution.standardError.strings() {
-                        lastWords.withLock { $0 = Array(($0 + [line]).suffix(5)) }
+                        notes.hear(line)
                         onStandardError(line)
                     }
                 }()
                 for try await line in execution.standardOutput.strings() {
                     let event = try ComputeEvent(line: line)
                     if event.type == .result || event.type == .error {
-                        last.withLock { $0 = event }
+                        notes.conclude(event)
                     } else {
                         onEvent(event)
                     }
@@ -87,9 +85,9 @@ struct ComputeProcess: Sendable {
         }
         return Self.classify(
             result.terminationStatus,
-            last: last.withLock { $0 },
-            lastWords: lastWords.withLock { $0 },
-            wasKilled: wasKilled.withLock { $0 }
+            last: notes.last,
+            lastWords: notes.lastWords,
+            wasKilled: notes.wasKilled
         )
     }
 
@@ -141,5 +139,32 @@ struct ComputeProcess: Sendable {
                 message: "the compute child died of signal \(signal) (\(name))\(words)"
             )
         }
+    }
+}
+
+/// What is remembered of a child while it runs, for the verdict at its end.
+private final class ChildNotes: Sendable {
+    private struct State {
+        var last: ComputeEvent?
+        var lastWords: [String] = []
+        var wasKilled = false
+    }
+
+    private let state = Mutex(State())
+
+    var last: ComputeEvent? { state.withLock { $0.last } }
+    var lastWords: [String] { state.withLock { $0.lastWords } }
+    var wasKilled: Bool { state.withLock { $0.wasKilled } }
+
+    func conclude(_ event: ComputeEvent) {
+        state.withLock { $0.last = event }
+    }
+
+    func hear(_ line: String) {
+        state.withLock { $0.lastWords = Array(($0.lastWords + [line]).suffix(5)) }
+    }
+
+    func markKilled() {
+        state.withLock { $0.wasKilled = true }
     }
 }

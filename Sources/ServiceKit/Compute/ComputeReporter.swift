@@ -7,7 +7,7 @@ public final class ComputeReporter: Sendable {
     private let stop = Atomic<Bool>(false)
 
     /// A reporter that prints to `output`.
-    public init(output: FileHandle) {
+    init(output: FileHandle) {
         self.output = Mutex(output)
     }
 

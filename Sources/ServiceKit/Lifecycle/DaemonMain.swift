@@ -47,6 +47,6 @@ extension AsyncParsableCommand {
         let text = fullMessage(for: error) + "\n"
         let handle = status == 0 ? FileHandle.standardOutput : FileHandle.standardError
         handle.write(Data(text.utf8))
-        exit(status)
+        Foundation.exit(status)
     }
 }

@@ -1,6 +1,6 @@
 internal import Foundation
 internal import Logging
-public import Protocol
+internal import Protocol
 
 /// What `healthcheck` does: a real call over mutual TLS to the daemon's own address.
 public enum HealthProbe {

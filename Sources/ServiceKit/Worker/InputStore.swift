@@ -71,7 +71,7 @@ struct InputStore: Sendable {
 
     private func fetch(_ file: InputFile, to path: String) async throws {
         let temporary = path + ".part"
-        FileManager.default.createFile(atPath: temporary, contents: nil)
+        _ = FileManager.default.createFile(atPath: temporary, contents: nil)
         guard let handle = FileHandle(forWritingAtPath: temporary) else {
             throw ServiceError(.inputOutput, "\(temporary): cannot be written")
         }

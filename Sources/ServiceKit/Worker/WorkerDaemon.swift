@@ -1,7 +1,8 @@
 internal import Foundation
 public import Logging
 internal import Protocol
-public import ServiceLifecycle
+internal import ServiceLifecycle
+internal import UnixSignals
 
 /// Wires a worker: its health endpoint, its connection to the gateway and its lease loop.
 public struct WorkerDaemon: Sendable {
