@@ -66,6 +66,7 @@ public final class ThreadTeam: @unchecked Sendable {
         }
         withoutActuallyEscaping(body) { escaping in
             pthread_mutex_lock(mutex)
+            precondition(self.body == nil, "ThreadTeam: two callers at once, or a nested call")
             self.body = escaping
             pending = threadCount - 1
             generation &+= 1

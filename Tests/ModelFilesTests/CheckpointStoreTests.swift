@@ -1,0 +1,132 @@
+internal import Foundation
+internal import Kernels
+internal import Quantization
+internal import Testing
+internal import Transformer
+
+@testable internal import ModelFiles
+
+struct CheckpointStoreTests {
+    /// Not a cryptographic digest; enough to notice a flipped byte.
+    private static func checksum(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for byte in bytes {
+            hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3
+        }
+        return withUnsafeBytes(of: hash) { Array($0) }
+    }
+
+    private static func engine() throws -> TrainingEngine {
+        try TrainingEngine(
+            parameters: try TinyModel.make().parameters,
+            teacher: nil,
+            recipe: QuantizationRecipe(defaultFormat: .mxfp4),
+            objective: .crossEntropy,
+            optimizer: AdamWConfiguration(),
+            batchSize: 1,
+            length: 8,
+            isFrozen: { $0.contains("embed") },
+            team: ThreadTeam(threadCount: 1)
+        )
+    }
+
+    private static func save(_ store: CheckpointStore, _ engine: TrainingEngine) throws {
+        let tokens = (0..<8).map { Int32($0 + 3) }
+        _ = try engine.step(tokens: tokens, learningRate: 1e-3, progress: 0)
+        try store.save(
+            step: engine.stepCount,
+            fingerprint: "run",
+            parameters: engine.parameters,
+            optimizer: engine.optimizer,
+            values: ["baseline": 4.25]
+        )
+    }
+
+    @Test func restoresBitForBit() throws {
+        let folder = try TemporaryFolder()
+        let store = CheckpointStore(folder: folder.path + "/ck", digest: Self.checksum)
+        let engine = try Self.engine()
+        for _ in 0..<3 {
+            try Self.save(store, engine)
+        }
+        #expect(store.checkpointNames() == ["step-00000002", "step-00000003"])
+        let other = try Self.engine()
+        let manifest = store.restoreNewest(
+            fingerprint: "run", into: other.parameters, optimizer: other.optimizer, onSkip: { _ in }
+        )
+        #expect(manifest?.step == 3)
+        #expect(manifest?.values == ["baseline": 4.25])
+        #expect(
+            other.parameters.storage.elements.elementsEqual(engine.parameters.storage.elements)
+        )
+        for (a, b) in zip(other.optimizer.moments, engine.optimizer.moments) {
+            #expect(a.first.elementsEqual(b.first) && a.second.elementsEqual(b.second))
+        }
+    }
+
+    @Test(arguments: ["model.safetensors", "optimizer.safetensors", "manifest.json"])
+    func passesOverDamage(file: String) throws {
+        let folder = try TemporaryFolder()
+        let store = CheckpointStore(folder: folder.path, digest: Self.checksum)
+        let engine = try Self.engine()
+        try Self.save(store, engine)
+        try Self.save(store, engine)
+        let path = "\(folder.path)/step-00000002/\(file)"
+        for damage in ["flip", "truncate", "remove"] {
+            let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+            var broken = bytes
+            switch damage {
+            case "flip": broken[broken.count / 2] ^= 0x10
+            case "truncate": broken = broken.prefix(broken.count / 2)
+            default: try FileManager.default.removeItem(atPath: path)
+            }
+            if damage != "remove" {
+                try broken.write(to: URL(fileURLWithPath: path))
+            }
+            var skipped: [String] = []
+            let manifest = store.restoreNewest(
+                fingerprint: "run", into: engine.parameters, optimizer: engine.optimizer
+            ) { skipped.append($0) }
+            #expect(manifest?.step == 1, "\(damage)")
+            #expect(skipped.count == 1 && skipped[0].contains("step-00000002"))
+            try bytes.write(to: URL(fileURLWithPath: path))
+        }
+    }
+
+    @Test func ignoresOtherRunsAndHalfWrittenFolders() throws {
+        let folder = try TemporaryFolder()
+        let store = CheckpointStore(folder: folder.path, digest: Self.checksum)
+        let engine = try Self.engine()
+        try Self.save(store, engine)
+        try FileManager.default.createDirectory(
+            atPath: folder.path + "/.tmp-step-00000009", withIntermediateDirectories: true
+        )
+        func restore(_ fingerprint: String) -> Int? {
+            store.restoreNewest(
+                fingerprint: fingerprint, into: engine.parameters, optimizer: engine.optimizer,
+                onSkip: { _ in }
+            )?.step
+        }
+        #expect(restore("another") == nil)
+        #expect(restore("run") == 1)
+    }
+}
+
+struct TextCorpusTests {
+    @Test func joinsFilesAndReplacesBrokenUTF8() throws {
+        let folder = try TemporaryFolder()
+        let tokenizer = try TinyModel.make().tokenizer
+        let a = try folder.write(Array("hello ".utf8) + [0xFF], "a.txt")
+        let b = try folder.write(Array("world".utf8), "b.txt")
+        let tokens = try TextCorpus.load(paths: [a, b], tokenizer: tokenizer)
+        #expect(tokens == tokenizer.encode("hello \u{FFFD}") + tokenizer.encode("world"))
+        let error = #expect(throws: ModelFileError.self) {
+            try TextCorpus.requireWindow(of: 512, tokens: tokens, paths: [a, b])
+        }
+        #expect(error?.code == .tooShort)
+        #expect(error?.message.contains("a.txt, b.txt: \(tokens.count) tokens") == true)
+        #expect(throws: ModelFileError.self) {
+            try TextCorpus.load(paths: [folder.path + "/none.txt"], tokenizer: tokenizer)
+        }
+    }
+}

@@ -1,0 +1,108 @@
+internal import Foundation
+internal import Kernels
+internal import Testing
+internal import Transformer
+
+@testable internal import ModelFiles
+
+struct GGUFTests {
+    private static var team: ThreadTeam { ThreadTeam(threadCount: 2) }
+
+    @Test(arguments: [true, false])
+    func readsWhatTheConverterWrites(tied: Bool) throws {
+        let folder = try TemporaryFolder()
+        let model = try TinyModel.make(tied: tied)
+        let path = try folder.write(GGUFBuilder.llama(model).build(), "m.gguf")
+        let read = try ModelLoader.load(path: path, team: Self.team)
+        #expect(read.configuration == model.configuration)
+        #expect(
+            read.parameters.storage.elements.elementsEqual(model.parameters.storage.elements)
+        )
+        let text = "Don't panic: 42 <|im_end|> ok"
+        #expect(read.tokenizer.encode(text) == model.tokenizer.encode(text))
+        #expect(read.storedByteCount == model.parameters.storage.count * 4)
+    }
+
+    /// One block of each type and its values, computed from the layouts by hand.
+    @Test func dequantizesEveryType() {
+        func values(_ type: GGUFTensorType, _ bytes: [UInt8]) -> [Float] {
+            var output = [Float](repeating: .nan, count: type.blockSize)
+            bytes.withUnsafeBytes { type.dequantize($0, into: &output) }
+            return output
+        }
+        let half: [UInt8] = [0x00, 0x38]  // 0.5
+        let two: [UInt8] = [0x00, 0x40]
+        #expect(values(.f32, [0, 0, 0x80, 0x3F]) == [1])
+        #expect(values(.f16, [0x00, 0xBC]) == [-1])
+        #expect(values(.f16, [0x01, 0x00]) == [0x1p-24])
+        #expect(values(.bf16, [0x80, 0x3F]) == [1])
+        let codes = (0..<16).map { UInt8($0) | UInt8(15 - $0) << 4 }
+        let rising = (0..<16).map { Float($0) }
+        let all = rising + rising.reversed()
+        #expect(values(.q4_0, half + codes) == all.map { ($0 - 8) / 2 })
+        #expect(values(.q4_1, half + two + codes) == all.map { $0 / 2 + 2 })
+        let numbers = (0..<32).map { $0 - 16 }
+        let bytes = numbers.map { UInt8(bitPattern: Int8($0)) }
+        #expect(values(.q8_0, half + bytes) == numbers.map { Float($0) / 2 })
+        // Q6_K: all codes 33 (low nibble 1, high pair 2), group scales 1...16, scale 0.5.
+        let low = [UInt8](repeating: 0x11, count: 128)
+        let high = [UInt8](repeating: 0b1010_1010, count: 64)
+        let scales = (1...16).map { UInt8($0) }
+        let expected = (0..<256).map { Float($0 / 16 + 1) / 2 }
+        #expect(values(.q6_K, low + high + scales + half) == expected)
+    }
+
+    @Test func everyTruncationIsRefusedWithOneLine() throws {
+        let folder = try TemporaryFolder()
+        let whole = GGUFBuilder.llama(try TinyModel.make()).build()
+        var random = SplitMix64(seed: 7)
+        let cuts = Array(0..<64) + (0..<120).map { _ in random.below(whole.count) } + [whole.count - 1]
+        for cut in cuts {
+            let path = try folder.write(Array(whole.prefix(cut)), "cut.gguf")
+            let error = #expect(throws: ModelFileError.self) {
+                try ModelLoader.load(path: path, team: Self.team)
+            }
+            #expect(error?.message.hasPrefix(path) == true)
+            #expect(error?.message.contains("\n") == false)
+        }
+    }
+
+    @Test func damagedFilesNeverCrash() throws {
+        let folder = try TemporaryFolder()
+        let whole = GGUFBuilder.llama(try TinyModel.make()).build()
+        let seed = UInt64.random(in: 0 ... .max)
+        print("GGUF fuzz seed \(seed)")
+        var random = SplitMix64(seed: seed)
+        for _ in 0..<300 {
+            var bytes = whole
+            for _ in 0..<1 + random.below(8) {
+                // Most of the structure stands at the front.
+                let limit = random.below(2) == 0 ? 2048 : bytes.count
+                bytes[random.below(min(limit, bytes.count))] = UInt8(truncatingIfNeeded: random.next())
+            }
+            let path = try folder.write(bytes, "fuzz.gguf")
+            do {
+                _ = try ModelLoader.load(path: path, team: Self.team)
+            } catch is ModelFileError {
+            } catch is TransformerError {
+            }
+        }
+    }
+
+    @Test func absurdSizesAreRefused() throws {
+        let folder = try TemporaryFolder()
+        let little32 = GGUFBuilder.little(UInt32(0x4655_4747)) + GGUFBuilder.little(UInt32(3))
+        for (tensors, keys) in [(UInt64.max, 0), (0, UInt64.max), (1 << 40, 1)] as [(UInt64, UInt64)] {
+            let bytes = little32 + GGUFBuilder.little(tensors) + GGUFBuilder.little(keys)
+            let path = try folder.write(bytes, "absurd.gguf")
+            #expect(throws: ModelFileError.self) { try GGUFFile(path: path) }
+        }
+        var builder = GGUFBuilder()
+        builder.tensor("huge", shape: [1 << 39, 1 << 39], type: .f32, bytes: [])
+        let huge = try folder.write(builder.build(), "huge.gguf")
+        #expect(throws: ModelFileError.self) { try GGUFFile(path: huge) }
+        let text = try folder.write(Array("not a model".utf8), "text.gguf")
+        let error = #expect(throws: ModelFileError.self) { try GGUFFile(path: text) }
+        #expect(error?.message.contains("not a GGUF file") == true)
+    }
+}

@@ -1,0 +1,170 @@
+internal import Foundation
+internal import Kernels
+internal import Quantization
+internal import Testing
+internal import Transformer
+
+@testable internal import ModelFiles
+
+struct HuggingFaceTests {
+    private static var team: ThreadTeam { ThreadTeam(threadCount: 2) }
+
+    @Test(arguments: [true, false])
+    func floatsSurviveTheRoundTrip(tied: Bool) throws {
+        let folder = try TemporaryFolder()
+        let model = try TinyModel.make(tied: tied)
+        let target = folder.path + "/model"
+        let summary = try HuggingFaceWriter(model: model, format: .f32, team: Self.team)
+            .write(to: target)
+        #expect(summary.tensorByteCount == model.parameters.storage.count * 4)
+        let read = try ModelLoader.load(path: target, team: Self.team)
+        #expect(read.configuration == model.configuration)
+        #expect(read.parameters.storage.elements.elementsEqual(model.parameters.storage.elements))
+        #expect(read.chatTemplate == model.chatTemplate)
+        #expect(read.storedByteCount == summary.tensorByteCount)
+    }
+
+    @Test func bf16RoundsToNearestEven() throws {
+        let folder = try TemporaryFolder()
+        let model = try TinyModel.make()
+        let target = folder.path + "/model"
+        _ = try HuggingFaceWriter(model: model, format: .bf16, team: Self.team).write(to: target)
+        let read = try ModelLoader.load(path: target, team: Self.team)
+        for (a, b) in zip(read.parameters.storage.elements, model.parameters.storage.elements) {
+            #expect(abs(a - b) <= abs(b) * 0x1p-8)
+        }
+        #expect(HalfPrecision.bfloat(Float(bitPattern: 0x3F80_8000)) == 0x3F80)
+        #expect(HalfPrecision.bfloat(Float(bitPattern: 0x3F81_8000)) == 0x3F82)
+        #expect(HalfPrecision.bfloat(.nan) & 0x7F80 == 0x7F80)
+    }
+
+    @Test(arguments: [true, false])
+    func packedWeightsAreExactlyWhatTrainingUsed(tied: Bool) throws {
+        let folder = try TemporaryFolder()
+        let model = try TinyModel.make(tied: tied)
+        let recipe = QuantizationRecipe(
+            defaultFormat: .mxfp4,
+            rules: [.init(pattern: "*layers.1.mlp.down_proj", format: nil)]
+        )
+        let target = folder.path + "/model"
+        let writer = HuggingFaceWriter(
+            model: model, format: .compressedTensors(recipe), team: Self.team
+        )
+        _ = try writer.write(to: target)
+        let read = try ModelLoader.load(path: target, team: Self.team)
+        let used = try model.parameters.copy()
+        try used.fakeQuantize(by: recipe, team: Self.team)
+        let packed = Set(
+            try model.parameters.quantizedEntries(of: recipe, progress: 1).map(\.0.name)
+        )
+        #expect(packed.count == 13)
+        for entry in used.layout.entries where packed.contains(entry.name) {
+            let found = read.parameters.elements(of: entry).map(\.bitPattern)
+            #expect(found == used.elements(of: entry).map(\.bitPattern), "\(entry.name)")
+        }
+        let config = try JSONSerialization.jsonObject(
+            with: Data(contentsOf: URL(fileURLWithPath: target + "/config.json"))
+        )
+        let quantization = try #require(
+            (config as? [String: Any])?["quantization_config"] as? [String: Any]
+        )
+        #expect(
+            quantization["ignore"] as? [String] == ["lm_head", "model.layers.1.mlp.down_proj"]
+        )
+        #expect(quantization["format"] as? String == "mxfp4-pack-quantized")
+    }
+
+    @Test func namesWhatItCannotPack() throws {
+        let model = try TinyModel.make()
+        let mixed = QuantizationRecipe(
+            defaultFormat: .mxfp4,
+            rules: [.init(pattern: "*self_attn*", format: .mxfp8)]
+        )
+        let obstacle = try #require(try HuggingFaceWriter.obstacle(to: mixed, for: model))
+        #expect(obstacle.contains("8 modules") && obstacle.contains("mxfp8"))
+        let mxfp4 = QuantizationRecipe(defaultFormat: .mxfp4)
+        #expect(try HuggingFaceWriter.obstacle(to: mxfp4, for: model) == nil)
+    }
+
+    @Test func readsShards() throws {
+        let folder = try TemporaryFolder()
+        let model = try TinyModel.make()
+        _ = try HuggingFaceWriter(model: model, format: .f32, team: Self.team).write(to: folder.path)
+        var shards = [SafetensorsWriter(), SafetensorsWriter()]
+        var map: [String: String] = [:]
+        for (index, entry) in model.parameters.layout.entries.enumerated() {
+            let values = model.parameters.elements(of: entry)
+            shards[index % 2].addBorrowed(entry.name, shape: entry.shape, values: values)
+            map[entry.name] = "model-0000\(index % 2 + 1)-of-00002.safetensors"
+        }
+        for (index, shard) in shards.enumerated() {
+            try shard.write(to: folder.path + "/model-0000\(index + 1)-of-00002.safetensors")
+        }
+        try FileManager.default.removeItem(atPath: folder.path + "/model.safetensors")
+        let json = try JSONSerialization.data(withJSONObject: ["weight_map": map])
+        _ = try folder.write([UInt8](json), "model.safetensors.index.json")
+        let read = try ModelLoader.load(path: folder.path, team: Self.team)
+        #expect(read.parameters.storage.elements.elementsEqual(model.parameters.storage.elements))
+        let escape = try JSONSerialization.data(
+            withJSONObject: ["weight_map": ["x": "../../etc/passwd"]]
+        )
+        _ = try folder.write([UInt8](escape), "model.safetensors.index.json")
+        #expect(throws: ModelFileError.self) {
+            try ModelLoader.load(path: folder.path, team: Self.team)
+        }
+    }
+
+    @Test(arguments: [
+        #"{}"#, #"[]"#, #"{"architectures": ["BertModel"]}"#,
+        #"{"model_type": "llama", "vocab_size": 10}"#,
+        #"{"model_type": "llama", "attention_bias": true}"#,
+        #"{"model_type": "llama", "vocab_size": 0, "hidden_size": 1, "intermediate_size": 1, "num_hidden_layers": 1, "num_attention_heads": 1}"#,
+    ])
+    func refusesOtherConfigurations(json: String) throws {
+        let folder = try TemporaryFolder()
+        _ = try folder.write(Array(json.utf8), "config.json")
+        let error = #expect(throws: ModelFileError.self) {
+            try ModelLoader.load(path: folder.path, team: Self.team)
+        }
+        #expect(error?.message.contains("config.json") == true)
+    }
+}
+
+struct SafetensorsTests {
+    private static func file(_ header: String, data: Int) -> [UInt8] {
+        GGUFBuilder.little(UInt64(header.utf8.count)) + Array(header.utf8)
+            + [UInt8](repeating: 0, count: data)
+    }
+
+    @Test(arguments: [
+        (#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, 8, true),
+        (#"{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"__metadata__":{"k":"v"}}  "#, 4, true),
+        (#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, 7, false),
+        (#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, 9, false),
+        (#"{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}"#, 8, false),
+        (#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#, 12, false),
+        (#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}}"#, 8, false),
+        (#"{"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}}"#, 8, false),
+        (#"{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}}"#, 0, false),
+        (#"{"a":{"dtype":"F9","shape":[2],"data_offsets":[0,8]}}"#, 8, false),
+        (#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}}"#, 6, false),
+        (#"["a"]"#, 0, false), ("{", 0, false), ("", 0, false),
+    ])
+    func checksItsDirectory(header: String, data: Int, isValid: Bool) throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.write(Self.file(header, data: data), "x.safetensors")
+        if isValid {
+            #expect(try SafetensorsFile(path: path).tensors.count == 1)
+        } else {
+            #expect(throws: ModelFileError.self) { try SafetensorsFile(path: path) }
+        }
+    }
+
+    @Test func refusesAHeaderBeyondTheFile() throws {
+        let folder = try TemporaryFolder()
+        for length in [UInt64.max, 100_000_001, 1 << 20] {
+            let path = try folder.write(GGUFBuilder.little(length) + [1, 2, 3], "x.safetensors")
+            #expect(throws: ModelFileError.self) { try SafetensorsFile(path: path) }
+        }
+    }
+}
