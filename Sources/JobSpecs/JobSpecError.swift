@@ -54,8 +54,14 @@ public struct JobSpecError: Error, Sendable, Equatable, CustomStringConvertible 
         violations.map(\.description).joined(separator: "; ")
     }
 
-    /// One line per violation, each starting with the file's name.
+    /// One line per violation; what is wrong within the file starts with its name.
     public func lines(file: String) -> [String] {
-        violations.map { "\(file): \($0)" }
+        violations.map { violation in
+            switch code {
+            case .invalidJSON, .invalidSpec: "\(file): \(violation)"
+            case .unknownKind: violation.message
+            case .unimplemented: "unimplemented: \(violation.message)"
+            }
+        }
     }
 }

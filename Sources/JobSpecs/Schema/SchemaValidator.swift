@@ -39,18 +39,21 @@ struct SchemaValidator {
             return
         }
         let known = schema.fields.map(\.name)
+        var misspelled: Set<String> = []
         for key in members.keys.sorted() where schema.field(key) == nil {
+            let free = known.filter { members[$0] == nil }
+            let nearest = NearestKey.suggestion(for: key, among: free)
             let hint =
-                NearestKey.suggestion(for: key, among: known.filter { members[$0] == nil })
-                .map { "did you mean \"\($0)\"?" }
+                nearest.map { "did you mean \"\($0)\"?" }
                 ?? "known keys: \(known.joined(separator: ", "))"
             report("unknown key; \(hint)", at: JSONPath.appending(key, to: path))
+            misspelled.formUnion([nearest].compactMap(\.self))
         }
         for field in schema.fields {
             let memberPath = JSONPath.appending(field.name, to: path)
             if let member = members[field.name], member != .null {
                 check(member, against: field.value, path: memberPath)
-            } else if field.isRequired {
+            } else if field.isRequired, !misspelled.contains(field.name) {
                 report("missing; expected \(field.value.expectation)", at: memberPath)
             }
         }

@@ -1,0 +1,134 @@
+internal import ArgumentParser
+internal import Foundation
+internal import JobSpecs
+internal import Protocol
+
+/// `certs`: certificates for a deployment.
+struct CertsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "certs",
+        abstract: "Make a certificate authority, and certificates for daemons and users.",
+        subcommands: [Init.self, Issue.self]
+    )
+
+    /// Makes the authority.
+    struct Init: ClientVerb {
+        static let configuration = CommandConfiguration(
+            commandName: "init",
+            abstract: "Make ca.pem and ca.key; keep the key off the servers."
+        )
+
+        @Option(help: "The folder.")
+        var dir: String
+        @Option(help: "The trust domain that all names start with.")
+        var trustDomain = "qat"
+        @Option(help: "Days until the authority expires.")
+        var days = 3650
+        @Flag(help: "Replace an authority that is there; its certificates stop working.")
+        var force = false
+        @OptionGroup var output: OutputOptions
+
+        func validate() throws {
+            guard (1...36_500).contains(days) else {
+                throw ValidationError("--days takes a number from 1 to 36500.")
+            }
+        }
+
+        func perform() async throws -> ExitStatus {
+            let certificate = dir + "/ca.pem"
+            guard force || access(certificate, F_OK) != 0 else {
+                throw ClientError(.usage, "\(certificate) exists; --force replaces it")
+            }
+            try PrivateFiles.createFolder(dir)
+            try CertificateAuthority.createAuthority(
+                in: dir,
+                trustDomain: trustDomain,
+                validity: .seconds(days * 86_400)
+            )
+            output.json
+                ? Console.print(.object(["ca": .string(certificate)])) : Console.print(certificate)
+            return .succeeded
+        }
+    }
+
+    /// Makes a certificate.
+    struct Issue: ClientVerb {
+        static let configuration = CommandConfiguration(
+            commandName: "issue",
+            abstract: "Make NAME.pem and NAME.key for a daemon or a user."
+        )
+
+        @Option(help: "The authority's folder, where the files go, too.")
+        var dir: String
+        @Option(help: "ROLE/INSTANCE of a daemon; roles are gateway, quant, train and eval.")
+        var service: String?
+        @Option(help: "The name of a user.")
+        var user: String?
+        @Option(help: "A DNS name or IP address at which a daemon is reached; may be repeated.")
+        var host: [String] = []
+        @Option(help: "Days until the certificate expires.")
+        var days = 90
+        @OptionGroup var output: OutputOptions
+
+        private static let roles = ["gateway", "quant", "train", "eval"]
+
+        func validate() throws {
+            guard (service == nil) != (user == nil) else {
+                throw ValidationError("Give either --service ROLE/INSTANCE or --user NAME.")
+            }
+            guard (1...3650).contains(days) else {
+                throw ValidationError("--days takes a number from 1 to 3650.")
+            }
+            _ = try subject()
+        }
+
+        func perform() async throws -> ExitStatus {
+            let (subject, name) = try subject()
+            let files = try CertificateAuthority.issue(
+                subject: subject,
+                hosts: host,
+                authorityFolder: dir,
+                folder: dir,
+                name: name,
+                validity: .seconds(days * 86_400)
+            )
+            output.json
+                ? Console.print(
+                    .object([
+                        "certificate": .string(files.certificatePath),
+                        "key": .string(files.privateKeyPath),
+                    ])
+                )
+                : Console.print("\(files.certificatePath)\n\(files.privateKeyPath)")
+            return .succeeded
+        }
+
+        private func subject() throws -> (PeerIdentity.Subject, name: String) {
+            if let user {
+                guard Self.isName(user) else {
+                    throw ValidationError("--user takes letters, digits, -, _ and .")
+                }
+                return (.user(name: user), user)
+            }
+            let parts = (service ?? "").split(separator: "/", omittingEmptySubsequences: false)
+            guard parts.count == 2, Self.roles.contains(String(parts[0])),
+                Self.isName(String(parts[1]))
+            else {
+                throw ValidationError(
+                    "--service takes ROLE/INSTANCE with a role of \(Self.roles.joined(separator: ", "))."
+                )
+            }
+            let instance = String(parts[1])
+            return (.service(role: String(parts[0]), instance: instance), instance)
+        }
+
+        private static func isName(_ text: String) -> Bool {
+            (1...64).contains(text.utf8.count) && !text.hasPrefix(".")
+                && text.unicodeScalars.allSatisfy {
+                    $0.isASCII
+                        && ($0.properties.isAlphabetic || $0.properties.numericType != nil
+                            || "-_.".unicodeScalars.contains($0))
+                }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+internal import ArgumentParser
+internal import JobSpecs
+
+/// `explain`: what a job file of a kind may hold.
+struct ExplainCommand: ClientVerb {
+    static let configuration = CommandConfiguration(
+        commandName: "explain",
+        abstract: "Explain the keys of a job file."
+    )
+
+    @Argument(help: "quantize, train or evaluate.")
+    var kind: String
+    @OptionGroup var output: OutputOptions
+
+    func perform() async throws -> ExitStatus {
+        let schema: ObjectSchema
+        do {
+            schema = try JobSchema.schema(kind: kind)
+        } catch {
+            throw ClientError(.usage, error.lines(file: kind))
+        }
+        let rows = SchemaRow.rows(of: schema)
+        guard !output.json else {
+            Console.print(
+                .object(["kind": .string(kind), "keys": .array(rows.map(\.json))])
+            )
+            return .succeeded
+        }
+        for row in rows {
+            Console.print(row.path)
+            Console.print("    \(row.documentation)")
+            Console.print("    \(row.expectation)\(row.remark)")
+        }
+        return .succeeded
+    }
+}
+
+/// One key of a job file.
+struct SchemaRow: Equatable {
+    let path: String
+    let documentation: String
+    let expectation: String
+    let isRequired: Bool
+    let defaultValue: JSONValue?
+
+    /// Every key below an object, depth first.
+    static func rows(of schema: ObjectSchema, path: String = "$") -> [SchemaRow] {
+        schema.fields.flatMap { field in
+            let fieldPath = "\(path).\(field.name)"
+            let row = SchemaRow(
+                path: fieldPath,
+                documentation: field.documentation,
+                expectation: field.value.expectation,
+                isRequired: field.isRequired,
+                defaultValue: field.defaultValue
+            )
+            return [row] + rows(below: field.value, path: fieldPath)
+        }
+    }
+
+    private static func rows(below value: ValueSchema, path: String) -> [SchemaRow] {
+        switch value {
+        case .object(let schema): rows(of: schema, path: path)
+        case .array(let element, _): rows(below: element, path: path + "[]")
+        case .variant(let variants):
+            variants.flatMap { rows(of: $0.schema, path: "\(path)(\($0.name))") }
+        default: []
+        }
+    }
+
+    var remark: String {
+        if isRequired {
+            return "; required"
+        }
+        return defaultValue.map { "; default \($0.canonicalText)" } ?? ""
+    }
+
+    var json: JSONValue {
+        var members: [String: JSONValue] = [
+            "path": .string(path),
+            "documentation": .string(documentation),
+            "expected": .string(expectation),
+            "required": .boolean(isRequired),
+        ]
+        members["default"] = defaultValue
+        return .object(members)
+    }
+}

@@ -1,0 +1,138 @@
+internal import ArgumentParser
+internal import Foundation
+internal import JobSpecs
+internal import Protocol
+
+/// `local`: the whole suite on this machine.
+struct LocalCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "local",
+        abstract: "Run the whole suite on loopback, under $QAT_HOME/local.",
+        subcommands: [Up.self, Down.self, Status.self, Supervise.self]
+    )
+
+    /// Starts the suite.
+    struct Up: ClientVerb {
+        static let configuration = CommandConfiguration(
+            commandName: "up",
+            abstract: "Start the suite, wait until it is healthy and write the profile."
+        )
+
+        @Flag(help: "Return when the suite is healthy; otherwise Ctrl-C stops it.")
+        var detach = false
+        @Option(help: "The gateway's port on 127.0.0.1.")
+        var port = 7443
+        @OptionGroup var output: OutputOptions
+
+        func validate() throws {
+            guard (1...65_535).contains(port) else {
+                throw ValidationError("--port takes a number from 1 to 65535.")
+            }
+        }
+
+        func perform() async throws -> ExitStatus {
+            let home = QatHome()
+            let suite = LocalSuite(home)
+            try home.create()
+            try suite.layout.create()
+            let isNew = try await FileLock.whileHolding(suite.layout.lockPath) {
+                try await start(suite)
+            }
+            let runningPort = suite.port ?? port
+            guard output.json else {
+                let state = isNew ? "is up" : "is already running"
+                Console.note("the suite \(state) on 127.0.0.1:\(runningPort)")
+                return try await stayInForeground(suite, isNew: isNew)
+            }
+            Console.print(LocalReport.json(suite, started: isNew))
+            return try await stayInForeground(suite, isNew: isNew)
+        }
+
+        private func start(_ suite: LocalSuite) async throws -> Bool {
+            if suite.supervisor != nil, let running = suite.port {
+                try await LocalReadiness(suite: suite, port: running).wait()
+                try suite.profile(port: running).save(suite.home)
+                return false
+            }
+            try await suite.start(port: port)
+            try await LocalReadiness(suite: suite, port: port).wait()
+            try suite.profile(port: port).save(suite.home)
+            return true
+        }
+
+        private func stayInForeground(_ suite: LocalSuite, isNew: Bool) async throws -> ExitStatus {
+            guard isNew, !detach else {
+                return .succeeded
+            }
+            Console.note("Ctrl-C stops it")
+            for await _ in Interruption.signals([SIGINT, SIGTERM]) {
+                break
+            }
+            Console.note("stopping")
+            _ = try await suite.stop()
+            return .succeeded
+        }
+    }
+
+    /// Stops the suite.
+    struct Down: ClientVerb {
+        static let configuration = CommandConfiguration(
+            commandName: "down",
+            abstract: "Stop the suite and wait until all its processes are gone."
+        )
+
+        @OptionGroup var output: OutputOptions
+
+        func perform() async throws -> ExitStatus {
+            let wasRunning = try await LocalSuite(QatHome()).stop()
+            guard !output.json else {
+                Console.print(.object(["stopped": .boolean(wasRunning)]))
+                return .succeeded
+            }
+            Console.note(wasRunning ? "the suite is stopped" : "the suite was not running")
+            return .succeeded
+        }
+    }
+
+    /// Shows the suite's processes.
+    struct Status: ClientVerb {
+        static let configuration = CommandConfiguration(
+            commandName: "status",
+            abstract: "Show the suite's processes; exit with 1 if one is down."
+        )
+
+        @OptionGroup var output: OutputOptions
+
+        func perform() async throws -> ExitStatus {
+            let suite = LocalSuite(QatHome())
+            if output.json {
+                Console.print(LocalReport.json(suite, started: nil))
+            } else {
+                Console.print(LocalReport.table(suite))
+            }
+            let isUp = suite.supervisor != nil && suite.daemons.count == LocalDaemon.allCases.count
+            return isUp ? .succeeded : .failed
+        }
+    }
+
+    /// Keeps the daemons running; started by `up`.
+    struct Supervise: ClientVerb {
+        static let configuration = CommandConfiguration(
+            commandName: "supervise",
+            shouldDisplay: false
+        )
+
+        @Option var home: String
+        @Option var port: Int
+
+        func perform() async throws -> ExitStatus {
+            var supervisor = Supervisor(
+                layout: LocalLayout(QatHome(path: home)),
+                port: port,
+                executableFolder: try LocalLayout.executableFolder()
+            )
+            await supervisor.run()
+            return .succeeded
+        }
+    }
+}

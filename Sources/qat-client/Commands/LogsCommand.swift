@@ -1,0 +1,135 @@
+internal import ArgumentParser
+internal import Foundation
+internal import JobSpecs
+internal import Protocol
+
+/// `logs`: what a job's processes wrote.
+struct LogsCommand: ClientVerb {
+    static let configuration = CommandConfiguration(
+        commandName: "logs",
+        abstract: "Print a job's log; with --follow, until the job ends, with its exit."
+    )
+
+    @Argument(help: "The job's id.")
+    var id: String
+    @Flag(help: "Go on until the job ends.")
+    var follow = false
+    @OptionGroup var output: OutputOptions
+
+    private static let patience = Duration.seconds(120)
+
+    func perform() async throws -> ExitStatus {
+        let status = try await Interruption.untilInterrupted { [self] in
+            try await GatewayConnection.with(QatHome()) { try await copy($0) }
+        }
+        guard let status else {
+            Console.note("detached; job \(id) goes on")
+            return .succeeded
+        }
+        return status
+    }
+
+    private func copy(_ client: RPCClient) async throws -> ExitStatus {
+        var offset: UInt64 = 0
+        var lostSince: ContinuousClock.Instant?
+        while true {
+            do {
+                try await stream(client, from: &offset)
+                guard follow else {
+                    return .succeeded
+                }
+                lostSince = nil
+                let job = try await client.call(QatMethods.getJob, GetJobRequest(jobID: id))
+                if let status = ExitStatus(jobState: job.summary.state) {
+                    return status
+                }
+            } catch let error as RPCError where error.isConnectionLoss && offset > 0 {
+                let since = lostSince ?? .now
+                lostSince = since
+                guard ContinuousClock.now - since < Self.patience else {
+                    throw ClientError(
+                        .unreachable,
+                        "\(error.message); job \(id) is unaffected"
+                    )
+                }
+            }
+            try await Task.sleep(for: .seconds(1))
+        }
+    }
+
+    private func stream(_ client: RPCClient, from offset: inout UInt64) async throws {
+        var next = offset
+        defer { offset = next }
+        let request = JobLogsRequest(jobID: id, offset: next, follow: follow)
+        try await client.stream(QatMethods.jobLogs, request) { chunk in
+            let end = chunk.offset + UInt64(chunk.data.count)
+            guard end > next else {
+                return
+            }
+            let fresh = Array(chunk.data.suffix(Int(end - max(chunk.offset, next))))
+            next = end
+            guard output.json else {
+                Console.write(fresh)
+                return
+            }
+            Console.print(
+                .object([
+                    "job_id": .string(id),
+                    "offset": .number(Double(end - UInt64(fresh.count))),
+                    "text": .string(String(decoding: fresh, as: UTF8.self)),
+                ])
+            )
+        }
+    }
+}
+
+/// `metrics`: the numbers a job has reported so far.
+struct MetricsCommand: ClientVerb {
+    static let configuration = CommandConfiguration(
+        commandName: "metrics",
+        abstract: "Print the progress and metrics that a job has reported so far."
+    )
+
+    @Argument(help: "The job's id.")
+    var id: String
+    @OptionGroup var output: OutputOptions
+
+    /// Ends the stream once everything recorded has been read.
+    private struct EndOfRecord: Error {}
+
+    func perform() async throws -> ExitStatus {
+        try await GatewayConnection.with(QatHome()) { client in
+            let job = try await client.call(QatMethods.getJob, GetJobRequest(jobID: id))
+            let printer = EventPrinter(output.json ? .json : .plain)
+            if job.lastSeq > 0 {
+                try await printRecord(client, through: job.lastSeq, printer)
+            }
+            if !output.json, !job.resultsJSON.isEmpty {
+                Console.print("results")
+                for line in ResultsTable.lines(JobReport.document(job.resultsJSON)) {
+                    Console.print("  " + line)
+                }
+            }
+        }
+        return .succeeded
+    }
+
+    private func printRecord(
+        _ client: RPCClient,
+        through last: UInt64,
+        _ printer: EventPrinter
+    ) async throws {
+        do {
+            try await client.stream(QatMethods.watchJob, WatchJobRequest(jobID: id)) { event in
+                if event.type == .progress || event.type == .metric {
+                    printer.print(event)
+                }
+                if event.seq >= last {
+                    throw EndOfRecord()
+                }
+            }
+        } catch is EndOfRecord {
+            return
+        }
+    }
+}

@@ -1,0 +1,160 @@
+internal import ArgumentParser
+internal import Foundation
+internal import JobSpecs
+internal import Protocol
+
+/// `submit`: checks a job file, sends what it needs, and makes it a job exactly once.
+struct SubmitCommand: ClientVerb {
+    static let configuration = CommandConfiguration(
+        commandName: "submit",
+        abstract: "Submit a job file and print the job's id."
+    )
+
+    @Argument(help: "quantize, train, evaluate or pipeline.")
+    var kind: String
+    @Argument(help: "The job file; relative paths in it start from its folder.")
+    var file: String
+    @Option(help: "A name for people, instead of the file's.")
+    var name: String?
+    @Option(help: "The submission's key; submitting twice under one key makes one job.")
+    var key: String?
+    @Flag(help: "Follow the job to its end.")
+    var watch = false
+    @Flag(help: "Check everything and say what would be sent, but send nothing.")
+    var dryRun = false
+    @OptionGroup var output: OutputOptions
+
+    func validate() throws {
+        let isKey = key.map { key in
+            (1...64).contains(key.utf8.count) && key.utf8.allSatisfy { (0x21...0x7E).contains($0) }
+        }
+        guard isKey ?? true else {
+            throw ValidationError("--key takes 1 to 64 printable ASCII characters without spaces.")
+        }
+        if let name, !(1...128).contains(name.utf8.count) {
+            throw ValidationError("--name takes 1 to 128 bytes.")
+        }
+    }
+
+    func perform() async throws -> ExitStatus {
+        let plan = try SubmissionPlan(kind: kind, file: file, name: name)
+        for warning in Self.warnings(plan.spec) {
+            Console.note("note: \(warning)")
+        }
+        guard !dryRun else {
+            printDryRun(plan)
+            return .succeeded
+        }
+        let home = QatHome()
+        let response = try await GatewayConnection.with(home) { client in
+            try await submit(plan, home, client)
+        }
+        if output.json {
+            Console.print(
+                .object([
+                    "job_id": .string(response.jobID),
+                    "created": .boolean(response.created),
+                ])
+            )
+        } else {
+            if !response.created {
+                Console.note("this was submitted before; it is the same job")
+            }
+            Console.print(response.jobID)
+        }
+        guard watch else {
+            return .succeeded
+        }
+        return try await WatchCommand.watch(response.jobID, home, json: output.json)
+    }
+
+    private func submit(
+        _ plan: SubmissionPlan,
+        _ home: QatHome,
+        _ client: RPCClient
+    ) async throws -> SubmitJobResponse {
+        try home.create()
+        let journal = SubmitJournal(home)
+        let digest = plan.digest
+        let key =
+            key ?? journal.unfinishedKey(digest: digest) ?? UUIDv7.now().description
+        try journal.recordIntent(
+            key: key,
+            digest: digest,
+            file: file,
+            unixMs: Int64(Date.now.timeIntervalSince1970 * 1000)
+        )
+        do {
+            try await Self.uploader(client).upload(plan.uniqueFiles)
+            let request = SubmitJobRequest(
+                kind: plan.kind,
+                name: plan.name,
+                key: key,
+                specJSON: plan.specJSON,
+                inputs: plan.inputs.map(\.message)
+            )
+            let response = try await client.call(QatMethods.submitJob, request)
+            try journal.recordJob(key: key, jobID: response.jobID)
+            return response
+        } catch let error as RPCError where error.isConnectionLoss {
+            throw ClientError(
+                .unreachable,
+                "\(error.message); submit the same file again to continue under key \(key)"
+            )
+        } catch let error as RPCError where error.category == .permanent {
+            try journal.recordRefusal(key: key, reason: error.message)
+            throw error
+        }
+    }
+
+    /// What the submitter should know though nothing is wrong.
+    static func warnings(_ spec: JobSpec) -> [String] {
+        spec.unsupported.map { "not in this version, the job will fail: \($0)" }
+            + (spec.resources.waitReason.map { ["the job \($0)"] } ?? [])
+    }
+
+    private static func uploader(_ client: RPCClient) -> BlobUploader {
+        guard Console.showsNotesOnTerminal else {
+            return BlobUploader(client: client)
+        }
+        return BlobUploader(client: client) { sent, total in
+            let text = "sending \(Quantities.bytes(sent)) of \(Quantities.bytes(total))"
+            Console.overwriteNote(sent == total ? "" : text)
+        }
+    }
+
+    private func printDryRun(_ plan: SubmissionPlan) {
+        if output.json {
+            Console.print(
+                .object([
+                    "dry_run": .boolean(true),
+                    "kind": .string(plan.kind),
+                    "name": .string(plan.name),
+                    "digest": .string(plan.digest),
+                    "spec": JobReport.document(plan.specJSON),
+                    "inputs": .array(plan.inputs.map(\.json)),
+                    "byte_count": .number(Double(plan.byteCount)),
+                    "unsupported": .array(plan.spec.unsupported.map(JSONValue.string)),
+                ])
+            )
+            return
+        }
+        Console.print("\(plan.kind) job \"\(plan.name)\": the file is valid; nothing was sent")
+        var table = TextTable(["INPUT", "SIZE", "SHA-256", "FILE"])
+        for input in plan.inputs {
+            let path = JSONPath.path(ofPointer: input.pointer)
+            if input.files.isEmpty {
+                table.append([path, "-", "-", input.source])
+            }
+            for file in input.files {
+                let digest = String(file.digest.hex.prefix(12))
+                table.append([path, Quantities.bytes(file.size), digest, file.path])
+            }
+        }
+        Console.print(table.rendered())
+        Console.print(
+            "would send at most \(Quantities.bytes(plan.byteCount)) "
+                + "in \(plan.uniqueFiles.count) files"
+        )
+    }
+}

@@ -1,0 +1,99 @@
+internal import ArgumentParser
+internal import Foundation
+internal import JobSpecs
+internal import Protocol
+
+/// `watch`: streams a job's events until it ends.
+struct WatchCommand: ClientVerb {
+    static let configuration = CommandConfiguration(
+        commandName: "watch",
+        abstract: "Follow a job; Ctrl-C leaves it running."
+    )
+
+    @Argument(help: "The job's id.")
+    var id: String
+    @OptionGroup var output: OutputOptions
+
+    func perform() async throws -> ExitStatus {
+        try await Self.watch(id, QatHome(), json: output.json)
+    }
+
+    /// Follows a job on the output; the exit is the job's, or success after Ctrl-C.
+    static func watch(_ id: String, _ home: QatHome, json: Bool) async throws -> ExitStatus {
+        let state = try await Interruption.untilInterrupted {
+            let printer = EventPrinter(.fitting(json: json))
+            defer { printer.finish() }
+            return try await GatewayConnection.with(home) { client in
+                let watcher = JobWatcher(client: client, jobID: id)
+                return try await watcher.follow { printer.print($0) }
+            }
+        }
+        guard let state else {
+            Console.note("detached; job \(id) goes on, \"qat-client watch \(id)\" follows it again")
+            return .succeeded
+        }
+        return ExitStatus(jobState: state) ?? .failed
+    }
+}
+
+/// `wait`: blocks until jobs have ended; the exit says how.
+struct WaitCommand: ClientVerb {
+    static let configuration = CommandConfiguration(
+        commandName: "wait",
+        abstract: "Wait for jobs; exit with 0 if all succeeded, 1 if one failed, 3 if cancelled."
+    )
+
+    @Argument(help: "Job ids.")
+    var ids: [String]
+    @Option(help: "Seconds to wait at most; then the exit is 124.")
+    var timeout: Double?
+    @OptionGroup var output: OutputOptions
+
+    func validate() throws {
+        if let timeout, !(timeout >= 0 && timeout < 1e9) {
+            throw ValidationError("--timeout takes a number of seconds >= 0.")
+        }
+    }
+
+    func perform() async throws -> ExitStatus {
+        let ids = ids
+        let home = QatHome()
+        let jobs = try await Interruption.within(timeout.map { .seconds($0) }) {
+            try await GatewayConnection.with(home) { client in
+                var jobs: [JobDetail] = []
+                for id in ids {
+                    jobs.append(try await Self.end(of: id, client))
+                }
+                return jobs
+            }
+        }
+        guard let jobs else {
+            Console.note("the time is up; jobs go on")
+            return .timedOut
+        }
+        for job in jobs {
+            report(job)
+        }
+        return .worst(jobs.map { ExitStatus(jobState: $0.summary.state) ?? .failed })
+    }
+
+    private static func end(of id: String, _ client: RPCClient) async throws -> JobDetail {
+        let request = GetJobRequest(jobID: id)
+        let job = try await client.call(QatMethods.getJob, request)
+        guard ExitStatus(jobState: job.summary.state) == nil else {
+            return job
+        }
+        _ = try await JobWatcher(client: client, jobID: id).follow(fromSeq: job.lastSeq) { _ in }
+        return try await client.call(QatMethods.getJob, request)
+    }
+
+    private func report(_ job: JobDetail) {
+        guard !output.json else {
+            Console.print(JobReport.json(job))
+            return
+        }
+        let summary = job.summary
+        let parts = [summary.jobID, summary.state, summary.reason, summary.reasonMessage]
+        Console.print(parts.filter { !$0.isEmpty }.joined(separator: "  "))
+    }
+}

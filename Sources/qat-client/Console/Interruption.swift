@@ -1,0 +1,62 @@
+@preconcurrency internal import Dispatch
+internal import Foundation
+
+/// Signals and deadlines that end a wait.
+enum Interruption {
+    /// The signals that arrive while the stream is read; their default action is switched off.
+    static func signals(_ numbers: [Int32]) -> AsyncStream<Int32> {
+        AsyncStream { continuation in
+            let sources = numbers.map { number in
+                signal(number, SIG_IGN)
+                let source = DispatchSource.makeSignalSource(signal: number)
+                source.setEventHandler { continuation.yield(number) }
+                source.resume()
+                return source
+            }
+            continuation.onTermination = { _ in sources.forEach { $0.cancel() } }
+        }
+    }
+
+    /// Runs `body` until it is done or the user presses Ctrl-C; then it is cancelled.
+    ///
+    /// - Returns: The result, or nil after Ctrl-C.
+    static func untilInterrupted<Result: Sendable>(
+        _ body: @escaping @Sendable () async throws -> Result
+    ) async throws -> Result? {
+        try await race(body) {
+            for await _ in signals([SIGINT]) {
+                break
+            }
+        }
+    }
+
+    /// Runs `body` until it is done or the time is up; then it is cancelled.
+    ///
+    /// - Returns: The result, or nil when the time is up.
+    static func within<Result: Sendable>(
+        _ limit: Duration?,
+        _ body: @escaping @Sendable () async throws -> Result
+    ) async throws -> Result? {
+        guard let limit else {
+            return try await body()
+        }
+        return try await race(body) {
+            try? await Task.sleep(for: limit)
+        }
+    }
+
+    private static func race<Result: Sendable>(
+        _ body: @escaping @Sendable () async throws -> Result,
+        against end: @escaping @Sendable () async -> Void
+    ) async throws -> Result? {
+        try await withThrowingTaskGroup(of: Result?.self) { group in
+            group.addTask { try await body() }
+            group.addTask {
+                await end()
+                return nil
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? nil
+        }
+    }
+}

@@ -1,0 +1,42 @@
+internal import Foundation
+
+/// Numbers as people read them.
+enum Quantities {
+    /// `0.8 s`, `42s`, `3m12s`, `5h02m`, `2d04h`.
+    static func duration(seconds: Double) -> String {
+        guard seconds.isFinite, seconds >= 0, seconds < 1e9 else {
+            return "?"
+        }
+        let total = Int(seconds.rounded())
+        let two = { (value: Int) in value < 10 ? "0\(value)" : "\(value)" }
+        switch total {
+        case ..<60: return "\(total)s"
+        case ..<3600: return "\(total / 60)m\(two(total % 60))s"
+        case ..<86_400: return "\(total / 3600)h\(two(total % 3600 / 60))m"
+        default: return "\(total / 86_400)d\(two(total % 86_400 / 3600))h"
+        }
+    }
+
+    /// `512 B`, `1.5 kB`, `144.8 MB`: powers of 1000.
+    static func bytes(_ count: UInt64) -> String {
+        var value = Double(count)
+        for unit in ["B", "kB", "MB", "GB"] {
+            if value < 1000 {
+                return unit == "B" ? "\(count) B" : decimals(value, 1) + " " + unit
+            }
+            value /= 1000
+        }
+        return decimals(value, 1) + " TB"
+    }
+
+    /// A number with so many decimals.
+    static func decimals(_ value: Double, _ count: Int) -> String {
+        String(format: "%.\(count)f", value)
+    }
+
+    /// A time of the gateway's as `2026-11-23T21:35:45.123Z`.
+    static func timestamp(unixMs: Int64) -> String {
+        Date(timeIntervalSince1970: Double(unixMs) / 1000)
+            .formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+    }
+}

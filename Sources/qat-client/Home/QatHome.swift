@@ -1,0 +1,102 @@
+internal import Foundation
+
+/// The folder that keeps the client's state.
+struct QatHome: Sendable {
+    /// The folder.
+    let path: String
+
+    /// `$QAT_HOME`, or `.qat` in the user's home.
+    init(environment: [String: String] = ProcessInfo.processInfo.environment) {
+        let fallback = URL(filePath: NSHomeDirectory()).appending(path: ".qat").path()
+        let text = environment["QAT_HOME"].flatMap { $0.isEmpty ? nil : $0 } ?? fallback
+        path = URL(filePath: text).standardizedFileURL.path(percentEncoded: false)
+    }
+
+    init(path: String) {
+        self.path = path
+    }
+
+    var profilePath: String { path + "/profile.json" }
+    var journalPath: String { path + "/submits.ndjson" }
+    var localPath: String { path + "/local" }
+
+    /// Creates the folder, readable by its owner only.
+    func create() throws {
+        try PrivateFiles.createFolder(path)
+    }
+}
+
+/// Files and folders that only their owner reads, written so that a crash leaves old or new.
+enum PrivateFiles {
+    static func createFolder(_ path: String) throws {
+        do {
+            try FileManager.default.createDirectory(
+                atPath: path,
+                withIntermediateDirectories: true,
+                attributes: [.posixPermissions: 0o700]
+            )
+        } catch {
+            throw ClientError(.failed, "cannot create \(path): \(error.localizedDescription)")
+        }
+    }
+
+    /// Replaces a file: temporary file, fsync, rename, fsync of the folder.
+    static func replace(_ path: String, with bytes: [UInt8]) throws {
+        let temporary = "\(path).\(getpid()).tmp"
+        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else {
+            throw failure(temporary)
+        }
+        let isWritten = writeAll(bytes, to: descriptor) && fsync(descriptor) == 0
+        close(descriptor)
+        guard isWritten, rename(temporary, path) == 0 else {
+            let error = failure(path)
+            unlink(temporary)
+            throw error
+        }
+        syncFolder(of: path)
+    }
+
+    /// Adds bytes to a file's end and waits until they are on the disk.
+    static func append(_ bytes: [UInt8], to path: String) throws {
+        let isNew = access(path, F_OK) != 0
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else {
+            throw failure(path)
+        }
+        defer { close(descriptor) }
+        guard writeAll(bytes, to: descriptor), fsync(descriptor) == 0 else {
+            throw failure(path)
+        }
+        if isNew {
+            syncFolder(of: path)
+        }
+    }
+
+    private static func failure(_ path: String) -> ClientError {
+        ClientError(.failed, "cannot write \(path): \(String(cString: strerror(errno)))")
+    }
+
+    private static func writeAll(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
+        var start = 0
+        while start < bytes.count {
+            let count = bytes.withUnsafeBytes {
+                write(descriptor, $0.baseAddress.map { $0 + start }, bytes.count - start)
+            }
+            guard count > 0 || (count < 0 && errno == EINTR) else {
+                return false
+            }
+            start += max(0, count)
+        }
+        return true
+    }
+
+    private static func syncFolder(of path: String) {
+        let folder = URL(filePath: path).deletingLastPathComponent().path(percentEncoded: false)
+        let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        if descriptor >= 0 {
+            fsync(descriptor)
+            close(descriptor)
+        }
+    }
+}

@@ -1,0 +1,58 @@
+internal import Foundation
+internal import Protocol
+
+/// Sends the files that the gateway's store lacks.
+struct BlobUploader {
+    let client: RPCClient
+    /// Called with the bytes sent so far and the bytes to send.
+    var onProgress: @Sendable (_ sent: UInt64, _ total: UInt64) -> Void = { _, _ in }
+
+    private static let digestsPerQuestion = 1000
+    private static let chunkByteCount = 64 << 10
+
+    /// Asks which files are missing and sends these.
+    ///
+    /// - Returns: The bytes sent.
+    /// - Throws: What the gateway answers, or ``ClientError`` when a file changes meanwhile.
+    @discardableResult
+    func upload(_ files: [PlannedFile]) async throws -> UInt64 {
+        var missing: Set<SHA256Digest> = []
+        for start in stride(from: 0, to: files.count, by: Self.digestsPerQuestion) {
+            let batch = files[start..<min(start + Self.digestsPerQuestion, files.count)]
+            let request = FindMissingRequest(digests: batch.map(\.digest))
+            missing.formUnion(try await client.call(QatMethods.findMissing, request).digests)
+        }
+        let wanted = files.filter { missing.contains($0.digest) }
+        let total = wanted.reduce(0) { $0 + $1.size }
+        var sent: UInt64 = 0
+        for file in wanted {
+            try await send(file, before: sent, total: total)
+            sent += file.size
+            onProgress(sent, total)
+        }
+        return sent
+    }
+
+    private func send(_ file: PlannedFile, before: UInt64, total: UInt64) async throws {
+        guard let handle = FileHandle(forReadingAtPath: file.path) else {
+            throw ClientError(.usage, "\(file.path) cannot be read any more")
+        }
+        defer { try? handle.close() }
+        var sent = before
+        _ = try await client.upload(
+            QatMethods.putBlob,
+            PutBlobRequest(digest: file.digest, size: file.size),
+            size: file.size,
+            digest: file.digest,
+            nextChunk: {
+                guard let data = try handle.read(upToCount: Self.chunkByteCount), !data.isEmpty
+                else {
+                    return nil
+                }
+                sent += UInt64(data.count)
+                onProgress(sent, total)
+                return [UInt8](data)
+            }
+        )
+    }
+}

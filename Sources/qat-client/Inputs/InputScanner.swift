@@ -1,0 +1,181 @@
+internal import Foundation
+internal import JobSpecs
+internal import Protocol
+
+/// Finds the local files behind a job's inputs and checks that they look right.
+struct InputScanner {
+    /// Something is wrong with an input.
+    struct Problem: Error, Equatable {
+        let message: String
+    }
+
+    /// The folder that relative paths start from.
+    let folder: URL
+
+    /// What of a Hugging Face folder is sent; everything else stays.
+    private static let folderPatterns: [(prefix: String, suffix: String)] = [
+        ("config.json", ""), ("generation_config.json", ""), ("tokenizer", ".json"),
+        ("tokenizer", ".model"), ("special_tokens_map.json", ""), ("", ".safetensors"),
+        ("", ".index.json"),
+    ]
+
+    /// Finds and hashes one input.
+    ///
+    /// - Throws: ``Problem``.
+    func plan(_ reference: InputReference) throws -> PlannedInput {
+        switch reference.location {
+        case .job(let id, let output):
+            let name = output ?? (reference.role == .model ? "model" : nil)
+            let source = "job:" + id + (name.map { "/" + $0 } ?? "")
+            return PlannedInput(pointer: reference.pointer, source: source, files: [])
+        case .digest(let digest):
+            return PlannedInput(pointer: reference.pointer, source: "sha256:" + digest, files: [])
+        case .path(let path):
+            let url = URL(filePath: path, relativeTo: folder).standardizedFileURL
+            let local = url.path(percentEncoded: false)
+            switch reference.role {
+            case .model: return try model(reference, local)
+            case .text: return try text(reference, local)
+            case .corpus: return try corpus(reference, local)
+            }
+        }
+    }
+
+    private func model(_ reference: InputReference, _ path: String) throws -> PlannedInput {
+        guard try isFolder(path) else {
+            try checkGGUF(path)
+            return try input(reference, "file", [path])
+        }
+        let root = path.hasSuffix("/") ? String(path.dropLast()) : path
+        let entries = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
+        let names = entries.sorted().filter { name in
+            Self.folderPatterns.contains { pattern in
+                pattern.suffix.isEmpty
+                    ? name == pattern.prefix
+                    : name.hasPrefix(pattern.prefix) && name.hasSuffix(pattern.suffix)
+            }
+        }
+        guard names.contains("config.json") else {
+            throw Problem(message: "\(root) has no config.json, so it is no Hugging Face model")
+        }
+        guard names.contains(where: { $0.hasSuffix(".safetensors") }) else {
+            throw Problem(message: "\(root) has no .safetensors file")
+        }
+        guard names.contains("tokenizer.json") else {
+            throw Problem(message: "\(root) has no tokenizer.json")
+        }
+        return try input(reference, "folder", names.map { root + "/" + $0 })
+    }
+
+    private func text(_ reference: InputReference, _ path: String) throws -> PlannedInput {
+        guard try !isFolder(path) else {
+            throw Problem(message: "\(path) is a folder; expected a text file")
+        }
+        let start = try start(of: path, count: 1 << 16)
+        guard !start.isEmpty else {
+            throw Problem(message: "\(path) is empty")
+        }
+        guard !start.contains(0) else {
+            throw Problem(message: "\(path) holds NUL bytes; expected UTF-8 text")
+        }
+        return try input(reference, "file", [path])
+    }
+
+    private func corpus(_ reference: InputReference, _ path: String) throws -> PlannedInput {
+        let files = [path + ".bin", path + ".idx"]
+        for file in files where try isFolder(file) {
+            throw Problem(message: "\(file) is a folder; expected a file")
+        }
+        return try input(reference, "folder", files)
+    }
+
+    private func checkGGUF(_ path: String) throws {
+        let header = try start(of: path, count: 24)
+        guard header.starts(with: Array("GGUF".utf8)) else {
+            throw Problem(
+                message: "\(path) is no GGUF file: it does not start with \"GGUF\"; "
+                    + "expected a GGUF file or a Hugging Face folder"
+            )
+        }
+        guard header.count == 24 else {
+            throw Problem(message: "\(path) is cut off: \(header.count) bytes of a GGUF header")
+        }
+        let version = (4..<8).reversed().reduce(UInt32(0)) { $0 << 8 | UInt32(header[$1]) }
+        guard version == 2 || version == 3 else {
+            throw Problem(message: "\(path) has GGUF version \(version); expected 2 or 3")
+        }
+    }
+
+    private func input(
+        _ reference: InputReference,
+        _ source: String,
+        _ paths: [String]
+    ) throws -> PlannedInput {
+        let files = try paths.map { path in
+            do {
+                let (digest, size) = try SHA256Digest.digest(ofFile: path)
+                let name = URL(filePath: path).lastPathComponent
+                return PlannedFile(name: name, path: path, digest: digest, size: size)
+            } catch let error as RPCError {
+                throw Problem(message: error.message)
+            }
+        }
+        return PlannedInput(pointer: reference.pointer, source: source, files: files)
+    }
+
+    private func isFolder(_ path: String) throws -> Bool {
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+            throw Problem(message: "no such file or folder: \(path)")
+        }
+        return isFolder.boolValue
+    }
+
+    private func start(of path: String, count: Int) throws -> [UInt8] {
+        guard let handle = FileHandle(forReadingAtPath: path) else {
+            throw Problem(message: "\(path) cannot be read")
+        }
+        defer { try? handle.close() }
+        return (try? handle.read(upToCount: count)).map { [UInt8]($0) } ?? []
+    }
+}
+
+extension SubmissionPlan {
+    /// Reads and checks a job file and finds its inputs.
+    ///
+    /// - Throws: ``ClientError`` (`usage`) with a line for each thing that is wrong.
+    init(kind: String, file: String, name: String?) throws {
+        guard let handle = FileHandle(forReadingAtPath: file) else {
+            throw ClientError(.usage, "no such file: \(file)")
+        }
+        defer { try? handle.close() }
+        // One byte more than allowed, so that the parser sees that there is too much.
+        let data = try? handle.read(upToCount: JSONParser.maximumByteCount + 1)
+        let parsed: ParsedJob
+        do {
+            parsed = try ParsedJob(kind: kind, json: data.map { [UInt8]($0) } ?? [])
+        } catch {
+            throw ClientError(.usage, error.lines(file: file))
+        }
+        let url = URL(filePath: file)
+        let scanner = InputScanner(folder: url.absoluteURL.deletingLastPathComponent())
+        var problems: [String] = []
+        var inputs: [PlannedInput] = []
+        for reference in parsed.spec.inputReferences {
+            do {
+                inputs.append(try scanner.plan(reference))
+            } catch let problem as InputScanner.Problem {
+                let path = JSONPath.path(ofPointer: reference.pointer)
+                problems.append("\(file): \(path): \(problem.message)")
+            }
+        }
+        guard problems.isEmpty else {
+            throw ClientError(.usage, problems)
+        }
+        self.kind = kind
+        self.name = name ?? parsed.spec.name ?? url.deletingPathExtension().lastPathComponent
+        self.spec = parsed.spec
+        self.specJSON = parsed.document.canonicalBytes
+        self.inputs = inputs
+    }
+}

@@ -1,0 +1,127 @@
+internal import JobSpecs
+internal import Protocol
+
+/// The JSON shapes that scripts rely on.
+enum JobReport {
+    /// An event of a job.
+    static func json(_ event: JobEvent) -> JSONValue {
+        var members: [String: JSONValue] = [
+            "job_id": .string(event.jobID),
+            "seq": .number(Double(event.seq)),
+            "time": .string(Quantities.timestamp(unixMs: event.timeUnixMs)),
+            "type": .string(typeName(event.type)),
+        ]
+        members["state"] = text(event.state)
+        members["reason"] = text(event.reason)
+        members["message"] = text(event.message)
+        if let progress = event.progress {
+            members["step"] = .number(Double(progress.step))
+            members["total_steps"] = .number(Double(progress.totalSteps))
+            members["loss"] = progress.loss.map(number)
+            members["lr"] = progress.learningRate.map(number)
+            members["tokens_per_s"] = progress.tokensPerSecond.map(number)
+            members["eta_s"] = progress.etaSeconds.map(number)
+            members["precision"] = text(progress.precision)
+            members["phase"] = text(progress.phase)
+        }
+        if !event.metricsJSON.isEmpty {
+            members["metrics"] = document(event.metricsJSON)
+        }
+        return .object(members)
+    }
+
+    /// A job in the status list.
+    static func json(_ job: JobSummary) -> JSONValue {
+        let progress = job.progress
+        var members: [String: JSONValue] = [
+            "job_id": .string(job.jobID),
+            "kind": .string(job.kind),
+            "name": .string(job.name),
+            "state": .string(job.state),
+            "attempt": .number(Double(job.attempt)),
+            "progress": .object([
+                "step": .number(Double(progress.step)),
+                "total_steps": .number(Double(progress.totalSteps)),
+                "loss": progress.loss.map(number) ?? .null,
+                "eta_s": progress.etaSeconds.map(number) ?? .null,
+            ]),
+            "created_at": .string(Quantities.timestamp(unixMs: job.createdUnixMs)),
+        ]
+        members["reason"] = text(job.reason)
+        members["message"] = text(job.reasonMessage)
+        members["wait_reason"] = text(job.waitReason)
+        members["started_at"] = job.startedUnixMs.map {
+            .string(Quantities.timestamp(unixMs: $0))
+        }
+        members["finished_at"] = job.finishedUnixMs.map {
+            .string(Quantities.timestamp(unixMs: $0))
+        }
+        if job.cancelRequested {
+            members["cancel_requested"] = .boolean(true)
+        }
+        return .object(members)
+    }
+
+    /// A job in detail: the summary's members, its outputs and its results.
+    static func json(_ job: JobDetail) -> JSONValue {
+        var members = json(job.summary).objectValue ?? [:]
+        members["outputs"] = .array(job.outputs.map(json))
+        members["results"] = job.resultsJSON.isEmpty ? .null : document(job.resultsJSON)
+        return .object(members)
+    }
+
+    /// An output of a job.
+    static func json(_ output: OutputFile) -> JSONValue {
+        .object([
+            "name": .string(output.name),
+            "digest": .string("sha256:" + output.digest.hex),
+            "size": .number(Double(output.size)),
+        ])
+    }
+
+    /// The whole suite.
+    static func json(_ status: StatusResponse, address: String) -> JSONValue {
+        .object([
+            "gateway": .object([
+                "version": .string(status.version),
+                "uptime_s": number(status.uptimeSeconds),
+                "address": .string(address),
+            ]),
+            "services": .array(status.services.map(json)),
+            "jobs": .array(status.jobs.map(json)),
+        ])
+    }
+
+    private static func json(_ service: ServiceInfo) -> JSONValue {
+        .object([
+            "role": .string(service.role),
+            "instance": .string(service.instance),
+            "address": .string(service.address),
+            "state": .string(service.state),
+            "running": .number(Double(service.running)),
+            "last_seen_at": .string(Quantities.timestamp(unixMs: service.lastSeenUnixMs)),
+        ])
+    }
+
+    private static func typeName(_ type: JobEvent.EventType) -> String {
+        switch type {
+        case .state: "state"
+        case .progress: "progress"
+        case .metric: "metric"
+        case .log: "log"
+        }
+    }
+
+    private static func text(_ text: String) -> JSONValue? {
+        text.isEmpty ? nil : .string(text)
+    }
+
+    // JSON has no infinity and no NaN; a loss that diverged is null.
+    private static func number(_ value: Double) -> JSONValue {
+        value.isFinite ? .number(value) : .null
+    }
+
+    static func document(_ bytes: [UInt8]) -> JSONValue {
+        (try? JSONParser.parse(bytes).value) ?? .string(String(decoding: bytes, as: UTF8.self))
+    }
+}

@@ -1,0 +1,115 @@
+internal import Foundation
+internal import JobSpecs
+internal import Protocol
+
+/// The whole suite on this machine, as separate processes under a supervisor.
+struct LocalSuite {
+    let home: QatHome
+    let layout: LocalLayout
+
+    init(_ home: QatHome) {
+        self.home = home
+        layout = LocalLayout(home)
+    }
+
+    /// The supervisor, if it runs.
+    var supervisor: ProcessIdentity? {
+        PIDFile(path: layout.supervisorPIDPath).runningProcess()
+    }
+
+    /// The daemons that run, in the order in which they stop.
+    var daemons: [(daemon: LocalDaemon, process: ProcessIdentity)] {
+        (LocalDaemon.workers + [.gateway]).compactMap { daemon in
+            PIDFile(path: layout.pidPath(daemon)).runningProcess().map { (daemon, $0) }
+        }
+    }
+
+    /// The port the gateway was last started on.
+    var port: Int? {
+        FileManager.default.contents(atPath: layout.portPath)
+            .flatMap { Int(String(decoding: $0, as: UTF8.self)) }
+    }
+
+    /// The profile that leads to the local gateway.
+    func profile(port: Int) -> Profile {
+        Profile(
+            gateway: "127.0.0.1:\(port)",
+            certificatePath: layout.certificatePath("user"),
+            privateKeyPath: layout.privateKeyPath("user"),
+            trustRootsPath: layout.trustRootsPath
+        )
+    }
+
+    /// Starts the supervisor, which starts the daemons.
+    ///
+    /// - Throws: ``ClientError`` (`failed`) when the port is taken or an executable is missing.
+    func start(port: Int) async throws {
+        let folder = try LocalLayout.executableFolder()
+        for daemon in LocalDaemon.allCases {
+            let path = folder + daemon.executable
+            guard access(path, X_OK) == 0 else {
+                throw ClientError(
+                    .failed,
+                    "\(path) is missing; the daemons stand beside qat-client"
+                )
+            }
+        }
+        // Daemons whose supervisor was killed still hold the port and the state folders.
+        await stopDaemons()
+        try PortProbe.check(port: port)
+        do {
+            try LocalCertificates(layout: layout).issueAll()
+        } catch let error as RPCError {
+            throw ClientError(.failed, "cannot make certificates: \(error.message)")
+        }
+        unlink(layout.stopRequestPath)
+        try PrivateFiles.replace(layout.portPath, with: Array(String(port).utf8))
+        let supervisor = try ProcessLauncher.start(
+            folder + "qat-client",
+            ["local", "supervise", "--home", home.path, "--port", String(port)],
+            log: layout.supervisorLogPath,
+            ownSession: true
+        )
+        try PIDFile(path: layout.supervisorPIDPath).write(supervisor)
+    }
+
+    /// Stops everything and waits until it is gone.
+    ///
+    /// - Returns: Whether anything ran.
+    func stop() async throws -> Bool {
+        let wasRunning = supervisor != nil || !daemons.isEmpty
+        if let supervisor {
+            try layout.requestStop()
+            supervisor.send(SIGTERM)
+            // Twice half a minute for workers and gateway, and some seconds for the supervisor.
+            await Self.wait(for: [supervisor], upTo: .seconds(70))
+            supervisor.send(SIGKILL)
+        }
+        await stopDaemons()
+        PIDFile(path: layout.supervisorPIDPath).remove()
+        unlink(layout.stopRequestPath)
+        let left = daemons.map(\.daemon.executable)
+        guard left.isEmpty else {
+            throw ClientError(.failed, "\(left.joined(separator: ", ")) cannot be stopped")
+        }
+        return wasRunning
+    }
+
+    private func stopDaemons() async {
+        for group in [LocalDaemon.workers, [.gateway]] {
+            let processes = daemons.filter { group.contains($0.daemon) }.map(\.process)
+            processes.forEach { $0.send(SIGTERM) }
+            await Self.wait(for: processes, upTo: .seconds(30))
+            processes.forEach { $0.send(SIGKILL) }
+            await Self.wait(for: processes, upTo: .seconds(5))
+        }
+    }
+
+    private static func wait(for processes: [ProcessIdentity], upTo limit: Duration) async {
+        let deadline = ContinuousClock.now + limit
+        while processes.contains(where: \.isRunning), ContinuousClock.now < deadline {
+            // Our own child stays a zombie until it is reaped; zombies do not count as running.
+            try? await Task.sleep(for: .milliseconds(50))
+        }
+    }
+}

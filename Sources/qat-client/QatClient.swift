@@ -1,0 +1,63 @@
+internal import ArgumentParser
+internal import Foundation
+
+/// The command line of the suite.
+@main
+struct QatClient: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "qat-client",
+        abstract: "Quantizes, trains and evaluates language models as jobs on a qat gateway.",
+        discussion: """
+            State is kept in $QAT_HOME (~/.qat by default); QAT_GATEWAY=HOST:PORT overrides the \
+            profile's gateway.
+            Exit status: 0 succeeded, 1 job failed, 2 usage or invalid job file, 3 cancelled, \
+            4 gateway unreachable or connection lost, 5 rejected, 124 timeout.
+            """,
+        version: "0.1.0",
+        subcommands: [
+            LocalCommand.self, SubmitCommand.self, StatusCommand.self, WatchCommand.self,
+            WaitCommand.self, LogsCommand.self, MetricsCommand.self, CancelCommand.self,
+            RetryCommand.self, ExplainCommand.self, ArtifactsCommand.self, DownloadCommand.self,
+            GenerateCommand.self, CertsCommand.self,
+        ]
+    )
+
+    static func main() async {
+        let status: Int32
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+            status = 0
+        } catch {
+            status = ExitStatus.report(error)
+        }
+        Foundation.exit(status)
+    }
+}
+
+/// A verb: does its work and says how the process exits.
+protocol ClientVerb: AsyncParsableCommand {
+    /// Does the work.
+    ///
+    /// - Throws: ``ClientError``, or what the gateway answered.
+    func perform() async throws -> ExitStatus
+}
+
+extension ClientVerb {
+    func run() async throws {
+        let status = try await perform()
+        guard status == .succeeded else {
+            throw ExitCode(status.rawValue)
+        }
+    }
+}
+
+/// What every verb takes.
+struct OutputOptions: ParsableArguments {
+    @Flag(name: .long, help: "Print one JSON object, or one per line for streams.")
+    var json = false
+}

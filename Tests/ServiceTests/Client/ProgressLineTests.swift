@@ -1,0 +1,132 @@
+internal import Protocol
+internal import Testing
+@testable internal import qat_client
+
+@Suite struct ProgressLineTests {
+    private let progress = JobProgress(
+        step: 50,
+        totalSteps: 200,
+        loss: 2.34567,
+        learningRate: 1e-5,
+        tokensPerSecond: 1234.5,
+        etaSeconds: 192,
+        precision: "mxfp6_e2m3",
+        phase: "train"
+    )
+
+    @Test func rendersABarAndAllNumbers() {
+        #expect(
+            ProgressLine.live(state: "RUNNING", progress, columns: 120)
+                == "RUNNING ██████░░░░░░░░░░░░░░░░░░ step 50/200 25%  loss 2.3457  1234 tokens/s  "
+                + "ETA 3m12s  mxfp6_e2m3  train"
+        )
+    }
+
+    @Test func rendersPlainNumbersForPipes() {
+        #expect(
+            ProgressLine.plain(progress)
+                == "step 50/200 25%  loss 2.3457  1234 tokens/s  ETA 3m12s  mxfp6_e2m3  train"
+        )
+    }
+
+    @Test func leavesOutWhatIsNotKnown() {
+        #expect(ProgressLine.plain(JobProgress()) == "")
+        #expect(ProgressLine.plain(JobProgress(phase: "loading")) == "loading")
+        let empty = "QUEUED " + String(repeating: "░", count: 24) + " "
+        #expect(ProgressLine.live(state: "QUEUED", JobProgress(), columns: 80) == empty)
+    }
+
+    @Test(arguments: [10, 20, 40, 80])
+    func neverReachesTheTerminalsEdge(columns: Int) {
+        #expect(ProgressLine.live(state: "RUNNING", progress, columns: columns).count < columns)
+    }
+
+    @Test func staysWithinTheBarPastTheEnd() {
+        let past = JobProgress(step: 300, totalSteps: 200)
+        let line = ProgressLine.live(state: "RUNNING", past, columns: 120)
+        #expect(line == "RUNNING " + String(repeating: "█", count: 24) + " step 300/200 100%")
+    }
+
+    @Test(arguments: [
+        (0.4, "0s"), (59.4, "59s"), (59.6, "1m00s"), (192, "3m12s"), (3600, "1h00m"),
+        (90_000, "1d01h"), (-1, "?"), (.infinity, "?"), (.nan, "?"),
+    ])
+    func writesDurationsAsPeopleDo(seconds: Double, expected: String) {
+        #expect(Quantities.duration(seconds: seconds) == expected)
+    }
+
+    @Test(
+        arguments: [
+            (0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (144_810_000, "144.8 MB"),
+            (3_000_000_000_000, "3.0 TB"),
+        ] as [(UInt64, String)]
+    )
+    func writesSizesAsPeopleDo(count: UInt64, expected: String) {
+        #expect(Quantities.bytes(count) == expected)
+    }
+}
+
+@Suite struct EventPrinterTests {
+    private func print(_ events: [JobEvent], _ style: EventPrinter.Style) -> String {
+        var text = ""
+        let printer = EventPrinter(style) { text += $0 }
+        events.forEach(printer.print)
+        printer.finish()
+        return text
+    }
+
+    private let events = [
+        JobEvent(jobID: "j", seq: 1, type: .state, state: "RUNNING"),
+        JobEvent(
+            jobID: "j",
+            seq: 2,
+            timeUnixMs: 1500,
+            type: .progress,
+            progress: JobProgress(step: 1, totalSteps: 2, loss: .nan)
+        ),
+        JobEvent(jobID: "j", seq: 3, type: .metric, metricsJSON: Array(#"{"b":1.5,"a":2}"#.utf8)),
+        JobEvent(jobID: "j", seq: 4, type: .log, message: "one\ntwo"),
+        JobEvent(
+            jobID: "j",
+            seq: 5,
+            type: .state,
+            state: "FAILED",
+            reason: "DIVERGED",
+            message: "loss is NaN"
+        ),
+    ]
+
+    @Test func writesALinePerEventForPipes() {
+        #expect(
+            print(events, .plain) == """
+                RUNNING
+                step 1/2 50%  loss nan
+                a 2  b 1.5
+                log: one
+                log: two
+                FAILED  DIVERGED  loss is NaN
+
+                """
+        )
+    }
+
+    @Test func writesOneObjectPerLineForScripts() {
+        let lines = print(events, .json).split(separator: "\n").map(String.init)
+        #expect(
+            lines == [
+                #"{"job_id":"j","seq":1,"state":"RUNNING","time":"1970-01-01T00:00:00.000Z","type":"state"}"#,
+                #"{"job_id":"j","loss":null,"seq":2,"step":1,"time":"1970-01-01T00:00:01.500Z","total_steps":2,"type":"progress"}"#,
+                #"{"job_id":"j","metrics":{"a":2,"b":1.5},"seq":3,"time":"1970-01-01T00:00:00.000Z","type":"metric"}"#,
+                #"{"job_id":"j","message":"one\ntwo","seq":4,"time":"1970-01-01T00:00:00.000Z","type":"log"}"#,
+                #"{"job_id":"j","message":"loss is NaN","reason":"DIVERGED","seq":5,"state":"FAILED","time":"1970-01-01T00:00:00.000Z","type":"state"}"#,
+            ]
+        )
+    }
+
+    @Test func clearsTheBarBeforeOtherLinesOnATerminal() {
+        let text = print(Array(events.prefix(3)), .live(columns: 60))
+        #expect(text.hasPrefix("RUNNING\n\r\u{1B}[KRUNNING ████████████░"))
+        #expect(text.hasSuffix("\r\u{1B}[Ka 2  b 1.5\n"))
+        #expect(print(Array(events.prefix(2)), .live(columns: 60)).hasSuffix("\n"))
+    }
+}

@@ -1,0 +1,150 @@
+internal import ArgumentParser
+internal import JobSpecs
+internal import Protocol
+internal import Testing
+@testable internal import qat_client
+
+@Suite struct StatusTableTests {
+    private let status = StatusResponse(
+        version: "0.1.0",
+        uptimeSeconds: 192,
+        services: [
+            ServiceInfo(
+                role: "train",
+                instance: "train-1",
+                address: "127.0.0.1:40123",
+                state: "ready",
+                running: 1
+            )
+        ],
+        jobs: [
+            JobSummary(
+                jobID: "j1",
+                kind: "train",
+                name: "qad",
+                state: "RUNNING",
+                progress: JobProgress(step: 5, totalSteps: 40, loss: 2.5, etaSeconds: 70),
+                createdUnixMs: 1_000
+            ),
+            JobSummary(
+                jobID: "j2",
+                kind: "train",
+                name: "big",
+                state: "QUEUED",
+                createdUnixMs: 61_000,
+                waitReason: "waits for 8 devices"
+            ),
+        ]
+    )
+
+    @Test func alignsColumnsAndShowsWhyAJobWaits() {
+        let text = StatusTable.overview(status, address: "127.0.0.1:7443", nowUnixMs: 121_000)
+        #expect(
+            text == """
+                gateway 127.0.0.1:7443  version 0.1.0  up 3m12s
+
+                SERVICE  INSTANCE  ADDRESS          STATE  RUNNING
+                train    train-1   127.0.0.1:40123  ready  1
+
+                JOB  KIND   NAME  STATE    STEP  LOSS    ETA    AGE    NOTE
+                j1   train  qad   RUNNING  5/40  2.5000  1m10s  2m00s
+                j2   train  big   QUEUED   -     -       -      1m00s  waits for 8 devices
+                """
+        )
+    }
+
+    @Test func saysThatThereIsNothing() {
+        let text = StatusTable.overview(StatusResponse(), address: "h:1", nowUnixMs: 0)
+        #expect(text == "gateway h:1  version   up 0s\n\nno services have registered\n\nno jobs")
+    }
+
+    @Test func hasTheJSONShapeThatScriptsRelyOn() {
+        let json = JobReport.json(status, address: "127.0.0.1:7443")
+        #expect(json["gateway"]?["version"]?.stringValue == "0.1.0")
+        #expect(json["gateway"]?["uptime_s"]?.doubleValue == 192)
+        let service = json["services"]?.arrayValue?.first
+        #expect(service?["role"]?.stringValue == "train")
+        #expect(service?["running"]?.integerValue == 1)
+        let job = json["jobs"]?.arrayValue?.first
+        #expect(
+            job?["progress"]?.canonicalText == #"{"eta_s":70,"loss":2.5,"step":5,"total_steps":40}"#
+        )
+        #expect(job?["created_at"]?.stringValue == "1970-01-01T00:00:01.000Z")
+        #expect(job?["reason"] == nil)
+        #expect(job?["finished_at"] == nil)
+    }
+
+    @Test func showsAJobsOutputsAndResults() {
+        let job = JobDetail(
+            summary: JobSummary(jobID: "j", kind: "evaluate", state: "SUCCEEDED", attempt: 1),
+            resultsJSON: Array(
+                #"{"rows":[{"label":"PTQ","perplexity":12.34567,"perplexity_ci95":[12,13]}]}"#.utf8
+            ),
+            outputs: [OutputFile(name: "report.json", size: 1500)]
+        )
+        let lines = StatusTable.detail(job).split(separator: "\n").map(String.init)
+        #expect(lines.contains("output    report.json  1.5 kB"))
+        #expect(
+            lines.suffix(3) == [
+                "results", "  LABEL  PERPLEXITY  PERPLEXITY_CI95", "  PTQ    12.3457     12..13",
+            ]
+        )
+        let json = JobReport.json(job)
+        #expect(json["results"]?["rows"]?.arrayValue?.count == 1)
+        #expect(
+            json["outputs"]?.arrayValue?.first?.canonicalText
+                == #"{"digest":"sha256:\#(SHA256Digest.zero.hex)","name":"report.json","size":1500}"#
+        )
+    }
+}
+
+@Suite struct ExitStatusTests {
+    @Test(
+        arguments: [
+            ("SUCCEEDED", 0), ("FAILED", 1), ("CANCELLED", 3),
+        ] as [(String, Int32)]
+    )
+    func followsTheJobsOutcome(state: String, expected: Int32) {
+        #expect(ExitStatus(jobState: state)?.rawValue == expected)
+    }
+
+    @Test func isUnknownWhileAJobLives() {
+        for state in ["QUEUED", "RUNNING", "CANCELLING", "RECOVERING", ""] {
+            #expect(ExitStatus(jobState: state) == nil)
+        }
+    }
+
+    @Test(
+        arguments: [
+            (.unavailable, 4), (.deadlineExceeded, 4), (.unauthenticated, 5),
+            (.permissionDenied, 5),
+            (.resourceExhausted, 5), (.invalidArgument, 2), (.notFound, 2), (.alreadyExists, 2),
+            (.failedPrecondition, 5), (.internal, 5),
+        ] as [(RPCError.Code, Int32)]
+    )
+    func followsWhyACallFailed(code: RPCError.Code, expected: Int32) {
+        #expect(ExitStatus(code).rawValue == expected)
+    }
+
+    @Test func takesTheWorstOfSeveralJobs() {
+        #expect(ExitStatus.worst([]) == .succeeded)
+        #expect(ExitStatus.worst([.succeeded, .cancelled]) == .cancelled)
+        #expect(ExitStatus.worst([.cancelled, .failed, .succeeded]) == .failed)
+    }
+
+    @Test(arguments: [
+        ["submit"], ["bogus"], ["submit", "train", "x", "--key", "a b"],
+        ["wait", "a", "--timeout", "-1"],
+        ["local", "up", "--port", "0"], ["certs", "issue", "--dir", "d"],
+        ["certs", "issue", "--dir", "d", "--service", "king/x"],
+    ])
+    func isTwoForWrongCommandLines(arguments: [String]) {
+        let error = #expect(throws: (any Error).self) { try QatClient.parseAsRoot(arguments) }
+        #expect(error.map(ExitStatus.report) == 2)
+    }
+
+    @Test func isZeroForHelp() {
+        let error = #expect(throws: (any Error).self) { try QatClient.parseAsRoot(["--version"]) }
+        #expect(error.map(ExitStatus.report) == 0)
+    }
+}

@@ -1,0 +1,182 @@
+internal import Foundation
+internal import JobSpecs
+internal import Protocol
+internal import Testing
+@testable internal import qat_client
+
+@Suite struct SubmissionPlanTests {
+    private let folder: TemporaryHome
+
+    init() throws {
+        folder = try TemporaryHome()
+    }
+
+    private func job(model: String = "m.gguf", text: String = "t.txt") throws -> String {
+        try folder.write(
+            "job.json",
+            #"{"model": "\#(model)", "quantization": {"algorithm": "fp4"}, "data": {"train": ["\#(text)"]}}"#
+        )
+    }
+
+    private func problems(_ file: String) -> [String] {
+        let error = #expect(throws: ClientError.self) {
+            try SubmissionPlan(kind: "train", file: file, name: nil)
+        }
+        #expect(error?.status == .usage)
+        return (error?.lines ?? []).map { $0.replacing(folder.home.path, with: "") }
+    }
+
+    @Test func findsAndHashesInputsBesideTheJobFile() throws {
+        try folder.writeModel("models/m.gguf")
+        try folder.write("t.txt", "abc")
+        let plan = try SubmissionPlan(
+            kind: "train",
+            file: try job(model: "models/m.gguf"),
+            name: nil
+        )
+        #expect(plan.name == "job")
+        #expect(plan.inputs.map(\.pointer) == ["/model", "/data/train/0"])
+        #expect(plan.inputs.map(\.source) == ["file", "file"])
+        #expect(plan.inputs[0].files[0].name == "m.gguf")
+        #expect(
+            plan.inputs[1].files[0].digest.hex
+                == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        )
+        #expect(plan.byteCount == 75)
+    }
+
+    @Test func namesEveryInputThatIsMissing() throws {
+        #expect(
+            problems(try job()) == [
+                "/job.json: $.model: no such file or folder: /m.gguf",
+                "/job.json: $.data.train[0]: no such file or folder: /t.txt",
+            ]
+        )
+    }
+
+    @Test func refusesInputsThatAreNotWhatTheyShouldBe() throws {
+        try folder.write("m.gguf", "PK\u{3}\u{4} something else")
+        try folder.write("t.txt", [0x61, 0, 0x62])
+        let lines = problems(try job())
+        #expect(lines.count == 2)
+        #expect(lines[0].hasPrefix("/job.json: $.model: /m.gguf is no GGUF file"))
+        #expect(lines[1].hasPrefix("/job.json: $.data.train[0]: /t.txt holds NUL bytes"))
+        try folder.writeModel(version: 1)
+        try folder.write("t.txt", "")
+        #expect(
+            problems(try job()) == [
+                "/job.json: $.model: /m.gguf has GGUF version 1; expected 2 or 3",
+                "/job.json: $.data.train[0]: /t.txt is empty",
+            ]
+        )
+        try folder.write("m.gguf", "GGUF\u{3}")
+        #expect(problems(try job())[0].contains("is cut off: 5 bytes"))
+    }
+
+    @Test func sendsOnlyWhatAModelFolderNeeds() throws {
+        try folder.write("t.txt", "abc")
+        for name in [
+            "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+            "generation_config.json", "model-00001.safetensors", "model.safetensors.index.json",
+            "README.md", "pytorch_model.bin", "training_args.json",
+        ] {
+            try folder.write("hf/\(name)", name)
+        }
+        let plan = try SubmissionPlan(kind: "train", file: try job(model: "hf"), name: "n")
+        #expect(plan.name == "n")
+        #expect(plan.inputs[0].source == "folder")
+        #expect(
+            plan.inputs[0].files.map(\.name) == [
+                "config.json", "generation_config.json", "model-00001.safetensors",
+                "model.safetensors.index.json", "special_tokens_map.json", "tokenizer.json",
+                "tokenizer_config.json",
+            ]
+        )
+        try FileManager.default.removeItem(at: folder.url.appending(path: "hf/config.json"))
+        #expect(problems(try job(model: "hf"))[0].contains("/hf has no config.json"))
+    }
+
+    @Test func leavesOtherJobsOutputsToTheGateway() throws {
+        try folder.write("t.txt", "abc")
+        let plan = try SubmissionPlan(kind: "train", file: try job(model: "job:j-1"), name: nil)
+        #expect(plan.inputs[0].source == "job:j-1/model")
+        #expect(plan.inputs[0].files.isEmpty)
+    }
+
+    @Test func hasADigestOfAllThatMakesTheJob() throws {
+        try folder.writeModel()
+        try folder.write("t.txt", "abc")
+        let file = try job()
+        let first = try SubmissionPlan(kind: "train", file: file, name: nil).digest
+        #expect(try SubmissionPlan(kind: "train", file: file, name: nil).digest == first)
+        #expect(try SubmissionPlan(kind: "train", file: file, name: "x").digest != first)
+        try folder.write("t.txt", "abd")
+        #expect(try SubmissionPlan(kind: "train", file: file, name: nil).digest != first)
+    }
+
+    @Test func namesTheFileInWhatTheSpecificationLacks() throws {
+        let file = try folder.write("bad.json", #"{"model": "m", "data": {"train": ["t"]}}"#)
+        #expect(
+            problems(file) == ["/bad.json: $.quantization: missing; expected an object"]
+        )
+    }
+}
+
+@Suite struct ProfileTests {
+    private let folder: TemporaryHome
+
+    init() throws {
+        folder = try TemporaryHome()
+    }
+
+    @Test func keepsWhatItSavesAndLetsTheEnvironmentOverride() throws {
+        let profile = Profile(
+            gateway: "127.0.0.1:7443",
+            certificatePath: "/c.pem",
+            privateKeyPath: "/c.key",
+            trustRootsPath: "/ca.pem"
+        )
+        try profile.save(folder.home)
+        #expect(try Profile.load(folder.home, environment: [:]) == profile)
+        let moved = try Profile.load(folder.home, environment: ["QAT_GATEWAY": "h:1"])
+        #expect(moved.gateway == "h:1")
+    }
+
+    @Test func saysWhatIsMissing() throws {
+        let none = #expect(throws: ClientError.self) {
+            try Profile.load(folder.home, environment: [:])
+        }
+        #expect(none?.status == .unreachable)
+        try folder.write("profile.json", #"{"gateway": 1}"#)
+        let wrong = #expect(throws: ClientError.self) {
+            try Profile.load(folder.home, environment: [:])
+        }
+        #expect(wrong?.status == .usage)
+        #expect(wrong?.lines.first?.contains("$.gateway: missing") == true)
+    }
+
+    @Test func findsTheHomeInTheEnvironment() {
+        #expect(QatHome(environment: ["QAT_HOME": "/x/y/../z"]).path == "/x/z")
+        #expect(QatHome(environment: ["QAT_HOME": ""]).path.hasSuffix("/.qat"))
+    }
+}
+
+@Suite struct SchemaRowTests {
+    @Test func explainsEveryKeyOfEveryKind() throws {
+        for kind in JobSchema.kinds {
+            let rows = SchemaRow.rows(of: try JobSchema.schema(kind: kind))
+            #expect(rows.count > 8)
+            #expect(rows.allSatisfy { $0.documentation.hasSuffix(".") })
+            #expect(rows.allSatisfy { !$0.expectation.isEmpty })
+        }
+    }
+
+    @Test func namesNestedKeysByTheirPaths() throws {
+        let rows = SchemaRow.rows(of: try JobSchema.schema(kind: "train"))
+        let row = try #require(rows.first { $0.path == "$.optim.sched.warmup_steps" })
+        #expect(row.remark == "; default 0")
+        #expect(rows.contains { $0.path == "$.quantization.layers[].pattern" && $0.isRequired })
+        let tasks = SchemaRow.rows(of: try JobSchema.schema(kind: "evaluate"))
+        #expect(tasks.contains { $0.path == "$.tasks[](benchmark).num_runs" })
+    }
+}
