@@ -55,10 +55,11 @@ final class CallInbox: Sendable {
 
     /// Everything that has arrived, once something has; nil after the end.
     ///
+    /// - Parameter spare: Storage of an earlier batch, consumed by now, to fill next.
     /// - Throws: ``RPCError`` if the stream failed or the task was cancelled.
-    func next() async throws -> Batch? {
+    func next(spare: ByteBuffer = ByteBuffer()) async throws -> Batch? {
         while true {
-            if let outcome = state.withLock({ Self.take(&$0) }) { return try outcome.get() }
+            if let outcome = state.withLock({ Self.take(&$0, spare) }) { return try outcome.get() }
             try await wait(forEnd: false)
         }
     }
@@ -104,10 +105,13 @@ final class CallInbox: Sendable {
         state.end != nil || (!forEnd && state.records.readableBytes > 0)
     }
 
-    private static func take(_ state: inout State) -> Result<Batch?, RPCError>? {
+    private static func take(
+        _ state: inout State,
+        _ spare: ByteBuffer
+    ) -> Result<Batch?, RPCError>? {
         if state.records.readableBytes > 0 {
             let batch = Batch(records: state.records)
-            state.records = ByteBuffer()
+            state.records = spare
             return .success(batch)
         }
         switch state.end {

@@ -11,6 +11,8 @@ final class CallOutbox: Sendable {
 
     private struct State {
         var frames = ByteBuffer()
+        /// Empty storage to fill next.
+        var spare = ByteBuffer()
         /// Bytes taken by the loop which still wait for credit.
         var heldByteCount = 0
         var credit = 0
@@ -35,6 +37,7 @@ final class CallOutbox: Sendable {
             guard !state.isEnded else {
                 throw RPCError(.failedPrecondition, "the stream was already finished")
             }
+            if state.frames.capacity == 0 { swap(&state.frames, &state.spare) }
             try body(&state.frames)
             state.isEnded = ending
             defer { state.isScheduled = true }
@@ -66,10 +69,14 @@ final class CallOutbox: Sendable {
         }
     }
 
-    /// The loop has sent bytes that it held.
-    func didSend(_ byteCount: Int) {
+    /// The loop has sent bytes that it held, and may return their storage.
+    func didSend(_ byteCount: Int, spare: ByteBuffer?) {
         let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
             state.heldByteCount -= byteCount
+            if var spare, spare.capacity <= 4 * Self.highWaterByteCount {
+                spare.clear()
+                state.spare = spare
+            }
             return state.isFull ? nil : state.waiter.take()
         }
         waiter?.resume()

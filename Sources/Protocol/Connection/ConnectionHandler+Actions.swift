@@ -149,13 +149,13 @@ extension ConnectionHandler {
             stream.inbox.append(ByteBuffer(bytes: message), credit: 0)
         }
         if hasEnded { stream.inbox.finish(.finished) }
-        var entry = LoopStream(stream: stream)
+        let entry = LoopStream(stream: stream)
         if envelope.timeoutMs > 0 {
             let timeout = min(.milliseconds(Int64(clamping: envelope.timeoutMs)), ControlLimits.callTimeout)
             entry.deadline = schedule(after: timeout) { $0.expire(id) }
         }
         streams[id] = entry
-        streams[id]?.task = owner.open(stream, envelope, peer: peer)
+        entry.task = owner.open(stream, envelope, peer: peer)
     }
 
     private func expire(_ id: UInt32) {
@@ -174,11 +174,10 @@ extension ConnectionHandler {
     }
 
     private func resume(_ id: UInt32?) {
-        guard let id, var entry = streams[id], !entry.isInLine, entry.held.readableBytes > 0 else {
+        guard let id, let entry = streams[id], !entry.isInLine, entry.held.readableBytes > 0 else {
             return
         }
         entry.isInLine = true
-        streams[id] = entry
         line.append(id)
     }
 
@@ -213,19 +212,13 @@ extension ConnectionHandler {
 
     private func collect(_ stream: CallStream) {
         let id = stream.number.load(ordering: .relaxed)
-        guard var entry = streams[id] else { return }
+        guard let entry = streams[id] else { return }
         let (frames, credit) = stream.outbox.take()
         machine?.grant(credit, stream: id, into: &output)
-        if entry.held.readableBytes == 0 {
-            entry.held = frames
-        } else {
-            entry.held.writeImmutableBuffer(frames)
-        }
-        if !entry.isInLine, entry.held.readableBytes > 0 {
-            entry.isInLine = true
-            line.append(id)
-        }
-        streams[id] = entry
+        entry.hold(frames)
+        guard !entry.isInLine, entry.held.readableBytes > 0 else { return }
+        entry.isInLine = true
+        line.append(id)
     }
 
     private func number(_ stream: CallStream, _ timeout: Duration?) {
@@ -240,7 +233,7 @@ extension ConnectionHandler {
             return stream.outbox.fail(error)
         }
         stream.number.store(id, ordering: .relaxed)
-        var entry = LoopStream(stream: stream)
+        let entry = LoopStream(stream: stream)
         if let timeout { entry.deadline = schedule(after: timeout) { $0.expire(id) } }
         streams[id] = entry
     }

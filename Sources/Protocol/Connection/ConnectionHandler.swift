@@ -104,12 +104,12 @@ final class ConnectionHandler: ChannelInboundHandler {
         while true {
             fillOutput(context)
             guard output.readableBytes > 0 else { return }
-            let bytes = output
-            output = context.channel.allocator.buffer(capacity: 0)
             let written = context.eventLoop.makePromise(of: Void.self)
             let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
             written.futureResult.whenSuccess { bound.value.lastProgress = .now }
-            context.writeAndFlush(wrapOutboundOut(bytes), promise: written)
+            context.writeAndFlush(wrapOutboundOut(output), promise: written)
+            // TLS has copied the bytes: the storage is ours alone again and serves once more.
+            output.clear()
             guard context.channel.isWritable, !line.isEmpty, !isLingering else { return }
         }
     }
@@ -119,7 +119,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         while output.readableBytes < Self.batchByteCount, context.channel.isWritable,
             let id = line.popFirst()
         {
-            guard var entry = streams[id] else { continue }
+            guard let entry = streams[id] else { continue }
             let before = entry.held.readableBytes
             let stop: ConnectionStateMachine.WriteStop
             do {
@@ -133,7 +133,7 @@ final class ConnectionHandler: ChannelInboundHandler {
             } catch {
                 return close(RPCError(.internal, "a frame of our own is malformed: \(error)"))
             }
-            entry.stream.outbox.didSend(before - entry.held.readableBytes)
+            entry.stream.outbox.didSend(before - entry.held.readableBytes, spare: entry.takeSpare())
             guard machine?.isOpen(id) == true else {
                 remove(id, .finished)
                 continue
@@ -146,10 +146,8 @@ final class ConnectionHandler: ChannelInboundHandler {
                 entry.isInLine = false
             case .connectionCredit:
                 line.prepend(id)
-                streams[id] = entry
                 return
             }
-            streams[id] = entry
         }
         obey(ContinuousClock.now)
     }

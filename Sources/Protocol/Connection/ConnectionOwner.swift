@@ -20,8 +20,8 @@ protocol ConnectionOwner: Sendable {
     func closed(_ error: RPCError)
 }
 
-/// A stream as the event loop sees it.
-struct LoopStream {
+/// A stream as the event loop sees it; touched on the loop only.
+final class LoopStream {
     let stream: CallStream
     /// Frames that wait for credit or for their turn.
     var held = ByteBuffer()
@@ -29,4 +29,23 @@ struct LoopStream {
     var isInLine = false
     var deadline: Scheduled<Void>?
     var task: Task<Void, Never>?
+
+    init(stream: CallStream) { self.stream = stream }
+
+    /// The storage of frames that were all sent, for the tasks to fill again.
+    func takeSpare() -> ByteBuffer? {
+        guard held.readableBytes == 0 else { return nil }
+        defer { held = ByteBuffer() }
+        return held
+    }
+
+    /// Adds frames.
+    func hold(_ frames: ByteBuffer) {
+        if held.readableBytes == 0 {
+            held = frames
+        } else {
+            if held.readerIndex > held.readableBytes { held.discardReadBytes() }
+            held.writeImmutableBuffer(frames)
+        }
+    }
 }

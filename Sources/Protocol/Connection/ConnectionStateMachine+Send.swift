@@ -59,15 +59,36 @@ extension ConnectionStateMachine {
             } else if header.type == .status {
                 isOver = true
             }
-            frames.setInteger(id, at: index + 8)
             index += length
         }
-        if let slice = frames.readSlice(length: index - start) {
-            output.writeImmutableBuffer(slice)
-        }
+        copy(&frames, length: index - start, stream: id, into: &output)
         streams[id] = isOver ? nil : stream
         if isOver { closeIfDrained() }
         return stop
+    }
+
+    /// Moves whole frames and writes the stream's number into their headers.
+    private func copy(
+        _ frames: inout ByteBuffer,
+        length: Int,
+        stream id: UInt32,
+        into output: inout ByteBuffer
+    ) {
+        output.writeWithUnsafeMutableBytes(minimumWritableBytes: length) { target in
+            frames.readWithUnsafeReadableBytes { source in
+                target.copyMemory(from: UnsafeRawBufferPointer(rebasing: source.prefix(length)))
+                return length
+            }
+            var index = 0
+            while index < length {
+                let word = UInt64(
+                    bigEndian: target.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+                )
+                target.storeBytes(of: id.bigEndian, toByteOffset: index + 8, as: UInt32.self)
+                index += FrameHeader.byteCount + Int(word >> 40)
+            }
+            return length
+        }
     }
 
     /// Grants the peer credit on a stream whose data were consumed.

@@ -47,7 +47,10 @@ struct RecordReader {
     /// The next payload, or nil after the last.
     mutating func next() async throws -> ByteBuffer? {
         if let record = nextAtHand() { return record }
-        guard let batch = try await stream.inbox.next() else { return nil }
+        var spare = ByteBuffer()
+        swap(&spare, &records)
+        spare.clear()
+        guard let batch = try await stream.inbox.next(spare: spare) else { return nil }
         records = batch.records
         return nextAtHand()
     }

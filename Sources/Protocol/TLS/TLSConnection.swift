@@ -103,15 +103,14 @@ final class TLSConnection {
         OpenSSLErrors.clear()
     }
 
-    /// Takes the ciphertext that is to be sent; nil if there is none.
-    func takeOutgoing(_ allocator: ByteBufferAllocator) -> ByteBuffer? {
+    /// Appends the ciphertext that is to be sent; false if there is none.
+    func takeOutgoing(into buffer: inout ByteBuffer) -> Bool {
         var start: UnsafeMutablePointer<CChar>?
         let count = qat_bio_get_mem_data(outgoing, &start)
-        guard count > 0, let start else { return nil }
-        var buffer = allocator.buffer(capacity: count)
+        guard count > 0, let start else { return false }
         buffer.writeBytes(UnsafeRawBufferPointer(start: start, count: count))
         _ = qat_bio_reset(outgoing)
-        return buffer
+        return true
     }
 
     private func failure() -> RPCError {

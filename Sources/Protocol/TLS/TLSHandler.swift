@@ -14,6 +14,9 @@ final class TLSHandler: ChannelDuplexHandler {
     private let context: TLSContext
     private var connection: TLSConnection?
     private var phase = Phase.handshaking
+    /// Storage that serves again once the handlers below and above have let go of it.
+    private var plain = ByteBuffer()
+    private var cipher = ByteBuffer()
     private var pending: [(ByteBuffer, EventLoopPromise<Void>?)] = []
 
     init(_ context: TLSContext) { self.context = context }
@@ -33,7 +36,7 @@ final class TLSHandler: ChannelDuplexHandler {
         do {
             if phase == .handshaking { try goOn(connection, context) }
             guard phase == .open else { return }
-            var plain = context.channel.allocator.buffer(capacity: 0)
+            plain.clear()
             let state = try connection.read(into: &plain)
             if plain.readableBytes > 0 { context.fireChannelRead(wrapInboundOut(plain)) }
             if state == .closed { context.close(promise: nil) }
@@ -142,11 +145,12 @@ final class TLSHandler: ChannelDuplexHandler {
         _ context: ChannelHandlerContext,
         _ promise: EventLoopPromise<Void>?
     ) {
-        guard let bytes = connection.takeOutgoing(context.channel.allocator) else {
+        cipher.clear()
+        guard connection.takeOutgoing(into: &cipher) else {
             promise?.succeed()
             return
         }
-        context.writeAndFlush(wrapOutboundOut(bytes), promise: promise)
+        context.writeAndFlush(wrapOutboundOut(cipher), promise: promise)
     }
 
     /// The alert is already on its way; the owner lingers so that the peer can read it.
