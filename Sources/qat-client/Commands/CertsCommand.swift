@@ -40,6 +40,10 @@ struct CertsCommand: AsyncParsableCommand {
                 throw ClientError(.usage, "\(certificate) exists; --force replaces it")
             }
             try PrivateFiles.createFolder(dir)
+            if force {
+                unlink(certificate)
+                unlink(dir + "/ca.key")
+            }
             try CertificateAuthority.createAuthority(
                 in: dir,
                 trustDomain: trustDomain,
@@ -68,6 +72,8 @@ struct CertsCommand: AsyncParsableCommand {
         var host: [String] = []
         @Option(help: "Days until the certificate expires.")
         var days = 90
+        @Flag(help: "Replace a certificate that is there.")
+        var force = false
         @OptionGroup var output: OutputOptions
 
         private static let roles = ["gateway", "quant", "train", "eval"]
@@ -84,6 +90,13 @@ struct CertsCommand: AsyncParsableCommand {
 
         func perform() async throws -> ExitStatus {
             let (subject, name) = try subject()
+            for file in ["\(dir)/\(name).pem", "\(dir)/\(name).key"]
+            where access(file, F_OK) == 0 {
+                guard force else {
+                    throw ClientError(.usage, "\(file) exists; --force replaces it")
+                }
+                unlink(file)
+            }
             let files = try CertificateAuthority.issue(
                 subject: subject,
                 hosts: host,

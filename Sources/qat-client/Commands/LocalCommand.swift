@@ -35,8 +35,15 @@ struct LocalCommand: AsyncParsableCommand {
             let suite = LocalSuite(home)
             try home.create()
             try suite.layout.create()
-            let isNew = try await FileLock.whileHolding(suite.layout.lockPath) {
-                try await start(suite)
+            let isNew = try await Interruption.untilInterrupted(by: [SIGINT, SIGTERM]) { [self] in
+                try await FileLock.whileHolding(suite.layout.lockPath) {
+                    try await start(suite)
+                }
+            }
+            guard let isNew else {
+                Console.note("stopping")
+                _ = try await suite.stop()
+                return .cancelled
             }
             let runningPort = suite.port ?? port
             guard output.json else {
@@ -49,13 +56,22 @@ struct LocalCommand: AsyncParsableCommand {
         }
 
         private func start(_ suite: LocalSuite) async throws -> Bool {
+            let nowUnixMs = Int64(Date.now.timeIntervalSince1970 * 1000)
             if suite.supervisor != nil, let running = suite.port {
-                try await LocalReadiness(suite: suite, port: running).wait()
+                // Idle workers call the gateway at least twice a minute.
+                let sinceUnixMs = nowUnixMs - 60_000
+                try await LocalReadiness(suite: suite, port: running, sinceUnixMs: sinceUnixMs)
+                    .wait()
                 try suite.profile(port: running).save(suite.home)
                 return false
             }
             try await suite.start(port: port)
-            try await LocalReadiness(suite: suite, port: port).wait()
+            do {
+                try await LocalReadiness(suite: suite, port: port, sinceUnixMs: nowUnixMs).wait()
+            } catch let error as ClientError {
+                _ = try await suite.stop()
+                throw error
+            }
             try suite.profile(port: port).save(suite.home)
             return true
         }

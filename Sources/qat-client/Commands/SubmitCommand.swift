@@ -68,7 +68,7 @@ struct SubmitCommand: ClientVerb {
         return try await WatchCommand.watch(response.jobID, home, json: output.json)
     }
 
-    private func submit(
+    func submit(
         _ plan: SubmissionPlan,
         _ home: QatHome,
         _ client: RPCClient
@@ -85,6 +85,7 @@ struct SubmitCommand: ClientVerb {
             unixMs: Int64(Date.now.timeIntervalSince1970 * 1000)
         )
         do {
+            try await Self.checkStored(plan, client)
             try await Self.uploader(client).upload(plan.uniqueFiles)
             let request = SubmitJobRequest(
                 kind: plan.kind,
@@ -111,6 +112,24 @@ struct SubmitCommand: ClientVerb {
     static func warnings(_ spec: JobSpec) -> [String] {
         spec.unsupported.map { "not in this version, the job will fail: \($0)" }
             + (spec.resources.waitReason.map { ["the job \($0)"] } ?? [])
+    }
+
+    private static func checkStored(_ plan: SubmissionPlan, _ client: RPCClient) async throws {
+        let digests = plan.inputs.flatMap(\.stored).map(\.digest)
+        guard !digests.isEmpty else {
+            return
+        }
+        let request = FindMissingRequest(digests: digests)
+        let missing = try await client.call(QatMethods.findMissing, request).digests
+        guard missing.isEmpty else {
+            throw ClientError(
+                .usage,
+                missing.map {
+                    "the gateway has no artifact sha256:\($0.hex); "
+                        + "\"qat-client artifacts put\" stores one"
+                }
+            )
+        }
     }
 
     private static func uploader(_ client: RPCClient) -> BlobUploader {

@@ -19,12 +19,13 @@ enum Interruption {
 
     /// Runs `body` until it is done or the user presses Ctrl-C; then it is cancelled.
     ///
-    /// - Returns: The result, or nil after Ctrl-C.
+    /// - Returns: The result, or nil after Ctrl-C or another of the signals.
     static func untilInterrupted<Result: Sendable>(
+        by numbers: [Int32] = [SIGINT],
         _ body: @escaping @Sendable () async throws -> Result
     ) async throws -> Result? {
         try await race(body) {
-            for await _ in signals([SIGINT]) {
+            for await _ in signals(numbers) {
                 break
             }
         }

@@ -17,14 +17,13 @@ struct PlannedInput: Sendable, Equatable {
     let pointer: String
     /// `file`, `folder`, `job:ID/output` or `sha256:DIGEST`.
     let source: String
-    let files: [PlannedFile]
+    var files: [PlannedFile] = []
+    /// What the gateway's store has to hold already, by digest; its sizes are the gateway's to know.
+    var stored: [InputFile] = []
 
     var message: Input {
-        Input(
-            pointer: pointer,
-            source: source,
-            files: files.map { InputFile(path: $0.name, digest: $0.digest, size: $0.size) }
-        )
+        let sent = files.map { InputFile(path: $0.name, digest: $0.digest, size: $0.size) }
+        return Input(pointer: pointer, source: source, files: sent + stored)
     }
 
     var json: JSONValue {

@@ -27,9 +27,9 @@ struct InputScanner {
         case .job(let id, let output):
             let name = output ?? (reference.role == .model ? "model" : nil)
             let source = "job:" + id + (name.map { "/" + $0 } ?? "")
-            return PlannedInput(pointer: reference.pointer, source: source, files: [])
-        case .digest(let digest):
-            return PlannedInput(pointer: reference.pointer, source: "sha256:" + digest, files: [])
+            return PlannedInput(pointer: reference.pointer, source: source)
+        case .digest(let hex):
+            return try stored(reference, hex)
         case .path(let path):
             let url = URL(filePath: path, relativeTo: folder).standardizedFileURL
             let local = url.path(percentEncoded: false)
@@ -39,6 +39,18 @@ struct InputScanner {
             case .corpus: return try corpus(reference, local)
             }
         }
+    }
+
+    private func stored(_ reference: InputReference, _ hex: String) throws -> PlannedInput {
+        guard let digest = SHA256Digest(hex: hex) else {
+            throw Problem(message: "\(reference.text) is no digest")
+        }
+        let name = hex + (reference.role == .model ? ".gguf" : ".txt")
+        return PlannedInput(
+            pointer: reference.pointer,
+            source: "sha256:" + hex,
+            stored: [InputFile(path: name, digest: digest)]
+        )
     }
 
     private func model(_ reference: InputReference, _ path: String) throws -> PlannedInput {

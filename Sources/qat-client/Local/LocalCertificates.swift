@@ -13,6 +13,7 @@ struct LocalCertificates {
     func issueAll() throws {
         if !hasRecentAuthority {
             unlink(layout.trustRootsPath)
+            unlink(layout.authorityKeyPath)
             try CertificateAuthority.createAuthority(
                 in: layout.authorityFolder,
                 trustDomain: Self.trustDomain
@@ -29,6 +30,8 @@ struct LocalCertificates {
     }
 
     private func issue(_ subject: PeerIdentity.Subject, name: String) throws {
+        unlink(layout.certificatePath(name))
+        unlink(layout.privateKeyPath(name))
         _ = try CertificateAuthority.issue(
             subject: subject,
             hosts: ["127.0.0.1", "localhost"],

@@ -36,6 +36,7 @@ struct LocalLayout: Sendable {
     var authorityFolder: String { path + "/ca" }
     var certificateFolder: String { path + "/certs" }
     var trustRootsPath: String { authorityFolder + "/ca.pem" }
+    var authorityKeyPath: String { authorityFolder + "/ca.key" }
     var logFolder: String { path + "/logs" }
     var runFolder: String { path + "/run" }
     var stopRequestPath: String { runFolder + "/stop" }

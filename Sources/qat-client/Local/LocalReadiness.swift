@@ -5,17 +5,18 @@ internal import Protocol
 struct LocalReadiness {
     let suite: LocalSuite
     let port: Int
+    /// Workers that the gateway has heard of before this moment do not count.
+    let sinceUnixMs: Int64
     var limit = Duration.seconds(60)
 
     /// - Throws: ``ClientError`` (`failed`) naming what is missing, with the last lines of its log.
     func wait() async throws {
         let deadline = ContinuousClock.now + limit
         let profile = suite.profile(port: port)
-        let startedUnixMs = Int64(Date.now.timeIntervalSince1970 * 1000)
         var missing: [LocalDaemon] = [.gateway]
         while ContinuousClock.now < deadline {
             if let status = try? await Self.status(profile) {
-                missing = Self.missing(status, since: startedUnixMs - 60_000)
+                missing = Self.missing(status, since: sinceUnixMs)
                 if missing.isEmpty {
                     return
                 }
@@ -30,9 +31,11 @@ struct LocalReadiness {
             }
             try await Task.sleep(for: .milliseconds(200))
         }
+        let running = suite.daemons.map(\.daemon)
+        let culprits = LocalDaemon.allCases.filter { missing.contains($0) || !running.contains($0) }
         throw ClientError(
             .failed,
-            missing.flatMap { daemon in
+            culprits.flatMap { daemon in
                 let log = suite.layout.logPath(daemon)
                 return ["\(daemon.executable) is not ready; the end of \(log):"] + Self.tail(log)
             }
@@ -42,7 +45,9 @@ struct LocalReadiness {
     /// The workers that the gateway has not heard of lately.
     static func missing(_ status: StatusResponse, since unixMs: Int64) -> [LocalDaemon] {
         LocalDaemon.workers.filter { worker in
-            !status.services.contains { $0.role == worker.rawValue && $0.lastSeenUnixMs >= unixMs }
+            !status.services.contains {
+                $0.role == worker.rawValue && $0.state != "lost" && $0.lastSeenUnixMs >= unixMs
+            }
         }
     }
 

@@ -2,7 +2,7 @@ internal import Foundation
 @testable internal import qat_client
 
 /// A folder that exists while a test runs.
-final class TemporaryHome {
+final class TemporaryHome: Sendable {
     let home: QatHome
 
     var url: URL { URL(filePath: home.path) }

@@ -1,0 +1,198 @@
+internal import ArgumentParser
+internal import Foundation
+internal import JobSpecs
+internal import Protocol
+internal import Synchronization
+internal import Testing
+@testable internal import qat_client
+
+@Suite struct JobWatcherTests {
+    private static func event(_ seq: UInt64, _ state: String = "RUNNING") -> JobEvent {
+        JobEvent(jobID: "j", seq: seq, type: .state, state: state)
+    }
+
+    private static let loss = RPCError(.unavailable, "the connection was lost")
+
+    private func follow(
+        _ gateway: ScriptedGateway,
+        patience: Duration = .seconds(120)
+    ) async throws -> (state: String, seen: [UInt64]) {
+        try await gateway.serve { client in
+            var seen: [UInt64] = []
+            let watcher = JobWatcher(client: client, jobID: "j", patience: patience)
+            let state = try await watcher.follow { seen.append($0.seq) }
+            return (state, seen)
+        }
+    }
+
+    @Test func continuesAfterALostConnectionWithoutRepeatingEvents() async throws {
+        let gateway = try ScriptedGateway(playbacks: [
+            .init(events: [Self.event(1), Self.event(2)], error: Self.loss),
+            .init(events: [Self.event(2), Self.event(3)]),
+            .init(events: [Self.event(3), Self.event(4, "SUCCEEDED")]),
+        ])
+        let (state, seen) = try await follow(gateway)
+        #expect(state == "SUCCEEDED")
+        #expect(seen == [1, 2, 3, 4])
+        #expect(gateway.state.withLock { $0.watches.map(\.fromSeq) } == [0, 2, 3])
+    }
+
+    @Test func namesTheJobWhenTheGatewayStaysAway() async throws {
+        let gateway = try ScriptedGateway(playbacks: [
+            .init(events: [Self.event(1)], error: Self.loss),
+            .init(events: [], error: Self.loss),
+        ])
+        let error = await #expect(throws: ClientError.self) {
+            try await follow(gateway, patience: .milliseconds(10))
+        }
+        #expect(error?.status == .unreachable)
+        #expect(error?.lines.first?.contains("job j is unaffected") == true)
+    }
+
+    @Test func givesUpAtOnceWhenItNeverConnected() async throws {
+        let gateway = try ScriptedGateway(playbacks: [.init(events: [], error: Self.loss)])
+        let error = await #expect(throws: ClientError.self) { try await follow(gateway) }
+        #expect(error?.status == .unreachable)
+    }
+
+    @Test func passesOnWhatTheGatewayRefuses() async throws {
+        let gateway = try ScriptedGateway(playbacks: [
+            .init(events: [], error: RPCError(.notFound, "no job j"))
+        ])
+        let error = await #expect(throws: RPCError.self) { try await follow(gateway) }
+        #expect(error?.code == .notFound)
+    }
+}
+
+@Suite struct SubmissionTests {
+    private let folder: TemporaryHome
+    private let plan: SubmissionPlan
+
+    init() throws {
+        folder = try TemporaryHome()
+        try folder.writeModel()
+        try folder.write("t.txt", [UInt8](repeating: 0x61, count: 200_000))
+        let file = try folder.write(
+            "job.json",
+            #"{"data": {"train": ["t.txt"]}, "model": "m.gguf", "quantization": {"algorithm": "fp4"}}"#
+        )
+        plan = try SubmissionPlan(kind: "train", file: file, name: nil)
+    }
+
+    private func submit(
+        _ gateway: ScriptedGateway,
+        _ arguments: [String] = []
+    ) async throws -> SubmitJobResponse {
+        let home = folder.home
+        let plan = plan
+        return try await gateway.serve { client in
+            let command = try SubmitCommand.parse(["train", "job.json"] + arguments)
+            return try await command.submit(plan, home, client)
+        }
+    }
+
+    @Test func sendsMissingFilesOnceAndTheCanonicalSpecification() async throws {
+        let gateway = try ScriptedGateway()
+        #expect(try await submit(gateway).jobID == "job-1")
+        _ = try await submit(gateway)
+        let state = gateway.state.withLock { $0 }
+        #expect(state.uploads == plan.uniqueFiles.map(\.digest))
+        #expect(state.blobs[plan.inputs[1].files[0].digest]?.count == 200_000)
+        let request = try #require(state.submissions.first)
+        #expect(request.kind == "train")
+        #expect(request.name == "job")
+        #expect(request.inputs.map(\.pointer) == ["/model", "/data/train/0"])
+        #expect(
+            request.inputs[0].files == [
+                InputFile(path: "m.gguf", digest: plan.inputs[0].files[0].digest, size: 72)
+            ]
+        )
+        #expect(
+            String(decoding: request.specJSON, as: UTF8.self)
+                == #"{"data":{"train":["t.txt"]},"model":"m.gguf","quantization":{"algorithm":"fp4"}}"#
+        )
+        // Two submissions that both got their answers are two jobs.
+        #expect(Set(state.submissions.map(\.key)).count == 2)
+    }
+
+    @Test func takesTheKeyOfTheCommandLine() async throws {
+        let gateway = try ScriptedGateway()
+        _ = try await submit(gateway, ["--key", "mine"])
+        #expect(gateway.state.withLock { $0.submissions.map(\.key) } == ["mine"])
+    }
+
+    @Test func namesStoredArtifactsByTheirDigests() async throws {
+        let digest = SHA256Digest.digest(of: [1, 2, 3])
+        let file = try folder.write(
+            "stored.json",
+            #"{"model": "sha256:\#(digest.hex)", "quantization": {"algorithm": "fp4"}}"#
+        )
+        let plan = try SubmissionPlan(kind: "quantize", file: file, name: nil)
+        let gateway = try ScriptedGateway()
+        let home = folder.home
+        let submit = {
+            try await gateway.serve { client in
+                let command = try SubmitCommand.parse(["quantize", "stored.json"])
+                return try await command.submit(plan, home, client)
+            }
+        }
+        let error = await #expect(throws: ClientError.self) { try await submit() }
+        #expect(error?.status == .usage)
+        gateway.state.withLock { $0.blobs[digest] = [1, 2, 3] }
+        _ = try await submit()
+        let files = gateway.state.withLock { $0.submissions.first?.inputs.first?.files }
+        #expect(files == [InputFile(path: digest.hex + ".gguf", digest: digest)])
+    }
+
+    @Test func namesTheKeyWhenTheReplyIsLostAndKeepsItInTheJournal() async throws {
+        let gateway = try ScriptedGateway()
+        gateway.state.withLock { $0.submitError = RPCError(.unavailable, "gone") }
+        let error = await #expect(throws: ClientError.self) { try await submit(gateway) }
+        let key = try #require(gateway.state.withLock { $0.submissions.first?.key })
+        #expect(error?.status == .unreachable)
+        #expect(error?.lines.first?.hasSuffix("continue under key \(key)") == true)
+        let journal = SubmitJournal(folder.home)
+        #expect(journal.unfinishedKey(digest: plan.digest, isRunning: { _ in false }) == key)
+    }
+
+    @Test func forgetsTheKeyWhenTheGatewayRefuses() async throws {
+        let gateway = try ScriptedGateway()
+        gateway.state.withLock { $0.submitError = RPCError(.invalidArgument, "no") }
+        await #expect(throws: RPCError.self) { try await submit(gateway) }
+        let journal = SubmitJournal(folder.home)
+        #expect(journal.unfinishedKey(digest: plan.digest, isRunning: { _ in false }) == nil)
+    }
+}
+
+@Suite struct BlobDownloaderTests {
+    private let folder: TemporaryHome
+    private let content = [UInt8]("content".utf8)
+
+    init() throws {
+        folder = try TemporaryHome()
+    }
+
+    private func fetch(_ gateway: ScriptedGateway, to path: String) async throws -> Bool {
+        let digest = SHA256Digest.digest(of: content)
+        return try await gateway.serve { client in
+            try await BlobDownloader(client: client).fetch(digest, size: nil, to: path)
+        }
+    }
+
+    @Test func writesTheFileOnceAndKeepsIt() async throws {
+        let gateway = try ScriptedGateway()
+        gateway.state.withLock { $0.blobs[.digest(of: content)] = content }
+        let path = folder.home.path + "/model/x.bin"
+        #expect(try await fetch(gateway, to: path))
+        #expect(FileManager.default.contents(atPath: path) == Data(content))
+        #expect(try await !fetch(gateway, to: path))
+    }
+
+    @Test func leavesNothingWhenTheContentIsWrong() async throws {
+        let gateway = try ScriptedGateway()
+        gateway.state.withLock { $0.blobs[.digest(of: content)] = [UInt8]("other".utf8) }
+        let path = folder.home.path + "/x.bin"
+        await #expect(throws: (any Error).self) { try await fetch(gateway, to: path) }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.home.path).isEmpty)
+    }
+}

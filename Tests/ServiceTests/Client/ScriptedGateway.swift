@@ -1,0 +1,125 @@
+internal import Foundation
+internal import Logging
+internal import Protocol
+internal import Synchronization
+@testable internal import qat_client
+
+/// A gateway on loopback that stores blobs and plays back events, for tests of the client.
+final class ScriptedGateway: Sendable {
+    struct State {
+        var blobs: [SHA256Digest: [UInt8]] = [:]
+        var uploads: [SHA256Digest] = []
+        var submissions: [SubmitJobRequest] = []
+        var watches: [WatchJobRequest] = []
+        var submitError: RPCError?
+    }
+
+    /// What a call of Watch sends before it ends or fails.
+    struct Playback {
+        var events: [JobEvent]
+        var error: RPCError?
+    }
+
+    let state = Mutex(State())
+    private let playbacks: [Playback]
+    private let folder: TemporaryHome
+
+    init(playbacks: [Playback] = []) throws {
+        self.playbacks = playbacks
+        folder = try TemporaryHome()
+        try CertificateAuthority.createAuthority(in: folder.home.path, trustDomain: "test")
+    }
+
+    /// Runs `body` with a client of this gateway while it serves.
+    func serve<Result: Sendable>(
+        _ body: @Sendable (RPCClient) async throws -> Result
+    ) async throws -> Result {
+        let server = RPCServer(
+            configuration: RPCServerConfiguration(
+                host: "127.0.0.1",
+                port: 0,
+                tls: try issue(.service(role: "gateway", instance: "g"), name: "gateway")
+            ),
+            router: router(),
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        )
+        let user = try issue(.user(name: "ada"), name: "user")
+        return try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await server.run() }
+            defer { group.cancelAll() }
+            let profile = Profile(
+                gateway: try await server.boundAddress().description,
+                certificatePath: user.certificatePath,
+                privateKeyPath: user.privateKeyPath,
+                trustRootsPath: user.trustRootsPath
+            )
+            return try await GatewayConnection.with(profile, attempts: 1, body)
+        }
+    }
+
+    private func issue(
+        _ subject: PeerIdentity.Subject,
+        name: String
+    ) throws -> TLSIdentityFiles {
+        try CertificateAuthority.issue(
+            subject: subject,
+            hosts: ["127.0.0.1"],
+            authorityFolder: folder.home.path,
+            folder: folder.home.path,
+            name: name + UUIDv7.now().description
+        )
+    }
+
+    private func router() -> RPCRouter {
+        var router = RPCRouter()
+        router.unary(QatMethods.findMissing, allow: .users) { [self] request, _ in
+            let stored = state.withLock { Set($0.blobs.keys) }
+            return FindMissingResponse(digests: request.digests.filter { !stored.contains($0) })
+        }
+        router.blobUpload(QatMethods.putBlob, allow: .users) { [self] request, blob, _ in
+            var bytes: [UInt8] = []
+            for try await piece in blob {
+                bytes += piece
+            }
+            state.withLock { [bytes] in
+                $0.blobs[request.digest] = bytes
+                $0.uploads.append(request.digest)
+            }
+            return PutBlobResponse(size: UInt64(bytes.count))
+        }
+        router.blobDownload(QatMethods.getBlob, allow: .users) { [self] request, _, writer in
+            guard let bytes = state.withLock({ $0.blobs[request.digest] }) else {
+                throw RPCError(.notFound, "no such blob")
+            }
+            try writer.begin(digest: request.digest, size: UInt64(bytes.count))
+            try await writer.write(bytes)
+        }
+        router.unary(QatMethods.submitJob, allow: .users) { [self] request, _ in
+            let error = state.withLock { state in
+                state.submissions.append(request)
+                return state.submitError
+            }
+            if let error {
+                throw error
+            }
+            return SubmitJobResponse(jobID: "job-1", created: true)
+        }
+        router.serverStream(QatMethods.watchJob, allow: .users) { [self] request, _, writer in
+            let index = state.withLock { state in
+                state.watches.append(request)
+                return state.watches.count - 1
+            }
+            let playback = playbacks[min(index, playbacks.count - 1)]
+            for event in playback.events {
+                try await writer.write(event)
+            }
+            if let error = playback.error {
+                throw error
+            }
+        }
+        router.unary(QatMethods.getJob, allow: .users) { request, _ in
+            JobDetail(summary: JobSummary(jobID: request.jobID, state: "RUNNING"))
+        }
+        return router
+    }
+}
