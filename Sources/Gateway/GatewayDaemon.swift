@@ -1,0 +1,60 @@
+internal import ArgumentParser
+internal import ServiceKit
+
+/// qat-gateway: routes jobs and keeps everything that must last.
+@main
+struct GatewayDaemon: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "qat-gateway",
+        abstract: "Takes jobs, hands them to workers, and keeps their state and artifacts.",
+        discussion: """
+            Settings come from a file (--config), the environment (QAT_…) and flags, the later ones \
+            winning. One process at a time uses a state folder.
+            """,
+        version: SuiteVersion.current,
+        subcommands: [Run.self, Health.self],
+        defaultSubcommand: Run.self
+    )
+
+    static let defaults = DaemonConfiguration.Defaults(role: "gateway", listen: "127.0.0.1:7443")
+
+    struct Run: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Runs the daemon.")
+        @OptionGroup var options: DaemonOptions
+        @Option(help: "Seconds a lease lasts without a heartbeat, 3 to 3600.")
+        var leaseSeconds = 30
+
+        func validate() throws {
+            guard (3...3600).contains(leaseSeconds) else {
+                throw ValidationError("--lease-seconds is \(leaseSeconds), not in 3...3600")
+            }
+        }
+
+        func run() async throws {
+            let settings = try DaemonMain.configuration(options, GatewayDaemon.defaults)
+            let service = GatewayService(
+                configuration: settings,
+                leaseDuration: .seconds(leaseSeconds)
+            )
+            try await service.run()
+        }
+    }
+
+    struct Health: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "healthcheck",
+            abstract: "Exits with 0 when the daemon is ready."
+        )
+        @OptionGroup var options: DaemonOptions
+
+        func run() async throws {
+            try await HealthProbe.check(
+                try DaemonMain.configuration(options, GatewayDaemon.defaults)
+            )
+        }
+    }
+
+    static func main() async {
+        await DaemonMain.run(Self.self)
+    }
+}

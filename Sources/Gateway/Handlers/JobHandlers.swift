@@ -1,0 +1,234 @@
+internal import Foundation
+internal import JobSpecs
+internal import Protocol
+internal import ServiceKit
+
+/// What users ask of jobs.
+struct JobHandlers: Sendable {
+    let store: JobStore
+    let artifacts: ArtifactStore
+    let logs: JobLogStore
+    let started = ContinuousClock.now
+
+    private static let pageLimit = 200
+
+    func add(to router: inout RPCRouter) {
+        router.unary(QatMethods.submitJob, allow: .users) { request, context in
+            try await mapped { try await submit(request, context) }
+        }
+        router.unary(QatMethods.getJob, allow: .users) { request, _ in
+            try await mapped { try await store.detail(request.jobID) }
+        }
+        router.unary(QatMethods.listJobs, allow: .users) { request, _ in
+            try await mapped { try await list(request) }
+        }
+        router.serverStream(QatMethods.watchJob, allow: .users) { request, _, writer in
+            try await mapped { try await watch(request, writer) }
+        }
+        router.unary(QatMethods.cancelJob, allow: .users) { request, context in
+            try await mapped {
+                try await store.cancel(request.jobID, now: request.now, by: user(context))
+                return try await store.detail(request.jobID).summary
+            }
+        }
+        router.unary(QatMethods.retryJob, allow: .users) { request, context in
+            try await mapped {
+                try await store.retry(request.jobID, by: user(context))
+                return try await store.detail(request.jobID).summary
+            }
+        }
+        router.serverStream(QatMethods.jobLogs, allow: .users) { request, _, writer in
+            try await mapped { try await readLog(request, writer) }
+        }
+        router.unary(QatMethods.status, allow: .users) { request, _ in
+            try await mapped { try await status(request) }
+        }
+    }
+
+    private func submit(
+        _ request: SubmitJobRequest,
+        _ context: CallContext
+    ) async throws -> SubmitJobResponse {
+        guard (1...64).contains(request.key.utf8.count) else {
+            throw StoreError(.invalidArgument, "a key has 1 to 64 bytes, not \(request.key.utf8.count)")
+        }
+        guard request.name.utf8.count <= 200 else {
+            throw StoreError(.invalidArgument, "a name has at most 200 bytes")
+        }
+        let parsed: ParsedJob
+        do {
+            parsed = try ParsedJob(kind: request.kind, json: request.specJSON)
+        } catch {
+            throw StoreError(.invalidArgument, "\(error)")
+        }
+        let inputs = try checked(request.inputs, of: parsed.spec)
+        let canonical = parsed.document.canonicalBytes
+        let (id, isCreated) = try await store.submit(
+            JobStore.Submission(
+                tenant: user(context),
+                key: request.key,
+                digest: Self.digest(request, canonical),
+                kind: request.kind,
+                name: request.name.isEmpty ? parsed.spec.name ?? "" : request.name,
+                spec: canonical,
+                inputs: inputs
+            )
+        )
+        return SubmitJobResponse(jobID: id, created: isCreated)
+    }
+
+    /// The inputs, once they are those the specification names and their files are stored.
+    private func checked(_ inputs: [Input], of spec: JobSpec) throws -> [Input] {
+        let expected = Set(spec.inputReferences.map(\.pointer))
+        let found = Set(inputs.map(\.pointer))
+        guard expected == found, found.count == inputs.count else {
+            let odd = expected.symmetricDifference(found).sorted().joined(separator: ", ")
+            throw StoreError(.invalidArgument, "the inputs do not fit the specification: \(odd)")
+        }
+        var missing: [String] = []
+        let resolved = try inputs.map { input in
+            var input = input
+            if input.source.hasPrefix("sha256:"), input.files.isEmpty {
+                guard let digest = SHA256Digest(hex: String(input.source.dropFirst(7))),
+                    let size = artifacts.size(digest)
+                else {
+                    throw StoreError(.missingArtifacts, "\(input.pointer): no artifact \(input.source)")
+                }
+                input.files = [InputFile(path: "artifact", digest: digest, size: size)]
+            }
+            guard !input.files.isEmpty || JobStore.reference(input.source) != nil else {
+                throw StoreError(.invalidArgument, "\(input.pointer): an input without files")
+            }
+            for file in input.files {
+                try Self.check(file, input.pointer)
+                if artifacts.size(file.digest) != file.size {
+                    missing.append("\(input.pointer) \(file.path) (sha256:\(file.digest.hex))")
+                }
+            }
+            return input
+        }
+        guard missing.isEmpty else {
+            throw StoreError(
+                .missingArtifacts,
+                "not uploaded yet: \(missing.prefix(5).joined(separator: ", "))"
+            )
+        }
+        return resolved
+    }
+
+    private static func check(_ file: InputFile, _ pointer: String) throws {
+        let parts = file.path.split(separator: "/", omittingEmptySubsequences: false)
+        guard file.path.utf8.count <= 1024,
+            parts.allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." })
+        else {
+            throw StoreError(.invalidArgument, "\(pointer): \(file.path) is not a plain relative path")
+        }
+    }
+
+    /// The digest of everything that makes a submission what it is.
+    private static func digest(_ request: SubmitJobRequest, _ canonical: [UInt8]) -> SHA256Digest {
+        var hasher = SHA256Hasher()
+        func add(_ bytes: [UInt8]) {
+            hasher.update(withUnsafeBytes(of: UInt64(bytes.count).littleEndian) { Array($0) })
+            hasher.update(bytes)
+        }
+        add(Array(request.kind.utf8))
+        add(Array(request.name.utf8))
+        add(canonical)
+        for input in request.inputs.sorted(by: { $0.pointer < $1.pointer }) {
+            add(Array(input.pointer.utf8))
+            // Where local files lay does not matter, only what is in them.
+            add(input.files.isEmpty ? Array(input.source.utf8) : [])
+            for file in input.files.sorted(by: { $0.path < $1.path }) {
+                add(Array(file.path.utf8))
+                add(file.digest.bytes)
+            }
+        }
+        return hasher.finalize()
+    }
+
+    private func list(_ request: ListJobsRequest) async throws -> ListJobsResponse {
+        var before: Int64?
+        if !request.pageToken.isEmpty {
+            guard let token = Int64(request.pageToken) else {
+                throw StoreError(.invalidArgument, "page token \(request.pageToken) is none of ours")
+            }
+            before = token
+        }
+        let (jobs, next) = try await store.list(pageSize: Self.pageSize(request.pageSize), before: before)
+        return ListJobsResponse(jobs: jobs, nextPageToken: next.map { "\($0)" } ?? "")
+    }
+
+    private func status(_ request: StatusRequest) async throws -> StatusResponse {
+        let jobs = try await store.list(pageSize: Self.pageSize(request.pageSize), before: nil).jobs
+        return StatusResponse(
+            version: SuiteVersion.current,
+            uptimeSeconds: (ContinuousClock.now - started) / .seconds(1),
+            services: try await store.services(),
+            jobs: jobs
+        )
+    }
+
+    private static func pageSize(_ asked: UInt32) -> Int {
+        asked == 0 ? 50 : min(Int(asked), pageLimit)
+    }
+
+    /// Replays a job's events, then follows it. The subscription comes before the reading, so an
+    /// event that is written in between wakes the loop.
+    private func watch(_ request: WatchJobRequest, _ writer: StreamWriter<JobEvent>) async throws {
+        let changes = store.hub.subscribe(request.jobID)
+        var iterator = changes.makeAsyncIterator()
+        var seq = request.fromSeq
+        while true {
+            let (events, isOver) = try await store.events(request.jobID, after: seq, limit: 200)
+            for event in events {
+                try await writer.write(event)
+                seq = event.seq
+            }
+            if isOver {
+                return
+            }
+            if events.isEmpty, await iterator.next() == nil {
+                return
+            }
+            try Task.checkCancellation()
+        }
+    }
+
+    private func readLog(_ request: JobLogsRequest, _ writer: StreamWriter<LogChunk>) async throws {
+        let changes = store.hub.subscribe(request.jobID)
+        var iterator = changes.makeAsyncIterator()
+        var offset = request.offset
+        while true {
+            // Read the state before the log: what is written before the end is then not missed.
+            let summary = try await store.detail(request.jobID).summary
+            let isOver = JobState(rawValue: summary.state)?.isTerminal ?? true
+            var bytes = try logs.read(request.jobID, offset: offset, count: 32 << 10)
+            while !bytes.isEmpty {
+                try await writer.write(LogChunk(offset: offset, data: bytes))
+                offset += UInt64(bytes.count)
+                bytes = try logs.read(request.jobID, offset: offset, count: 32 << 10)
+            }
+            guard request.follow, !isOver, await iterator.next() != nil else {
+                return
+            }
+            try Task.checkCancellation()
+        }
+    }
+
+    private func user(_ context: CallContext) -> String {
+        if case .user(let name) = context.peer.subject {
+            return name
+        }
+        return "\(context.peer)"
+    }
+}
+
+/// Runs a handler; the store's refusals become the call's.
+func mapped<Result>(_ work: () async throws -> Result) async throws -> Result {
+    do {
+        return try await work()
+    } catch let error as StoreError {
+        throw error.rpcError
+    }
+}

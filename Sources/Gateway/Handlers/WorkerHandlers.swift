@@ -1,0 +1,147 @@
+internal import Foundation
+internal import Protocol
+
+/// What workers ask: leases, and a place for what they made.
+struct WorkerHandlers: Sendable {
+    let store: JobStore
+    let artifacts: ArtifactStore
+    let logs: JobLogStore
+
+    func add(to router: inout RPCRouter) {
+        router.unary(QatMethods.registerWorker, allow: .workers) { request, context in
+            try await mapped { try await register(request, context) }
+        }
+        router.unary(QatMethods.acquireLease, allow: .workers) { request, context in
+            try await mapped { try await acquire(request, context) }
+        }
+        router.unary(QatMethods.heartbeat, allow: .workers) { request, context in
+            try await mapped {
+                try checkInstance(request.instance, context)
+                return HeartbeatResponse(directive: try await store.heartbeat(request))
+            }
+        }
+        router.unary(QatMethods.appendLog, allow: .workers) { request, _ in
+            try await mapped { try await appendLog(request) }
+        }
+        router.unary(QatMethods.completeLease, allow: .workers) { request, _ in
+            try await mapped {
+                if request.outcome == .succeeded {
+                    try checkOutputs(request.outputs)
+                }
+                return CompleteLeaseResponse(accepted: try await store.complete(request))
+            }
+        }
+        router.unary(QatMethods.findMissing, allow: [.users, .workers]) { request, _ in
+            FindMissingResponse(digests: artifacts.missing(request.digests))
+        }
+        router.blobUpload(QatMethods.putBlob, allow: [.users, .workers]) { request, blob, _ in
+            try await mapped {
+                guard blob.offset == 0, blob.digest == request.digest, blob.size == request.size else {
+                    throw StoreError(.invalidArgument, "the blob is not the one announced")
+                }
+                if artifacts.size(request.digest) == nil {
+                    try await artifacts.put(request.digest, size: request.size, chunks: blob)
+                }
+                return PutBlobResponse(size: request.size)
+            }
+        }
+        router.blobDownload(QatMethods.getBlob, allow: [.users, .workers]) { request, _, writer in
+            try await mapped { try await download(request, writer) }
+        }
+    }
+
+    private func register(
+        _ request: RegisterWorkerRequest,
+        _ context: CallContext
+    ) async throws -> RegisterWorkerResponse {
+        try checkInstance(request.instance, context)
+        guard context.peer.role == request.role else {
+            throw StoreError(
+                .invalidArgument,
+                "role \(request.role) is not the certificate's \(context.peer.role ?? "none")"
+            )
+        }
+        guard request.kinds.allSatisfy({ !$0.isEmpty && !$0.contains(",") }), request.kinds.count < 17
+        else {
+            throw StoreError(.invalidArgument, "a worker names up to 16 kinds")
+        }
+        try await store.register(request)
+        let seconds = store.leaseDuration / .seconds(1)
+        return RegisterWorkerResponse(
+            leaseSeconds: UInt32(seconds.rounded(.up)),
+            heartbeatSeconds: UInt32(max(1, (seconds / 6).rounded(.down)))
+        )
+    }
+
+    /// A worker speaks for the instance in its certificate only.
+    private func checkInstance(_ instance: String, _ context: CallContext) throws {
+        guard case .service(_, let certified) = context.peer.subject, certified == instance else {
+            throw RPCError(
+                .permissionDenied,
+                "\(context.peer) may not speak for instance \(instance)"
+            )
+        }
+    }
+
+    /// Answers when there is a job or the wait is over.
+    private func acquire(
+        _ request: AcquireLeaseRequest,
+        _ context: CallContext
+    ) async throws -> AcquireLeaseResponse {
+        try checkInstance(request.instance, context)
+        let changes = store.hub.subscribe(JobStore.queueTopic)
+        let deadline = ContinuousClock.now + .seconds(Int64(min(request.waitSeconds, 30)))
+        while true {
+            guard try await store.touch(request.instance, boot: request.bootID) else {
+                throw StoreError(
+                    .invalidState,
+                    "worker \(request.instance) is not registered; register again"
+                )
+            }
+            let lease = try await store.acquire(instance: request.instance, boot: request.bootID)
+            if lease != nil || ContinuousClock.now >= deadline {
+                return AcquireLeaseResponse(lease: lease)
+            }
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { for await _ in changes { return } }
+                group.addTask { try? await Task.sleep(until: deadline, clock: .continuous) }
+                await group.next()
+                group.cancelAll()
+            }
+            try Task.checkCancellation()
+        }
+    }
+
+    private func appendLog(_ request: AppendLogRequest) async throws -> AppendLogResponse {
+        guard try await store.holds(request.jobID, epoch: request.epoch) else {
+            throw StoreError(.invalidState, "the lease on job \(request.jobID) is lost")
+        }
+        let end = try logs.append(request.jobID, offset: request.offset, request.data)
+        store.hub.signal(request.jobID)
+        return AppendLogResponse(nextOffset: end)
+    }
+
+    private func checkOutputs(_ outputs: [OutputFile]) throws {
+        let missing = outputs.filter { artifacts.size($0.digest) != $0.size }
+        guard missing.isEmpty else {
+            let names = missing.prefix(5).map { "\($0.name) (sha256:\($0.digest.hex))" }
+            throw StoreError(
+                .missingArtifacts,
+                "outputs not stored: \(names.joined(separator: ", "))"
+            )
+        }
+    }
+
+    private func download(_ request: GetBlobRequest, _ writer: BlobWriter) async throws {
+        guard let size = artifacts.size(request.digest) else {
+            throw StoreError(.notFound, "no artifact sha256:\(request.digest.hex)")
+        }
+        guard request.offset <= size else {
+            throw StoreError(.invalidArgument, "offset \(request.offset) is beyond \(size) bytes")
+        }
+        try writer.begin(digest: request.digest, size: size, offset: request.offset)
+        try await artifacts.read(request.digest, offset: request.offset, length: request.length) {
+            try await writer.write($0)
+        }
+    }
+}

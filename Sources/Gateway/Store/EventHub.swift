@@ -1,0 +1,47 @@
+internal import Synchronization
+
+/// Wakes tasks when something may have changed; what changed they read from the database.
+///
+/// A subscriber that was signalled before it waits does not sleep, so nothing is missed between
+/// reading and waiting.
+final class EventHub: Sendable {
+    private struct State {
+        var next: UInt64 = 0
+        var subscribers: [String: [UInt64: AsyncStream<Void>.Continuation]] = [:]
+    }
+
+    private let state = Mutex(State())
+
+    /// A stream that yields after each ``signal(_:)`` of a topic, collapsed while nobody looks.
+    func subscribe(_ topic: String) -> AsyncStream<Void> {
+        let (stream, continuation) = AsyncStream<Void>.makeStream(
+            bufferingPolicy: .bufferingNewest(1)
+        )
+        let id = state.withLock { state in
+            state.next += 1
+            state.subscribers[topic, default: [:]][state.next] = continuation
+            return state.next
+        }
+        continuation.onTermination = { [weak self] _ in
+            self?.remove(id, topic)
+        }
+        return stream
+    }
+
+    /// Wakes a topic's subscribers.
+    func signal(_ topic: String) {
+        let continuations = state.withLock { $0.subscribers[topic].map { Array($0.values) } ?? [] }
+        for continuation in continuations {
+            continuation.yield()
+        }
+    }
+
+    private func remove(_ id: UInt64, _ topic: String) {
+        state.withLock { state in
+            state.subscribers[topic]?[id] = nil
+            if state.subscribers[topic]?.isEmpty == true {
+                state.subscribers[topic] = nil
+            }
+        }
+    }
+}

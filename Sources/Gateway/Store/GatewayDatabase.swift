@@ -1,0 +1,130 @@
+internal import GRDB
+
+/// Opens the gateway's SQLite file so that what is acknowledged is on disk.
+enum GatewayDatabase {
+    /// The schema's version; a newer file is refused.
+    static let schemaVersion = 1
+
+    /// Opens, checks and migrates the file.
+    ///
+    /// - Throws: ``StoreError`` (`unusable`) if the file is damaged, newer, or not durable.
+    static func open(path: String) throws -> DatabasePool {
+        var configuration = Configuration()
+        configuration.busyMode = .timeout(5)
+        configuration.foreignKeysEnabled = true
+        configuration.maximumReaderCount = 4
+        let pool = try DatabasePool(path: path, configuration: configuration)
+        try pool.writeWithoutTransaction { db in
+            // GRDB sets NORMAL when it turns on the write-ahead log, after any prepareDatabase; a
+            // commit would then survive a crash of the process, but not of the machine.
+            try db.execute(sql: "PRAGMA synchronous = FULL")
+            let level = try Int.fetchOne(db, sql: "PRAGMA synchronous")
+            let journal = try String.fetchOne(db, sql: "PRAGMA journal_mode")
+            guard level == 2, journal == "wal" else {
+                throw StoreError(
+                    .unusable,
+                    "\(path): synchronous is \(level ?? -1), journal \(journal ?? "?"); 2 and wal are needed"
+                )
+            }
+            let check = try String.fetchOne(db, sql: "PRAGMA quick_check(1)")
+            guard check == "ok" else {
+                throw StoreError(.unusable, "\(path): damaged: \(check ?? "?"); restore a backup")
+            }
+            let version = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
+            guard version <= schemaVersion else {
+                throw StoreError(
+                    .unusable,
+                    "\(path): schema \(version) is newer than this program's \(schemaVersion)"
+                )
+            }
+        }
+        try migrator.migrate(pool)
+        return pool
+    }
+
+    private static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("v1") { db in
+            try db.execute(sql: schema)
+            try db.execute(sql: "PRAGMA user_version = \(schemaVersion)")
+        }
+        return migrator
+    }
+
+    // Times are Unix milliseconds. `version` counts changes of a job's row, `epoch` its leases,
+    // `last_seq` its events.
+    private static let schema = """
+        CREATE TABLE job (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            tenant TEXT NOT NULL,
+            key TEXT NOT NULL,
+            digest BLOB NOT NULL,
+            kind TEXT NOT NULL,
+            name TEXT NOT NULL,
+            spec BLOB NOT NULL,
+            state TEXT NOT NULL,
+            version INTEGER NOT NULL DEFAULT 1,
+            epoch INTEGER NOT NULL DEFAULT 0,
+            attempt INTEGER NOT NULL DEFAULT 0,
+            losses INTEGER NOT NULL DEFAULT 0,
+            losses_at_step INTEGER NOT NULL DEFAULT 0,
+            lost_step INTEGER NOT NULL DEFAULT 0,
+            failures INTEGER NOT NULL DEFAULT 0,
+            worker TEXT NOT NULL DEFAULT '',
+            worker_boot TEXT NOT NULL DEFAULT '',
+            lease_until INTEGER NOT NULL DEFAULT 0,
+            reason TEXT NOT NULL DEFAULT '',
+            message TEXT NOT NULL DEFAULT '',
+            cancel_requested INTEGER NOT NULL DEFAULT 0,
+            progress BLOB,
+            last_step INTEGER NOT NULL DEFAULT 0,
+            results BLOB,
+            created INTEGER NOT NULL,
+            started INTEGER,
+            finished INTEGER,
+            last_seq INTEGER NOT NULL DEFAULT 0,
+            UNIQUE (tenant, key)
+        ) STRICT;
+        CREATE INDEX job_by_state ON job (state, number);
+        CREATE TABLE input (
+            job TEXT NOT NULL REFERENCES job (id),
+            position INTEGER NOT NULL,
+            pointer TEXT NOT NULL,
+            source TEXT NOT NULL,
+            PRIMARY KEY (job, position)
+        ) STRICT;
+        CREATE TABLE input_file (
+            job TEXT NOT NULL REFERENCES job (id),
+            position INTEGER NOT NULL,
+            path TEXT NOT NULL,
+            digest BLOB NOT NULL,
+            size INTEGER NOT NULL,
+            PRIMARY KEY (job, position, path)
+        ) STRICT;
+        CREATE TABLE output (
+            job TEXT NOT NULL REFERENCES job (id),
+            name TEXT NOT NULL,
+            digest BLOB NOT NULL,
+            size INTEGER NOT NULL,
+            PRIMARY KEY (job, name)
+        ) STRICT;
+        CREATE TABLE event (
+            job TEXT NOT NULL REFERENCES job (id),
+            seq INTEGER NOT NULL,
+            body BLOB NOT NULL,
+            PRIMARY KEY (job, seq)
+        ) STRICT, WITHOUT ROWID;
+        CREATE TABLE worker (
+            instance TEXT PRIMARY KEY,
+            role TEXT NOT NULL,
+            boot TEXT NOT NULL,
+            address TEXT NOT NULL,
+            kinds TEXT NOT NULL,
+            cores INTEGER NOT NULL,
+            memory INTEGER NOT NULL,
+            version TEXT NOT NULL,
+            seen INTEGER NOT NULL
+        ) STRICT;
+        """
+}

@@ -1,0 +1,41 @@
+internal import Protocol
+
+/// Why the store refuses something.
+struct StoreError: Error, Sendable, CustomStringConvertible {
+    /// Kinds of refusal.
+    enum Code: Sendable {
+        /// The database cannot be trusted or opened.
+        case unusable
+        case notFound
+        case alreadyExists
+        case invalidState
+        case missingArtifacts
+        case invalidArgument
+        case corrupt
+        case noSpace
+    }
+
+    let code: Code
+    let message: String
+
+    init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    var description: String { message }
+
+    /// The same, as a call's failure.
+    var rpcError: RPCError {
+        let code: RPCError.Code =
+            switch code {
+            case .unusable, .corrupt: .dataLoss
+            case .notFound: .notFound
+            case .alreadyExists: .alreadyExists
+            case .invalidState, .missingArtifacts: .failedPrecondition
+            case .invalidArgument: .invalidArgument
+            case .noSpace: .resourceExhausted
+            }
+        return RPCError(code, message)
+    }
+}
