@@ -19,7 +19,7 @@ public enum RecipeTranslation {
             activations: format(options.activations, options.blockSize, options),
             straightThrough: options.straightThrough == .clip ? .clip : .identity,
             stages: options.stages.map {
-                .init(until: $0.until, format: format($0.format, options.blockSize, options))
+                .init(until: $0.until, format: format($0.format, $0.blockSize, options))
             }
         )
     }

@@ -88,13 +88,15 @@ struct JobHandlers: Sendable {
         var missing: [String] = []
         let resolved = try inputs.map { input in
             var input = input
-            if input.source.hasPrefix("sha256:"), input.files.isEmpty {
+            if input.source.hasPrefix("sha256:") {
+                // The client knows the digest only; the size is the store's to say.
                 guard let digest = SHA256Digest(hex: String(input.source.dropFirst(7))),
                     let size = artifacts.size(digest)
                 else {
                     throw StoreError(.missingArtifacts, "\(input.pointer): no artifact \(input.source)")
                 }
-                input.files = [InputFile(path: "artifact", digest: digest, size: size)]
+                let name = input.files.first?.path ?? "artifact"
+                input.files = [InputFile(path: name, digest: digest, size: size)]
             }
             guard !input.files.isEmpty || JobStore.reference(input.source) != nil else {
                 throw StoreError(.invalidArgument, "\(input.pointer): an input without files")

@@ -198,7 +198,7 @@ extension ConnectionHandler {
         for item in link.takeWork() {
             switch item {
             case .send(let stream): collect(stream)
-            case .open(let stream, let timeout): number(stream, timeout)
+            case .open(let stream, let timeout): newcomers[ObjectIdentifier(stream)] = (stream, timeout)
             case .cancel(let stream, let error): cancel(stream, error)
             case .returned:
                 machine?.handlerReturned()
@@ -211,6 +211,9 @@ extension ConnectionHandler {
     }
 
     private func collect(_ stream: CallStream) {
+        if let newcomer = newcomers.removeValue(forKey: ObjectIdentifier(stream)) {
+            number(stream, newcomer.timeout)
+        }
         let id = stream.number.load(ordering: .relaxed)
         guard let entry = streams[id] else { return }
         let (frames, credit) = stream.outbox.take()
@@ -221,6 +224,9 @@ extension ConnectionHandler {
         line.append(id)
     }
 
+    /// Gives a new call its number, in the order in which calls have frames to send: the peer wants
+    /// the numbers of its CALL frames to rise, and two tasks may open in one order and write in
+    /// the other.
     private func number(_ stream: CallStream, _ timeout: Duration?) {
         guard failure == nil, let id = machine?.openStream() else {
             let error = RPCError(
@@ -239,6 +245,10 @@ extension ConnectionHandler {
     }
 
     private func cancel(_ stream: CallStream, _ error: RPCError) {
+        if newcomers.removeValue(forKey: ObjectIdentifier(stream)) != nil {
+            stream.inbox.finish(.failed(error))
+            return stream.outbox.fail(error)
+        }
         let id = stream.number.load(ordering: .relaxed)
         guard streams[id] != nil else { return }
         machine?.cancel(stream: id, reason: error.code, into: &output)

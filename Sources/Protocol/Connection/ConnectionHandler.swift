@@ -22,6 +22,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     var negotiated: NegotiatedLimits?
     var peer: PeerIdentity?
     var streams: [UInt32: LoopStream] = [:]
+    /// Calls that were opened and have sent nothing yet, with their timeouts.
+    var newcomers: [ObjectIdentifier: (stream: CallStream, timeout: Duration?)] = [:]
     var line = CircularBuffer<UInt32>()
     var output = ByteBuffer()
     var channelContext: ChannelHandlerContext?

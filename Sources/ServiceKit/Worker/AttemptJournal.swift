@@ -4,8 +4,7 @@ internal import Synchronization
 
 /// What one attempt has to tell the gateway: events and log bytes that wait for the next heartbeat.
 ///
-/// While the gateway is away they gather here, progress collapsed to the latest; state is guarded by
-/// the mutex.
+/// While the gateway is away they gather here up to a limit; state is guarded by the mutex.
 final class AttemptJournal: Sendable {
     private struct State {
         var events: [JobEvent] = []
@@ -66,6 +65,9 @@ final class AttemptJournal: Sendable {
             if let phase = event.phase {
                 state.phase = phase
             }
+            if let last = state.events.last, Self.isSuperseded(last, by: entry) {
+                state.events.removeLast()
+            }
             if state.events.count >= Self.eventLimit {
                 // State lines matter less than room: the oldest progress or metric is given up.
                 let index = state.events.firstIndex { $0.type != .log } ?? 0
@@ -74,6 +76,17 @@ final class AttemptJournal: Sendable {
             state.events.append(entry)
         }
         due.yield()
+    }
+
+    /// Whether a later event of the same phase makes an unsent one worthless. Every training step is
+    /// kept: its loss is a point of the curve.
+    private static func isSuperseded(_ last: JobEvent, by next: JobEvent) -> Bool {
+        guard let earlier = last.progress, let later = next.progress,
+            last.type == .progress, next.type == .progress
+        else {
+            return false
+        }
+        return earlier.phase == later.phase && earlier.loss == nil && later.loss == nil
     }
 
     func appendLog(_ line: String) {
