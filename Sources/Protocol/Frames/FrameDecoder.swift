@@ -4,6 +4,11 @@ package import NIOCore
 package struct Frame: Sendable, Equatable {
     package var header: FrameHeader
     package var payload: ByteBuffer
+
+    package init(header: FrameHeader, payload: ByteBuffer) {
+        self.header = header
+        self.payload = payload
+    }
 }
 
 /// Cuts a byte stream into frames.
