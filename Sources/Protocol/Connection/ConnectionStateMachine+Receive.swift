@@ -52,12 +52,11 @@ extension ConnectionStateMachine {
 
     private func takeAbort(_ frame: Frame) throws -> Action? {
         let abort = try MessageCodec.decode(Abort.self, from: frame.payload)
-        let code: RPCError.Code =
-            abort.code == AbortCode.unauthorized.rawValue ? .unauthenticated : .unavailable
+        let isRefusal = abort.code == AbortCode.unauthorized.rawValue
         let error = RPCError(
-            code,
+            isRefusal ? .unauthenticated : .unavailable,
             "the peer ended the connection: \(abort.message)",
-            category: .reconnect
+            category: isRefusal ? .permanent : .reconnect
         )
         return .close(error, nil)
     }
