@@ -148,7 +148,8 @@ let package = Package(
         // Tests.
         .testTarget(
             name: "ProtocolTests",
-            dependencies: ["Protocol", nioCore, nioPosix, logging,
+            dependencies: [
+                "Protocol", nioCore, nioPosix, logging,
                 .product(name: "NIOEmbedded", package: "swift-nio"),
             ],
             swiftSettings: strict
@@ -175,6 +176,7 @@ let package = Package(
             name: "ServiceTests",
             dependencies: daemon + numeric + [
                 "Gateway", "QuantService", "TrainService", "EvalService", "qat-client", grdb,
+                subprocess,
             ],
             swiftSettings: strict
         ),

@@ -75,8 +75,11 @@ struct GatewayBenchmark: AsyncParsableCommand {
                 group.addTask {
                     for number in stride(from: worker, to: jobs, by: concurrency) {
                         let request = SubmitJobRequest(
-                            kind: "quantize", name: "bench", key: "bench-\(number)",
-                            specJSON: Array(spec.utf8), inputs: [input]
+                            kind: "quantize",
+                            name: "bench",
+                            key: "bench-\(number)",
+                            specJSON: Array(spec.utf8),
+                            inputs: [input]
                         )
                         _ = try await client.call(QatMethods.submitJob, request)
                     }

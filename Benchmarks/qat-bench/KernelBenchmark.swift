@@ -66,7 +66,13 @@ struct KernelBenchmark: ParsableCommand {
         ) -> Void
     ) {
         kernel(
-            target.pointer, source.pointer, count, format.blockSize, format.element.grid, 0, 0
+            target.pointer,
+            source.pointer,
+            count,
+            format.blockSize,
+            format.element.grid,
+            0,
+            0
         )
     }
 
@@ -80,8 +86,12 @@ struct KernelBenchmark: ParsableCommand {
             (0..<repeats).map { _ in
                 timed {
                     product.linear(
-                        output: y.pointer, input: x.pointer, weight: w.pointer, rows: rows,
-                        inputWidth: input, outputWidth: output
+                        output: y.pointer,
+                        input: x.pointer,
+                        weight: w.pointer,
+                        rows: rows,
+                        inputWidth: input,
+                        outputWidth: output
                     )
                 }
             }

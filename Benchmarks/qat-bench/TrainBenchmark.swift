@@ -70,7 +70,10 @@ struct TrainBenchmark: ParsableCommand {
         let product = MatrixProduct(team: team)
         let shapes =
             LinearModule.allCases.map {
-                ($0.inputWidth(configuration), $0.outputWidth(configuration), configuration.layerCount)
+                (
+                    $0.inputWidth(configuration), $0.outputWidth(configuration),
+                    configuration.layerCount
+                )
             } + [(configuration.hiddenSize, configuration.vocabularySize, 1)]
         let widest = shapes.map { max($0.0, $0.1) }.max() ?? 1
         let largest = shapes.map { $0.0 * $0.1 }.max() ?? 1
@@ -83,17 +86,29 @@ struct TrainBenchmark: ParsableCommand {
                 for (inputWidth, outputWidth, count) in shapes {
                     for _ in 0..<count {
                         product.linear(
-                            output: output.pointer, input: input.pointer, weight: weight.pointer,
-                            rows: rows, inputWidth: inputWidth, outputWidth: outputWidth
+                            output: output.pointer,
+                            input: input.pointer,
+                            weight: weight.pointer,
+                            rows: rows,
+                            inputWidth: inputWidth,
+                            outputWidth: outputWidth
                         )
                         product.linearInputGradient(
-                            input.pointer, accumulating: 0, outputGradient: output.pointer,
-                            weight: weight.pointer, rows: rows, inputWidth: inputWidth,
+                            input.pointer,
+                            accumulating: 0,
+                            outputGradient: output.pointer,
+                            weight: weight.pointer,
+                            rows: rows,
+                            inputWidth: inputWidth,
                             outputWidth: outputWidth
                         )
                         product.linearWeightGradient(
-                            gradient.pointer, outputGradient: output.pointer, input: input.pointer,
-                            rows: rows, inputWidth: inputWidth, outputWidth: outputWidth
+                            gradient.pointer,
+                            outputGradient: output.pointer,
+                            input: input.pointer,
+                            rows: rows,
+                            inputWidth: inputWidth,
+                            outputWidth: outputWidth
                         )
                     }
                 }
@@ -108,8 +123,13 @@ func modelShape(_ name: String) throws -> ModelConfiguration {
     case "smollm2-135m": .smolLM2With135MParameters
     case "tiny":
         ModelConfiguration(
-            vocabularySize: 512, hiddenSize: 64, intermediateSize: 128, layerCount: 2, headCount: 4,
-            keyValueHeadCount: 2, tiedEmbeddings: true
+            vocabularySize: 512,
+            hiddenSize: 64,
+            intermediateSize: 128,
+            layerCount: 2,
+            headCount: 4,
+            keyValueHeadCount: 2,
+            tiedEmbeddings: true
         )
     default: throw ValidationError("--shape is smollm2-135m or tiny, not \(name)")
     }
@@ -121,7 +141,8 @@ func quantizationRecipe(_ name: String) throws -> QuantizationRecipe {
         return .none
     }
     let isBoth = name.hasSuffix("-w4a4")
-    guard let format = QuantizationFormat(algorithm: isBoth ? String(name.dropLast(5)) : name) else {
+    guard let format = QuantizationFormat(algorithm: isBoth ? String(name.dropLast(5)) : name)
+    else {
         throw ValidationError("--recipe is none, mxfp4, mxfp4-w4a4 or a format, not \(name)")
     }
     return QuantizationRecipe(defaultFormat: format, activations: isBoth ? format : nil)

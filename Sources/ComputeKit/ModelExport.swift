@@ -49,7 +49,9 @@ public struct ModelExport: Sendable {
                     (chosen, name) = (.bf16, format)
                 }
             default:
-                warnings.append("export \(format): not in this version, which writes compressed-tensors and bf16")
+                warnings.append(
+                    "export \(format): not in this version, which writes compressed-tensors and bf16"
+                )
             }
         }
         if chosen == nil {

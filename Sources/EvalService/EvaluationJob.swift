@@ -21,7 +21,10 @@ struct EvaluationJob {
                 json: Array(request.spec.utf8)
             )
         else {
-            throw ComputeFailure(.invalidSpec, "this service evaluates; the job's kind is \(request.kind)")
+            throw ComputeFailure(
+                .invalidSpec,
+                "this service evaluates; the job's kind is \(request.kind)"
+            )
         }
         if !spec.unsupported.isEmpty {
             throw ComputeFailure(
@@ -69,7 +72,9 @@ struct EvaluationJob {
             row.accuracy = try onText(windows, index: index, model: model, label: row.label)
                 .accuracy
         case .benchmark(let settings):
-            let timing = try GenerationBenchmark(settings, model: model, team: team).run { done, total in
+            let timing = try GenerationBenchmark(settings, model: model, team: team).run {
+                done,
+                total in
                 reporter.progress(phase: "\(row.label): benchmark", step: done, of: total)
                 try reporter.checkStop()
             }

@@ -32,7 +32,14 @@ public enum DecoderKernels {
         width: Int
     ) {
         qat_rmsnorm_backward_f32(
-            inputGradient, weightGradient, outputGradient, input, weight, inverseRMS, rows, width
+            inputGradient,
+            weightGradient,
+            outputGradient,
+            input,
+            weight,
+            inverseRMS,
+            rows,
+            width
         )
     }
 
@@ -48,7 +55,14 @@ public enum DecoderKernels {
         firstPosition: Int
     ) {
         qat_rope_rotate_f32(
-            values, cosine, sine, rows, sequenceLength, heads, headDimension, firstPosition
+            values,
+            cosine,
+            sine,
+            rows,
+            sequenceLength,
+            heads,
+            headDimension,
+            firstPosition
         )
     }
 
@@ -65,7 +79,14 @@ public enum DecoderKernels {
         firstPosition: Int
     ) {
         qat_rope_unrotate_f32(
-            values, cosine, sine, rows, sequenceLength, heads, headDimension, firstPosition
+            values,
+            cosine,
+            sine,
+            rows,
+            sequenceLength,
+            heads,
+            headDimension,
+            firstPosition
         )
     }
 

@@ -28,7 +28,10 @@ package enum KernelTwin: String, CaseIterable, Sendable {
         case .rmsNormGradient: return rmsNormGradient(a, b, c, isReference)
         case .softmax:
             var x = a
-            n == 0 ? () : isReference ? qat_softmax_row_f32_ref(&x, n, 0.7) : qat_softmax_row_f32(&x, n, 0.7)
+            n == 0
+                ? ()
+                : isReference
+                    ? qat_softmax_row_f32_ref(&x, n, 0.7) : qat_softmax_row_f32(&x, n, 0.7)
             return x
         case .softmaxGradient: return softmaxGradient(n, isReference)
         case .swiGLU:
@@ -38,7 +41,14 @@ package enum KernelTwin: String, CaseIterable, Sendable {
         case .swiGLUGradient:
             var x = a
             var y = a
-            (isReference ? qat_swiglu_backward_f32_ref : qat_swiglu_backward_f32)(&x, &y, c, a, b, n)
+            (isReference ? qat_swiglu_backward_f32_ref : qat_swiglu_backward_f32)(
+                &x,
+                &y,
+                c,
+                a,
+                b,
+                n
+            )
             return x + y
         case .crossEntropy: return crossEntropy(a, isReference)
         case .klDivergence: return klDivergence(a, b, isReference)
@@ -56,7 +66,13 @@ package enum KernelTwin: String, CaseIterable, Sendable {
             return []
         }
         (isReference ? qat_rmsnorm_forward_f32_ref : qat_rmsnorm_forward_f32)(
-            &y, &inverse, x, w, 1, x.count, 1e-5
+            &y,
+            &inverse,
+            x,
+            w,
+            1,
+            x.count,
+            1e-5
         )
         return y + inverse
     }
@@ -73,7 +89,14 @@ package enum KernelTwin: String, CaseIterable, Sendable {
             return []
         }
         (isReference ? qat_rmsnorm_backward_f32_ref : qat_rmsnorm_backward_f32)(
-            &dx, &dw, dy, x, w, [0.8], 1, x.count
+            &dx,
+            &dw,
+            dy,
+            x,
+            w,
+            [0.8],
+            1,
+            x.count
         )
         return dx + dw
     }
@@ -83,7 +106,10 @@ package enum KernelTwin: String, CaseIterable, Sendable {
         var d = Self.values(length * length, 5)
         qat_softmax_causal_forward_f32_ref(&p, length, 0.5)
         (isReference ? qat_softmax_causal_backward_f32_ref : qat_softmax_causal_backward_f32)(
-            &d, p, length, 0.5
+            &d,
+            p,
+            length,
+            0.5
         )
         return d
     }
@@ -96,7 +122,13 @@ package enum KernelTwin: String, CaseIterable, Sendable {
         var losses: [Double] = [0]
         var sum = qat_loss_sum()
         (isReference ? qat_cross_entropy_f32_ref : qat_cross_entropy_f32)(
-            &x, &losses, &sum, [Int32(logits.count - 1)], 1, logits.count, 0.3
+            &x,
+            &losses,
+            &sum,
+            [Int32(logits.count - 1)],
+            1,
+            logits.count,
+            0.3
         )
         return x + [Float(losses[0]), Float(sum.loss), Float(sum.rows), Float(sum.correct)]
     }
@@ -109,7 +141,13 @@ package enum KernelTwin: String, CaseIterable, Sendable {
         var t = b
         var sum = qat_loss_sum()
         (isReference ? qat_kl_divergence_f32_ref : qat_kl_divergence_f32)(
-            &s, &t, &sum, 1, a.count, 2, 0.5
+            &s,
+            &t,
+            &sum,
+            1,
+            a.count,
+            2,
+            0.5
         )
         return s + t + [Float(sum.loss), Float(sum.rows), Float(sum.correct)]
     }
@@ -119,8 +157,14 @@ package enum KernelTwin: String, CaseIterable, Sendable {
         var m = m
         var v = m.map { abs($0) }
         var step = qat_adamw(
-            learning_rate: 0.01, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.1,
-            bias_correction1: 0.1, bias_correction2: 0.05, gradient_scale: 0.5
+            learning_rate: 0.01,
+            beta1: 0.9,
+            beta2: 0.95,
+            epsilon: 1e-8,
+            weight_decay: 0.1,
+            bias_correction1: 0.1,
+            bias_correction2: 0.05,
+            gradient_scale: 0.5
         )
         (isReference ? qat_adamw_f32_ref : qat_adamw_f32)(&w, &m, &v, g, w.count, &step)
         return w + m + v

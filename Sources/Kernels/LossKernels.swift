@@ -53,7 +53,13 @@ public enum LossKernels {
     ) -> LossSum {
         var sum = qat_loss_sum()
         qat_kl_divergence_f32(
-            student, teacher, &sum, rows, vocabularySize, temperature, gradientScale
+            student,
+            teacher,
+            &sum,
+            rows,
+            vocabularySize,
+            temperature,
+            gradientScale
         )
         return LossSum(sum)
     }

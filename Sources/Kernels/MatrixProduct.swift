@@ -27,21 +27,39 @@ public struct MatrixProduct: Sendable {
         if rows >= outputWidth {
             team.parallelFor(count: rows, grain: 8) { range in
                 cblas_sgemm(
-                    CblasRowMajor, CblasNoTrans, CblasTrans,
-                    blasint(range.count), blasint(outputWidth), blasint(inputWidth), 1,
-                    input + range.lowerBound * inputWidth, blasint(inputWidth),
-                    weight, blasint(inputWidth), 0,
-                    output + range.lowerBound * outputWidth, blasint(outputWidth)
+                    CblasRowMajor,
+                    CblasNoTrans,
+                    CblasTrans,
+                    blasint(range.count),
+                    blasint(outputWidth),
+                    blasint(inputWidth),
+                    1,
+                    input + range.lowerBound * inputWidth,
+                    blasint(inputWidth),
+                    weight,
+                    blasint(inputWidth),
+                    0,
+                    output + range.lowerBound * outputWidth,
+                    blasint(outputWidth)
                 )
             }
         } else {
             team.parallelFor(count: outputWidth, grain: 16) { range in
                 cblas_sgemm(
-                    CblasRowMajor, CblasNoTrans, CblasTrans,
-                    blasint(rows), blasint(range.count), blasint(inputWidth), 1,
-                    input, blasint(inputWidth),
-                    weight + range.lowerBound * inputWidth, blasint(inputWidth), 0,
-                    output + range.lowerBound, blasint(outputWidth)
+                    CblasRowMajor,
+                    CblasNoTrans,
+                    CblasTrans,
+                    blasint(rows),
+                    blasint(range.count),
+                    blasint(inputWidth),
+                    1,
+                    input,
+                    blasint(inputWidth),
+                    weight + range.lowerBound * inputWidth,
+                    blasint(inputWidth),
+                    0,
+                    output + range.lowerBound,
+                    blasint(outputWidth)
                 )
             }
         }
@@ -61,11 +79,20 @@ public struct MatrixProduct: Sendable {
     ) {
         team.parallelFor(count: rows, grain: 8) { range in
             cblas_sgemm(
-                CblasRowMajor, CblasNoTrans, CblasNoTrans,
-                blasint(range.count), blasint(inputWidth), blasint(outputWidth), 1,
-                outputGradient + range.lowerBound * outputWidth, blasint(outputWidth),
-                weight, blasint(inputWidth), accumulating,
-                inputGradient + range.lowerBound * inputWidth, blasint(inputWidth)
+                CblasRowMajor,
+                CblasNoTrans,
+                CblasNoTrans,
+                blasint(range.count),
+                blasint(inputWidth),
+                blasint(outputWidth),
+                1,
+                outputGradient + range.lowerBound * outputWidth,
+                blasint(outputWidth),
+                weight,
+                blasint(inputWidth),
+                accumulating,
+                inputGradient + range.lowerBound * inputWidth,
+                blasint(inputWidth)
             )
         }
     }
@@ -81,11 +108,20 @@ public struct MatrixProduct: Sendable {
     ) {
         team.parallelFor(count: outputWidth, grain: 16) { range in
             cblas_sgemm(
-                CblasRowMajor, CblasTrans, CblasNoTrans,
-                blasint(range.count), blasint(inputWidth), blasint(rows), 1,
-                outputGradient + range.lowerBound, blasint(outputWidth),
-                input, blasint(inputWidth), 1,
-                weightGradient + range.lowerBound * inputWidth, blasint(inputWidth)
+                CblasRowMajor,
+                CblasTrans,
+                CblasNoTrans,
+                blasint(range.count),
+                blasint(inputWidth),
+                blasint(rows),
+                1,
+                outputGradient + range.lowerBound,
+                blasint(outputWidth),
+                input,
+                blasint(inputWidth),
+                1,
+                weightGradient + range.lowerBound * inputWidth,
+                blasint(inputWidth)
             )
         }
     }
@@ -94,40 +130,92 @@ public struct MatrixProduct: Sendable {
     ///
     /// `a`, `b` and `c` have the given row strides, in elements.
     public static func timesTransposed(
-        c: UnsafeMutablePointer<Float>, cStride: Int,
-        a: UnsafePointer<Float>, aStride: Int,
-        b: UnsafePointer<Float>, bStride: Int,
-        m: Int, n: Int, k: Int
+        c: UnsafeMutablePointer<Float>,
+        cStride: Int,
+        a: UnsafePointer<Float>,
+        aStride: Int,
+        b: UnsafePointer<Float>,
+        bStride: Int,
+        m: Int,
+        n: Int,
+        k: Int
     ) {
         cblas_sgemm(
-            CblasRowMajor, CblasNoTrans, CblasTrans, blasint(m), blasint(n), blasint(k), 1,
-            a, blasint(aStride), b, blasint(bStride), 0, c, blasint(cStride)
+            CblasRowMajor,
+            CblasNoTrans,
+            CblasTrans,
+            blasint(m),
+            blasint(n),
+            blasint(k),
+            1,
+            a,
+            blasint(aStride),
+            b,
+            blasint(bStride),
+            0,
+            c,
+            blasint(cStride)
         )
     }
 
     /// One strided product on the calling thread: `c[m, n] (+)= a[m, k] · b[k, n]`.
     public static func times(
-        c: UnsafeMutablePointer<Float>, cStride: Int, accumulating: Float,
-        a: UnsafePointer<Float>, aStride: Int,
-        b: UnsafePointer<Float>, bStride: Int,
-        m: Int, n: Int, k: Int
+        c: UnsafeMutablePointer<Float>,
+        cStride: Int,
+        accumulating: Float,
+        a: UnsafePointer<Float>,
+        aStride: Int,
+        b: UnsafePointer<Float>,
+        bStride: Int,
+        m: Int,
+        n: Int,
+        k: Int
     ) {
         cblas_sgemm(
-            CblasRowMajor, CblasNoTrans, CblasNoTrans, blasint(m), blasint(n), blasint(k), 1,
-            a, blasint(aStride), b, blasint(bStride), accumulating, c, blasint(cStride)
+            CblasRowMajor,
+            CblasNoTrans,
+            CblasNoTrans,
+            blasint(m),
+            blasint(n),
+            blasint(k),
+            1,
+            a,
+            blasint(aStride),
+            b,
+            blasint(bStride),
+            accumulating,
+            c,
+            blasint(cStride)
         )
     }
 
     /// One strided product on the calling thread: `c[m, n] += a[k, m]ᵀ · b[k, n]`.
     public static func transposedTimes(
-        c: UnsafeMutablePointer<Float>, cStride: Int,
-        a: UnsafePointer<Float>, aStride: Int,
-        b: UnsafePointer<Float>, bStride: Int,
-        m: Int, n: Int, k: Int
+        c: UnsafeMutablePointer<Float>,
+        cStride: Int,
+        a: UnsafePointer<Float>,
+        aStride: Int,
+        b: UnsafePointer<Float>,
+        bStride: Int,
+        m: Int,
+        n: Int,
+        k: Int
     ) {
         cblas_sgemm(
-            CblasRowMajor, CblasTrans, CblasNoTrans, blasint(m), blasint(n), blasint(k), 1,
-            a, blasint(aStride), b, blasint(bStride), 1, c, blasint(cStride)
+            CblasRowMajor,
+            CblasTrans,
+            CblasNoTrans,
+            blasint(m),
+            blasint(n),
+            blasint(k),
+            1,
+            a,
+            blasint(aStride),
+            b,
+            blasint(bStride),
+            1,
+            c,
+            blasint(cStride)
         )
     }
 }

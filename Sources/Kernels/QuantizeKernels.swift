@@ -67,7 +67,13 @@ public enum QuantizeKernels {
     ) {
         var element = grid.cElement
         qat_fake_quantize_mx_f32(
-            destination, source, count, blockSize, &element, Int32(scaleMode), Int32(tie)
+            destination,
+            source,
+            count,
+            blockSize,
+            &element,
+            Int32(scaleMode),
+            Int32(tie)
         )
     }
 
@@ -83,7 +89,13 @@ public enum QuantizeKernels {
     ) {
         var element = grid.cElement
         qat_fake_quantize_mx_f32_ref(
-            destination, source, count, blockSize, &element, Int32(scaleMode), Int32(tie)
+            destination,
+            source,
+            count,
+            blockSize,
+            &element,
+            Int32(scaleMode),
+            Int32(tie)
         )
     }
 
@@ -124,7 +136,14 @@ public enum QuantizeKernels {
     ) {
         var element = grid.cElement
         qat_quantize_mx_f32(
-            codes, scales, source, count, blockSize, &element, Int32(scaleMode), Int32(tie)
+            codes,
+            scales,
+            source,
+            count,
+            blockSize,
+            &element,
+            Int32(scaleMode),
+            Int32(tie)
         )
     }
 

@@ -21,7 +21,10 @@ struct QuantizationJob {
                 json: Array(request.spec.utf8)
             )
         else {
-            throw ComputeFailure(.invalidSpec, "this service quantizes; the job's kind is \(request.kind)")
+            throw ComputeFailure(
+                .invalidSpec,
+                "this service quantizes; the job's kind is \(request.kind)"
+            )
         }
         self.spec = spec
         self.request = request

@@ -23,7 +23,8 @@ public enum ElementFormat: String, Sendable, Codable, CaseIterable {
         case .e2m1: ElementGrid(floatWithMantissa: 1, minimum: 0, maximum: 2, largest: 6, bits: 4)
         case .e2m3: ElementGrid(floatWithMantissa: 3, minimum: 0, maximum: 2, largest: 7.5, bits: 6)
         case .e3m2: ElementGrid(floatWithMantissa: 2, minimum: -2, maximum: 4, largest: 28, bits: 6)
-        case .e4m3: ElementGrid(floatWithMantissa: 3, minimum: -6, maximum: 8, largest: 448, bits: 8)
+        case .e4m3:
+            ElementGrid(floatWithMantissa: 3, minimum: -6, maximum: 8, largest: 448, bits: 8)
         case .e5m2:
             ElementGrid(floatWithMantissa: 2, minimum: -14, maximum: 15, largest: 57344, bits: 8)
         case .int8:

@@ -8,7 +8,8 @@ internal import ServiceKit
 struct TrainingDaemon: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "qat-traind",
-        abstract: "Trains models so that they keep their accuracy when quantized (QAT, distillation).",
+        abstract:
+            "Trains models so that they keep their accuracy when quantized (QAT, distillation).",
         discussion: """
             Registers with the gateway and runs one job at a time in a child process. Settings come
             from a file (--config), the environment (QAT_…) and flags, the later ones winning.

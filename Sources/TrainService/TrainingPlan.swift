@@ -31,7 +31,8 @@ struct TrainingPlan {
     init(_ spec: TrainSpec, specText: String, trainTokenCount: Int) throws {
         recipe = try RecipeTranslation.recipe(spec.quantization)
         let trainer = spec.trainer
-        objective = spec.distillation.map { .distillation(temperature: $0.temperature) } ?? .crossEntropy
+        objective =
+            spec.distillation.map { .distillation(temperature: $0.temperature) } ?? .crossEntropy
         optimizer = AdamWConfiguration(
             beta1: spec.optimizer.beta1,
             beta2: spec.optimizer.beta2,
@@ -89,7 +90,10 @@ struct TrainingPlan {
             throw ComputeFailure(.invalidSpec, "\(error)")
         }
         guard case .train(let train) = spec else {
-            throw ComputeFailure(.invalidSpec, "this service trains; the job's kind is \(request.kind)")
+            throw ComputeFailure(
+                .invalidSpec,
+                "this service trains; the job's kind is \(request.kind)"
+            )
         }
         if !train.unsupported.isEmpty {
             throw ComputeFailure(

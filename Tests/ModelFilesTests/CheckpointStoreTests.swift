@@ -52,7 +52,10 @@ struct CheckpointStoreTests {
         #expect(store.checkpointNames() == ["step-00000002", "step-00000003"])
         let other = try Self.engine()
         let manifest = store.restoreNewest(
-            fingerprint: "run", into: other.parameters, optimizer: other.optimizer, onSkip: { _ in }
+            fingerprint: "run",
+            into: other.parameters,
+            optimizer: other.optimizer,
+            onSkip: { _ in }
         )
         #expect(manifest?.step == 3)
         #expect(manifest?.values == ["baseline": 4.25])
@@ -85,7 +88,9 @@ struct CheckpointStoreTests {
             }
             var skipped: [String] = []
             let manifest = store.restoreNewest(
-                fingerprint: "run", into: engine.parameters, optimizer: engine.optimizer
+                fingerprint: "run",
+                into: engine.parameters,
+                optimizer: engine.optimizer
             ) { skipped.append($0) }
             #expect(manifest?.step == 1, "\(damage)")
             #expect(skipped.count == 1 && skipped[0].contains("step-00000002"))
@@ -99,11 +104,14 @@ struct CheckpointStoreTests {
         let engine = try Self.engine()
         try Self.save(store, engine)
         try FileManager.default.createDirectory(
-            atPath: folder.path + "/.tmp-step-00000009", withIntermediateDirectories: true
+            atPath: folder.path + "/.tmp-step-00000009",
+            withIntermediateDirectories: true
         )
         func restore(_ fingerprint: String) -> Int? {
             store.restoreNewest(
-                fingerprint: fingerprint, into: engine.parameters, optimizer: engine.optimizer,
+                fingerprint: fingerprint,
+                into: engine.parameters,
+                optimizer: engine.optimizer,
                 onSkip: { _ in }
             )?.step
         }

@@ -60,7 +60,8 @@ struct GGUFBuilder {
     func build() -> [UInt8] {
         let head =
             Self.little(UInt32(0x4655_4747)) + Self.little(UInt32(3))
-            + Self.little(UInt64(tensorCount)) + Self.little(UInt64(keyCount)) + metadata + directory
+            + Self.little(UInt64(tensorCount)) + Self.little(UInt64(keyCount)) + metadata
+            + directory
         return head + [UInt8](repeating: 0, count: (32 - head.count % 32) % 32) + data
     }
 

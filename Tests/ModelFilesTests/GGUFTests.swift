@@ -56,7 +56,8 @@ struct GGUFTests {
         let folder = try TemporaryFolder()
         let whole = GGUFBuilder.llama(try TinyModel.make()).build()
         var random = SplitMix64(seed: 7)
-        let cuts = Array(0..<64) + (0..<120).map { _ in random.below(whole.count) } + [whole.count - 1]
+        let cuts =
+            Array(0..<64) + (0..<120).map { _ in random.below(whole.count) } + [whole.count - 1]
         for cut in cuts {
             let path = try folder.write(Array(whole.prefix(cut)), "cut.gguf")
             let error = #expect(throws: ModelFileError.self) {
@@ -78,7 +79,9 @@ struct GGUFTests {
             for _ in 0..<1 + random.below(8) {
                 // Most of the structure stands at the front.
                 let limit = random.below(2) == 0 ? 2048 : bytes.count
-                bytes[random.below(min(limit, bytes.count))] = UInt8(truncatingIfNeeded: random.next())
+                bytes[random.below(min(limit, bytes.count))] = UInt8(
+                    truncatingIfNeeded: random.next()
+                )
             }
             let path = try folder.write(bytes, "fuzz.gguf")
             do {
@@ -92,7 +95,9 @@ struct GGUFTests {
     @Test func absurdSizesAreRefused() throws {
         let folder = try TemporaryFolder()
         let little32 = GGUFBuilder.little(UInt32(0x4655_4747)) + GGUFBuilder.little(UInt32(3))
-        for (tensors, keys) in [(UInt64.max, 0), (0, UInt64.max), (1 << 40, 1)] as [(UInt64, UInt64)] {
+        for (tensors, keys) in [(UInt64.max, 0), (0, UInt64.max), (1 << 40, 1)]
+            as [(UInt64, UInt64)]
+        {
             let bytes = little32 + GGUFBuilder.little(tensors) + GGUFBuilder.little(keys)
             let path = try folder.write(bytes, "absurd.gguf")
             #expect(throws: ModelFileError.self) { try GGUFFile(path: path) }

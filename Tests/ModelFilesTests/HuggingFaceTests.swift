@@ -48,7 +48,9 @@ struct HuggingFaceTests {
         )
         let target = folder.path + "/model"
         let writer = HuggingFaceWriter(
-            model: model, format: .compressedTensors(recipe), team: Self.team
+            model: model,
+            format: .compressedTensors(recipe),
+            team: Self.team
         )
         _ = try writer.write(to: target)
         let read = try ModelLoader.load(path: target, team: Self.team)
@@ -89,7 +91,9 @@ struct HuggingFaceTests {
     @Test func readsShards() throws {
         let folder = try TemporaryFolder()
         let model = try TinyModel.make()
-        _ = try HuggingFaceWriter(model: model, format: .f32, team: Self.team).write(to: folder.path)
+        _ = try HuggingFaceWriter(model: model, format: .f32, team: Self.team).write(
+            to: folder.path
+        )
         var shards = [SafetensorsWriter(), SafetensorsWriter()]
         var map: [String: String] = [:]
         for (index, entry) in model.parameters.layout.entries.enumerated() {
@@ -138,7 +142,10 @@ struct SafetensorsTests {
 
     @Test(arguments: [
         (#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, 8, true),
-        (#"{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"__metadata__":{"k":"v"}}  "#, 4, true),
+        (
+            #"{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"__metadata__":{"k":"v"}}  "#, 4,
+            true
+        ),
         (#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, 7, false),
         (#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, 9, false),
         (#"{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}"#, 8, false),
@@ -147,7 +154,10 @@ struct SafetensorsTests {
         (#"{"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}}"#, 8, false),
         (#"{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}}"#, 0, false),
         (#"{"a":{"dtype":"F9","shape":[2],"data_offsets":[0,8]}}"#, 8, false),
-        (#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}}"#, 6, false),
+        (
+            #"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}}"#,
+            6, false
+        ),
         (#"["a"]"#, 0, false), ("{", 0, false), ("", 0, false),
     ])
     func checksItsDirectory(header: String, data: Int, isValid: Bool) throws {

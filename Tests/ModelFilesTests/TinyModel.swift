@@ -26,7 +26,9 @@ enum TinyModel {
         )
         return LoadedModel(
             parameters: try Parameters.random(
-                configuration: configuration, seed: seed, deviation: 0.2
+                configuration: configuration,
+                seed: seed,
+                deviation: 0.2
             ),
             tokenizer: tokenizer,
             source: .huggingFace,

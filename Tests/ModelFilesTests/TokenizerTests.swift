@@ -75,10 +75,13 @@ struct TokenizerTests {
             uniquingKeysWith: { first, _ in first }
         )
         while true {
-            let candidates = zip(pieces, pieces.dropFirst()).enumerated().compactMap { index, pair in
+            let candidates = zip(pieces, pieces.dropFirst()).enumerated().compactMap {
+                index,
+                pair in
                 ranks[pair.0 + " " + pair.1].map { (rank: $0, index: index) }
             }
-            guard let best = candidates.min(by: { ($0.rank, $0.index) < ($1.rank, $1.index) }) else {
+            guard let best = candidates.min(by: { ($0.rank, $0.index) < ($1.rank, $1.index) })
+            else {
                 break
             }
             pieces[best.index] += pieces.remove(at: best.index + 1)

@@ -89,7 +89,8 @@ struct IdentityTests {
     }
 
     @Test(arguments: [
-        ("localhost:1", "localhost", 1), ("[::1]:65535", "::1", 65_535), ("10.0.0.1:0", "10.0.0.1", 0),
+        ("localhost:1", "localhost", 1), ("[::1]:65535", "::1", 65_535),
+        ("10.0.0.1:0", "10.0.0.1", 0),
     ])
     func addressesAreRead(text: String, host: String, port: Int) throws {
         let address = try ServerAddress(parsing: text)

@@ -137,7 +137,9 @@ struct ConnectionStateMachineTests {
         var frames = frame(.data, [], 0, zeros(3))
         frames.writeImmutableBuffer(frame(.status, [], 0, try payload(CallStatus(processed: 3))))
         var output = ByteBuffer()
-        #expect(try pair.server.write(&frames, stream: id, quantum: 1 << 20, into: &output) == .done)
+        #expect(
+            try pair.server.write(&frames, stream: id, quantum: 1 << 20, into: &output) == .done
+        )
         #expect(!pair.server.isOpen(id))
         pair.client.receive(output)
         guard case .message(id, let reply, 15, false) = pair.client.next(now: pair.now) else {

@@ -151,7 +151,9 @@ struct MessageCodecTests {
         #expect(try bytes(GetJobRequest(jobID: "ab")) == [0x0A, 2, 0x61, 0x62])
         let cancel = CancelJobRequest(jobID: "j", now: true)
         #expect(try bytes(cancel) == [0x0A, 1, 0x6A, 0x10, 1])
-        #expect(try bytes(WatchJobRequest(jobID: "j", fromSeq: 300)) == [0x0A, 1, 0x6A, 0x10, 0xAC, 2])
+        #expect(
+            try bytes(WatchJobRequest(jobID: "j", fromSeq: 300)) == [0x0A, 1, 0x6A, 0x10, 0xAC, 2]
+        )
         let halves: [UInt8] = [0x11, 0, 0, 0, 0, 0, 0, 0xE0, 0x3F]
         #expect(try bytes(StatusResponse(uptimeSeconds: 0.5)) == halves)
         #expect(try bytes(HeartbeatResponse(directive: .cancelNow)) == [0x08, 3])
@@ -162,7 +164,9 @@ struct MessageCodecTests {
         let known = field(1, [0x6A])
         let unknown = field(15, [1, 2])
         let few = known + (0..<64).flatMap { _ in unknown }
-        #expect(try MessageCodec.decode(GetJobRequest.self, from: ByteBuffer(bytes: few)).jobID == "j")
+        #expect(
+            try MessageCodec.decode(GetJobRequest.self, from: ByteBuffer(bytes: few)).jobID == "j"
+        )
         #expect(throws: RPCError.self) {
             try MessageCodec.decode(GetJobRequest.self, from: ByteBuffer(bytes: few + unknown))
         }

@@ -65,8 +65,11 @@ struct RPCBehaviourTests {
                 cancelled.fire()
                 return AcquireLeaseResponse()
             }
+            router.unary(QatMethods.status, allow: .users) { _, _ in StatusResponse() }
         } _: { _, address in
             try await withClient(address, authority.user()) { client in
+                // Connects first: a deadline that passes before would leave no handler to cancel.
+                _ = try await client.call(QatMethods.status, StatusRequest())
                 let error = try await rpcError {
                     _ = try await client.call(
                         QatMethods.acquireLease,
@@ -275,7 +278,9 @@ struct RPCBehaviourTests {
 
     @Test func aServerRunsOnce() async throws {
         let server = try await withServer(authority: authority) { _ in
-        } _: { server, _ in server }
+        } _: { server, _ in
+            server
+        }
         let error = try await rpcError { try await server.run() }
         #expect(error.code == .failedPrecondition)
     }

@@ -16,7 +16,9 @@ struct TLSTests {
             router.unary(QatMethods.healthCheck, allow: [.users, .services]) { _, _ in
                 HealthCheckResponse(status: .serving)
             }
-        } _: { _, address in try await body(address) }
+        } _: { _, address in
+            try await body(address)
+        }
     }
 
     private func refusal(
@@ -128,7 +130,9 @@ struct TLSTests {
 
     @Test func aClosedPortIsNamedInTheError() async throws {
         let address = try await withServer(authority: authority) { _ in
-        } _: { _, address in address }
+        } _: { _, address in
+            address
+        }
         let error = try await rpcError {
             try await withClient(address, authority.user(), attempts: 1) { client in
                 _ = try await client.call(QatMethods.healthCheck, HealthCheckRequest())

@@ -67,25 +67,76 @@ struct BlockQuantizerTests {
     }
 
     static let goldens: [Golden] = [
-        Golden(step: 0.45, format: format(.mxfp4, .floor), scale: 127, codes: "ffffefeedecdbc9a1032445566667777"),
-        Golden(step: 0.45, format: format(.mxfp4, .even), scale: 128, codes: "deddcdccbcab9a890011223344445555"),
-        Golden(step: 0.45, format: format(.mxfp4, .evenCT), scale: 128, codes: "deddcdccbcab9a890011223344445555"),
-        Golden(step: 0.45, format: format(.mxfp4, .rceil), scale: 128, codes: "deddcdccbcab9a890011223344445555"),
-        Golden(step: 0.45, format: format(.mxfp4, .ceil), scale: 128, codes: "deddcdccbcab9a890011223344445555"),
-        Golden(step: 0.39, format: format(.mxfp4, .floor), scale: 127, codes: "ffffeeeeddccab9a1022435465667677"),
-        Golden(step: 0.39, format: format(.mxfp4, .even), scale: 127, codes: "ffffeeeeddccab9a1022435465667677"),
-        Golden(step: 0.39, format: format(.mxfp4, .rceil), scale: 128, codes: "ddddccccbbaa9a890011223243445455"),
-        Golden(step: 0.39, format: format(.mxfp4, .ceil), scale: 128, codes: "ddddccccbbaa9a890011223243445455"),
         Golden(
-            step: 0.45, format: format(.mxfp6E2M3, .floor), scale: 127,
+            step: 0.45,
+            format: format(.mxfp4, .floor),
+            scale: 127,
+            codes: "ffffefeedecdbc9a1032445566667777"
+        ),
+        Golden(
+            step: 0.45,
+            format: format(.mxfp4, .even),
+            scale: 128,
+            codes: "deddcdccbcab9a890011223344445555"
+        ),
+        Golden(
+            step: 0.45,
+            format: format(.mxfp4, .evenCT),
+            scale: 128,
+            codes: "deddcdccbcab9a890011223344445555"
+        ),
+        Golden(
+            step: 0.45,
+            format: format(.mxfp4, .rceil),
+            scale: 128,
+            codes: "deddcdccbcab9a890011223344445555"
+        ),
+        Golden(
+            step: 0.45,
+            format: format(.mxfp4, .ceil),
+            scale: 128,
+            codes: "deddcdccbcab9a890011223344445555"
+        ),
+        Golden(
+            step: 0.39,
+            format: format(.mxfp4, .floor),
+            scale: 127,
+            codes: "ffffeeeeddccab9a1022435465667677"
+        ),
+        Golden(
+            step: 0.39,
+            format: format(.mxfp4, .even),
+            scale: 127,
+            codes: "ffffeeeeddccab9a1022435465667677"
+        ),
+        Golden(
+            step: 0.39,
+            format: format(.mxfp4, .rceil),
+            scale: 128,
+            codes: "ddddccccbbaa9a890011223243445455"
+        ),
+        Golden(
+            step: 0.39,
+            format: format(.mxfp4, .ceil),
+            scale: 128,
+            codes: "ddddccccbbaa9a890011223243445455"
+        ),
+        Golden(
+            step: 0.45,
+            format: format(.mxfp6E2M3, .floor),
+            scale: 127,
             codes: "bedff3bb9ee3763dc7ee7a9200712c4e34551696691bd779"
         ),
         Golden(
-            step: 0.45, format: format(.mxfp6E3M2, .floor), scale: 125,
+            step: 0.45,
+            format: format(.mxfp6E3M2, .floor),
+            scale: 125,
             codes: "ffeffb7dcff3bb9ee3773dbfc033551796691bc7759de77d"
         ),
         Golden(
-            step: 0.45, format: format(.mxfp6E3M2, .rceil), scale: 126,
+            step: 0.45,
+            format: format(.mxfp6E3M2, .rceil),
+            scale: 126,
             codes: "fbaeeb798ee3b75dd373fcaec0f24413555917866599a66d"
         ),
     ]
@@ -134,7 +185,9 @@ struct BlockQuantizerTests {
                 var dequantized = values
                 try dequantized.withUnsafeMutableBufferPointer {
                     try BlockQuantizer.dequantize(
-                        packed, into: $0, team: ThreadTeam(threadCount: 1)
+                        packed,
+                        into: $0,
+                        team: ThreadTeam(threadCount: 1)
                     )
                 }
                 let simulated = fakeQuantized(values, format)
@@ -157,12 +210,22 @@ struct BlockQuantizerTests {
                 var fast = values
                 var reference = values
                 QuantizeKernels.fakeQuantizeMX(
-                    &fast, values, count: values.count, blockSize: blockSize,
-                    grid: format.element.grid, scaleMode: mode.kernelCode, tie: 0
+                    &fast,
+                    values,
+                    count: values.count,
+                    blockSize: blockSize,
+                    grid: format.element.grid,
+                    scaleMode: mode.kernelCode,
+                    tie: 0
                 )
                 QuantizeKernels.fakeQuantizeMXReference(
-                    &reference, values, count: values.count, blockSize: blockSize,
-                    grid: format.element.grid, scaleMode: mode.kernelCode, tie: 0
+                    &reference,
+                    values,
+                    count: values.count,
+                    blockSize: blockSize,
+                    grid: format.element.grid,
+                    scaleMode: mode.kernelCode,
+                    tie: 0
                 )
                 #expect(
                     fast.map(\.bitPattern) == reference.map(\.bitPattern),
@@ -207,7 +270,11 @@ struct BlockQuantizerTests {
         var gradient = [Float](repeating: 1, count: 32)
         let values = Self.ramp(0.45)
         BlockQuantizer.maskSaturated(
-            gradient: &gradient, source: values, rows: 1, columns: 32, format: .mxfp4,
+            gradient: &gradient,
+            source: values,
+            rows: 1,
+            columns: 32,
+            format: .mxfp4,
             team: ThreadTeam(threadCount: 1)
         )
         #expect(zip(values, gradient).allSatisfy { (abs($0) > 6) == ($1 == 0) })

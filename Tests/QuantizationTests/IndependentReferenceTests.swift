@@ -33,7 +33,10 @@ struct IndependentReferenceTests {
         #expect(packed.scales == [UInt8](blob[place.scales..<place.scales + blocks]))
         var codes = [UInt8](repeating: 0, count: values.count)
         QuantizeKernels.unpack(
-            &codes, packed: packed.codes, count: codes.count, codeBits: format.element.bitWidth
+            &codes,
+            packed: packed.codes,
+            count: codes.count,
+            codeBits: format.element.bitWidth
         )
         let expected = [UInt8](blob[place.codes..<place.codes + values.count])
         let differences = zip(codes, expected).enumerated().filter { $0.element.0 != $0.element.1 }

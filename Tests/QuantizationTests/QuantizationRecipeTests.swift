@@ -15,7 +15,9 @@ struct QuantizationRecipeTests {
             ]
         )
         #expect(recipe.format(forModule: layer, progress: 0) == nil)
-        #expect(recipe.format(forModule: "model.layers.0.self_attn.k_proj", progress: 0) == .mxfp6E2M3)
+        #expect(
+            recipe.format(forModule: "model.layers.0.self_attn.k_proj", progress: 0) == .mxfp6E2M3
+        )
         #expect(recipe.format(forModule: "model.layers.1.self_attn.q_proj", progress: 0) == .mxfp8)
         #expect(recipe.format(forModule: "model.layers.0.mlp.up_proj", progress: 0) == .mxfp4)
     }

@@ -10,7 +10,10 @@ struct PerplexityEvaluatorTests {
         let configuration = tinyConfiguration()
         let parameters = try Parameters(configuration: configuration)
         let evaluator = try PerplexityEvaluator(
-            parameters: parameters, recipe: .none, length: 8, team: ThreadTeam(threadCount: 2)
+            parameters: parameters,
+            recipe: .none,
+            length: 8,
+            team: ThreadTeam(threadCount: 2)
         )
         let tokens = (0..<40).map { Int32($0 % 53) }
         let result = try evaluator.evaluate(tokens: tokens, windows: 4)
@@ -21,19 +24,27 @@ struct PerplexityEvaluatorTests {
 
     @Test func recipeEqualsWeightsRoundedInAdvance() throws {
         let parameters = try Parameters.random(
-            configuration: tinyConfiguration(), seed: 5, deviation: 0.2
+            configuration: tinyConfiguration(),
+            seed: 5,
+            deviation: 0.2
         )
         let team = ThreadTeam(threadCount: 2)
         let tokens = (0..<64).map { Int32(($0 * 11) % 53) }
         for format in [QuantizationFormat.mxfp4, .nvfp4, .mxfp6E2M3, .mxfp8] {
             let recipe = QuantizationRecipe(defaultFormat: format)
             let simulated = try PerplexityEvaluator(
-                parameters: parameters, recipe: recipe, length: 16, team: team
+                parameters: parameters,
+                recipe: recipe,
+                length: 16,
+                team: team
             ).evaluate(tokens: tokens, windows: 4)
             let rounded = try parameters.copy()
             try rounded.fakeQuantize(by: recipe, team: team)
             let exported = try PerplexityEvaluator(
-                parameters: rounded, recipe: .none, length: 16, team: team
+                parameters: rounded,
+                recipe: .none,
+                length: 16,
+                team: team
             ).evaluate(tokens: tokens, windows: 4)
             #expect(simulated == exported, "\(format.name)")
         }
@@ -41,8 +52,10 @@ struct PerplexityEvaluatorTests {
 
     @Test func refusesShortAndForeignTexts() throws {
         let evaluator = try PerplexityEvaluator(
-            parameters: try Parameters(configuration: tinyConfiguration()), recipe: .none,
-            length: 8, team: ThreadTeam(threadCount: 1)
+            parameters: try Parameters(configuration: tinyConfiguration()),
+            recipe: .none,
+            length: 8,
+            team: ThreadTeam(threadCount: 1)
         )
         #expect(throws: TransformerError.self) {
             try evaluator.evaluate(tokens: [1, 2, 3], windows: 1)
@@ -58,11 +71,16 @@ struct GeneratorTests {
     func cacheEqualsAWholePass(chunk: Int) throws {
         // The greedy continuation with a cache is that of evaluating each prefix as a whole.
         let parameters = try Parameters.random(
-            configuration: tinyConfiguration(), seed: 8, deviation: 0.3
+            configuration: tinyConfiguration(),
+            seed: 8,
+            deviation: 0.3
         )
         let team = ThreadTeam(threadCount: 2)
         let generator = try Generator(
-            parameters: parameters, capacity: 24, chunk: chunk, team: team
+            parameters: parameters,
+            capacity: 24,
+            chunk: chunk,
+            team: team
         )
         var tokens: [Int32] = [3, 14, 15, 9, 26]
         try generator.append(tokens)
@@ -81,24 +99,37 @@ struct GeneratorTests {
     ) throws -> Int32 {
         let weights = try LayerWeights(parameters: parameters, recipe: .none, team: team)
         let pass = DecoderPass(
-            weights: weights, batchSize: 1, length: tokens.count, layerSlots: 1, team: team
+            weights: weights,
+            batchSize: 1,
+            length: tokens.count,
+            layerSlots: 1,
+            team: team
         )
         pass.forward(tokens)
         var logits = [Float](repeating: 0, count: 53)
         MatrixProduct(team: team).linear(
-            output: &logits, input: pass.activations.finalNorm + (tokens.count - 1) * 32,
-            weight: weights.effectiveHead(), rows: 1, inputWidth: 32, outputWidth: 53
+            output: &logits,
+            input: pass.activations.finalNorm + (tokens.count - 1) * 32,
+            weight: weights.effectiveHead(),
+            rows: 1,
+            inputWidth: 32,
+            outputWidth: 53
         )
         return Int32(logits.indices.max { logits[$0] < logits[$1] } ?? 0)
     }
 
     @Test func samplingStaysInTheNucleusAndRepeatsBySeed() throws {
         let parameters = try Parameters.random(
-            configuration: tinyConfiguration(), seed: 8, deviation: 0.3
+            configuration: tinyConfiguration(),
+            seed: 8,
+            deviation: 0.3
         )
         func draw(seed: UInt64) throws -> [Int32] {
             let generator = try Generator(
-                parameters: parameters, capacity: 64, seed: seed, team: ThreadTeam(threadCount: 1)
+                parameters: parameters,
+                capacity: 64,
+                seed: seed,
+                team: ThreadTeam(threadCount: 1)
             )
             try generator.append([1])
             return try (0..<30).map { _ in
@@ -113,7 +144,8 @@ struct GeneratorTests {
 
     @Test func refusesMoreThanItsCapacity() throws {
         let generator = try Generator(
-            parameters: try Parameters(configuration: tinyConfiguration()), capacity: 4,
+            parameters: try Parameters(configuration: tinyConfiguration()),
+            capacity: 4,
             team: ThreadTeam(threadCount: 1)
         )
         #expect(throws: TransformerError.self) { try generator.append([1, 2, 3, 4, 5]) }
@@ -124,7 +156,11 @@ struct GeneratorTests {
 struct LearningRateScheduleTests {
     @Test func warmsUpFallsAndStays() {
         let schedule = LearningRateSchedule(
-            peak: 1, minimum: 0.1, warmupSteps: 4, constantSteps: 2, totalSteps: 16
+            peak: 1,
+            minimum: 0.1,
+            warmupSteps: 4,
+            constantSteps: 2,
+            totalSteps: 16
         )
         #expect(schedule.rate(step: 0) == 0.25)
         #expect(schedule.rate(step: 3) == 1)

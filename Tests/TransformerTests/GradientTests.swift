@@ -51,12 +51,23 @@ struct GradientTests {
         var dx = [Float](repeating: 0, count: 3 * width)
         var dw = [Float](repeating: 0, count: width)
         DecoderKernels.rmsNorm(
-            output: &y, inverseRMS: &inverse, input: x, weight: w, rows: 3, width: width,
+            output: &y,
+            inverseRMS: &inverse,
+            input: x,
+            weight: w,
+            rows: 3,
+            width: width,
             epsilon: Float(epsilon)
         )
         DecoderKernels.rmsNormGradient(
-            inputGradient: &dx, weightGradient: &dw, outputGradient: dy, input: x, weight: w,
-            inverseRMS: inverse, rows: 3, width: width
+            inputGradient: &dx,
+            weightGradient: &dw,
+            outputGradient: dy,
+            input: x,
+            weight: w,
+            inverseRMS: inverse,
+            rows: 3,
+            width: width
         )
         let xd = x.map(Double.init)
         let wd = w.map(Double.init)
@@ -78,7 +89,11 @@ struct GradientTests {
         let d = 6
         let length = 4
         let configuration = ModelConfiguration(
-            vocabularySize: 8, hiddenSize: 12, intermediateSize: 8, layerCount: 1, headCount: 2,
+            vocabularySize: 8,
+            hiddenSize: 12,
+            intermediateSize: 8,
+            layerCount: 1,
+            headCount: 2,
             keyValueHeadCount: 2
         )
         let table = RotaryTable(configuration: configuration, positions: length)
@@ -101,13 +116,25 @@ struct GradientTests {
         }
         var y = x
         DecoderKernels.rotate(
-            &y, cosine: table.cosine.pointer, sine: table.sine.pointer, rows: length,
-            sequenceLength: length, heads: heads, headDimension: d, firstPosition: 0
+            &y,
+            cosine: table.cosine.pointer,
+            sine: table.sine.pointer,
+            rows: length,
+            sequenceLength: length,
+            heads: heads,
+            headDimension: d,
+            firstPosition: 0
         )
         var dx = dy
         DecoderKernels.unrotate(
-            &dx, cosine: table.cosine.pointer, sine: table.sine.pointer, rows: length,
-            sequenceLength: length, heads: heads, headDimension: d, firstPosition: 0
+            &dx,
+            cosine: table.cosine.pointer,
+            sine: table.sine.pointer,
+            rows: length,
+            sequenceLength: length,
+            heads: heads,
+            headDimension: d,
+            firstPosition: 0
         )
         let xd = x.map(Double.init)
         #expect(relativeError(y, forward(xd).map { Float($0) }) <= tolerance)
@@ -126,7 +153,11 @@ struct GradientTests {
         var dGate = [Float](repeating: 0, count: count)
         var dUp = dGate
         DecoderKernels.swiGLUGradient(
-            gateGradient: &dGate, upGradient: &dUp, outputGradient: dOut, gate: gate, up: up,
+            gateGradient: &dGate,
+            upGradient: &dUp,
+            outputGradient: dOut,
+            gate: gate,
+            up: up,
             count: count
         )
         let g = gate.map(Double.init)
@@ -155,27 +186,52 @@ struct GradientTests {
         var dx = [Float](repeating: 0, count: rows * input)
         var dw = [Float](repeating: 0, count: output * input)
         product.linear(
-            output: &y, input: x, weight: w, rows: rows, inputWidth: input, outputWidth: output
+            output: &y,
+            input: x,
+            weight: w,
+            rows: rows,
+            inputWidth: input,
+            outputWidth: output
         )
         product.linearInputGradient(
-            &dx, accumulating: 0, outputGradient: dy, weight: w, rows: rows, inputWidth: input,
+            &dx,
+            accumulating: 0,
+            outputGradient: dy,
+            weight: w,
+            rows: rows,
+            inputWidth: input,
             outputWidth: output
         )
         product.linearWeightGradient(
-            &dw, outputGradient: dy, input: x, rows: rows, inputWidth: input, outputWidth: output
+            &dw,
+            outputGradient: dy,
+            input: x,
+            rows: rows,
+            inputWidth: input,
+            outputWidth: output
         )
         let xd = x.map(Double.init)
         let wd = w.map(Double.init)
         let weights = dy.map(Double.init)
         #expect(relativeError(y, forward(xd, wd).map { Float($0) }) <= tolerance)
-        #expect(relativeError(dx, Self.differences(xd, weights: weights) { forward($0, wd) }) <= tolerance)
-        #expect(relativeError(dw, Self.differences(wd, weights: weights) { forward(xd, $0) }) <= tolerance)
+        #expect(
+            relativeError(dx, Self.differences(xd, weights: weights) { forward($0, wd) })
+                <= tolerance
+        )
+        #expect(
+            relativeError(dw, Self.differences(wd, weights: weights) { forward(xd, $0) })
+                <= tolerance
+        )
     }
 
     @Test(arguments: [1, 5, 9])
     func attention(length: Int) throws {
         let configuration = ModelConfiguration(
-            vocabularySize: 8, hiddenSize: 16, intermediateSize: 8, layerCount: 1, headCount: 4,
+            vocabularySize: 8,
+            hiddenSize: 16,
+            intermediateSize: 8,
+            layerCount: 1,
+            headCount: 4,
             keyValueHeadCount: 2
         )
         let (heads, groups, d) = (4, 2, 4)
@@ -189,7 +245,10 @@ struct GradientTests {
         layer.key.update(from: k, count: k.count)
         layer.value.update(from: v, count: v.count)
         let attention = CausalAttention(
-            configuration: configuration, batchSize: 2, length: length, gradients: 1,
+            configuration: configuration,
+            batchSize: 2,
+            length: length,
+            gradients: 1,
             team: ThreadTeam(threadCount: 2)
         )
         attention.forward(layer)
@@ -197,11 +256,17 @@ struct GradientTests {
         var dk = [Float](repeating: 0, count: k.count)
         var dv = dk
         attention.backward(
-            layer, attentionGradient: dOut, queryGradient: &dq, keyGradient: &dk,
+            layer,
+            attentionGradient: dOut,
+            queryGradient: &dq,
+            keyGradient: &dk,
             valueGradient: &dv
         )
         let reference = AttentionReference(
-            length: length, heads: heads, groups: groups, headDimension: d
+            length: length,
+            heads: heads,
+            groups: groups,
+            headDimension: d
         )
         let (qd, kd, vd) = (q.map(Double.init), k.map(Double.init), v.map(Double.init))
         let weights = dOut.map(Double.init)
@@ -226,7 +291,11 @@ struct GradientTests {
         let dOut = Self.values(12, seed: 17)
         var gradient = [Float](repeating: 0, count: 15)
         DecoderKernels.embedGradient(
-            tableGradient: &gradient, outputGradient: dOut, tokens: tokens, rows: 4, width: 3
+            tableGradient: &gradient,
+            outputGradient: dOut,
+            tokens: tokens,
+            rows: 4,
+            width: 3
         )
         let expected = Self.differences(table.map(Double.init), weights: dOut.map(Double.init)) {
             table in tokens.flatMap { table[Int($0) * 3..<Int($0) * 3 + 3] }
@@ -251,8 +320,12 @@ struct GradientTests {
         var gradient = logits
         var losses = [Double](repeating: 0, count: 3)
         let sum = LossKernels.crossEntropy(
-            logits: &gradient, losses: &losses, targets: targets, rows: 3,
-            vocabularySize: vocabulary, gradientScale: 0.5
+            logits: &gradient,
+            losses: &losses,
+            targets: targets,
+            rows: 3,
+            vocabularySize: vocabulary,
+            gradientScale: 0.5
         )
         let x = logits.map(Double.init)
         #expect(abs(sum.loss - forward(x).reduce(0, +)) <= tolerance)
@@ -282,12 +355,18 @@ struct GradientTests {
         var gradient = student
         var probabilities = teacher
         let sum = LossKernels.klDivergence(
-            student: &gradient, teacher: &probabilities, rows: 2, vocabularySize: v,
-            temperature: Float(temperature), gradientScale: 1
+            student: &gradient,
+            teacher: &probabilities,
+            rows: 2,
+            vocabularySize: v,
+            temperature: Float(temperature),
+            gradientScale: 1
         )
         let s = student.map(Double.init)
         #expect(abs(sum.loss - forward(s).reduce(0, +)) <= tolerance)
-        #expect(relativeError(gradient, Self.differences(s, weights: [1, 1], forward)) <= tolerance)
+        #expect(
+            relativeError(gradient, Self.differences(s, weights: [1, 1], forward)) <= tolerance
+        )
     }
 }
 
@@ -308,7 +387,8 @@ private struct AttentionReference {
                     let qi = ((sequence * length + i) * heads + head) * d
                     let at = { (j: Int) in ((sequence * length + j) * groups + group) * d }
                     let scores = (0...i).map { j in
-                        (0..<d).reduce(0) { $0 + q[qi + $1] * k[at(j) + $1] } / Double(d).squareRoot()
+                        (0..<d).reduce(0) { $0 + q[qi + $1] * k[at(j) + $1] }
+                            / Double(d).squareRoot()
                     }
                     let total = scores.reduce(0) { $0 + exp($1) }
                     for j in 0...i {

@@ -73,13 +73,21 @@ struct TrainingEngineTests {
             team: team
         )
         let pass = DecoderPass(
-            weights: weights, batchSize: 2, length: 12, layerSlots: 1, team: team
+            weights: weights,
+            batchSize: 2,
+            length: 12,
+            layerSlots: 1,
+            team: team
         )
         pass.forward(try fixture.tokens("\(key).tokens"))
         let logits = AlignedBuffer<Float>(count: 24 * 64)
         MatrixProduct(team: team).linear(
-            output: logits.pointer, input: pass.activations.finalNorm,
-            weight: weights.effectiveHead(), rows: 24, inputWidth: 32, outputWidth: 64
+            output: logits.pointer,
+            input: pass.activations.finalNorm,
+            weight: weights.effectiveHead(),
+            rows: 24,
+            inputWidth: 32,
+            outputWidth: 64
         )
         #expect(relativeError(logits.elements, try fixture.vector("\(key).logits")) <= tolerance)
     }
@@ -105,7 +113,9 @@ struct TrainingEngineTests {
         let norm = Array(try engine.parameters.elements(named: "model.norm.weight"))
         let tokens = (0..<32).map { Int32($0 % 50) }
         _ = try engine.step(tokens: tokens, learningRate: 1e-2, progress: 0)
-        #expect(try engine.parameters.elements(named: "model.embed_tokens.weight").elementsEqual(before))
+        #expect(
+            try engine.parameters.elements(named: "model.embed_tokens.weight").elementsEqual(before)
+        )
         #expect(try !engine.parameters.elements(named: "model.norm.weight").elementsEqual(norm))
         #expect(engine.gradient(ofParameter: "model.embed_tokens.weight") == nil)
     }

@@ -93,7 +93,8 @@ struct ArtifactStore: Sendable {
         length: UInt64,
         onChunk: ([UInt8]) async throws -> Void
     ) async throws {
-        guard let total = size(digest), let handle = FileHandle(forReadingAtPath: path(digest)) else {
+        guard let total = size(digest), let handle = FileHandle(forReadingAtPath: path(digest))
+        else {
             throw StoreError(.notFound, "no artifact sha256:\(digest.hex)")
         }
         defer { try? handle.close() }
@@ -114,7 +115,10 @@ struct ArtifactStore: Sendable {
 
     private func checkRoom(_ size: UInt64) throws {
         guard size <= byteLimit else {
-            throw StoreError(.noSpace, "\(size) bytes exceed the limit of \(byteLimit) per artifact")
+            throw StoreError(
+                .noSpace,
+                "\(size) bytes exceed the limit of \(byteLimit) per artifact"
+            )
         }
         let attributes = try FileManager.default.attributesOfFileSystem(forPath: root)
         let free = attributes[.systemFreeSize] as? UInt64 ?? .max

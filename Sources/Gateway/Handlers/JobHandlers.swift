@@ -50,7 +50,10 @@ struct JobHandlers: Sendable {
         _ context: CallContext
     ) async throws -> SubmitJobResponse {
         guard (1...64).contains(request.key.utf8.count) else {
-            throw StoreError(.invalidArgument, "a key has 1 to 64 bytes, not \(request.key.utf8.count)")
+            throw StoreError(
+                .invalidArgument,
+                "a key has 1 to 64 bytes, not \(request.key.utf8.count)"
+            )
         }
         guard request.name.utf8.count <= 200 else {
             throw StoreError(.invalidArgument, "a name has at most 200 bytes")
@@ -93,7 +96,10 @@ struct JobHandlers: Sendable {
                 guard let digest = SHA256Digest(hex: String(input.source.dropFirst(7))),
                     let size = artifacts.size(digest)
                 else {
-                    throw StoreError(.missingArtifacts, "\(input.pointer): no artifact \(input.source)")
+                    throw StoreError(
+                        .missingArtifacts,
+                        "\(input.pointer): no artifact \(input.source)"
+                    )
                 }
                 let name = input.files.first?.path ?? "artifact"
                 input.files = [InputFile(path: name, digest: digest, size: size)]
@@ -123,7 +129,10 @@ struct JobHandlers: Sendable {
         guard file.path.utf8.count <= 1024,
             parts.allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." })
         else {
-            throw StoreError(.invalidArgument, "\(pointer): \(file.path) is not a plain relative path")
+            throw StoreError(
+                .invalidArgument,
+                "\(pointer): \(file.path) is not a plain relative path"
+            )
         }
     }
 
@@ -153,11 +162,17 @@ struct JobHandlers: Sendable {
         var before: Int64?
         if !request.pageToken.isEmpty {
             guard let token = Int64(request.pageToken) else {
-                throw StoreError(.invalidArgument, "page token \(request.pageToken) is none of ours")
+                throw StoreError(
+                    .invalidArgument,
+                    "page token \(request.pageToken) is none of ours"
+                )
             }
             before = token
         }
-        let (jobs, next) = try await store.list(pageSize: Self.pageSize(request.pageSize), before: before)
+        let (jobs, next) = try await store.list(
+            pageSize: Self.pageSize(request.pageSize),
+            before: before
+        )
         return ListJobsResponse(jobs: jobs, nextPageToken: next.map { "\($0)" } ?? "")
     }
 

@@ -36,7 +36,8 @@ struct WorkerHandlers: Sendable {
         }
         router.blobUpload(QatMethods.putBlob, allow: [.users, .workers]) { request, blob, _ in
             try await mapped {
-                guard blob.offset == 0, blob.digest == request.digest, blob.size == request.size else {
+                guard blob.offset == 0, blob.digest == request.digest, blob.size == request.size
+                else {
                     throw StoreError(.invalidArgument, "the blob is not the one announced")
                 }
                 if artifacts.size(request.digest) == nil {
@@ -61,7 +62,8 @@ struct WorkerHandlers: Sendable {
                 "role \(request.role) is not the certificate's \(context.peer.role ?? "none")"
             )
         }
-        guard request.kinds.allSatisfy({ !$0.isEmpty && !$0.contains(",") }), request.kinds.count < 17
+        guard request.kinds.allSatisfy({ !$0.isEmpty && !$0.contains(",") }),
+            request.kinds.count < 17
         else {
             throw StoreError(.invalidArgument, "a worker names up to 16 kinds")
         }

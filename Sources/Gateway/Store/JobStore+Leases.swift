@@ -15,7 +15,10 @@ extension JobStore {
             guard let worker = try workers(db).first(where: { $0.instance == instance }),
                 worker.boot == boot
             else {
-                throw StoreError(.invalidState, "worker \(instance) is not registered; register again")
+                throw StoreError(
+                    .invalidState,
+                    "worker \(instance) is not registered; register again"
+                )
             }
             for kind in worker.kinds {
                 let rows = try Row.fetchAll(
@@ -176,7 +179,10 @@ extension JobStore {
             case .failed: try fail(db, job, request)
             case .cancelled:
                 let transition = JobTransition(
-                    to: .cancelled, reason: .cancelledBy, message: request.message, epoch: job.epoch
+                    to: .cancelled,
+                    reason: .cancelledBy,
+                    message: request.message,
+                    epoch: job.epoch
                 )
                 _ = try transition.apply(db, to: job, now: now)
             }
@@ -296,7 +302,8 @@ extension JobStore {
             next = JobTransition(
                 to: .failed,
                 reason: .crashLoop,
-                message: "lost \(job.losses + 1) times, the last time at step \(job.lastStep): \(message)"
+                message:
+                    "lost \(job.losses + 1) times, the last time at step \(job.lastStep): \(message)"
             )
         } else {
             next = JobTransition(to: .queued, reason: .workerLost, message: message)

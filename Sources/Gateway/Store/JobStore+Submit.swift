@@ -129,7 +129,11 @@ extension JobStore {
                     try insertFile(db, id, input["position"], file.name, file.digest, file.size)
                 }
             case .failed, .cancelled:
-                try fail(db, id, "job \(other), whose output \(output) this needs, is \(source.state.rawValue)")
+                try fail(
+                    db,
+                    id,
+                    "job \(other), whose output \(output) this needs, is \(source.state.rawValue)"
+                )
                 return
             default:
                 return

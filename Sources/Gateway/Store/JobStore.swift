@@ -125,7 +125,10 @@ final class JobStore: Sendable {
             ]
             let target: JobState = job.state.isLeased ? .cancelling : .cancelled
             let transition = JobTransition(
-                to: target, reason: .cancelledBy, message: message, changes: changes
+                to: target,
+                reason: .cancelledBy,
+                message: message,
+                changes: changes
             )
             switch try transition.apply(db, to: job, now: now) {
             case .applied: break

@@ -49,7 +49,10 @@ public struct GGUFFile {
         var reader = ByteReader(file)
         let magic = try reader.integer(UInt32.self, "the magic number")
         guard magic == 0x4655_4747 else {
-            throw ModelFileError(.malformed, "\(path): not a GGUF file (it does not begin with GGUF)")
+            throw ModelFileError(
+                .malformed,
+                "\(path): not a GGUF file (it does not begin with GGUF)"
+            )
         }
         let version = try reader.integer(UInt32.self, "the version")
         guard version == 2 || version == 3 else {

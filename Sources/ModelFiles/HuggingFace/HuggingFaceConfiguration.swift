@@ -17,7 +17,8 @@ struct HuggingFaceConfiguration {
             throw ModelFileError(.malformed, "\(path): not valid JSON")
         }
         let architectures = root["architectures"] as? [String] ?? []
-        guard architectures == ["LlamaForCausalLM"] || root["model_type"] as? String == "llama" else {
+        guard architectures == ["LlamaForCausalLM"] || root["model_type"] as? String == "llama"
+        else {
             throw ModelFileError(
                 .unsupported,
                 "\(path): architectures \(architectures); LlamaForCausalLM is supported"
@@ -121,12 +122,13 @@ struct HuggingFaceConfiguration {
         root["eos_token_id"] = model.eosToken
         root["quantization_config"] = quantization
         if let scaling = model.ropeScaling {
-            root["rope_scaling"] = [
-                "rope_type": "llama3", "factor": scaling.factor,
-                "low_freq_factor": scaling.lowFrequencyFactor,
-                "high_freq_factor": scaling.highFrequencyFactor,
-                "original_max_position_embeddings": scaling.originalPositions,
-            ] as [String: Any]
+            root["rope_scaling"] =
+                [
+                    "rope_type": "llama3", "factor": scaling.factor,
+                    "low_freq_factor": scaling.lowFrequencyFactor,
+                    "high_freq_factor": scaling.highFrequencyFactor,
+                    "original_max_position_embeddings": scaling.originalPositions,
+                ] as [String: Any]
         }
         return try json(root, name: "config.json")
     }

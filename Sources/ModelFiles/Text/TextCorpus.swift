@@ -5,7 +5,8 @@ public enum TextCorpus {
     ///
     /// - Throws: ``ModelFileError`` (`inputOutput`) if a file cannot be read, (`malformed`) above
     ///   4 GiB.
-    public static func load(paths: [String], tokenizer: Tokenizer) throws(ModelFileError) -> [Int32] {
+    public static func load(paths: [String], tokenizer: Tokenizer) throws(ModelFileError) -> [Int32]
+    {
         var tokens: [Int32] = []
         for path in paths {
             let bytes = try FileSystem.read(path, limit: 4 << 30)

@@ -148,8 +148,10 @@ public enum PreTokenizer: String, Sendable {
                 return text[index]
             }
             // Case folding maps the long s to s; the Kelvin sign and the like fold to none of these.
-            return text[index] == "\u{17F}" ? "s" : text[index].properties.lowercaseMapping
-                .unicodeScalars.first
+            return text[index] == "\u{17F}"
+                ? "s"
+                : text[index].properties.lowercaseMapping
+                    .unicodeScalars.first
         }
         switch (letter(start + 1), letter(start + 2)) {
         case ("s", _), ("t", _), ("m", _), ("d", _): return 2

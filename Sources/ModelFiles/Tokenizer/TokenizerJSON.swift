@@ -8,7 +8,10 @@ enum TokenizerJSON {
             let value = try JSONSerialization.jsonObject(with: Data(bytes))
             root = value as? [String: Any] ?? [:]
         } catch {
-            throw ModelFileError(.malformed, "\(path): not valid JSON: \(error.localizedDescription)")
+            throw ModelFileError(
+                .malformed,
+                "\(path): not valid JSON: \(error.localizedDescription)"
+            )
         }
         guard let model = root["model"] as? [String: Any],
             (model["type"] as? String ?? "BPE") == "BPE",
@@ -101,7 +104,10 @@ enum TokenizerJSON {
         path: String
     ) throws(ModelFileError) -> PreTokenizer {
         guard let root = value as? [String: Any] else {
-            throw ModelFileError(.unsupported, "\(path): no pre_tokenizer; ByteLevel is what is read")
+            throw ModelFileError(
+                .unsupported,
+                "\(path): no pre_tokenizer; ByteLevel is what is read"
+            )
         }
         let steps = root["pretokenizers"] as? [[String: Any]] ?? [root]
         let kinds = steps.map { $0["type"] as? String ?? "" }

@@ -66,7 +66,11 @@ final class ClientConnector: Sendable {
             let context = try tlsContext()
             let connection = try await ClientConnection.connect(configuration, context, logger)
             state.withLock { state in
-                if case .closed = state { connection.drain() } else { state = .connected(connection) }
+                if case .closed = state {
+                    connection.drain()
+                } else {
+                    state = .connected(connection)
+                }
             }
             return connection
         } catch {

@@ -24,7 +24,10 @@ public final class RPCClient: Sendable {
         _ request: Request,
         timeout: Duration = .seconds(30)
     ) async throws -> Response {
-        try await retrying(timeout: timeout, isIdempotent: method.isIdempotent) { connection, left, attempt in
+        try await retrying(timeout: timeout, isIdempotent: method.isIdempotent) {
+            connection,
+            left,
+            attempt in
             let stream = CallStream(link: connection.link, limits: connection.limits)
             stream.link.open(stream, timeout: left)
             let envelope = Self.envelope(method.name, left, attempt)
@@ -164,7 +167,8 @@ extension RPCClient {
                 return try await body(connection, left, UInt32(attempt))
             } catch let error as RPCError {
                 let jitter = Double.random(in: 0..<1)
-                guard let delay = policy.delay(after: error, attempt: attempt, jitter: jitter) else {
+                guard let delay = policy.delay(after: error, attempt: attempt, jitter: jitter)
+                else {
                     throw error
                 }
                 if let deadline, clock.now + delay >= deadline { throw error }

@@ -151,7 +151,10 @@ extension ConnectionHandler {
         if hasEnded { stream.inbox.finish(.finished) }
         let entry = LoopStream(stream: stream)
         if envelope.timeoutMs > 0 {
-            let timeout = min(.milliseconds(Int64(clamping: envelope.timeoutMs)), ControlLimits.callTimeout)
+            let timeout = min(
+                .milliseconds(Int64(clamping: envelope.timeoutMs)),
+                ControlLimits.callTimeout
+            )
             entry.deadline = schedule(after: timeout) { $0.expire(id) }
         }
         streams[id] = entry
@@ -198,7 +201,8 @@ extension ConnectionHandler {
         for item in link.takeWork() {
             switch item {
             case .send(let stream): collect(stream)
-            case .open(let stream, let timeout): newcomers[ObjectIdentifier(stream)] = (stream, timeout)
+            case .open(let stream, let timeout):
+                newcomers[ObjectIdentifier(stream)] = (stream, timeout)
             case .cancel(let stream, let error): cancel(stream, error)
             case .returned:
                 machine?.handlerReturned()

@@ -104,7 +104,10 @@ extension ConnectionStateMachine {
             (smallestCredit...ControlLimits.creditByteCount).contains(peer.streamCredit),
             (smallestCredit...ControlLimits.creditByteCount).contains(peer.connectionCredit)
         else {
-            throw ProtocolViolation(.protocolError, "the peer's limits lie outside the allowed range")
+            throw ProtocolViolation(
+                .protocolError,
+                "the peer's limits lie outside the allowed range"
+            )
         }
         // Receivers hold back less than a quarter of a window: half of it always comes free, so
         // a frame must fit into half of the smallest window.

@@ -81,7 +81,9 @@ final class Certificate {
             throw Self.failure("cannot add '\(value)'")
         }
         defer { X509_EXTENSION_free(made) }
-        guard X509_add_ext(pointer, made, -1) == 1 else { throw Self.failure("cannot add '\(value)'") }
+        guard X509_add_ext(pointer, made, -1) == 1 else {
+            throw Self.failure("cannot add '\(value)'")
+        }
     }
 
     func sign(with key: PrivateKey) throws {

@@ -37,7 +37,11 @@ public enum CertificateAuthority {
         )
         try certificate.setKey(key)
         try certificate.setIssuer(certificate)
-        try certificate.add(NID_basic_constraints, "critical,CA:TRUE,pathlen:0", issuer: certificate)
+        try certificate.add(
+            NID_basic_constraints,
+            "critical,CA:TRUE,pathlen:0",
+            issuer: certificate
+        )
         try certificate.add(NID_key_usage, "critical,keyCertSign,cRLSign", issuer: certificate)
         try certificate.add(NID_subject_key_identifier, "hash", issuer: certificate)
         let name = "URI:spiffe://\(trustDomain)"
@@ -127,7 +131,8 @@ public enum CertificateAuthority {
     private static func alternative(_ host: String) throws -> String {
         let isAddress = host.contains(":") || host.allSatisfy { $0.isNumber || $0 == "." }
         let allowed = host.utf8.allSatisfy { byte in
-            Character(Unicode.Scalar(byte)).isHexDigit || "ghijklmnopqrstuvwxyz".utf8.contains(byte | 0x20)
+            Character(Unicode.Scalar(byte)).isHexDigit
+                || "ghijklmnopqrstuvwxyz".utf8.contains(byte | 0x20)
                 || "-.:_*".utf8.contains(byte)
         }
         guard allowed, !host.isEmpty else {

@@ -31,7 +31,9 @@ final class ServerActivity: Sendable {
     /// A connection that was admitted is gone.
     func remove(_ link: ConnectionLink, from host: String) {
         change { state in
-            guard state.connections.removeValue(forKey: ObjectIdentifier(link)) != nil else { return }
+            guard state.connections.removeValue(forKey: ObjectIdentifier(link)) != nil else {
+                return
+            }
             let left = state.perHost[host, default: 1] - 1
             state.perHost[host] = left == 0 ? nil : left
         }

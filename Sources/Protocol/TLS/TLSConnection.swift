@@ -25,7 +25,11 @@ final class TLSConnection {
         qat_bio_set_mem_eof_return(incoming, -1)
         qat_bio_set_mem_eof_return(outgoing, -1)
         SSL_set_bio(pointer, incoming, outgoing)
-        if context.isServer { SSL_set_accept_state(pointer) } else { SSL_set_connect_state(pointer) }
+        if context.isServer {
+            SSL_set_accept_state(pointer)
+        } else {
+            SSL_set_connect_state(pointer)
+        }
         self.pointer = pointer
         self.incoming = incoming
         self.outgoing = outgoing
@@ -70,7 +74,8 @@ final class TLSConnection {
         OpenSSLErrors.clear()
         while true {
             var result: Int32 = 0
-            buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: Self.recordByteCount) { space in
+            buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: Self.recordByteCount) {
+                space in
                 result = SSL_read(pointer, space.baseAddress, Int32(clamping: space.count))
                 return max(0, Int(result))
             }
@@ -119,7 +124,9 @@ final class TLSConnection {
         let message: String
         if verdict != Int(X509_V_OK) {
             message = Self.explanation(verdict: verdict)
-        } else if let known = errors.lazy.compactMap({ $0.explanation(isServer: self.isServer) }).first {
+        } else if let known = errors.lazy.compactMap({ $0.explanation(isServer: self.isServer) })
+            .first
+        {
             message = known
         } else {
             let texts = errors.map(\.text).joined(separator: "; ")

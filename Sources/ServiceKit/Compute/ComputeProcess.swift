@@ -71,7 +71,12 @@ struct ComputeProcess: Sendable {
                         onStandardError(line)
                     }
                 }()
-                for try await line in execution.standardOutput.strings() {
+                let lines = execution.standardOutput.strings(
+                    // JSON may hold the other characters that Unicode counts as line breaks.
+                    separatedBy: .unicodeScalarSequence(["\n"] as [Unicode.Scalar]),
+                    bufferingPolicy: .maxLineLength(ComputeEvent.maximumLineByteCount)
+                )
+                for try await line in lines {
                     let event = try ComputeEvent(line: line)
                     if event.type == .result || event.type == .error {
                         notes.conclude(event)

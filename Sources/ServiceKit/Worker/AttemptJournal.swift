@@ -8,6 +8,8 @@ internal import Synchronization
 final class AttemptJournal: Sendable {
     private struct State {
         var events: [JobEvent] = []
+        /// How many events, from the first, a heartbeat is carrying now; these stay as they are.
+        var inFlightCount = 0
         var log: [UInt8] = []
         var logOffset: UInt64 = 0
         var phase = "prepare"
@@ -65,13 +67,12 @@ final class AttemptJournal: Sendable {
             if let phase = event.phase {
                 state.phase = phase
             }
-            if let last = state.events.last, Self.isSuperseded(last, by: entry) {
+            let waiting = state.events[state.inFlightCount...]
+            if let last = waiting.last, Self.isSuperseded(last, by: entry) {
                 state.events.removeLast()
-            }
-            if state.events.count >= Self.eventLimit {
-                // State lines matter less than room: the oldest progress or metric is given up.
-                let index = state.events.firstIndex { $0.type != .log } ?? 0
-                state.events.remove(at: index)
+            } else if state.events.count >= Self.eventLimit, let oldest = waiting.indices.first {
+                // Lines of the log matter more: the oldest progress or metric is given up.
+                state.events.remove(at: waiting.firstIndex { $0.type != .log } ?? oldest)
             }
             state.events.append(entry)
         }
@@ -100,12 +101,16 @@ final class AttemptJournal: Sendable {
 
     /// Up to 64 events in order, left in place until ``confirm(eventCount:)``.
     func pendingEvents() -> [JobEvent] {
-        state.withLock { Array($0.events.prefix(64)) }
+        state.withLock { state in
+            state.inFlightCount = min(64, state.events.count)
+            return Array(state.events.prefix(state.inFlightCount))
+        }
     }
 
     func confirm(eventCount: Int) {
         let isMore = state.withLock { state in
             state.events.removeFirst(min(eventCount, state.events.count))
+            state.inFlightCount = 0
             return !state.events.isEmpty
         }
         if isMore {

@@ -36,7 +36,8 @@ struct InputStore: Sendable {
 
     /// One file stands for itself; several for the folder of their config.json, or the root.
     private static func location(of names: [String], root: String) -> String {
-        if let config = names.first(where: { ($0 as NSString).lastPathComponent == "config.json" }) {
+        if let config = names.first(where: { ($0 as NSString).lastPathComponent == "config.json" })
+        {
             let folder = (config as NSString).deletingLastPathComponent
             return folder.isEmpty ? root : "\(root)/\(folder)"
         }

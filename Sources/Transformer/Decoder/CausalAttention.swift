@@ -57,9 +57,16 @@ final class CausalAttention {
                 let start = sequence * length * q + head * d
                 probabilities(p, queries: layer.query + start, keys: keys)
                 MatrixProduct.times(
-                    c: layer.attention + start, cStride: q, accumulating: 0,
-                    a: p, aStride: length, b: values, bStride: k,
-                    m: length, n: d, k: length
+                    c: layer.attention + start,
+                    cStride: q,
+                    accumulating: 0,
+                    a: p,
+                    aStride: length,
+                    b: values,
+                    bStride: k,
+                    m: length,
+                    n: d,
+                    k: length
                 )
             }
         }
@@ -91,27 +98,55 @@ final class CausalAttention {
                 let dOut = attentionGradient + start
                 probabilities(p, queries: layer.query + start, keys: layer.key + keyStart)
                 MatrixProduct.transposedTimes(
-                    c: valueGradient + keyStart, cStride: k,
-                    a: p, aStride: length, b: dOut, bStride: q,
-                    m: length, n: d, k: length
+                    c: valueGradient + keyStart,
+                    cStride: k,
+                    a: p,
+                    aStride: length,
+                    b: dOut,
+                    bStride: q,
+                    m: length,
+                    n: d,
+                    k: length
                 )
                 MatrixProduct.timesTransposed(
-                    c: dp, cStride: length,
-                    a: dOut, aStride: q, b: layer.value + keyStart, bStride: k,
-                    m: length, n: length, k: d
+                    c: dp,
+                    cStride: length,
+                    a: dOut,
+                    aStride: q,
+                    b: layer.value + keyStart,
+                    bStride: k,
+                    m: length,
+                    n: length,
+                    k: d
                 )
                 DecoderKernels.causalSoftmaxGradient(
-                    dp, probabilities: p, length: length, scale: scale
+                    dp,
+                    probabilities: p,
+                    length: length,
+                    scale: scale
                 )
                 MatrixProduct.times(
-                    c: queryGradient + start, cStride: q, accumulating: 0,
-                    a: dp, aStride: length, b: layer.key + keyStart, bStride: k,
-                    m: length, n: d, k: length
+                    c: queryGradient + start,
+                    cStride: q,
+                    accumulating: 0,
+                    a: dp,
+                    aStride: length,
+                    b: layer.key + keyStart,
+                    bStride: k,
+                    m: length,
+                    n: d,
+                    k: length
                 )
                 MatrixProduct.transposedTimes(
-                    c: keyGradient + keyStart, cStride: k,
-                    a: dp, aStride: length, b: layer.query + start, bStride: q,
-                    m: length, n: d, k: length
+                    c: keyGradient + keyStart,
+                    cStride: k,
+                    a: dp,
+                    aStride: length,
+                    b: layer.query + start,
+                    bStride: q,
+                    m: length,
+                    n: d,
+                    k: length
                 )
             }
         }
@@ -123,10 +158,15 @@ final class CausalAttention {
         keys: UnsafePointer<Float>
     ) {
         MatrixProduct.timesTransposed(
-            c: p, cStride: length,
-            a: queries, aStride: configuration.queryWidth,
-            b: keys, bStride: configuration.keyValueWidth,
-            m: length, n: length, k: configuration.headDimension
+            c: p,
+            cStride: length,
+            a: queries,
+            aStride: configuration.queryWidth,
+            b: keys,
+            bStride: configuration.keyValueWidth,
+            m: length,
+            n: length,
+            k: configuration.headDimension
         )
         DecoderKernels.causalSoftmax(p, length: length, scale: scale)
     }

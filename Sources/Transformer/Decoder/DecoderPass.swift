@@ -79,7 +79,12 @@ final class DecoderPass {
         )
         if let format = weights.embeddingFormat {
             BlockQuantizer.fakeQuantize(
-                output, into: output, rows: rows, columns: c, format: format, team: team
+                output,
+                into: output,
+                rows: rows,
+                columns: c,
+                format: format,
+                team: team
             )
         }
     }

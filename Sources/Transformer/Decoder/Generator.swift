@@ -181,10 +181,17 @@ public final class Generator {
         let k = configuration.keyValueWidth
         let heads = configuration.headCount
         let group = heads / configuration.keyValueHeadCount
-        for (values, count) in [(layer.query, heads), (layer.key, configuration.keyValueHeadCount)] {
+        for (values, count) in [(layer.query, heads), (layer.key, configuration.keyValueHeadCount)]
+        {
             DecoderKernels.rotate(
-                values, cosine: rotary.cosine.pointer, sine: rotary.sine.pointer, rows: rows,
-                sequenceLength: rows, heads: count, headDimension: d, firstPosition: position
+                values,
+                cosine: rotary.cosine.pointer,
+                sine: rotary.sine.pointer,
+                rows: rows,
+                sequenceLength: rows,
+                heads: count,
+                headDimension: d,
+                firstPosition: position
             )
         }
         let layerKeys = keys.pointer + index * capacity * k
@@ -198,10 +205,15 @@ public final class Generator {
             for head in min(thread * share, heads)..<min((thread + 1) * share, heads) {
                 let column = head / group * d
                 MatrixProduct.timesTransposed(
-                    c: p, cStride: total,
-                    a: layer.query + head * d, aStride: q,
-                    b: layerKeys + column, bStride: k,
-                    m: rows, n: total, k: d
+                    c: p,
+                    cStride: total,
+                    a: layer.query + head * d,
+                    aStride: q,
+                    b: layerKeys + column,
+                    bStride: k,
+                    m: rows,
+                    n: total,
+                    k: d
                 )
                 for row in 0..<rows {
                     let visible = position + row + 1
@@ -210,9 +222,16 @@ public final class Generator {
                     (line + visible).update(repeating: 0, count: total - visible)
                 }
                 MatrixProduct.times(
-                    c: layer.attention + head * d, cStride: q, accumulating: 0,
-                    a: p, aStride: total, b: layerValues + column, bStride: k,
-                    m: rows, n: d, k: total
+                    c: layer.attention + head * d,
+                    cStride: q,
+                    accumulating: 0,
+                    a: p,
+                    aStride: total,
+                    b: layerValues + column,
+                    bStride: k,
+                    m: rows,
+                    n: d,
+                    k: total
                 )
             }
         }

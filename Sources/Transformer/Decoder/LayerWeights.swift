@@ -38,7 +38,8 @@ final class LayerWeights {
         offsets = (0..<configuration.layerCount).map { layer in
             Offsets(
                 attentionNorm: layout.known("model.layers.\(layer).input_layernorm.weight").offset,
-                mlpNorm: layout.known("model.layers.\(layer).post_attention_layernorm.weight").offset,
+                mlpNorm: layout.known("model.layers.\(layer).post_attention_layernorm.weight")
+                    .offset,
                 linear: LinearModule.allCases.map {
                     layout.known($0.name(layer: layer) + ".weight").offset
                 }

@@ -2,9 +2,9 @@ public import Kernels
 public import Quantization
 
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #else
-internal import Darwin
+    internal import Darwin
 #endif
 
 /// A model's loss on a text.

@@ -115,7 +115,8 @@ public struct ModelConfiguration: Sendable, Codable, Equatable {
     ///
     /// - Throws: ``TransformerError`` (`invalidConfiguration`), naming the field.
     public func validate() throws(TransformerError) {
-        func require(_ isTrue: Bool, _ message: @autoclosure () -> String) throws(TransformerError) {
+        func require(_ isTrue: Bool, _ message: @autoclosure () -> String) throws(TransformerError)
+        {
             if !isTrue {
                 throw TransformerError(.invalidConfiguration, message())
             }
@@ -130,7 +131,10 @@ public struct ModelConfiguration: Sendable, Codable, Equatable {
         for (name, value, limit) in sizes {
             try require((1...limit).contains(value), "\(name) is \(value), not in 1...\(limit)")
         }
-        try require(architecture == "llama", "architecture \(architecture) is not supported; llama is")
+        try require(
+            architecture == "llama",
+            "architecture \(architecture) is not supported; llama is"
+        )
         try require(headDimension.isMultiple(of: 2), "head_dim \(headDimension) is odd")
         try require(
             headCount.isMultiple(of: keyValueHeadCount),

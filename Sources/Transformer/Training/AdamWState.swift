@@ -1,9 +1,9 @@
 internal import Kernels
 
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #else
-internal import Darwin
+    internal import Darwin
 #endif
 
 /// AdamW's two moments of the trainable parameters.

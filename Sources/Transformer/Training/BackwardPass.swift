@@ -83,7 +83,8 @@ final class BackwardPass {
         let f = configuration.intermediateSize
         pass.activate(layer)
         linearBackward(
-            .down, index,
+            .down,
+            index,
             input: pass.prepared(pass.activations.activated, width: f),
             outputGradient: stream,
             inputGradient: activated,
@@ -102,11 +103,20 @@ final class BackwardPass {
         }
         let input = pass.prepared(layer.mlpNorm, width: configuration.hiddenSize)
         linearBackward(
-            .gate, index, input: input, outputGradient: gate, inputGradient: branch,
+            .gate,
+            index,
+            input: input,
+            outputGradient: gate,
+            inputGradient: branch,
             accumulating: 0
         )
         linearBackward(
-            .up, index, input: input, outputGradient: up, inputGradient: branch, accumulating: 1
+            .up,
+            index,
+            input: input,
+            outputGradient: up,
+            inputGradient: branch,
+            accumulating: 1
         )
         normBackward(
             outputGradient: branch,
@@ -118,7 +128,8 @@ final class BackwardPass {
 
     private func attendBackward(_ index: Int, _ layer: ActivationArena.Layer) {
         linearBackward(
-            .output, index,
+            .output,
+            index,
             input: pass.prepared(layer.attention, width: configuration.queryWidth),
             outputGradient: stream,
             inputGradient: attention,
@@ -135,14 +146,27 @@ final class BackwardPass {
         unrotate(key, heads: configuration.keyValueHeadCount)
         let input = pass.prepared(layer.attentionNorm, width: configuration.hiddenSize)
         linearBackward(
-            .query, index, input: input, outputGradient: query, inputGradient: branch,
+            .query,
+            index,
+            input: input,
+            outputGradient: query,
+            inputGradient: branch,
             accumulating: 0
         )
         linearBackward(
-            .key, index, input: input, outputGradient: key, inputGradient: branch, accumulating: 1
+            .key,
+            index,
+            input: input,
+            outputGradient: key,
+            inputGradient: branch,
+            accumulating: 1
         )
         linearBackward(
-            .value, index, input: input, outputGradient: value, inputGradient: branch,
+            .value,
+            index,
+            input: input,
+            outputGradient: value,
+            inputGradient: branch,
             accumulating: 1
         )
         normBackward(

@@ -64,7 +64,10 @@ final class LossHead {
         let v = configuration.vocabularySize
         let c = configuration.hiddenSize
         return overChunks(
-            rows, hidden: hidden, head: head, gradient: gradient,
+            rows,
+            hidden: hidden,
+            head: head,
+            gradient: gradient,
             before: { chunk, count in
                 product.linear(
                     output: teacherLogits.pointer,

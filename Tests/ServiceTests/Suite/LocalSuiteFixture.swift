@@ -97,15 +97,25 @@ final class LocalSuiteFixture: Sendable {
             return String(try #require(UnicodeScalar(next)))
         }
         let tokenizer = try Tokenizer(
-            vocabulary: vocabulary, merges: [], addedTokens: [], preTokenizer: .gpt2
+            vocabulary: vocabulary,
+            merges: [],
+            addedTokens: [],
+            preTokenizer: .gpt2
         )
         let configuration = ModelConfiguration(
-            vocabularySize: 256, hiddenSize: 64, intermediateSize: 96, layerCount: 2, headCount: 4,
-            keyValueHeadCount: 2, tiedEmbeddings: true
+            vocabularySize: 256,
+            hiddenSize: 64,
+            intermediateSize: 96,
+            layerCount: 2,
+            headCount: 4,
+            keyValueHeadCount: 2,
+            tiedEmbeddings: true
         )
         let model = LoadedModel(
             parameters: try Parameters.random(
-                configuration: configuration, seed: 4, deviation: 0.3
+                configuration: configuration,
+                seed: 4,
+                deviation: 0.3
             ),
             tokenizer: tokenizer,
             source: .huggingFace,

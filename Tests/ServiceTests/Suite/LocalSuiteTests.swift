@@ -26,13 +26,23 @@ struct LocalSuiteTests {
         try suite.write(Self.trainJob(steps: 30, name: "t"), "train.json")
         try suite.write(#"{"model": "model", "quantization": {"algorithm": "mxfp4"}}"#, "ptq.json")
         let first = try suite.client(
-            "submit", "train", suite.folder + "/train.json", "--key", "one", "--json"
+            "submit",
+            "train",
+            suite.folder + "/train.json",
+            "--key",
+            "one",
+            "--json"
         )
         #expect(first.status == 0, "\(first.errors)")
         let train = try #require(try suite.json(first.output)["job_id"] as? String)
         let again = try suite.json(
             try suite.client(
-                "submit", "train", suite.folder + "/train.json", "--key", "one", "--json"
+                "submit",
+                "train",
+                suite.folder + "/train.json",
+                "--key",
+                "one",
+                "--json"
             ).output
         )
         #expect(again["job_id"] as? String == train && again["created"] as? Bool == false)
@@ -54,7 +64,8 @@ struct LocalSuiteTests {
         )
         let compare = try #require(
             try suite.json(
-                try suite.client("submit", "evaluate", suite.folder + "/compare.json", "--json").output
+                try suite.client("submit", "evaluate", suite.folder + "/compare.json", "--json")
+                    .output
             )["job_id"] as? String
         )
         try Self.checkWatch(suite, train, steps: 30)
@@ -160,19 +171,31 @@ struct LocalSuiteTests {
             #expect(result.errors.contains(place), "\(result.errors)")
             #expect(result.errors.split(separator: "\n").count == 1, "\(result.errors)")
         }
-        #expect(try (suite.json(suite.client("status", "--json").output)["jobs"] as? [Any])?.isEmpty == true)
+        #expect(
+            try (suite.json(suite.client("status", "--json").output)["jobs"] as? [Any])?.isEmpty
+                == true
+        )
         // What only the worker can see: a text shorter than one window, a model cut short.
         try suite.write("short", "train.txt")
         try suite.write(good, "short.json")
         let short = try suite.client("submit", "train", suite.folder + "/short.json", "--watch")
         #expect(short.status == 1)
-        #expect(short.output.contains("train.txt: 5 tokens") || short.errors.contains("train.txt: 5 tokens"))
+        #expect(
+            short.output.contains("train.txt: 5 tokens")
+                || short.errors.contains("train.txt: 5 tokens")
+        )
         // An accelerator that nobody offers waits, and says so.
         try suite.write(
-            good.replacing("\"max_steps\"", with: "\"accelerator\": \"gpu\", \"devices\": 8, \"max_steps\""),
+            good.replacing(
+                "\"max_steps\"",
+                with: "\"accelerator\": \"gpu\", \"devices\": 8, \"max_steps\""
+            ),
             "gpu.json"
         )
-        try suite.write(String(repeating: "enough text for a window of tokens ", count: 20), "train.txt")
+        try suite.write(
+            String(repeating: "enough text for a window of tokens ", count: 20),
+            "train.txt"
+        )
         let waiting = try suite.client("submit", "train", suite.folder + "/gpu.json", "--json")
         let job = try #require(try suite.json(waiting.output)["job_id"] as? String)
         #expect(try suite.client("status", job).output.contains("accelerator gpu"))

@@ -1,0 +1,105 @@
+internal import Foundation
+internal import Protocol
+internal import Testing
+
+@testable internal import Gateway
+
+struct ArtifactStoreTests {
+    private let folder = NSTemporaryDirectory() + "/qat-artifacts-" + UUID().uuidString
+
+    private func chunks(_ pieces: [[UInt8]]) -> AsyncThrowingStream<[UInt8], any Error> {
+        AsyncThrowingStream { continuation in
+            for piece in pieces { continuation.yield(piece) }
+            continuation.finish()
+        }
+    }
+
+    private func withStore(_ body: (inout ArtifactStore) async throws -> Void) async throws {
+        var store = try ArtifactStore(root: folder)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try await body(&store)
+    }
+
+    @Test func whatIsPutIsReadBackInRanges() async throws {
+        try await withStore { store in
+            let bytes = (0..<700_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+            var hasher = SHA256Hasher()
+            hasher.update(bytes)
+            let digest = hasher.finalize()
+            #expect(store.missing([digest]) == [digest])
+            let pieces = [Array(bytes[..<99]), [], Array(bytes[99...])]
+            try await store.put(digest, size: UInt64(bytes.count), chunks: chunks(pieces))
+            #expect(store.missing([digest]).isEmpty)
+            let ranges: [(UInt64, UInt64, Range<Int>)] = [
+                (0, 0, 0..<700_000), (5, 10, 5..<15), (699_999, 0, 699_999..<700_000),
+                (700_000, 0, 0..<0), (600_000, 1 << 40, 600_000..<700_000),
+            ]
+            for (offset, length, range) in ranges {
+                var read: [UInt8] = []
+                try await store.read(digest, offset: offset, length: length) { read += $0 }
+                #expect(read == Array(bytes[range]))
+            }
+            let beyond = await #expect(throws: StoreError.self) {
+                try await store.read(digest, offset: 700_001, length: 0) { _ in }
+            }
+            #expect(beyond?.code == .invalidArgument)
+        }
+    }
+
+    @Test func bytesThatAreNotWhatWasAnnouncedAreRefused() async throws {
+        try await withStore { store in
+            let digest = SHA256Digest.of("abc")
+            let cases: [(UInt64, [[UInt8]])] = [
+                (3, [Array("abd".utf8)]), (3, [Array("abcd".utf8)]), (3, [Array("ab".utf8)]),
+                (4, [Array("abc".utf8)]), (2, [Array("abc".utf8)]),
+            ]
+            for (size, pieces) in cases {
+                let error = await #expect(throws: StoreError.self) {
+                    try await store.put(digest, size: size, chunks: chunks(pieces))
+                }
+                #expect(error?.code == .corrupt)
+                #expect(store.size(digest) == nil)
+            }
+            let left = try FileManager.default.contentsOfDirectory(atPath: folder + "/tmp")
+            #expect(left.isEmpty)
+        }
+    }
+
+    @Test func whatDoesNotFitIsRefusedBeforeItComes() async throws {
+        try await withStore { store in
+            store.byteLimit = 10
+            let large = await #expect(throws: StoreError.self) {
+                try await store.put(.of("x"), size: 11, chunks: chunks([]))
+            }
+            #expect(large?.code == .noSpace && large?.message.contains("limit of 10") == true)
+            store.byteLimit = .max
+            store.reserve = 1 << 62
+            let full = await #expect(throws: StoreError.self) {
+                try await store.put(.of("x"), size: 1, chunks: chunks([]))
+            }
+            #expect(full?.code == .noSpace)
+        }
+    }
+
+    @Test func whatACrashLeftHalfWrittenIsRemoved() async throws {
+        try await withStore { _ in
+            let stale = folder + "/tmp/half"
+            try Data("x".utf8).write(to: URL(fileURLWithPath: stale))
+            _ = try ArtifactStore(root: folder)
+            #expect(!FileManager.default.fileExists(atPath: stale))
+        }
+    }
+
+    @Test func logsAreAppendedAtTheirEndOnly() throws {
+        let store = try JobLogStore(folder: folder)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        #expect(try store.append("j", offset: 0, Array("one\n".utf8)) == 4)
+        // A repeated and an early piece are not taken; the writer learns where the log ends.
+        #expect(try store.append("j", offset: 0, Array("one\n".utf8)) == 4)
+        #expect(try store.append("j", offset: 9, Array("no".utf8)) == 4)
+        #expect(try store.append("j", offset: 4, Array("two\n".utf8)) == 8)
+        #expect(try store.read("j", offset: 0, count: 100) == Array("one\ntwo\n".utf8))
+        #expect(try store.read("j", offset: 6, count: 1) == Array("o".utf8))
+        #expect(try store.read("none", offset: 0, count: 1).isEmpty)
+    }
+}

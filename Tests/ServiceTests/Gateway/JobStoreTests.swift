@@ -1,0 +1,174 @@
+internal import Foundation
+internal import GRDB
+internal import Protocol
+internal import Testing
+
+@testable internal import Gateway
+
+struct JobStoreTests {
+    @Test func oneKeyIsOneJobHoweverOftenItIsSubmitted() async throws {
+        let fixture = try StoreFixture()
+        let submission = try fixture.submission("k")
+        let ids = try await withThrowingTaskGroup(of: (String, Bool).self) { group in
+            for _ in 0..<50 {
+                group.addTask {
+                    let result = try await fixture.store.submit(submission)
+                    return (result.id, result.isCreated)
+                }
+            }
+            return try await group.reduce(into: [(String, Bool)]()) { $0.append($1) }
+        }
+        #expect(Set(ids.map(\.0)).count == 1)
+        #expect(ids.filter(\.1).count == 1)
+        #expect(try await fixture.store.list(pageSize: 10, before: nil).jobs.count == 1)
+    }
+
+    @Test func aKeyOfAnotherJobIsRefused() async throws {
+        let fixture = try StoreFixture()
+        let first = try await fixture.submit("k")
+        let error = await #expect(throws: StoreError.self) {
+            try await fixture.submit("k", model: "other.gguf")
+        }
+        #expect(error?.code == .alreadyExists)
+        #expect(error?.message.contains(first) == true)
+    }
+
+    @Test func eventsHaveNoGapsAndSurviveAReopening() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register()
+        let id = try await fixture.submit("k")
+        let lease = try #require(try await fixture.acquire())
+        _ = try await fixture.heartbeat(lease, steps: 1...5)
+        _ = try await fixture.heartbeat(lease, steps: 6...9)
+        #expect(try await fixture.complete(lease))
+        let events = try await fixture.events(id)
+        #expect(events.map(\.seq) == Array(1...UInt64(events.count)))
+        let states = events.filter { $0.type == .state }.map(\.state)
+        #expect(states == ["BLOCKED", "QUEUED", "STARTING", "RUNNING", "SUCCEEDED"])
+
+        let reopened = try fixture.reopened()
+        let replayed = try await reopened.events(id, after: 0, limit: 1000)
+        #expect(replayed.events == events && replayed.isOver)
+        let rest = try await reopened.events(id, after: 7, limit: 1000)
+        #expect(rest.events == Array(events.dropFirst(7)))
+        #expect(try await reopened.detail(id).outputs.map(\.name) == ["model/model.safetensors"])
+        try reopened.pool.close()
+    }
+
+    /// The whole table of transitions, from every state to every state.
+    @Test(arguments: JobState.allCases)
+    func onlyTheTablesTransitionsApply(from: JobState) async throws {
+        let fixture = try StoreFixture()
+        for to in JobState.allCases {
+            let id = try await fixture.submit("\(from)-\(to)")
+            let outcome = try await fixture.store.pool.write { db -> JobTransition.Outcome in
+                try db.execute(
+                    sql: "UPDATE job SET state = ? WHERE id = ?",
+                    arguments: [from.rawValue, id]
+                )
+                let job = try fixture.store.job(db, id)
+                return try JobTransition(to: to).apply(db, to: job, now: fixture.store.now)
+            }
+            let expected: JobTransition.Outcome =
+                from == to
+                ? .alreadyTarget : from.successors.contains(to) ? .applied : .invalidState
+            #expect(outcome == expected, "\(from) to \(to)")
+            let state = try await fixture.state(id)
+            #expect(state == (expected == .applied ? to : from).rawValue)
+            // Submission wrote BLOCKED and QUEUED; only an applied change writes another.
+            let count = try await fixture.events(id).count
+            #expect(count == (expected == .applied ? 3 : 2))
+        }
+    }
+
+    @Test func aStaleRowChangesNothing() async throws {
+        let fixture = try StoreFixture()
+        let id = try await fixture.submit("k")
+        let outcomes = try await fixture.store.pool.write { db in
+            let job = try fixture.store.job(db, id)
+            let now = fixture.store.now
+            return [
+                try JobTransition(to: .starting).apply(db, to: job, now: now),
+                // The same row again: somebody was faster.
+                try JobTransition(to: .cancelled).apply(db, to: job, now: now),
+                try JobTransition(to: .cancelled, epoch: 7).apply(db, to: job, now: now),
+            ]
+        }
+        #expect(outcomes == [.applied, .invalidState, .ownerLost])
+        #expect(try await fixture.state(id) == "STARTING")
+    }
+
+    @Test func jobsWaitForTheOutputsTheyName() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register(kind: "quantize")
+        let first = try await fixture.submit("a", kind: "quantize")
+        let second = try await fixture.submit("b", kind: "quantize", model: "job:\(first)")
+        #expect(try await fixture.state(second) == "BLOCKED")
+        #expect(
+            try await fixture.store.detail(second).summary.waitReason.contains("job:\(first)")
+        )
+        let lease = try #require(try await fixture.acquire())
+        #expect(lease.jobID == first)
+        _ = try await fixture.heartbeat(lease)
+        #expect(try await fixture.complete(lease))
+        let next = try #require(try await fixture.acquire())
+        #expect(next.jobID == second)
+        #expect(next.inputs.flatMap(\.files).map(\.path) == ["model/model.safetensors"])
+    }
+
+    @Test func jobsFailWithTheJobTheyNeed() async throws {
+        let fixture = try StoreFixture()
+        let first = try await fixture.submit("a", kind: "quantize")
+        let second = try await fixture.submit("b", kind: "quantize", model: "job:\(first)")
+        let third = try await fixture.submit("c", kind: "quantize", model: "job:\(second)")
+        try await fixture.register(kind: "quantize")
+        let lease = try #require(try await fixture.acquire())
+        _ = try await fixture.heartbeat(lease)
+        #expect(try await fixture.complete(lease, .failed, reason: "USER_ERROR"))
+        for id in [second, third] {
+            let summary = try await fixture.store.detail(id).summary
+            #expect(summary.state == "FAILED" && summary.reason == "ARTIFACT_MISSING")
+        }
+        let unknown = await #expect(throws: StoreError.self) {
+            try await fixture.submit("d", kind: "quantize", model: "job:nobody")
+        }
+        #expect(unknown?.code == .notFound)
+    }
+
+    @Test func cancellingEndsAWaitingJobAndAsksARunningOne() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register()
+        let waiting = try await fixture.submit("a")
+        try await fixture.store.cancel(waiting, now: false, by: "ada")
+        #expect(try await fixture.state(waiting) == "CANCELLED")
+
+        let running = try await fixture.submit("b")
+        let lease = try #require(try await fixture.acquire())
+        #expect(try await fixture.heartbeat(lease) == .continue)
+        try await fixture.store.cancel(running, now: false, by: "ada")
+        #expect(try await fixture.heartbeat(lease) == .cancel)
+        try await fixture.store.cancel(running, now: true, by: "ada")
+        #expect(try await fixture.heartbeat(lease) == .cancelNow)
+        #expect(try await fixture.complete(lease, .cancelled))
+        #expect(try await fixture.state(running) == "CANCELLED")
+
+        try await fixture.store.retry(running, by: "ada")
+        #expect(try await fixture.state(running) == "QUEUED")
+        let again = try #require(try await fixture.acquire())
+        #expect(again.jobID == running && again.attempt == 2)
+        #expect(try await fixture.heartbeat(again) == .continue)
+    }
+
+    @Test func waitReasonsSayWhatIsMissing() async throws {
+        let fixture = try StoreFixture()
+        let id = try await fixture.submit("a")
+        func reason() async throws -> String {
+            try await fixture.store.detail(id).summary.waitReason
+        }
+        #expect(try await reason() == "no worker for train jobs is registered")
+        try await fixture.register()
+        #expect(try await reason() == "waits for train-1 to become free")
+        fixture.advance(seconds: 120)
+        #expect(try await reason() == "no worker for train jobs answers; known: train-1")
+    }
+}

@@ -1,0 +1,140 @@
+internal import Foundation
+internal import GRDB
+internal import Protocol
+internal import Testing
+
+@testable internal import Gateway
+
+struct LeaseTests {
+    @Test func aLeaseGoesToOneWorker() async throws {
+        let fixture = try StoreFixture()
+        for worker in 0..<8 { try await fixture.register("w\(worker)") }
+        try await fixture.submit("k")
+        let leases = try await withThrowingTaskGroup(of: Lease?.self) { group in
+            for worker in 0..<8 {
+                group.addTask { try await fixture.acquire("w\(worker)") }
+            }
+            return try await group.reduce(into: [Lease]()) { $0 += $1.map { [$0] } ?? [] }
+        }
+        #expect(leases.count == 1)
+        #expect(leases.first?.epoch == 1 && leases.first?.attempt == 1)
+    }
+
+    @Test func anExpiredLeaseIsTakenBackAndItsEpochIsWorthless() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register("a")
+        try await fixture.register("b")
+        let id = try await fixture.submit("k")
+        let old = try #require(try await fixture.acquire("a"))
+        #expect(try await fixture.heartbeat(old, instance: "a", steps: 1...2) == .continue)
+        fixture.advance(seconds: 29)
+        #expect(try await fixture.store.recoverExpired().isEmpty)
+        fixture.advance(seconds: 2)
+        #expect(try await fixture.store.recoverExpired() == [id])
+        #expect(try await fixture.state(id) == "QUEUED")
+
+        let new = try #require(try await fixture.acquire("b"))
+        #expect(new.epoch > old.epoch && new.attempt == 2)
+        // The first worker comes back: nothing it says counts.
+        #expect(try await fixture.heartbeat(old, instance: "a", steps: 3...3) == .lost)
+        #expect(try await fixture.complete(old) == false)
+        #expect(try await fixture.store.holds(id, epoch: old.epoch) == false)
+        #expect(try await fixture.heartbeat(new, instance: "a") == .lost)
+        #expect(try await fixture.heartbeat(new, instance: "b", steps: 3...9) == .continue)
+        #expect(try await fixture.complete(new))
+        #expect(try await fixture.state(id) == "SUCCEEDED")
+        let steps = try await fixture.events(id).compactMap(\.progress?.step)
+        #expect(steps == Array(1...9))
+    }
+
+    @Test func aRepeatedCompletionIsAcceptedOnce() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register()
+        let id = try await fixture.submit("k")
+        let lease = try #require(try await fixture.acquire())
+        _ = try await fixture.heartbeat(lease)
+        #expect(try await fixture.complete(lease))
+        let count = try await fixture.events(id).count
+        #expect(try await fixture.complete(lease))
+        #expect(try await fixture.complete(lease, .failed, reason: "INTERNAL"))
+        #expect(try await fixture.events(id).count == count)
+        #expect(try await fixture.state(id) == "SUCCEEDED")
+    }
+
+    @Test func aRestartOfTheGatewayGivesWorkersTimeToBeHeard() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register()
+        let id = try await fixture.submit("k")
+        let lease = try #require(try await fixture.acquire())
+        _ = try await fixture.heartbeat(lease, steps: 1...1)
+        fixture.advance(seconds: 3600)
+        let store = try fixture.reopened()
+        try await store.extendLeasesAtBoot()
+        #expect(try await store.recoverExpired().isEmpty)
+        #expect(try await fixture.heartbeat(lease, steps: 2...2) == .continue)
+        fixture.advance(seconds: 31)
+        #expect(try await store.recoverExpired() == [id])
+        try store.pool.close()
+    }
+
+    @Test func aRestartedWorkerLosesItsLeaseAtOnce() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register(boot: "b1")
+        let id = try await fixture.submit("k")
+        let lease = try #require(try await fixture.acquire())
+        _ = try await fixture.heartbeat(lease, steps: 1...1)
+        try await fixture.register(boot: "b2")
+        #expect(try await fixture.state(id) == "QUEUED")
+        #expect(try await fixture.heartbeat(lease) == .lost)
+        let refused = await #expect(throws: StoreError.self) {
+            try await fixture.acquire(boot: "b1")
+        }
+        #expect(refused?.code == .invalidState)
+        #expect(try await fixture.acquire(boot: "b2")?.attempt == 2)
+    }
+
+    @Test func aJobThatKillsItsWorkerAtTheSameStepFails() async throws {
+        let fixture = try StoreFixture()
+        let id = try await fixture.submit("k")
+        for boot in 1...3 {
+            try await fixture.register(boot: "b\(boot)")
+            let lease = try #require(try await fixture.acquire(boot: "b\(boot)"))
+            _ = try await fixture.heartbeat(lease, steps: 1...4)
+        }
+        try await fixture.register(boot: "b4")
+        let summary = try await fixture.store.detail(id).summary
+        #expect(summary.state == "FAILED" && summary.reason == "CRASH_LOOP")
+        #expect(summary.reasonMessage.contains("step 4"))
+    }
+
+    @Test func lossesWithProgressInBetweenAreForgiven() async throws {
+        let fixture = try StoreFixture()
+        let id = try await fixture.submit("k")
+        for boot in 1...5 {
+            try await fixture.register(boot: "b\(boot)")
+            let lease = try #require(try await fixture.acquire(boot: "b\(boot)"))
+            let step = UInt64(boot)
+            _ = try await fixture.heartbeat(lease, steps: step...step)
+        }
+        try await fixture.register(boot: "b6")
+        #expect(try await fixture.state(id) == "QUEUED")
+    }
+
+    /// Failures that may pass are tried once more; those that will not are final.
+    @Test(arguments: [("OUT_OF_MEMORY", true), ("INTERNAL", true), ("USER_ERROR", false)])
+    func someFailuresAreTriedOnceMore(reason: String, isTriedAgain: Bool) async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register()
+        let id = try await fixture.submit("k")
+        let lease = try #require(try await fixture.acquire())
+        _ = try await fixture.heartbeat(lease)
+        #expect(try await fixture.complete(lease, .failed, reason: reason))
+        #expect(try await fixture.state(id) == (isTriedAgain ? "QUEUED" : "FAILED"))
+        guard isTriedAgain else { return }
+        let again = try #require(try await fixture.acquire())
+        _ = try await fixture.heartbeat(again)
+        #expect(try await fixture.complete(again, .failed, reason: reason))
+        let summary = try await fixture.store.detail(id).summary
+        #expect(summary.state == "FAILED" && summary.reason == reason)
+    }
+}

@@ -1,0 +1,124 @@
+internal import Foundation
+internal import Subprocess
+internal import Testing
+
+@testable internal import ServiceKit
+
+/// How the ends of a child are understood; the children are real processes in the last cases.
+struct ComputeProcessTests {
+    private func event(_ type: ComputeEvent.Kind, message: String? = nil) -> ComputeEvent {
+        var event = ComputeEvent(type)
+        event.message = message
+        event.reason = type == .error ? "USER_ERROR" : nil
+        event.json = type == .result ? #"{"x":1}"# : nil
+        return event
+    }
+
+    private func verdict(
+        _ status: TerminationStatus,
+        _ last: ComputeEvent? = nil,
+        words: [String] = [],
+        wasKilled: Bool = false
+    ) -> ComputeProcess.Outcome {
+        ComputeProcess.classify(status, last: last, lastWords: words, wasKilled: wasKilled)
+    }
+
+    @Test func endsAreClassified() {
+        #expect(verdict(.exited(0), event(.result)) == .succeeded(#"{"x":1}"#))
+        #expect(verdict(.exited(ComputeChild.stoppedStatus)) == .stopped)
+        #expect(
+            verdict(.exited(1), event(.error, message: "no such text"))
+                == .failed(reason: "USER_ERROR", message: "no such text")
+        )
+        #expect(verdict(.signaled(SIGKILL), wasKilled: true) == .stopped)
+        guard case .failed("OUT_OF_MEMORY", let advice) = verdict(.signaled(SIGKILL)) else {
+            Issue.record("a kill from outside is taken for lack of memory")
+            return
+        }
+        #expect(advice.contains("micro_batch_size"))
+        guard case .failed("INTERNAL", let trap) = verdict(.signaled(SIGSEGV), words: ["index 3"])
+        else {
+            Issue.record("a trap is an internal failure")
+            return
+        }
+        #expect(trap.contains("signal 11") && trap.contains("index 3"))
+        // A clean exit without results is no success.
+        guard case .failed("INTERNAL", _) = verdict(.exited(0)) else {
+            Issue.record("an exit without results succeeded")
+            return
+        }
+        guard case .failed("INTERNAL", _) = verdict(.exited(0), event(.error, message: "late"))
+        else {
+            Issue.record("an exit after an error succeeded")
+            return
+        }
+    }
+
+    /// Runs a shell script in the place of a daemon's compute mode.
+    private func run(_ script: String, kill: Bool = false) async throws
+        -> (outcome: ComputeProcess.Outcome, events: [ComputeEvent])
+    {
+        let path = NSTemporaryDirectory() + "/qat-child-" + UUID().uuidString
+        try Data("#!/bin/sh\nread request\n\(script)\n".utf8).write(to: URL(fileURLWithPath: path))
+        try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: path)
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let (commands, sender) = AsyncStream<ComputeProcess.Command>.makeStream()
+        let (events, collector) = AsyncStream<ComputeEvent>.makeStream()
+        let process = ComputeProcess(
+            executable: path,
+            request: ComputeRequest(
+                jobID: "j",
+                kind: "train",
+                attempt: 1,
+                spec: "{}",
+                inputs: [:],
+                outputFolder: "/nowhere",
+                checkpointFolder: "/nowhere",
+                threads: 1
+            ),
+            stopGrace: .seconds(60)
+        )
+        let outcome = try await process.run(
+            commands: commands,
+            onEvent: { event in
+                collector.yield(event)
+                if kill { sender.yield(.kill) }
+            },
+            onStandardError: { _ in }
+        )
+        collector.finish()
+        return (outcome, await events.reduce(into: []) { $0.append($1) })
+    }
+
+    @Test func realChildrenSpeakAndEnd() async throws {
+        // A line separator of Unicode inside a string does not end the line.
+        let script = """
+            printf '{"type":"log","message":"a\\342\\200\\250b"}\\n'
+            printf '{"type":"progress","step":1,"totalSteps":2}\\n'
+            printf '{"type":"result","json":"{}"}\\n'
+            """
+        let (outcome, events) = try await run(script)
+        #expect(outcome == .succeeded("{}"))
+        #expect(events.map(\.message) == ["a\u{2028}b", nil])
+        #expect(events.last?.step == 1)
+    }
+
+    @Test func aChildThatDiesIsAFailureAndAKilledOneIsStopped() async throws {
+        guard
+            case .failed("INTERNAL", let message) = try await run("echo dying >&2; exit 9").outcome
+        else {
+            Issue.record("an exit with 9 is a failure")
+            return
+        }
+        #expect(message.contains("status 9") && message.contains("dying"))
+        let hanging = #"printf '{"type":"log","message":"x"}\n'; exec sleep 600"#
+        #expect(try await run(hanging, kill: true).outcome == .stopped)
+    }
+
+    @Test func aChildThatDoesNotSpeakTheProtocolIsAnError() async throws {
+        let error = await #expect(throws: ServiceError.self) {
+            try await run("echo hello; exec sleep 600")
+        }
+        #expect(error?.message.contains("hello") == true)
+    }
+}

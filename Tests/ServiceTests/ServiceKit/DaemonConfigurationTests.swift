@@ -1,0 +1,81 @@
+internal import ArgumentParser
+internal import Foundation
+internal import Logging
+internal import Protocol
+internal import Testing
+
+@testable internal import ServiceKit
+
+struct DaemonConfigurationTests {
+    private let defaults = DaemonConfiguration.Defaults(role: "train", listen: "127.0.0.1:0")
+    private let environment = [
+        "QAT_STATE": "/env/state", "QAT_CERT": "c", "QAT_KEY": "k", "QAT_CA": "a",
+        "QAT_GATEWAY": "env:1", "QAT_THREADS": "3",
+    ]
+
+    private func configuration(
+        _ arguments: [String] = [],
+        _ environment: [String: String],
+        isTerminal: Bool = false
+    ) throws -> DaemonConfiguration {
+        try DaemonConfiguration(
+            options: DaemonOptions.parse(arguments),
+            environment: environment,
+            defaults: defaults,
+            isTerminal: isTerminal
+        )
+    }
+
+    private func withFile<T>(_ text: String, _ body: (String) throws -> T) throws -> T {
+        let path = NSTemporaryDirectory() + "/qat-config-" + UUID().uuidString
+        try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        return try body(path)
+    }
+
+    @Test func aFlagBeatsTheEnvironmentWhichBeatsTheFile() throws {
+        let file = #"{"state": "/file", "threads": 7, "log-level": "debug", "gateway": "file:2"}"#
+        let merged = try withFile(file) { path in
+            try configuration(["--config", path, "--state", "/flag"], environment)
+        }
+        #expect(merged.stateFolder == "/flag")
+        #expect(merged.threads == 3)
+        #expect(merged.logLevel == .debug)
+        #expect(merged.gateway?.host == "env" && merged.gateway?.port == 1)
+        #expect(merged.instance == "train-1")
+        #expect(merged.logFormat == .json)
+        #expect(try configuration([], environment, isTerminal: true).logFormat == .text)
+    }
+
+    @Test(arguments: [
+        (["--threads", "0"], "--threads is 0"),
+        (["--threads", "many"], "--threads is many"),
+        (["--log-level", "loud"], "--log-level is loud"),
+        (["--listen", "nowhere"], "--listen is nowhere"),
+        (["--gateway", "host:99999"], "--gateway is host:99999"),
+    ])
+    func badValuesAreNamed(arguments: [String], text: String) {
+        let error = #expect(throws: ServiceError.self) {
+            try configuration(arguments, environment)
+        }
+        #expect(error?.message.contains(text) == true, "\(error?.message ?? "")")
+    }
+
+    @Test func missingAndUnknownSettingsAreNamed() throws {
+        var without = environment
+        without["QAT_KEY"] = nil
+        let missing = #expect(throws: ServiceError.self) { try configuration([], without) }
+        #expect(missing?.message.contains("--key is missing") == true)
+        try withFile(#"{"sate": "/x"}"#) { path in
+            let unknown = #expect(throws: ServiceError.self) {
+                try configuration(["--config", path], environment)
+            }
+            #expect(unknown?.message.contains("unknown key sate") == true)
+        }
+        try withFile("not json") { path in
+            _ = #expect(throws: ServiceError.self) {
+                try configuration(["--config", path], environment)
+            }
+        }
+    }
+}
