@@ -23,7 +23,7 @@ public struct LayerReport: Codable, Sendable {
 
     /// Measures every layer that a recipe quantizes at `progress`.
     ///
-    /// - Parameter onLayer: Told how many are done and how many there are; throwing stops.
+    /// `onLayer`: Told how many are done and how many there are; throwing stops.
     public static func measure(
         _ parameters: Parameters,
         recipe: QuantizationRecipe,

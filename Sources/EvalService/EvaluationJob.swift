@@ -43,10 +43,12 @@ struct EvaluationJob {
         for (index, entry) in spec.models.enumerated() {
             let path = try request.path("/models/\(index)/model")
             reporter.progress(phase: "\(entry.label): load", step: index, of: spec.models.count)
+            PeakMemory.reset()
+            var measured: [EvaluateSpec.TextWindows: PerplexityResult] = [:]
             let model = try ModelLoader.load(path: path, team: team)
             var row = EvaluationRow(label: entry.label, model: model)
             for (taskIndex, task) in spec.tasks.enumerated() {
-                try evaluate(task, index: taskIndex, model: model, row: &row)
+                try evaluate(task, index: taskIndex, model: model, row: &row, measured: &measured)
             }
             row.peakMemoryBytes = PeakMemory.byteCount()
             try reporter.metric(step: index + 1, row)
@@ -61,16 +63,22 @@ struct EvaluationJob {
         _ task: EvaluateSpec.Task,
         index: Int,
         model: LoadedModel,
-        row: inout EvaluationRow
+        row: inout EvaluationRow,
+        measured: inout [EvaluateSpec.TextWindows: PerplexityResult]
     ) throws {
         switch task {
-        case .perplexity(let windows):
-            let result = try onText(windows, index: index, model: model, label: row.label)
-            row.perplexity = result.perplexity
-            row.perplexityCi95 = result.confidenceInterval
-        case .accuracy(let windows):
-            row.accuracy = try onText(windows, index: index, model: model, label: row.label)
-                .accuracy
+        case .perplexity(let windows), .accuracy(let windows):
+            // Both on the same windows are one pass over them.
+            let result =
+                try measured[windows]
+                ?? onText(windows, index: index, model: model, label: row.label)
+            measured[windows] = result
+            if case .perplexity = task {
+                row.perplexity = result.perplexity
+                row.perplexityCi95 = result.confidenceInterval
+            } else {
+                row.accuracy = result.accuracy
+            }
         case .benchmark(let settings):
             let timing = try GenerationBenchmark(settings, model: model, team: team).run {
                 done,
@@ -85,7 +93,6 @@ struct EvaluationJob {
         }
     }
 
-    // Perplexity and accuracy on the same text are one pass over it.
     private func onText(
         _ task: EvaluateSpec.TextWindows,
         index: Int,

@@ -37,6 +37,11 @@ struct EvaluationResults: Codable, Sendable {
 
 /// The process's peak resident memory.
 enum PeakMemory {
+    /// Starts the peak anew, so that each model's row tells its own; see proc(5), clear_refs.
+    static func reset() {
+        try? Data("5".utf8).write(to: URL(fileURLWithPath: "/proc/self/clear_refs"))
+    }
+
     /// Bytes, or nil where the system does not tell.
     static func byteCount() -> Int? {
         guard let text = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8),

@@ -28,7 +28,9 @@ public struct LossSum: Sendable, Equatable, BitwiseCopyable {
 
 /// The kernels of the losses, on the calling thread.
 public enum LossKernels {
-    /// Cross-entropy; `logits` become the gradient times `gradientScale`. Targets below 0 are skipped.
+    /// Cross-entropy; `logits` become the gradient times `gradientScale`.
+    ///
+    /// Targets below 0 are skipped.
     public static func crossEntropy(
         logits: UnsafeMutablePointer<Float>,
         losses: UnsafeMutablePointer<Double>?,

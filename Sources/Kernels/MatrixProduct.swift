@@ -67,7 +67,7 @@ public struct MatrixProduct: Sendable {
 
     /// `inputGradient[M, K] (+)= outputGradient[M, N] · weight[N, K]`.
     ///
-    /// - Parameter accumulating: 1 adds to what `inputGradient` holds, 0 overwrites it.
+    /// `accumulating`: 1 adds to what `inputGradient` holds, 0 overwrites it.
     public func linearInputGradient(
         _ inputGradient: UnsafeMutablePointer<Float>,
         accumulating: Float,

@@ -44,7 +44,9 @@ public struct ElementGrid: Sendable, Hashable {
     }
 }
 
-/// The kernels of block-scaled formats. Counts are multiples of the block size.
+/// The kernels of block-scaled formats.
+///
+/// Counts are multiples of the block size.
 public enum QuantizeKernels {
     /// Largest magnitude; NaN or infinity if any element is.
     public static func amax(_ values: UnsafePointer<Float>, count: Int) -> Float {
@@ -53,9 +55,7 @@ public enum QuantizeKernels {
 
     /// Rounds each block to the grid under its own power-of-two scale and back.
     ///
-    /// - Parameters:
-    ///   - scaleMode: 0 floor, 1 even, 2 even_ct, 3 ceil, 4 rceil.
-    ///   - tie: 0 even, 1 away, 2 zero.
+    /// `scaleMode`: 0 floor, 1 even, 2 even_ct, 3 ceil, 4 rceil. `tie`: 0 even, 1 away, 2 zero.
     public static func fakeQuantizeMX(
         _ destination: UnsafeMutablePointer<Float>,
         _ source: UnsafePointer<Float>,

@@ -44,10 +44,8 @@ public enum BlockQuantizer {
 
     /// Rounds `source` to the format's values; `destination` may be `source`.
     ///
-    /// A block with a NaN or an infinity becomes NaN. Allocates nothing on the heap.
-    /// - Parameters:
-    ///   - source: Row-major `[rows, columns]`; blocks must divide the columns.
-    ///   - team: Threads to use.
+    /// A block with a NaN or an infinity becomes NaN. Allocates nothing on the heap. `source`:
+    /// Row-major `[rows, columns]`; blocks must divide the columns. `team`: Threads to use.
     /// - SeeAlso: reference kernel `qat_fake_quantize_mx_f32_ref`.
     public static func fakeQuantize(
         _ source: UnsafePointer<Float>,
@@ -118,7 +116,8 @@ public enum BlockQuantizer {
 
     /// Quantizes to packed codes and scales.
     ///
-    /// - Parameter values: Row-major `[rows, columns]`.
+    /// `values`: Row-major `[rows, columns]`.
+    ///
     /// - Throws: ``QuantizationError`` (`nonFiniteInput`, `shapeMismatch`).
     public static func quantize(
         _ values: UnsafeBufferPointer<Float>,
@@ -191,7 +190,8 @@ public enum BlockQuantizer {
 
     /// The real values of a stored tensor.
     ///
-    /// - Parameter destination: Row-major, `rows · columns` elements.
+    /// `destination`: Row-major, `rows · columns` elements.
+    ///
     /// - Throws: ``QuantizationError`` (`shapeMismatch`).
     public static func dequantize(
         _ packed: PackedTensor,

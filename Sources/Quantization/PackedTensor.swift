@@ -6,8 +6,10 @@ public struct PackedTensor: Sendable, Equatable {
     public let rows: Int
     /// Columns: input features; blocks run along them.
     public let columns: Int
-    /// Codes. 4 bits: low nibble is the even column; 6 bits: four codes in three bytes,
-    /// little-endian; 8 bits: one a byte.
+    /// The elements' codes.
+    ///
+    /// 4 bits: low nibble is the even column; 6 bits: four codes in three bytes, little-endian; 8
+    /// bits: one a byte.
     public let codes: [UInt8]
     /// One byte per block, `[rows, columns / blockSize]`.
     public let scales: [UInt8]

@@ -45,7 +45,7 @@ struct GGUFBuilder {
         set(key, type: 9, Self.little(UInt32(5)) + Self.little(UInt64(values.count)) + elements)
     }
 
-    /// - Parameter shape: Slowest first; GGUF has the fastest first.
+    /// `shape`: Slowest first; GGUF has the fastest first.
     mutating func tensor(_ name: String, shape: [Int], type: GGUFTensorType, bytes: [UInt8]) {
         data += [UInt8](repeating: 0, count: (32 - data.count % 32) % 32)
         directory += Self.text(name) + Self.little(UInt32(shape.count))

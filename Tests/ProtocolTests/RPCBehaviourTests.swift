@@ -3,8 +3,9 @@ internal import Protocol
 internal import Synchronization
 internal import Testing
 
-/// What happens when calls do not go well. Nothing sleeps to wait for an event: events are
-/// awaited through ``Signal``.
+/// What happens when calls do not go well.
+///
+/// Nothing sleeps to wait for an event: events are awaited through ``Signal``.
 @Suite(.timeLimit(.minutes(1)))
 struct RPCBehaviourTests {
     let authority: TestAuthority

@@ -86,7 +86,7 @@ struct ArtifactStore: Sendable {
 
     /// Reads a range in chunks.
     ///
-    /// - Parameter length: 0 for all that follows `offset`.
+    /// `length`: 0 for all that follows `offset`.
     func read(
         _ digest: SHA256Digest,
         offset: UInt64,

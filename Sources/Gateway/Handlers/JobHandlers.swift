@@ -190,8 +190,10 @@ struct JobHandlers: Sendable {
         asked == 0 ? 50 : min(Int(asked), pageLimit)
     }
 
-    /// Replays a job's events, then follows it. The subscription comes before the reading, so an
-    /// event that is written in between wakes the loop.
+    /// Replays a job's events, then follows it.
+    ///
+    /// The subscription comes before the reading, so an event that is written in between wakes the
+    /// loop.
     private func watch(_ request: WatchJobRequest, _ writer: StreamWriter<JobEvent>) async throws {
         let changes = store.hub.subscribe(request.jobID)
         var iterator = changes.makeAsyncIterator()

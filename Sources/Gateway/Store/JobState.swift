@@ -25,7 +25,9 @@ enum JobState: String, Sendable, CaseIterable {
     /// Whether a worker holds a lease on the job.
     var isLeased: Bool { [.starting, .running, .cancelling].contains(self) }
 
-    /// The states that may follow. `retry` leads from failed and cancelled back to queued.
+    /// The states that may follow.
+    ///
+    /// `retry` leads from failed and cancelled back to queued.
     var successors: Set<JobState> {
         switch self {
         case .blocked: [.queued, .failed, .cancelled]

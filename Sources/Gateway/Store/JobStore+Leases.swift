@@ -159,7 +159,9 @@ extension JobStore {
         }
     }
 
-    /// Ends an attempt. A repeated report of the same lease is accepted again.
+    /// Ends an attempt.
+    ///
+    /// A repeated report of the same lease is accepted again.
     ///
     /// The caller has checked that the outputs are stored.
     func complete(_ request: CompleteLeaseRequest) async throws -> Bool {

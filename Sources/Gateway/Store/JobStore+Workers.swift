@@ -32,7 +32,9 @@ extension JobStore {
         }
     }
 
-    /// Makes a worker known. Another boot of the same instance has lost its leases.
+    /// Makes a worker known.
+    ///
+    /// Another boot of the same instance has lost its leases.
     func register(_ request: RegisterWorkerRequest) async throws {
         let lost = try await pool.write { [self] db -> [String] in
             try db.execute(

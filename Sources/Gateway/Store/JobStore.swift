@@ -14,9 +14,10 @@ final class JobStore: Sendable {
     let pool: DatabasePool
     private let clock: @Sendable () -> Int64
 
-    /// - Parameters:
-    ///   - leaseDuration: How long a lease lasts without a heartbeat.
-    ///   - clock: The time in Unix milliseconds; tests bring their own.
+    /// A store on an open database.
+    ///
+    /// `leaseDuration`: How long a lease lasts without a heartbeat. `clock`: The time in Unix
+    /// milliseconds; tests bring their own.
     init(
         pool: DatabasePool,
         leaseDuration: Duration,

@@ -9,7 +9,7 @@ public struct EvaluateSpec: Sendable, Equatable {
     }
 
     /// Windows of a text.
-    public struct TextWindows: Sendable, Equatable {
+    public struct TextWindows: Sendable, Hashable {
         /// The text.
         public var text: String
         /// Tokens per window.

@@ -90,8 +90,8 @@ public struct CheckpointStore {
 
     /// Restores the newest checkpoint of this run whose every digest verifies.
     ///
-    /// - Parameter onSkip: Told why a checkpoint was passed over.
-    /// - Returns: Its manifest, or nil if there is none to resume from.
+    /// `onSkip`: Told why a checkpoint was passed over. Returns its manifest, or nil if there is
+    /// none to resume from.
     public func restoreNewest(
         fingerprint: String,
         into parameters: Parameters,

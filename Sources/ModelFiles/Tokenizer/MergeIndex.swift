@@ -45,7 +45,9 @@ struct MergeIndex: Sendable {
         wholeWords = words
     }
 
-    /// Merges a piece's bytes: lowest rank first, leftmost first. Bytes without a token are dropped.
+    /// Merges a piece's bytes: lowest rank first, leftmost first.
+    ///
+    /// Bytes without a token are dropped.
     func encode(_ bytes: [UInt8]) -> [Int32] {
         if let whole = wholeWords[bytes] {
             return [whole]

@@ -226,8 +226,9 @@ extension RPCClient {
         }
     }
 
-    /// Runs `send` and takes the reply. If the server answers before everything is sent, its
-    /// answer counts, not the broken writes.
+    /// Runs `send` and takes the reply.
+    ///
+    /// If the server answers before everything is sent, its answer counts, not the broken writes.
     private static func sending<Response: WireMessage>(
         _ stream: CallStream,
         _ send: () async throws -> Void

@@ -8,10 +8,8 @@ struct RetryPolicy: Sendable {
 
     /// How long to wait before attempt `attempt + 1`, or nil to give up.
     ///
-    /// - Parameters:
-    ///   - error: Why attempt number `attempt`, from 1, failed.
-    ///   - attempt: How many attempts were made.
-    ///   - jitter: A number in 0..<1.
+    /// `error`: Why attempt number `attempt`, from 1, failed. `attempt`: How many attempts were
+    /// made. `jitter`: A number in 0..<1.
     func delay(after error: RPCError, attempt: Int, jitter: Double) -> Duration? {
         guard attempt < attempts, error.code == .unavailable, error.category != .permanent else {
             return nil

@@ -55,7 +55,8 @@ final class CallInbox: Sendable {
 
     /// Everything that has arrived, once something has; nil after the end.
     ///
-    /// - Parameter spare: Storage of an earlier batch, consumed by now, to fill next.
+    /// `spare`: Storage of an earlier batch, consumed by now, to fill next.
+    ///
     /// - Throws: ``RPCError`` if the stream failed or the task was cancelled.
     func next(spare: ByteBuffer = ByteBuffer()) async throws -> Batch? {
         while true {

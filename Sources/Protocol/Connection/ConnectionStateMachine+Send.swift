@@ -23,12 +23,9 @@ extension ConnectionStateMachine {
 
     /// Moves frames that credit allows from `frames` to `output`, numbering them.
     ///
-    /// - Parameters:
-    ///   - frames: Whole frames, first to last.
-    ///   - stream: The number to write into them.
-    ///   - quantum: Bytes after which other streams get their turn.
-    ///   - output: Where the bytes go.
-    /// - Returns: Why it stopped. A stream that is over drops its frames.
+    /// `frames`: Whole frames, first to last. `stream`: The number to write into them. `quantum`:
+    /// Bytes after which other streams get their turn. `output`: Where the bytes go. Returns why it
+    /// stopped. A stream that is over drops its frames.
     package mutating func write(
         _ frames: inout ByteBuffer,
         stream id: UInt32,

@@ -8,7 +8,7 @@ public struct ServiceInfo: WireMessage, Equatable {
     public var instance: String
     /// Where it listens.
     public var address: String
-    /// `READY`, `BUSY`, `LOST`…
+    /// `ready`, `busy` or `lost`.
     public var state: String
     /// Jobs it runs.
     public var running: UInt32

@@ -1,4 +1,6 @@
-/// Who may call a method. The empty rule lets nobody in.
+/// Who may call a method.
+///
+/// The empty rule lets nobody in.
 public struct AccessRule: OptionSet, Sendable {
     /// The bits of the set.
     public let rawValue: UInt8

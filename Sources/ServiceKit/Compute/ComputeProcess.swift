@@ -30,10 +30,9 @@ struct ComputeProcess: Sendable {
 
     /// Runs the child to its end.
     ///
-    /// - Parameters:
-    ///   - commands: What to ask of the child; ends when nothing more will be asked.
-    ///   - onEvent: Told each progress, metric and log line, in order.
-    ///   - onStandardError: Given what the child prints there.
+    /// `commands`: What to ask of the child; ends when nothing more will be asked. `onEvent`: Told
+    /// each progress, metric and log line, in order. `onStandardError`: Given what the child prints
+    /// there.
     func run(
         commands: AsyncStream<Command>,
         onEvent: @escaping @Sendable (ComputeEvent) -> Void,

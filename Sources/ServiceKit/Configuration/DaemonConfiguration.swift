@@ -52,9 +52,9 @@ public struct DaemonConfiguration: Sendable {
 
     /// Merges and checks the settings.
     ///
-    /// - Parameters:
-    ///   - environment: The process's environment; only `QAT_…` is looked at.
-    ///   - isTerminal: Whether standard error is a terminal.
+    /// `environment`: The process's environment; only `QAT_…` is looked at. `isTerminal`: Whether
+    /// standard error is a terminal.
+    ///
     /// - Throws: ``ServiceError`` (`invalidConfiguration`), naming the setting.
     public init(
         options: DaemonOptions,

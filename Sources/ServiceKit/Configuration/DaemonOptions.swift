@@ -1,6 +1,8 @@
 public import ArgumentParser
 
-/// The flags that every daemon takes. A flag overrides the environment, which overrides the file.
+/// The flags that every daemon takes.
+///
+/// A flag overrides the environment, which overrides the file.
 public struct DaemonOptions: ParsableArguments, Sendable {
     /// Path of a JSON configuration file.
     @Option(help: "A JSON file with any of these settings, keys as the flags without dashes.")

@@ -27,7 +27,9 @@ struct AttemptRunner: Sendable {
         case abandoned
     }
 
-    /// Runs the attempt. A cancelled task asks the child for a checkpoint and abandons the lease.
+    /// Runs the attempt.
+    ///
+    /// A cancelled task asks the child for a checkpoint and abandons the lease.
     func run() async -> End {
         let journal = AttemptJournal(jobID: lease.jobID)
         let (commands, commandInput) = AsyncStream<ComputeProcess.Command>.makeStream()

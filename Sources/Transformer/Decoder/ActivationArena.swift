@@ -5,7 +5,9 @@ internal import Kernels
 /// A training pass keeps one slot per layer for the backward pass; an inference pass uses one slot
 /// for all layers.
 final class ActivationArena {
-    /// What the backward pass needs of one layer. Widths: C hidden, Q queries, K keys, F MLP.
+    /// What the backward pass needs of one layer.
+    ///
+    /// Widths: C hidden, Q queries, K keys, F MLP.
     struct Layer {
         let input: UnsafeMutablePointer<Float>  // [rows, C]
         let attentionNorm: UnsafeMutablePointer<Float>  // [rows, C]

@@ -13,7 +13,7 @@ final class CausalAttention {
     private let scoreGradients: AlignedBuffer<Float>?
     private let scale: Float
 
-    /// - Parameter gradients: The number of gradient matrices per thread: 1 to train, 0 otherwise.
+    /// `gradients`: The number of gradient matrices per thread: 1 to train, 0 otherwise.
     init(
         configuration: ModelConfiguration,
         batchSize: Int,

@@ -15,7 +15,7 @@ final class DecoderPass {
     var configuration: ModelConfiguration { weights.configuration }
     var rows: Int { batchSize * length }
 
-    /// - Parameter layerSlots: The layer count to train, 1 for inference.
+    /// `layerSlots`: The layer count to train, 1 for inference.
     init(
         weights: LayerWeights,
         batchSize: Int,

@@ -12,7 +12,9 @@ public struct PerplexityResult: Sendable, Codable, Equatable {
     /// `exp(meanLoss)`.
     public var perplexity: Double
     /// 95 % confidence interval of the perplexity over windows: `exp(mean ± t · s / √n)` with
-    /// Student's t. With one window there is no spread to measure, and both ends are the value.
+    /// Student's t.
+    ///
+    /// With one window there is no spread to measure, and both ends are the value.
     public var confidenceInterval: [Double]
     /// Mean cross-entropy per target, in nats.
     public var meanLoss: Double
@@ -64,9 +66,9 @@ public final class PerplexityEvaluator {
 
     /// Evaluates the first `windows` windows, or fewer where the text ends.
     ///
-    /// - Parameters:
-    ///   - progress: Picks the recipe's stage; 1 is the final one.
-    ///   - onWindow: Called after each window with how many are done; throwing stops.
+    /// `progress`: Picks the recipe's stage; 1 is the final one. `onWindow`: Called after each
+    /// window with how many are done; throwing stops.
+    ///
     /// - Throws: ``TransformerError`` (`invalidTokens`) if the text is shorter than a window.
     public func evaluate(
         tokens: [Int32],

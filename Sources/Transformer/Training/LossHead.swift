@@ -10,7 +10,7 @@ final class LossHead {
     private let teacherLogits: AlignedBuffer<Float>?
     private let sums: AlignedBuffer<LossSum>
 
-    /// - Parameter teachers: 1 to distill, 0 otherwise.
+    /// `teachers`: 1 to distill, 0 otherwise.
     init(configuration: ModelConfiguration, chunkRows: Int, teachers: Int, team: ThreadTeam) {
         self.configuration = configuration
         self.team = team
@@ -24,7 +24,7 @@ final class LossHead {
 
     /// Cross-entropy of `rows` hidden states against `targets` (below 0: none).
     ///
-    /// - Parameter losses: Receives each row's loss, unless nil.
+    /// `losses`: Receives each row's loss, unless nil.
     func crossEntropy(
         hidden: UnsafePointer<Float>,
         head: UnsafePointer<Float>,

@@ -45,11 +45,10 @@ public final class TrainingEngine {
 
     /// Prepares training.
     ///
-    /// - Parameters:
-    ///   - parameters: The model, updated in place.
-    ///   - teacher: The unquantized model to distill from; needed for distillation only.
-    ///   - accumulation: Micro-batches per step, each of `batchSize` windows.
-    ///   - isFrozen: Which parameters, by name, take no gradient.
+    /// `parameters`: The model, updated in place. `teacher`: The unquantized model to distill from;
+    /// needed for distillation only. `accumulation`: Micro-batches per step, each of `batchSize`
+    /// windows. `isFrozen`: Which parameters, by name, take no gradient.
+    ///
     /// - Throws: ``TransformerError`` for a recipe that does not fit.
     public init(
         parameters: Parameters,
@@ -119,7 +118,8 @@ public final class TrainingEngine {
 
     /// Takes one step on `tokens`, `[windowsPerStep, length]`, each in the vocabulary.
     ///
-    /// - Parameter progress: Share of the run that is behind, which picks the recipe's stage.
+    /// `progress`: Share of the run that is behind, which picks the recipe's stage.
+    ///
     /// - Throws: ``TransformerError`` (`diverged`), before any parameter changes.
     public func step(
         tokens: UnsafePointer<Int32>,

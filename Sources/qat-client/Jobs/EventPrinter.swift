@@ -79,9 +79,6 @@ final class EventPrinter {
         guard let members = values.objectValue else {
             return [values.canonicalText]
         }
-        return members.keys.sorted().map { key in
-            let value = members[key] ?? .null
-            return "\(key) " + (value.stringValue ?? value.canonicalText)
-        }
+        return members.keys.sorted().map { "\($0) " + ResultsTable.cell(members[$0]) }
     }
 }

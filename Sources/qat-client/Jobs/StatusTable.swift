@@ -107,7 +107,8 @@ enum ResultsTable {
         return table.rendered().split(separator: "\n").map(String.init)
     }
 
-    private static func cell(_ value: JSONValue?) -> String {
+    /// A value as people read it: numbers with four decimals at most, an interval as `a..b`.
+    static func cell(_ value: JSONValue?) -> String {
         switch value {
         case nil, .null?: "-"
         case .string(let text)?: text

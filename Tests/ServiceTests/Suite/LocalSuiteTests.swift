@@ -1,8 +1,9 @@
 internal import Foundation
 internal import Testing
 
-/// The main job, end to end, through the built programs. Serialized: each case starts a suite of its
-/// own processes, and two cores carry one at a time.
+/// The main job, end to end, through the built programs.
+///
+/// Serialized: each case starts a suite of its own processes, and two cores carry one at a time.
 @Suite(.serialized)
 struct LocalSuiteTests {
     private static func trainJob(steps: Int, name: String) -> String {
