@@ -25,7 +25,8 @@ public struct ModelExport: Sendable {
         self.team = team
     }
 
-    /// Writes `model/`: the first of `formats` that this version writes for the recipe.
+    /// Writes the model in each of `formats`: the first that this version writes for the recipe to
+    /// `model/`, another one to `model-<format>/`.
     ///
     /// If none is, the quantized values themselves are written in FP32, which holds them exactly.
     public func write(
@@ -34,41 +35,56 @@ public struct ModelExport: Sendable {
         formats: [String]
     ) throws -> Outcome {
         var warnings: [String] = []
-        var chosen: HuggingFaceWriter.Format?
-        var name = "compressed-tensors"
-        for format in formats.isEmpty ? ["compressed-tensors"] : formats {
-            switch format {
+        var forms: [(name: String, format: HuggingFaceWriter.Format)] = []
+        for name in formats.isEmpty ? ["compressed-tensors"] : formats
+        where !forms.contains(where: { $0.name == name }) {
+            switch name {
             case "compressed-tensors":
                 if let obstacle = try HuggingFaceWriter.obstacle(to: recipe, for: model) {
                     warnings.append("export compressed-tensors: not in this version: \(obstacle)")
-                } else if chosen == nil {
-                    (chosen, name) = (.compressedTensors(recipe), format)
+                } else {
+                    forms.append((name, .compressedTensors(recipe)))
                 }
             case "bf16":
-                if chosen == nil {
-                    (chosen, name) = (.bf16, format)
-                }
+                forms.append((name, .bf16))
             default:
                 warnings.append(
-                    "export \(format): not in this version, which writes compressed-tensors and bf16"
+                    "export \(name): not in this version, which writes compressed-tensors and bf16"
                 )
             }
         }
-        if chosen == nil {
+        if forms.isEmpty {
             warnings.append("model/ holds the quantized values in FP32 instead, exactly")
-            (chosen, name) = (.f32, "f32")
+            forms.append(("f32", .f32))
         }
-        let format = chosen ?? .f32
-        if format == .f32 || format == .bf16 {
-            try model.parameters.fakeQuantize(by: recipe, team: team)
-        }
-        let writer = HuggingFaceWriter(model: model, format: format, team: team)
-        let summary = try writer.write(to: outputFolder + "/model")
+        let byteCounts = try write(forms, model, recipe)
         return Outcome(
-            format: name,
-            tensorByteCount: summary.tensorByteCount,
+            format: forms[0].name,
+            tensorByteCount: byteCounts[forms[0].name] ?? 0,
             warnings: warnings
         )
+    }
+
+    /// Bytes written by name. Packing needs the unrounded weights, which the plain forms then
+    /// replace by the rounded ones in place.
+    private func write(
+        _ forms: [(name: String, format: HuggingFaceWriter.Format)],
+        _ model: LoadedModel,
+        _ recipe: QuantizationRecipe
+    ) throws -> [String: Int] {
+        let packed = forms.filter { $0.format.isPacked }
+        let plain = forms.filter { !$0.format.isPacked }
+        var byteCounts: [String: Int] = [:]
+        for form in packed + plain {
+            if form.name == plain.first?.name {
+                try model.parameters.fakeQuantize(by: recipe, team: team)
+            }
+            let folder = form.name == forms[0].name ? "model" : "model-\(form.name)"
+            let writer = HuggingFaceWriter(model: model, format: form.format, team: team)
+            byteCounts[form.name] =
+                try writer.write(to: "\(outputFolder)/\(folder)").tensorByteCount
+        }
+        return byteCounts
     }
 
     /// Writes `report.json`.

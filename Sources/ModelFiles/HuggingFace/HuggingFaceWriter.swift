@@ -13,6 +13,11 @@ public struct HuggingFaceWriter {
         case f32
         /// compressed-tensors: what the recipe's final stage quantizes is packed, the rest BF16.
         case compressedTensors(QuantizationRecipe)
+
+        /// Whether codes and scales are stored instead of values.
+        public var isPacked: Bool {
+            if case .compressedTensors = self { true } else { false }
+        }
     }
 
     /// What was written.

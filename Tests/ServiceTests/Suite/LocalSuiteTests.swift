@@ -1,5 +1,8 @@
 internal import Foundation
+internal import Kernels
+internal import ModelFiles
 internal import Testing
+internal import Transformer
 
 /// The main job, end to end, through the built programs.
 ///
@@ -15,7 +18,7 @@ struct LocalSuiteTests {
                      "limit_val_batches": 4, "checkpoint_every_steps": 5, "log_every_n_steps": 10},
          "optim": {"lr": 1e-3, "sched": {"name": "CosineAnnealing", "warmup_steps": 2, "min_lr": 1e-4}},
          "data": {"train": ["train.txt"], "validation": ["validation.txt"], "seq_length": 64},
-         "export": [{"format": "compressed-tensors"}], "seed": 7}
+         "export": [{"format": "compressed-tensors"}, {"format": "bf16"}], "seed": 7}
         """
     }
 
@@ -81,10 +84,22 @@ struct LocalSuiteTests {
         try Self.checkRows(try suite.json(waited.output))
         let target = suite.folder + "/download"
         #expect(try suite.client("download", train, "--to", target).status == 0)
-        #expect(FileManager.default.fileExists(atPath: target + "/model/model.safetensors"))
+        try Self.checkExports(target)
         let status = try suite.json(try suite.client("status", "--json").output)
         #expect((status["services"] as? [Any])?.count == 3)
         #expect((status["jobs"] as? [Any])?.count == 3)
+    }
+
+    /// The packed export dequantizes to exactly what the plain one holds: the values that the last
+    /// forward pass computed with.
+    private static func checkExports(_ folder: String) throws {
+        let team = ThreadTeam(threadCount: 1)
+        let packed = try ModelLoader.load(path: folder + "/model", team: team)
+        let plain = try ModelLoader.load(path: folder + "/model-bf16", team: team)
+        for entry in packed.parameters.layout.entries {
+            let values = [packed, plain].map { Array($0.parameters.elements(of: entry)) }
+            #expect(values[0] == values[1], "\(entry.name)")
+        }
     }
 
     private static func checkWatch(_ suite: LocalSuiteFixture, _ job: String, steps: Int) throws {
