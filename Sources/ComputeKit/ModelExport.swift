@@ -65,8 +65,9 @@ public struct ModelExport: Sendable {
         )
     }
 
-    /// Bytes written by name. Packing needs the unrounded weights, which the plain forms then
-    /// replace by the rounded ones in place.
+    /// Writes each form and returns its bytes by name.
+    ///
+    /// Packing needs the unrounded weights, which the plain forms then replace in place.
     private func write(
         _ forms: [(name: String, format: HuggingFaceWriter.Format)],
         _ model: LoadedModel,

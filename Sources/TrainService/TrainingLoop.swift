@@ -119,8 +119,9 @@ struct TrainingLoop {
         }
         let unquantized = try validate(model.parameters, .none, phase: "validate baseline")
         let rounded = try validate(model.parameters, plan.recipe, phase: "validate PTQ")
+        let (baseline, ptq) = (unquantized.perplexity, rounded.perplexity)
         reporter.log(
-            "before training: perplexity \(unquantized.perplexity), quantized \(rounded.perplexity)"
+            String(format: "before training: perplexity %.3f, quantized %.3f", baseline, ptq)
         )
         return ["baseline": unquantized.perplexity, "ptq": rounded.perplexity]
     }
