@@ -62,6 +62,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     func handlerRemoved(context: ChannelHandlerContext) {
         ticker?.cancel()
         channelContext = nil
+        link.end(failure ?? RPCError(.unavailable, "the connection is closed"))
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {

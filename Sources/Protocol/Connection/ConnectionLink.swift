@@ -16,6 +16,8 @@ final class ConnectionLink: Sendable {
     private struct State {
         var work: [Work] = []
         var wake: (@Sendable () -> Void)?
+        /// Why the connection is over, once it is.
+        var end: RPCError?
     }
 
     private let eventLoop: any EventLoop
@@ -26,6 +28,17 @@ final class ConnectionLink: Sendable {
     /// Names what the loop runs when there is work.
     func onWork(_ wake: @escaping @Sendable () -> Void) {
         state.withLock { $0.wake = wake }
+    }
+
+    /// Lets go of the handler, which holds this link; what is asked from now on is refused.
+    func end(_ error: RPCError) {
+        let left = state.withLock { state in
+            state.wake = nil
+            state.end = error
+            defer { state.work = [] }
+            return state.work
+        }
+        for work in left { Self.refuse(work, error) }
     }
 
     /// The stream has frames to send or credit to give.
@@ -58,10 +71,28 @@ final class ConnectionLink: Sendable {
     }
 
     private func post(_ work: Work) {
-        let wake = state.withLock { state -> (@Sendable () -> Void)? in
+        let (wake, end) = state.withLock { state -> ((@Sendable () -> Void)?, RPCError?) in
+            guard state.end == nil else { return (nil, state.end) }
             state.work.append(work)
-            return state.work.count == 1 ? state.wake : nil
+            return (state.work.count == 1 ? state.wake : nil, nil)
         }
+        if let end { Self.refuse(work, end) }
         if let wake { eventLoop.execute(wake) }
+    }
+
+    /// Nobody waits for the other kinds of work.
+    private static func refuse(_ work: Work, _ cause: RPCError) {
+        switch work {
+        case .open(let stream, _), .send(let stream):
+            let error = RPCError(
+                .unavailable,
+                cause.message,
+                category: .reconnect,
+                processed: .no
+            )
+            stream.inbox.finish(.failed(error))
+            stream.outbox.fail(error)
+        case .cancel, .returned, .drain, .close: break
+        }
     }
 }
