@@ -21,6 +21,22 @@ public struct LayerReport: Codable, Sendable {
     /// What a user should look at.
     public var warnings: [String]
 
+    /// What a format does to a weight.
+    public init(
+        _ entry: ParameterLayout.Entry,
+        _ format: QuantizationFormat,
+        _ statistics: QuantizationStatistics
+    ) {
+        module = String(entry.name.dropLast(".weight".count))
+        shape = entry.shape
+        self.format = format.name
+        blockSize = format.blockSize
+        bitsPerWeight = format.bitsPerWeight
+        byteCount = format.storedByteCount(rows: entry.rows, columns: entry.columns)
+        self.statistics = statistics
+        warnings = statistics.warnings
+    }
+
     /// Measures every layer that a recipe quantizes at `progress`.
     ///
     /// `onLayer`: Told how many are done and how many there are; throwing stops.
@@ -50,18 +66,7 @@ public struct LayerReport: Codable, Sendable {
                 quantized: rounded.pointer,
                 count: entry.count
             )
-            reports.append(
-                LayerReport(
-                    module: String(entry.name.dropLast(".weight".count)),
-                    shape: entry.shape,
-                    format: format.name,
-                    blockSize: format.blockSize,
-                    bitsPerWeight: format.bitsPerWeight,
-                    byteCount: format.storedByteCount(rows: entry.rows, columns: entry.columns),
-                    statistics: statistics,
-                    warnings: statistics.warnings
-                )
-            )
+            reports.append(LayerReport(entry, format, statistics))
             try onLayer(index + 1, entries.count)
         }
         return reports

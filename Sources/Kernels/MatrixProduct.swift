@@ -158,10 +158,11 @@ public struct MatrixProduct: Sendable {
         )
     }
 
-    /// One strided product on the calling thread: `c[m, n] (+)= a[m, k] · b[k, n]`.
+    /// One strided product on the calling thread: `c[m, n] (+)= scale · a[m, k] · b[k, n]`.
     public static func times(
         c: UnsafeMutablePointer<Float>,
         cStride: Int,
+        scale: Float = 1,
         accumulating: Float,
         a: UnsafePointer<Float>,
         aStride: Int,
@@ -178,7 +179,7 @@ public struct MatrixProduct: Sendable {
             blasint(m),
             blasint(n),
             blasint(k),
-            1,
+            scale,
             a,
             blasint(aStride),
             b,

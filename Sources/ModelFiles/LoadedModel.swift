@@ -39,6 +39,10 @@ public enum ModelLoader {
         if FileSystem.exists(path + "/config.json") {
             return try HuggingFaceReader(folder: path).load(team: team)
         }
+        // What a GGUF export puts into its folder.
+        if FileSystem.exists(path + "/model.gguf") {
+            return try GGUFReader(path: path + "/model.gguf").load(team: team)
+        }
         guard FileSystem.exists(path) else {
             throw ModelFileError(.inputOutput, "\(path): no such file or folder")
         }

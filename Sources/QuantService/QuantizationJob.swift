@@ -6,7 +6,7 @@ internal import Quantization
 internal import ServiceKit
 internal import Transformer
 
-/// One post-training quantization job: every layer of the recipe rounded to nearest.
+/// One post-training quantization job: every layer of the recipe rounded by a method.
 struct QuantizationJob {
     private let spec: QuantizeSpec
     private let request: ComputeRequest
@@ -42,15 +42,20 @@ struct QuantizationJob {
     func run() throws {
         reporter.progress(phase: "load", step: 0, of: 0)
         let model = try ModelLoader.load(path: try request.path("/model"), team: team)
-        let layers = try LayerReport.measure(model.parameters, recipe: recipe, team: team) {
-            reporter.progress(phase: "quantize", step: $0, of: $1)
+        let calibration = try calibrationWindows(model.tokenizer)
+        var layers: [LayerReport] = []
+        var stored: [String: PackedTensor] = [:]
+        let quantizer = PostTrainingQuantizer(recipe: recipe, method: method, team: team)
+        try quantizer.quantize(model.parameters, calibration: calibration) { result, count in
+            stored[result.entry.name] = result.packed
+            layers.append(LayerReport(result.entry, result.packed.format, result.statistics))
+            reporter.progress(phase: "quantize", step: layers.count, of: count)
             try reporter.checkStop()
         }
         reporter.progress(phase: "export", step: layers.count, of: layers.count)
-        let export = ModelExport(outputFolder: request.outputFolder, team: team)
+        let export = ModelExport(outputFolder: request.outputFolder)
         let outcome = try export.write(
-            model,
-            recipe: recipe,
+            QuantizedModel(model: model, stored: stored),
             formats: spec.exports.map(\.format.rawValue)
         )
         let warnings =
@@ -60,6 +65,8 @@ struct QuantizationJob {
             reporter.log(warning)
         }
         let results = QuantizationResults(
+            method: spec.quantization.method.rawValue,
+            calibrationTokens: calibration?.tokens.count ?? 0,
             layers: layers.count,
             tensorBytes: outcome.tensorByteCount,
             memoryRatio: Double(outcome.tensorByteCount) / Double(model.bf16ByteCount),
@@ -71,10 +78,51 @@ struct QuantizationJob {
         try export.writeReport(QuantizationReport(results: results, layers: layers))
         try reporter.result(results)
     }
+
+    private var method: PostTrainingMethod {
+        switch spec.quantization.method {
+        case .mse: .mse
+        case .gptq: .gptq(GPTQ())
+        case .max, .awq, .smoothquant: .max
+        }
+    }
+
+    /// The windows of the calibration texts, where the method uses them.
+    private func calibrationWindows(_ tokenizer: Tokenizer) throws -> CalibrationWindows? {
+        guard spec.quantization.method != .max else {
+            return nil
+        }
+        let texts = spec.data.calibration
+        guard !texts.isEmpty else {
+            guard spec.quantization.method == .mse else {
+                throw ComputeFailure(
+                    .userError,
+                    "method \(spec.quantization.method.rawValue) needs data.calibration"
+                )
+            }
+            return nil
+        }
+        let paths = try texts.indices.map { try request.path("/data/calibration/\($0)") }
+        let tokens = try TextCorpus.load(paths: paths, tokenizer: tokenizer)
+        let length = spec.data.sequenceLength
+        try TextCorpus.requireWindow(of: length, tokens: tokens, paths: texts)
+        let windows = try CalibrationWindows(
+            text: tokens,
+            length: length,
+            limit: spec.quantization.calibrationSize,
+            seed: spec.seed
+        )
+        reporter.log("calibration: \(windows.count) windows of \(length) tokens")
+        return windows
+    }
 }
 
 /// What a quantization job answers.
 struct QuantizationResults: Codable, Sendable {
+    /// How scales and codes were found.
+    var method: String
+    /// Tokens the model was calibrated on.
+    var calibrationTokens: Int
     /// Layers quantized.
     var layers: Int
     /// Bytes of the exported tensors.

@@ -8,6 +8,8 @@ public struct QuantizationError: Error, Sendable, CustomStringConvertible {
         case shapeMismatch
         /// A recipe names something that does not exist or contradicts itself.
         case invalidRecipe
+        /// Second moments of inputs that are no such thing.
+        case invalidMoments
     }
 
     /// The kind.

@@ -249,9 +249,13 @@ struct TrainingLoop {
         let after = try validate(student, plan.recipe, phase: "validate QAT")
         reporter.progress(phase: "export", step: plan.totalSteps, of: plan.totalSteps)
         let layers = try LayerReport.measure(student, recipe: plan.recipe, team: team)
-        let trained = LoadedModel(model, parameters: student)
-        let export = ModelExport(outputFolder: request.outputFolder, team: team)
-        let outcome = try export.write(trained, recipe: plan.recipe, formats: plan.exportFormats)
+        let trained = try QuantizedModel(
+            rounding: LoadedModel(model, parameters: student),
+            recipe: plan.recipe,
+            team: team
+        )
+        let export = ModelExport(outputFolder: request.outputFolder)
+        let outcome = try export.write(trained, formats: plan.exportFormats)
         let baseline = before["baseline"] ?? .nan
         let ptq = before["ptq"] ?? .nan
         let results = TrainingResults(

@@ -1,6 +1,5 @@
 internal import Foundation
 internal import Kernels
-internal import Quantization
 internal import Testing
 internal import Transformer
 
@@ -14,7 +13,7 @@ struct HuggingFaceTests {
         let folder = try TemporaryFolder()
         let model = try TinyModel.make(tied: tied)
         let target = folder.path + "/model"
-        let summary = try HuggingFaceWriter(model: model, format: .f32, team: Self.team)
+        let summary = try HuggingFaceWriter(QuantizedModel(model: model, stored: [:]), format: .f32)
             .write(to: target)
         #expect(summary.tensorByteCount == model.parameters.storage.count * 4)
         let read = try ModelLoader.load(path: target, team: Self.team)
@@ -28,7 +27,8 @@ struct HuggingFaceTests {
         let folder = try TemporaryFolder()
         let model = try TinyModel.make()
         let target = folder.path + "/model"
-        _ = try HuggingFaceWriter(model: model, format: .bf16, team: Self.team).write(to: target)
+        _ = try HuggingFaceWriter(QuantizedModel(model: model, stored: [:]), format: .bf16)
+            .write(to: target)
         let read = try ModelLoader.load(path: target, team: Self.team)
         for (a, b) in zip(read.parameters.storage.elements, model.parameters.storage.elements) {
             #expect(abs(a - b) <= abs(b) * 0x1p-8)
@@ -38,62 +38,11 @@ struct HuggingFaceTests {
         #expect(HalfPrecision.bfloat(.nan) & 0x7F80 == 0x7F80)
     }
 
-    @Test(arguments: [true, false])
-    func packedWeightsAreExactlyWhatTrainingUsed(tied: Bool) throws {
-        let folder = try TemporaryFolder()
-        let model = try TinyModel.make(tied: tied)
-        let recipe = QuantizationRecipe(
-            defaultFormat: .mxfp4,
-            rules: [.init(pattern: "*layers.1.mlp.down_proj", format: nil)]
-        )
-        let target = folder.path + "/model"
-        let writer = HuggingFaceWriter(
-            model: model,
-            format: .compressedTensors(recipe),
-            team: Self.team
-        )
-        _ = try writer.write(to: target)
-        let read = try ModelLoader.load(path: target, team: Self.team)
-        let used = try model.parameters.copy()
-        try used.fakeQuantize(by: recipe, team: Self.team)
-        let packed = Set(
-            try model.parameters.quantizedEntries(of: recipe, progress: 1).map(\.0.name)
-        )
-        #expect(packed.count == 13)
-        for entry in used.layout.entries where packed.contains(entry.name) {
-            let found = read.parameters.elements(of: entry).map(\.bitPattern)
-            #expect(found == used.elements(of: entry).map(\.bitPattern), "\(entry.name)")
-        }
-        let config = try JSONSerialization.jsonObject(
-            with: Data(contentsOf: URL(fileURLWithPath: target + "/config.json"))
-        )
-        let quantization = try #require(
-            (config as? [String: Any])?["quantization_config"] as? [String: Any]
-        )
-        #expect(
-            quantization["ignore"] as? [String] == ["lm_head", "model.layers.1.mlp.down_proj"]
-        )
-        #expect(quantization["format"] as? String == "mxfp4-pack-quantized")
-    }
-
-    @Test func namesWhatItCannotPack() throws {
-        let model = try TinyModel.make()
-        let mixed = QuantizationRecipe(
-            defaultFormat: .mxfp4,
-            rules: [.init(pattern: "*self_attn*", format: .mxfp8)]
-        )
-        let obstacle = try #require(try HuggingFaceWriter.obstacle(to: mixed, for: model))
-        #expect(obstacle.contains("8 modules") && obstacle.contains("mxfp8"))
-        let mxfp4 = QuantizationRecipe(defaultFormat: .mxfp4)
-        #expect(try HuggingFaceWriter.obstacle(to: mxfp4, for: model) == nil)
-    }
-
     @Test func readsShards() throws {
         let folder = try TemporaryFolder()
         let model = try TinyModel.make()
-        _ = try HuggingFaceWriter(model: model, format: .f32, team: Self.team).write(
-            to: folder.path
-        )
+        _ = try HuggingFaceWriter(QuantizedModel(model: model, stored: [:]), format: .f32)
+            .write(to: folder.path)
         var shards = [SafetensorsWriter(), SafetensorsWriter()]
         var map: [String: String] = [:]
         for (index, entry) in model.parameters.layout.entries.enumerated() {

@@ -1,5 +1,6 @@
 // Umbrella header of the compute kernels.
 #pragma once
 #include "qat_memory.h"
+#include "qat_ptq.h"
 #include "qat_quantize.h"
 #include "qat_transformer.h"

@@ -8,6 +8,8 @@ public struct ExportOptions: Sendable, Equatable {
         case gguf
         /// A Hugging Face folder as NVIDIA ModelOpt writes it, for TensorRT-LLM.
         case modelopt
+        /// A Hugging Face folder as AMD Quark writes it, for vLLM's FP6.
+        case quark
         /// A Hugging Face folder in BF16.
         case bf16
     }
@@ -41,9 +43,6 @@ public struct ExportOptions: Sendable, Equatable {
     static func unsupported(in exports: [ExportOptions]) -> [String] {
         var features: [String] = []
         for (index, export) in exports.enumerated() {
-            if export.format == .modelopt {
-                features.append("export[\(index)].format modelopt")
-            }
             if export.precision != nil {
                 features.append("export[\(index)].precision (the quantization's is exported)")
             }

@@ -135,8 +135,8 @@ public struct QuantizationOptions: Sendable, Equatable {
                 "quantization.enable_micro_tensor_scaling false (one scale per tensor)"
             )
         }
-        if method != .max {
-            features.append("quantization.method \(method.rawValue) (only max)")
+        if [.awq, .smoothquant].contains(method) {
+            features.append("quantization.method \(method.rawValue) (max, mse and gptq are)")
         }
         return features
     }

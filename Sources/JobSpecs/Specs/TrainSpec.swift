@@ -61,7 +61,11 @@ public struct TrainSpec: Sendable, Equatable {
     ///
     /// Machines that nobody offers are not among it: such a job waits, see ``ResourceRequest``.
     public var unsupported: [String] {
-        quantization.unsupported + data.unsupported + ExportOptions.unsupported(in: exports)
+        var features = quantization.unsupported
+        if quantization.method != .max, features.isEmpty {
+            features.append("quantization.method \(quantization.method.rawValue) while training")
+        }
+        return features + data.unsupported + ExportOptions.unsupported(in: exports)
     }
 
     /// The inputs the job names, in the order of its sections.

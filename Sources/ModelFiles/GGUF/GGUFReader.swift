@@ -78,7 +78,7 @@ struct GGUFReader {
         into parameters: Parameters,
         team: ThreadTeam
     ) throws {
-        let name = Self.name(of: entry.name)
+        let name = GGUFNames.name(of: entry.name)
         guard let tensor = gguf.tensors[name] else {
             throw ModelFileError(.malformed, "\(path): tensor \(name) is missing")
         }
@@ -91,52 +91,33 @@ struct GGUFReader {
         let columns = entry.columns
         let rowBytes = columns / tensor.type.blockSize * tensor.type.blockByteCount
         let target = parameters.storage.pointer + entry.offset
-        let heads = Self.permutedHeads(entry.name, parameters.configuration)
+        let scale = tensor.type == .nvfp4 ? try tensorScale(name) : nil
+        let heads = GGUFNames.permutedHeads(entry.name, parameters.configuration)
         team.parallelFor(count: entry.rows) { rows in
             for row in rows {
-                let source = heads.map { Self.sourceRow(row, rows: entry.rows, heads: $0) } ?? row
+                let source =
+                    heads.map { GGUFNames.fileRow(row, rows: entry.rows, heads: $0) } ?? row
                 let bytes = tensor.bytes[source * rowBytes..<(source + 1) * rowBytes]
                 tensor.type.dequantize(
                     UnsafeRawBufferPointer(rebasing: bytes),
-                    into: target + row * columns
+                    into: target + row * columns,
+                    tensorScale: scale ?? 1
                 )
             }
         }
     }
 
-    /// The heads of a projection whose rows llama.cpp's converter permutes.
-    private static func permutedHeads(
-        _ name: String,
-        _ configuration: ModelConfiguration
-    ) -> Int? {
-        if name.hasSuffix("q_proj.weight") {
-            return configuration.headCount
+    /// NVFP4's scale of the tensor, a tensor beside it.
+    private func tensorScale(_ name: String) throws -> Float? {
+        let key = name.dropLast(".weight".count) + ".scale"
+        guard let tensor = gguf.tensors[String(key)] else {
+            return nil
         }
-        return name.hasSuffix("k_proj.weight") ? configuration.keyValueHeadCount : nil
-    }
-
-    /// Where the converter put a row: row `h·d + j·d/2 + i` of a head of `d` went to `h·d + 2i + j`.
-    static func sourceRow(_ row: Int, rows: Int, heads: Int) -> Int {
-        let d = rows / heads
-        let within = row % d
-        return row - within + 2 * (within % (d / 2)) + within / (d / 2)
-    }
-
-    private static func name(of parameter: String) -> String {
-        switch parameter {
-        case "model.embed_tokens.weight": return "token_embd.weight"
-        case "model.norm.weight": return "output_norm.weight"
-        case "lm_head.weight": return "output.weight"
-        default: break
+        guard tensor.type == .f32, tensor.shape == [1] else {
+            throw ModelFileError(.malformed, "\(path): tensor \(key) is no FP32 number")
         }
-        // model.layers.N.<module>.weight
-        let parts = parameter.split(separator: ".")
-        let modules = [
-            "input_layernorm": "attn_norm", "q_proj": "attn_q", "k_proj": "attn_k",
-            "v_proj": "attn_v", "o_proj": "attn_output", "post_attention_layernorm": "ffn_norm",
-            "gate_proj": "ffn_gate", "up_proj": "ffn_up", "down_proj": "ffn_down",
-        ]
-        let module = modules[String(parts[parts.count - 2])] ?? "?"
-        return "blk.\(parts[2]).\(module).weight"
+        var value: Float = 0
+        tensor.type.dequantize(tensor.bytes, into: &value)
+        return value
     }
 }

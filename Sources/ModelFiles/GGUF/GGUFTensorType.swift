@@ -12,17 +12,26 @@ public enum GGUFTensorType: UInt32, Sendable, CaseIterable {
     case q4_1 = 3
     /// 32 bytes, scale.
     case q8_0 = 8
+    /// 256 four-bit codes in 8 groups with six-bit scales and minima.
+    case q4_K = 12
+    /// 256 five-bit codes in 8 groups with six-bit scales and minima.
+    case q5_K = 13
     /// 256 six-bit codes in 16 scaled groups.
     case q6_K = 14
     /// bfloat16.
     case bf16 = 30
+    /// 32 E2M1 codes, a power of two.
+    case mxfp4 = 39
+    /// 64 E2M1 codes in 4 groups with E4M3 scales.
+    case nvfp4 = 40
 
     /// Elements per block.
     public var blockSize: Int {
         switch self {
         case .f32, .f16, .bf16: 1
-        case .q4_0, .q4_1, .q8_0: 32
-        case .q6_K: 256
+        case .q4_0, .q4_1, .q8_0, .mxfp4: 32
+        case .nvfp4: 64
+        case .q4_K, .q5_K, .q6_K: 256
         }
     }
 
@@ -34,16 +43,24 @@ public enum GGUFTensorType: UInt32, Sendable, CaseIterable {
         case .q4_0: 18
         case .q4_1: 20
         case .q8_0: 34
+        case .q4_K: 144
+        case .q5_K: 176
         case .q6_K: 210
+        case .mxfp4: 17
+        case .nvfp4: 36
         }
     }
 
     static var names: String { allCases.map { "\($0)".uppercased() }.joined(separator: ", ") }
 
-    /// Writes the FP32 values of whole blocks.
+    /// Writes the FP32 values of whole blocks; NVFP4 takes the scale of its tensor.
     ///
     /// - Precondition: The buffers' sizes agree.
-    func dequantize(_ bytes: UnsafeRawBufferPointer, into output: UnsafeMutablePointer<Float>) {
+    func dequantize(
+        _ bytes: UnsafeRawBufferPointer,
+        into output: UnsafeMutablePointer<Float>,
+        tensorScale: Float = 1
+    ) {
         let blocks = bytes.count / blockByteCount
         for block in 0..<blocks {
             let start = block * blockByteCount
@@ -59,7 +76,11 @@ public enum GGUFTensorType: UInt32, Sendable, CaseIterable {
                 for index in 0..<32 {
                     target[index] = Float(Int8(bitPattern: bytes[start + 2 + index])) * scale
                 }
+            case .q4_K: Self.q4_K(bytes, start, target, high: nil)
+            case .q5_K: Self.q4_K(bytes, start, target, high: start + 16)
             case .q6_K: Self.q6_K(bytes, start, target)
+            case .mxfp4: Self.mxfp4(bytes, start, target)
+            case .nvfp4: Self.nvfp4(bytes, start, target, tensorScale)
             }
         }
     }
@@ -101,6 +122,86 @@ public enum GGUFTensorType: UInt32, Sendable, CaseIterable {
             target[index] = Float(byte & 15) * scale + minimum
             target[index + 16] = Float(byte >> 4) * scale + minimum
         }
+    }
+
+    private static let e2m1: [Float] = [
+        0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6,
+    ]
+
+    private static func mxfp4(
+        _ bytes: UnsafeRawBufferPointer,
+        _ start: Int,
+        _ target: UnsafeMutablePointer<Float>
+    ) {
+        let scale = Float(sign: .plus, exponent: Int(bytes[start]) - 127, significand: 1)
+        for index in 0..<16 {
+            let byte = Int(bytes[start + 1 + index])
+            target[index] = e2m1[byte & 15] * scale
+            target[index + 16] = e2m1[byte >> 4] * scale
+        }
+    }
+
+    private static func nvfp4(
+        _ bytes: UnsafeRawBufferPointer,
+        _ start: Int,
+        _ target: UnsafeMutablePointer<Float>,
+        _ tensorScale: Float
+    ) {
+        for part in 0..<4 {
+            // Unsigned E4M3; its NaN is read as 0.
+            let code = Int(bytes[start + part] & 0x7F)
+            let mantissa = Float(code & 7) / 8
+            let scale: Float =
+                code == 0x7F
+                ? 0
+                : code < 8
+                    ? mantissa * 0x1p-6
+                    : (1 + mantissa) * Float(sign: .plus, exponent: code / 8 - 7, significand: 1)
+            for index in 0..<8 {
+                let byte = Int(bytes[start + 4 + part * 8 + index])
+                let step = scale * tensorScale
+                target[part * 16 + index] = e2m1[byte & 15] * step
+                target[part * 16 + index + 8] = e2m1[byte >> 4] * step
+            }
+        }
+    }
+
+    /// Q4_K, and Q5_K with its fifth bits at `high`: two half-precision factors, 8 six-bit scales and
+    /// 8 six-bit minima in 12 bytes, then the codes.
+    private static func q4_K(
+        _ bytes: UnsafeRawBufferPointer,
+        _ start: Int,
+        _ target: UnsafeMutablePointer<Float>,
+        high: Int?
+    ) {
+        let factor = half(bytes, start)
+        let minimumFactor = half(bytes, start + 2)
+        let codes = start + (high == nil ? 16 : 48)
+        for group in 0..<8 {
+            let (scale, minimum) = sixBits(bytes, start + 4, group)
+            let step = factor * Float(scale)
+            let offset = minimumFactor * Float(minimum)
+            for index in 0..<32 {
+                let byte = Int(bytes[codes + group / 2 * 32 + index])
+                var code = group % 2 == 0 ? byte & 15 : byte >> 4
+                if let high { code |= (Int(bytes[high + index]) >> group & 1) << 4 }
+                target[group * 32 + index] = step * Float(code) - offset
+            }
+        }
+    }
+
+    /// The scale and minimum of a K-quant's group.
+    private static func sixBits(
+        _ bytes: UnsafeRawBufferPointer,
+        _ start: Int,
+        _ group: Int
+    ) -> (Int, Int) {
+        func byte(_ index: Int) -> Int { Int(bytes[start + index]) }
+        if group < 4 { return (byte(group) & 63, byte(group + 4) & 63) }
+        return (
+            byte(group + 4) & 15 | (byte(group - 4) >> 6) << 4,
+            byte(group + 4) >> 4 | (byte(group) >> 6) << 4
+        )
     }
 
     private static func q6_K(

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Quantization
 internal import Transformer
 
 /// config.json of a Llama model: the keys that are read, and how it is written.
@@ -55,6 +56,22 @@ struct HuggingFaceConfiguration {
             try model.validate()
         } catch {
             throw ModelFileError(.malformed, "\(path): \(error.message)")
+        }
+    }
+
+    /// The format that a Quark configuration gives a module; nil if it is not Quark's.
+    func quarkFormat(of module: String) -> QuantizationFormat? {
+        guard let quantization, quantization["quant_method"] as? String == "quark" else {
+            return nil
+        }
+        let layers = quantization["layer_quant_config"] as? [String: Any]
+        let scheme = (layers?[module] ?? quantization["global_quant_config"]) as? [String: Any]
+        let weight = scheme?["weight"] as? [String: Any]
+        switch weight?["dtype"] as? String {
+        case "fp4": return .mxfp4
+        case "fp6_e2m3": return .mxfp6E2M3
+        case "fp6_e3m2": return .mxfp6E3M2
+        default: return nil
         }
     }
 

@@ -55,41 +55,81 @@ struct HuggingFaceReader {
         into output: UnsafeMutableBufferPointer<Float>,
         team: ThreadTeam
     ) throws {
-        if let (tensor, path) = tensors[entry.name] {
-            guard tensor.shape == entry.shape else {
-                throw ModelFileError(
-                    .malformed,
-                    "\(path): tensor \(entry.name) has the shape \(tensor.shape), not \(entry.shape)"
-                )
-            }
-            try tensor.copyFloats(to: output, path: path)
-            return
+        let module = QuantizedModel.module(of: entry.name)
+        if let stored = try stored(module, rows: entry.rows, columns: entry.columns) {
+            return try BlockQuantizer.dequantize(stored, into: output, team: team)
         }
-        let module = entry.name.dropLast(".weight".count)
-        guard let (codes, path) = tensors["\(module).weight_packed"],
-            let (scales, _) = tensors["\(module).weight_scale"]
-        else {
+        guard let (tensor, path) = tensors[entry.name] else {
             throw ModelFileError(.malformed, "\(folder): tensor \(entry.name) is missing")
         }
-        let format = QuantizationFormat.mxfp4
-        guard entry.shape.count == 2, codes.type == .u8, scales.type == .u8,
-            codes.shape == [entry.rows, entry.columns / 2],
-            scales.shape == [entry.rows, entry.columns / format.blockSize]
+        guard tensor.shape == entry.shape else {
+            throw ModelFileError(
+                .malformed,
+                "\(path): tensor \(entry.name) has the shape \(tensor.shape), not \(entry.shape)"
+            )
+        }
+        try tensor.copyFloats(to: output, path: path)
+    }
+
+    /// What is stored of a quantized module; nil if it is not quantized.
+    private func stored(_ module: String, rows: Int, columns: Int) throws -> PackedTensor? {
+        guard let (scales, path) = tensors[module + ".weight_scale"] else {
+            return nil
+        }
+        guard let codes = (tensors[module + ".weight_packed"] ?? tensors[module + ".weight"])?.0,
+            let format = format(module, codes: codes.type, scales: scales.type),
+            codes.shape == [rows, columns * format.element.bitWidth / 8],
+            scales.shape == [rows, columns / format.blockSize]
         else {
             throw ModelFileError(
                 .malformed,
-                "\(path): \(module): packed shapes \(codes.shape), \(scales.shape) do not fit"
+                "\(path): \(module): codes and scales \(scales.shape) do not fit [\(rows), \(columns)]"
             )
         }
-        let packed = try PackedTensor(
+        return try PackedTensor(
             format: format,
-            rows: entry.rows,
-            columns: entry.columns,
+            rows: rows,
+            columns: columns,
             codes: [UInt8](codes.bytes),
             scales: [UInt8](scales.bytes),
-            globalScale: nil
+            globalScale: format.scaleKind == .e4m3TwoLevel ? try globalScale(module) : nil
         )
-        try BlockQuantizer.dequantize(packed, into: output, team: team)
+    }
+
+    private func format(
+        _ module: String,
+        codes: SafetensorsType,
+        scales: SafetensorsType
+    ) -> QuantizationFormat? {
+        switch (codes, scales) {
+        case (.u8, .f8E4M3): .nvfp4
+        case (.f8E4M3, .u8): .mxfp8
+        case (.u8, .u8): configuration.quarkFormat(of: module) ?? .mxfp4
+        default: nil
+        }
+    }
+
+    /// NVFP4's scale of the tensor; compressed-tensors stores its reciprocal.
+    private func globalScale(_ module: String) throws -> Float {
+        var value: Float = 0
+        func read(_ name: String) throws -> Bool {
+            guard let (tensor, path) = tensors["\(module).\(name)"] else { return false }
+            guard tensor.type == .f32, tensor.bytes.count == 4 else {
+                throw ModelFileError(.malformed, "\(path): \(module).\(name) is no FP32 number")
+            }
+            try withUnsafeMutablePointer(to: &value) {
+                try tensor.copyFloats(
+                    to: UnsafeMutableBufferPointer(start: $0, count: 1),
+                    path: path
+                )
+            }
+            return true
+        }
+        if try read("weight_scale_2") { return value }
+        guard try read("weight_global_scale") else {
+            throw ModelFileError(.malformed, "\(folder): \(module) has no global scale")
+        }
+        return 1 / value
     }
 
     private func chatTemplate() -> String? {
@@ -128,13 +168,12 @@ struct HuggingFaceReader {
             return
         }
         let method = quantization["quant_method"] as? String ?? "?"
-        let format = quantization["format"] as? String ?? "?"
-        guard method == "compressed-tensors", format == "mxfp4-pack-quantized" else {
+        guard ["compressed-tensors", "modelopt", "quark"].contains(method) else {
             throw ModelFileError(
                 .unsupported,
                 """
-                \(folder): quantization \(method)/\(format) is not read in this version; \
-                compressed-tensors/mxfp4-pack-quantized is
+                \(folder): quantization by \(method) is not read in this version; \
+                compressed-tensors, modelopt and quark are
                 """
             )
         }

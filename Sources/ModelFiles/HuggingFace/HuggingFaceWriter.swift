@@ -1,22 +1,28 @@
 internal import Foundation
-public import Kernels
-public import Quantization
 internal import Transformer
 
 /// Writes a model as a folder that Hugging Face Transformers, vLLM and others load.
 public struct HuggingFaceWriter {
-    /// How linear layers are stored.
-    public enum Format: Sendable, Equatable {
+    /// How the model is stored.
+    public enum Format: String, Sendable, CaseIterable {
         /// Everything in BF16.
         case bf16
         /// Everything in FP32.
         case f32
-        /// compressed-tensors: what the recipe's final stage quantizes is packed, the rest BF16.
-        case compressedTensors(QuantizationRecipe)
+        /// Packed as compressed-tensors has it, what is not quantized in BF16.
+        case compressedTensors = "compressed-tensors"
+        /// Packed as NVIDIA ModelOpt has it.
+        case modelopt
+        /// Packed as AMD Quark has it.
+        case quark
 
-        /// Whether codes and scales are stored instead of values.
-        public var isPacked: Bool {
-            if case .compressedTensors = self { true } else { false }
+        var layout: (any CheckpointLayout)? {
+            switch self {
+            case .bf16, .f32: nil
+            case .compressedTensors: CompressedTensorsLayout()
+            case .modelopt: ModelOptLayout()
+            case .quark: QuarkLayout()
+            }
         }
     }
 
@@ -28,158 +34,84 @@ public struct HuggingFaceWriter {
         public var tensorByteCount: Int
     }
 
-    private let model: LoadedModel
+    private let quantized: QuantizedModel
     private let format: Format
-    private let team: ThreadTeam
 
-    /// A writer of `model`'s parameters.
-    public init(model: LoadedModel, format: Format, team: ThreadTeam) {
-        self.model = model
+    private var model: LoadedModel { quantized.model }
+
+    /// A writer of a model.
+    public init(_ quantized: QuantizedModel, format: Format) {
+        self.quantized = quantized
         self.format = format
-        self.team = team
     }
 
-    /// Why a recipe cannot be stored as compressed-tensors in this version, or nil if it can.
-    public static func obstacle(to recipe: QuantizationRecipe, for model: LoadedModel) throws
-        -> String?
-    {
-        let entries = try model.parameters.quantizedEntries(of: recipe, progress: 1)
-        let others = entries.filter {
-            $0.1.element != .e2m1 || $0.1.scaleKind != .e8m0 || $0.1.blockSize != 32
-        }
-        if let (entry, format) = others.first {
-            return """
-                \(others.count) modules, \(entry.name) first, are \(format.name) by \
-                \(format.blockSize); mxfp4 by 32 is what this version packs
-                """
-        }
-        if let (entry, _) = entries.first(where: { isEmbedding($0.0.name) }) {
-            return "\(entry.name) is quantized; this version packs linear layers only"
-        }
-        return entries.isEmpty ? "nothing is quantized" : nil
-    }
+    /// Why the model cannot be stored in this format, or nil if it can.
+    public var obstacle: String? { format.layout?.obstacle(to: quantized) }
 
-    /// Writes the folder; the model file comes before config.json, so a folder with a config.json is
-    /// whole.
+    /// Writes the folder; config.json comes last, so a folder with a config.json is whole.
     ///
-    /// Dequantizing what is written gives exactly what fake quantization of the FP32 masters gives.
-    /// - Throws: ``ModelFileError``; `unsupported` if the recipe cannot be stored.
+    /// - Throws: ``ModelFileError``; `unsupported` if the model cannot be stored.
     public func write(to folder: String) throws -> Summary {
+        if let obstacle {
+            throw ModelFileError(.unsupported, "\(format.rawValue): \(obstacle)")
+        }
         try FileSystem.makeFolder(folder)
         var weights = SafetensorsWriter()
-        var ignored: [String] = []
-        var quantization: [String: Any]?
-        if case .compressedTensors(let recipe) = format {
-            ignored = try addPacked(&weights, recipe: recipe)
-            quantization = Self.quantizationConfig(ignored: ignored)
-        } else {
-            for entry in model.parameters.layout.entries {
-                add(&weights, entry)
-            }
-        }
+        let ignored = addTensors(&weights)
         let byteCount = weights.tensorByteCount
         try weights.write(to: folder + "/model.safetensors")
-        try FileSystem.write(
-            try model.tokenizerJSON ?? TokenizerJSON.render(model.tokenizer),
-            to: folder + "/tokenizer.json"
+        var files: [String: [UInt8]] = [
+            "tokenizer.json": try model.tokenizerJSON ?? TokenizerJSON.render(model.tokenizer),
+            "tokenizer_config.json": try tokenizerConfig(),
+            "generation_config.json": try generationConfig(),
+        ]
+        for (name, root) in format.layout?.files(formats: quantized.formats, ignored: ignored)
+            ?? [:]
+        {
+            files[name] = try HuggingFaceConfiguration.json(root, name: name)
+        }
+        for (name, bytes) in files { try FileSystem.write(bytes, to: "\(folder)/\(name)") }
+        let configuration = try HuggingFaceConfiguration.render(
+            model.configuration,
+            dtype: format == .f32 ? "float32" : "bfloat16",
+            quantization: format.layout?.configuration(
+                formats: quantized.formats,
+                ignored: ignored
+            )
         )
-        try FileSystem.write(tokenizerConfig(), to: folder + "/tokenizer_config.json")
-        try FileSystem.write(generationConfig(), to: folder + "/generation_config.json")
-        let dtype = format == .f32 ? "float32" : "bfloat16"
-        try FileSystem.write(
-            HuggingFaceConfiguration.render(
-                model.configuration,
-                dtype: dtype,
-                quantization: quantization
-            ),
-            to: folder + "/config.json"
-        )
+        try FileSystem.write(configuration, to: folder + "/config.json")
         return Summary(
-            files: [
-                "config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
-                "tokenizer_config.json",
-            ],
+            files: (files.keys + ["config.json", "model.safetensors"]).sorted(),
             tensorByteCount: byteCount
         )
     }
 
-    private func add(_ weights: inout SafetensorsWriter, _ entry: ParameterLayout.Entry) {
-        let values = model.parameters.elements(of: entry)
-        if format == .f32 {
-            weights.addBorrowed(entry.name, shape: entry.shape, values: values)
-        } else {
-            weights.addBF16(entry.name, shape: entry.shape, values: UnsafeBufferPointer(values))
-        }
-    }
-
-    /// Returns the linear modules that stay in BF16.
-    private func addPacked(
-        _ weights: inout SafetensorsWriter,
-        recipe: QuantizationRecipe
-    ) throws -> [String] {
-        if let obstacle = try Self.obstacle(to: recipe, for: model) {
-            throw ModelFileError(.unsupported, "compressed-tensors: \(obstacle)")
-        }
-        let formats = Dictionary(
-            uniqueKeysWithValues: try model.parameters.quantizedEntries(of: recipe, progress: 1)
-                .map { ($0.0.name, $0.1) }
-        )
+    /// Returns the linear modules that stay as they are.
+    private func addTensors(_ weights: inout SafetensorsWriter) -> [String] {
         var ignored = ["lm_head"]
         for entry in model.parameters.layout.entries {
-            let module = String(entry.name.dropLast(".weight".count))
-            guard let format = formats[entry.name] else {
-                if entry.shape.count == 2, !Self.isEmbedding(entry.name) {
-                    ignored.append(module)
+            let module = QuantizedModel.module(of: entry.name)
+            if let layout = format.layout, let packed = quantized.stored[entry.name] {
+                for tensor in layout.tensors(module, packed) {
+                    weights.add(
+                        tensor.name,
+                        tensor.type,
+                        shape: tensor.shape,
+                        bytes: tensor.bytes
+                    )
                 }
-                add(&weights, entry)
                 continue
             }
-            let packed = try BlockQuantizer.quantize(
-                UnsafeBufferPointer(model.parameters.elements(of: entry)),
-                rows: entry.rows,
-                columns: entry.columns,
-                format: format,
-                team: team
-            )
-            weights.add(
-                "\(module).weight_packed",
-                .u8,
-                shape: [entry.rows, entry.columns / 2],
-                bytes: packed.codes
-            )
-            weights.add(
-                "\(module).weight_scale",
-                .u8,
-                shape: [entry.rows, entry.columns / format.blockSize],
-                bytes: packed.scales
-            )
+            let isEmbedding = module == "model.embed_tokens" || module == "lm_head"
+            if entry.shape.count == 2, !isEmbedding { ignored.append(module) }
+            let values = model.parameters.elements(of: entry)
+            if format == .f32 {
+                weights.addBorrowed(entry.name, shape: entry.shape, values: values)
+            } else {
+                weights.addBF16(entry.name, shape: entry.shape, values: UnsafeBufferPointer(values))
+            }
         }
         return ignored
-    }
-
-    private static func isEmbedding(_ name: String) -> Bool {
-        name == "model.embed_tokens.weight" || name == "lm_head.weight"
-    }
-
-    /// `quantization_config` of weight-only MXFP4, as compressed-tensors 0.18 reads it.
-    private static func quantizationConfig(ignored: [String]) -> [String: Any] {
-        let weights: [String: Any] = [
-            "actorder": NSNull(), "block_structure": NSNull(), "dynamic": false, "group_size": 32,
-            "num_bits": 4, "observer": "memoryless_minmax", "observer_kwargs": [String: Any](),
-            "scale_dtype": "torch.uint8", "strategy": "group", "symmetric": true, "type": "float",
-            "zp_dtype": NSNull(),
-        ]
-        let group: [String: Any] = [
-            "format": "mxfp4-pack-quantized", "input_activations": NSNull(),
-            "output_activations": NSNull(), "targets": ["Linear"], "weights": weights,
-        ]
-        return [
-            "config_groups": ["group_0": group], "format": "mxfp4-pack-quantized",
-            "global_compression_ratio": NSNull(), "ignore": ignored, "kv_cache_scheme": NSNull(),
-            "quant_method": "compressed-tensors", "quantization_status": "compressed",
-            "sparsity_config": [String: Any](), "transform_config": [String: Any](),
-            "version": "0.18.1",
-        ]
     }
 
     private func tokenizerConfig() throws -> [UInt8] {

@@ -11,6 +11,8 @@ final class DecoderPass {
     let team: ThreadTeam
     let batchSize: Int
     let length: Int
+    /// Told the input of each group of linear layers, by the group's first module; for calibration.
+    var onInput: ((LinearModule, UnsafePointer<Float>) -> Void)?
 
     var configuration: ModelConfiguration { weights.configuration }
     var rows: Int { batchSize * length }
@@ -54,12 +56,23 @@ final class DecoderPass {
             if layer.input != stream {
                 layer.input.update(from: stream, count: rows * c)
             }
-            attend(index, layer)
-            transform(index, layer)
             let isLast = index + 1 == configuration.layerCount
             stream = isLast ? activations.output : activations.layers[index + 1].input
-            residual(into: stream, from: layer.middle, adding: activations.projection)
+            decode(layer: index, into: stream)
         }
+        finish()
+    }
+
+    /// One decoder layer from its arena slot's input.
+    func decode(layer index: Int, into output: UnsafeMutablePointer<Float>) {
+        let layer = activations.layers[index]
+        attend(index, layer)
+        transform(index, layer)
+        residual(into: output, from: layer.middle, adding: activations.projection)
+    }
+
+    /// `activations.finalNorm` from `activations.output`.
+    func finish() {
         norm(
             output: activations.finalNorm,
             inverseRMS: activations.finalInverseRMS,
@@ -68,7 +81,8 @@ final class DecoderPass {
         )
     }
 
-    private func embed(_ tokens: UnsafePointer<Int32>, into output: UnsafeMutablePointer<Float>) {
+    /// The residual stream of tokens before the first layer.
+    func embed(_ tokens: UnsafePointer<Int32>, into output: UnsafeMutablePointer<Float>) {
         let c = configuration.hiddenSize
         DecoderKernels.embed(
             output: output,
@@ -98,12 +112,14 @@ final class DecoderPass {
             weight: weights.norm(weights.offsets[index].attentionNorm)
         )
         let input = prepared(layer.attentionNorm, width: c)
+        onInput?(.query, layer.attentionNorm)
         linear(.query, index, input: input, output: layer.query)
         linear(.key, index, input: input, output: layer.key)
         linear(.value, index, input: input, output: layer.value)
         rotate(layer.query, heads: configuration.headCount)
         rotate(layer.key, heads: configuration.keyValueHeadCount)
         attention.forward(layer)
+        onInput?(.output, layer.attention)
         linear(
             .output,
             index,
@@ -122,9 +138,11 @@ final class DecoderPass {
             weight: weights.norm(weights.offsets[index].mlpNorm)
         )
         let input = prepared(layer.mlpNorm, width: configuration.hiddenSize)
+        onInput?(.gate, layer.mlpNorm)
         linear(.gate, index, input: input, output: layer.gate)
         linear(.up, index, input: input, output: layer.up)
         activate(layer)
+        onInput?(.down, activations.activated)
         linear(
             .down,
             index,

@@ -31,6 +31,16 @@ public enum LinearModule: Int, Sendable, CaseIterable {
     /// The full module name, as in `model.layers.0.self_attn.q_proj`.
     public func name(layer: Int) -> String { "model.layers.\(layer).\(suffix)" }
 
+    /// The first of the modules that share this one's input.
+    public var inputGroup: LinearModule {
+        switch self {
+        case .query, .key, .value: .query
+        case .output: .output
+        case .gate, .up: .gate
+        case .down: .down
+        }
+    }
+
     /// Input features.
     public func inputWidth(_ configuration: ModelConfiguration) -> Int {
         switch self {

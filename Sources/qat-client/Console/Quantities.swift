@@ -34,6 +34,11 @@ enum Quantities {
         String(format: "%.\(count)f", value)
     }
 
+    /// A number with six significant digits at most.
+    static func significant(_ value: Double) -> String {
+        String(format: "%.6g", value)
+    }
+
     /// A time of the gateway's as `2026-11-23T21:35:45.123Z`.
     static func timestamp(unixMs: Int64) -> String {
         Date(timeIntervalSince1970: Double(unixMs) / 1000)

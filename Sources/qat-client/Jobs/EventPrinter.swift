@@ -79,6 +79,13 @@ final class EventPrinter {
         guard let members = values.objectValue else {
             return [values.canonicalText]
         }
-        return members.keys.sorted().map { "\($0) " + ResultsTable.cell(members[$0]) }
+        return members.keys.sorted().map { key in
+            let value = members[key] ?? .null
+            if let nested = value.objectValue { return "\(key) \(nested.count)" }
+            guard let number = value.doubleValue, number != number.rounded() else {
+                return "\(key) " + ResultsTable.cell(value)
+            }
+            return "\(key) " + Quantities.significant(number)
+        }
     }
 }

@@ -123,7 +123,7 @@ final class LocalSuiteFixture: Sendable {
             tokenizerJSON: nil,
             chatTemplate: nil
         )
-        _ = try HuggingFaceWriter(model: model, format: .f32, team: ThreadTeam(threadCount: 1))
+        _ = try HuggingFaceWriter(QuantizedModel(model: model, stored: [:]), format: .f32)
             .write(to: folder + "/model")
         let text = (0..<400).map { "line \($0): the quick brown fox jumps over \($0 * 7 % 13)\n" }
         try write(text.joined(), "train.txt")

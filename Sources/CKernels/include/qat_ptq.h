@@ -1,0 +1,62 @@
+// Post-training rounding: scale search and GPTQ over rows of blocks.
+//
+// Values are row-major. Kernels work in place, allocate nothing and keep no state; rows are
+// independent, so callers split them over threads.
+#pragma once
+#include "qat_quantize.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// How a block is stored: elements, and scales as E8M0 bytes or, two_level, as E4M3 bytes under one
+// FP32 scale per tensor (NVFP4).
+typedef struct {
+    qat_element element;
+    int32_t two_level;
+    int32_t scale_mode;
+    int32_t tie;
+    float global_scale;
+} qat_block_format;
+
+// QAT_SEARCH_NONE takes the scale that the largest magnitude asks for; QAT_SEARCH_ERROR tries its
+// neighbours and keeps the one with the least (weighted) squared error, the first of equals.
+enum { QAT_SEARCH_NONE, QAT_SEARCH_ERROR };
+
+// The scale byte of a block. `importance` weighs the squared errors, NULL for equally.
+uint8_t qat_choose_scale_f32(const float *x, size_t block, const float *importance,
+                             const qat_block_format *format, int search);
+
+// The real value of one code step under a scale byte.
+float qat_step_of_scale(uint8_t scale, const qat_block_format *format);
+
+// Rounds values[rows, columns] in place and writes scales[rows, columns / block]. `importance` has
+// one weight per column, or is NULL.
+void qat_round_rows_f32(float *values, uint8_t *scales, size_t rows, size_t columns, size_t block,
+                        const float *importance, const qat_block_format *format, int search);
+
+// Codes of values that are already multiples of their block's step: what rounding under these
+// scales has left.
+void qat_encode_rows_f32(uint8_t *codes, const float *values, const uint8_t *scales, size_t rows,
+                         size_t columns, size_t block, const qat_block_format *format);
+
+// GPTQ (arXiv 2210.17323) on `width` columns starting at a block boundary: rounds each column under
+// its block's scale, and spreads the error over the columns to its right within the panel.
+// values[row * stride + column]; factor[i * factor_stride + k], k >= i, is the upper Cholesky factor
+// of the inverse Hessian; errors[row * width + column] receives what the columns right of the panel
+// still have to take: values -= errors * factor. Scales are chosen when a block begins, from the
+// values as they then are.
+void qat_gptq_panel_f32(float *values, size_t stride, float *errors, uint8_t *scales,
+                        size_t scale_stride, size_t rows, size_t width, size_t block,
+                        const float *factor, size_t factor_stride, const float *importance,
+                        const qat_block_format *format, int search);
+
+// The same with scales that are given: column i is rounded under steps[row * step_stride + i].
+// Used when columns are taken in another order than they are stored.
+void qat_gptq_panel_fixed_f32(float *values, size_t stride, float *errors, const float *steps,
+                              size_t step_stride, size_t rows, size_t width, const float *factor,
+                              size_t factor_stride, const qat_block_format *format);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,125 @@
+// Scale search and GPTQ. The column loop of GPTQ is the hot one; it is plain C that the compiler
+// vectorizes, since the matrix products around it take most of the time.
+#include "qat_ptq.h"
+#include "quantize_scalar.h"
+
+static float round_value(float x, float step, const qat_block_format *format) {
+    if (!(step > 0)) return 0;
+    float magnitude = qat_round_magnitude(fabsf(x) / step, &format->element, format->tie) * step;
+    return copysignf(magnitude, x) + (format->element.is_int ? 0.0f : -0.0f);
+}
+
+float qat_step_of_scale(uint8_t scale, const qat_block_format *format) {
+    return format->two_level ? qat_decode_e4m3(scale) * format->global_scale
+                             : qat_decode_e8m0(scale);
+}
+
+static double squared_error(const float *x, size_t block, const float *importance, float step,
+                            const qat_block_format *format) {
+    double sum = 0;
+    for (size_t i = 0; i < block; i++) {
+        double error = (double)x[i] - (double)round_value(x[i], step, format);
+        sum += error * error * (importance ? (double)importance[i] : 1.0);
+    }
+    return sum;
+}
+
+uint8_t qat_choose_scale_f32(const float *x, size_t block, const float *importance,
+                             const qat_block_format *format, int search) {
+    float amax = qat_amax_f32(x, block);
+    uint8_t first = format->two_level
+                        ? qat_nvfp4_scale_code(amax, format->global_scale)
+                        : qat_scale_e8m0(amax, &format->element, format->scale_mode);
+    if (search == QAT_SEARCH_NONE || amax == 0 || (!format->two_level && first == 255)) {
+        return first;
+    }
+    // A power of two has few neighbours worth a look. E4M3 steps are an eighth: down to half of
+    // what the largest magnitude asks for, and up to a quarter more.
+    int low = format->two_level ? -8 : -2;
+    int high = format->two_level ? 2 : 1;
+    int limit = format->two_level ? 0x7E : 254;
+    uint8_t best = first;
+    double least = squared_error(x, block, importance, qat_step_of_scale(first, format), format);
+    for (int offset = low; offset <= high; offset++) {
+        int candidate = (int)first + offset;
+        if (offset == 0 || candidate < (format->two_level ? 1 : 0) || candidate > limit) continue;
+        float step = qat_step_of_scale((uint8_t)candidate, format);
+        double error = squared_error(x, block, importance, step, format);
+        if (error < least) {
+            least = error;
+            best = (uint8_t)candidate;
+        }
+    }
+    return best;
+}
+
+void qat_round_rows_f32(float *values, uint8_t *scales, size_t rows, size_t columns, size_t block,
+                        const float *importance, const qat_block_format *format, int search) {
+    for (size_t row = 0; row < rows; row++) {
+        for (size_t start = 0; start + block <= columns; start += block) {
+            float *x = values + row * columns + start;
+            const float *weights = importance ? importance + start : NULL;
+            uint8_t scale = qat_choose_scale_f32(x, block, weights, format, search);
+            float step = qat_step_of_scale(scale, format);
+            scales[(row * columns + start) / block] = scale;
+            for (size_t i = 0; i < block; i++) x[i] = round_value(x[i], step, format);
+        }
+    }
+}
+
+void qat_encode_rows_f32(uint8_t *codes, const float *values, const uint8_t *scales, size_t rows,
+                         size_t columns, size_t block, const qat_block_format *format) {
+    const qat_element *element = &format->element;
+    for (size_t i = 0; i < rows * columns; i++) {
+        float step = qat_step_of_scale(scales[i / block], format);
+        float a = step > 0 ? fabsf(values[i]) / step : 0;
+        uint8_t code = qat_magnitude_code(qat_round_magnitude(a, element, QAT_TIE_EVEN), element);
+        if (signbit(values[i])) {
+            code = element->is_int ? (uint8_t)(-(int)code)
+                                   : (uint8_t)(code | (1u << (element->bits - 1)));
+        }
+        codes[i] = code;
+    }
+}
+
+// Rounds column i of a row and spreads its error to the right.
+static inline void take_column(float *x, float *error, size_t i, size_t width, float step,
+                               const float *factor, size_t factor_stride,
+                               const qat_block_format *format) {
+    const float *row = factor + i * factor_stride;
+    float rounded = round_value(x[i], step, format);
+    float share = (x[i] - rounded) / row[i];
+    x[i] = rounded;
+    error[i] = share;
+    for (size_t k = i + 1; k < width; k++) x[k] -= share * row[k];
+}
+
+void qat_gptq_panel_f32(float *values, size_t stride, float *errors, uint8_t *scales,
+                        size_t scale_stride, size_t rows, size_t width, size_t block,
+                        const float *factor, size_t factor_stride, const float *importance,
+                        const qat_block_format *format, int search) {
+    for (size_t r = 0; r < rows; r++) {
+        float *x = values + r * stride;
+        float step = 0;
+        for (size_t i = 0; i < width; i++) {
+            if (i % block == 0) {
+                const float *weights = importance ? importance + i : NULL;
+                uint8_t scale = qat_choose_scale_f32(x + i, block, weights, format, search);
+                step = qat_step_of_scale(scale, format);
+                scales[r * scale_stride + i / block] = scale;
+            }
+            take_column(x, errors + r * width, i, width, step, factor, factor_stride, format);
+        }
+    }
+}
+
+void qat_gptq_panel_fixed_f32(float *values, size_t stride, float *errors, const float *steps,
+                              size_t step_stride, size_t rows, size_t width, const float *factor,
+                              size_t factor_stride, const qat_block_format *format) {
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t i = 0; i < width; i++) {
+            take_column(values + r * stride, errors + r * width, i, width,
+                        steps[r * step_stride + i], factor, factor_stride, format);
+        }
+    }
+}
