@@ -1,0 +1,86 @@
+internal import Foundation
+internal import Kernels
+internal import Testing
+
+@testable internal import Quantization
+
+/// Codes and scales of a million values against ml_dtypes, as sums; see `Fixtures/make_sums.py`.
+struct MillionValuesTests {
+    private static let count = 1 << 20
+
+    private static func mix(_ index: UInt64) -> UInt64 {
+        var z = (index &+ 1) &* 0x9E37_79B9_7F4A_7C15
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+
+    private static let values: [Float] = (0..<UInt64(count)).map { index in
+        let r = mix(index + 20_261_124)
+        let base = Int(1 + mix(index / 32 + 77_000_000_000) % 253)
+        let exponent = UInt64(max(base - Int(r % 8), 0))
+        let mask: UInt64 = r >> 40 & 1 == 1 ? 0x70_0000 : 0x7F_FFFF
+        let sign = (r >> 41 & 1) << 31
+        let isZero = (r >> 42) % 50 == 0 || (64..<96).contains(index)
+        let bits = isZero ? sign : sign | exponent << 23 | (r >> 8 & mask)
+        return Float(bitPattern: UInt32(bits))
+    }
+
+    private static let twoLevelValues: [Float] = (0..<UInt64(count)).map { index in
+        let fraction = 1 + Float(mix(index) >> 40) / Float(1 << 24)
+        let power = Float(sign: .plus, exponent: -Int(mix(index / 16) % 9), significand: 1)
+        let value = fraction * power
+        return (index % 3 == 0 ? -value : value) * (index % 11 == 0 ? 0.0625 : 1)
+    }
+
+    private static let weights = (0..<UInt64(count)).map(mix)
+
+    private static func sum(_ bytes: some Sequence<UInt8>) -> String {
+        "\(zip(bytes, weights).reduce(UInt64(0)) { $0 &+ (UInt64($1.0) + 1) &* $1.1 })"
+    }
+
+    private func expected() throws -> [String: [String]] {
+        let folder = try #require(Bundle.module.resourceURL).appending(path: "Fixtures")
+        let data = try Data(contentsOf: folder.appending(path: "sums.json"))
+        return try JSONDecoder().decode([String: [String]].self, from: data)
+    }
+
+    private func sums(_ values: [Float], _ format: QuantizationFormat) throws -> [String] {
+        let packed = try values.withUnsafeBufferPointer {
+            try BlockQuantizer.quantize(
+                $0,
+                rows: 1,
+                columns: values.count,
+                format: format,
+                team: ThreadTeam(threadCount: 2)
+            )
+        }
+        var codes = [UInt8](repeating: 0, count: values.count)
+        QuantizeKernels.unpack(
+            &codes,
+            packed: packed.codes,
+            count: codes.count,
+            codeBits: format.element.bitWidth
+        )
+        return [Self.sum(packed.scales), Self.sum(codes)]
+    }
+
+    @Test(arguments: ["mxfp4", "mxfp6_e2m3", "mxfp6_e3m2", "mxfp8", "mxfp8_e5m2", "mxint8"])
+    func everyScaleModeAndTieRule(name: String) throws {
+        let expected = try expected()
+        var format = try #require(QuantizationFormat(algorithm: name))
+        for blockSize in [8, 16, 32] {
+            for mode in ScaleMode.allCases {
+                for tie in TieRule.allCases {
+                    (format.blockSize, format.scaleMode, format.tieRule) = (blockSize, mode, tie)
+                    let key = "\(name)/\(blockSize)/\(mode.rawValue)/\(tie.rawValue)"
+                    #expect(try sums(Self.values, format) == expected[key], "\(key)")
+                }
+            }
+        }
+    }
+
+    @Test func twoLevelScales() throws {
+        #expect(try sums(Self.twoLevelValues, .nvfp4) == expected()["nvfp4"])
+    }
+}
