@@ -16,9 +16,14 @@ struct DecodeBenchmark: ParsableCommand {
     @Option(help: "The shape of random weights.") var shape = "smollm2-135m"
     @Option(help: "Prompt tokens.") var prompt = 512
     @Option(help: "Generated tokens.") var generated = 64
+    @Option(help: "A text to continue greedily; prints its tokens and the continuation's, untimed.")
+    var text: String?
     @Option(help: "Threads.") var threads = ProcessInfo.processInfo.activeProcessorCount
 
     func validate() throws {
+        guard text == nil || (model != nil && text?.isEmpty == false) else {
+            throw ValidationError("--text needs --model and is not empty")
+        }
         guard prompt > 0, generated > 0, (1...256).contains(threads) else {
             throw ValidationError("--prompt, --generated and --threads are at least 1")
         }
@@ -28,7 +33,9 @@ struct DecodeBenchmark: ParsableCommand {
         let team = ThreadTeam(threadCount: threads)
         let parameters: Parameters
         if let model {
-            parameters = try ModelLoader.load(path: model, team: team).parameters
+            let loaded = try ModelLoader.load(path: model, team: team)
+            if let text { return try continueGreedily(loaded, text, team) }
+            parameters = loaded.parameters
         } else {
             parameters = try Parameters.random(configuration: try modelShape(shape), seed: 1)
         }
@@ -56,5 +63,23 @@ struct DecodeBenchmark: ParsableCommand {
             ("threads", threads), ("prefill_tps", median(Array(prefill.dropFirst()))),
             ("decode_tps", median(Array(decode.dropFirst()))), ("maxrss_gb", peakMemoryGB()),
         ])
+    }
+
+    /// What other engines are compared with: the most likely tokens, one after the other.
+    private func continueGreedily(_ model: LoadedModel, _ text: String, _ team: ThreadTeam) throws {
+        let tokens = model.tokenizer.encode(text)
+        let generator = try Generator(
+            parameters: model.parameters,
+            capacity: tokens.count + generated,
+            team: team
+        )
+        try generator.append(tokens)
+        var continuation: [Int32] = []
+        for _ in 0..<generated {
+            let token = generator.sample(SamplingOptions())
+            continuation.append(token)
+            try generator.append([token])
+        }
+        print(#"{"prompt_tokens": \#(tokens), "greedy_tokens": \#(continuation)}"#)
     }
 }

@@ -60,8 +60,14 @@ void qat_round_rows_f32(float *values, uint8_t *scales, size_t rows, size_t colu
             float *x = values + row * columns + start;
             const float *weights = importance ? importance + start : NULL;
             uint8_t scale = qat_choose_scale_f32(x, block, weights, format, search);
-            float step = qat_step_of_scale(scale, format);
             scales[(row * columns + start) / block] = scale;
+            if (search == QAT_SEARCH_NONE && !format->two_level) {
+                // The scale that fake quantization chooses by itself.
+                qat_fake_quantize_mx_f32(x, x, block, block, &format->element, format->scale_mode,
+                                         format->tie);
+                continue;
+            }
+            float step = qat_step_of_scale(scale, format);
             for (size_t i = 0; i < block; i++) x[i] = round_value(x[i], step, format);
         }
     }
@@ -69,17 +75,55 @@ void qat_round_rows_f32(float *values, uint8_t *scales, size_t rows, size_t colu
 
 void qat_encode_rows_f32(uint8_t *codes, const float *values, const uint8_t *scales, size_t rows,
                          size_t columns, size_t block, const qat_block_format *format) {
+    // E2M1 by twice the magnitude, which is a whole number.
+    static const uint8_t e2m1_codes[13] = {0, 1, 2, 3, 4, 4, 5, 5, 6, 6, 6, 6, 7};
     const qat_element *element = &format->element;
-    for (size_t i = 0; i < rows * columns; i++) {
-        float step = qat_step_of_scale(scales[i / block], format);
-        float a = step > 0 ? fabsf(values[i]) / step : 0;
-        uint8_t code = qat_magnitude_code(qat_round_magnitude(a, element, QAT_TIE_EVEN), element);
-        if (signbit(values[i])) {
-            code = element->is_int ? (uint8_t)(-(int)code)
-                                   : (uint8_t)(code | (1u << (element->bits - 1)));
+    for (size_t start = 0; start + block <= rows * columns; start += block) {
+        float step = qat_step_of_scale(scales[start / block], format);
+        for (size_t i = start; i < start + block; i++) {
+            float a = step > 0 ? fabsf(values[i]) / step : 0;
+            uint8_t code;
+            if (element->bits == 4) {
+                int twice = (int)(a * 2 + 0.5f);
+                code = e2m1_codes[twice < 12 ? twice : 12];
+            } else {
+                code = qat_magnitude_code(qat_round_magnitude(a, element, QAT_TIE_EVEN), element);
+            }
+            if (signbit(values[i])) {
+                code = element->is_int ? (uint8_t)(-(int)code)
+                                       : (uint8_t)(code | (1u << (element->bits - 1)));
+            }
+            codes[i] = code;
         }
-        codes[i] = code;
     }
+}
+
+void qat_compare_f32(const float *values, const float *rounded, size_t count,
+                     qat_comparison *comparison) {
+    enum { LANES = 8 };
+    double sum[LANES] = {0}, squares[LANES] = {0}, absolute[LANES] = {0}, noise[LANES] = {0};
+    float low = INFINITY, high = -INFINITY;
+    for (size_t i = 0; i < count; i += LANES) {
+        size_t lanes = count - i < LANES ? count - i : LANES;
+        for (size_t k = 0; k < lanes; k++) {
+            float x = values[i + k];
+            double error = (double)x - (double)rounded[i + k];
+            sum[k] += x;
+            squares[k] += (double)x * x;
+            absolute[k] += fabs(error);
+            noise[k] += error * error;
+            low = x < low ? x : low;
+            high = x > high ? x : high;
+        }
+    }
+    qat_comparison total = {0, 0, 0, 0, low, high};
+    for (size_t k = 0; k < LANES; k++) {
+        total.sum += sum[k];
+        total.squares += squares[k];
+        total.absolute_error += absolute[k];
+        total.squared_error += noise[k];
+    }
+    *comparison = total;
 }
 
 // Rounds column i of a row and spreads its error to the right.

@@ -64,7 +64,8 @@ public struct LayerReport: Codable, Sendable {
             let statistics = QuantizationStatistics(
                 values: values,
                 quantized: rounded.pointer,
-                count: entry.count
+                count: entry.count,
+                team: team
             )
             reports.append(LayerReport(entry, format, statistics))
             try onLayer(index + 1, entries.count)

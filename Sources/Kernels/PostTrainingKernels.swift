@@ -30,6 +30,34 @@ public struct BlockStorage: Sendable, Hashable {
     }
 }
 
+/// What rounding did to values, in sums.
+public struct RoundingSums: Sendable {
+    /// Σx.
+    public var sum: Double
+    /// Σx².
+    public var squares: Double
+    /// Σ|x - q(x)|.
+    public var absoluteError: Double
+    /// Σ(x - q(x))².
+    public var squaredError: Double
+    /// Smallest x.
+    public var minimum: Float
+    /// Largest x.
+    public var maximum: Float
+
+    /// The sums over both sets of values.
+    public func adding(_ other: RoundingSums) -> RoundingSums {
+        RoundingSums(
+            sum: sum + other.sum,
+            squares: squares + other.squares,
+            absoluteError: absoluteError + other.absoluteError,
+            squaredError: squaredError + other.squaredError,
+            minimum: min(minimum, other.minimum),
+            maximum: max(maximum, other.maximum)
+        )
+    }
+}
+
 /// Rounding after training: scale search and GPTQ; see `qat_ptq.h`.
 public enum PostTrainingKernels {
     /// The real value of one code step under a scale byte.
@@ -86,6 +114,24 @@ public enum PostTrainingKernels {
     ) {
         var format = storage.cFormat
         qat_encode_rows_f32(codes, values, scales, rows, columns, blockSize, &format)
+    }
+
+    /// Sums of what rounding did to `count` values.
+    public static func compare(
+        _ values: UnsafePointer<Float>,
+        _ rounded: UnsafePointer<Float>,
+        count: Int
+    ) -> RoundingSums {
+        var c = qat_comparison()
+        qat_compare_f32(values, rounded, count, &c)
+        return RoundingSums(
+            sum: c.sum,
+            squares: c.squares,
+            absoluteError: c.absolute_error,
+            squaredError: c.squared_error,
+            minimum: c.low,
+            maximum: c.high
+        )
     }
 
     /// GPTQ on a panel of columns, scales chosen on the way.

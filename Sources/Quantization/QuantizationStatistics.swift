@@ -1,3 +1,5 @@
+public import Kernels
+
 #if canImport(Glibc)
     internal import Glibc
 #else
@@ -35,39 +37,42 @@ public struct QuantizationStatistics: Sendable, Codable, Equatable {
         return found
     }
 
+    private static let chunk = 1 << 16
+
     /// Compares `values` with their fake-quantized `quantized`.
     ///
+    /// The result does not depend on the number of threads.
     /// - Precondition: `count` is positive.
     public init(
         values: UnsafePointer<Float>,
         quantized: UnsafePointer<Float>,
-        count: Int
+        count: Int,
+        team: ThreadTeam
     ) {
         precondition(count > 0, "QuantizationStatistics: no values")
-        var sum = 0.0
-        var squares = 0.0
-        var absolute = 0.0
-        var noise = 0.0
-        var low = Float.infinity
-        var high = -Float.infinity
-        for index in 0..<count {
-            let value = values[index]
-            let error = Double(value) - Double(quantized[index])
-            sum += Double(value)
-            squares += Double(value) * Double(value)
-            absolute += abs(error)
-            noise += error * error
-            low = min(low, value)
-            high = max(high, value)
+        let chunks = (count + Self.chunk - 1) / Self.chunk
+        let sums = withUnsafeTemporaryAllocation(of: RoundingSums.self, capacity: chunks) { slots in
+            team.parallelFor(count: chunks) { range in
+                for index in range {
+                    let start = index * Self.chunk
+                    slots[index] = PostTrainingKernels.compare(
+                        values + start,
+                        quantized + start,
+                        count: min(Self.chunk, count - start)
+                    )
+                }
+            }
+            return slots.dropFirst().reduce(slots[0]) { $0.adding($1) }
         }
         let total = Double(count)
-        mean = sum / total
-        standardDeviation = max(squares / total - mean * mean, 0).squareRoot()
-        minimum = low
-        maximum = high
-        amax = max(abs(low), abs(high))
-        meanAbsoluteError = absolute / total
-        meanSquaredError = noise / total
-        sqnrDecibels = noise > 0 ? 10 * log10(squares / noise) : .infinity
+        mean = sums.sum / total
+        standardDeviation = max(sums.squares / total - mean * mean, 0).squareRoot()
+        minimum = sums.minimum
+        maximum = sums.maximum
+        amax = max(abs(sums.minimum), abs(sums.maximum))
+        meanAbsoluteError = sums.absoluteError / total
+        meanSquaredError = sums.squaredError / total
+        sqnrDecibels =
+            sums.squaredError > 0 ? 10 * log10(sums.squares / sums.squaredError) : .infinity
     }
 }

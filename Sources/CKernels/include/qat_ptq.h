@@ -40,6 +40,16 @@ void qat_round_rows_f32(float *values, uint8_t *scales, size_t rows, size_t colu
 void qat_encode_rows_f32(uint8_t *codes, const float *values, const uint8_t *scales, size_t rows,
                          size_t columns, size_t block, const qat_block_format *format);
 
+// What rounding did: sums over the elements, of values, their squares, |error| and error², and the
+// smallest and largest value.
+typedef struct {
+    double sum, squares, absolute_error, squared_error;
+    float low, high;
+} qat_comparison;
+
+void qat_compare_f32(const float *values, const float *rounded, size_t count,
+                     qat_comparison *comparison);
+
 // GPTQ (arXiv 2210.17323) on `width` columns starting at a block boundary: rounds each column under
 // its block's scale, and spreads the error over the columns to its right within the panel.
 // values[row * stride + column]; factor[i * factor_stride + k], k >= i, is the upper Cholesky factor

@@ -164,14 +164,6 @@ enum TokenizerJSON {
 
     /// A tokenizer.json that Hugging Face's library reads to the same tokenizer.
     static func render(_ tokenizer: Tokenizer) throws(ModelFileError) -> [UInt8] {
-        let added = Set(tokenizer.addedTokens.map(\.id))
-        var ids: [String: Int] = [:]
-        for (id, token) in tokenizer.vocabulary.enumerated() where !added.contains(Int32(id)) {
-            ids[token] = id
-        }
-        for token in tokenizer.addedTokens {
-            ids[token.text] = Int(token.id)
-        }
         let byteLevel: [String: Any] = [
             "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true,
         ]
@@ -195,19 +187,58 @@ enum TokenizerJSON {
                 "continuing_subword_prefix": NSNull(), "end_of_word_suffix": NSNull(),
                 "fuse_unk": false, "byte_fallback": false,
                 "ignore_merges": tokenizer.preTokenizer == .llama3,
-                "vocab": ids, "merges": tokenizer.merges.map { [$0.0, $0.1] },
+                "vocab": vocabularyMark, "merges": mergesMark,
             ] as [String: Any],
         ]
         do {
-            return [UInt8](
-                try JSONSerialization.data(
-                    withJSONObject: root,
-                    options: [.sortedKeys, .withoutEscapingSlashes]
-                )
+            let data = try JSONSerialization.data(
+                withJSONObject: root,
+                options: [.sortedKeys, .withoutEscapingSlashes]
+            )
+            // Sorting a vocabulary's keys takes seconds, so the two large members are written here.
+            return Array(
+                String(decoding: data, as: UTF8.self)
+                    .replacing("\"\(vocabularyMark)\"", with: vocabulary(tokenizer))
+                    .replacing("\"\(mergesMark)\"", with: merges(tokenizer)).utf8
             )
         } catch {
             throw ModelFileError(.inputOutput, "tokenizer.json cannot be written: \(error)")
         }
+    }
+
+    private static let vocabularyMark = "@vocabulary@"
+    private static let mergesMark = "@merges@"
+
+    /// Tokens and their numbers as a JSON object, in the numbers' order.
+    private static func vocabulary(_ tokenizer: Tokenizer) -> String {
+        let added = Dictionary(
+            tokenizer.addedTokens.map { ($0.id, $0.text) },
+            uniquingKeysWith: { first, _ in first }
+        )
+        var seen: Set<String> = []
+        let members = tokenizer.vocabulary.enumerated().compactMap { id, token -> String? in
+            let text = added[Int32(id)] ?? token
+            return seen.insert(text).inserted ? "\(quoted(text)):\(id)" : nil
+        }
+        return "{" + members.joined(separator: ",") + "}"
+    }
+
+    private static func merges(_ tokenizer: Tokenizer) -> String {
+        let pairs = tokenizer.merges.map { "[\(quoted($0.0)),\(quoted($0.1))]" }
+        return "[" + pairs.joined(separator: ",") + "]"
+    }
+
+    private static func quoted(_ text: String) -> String {
+        var output = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": output += "\\\""
+            case "\\": output += "\\\\"
+            case "\u{0}"..."\u{1F}": output += String(format: "\\u%04x", scalar.value)
+            default: output.unicodeScalars.append(scalar)
+            }
+        }
+        return output + "\""
     }
 
     private static func preTokenizer(

@@ -99,7 +99,8 @@ public struct PostTrainingQuantizer {
             let statistics = QuantizationStatistics(
                 values: original.pointer,
                 quantized: values,
-                count: entry.count
+                count: entry.count,
+                team: team
             )
             let result = Result(entry: entry, packed: packed, statistics: statistics)
             try onResult(result, entries.count)
