@@ -37,10 +37,10 @@ struct KernelBenchmark: ParsableCommand {
         ]
         for format in formats {
             let fast = gigabytesPerSecond(bytes) {
-                fakeQuantize(source, target, format, QuantizeKernels.fakeQuantizeMX)
+                fakeQuantize(source, target, format, QuantizeKernels.fakeQuantize)
             }
             let reference = gigabytesPerSecond(bytes) {
-                fakeQuantize(source, target, format, QuantizeKernels.fakeQuantizeMXReference)
+                fakeQuantize(source, target, format, QuantizeKernels.fakeQuantizeReference)
             }
             printJSON([
                 ("bench", "kernels"), ("kernel", "fake_quantize_\(format.name)"), ("GBps", fast),
@@ -62,7 +62,7 @@ struct KernelBenchmark: ParsableCommand {
         _ target: AlignedBuffer<Float>,
         _ format: QuantizationFormat,
         _ kernel: (
-            UnsafeMutablePointer<Float>, UnsafePointer<Float>, Int, Int, ElementGrid, Int, Int
+            UnsafeMutablePointer<Float>, UnsafePointer<Float>, Int, Int, BlockStorage
         ) -> Void
     ) {
         kernel(
@@ -70,9 +70,7 @@ struct KernelBenchmark: ParsableCommand {
             source.pointer,
             count,
             format.blockSize,
-            format.element.grid,
-            0,
-            0
+            BlockStorage(grid: format.element.grid, scales: .e8m0)
         )
     }
 

@@ -40,7 +40,8 @@ AVX2 static inline __m256 round_to_grid(__m256 a, __m256i min_exponent_bits, __m
 }
 
 AVX2 void qat_fake_quantize_mx_f32_avx2(float *dst, const float *src, size_t count, size_t block,
-                                        const qat_element *element, int scale_mode) {
+                                        const qat_block_format *format) {
+    const qat_element *element = &format->element;
     const __m256 sign_mask = _mm256_set1_ps(-0.0f);
     const __m256i min_exponent_bits = _mm256_set1_epi32((element->min_exponent + 127) << 23);
     // exponent e -> 1.5 * 2^(e - mantissa_bits + 23).
@@ -52,11 +53,11 @@ AVX2 void qat_fake_quantize_mx_f32_avx2(float *dst, const float *src, size_t cou
         const float *x = src + start;
         float *y = dst + start;
         float amax = qat_amax_f32_avx2(x, block);
-        uint8_t byte = qat_scale_e8m0(amax, element, scale_mode);
+        uint8_t byte = qat_scale_e8m0(amax, element, format->scale_mode);
         // The quotient by a power of two is the product with its reciprocal, unless that is
         // subnormal or infinite; such blocks are left to the reference.
         if (byte < 2 || byte > 252) {
-            qat_fake_quantize_mx_f32_ref(y, x, block, block, element, scale_mode, QAT_TIE_EVEN);
+            qat_fake_quantize_f32_ref(y, x, block, block, format);
             continue;
         }
         const __m256 scale = _mm256_set1_ps(qat_float_from_bits((uint32_t)byte << 23));

@@ -2,7 +2,6 @@
 // against.
 #include "quantize_scalar.h"
 
-static const qat_element e2m1 = {1, 0, 2, 6.0f, 4, 0};
 static const qat_element e4m3 = {3, -6, 8, 448.0f, 8, 0};
 
 uint8_t qat_scale_e8m0(float amax, const qat_element *element, int scale_mode) {
@@ -66,82 +65,59 @@ float qat_amax_f32_ref(const float *src, size_t count) {
     return amax;
 }
 
-void qat_fake_quantize_mx_f32_ref(float *dst, const float *src, size_t count, size_t block,
-                                  const qat_element *element, int scale_mode, int tie) {
+uint8_t qat_scale_of_amax(float amax, const qat_block_format *format) {
+    if (format->scales == QAT_SCALES_E8M0) {
+        return qat_scale_e8m0(amax, &format->element, format->scale_mode);
+    }
+    if (format->scales == QAT_SCALES_F32) return 0;
+    float global = format->global_scale;
+    float scale = global > 0 ? (amax / format->element.max_value) / global : 0;
+    if (!(scale >= 0x1p-9f)) scale = 0x1p-9f;
+    if (scale > 448.0f) scale = 448.0f;
+    return qat_encode_e4m3(scale);
+}
+
+float qat_step_of_scale(uint8_t scale, const qat_block_format *format) {
+    switch (format->scales) {
+        case QAT_SCALES_E8M0: return qat_decode_e8m0(scale);
+        case QAT_SCALES_E4M3: return qat_decode_e4m3(scale) * format->global_scale;
+        default: return format->global_scale;
+    }
+}
+
+void qat_fake_quantize_f32_ref(float *dst, const float *src, size_t count, size_t block,
+                               const qat_block_format *format) {
     for (size_t start = 0; start + block <= count; start += block) {
-        const float *x = src + start;
-        float *y = dst + start;
-        uint8_t byte = qat_scale_e8m0(qat_amax_f32_ref(x, block), element, scale_mode);
-        float scale = qat_decode_e8m0(byte);
-        for (size_t i = 0; i < block; i++) {
-            if (byte == 255) {
-                y[i] = NAN;
-                continue;
-            }
-            float magnitude = qat_round_magnitude(fabsf(x[i]) / scale, element, tie) * scale;
-            // Two's complement has one zero: adding +0 makes -0 that zero, adding -0 keeps it.
-            y[i] = copysignf(magnitude, x[i]) + (element->is_int ? 0.0f : -0.0f);
+        float amax = qat_amax_f32_ref(src + start, block);
+        float step = qat_step_of_scale(qat_scale_of_amax(amax, format), format);
+        int is_broken = !(amax <= 3.402823466e38f) || !(step <= 3.402823466e38f);
+        for (size_t i = start; i < start + block; i++) {
+            dst[i] = is_broken ? NAN : qat_round_value(src[i], step, &format->element, format->tie);
         }
     }
 }
 
-void qat_mask_saturated_mx_f32(float *gradient, const float *src, size_t count, size_t block,
-                               const qat_element *element, int scale_mode) {
+void qat_mask_saturated_f32(float *gradient, const float *src, size_t count, size_t block,
+                            const qat_block_format *format) {
     for (size_t start = 0; start + block <= count; start += block) {
-        uint8_t byte = qat_scale_e8m0(qat_amax_f32(src + start, block), element, scale_mode);
-        float limit = element->max_value * qat_decode_e8m0(byte);
+        uint8_t scale = qat_scale_of_amax(qat_amax_f32(src + start, block), format);
+        float limit = format->element.max_value * qat_step_of_scale(scale, format);
         for (size_t i = start; i < start + block; i++) {
             if (fabsf(src[i]) > limit) gradient[i] = 0;
         }
     }
 }
 
-void qat_fake_quantize_nvfp4_f32(float *dst, const float *src, size_t count, size_t block,
-                                 float global_scale) {
+void qat_quantize_f32_ref(uint8_t *codes, uint8_t *scales, const float *src, size_t count,
+                          size_t block, const qat_block_format *format) {
+    const qat_element *element = &format->element;
     for (size_t start = 0; start + block <= count; start += block) {
-        const float *x = src + start;
-        float amax = qat_amax_f32(x, block);
-        float scale = qat_decode_e4m3(qat_nvfp4_scale_code(amax, global_scale)) * global_scale;
-        int broken = !(amax <= 3.402823466e38f);
-        for (size_t i = 0; i < block; i++) {
-            float a = scale > 0 ? fabsf(x[i]) / scale : 0;
-            float y = qat_round_magnitude(a, &e2m1, QAT_TIE_EVEN) * scale;
-            dst[start + i] = broken ? NAN : copysignf(y, x[i]);
-        }
-    }
-}
-
-static uint8_t signed_code(float magnitude, float x, const qat_element *element) {
-    uint8_t code = qat_magnitude_code(magnitude, element);
-    if (!signbit(x)) return code;
-    if (element->is_int) return (uint8_t)(-(int)code);
-    return (uint8_t)(code | (1u << (element->bits - 1)));
-}
-
-void qat_quantize_mx_f32(uint8_t *codes, uint8_t *scales, const float *src, size_t count,
-                         size_t block, const qat_element *element, int scale_mode, int tie) {
-    for (size_t start = 0; start + block <= count; start += block) {
-        const float *x = src + start;
-        uint8_t byte = qat_scale_e8m0(qat_amax_f32(x, block), element, scale_mode);
-        float scale = qat_decode_e8m0(byte);
-        scales[start / block] = byte;
-        for (size_t i = 0; i < block; i++) {
-            float a = byte == 255 ? 0 : fabsf(x[i]) / scale;
-            codes[start + i] = signed_code(qat_round_magnitude(a, element, tie), x[i], element);
-        }
-    }
-}
-
-void qat_quantize_nvfp4_f32(uint8_t *codes, uint8_t *scales, const float *src, size_t count,
-                            size_t block, float global_scale) {
-    for (size_t start = 0; start + block <= count; start += block) {
-        const float *x = src + start;
-        uint8_t byte = qat_nvfp4_scale_code(qat_amax_f32(x, block), global_scale);
-        float scale = qat_decode_e4m3(byte) * global_scale;
-        scales[start / block] = byte;
-        for (size_t i = 0; i < block; i++) {
-            float a = scale > 0 ? fabsf(x[i]) / scale : 0;
-            codes[start + i] = signed_code(qat_round_magnitude(a, &e2m1, QAT_TIE_EVEN), x[i], &e2m1);
+        uint8_t scale = qat_scale_of_amax(qat_amax_f32_ref(src + start, block), format);
+        float step = qat_step_of_scale(scale, format);
+        if (format->scales != QAT_SCALES_F32) scales[start / block] = scale;
+        for (size_t i = start; i < start + block; i++) {
+            float a = step > 0 ? fabsf(src[i]) / step : 0;
+            codes[i] = qat_signed_code(qat_round_magnitude(a, element, format->tie), src[i], element);
         }
     }
 }
@@ -155,17 +131,14 @@ static float code_value(uint8_t code, const qat_element *element) {
     return code & sign ? -magnitude : magnitude;
 }
 
-void qat_dequantize_mx_f32(float *dst, const uint8_t *codes, const uint8_t *scales, size_t count,
-                           size_t block, const qat_element *element) {
-    for (size_t i = 0; i < count; i++) {
-        dst[i] = code_value(codes[i], element) * qat_decode_e8m0(scales[i / block]);
-    }
-}
-
-void qat_dequantize_nvfp4_f32(float *dst, const uint8_t *codes, const uint8_t *scales,
-                              size_t count, size_t block, float global_scale) {
-    for (size_t i = 0; i < count; i++) {
-        dst[i] = code_value(codes[i], &e2m1) * (qat_decode_e4m3(scales[i / block]) * global_scale);
+void qat_dequantize_f32_ref(float *dst, const uint8_t *codes, const uint8_t *scales, size_t count,
+                            size_t block, const qat_block_format *format) {
+    for (size_t start = 0; start + block <= count; start += block) {
+        uint8_t scale = format->scales == QAT_SCALES_F32 ? 0 : scales[start / block];
+        float step = qat_step_of_scale(scale, format);
+        for (size_t i = start; i < start + block; i++) {
+            dst[i] = code_value(codes[i], &format->element) * step;
+        }
     }
 }
 

@@ -4,14 +4,7 @@
 #include "quantize_scalar.h"
 
 static float round_value(float x, float step, const qat_block_format *format) {
-    if (!(step > 0)) return 0;
-    float magnitude = qat_round_magnitude(fabsf(x) / step, &format->element, format->tie) * step;
-    return copysignf(magnitude, x) + (format->element.is_int ? 0.0f : -0.0f);
-}
-
-float qat_step_of_scale(uint8_t scale, const qat_block_format *format) {
-    return format->two_level ? qat_decode_e4m3(scale) * format->global_scale
-                             : qat_decode_e8m0(scale);
+    return qat_round_value(x, step, &format->element, format->tie);
 }
 
 static double squared_error(const float *x, size_t block, const float *importance, float step,
@@ -24,49 +17,52 @@ static double squared_error(const float *x, size_t block, const float *importanc
     return sum;
 }
 
-uint8_t qat_choose_scale_f32(const float *x, size_t block, const float *importance,
-                             const qat_block_format *format, int search) {
+uint8_t qat_choose_scale_f32(const float *x, size_t block, const qat_block_format *format,
+                             const qat_scale_search *search) {
     float amax = qat_amax_f32(x, block);
-    uint8_t first = format->two_level
-                        ? qat_nvfp4_scale_code(amax, format->global_scale)
-                        : qat_scale_e8m0(amax, &format->element, format->scale_mode);
-    if (search == QAT_SEARCH_NONE || amax == 0 || (!format->two_level && first == 255)) {
-        return first;
+    if (amax > search->amax_limit) amax = search->amax_limit;
+    int first = qat_scale_of_amax(amax, format);
+    if (search->search == QAT_SEARCH_NONE || format->scales == QAT_SCALES_F32 || amax == 0) {
+        return (uint8_t)first;
     }
+    int is_two_level = format->scales == QAT_SCALES_E4M3;
+    if (!is_two_level && first == 255) return 255;
+    int lowest = is_two_level ? 1 : 0, highest = is_two_level ? 0x7E : 254;
     // A power of two has few neighbours worth a look. E4M3 steps are an eighth: down to half of
-    // what the largest magnitude asks for, and up to a quarter more.
-    int low = format->two_level ? -8 : -2;
-    int high = format->two_level ? 2 : 1;
-    int limit = format->two_level ? 0x7E : 254;
-    uint8_t best = first;
-    double least = squared_error(x, block, importance, qat_step_of_scale(first, format), format);
-    for (int offset = low; offset <= high; offset++) {
-        int candidate = (int)first + offset;
-        if (offset == 0 || candidate < (format->two_level ? 1 : 0) || candidate > limit) continue;
+    // what the largest magnitude asks for, and up to half as much again, which maps it to 4
+    // instead of 6.
+    int low = first - (is_two_level ? 8 : 2), high = first + (is_two_level ? 5 : 1);
+    if (search->search == QAT_SEARCH_SWEEP && is_two_level) {
+        low = lowest;
+        high = highest;
+    }
+    if (low < lowest) low = lowest;
+    if (high > highest) high = highest;
+    int best = first;
+    const float *importance = search->importance;
+    double least = squared_error(x, block, importance, qat_step_of_scale((uint8_t)first, format),
+                                 format);
+    for (int candidate = low; candidate <= high; candidate++) {
+        if (candidate == first) continue;
         float step = qat_step_of_scale((uint8_t)candidate, format);
         double error = squared_error(x, block, importance, step, format);
         if (error < least) {
             least = error;
-            best = (uint8_t)candidate;
+            best = candidate;
         }
     }
-    return best;
+    return (uint8_t)best;
 }
 
 void qat_round_rows_f32(float *values, uint8_t *scales, size_t rows, size_t columns, size_t block,
-                        const float *importance, const qat_block_format *format, int search) {
+                        const qat_block_format *format, const qat_scale_search *search) {
+    qat_scale_search local = *search;
     for (size_t row = 0; row < rows; row++) {
         for (size_t start = 0; start + block <= columns; start += block) {
             float *x = values + row * columns + start;
-            const float *weights = importance ? importance + start : NULL;
-            uint8_t scale = qat_choose_scale_f32(x, block, weights, format, search);
-            scales[(row * columns + start) / block] = scale;
-            if (search == QAT_SEARCH_NONE && !format->two_level) {
-                // The scale that fake quantization chooses by itself.
-                qat_fake_quantize_mx_f32(x, x, block, block, &format->element, format->scale_mode,
-                                         format->tie);
-                continue;
-            }
+            if (search->importance) local.importance = search->importance + start;
+            uint8_t scale = qat_choose_scale_f32(x, block, format, &local);
+            if (format->scales != QAT_SCALES_F32) scales[(row * columns + start) / block] = scale;
             float step = qat_step_of_scale(scale, format);
             for (size_t i = 0; i < block; i++) x[i] = round_value(x[i], step, format);
         }
@@ -79,7 +75,8 @@ void qat_encode_rows_f32(uint8_t *codes, const float *values, const uint8_t *sca
     static const uint8_t e2m1_codes[13] = {0, 1, 2, 3, 4, 4, 5, 5, 6, 6, 6, 6, 7};
     const qat_element *element = &format->element;
     for (size_t start = 0; start + block <= rows * columns; start += block) {
-        float step = qat_step_of_scale(scales[start / block], format);
+        uint8_t scale = format->scales == QAT_SCALES_F32 ? 0 : scales[start / block];
+        float step = qat_step_of_scale(scale, format);
         for (size_t i = start; i < start + block; i++) {
             float a = step > 0 ? fabsf(values[i]) / step : 0;
             uint8_t code;
@@ -140,15 +137,16 @@ static inline void take_column(float *x, float *error, size_t i, size_t width, f
 
 void qat_gptq_panel_f32(float *values, size_t stride, float *errors, uint8_t *scales,
                         size_t scale_stride, size_t rows, size_t width, size_t block,
-                        const float *factor, size_t factor_stride, const float *importance,
-                        const qat_block_format *format, int search) {
+                        const float *factor, size_t factor_stride,
+                        const qat_block_format *format, const qat_scale_search *search) {
+    qat_scale_search local = *search;
     for (size_t r = 0; r < rows; r++) {
         float *x = values + r * stride;
         float step = 0;
         for (size_t i = 0; i < width; i++) {
             if (i % block == 0) {
-                const float *weights = importance ? importance + i : NULL;
-                uint8_t scale = qat_choose_scale_f32(x + i, block, weights, format, search);
+                if (search->importance) local.importance = search->importance + i;
+                uint8_t scale = qat_choose_scale_f32(x + i, block, format, &local);
                 step = qat_step_of_scale(scale, format);
                 scales[r * scale_stride + i / block] = scale;
             }

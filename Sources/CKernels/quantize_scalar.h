@@ -72,10 +72,17 @@ static inline float qat_code_magnitude(uint8_t code, const qat_element *e) {
            qat_power_of_two(e->min_exponent + exponent - 1 - e->mantissa_bits);
 }
 
-// Block scale of NVFP4, decoded and times the tensor's: the real value of one code step.
-static inline uint8_t qat_nvfp4_scale_code(float amax, float global_scale) {
-    float scale = global_scale > 0 ? (amax / 6.0f) / global_scale : 0;
-    if (!(scale >= 0x1p-9f)) scale = 0x1p-9f;
-    if (scale > 448.0f) scale = 448.0f;
-    return qat_encode_e4m3(scale);
+// A code of a magnitude on the grid, with the sign of x.
+static inline uint8_t qat_signed_code(float magnitude, float x, const qat_element *e) {
+    uint8_t code = qat_magnitude_code(magnitude, e);
+    if ((qat_float_bits(x) >> 31) == 0) return code;
+    return e->is_int ? (uint8_t)(-(int)code) : (uint8_t)(code | (1u << (e->bits - 1)));
+}
+
+// x to the nearest multiple of step that the element holds; step is finite.
+static inline float qat_round_value(float x, float step, const qat_element *e, int tie) {
+    float a = step > 0 ? fabsf(x) / step : 0;
+    float magnitude = qat_round_magnitude(a, e, tie) * step;
+    // Two's complement has one zero: adding +0 makes -0 that zero, adding -0 keeps it.
+    return copysignf(magnitude, x) + (e->is_int ? 0.0f : -0.0f);
 }

@@ -1,31 +1,40 @@
 internal import CKernels
 
-/// How blocks of a format are stored, as the post-training kernels see it.
-public struct BlockStorage: Sendable, Hashable {
-    /// The element type's constants.
-    public var grid: ElementGrid
-    /// NVFP4's scale of the tensor; nil where scales are powers of two.
-    public var globalScale: Float?
-    /// 0 floor, 1 even, 2 even_ct, 3 ceil, 4 rceil.
-    public var scaleMode: Int
-    /// 0 even, 1 away, 2 zero.
-    public var tie: Int
-
-    /// A storage.
-    public init(grid: ElementGrid, globalScale: Float?, scaleMode: Int, tie: Int) {
-        self.grid = grid
-        self.globalScale = globalScale
-        self.scaleMode = scaleMode
-        self.tie = tie
+/// How the scale of a block is found.
+public struct BlockScaleSearch {
+    /// Which scales are tried.
+    public enum Candidates: Int32, Sendable {
+        /// The one that the largest magnitude asks for.
+        case largest
+        /// That one and its neighbours; the least squared error wins.
+        case neighbours
+        /// Every E4M3 scale there is; powers of two: neighbours.
+        case all
     }
 
-    var cFormat: qat_block_format {
-        qat_block_format(
-            element: grid.cElement,
-            two_level: globalScale == nil ? 0 : 1,
-            scale_mode: Int32(scaleMode),
-            tie: Int32(tie),
-            global_scale: globalScale ?? 1
+    /// Which scales are tried.
+    public var candidates: Candidates
+    /// A block's largest magnitude counts as no more than this.
+    public var amaxLimit: Float
+    /// Weights of the columns' squared errors; nil for equal ones.
+    public var importance: UnsafePointer<Float>?
+
+    /// A search.
+    public init(
+        _ candidates: Candidates,
+        amaxLimit: Float = .infinity,
+        importance: UnsafePointer<Float>? = nil
+    ) {
+        self.candidates = candidates
+        self.amaxLimit = amaxLimit
+        self.importance = importance
+    }
+
+    var cSearch: qat_scale_search {
+        qat_scale_search(
+            search: candidates.rawValue,
+            amax_limit: amaxLimit,
+            importance: importance
         )
     }
 }
@@ -60,22 +69,16 @@ public struct RoundingSums: Sendable {
 
 /// Rounding after training: scale search and GPTQ; see `qat_ptq.h`.
 public enum PostTrainingKernels {
-    /// The real value of one code step under a scale byte.
-    public static func step(ofScale scale: UInt8, storage: BlockStorage) -> Float {
-        var format = storage.cFormat
-        return qat_step_of_scale(scale, &format)
-    }
-
-    /// The scale byte of a block; `searching` keeps the neighbour with the least squared error.
+    /// The scale byte of a block; the search's importance begins at the block.
     public static func scale(
         _ block: UnsafePointer<Float>,
         count: Int,
-        importance: UnsafePointer<Float>?,
         storage: BlockStorage,
-        searching: Bool
+        search: BlockScaleSearch
     ) -> UInt8 {
         var format = storage.cFormat
-        return qat_choose_scale_f32(block, count, importance, &format, searching ? 1 : 0)
+        var search = search.cSearch
+        return qat_choose_scale_f32(block, count, &format, &search)
     }
 
     /// Rounds `values[rows, columns]` in place; `scales` has one byte per block.
@@ -85,21 +88,12 @@ public enum PostTrainingKernels {
         rows: Int,
         columns: Int,
         blockSize: Int,
-        importance: UnsafePointer<Float>?,
         storage: BlockStorage,
-        searching: Bool
+        search: BlockScaleSearch
     ) {
         var format = storage.cFormat
-        qat_round_rows_f32(
-            values,
-            scales,
-            rows,
-            columns,
-            blockSize,
-            importance,
-            &format,
-            searching ? 1 : 0
-        )
+        var search = search.cSearch
+        qat_round_rows_f32(values, scales, rows, columns, blockSize, &format, &search)
     }
 
     /// Codes of values that are multiples of their block's step.
@@ -146,11 +140,11 @@ public enum PostTrainingKernels {
         blockSize: Int,
         factor: UnsafePointer<Float>,
         factorStride: Int,
-        importance: UnsafePointer<Float>?,
         storage: BlockStorage,
-        searching: Bool
+        search: BlockScaleSearch
     ) {
         var format = storage.cFormat
+        var search = search.cSearch
         qat_gptq_panel_f32(
             values,
             stride,
@@ -162,9 +156,8 @@ public enum PostTrainingKernels {
             blockSize,
             factor,
             factorStride,
-            importance,
             &format,
-            searching ? 1 : 0
+            &search
         )
     }
 

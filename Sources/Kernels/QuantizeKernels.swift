@@ -44,144 +44,157 @@ public struct ElementGrid: Sendable, Hashable {
     }
 }
 
-/// The kernels of block-scaled formats.
+/// How values of a format are stored and rounded, as the kernels see it; see `qat_quantize.h`.
+public struct BlockStorage: Sendable, Hashable {
+    /// How scales are stored.
+    public enum Scales: Int32, Sendable {
+        /// A power of two per block, a byte.
+        case e8m0
+        /// An E4M3 byte per block under the FP32 scale.
+        case e4m3
+        /// The FP32 scale alone.
+        case f32
+    }
+
+    /// The element type's constants.
+    public var grid: ElementGrid
+    /// How scales are stored.
+    public var scales: Scales
+    /// The FP32 scale; not used with ``Scales/e8m0``.
+    public var globalScale: Float
+    /// 0 floor, 1 even, 2 even_ct, 3 ceil, 4 rceil.
+    public var scaleMode: Int
+    /// 0 even, 1 away, 2 zero.
+    public var tie: Int
+
+    /// A storage.
+    public init(
+        grid: ElementGrid,
+        scales: Scales,
+        globalScale: Float = 1,
+        scaleMode: Int = 0,
+        tie: Int = 0
+    ) {
+        self.grid = grid
+        self.scales = scales
+        self.globalScale = globalScale
+        self.scaleMode = scaleMode
+        self.tie = tie
+    }
+
+    var cFormat: qat_block_format {
+        qat_block_format(
+            element: grid.cElement,
+            scales: scales.rawValue,
+            scale_mode: Int32(scaleMode),
+            tie: Int32(tie),
+            global_scale: globalScale
+        )
+    }
+}
+
+/// The kernels of low-precision formats.
 ///
-/// Counts are multiples of the block size.
+/// Counts are multiples of the block size. The plain functions pick the fastest twin at run time,
+/// those ending in `Reference` are the specification.
 public enum QuantizeKernels {
     /// Largest magnitude; NaN or infinity if any element is.
     public static func amax(_ values: UnsafePointer<Float>, count: Int) -> Float {
         qat_amax_f32(values, count)
     }
 
-    /// Rounds each block to the grid under its own power-of-two scale and back.
-    ///
-    /// `scaleMode`: 0 floor, 1 even, 2 even_ct, 3 ceil, 4 rceil. `tie`: 0 even, 1 away, 2 zero.
-    public static func fakeQuantizeMX(
+    /// The real value of one code step under a scale byte.
+    public static func step(ofScale scale: UInt8, storage: BlockStorage) -> Float {
+        var format = storage.cFormat
+        return qat_step_of_scale(scale, &format)
+    }
+
+    /// Rounds each block to the grid under its own scale and back.
+    public static func fakeQuantize(
         _ destination: UnsafeMutablePointer<Float>,
         _ source: UnsafePointer<Float>,
         count: Int,
         blockSize: Int,
-        grid: ElementGrid,
-        scaleMode: Int,
-        tie: Int
+        storage: BlockStorage
     ) {
-        var element = grid.cElement
-        qat_fake_quantize_mx_f32(
-            destination,
-            source,
-            count,
-            blockSize,
-            &element,
-            Int32(scaleMode),
-            Int32(tie)
-        )
+        var format = storage.cFormat
+        qat_fake_quantize_f32(destination, source, count, blockSize, &format)
     }
 
-    /// The specification of ``fakeQuantizeMX(_:_:count:blockSize:grid:scaleMode:tie:)``.
-    public static func fakeQuantizeMXReference(
+    /// The specification of ``fakeQuantize(_:_:count:blockSize:storage:)``.
+    public static func fakeQuantizeReference(
         _ destination: UnsafeMutablePointer<Float>,
         _ source: UnsafePointer<Float>,
         count: Int,
         blockSize: Int,
-        grid: ElementGrid,
-        scaleMode: Int,
-        tie: Int
+        storage: BlockStorage
     ) {
-        var element = grid.cElement
-        qat_fake_quantize_mx_f32_ref(
-            destination,
-            source,
-            count,
-            blockSize,
-            &element,
-            Int32(scaleMode),
-            Int32(tie)
-        )
+        var format = storage.cFormat
+        qat_fake_quantize_f32_ref(destination, source, count, blockSize, &format)
     }
 
-    /// The same for NVFP4: E4M3 block scales under one FP32 scale per tensor.
-    public static func fakeQuantizeNVFP4(
-        _ destination: UnsafeMutablePointer<Float>,
-        _ source: UnsafePointer<Float>,
-        count: Int,
-        blockSize: Int,
-        globalScale: Float
-    ) {
-        qat_fake_quantize_nvfp4_f32(destination, source, count, blockSize, globalScale)
-    }
-
-    /// Zeroes the gradient of values beyond what their block's scale can hold.
+    /// Zeroes the gradient of values beyond what their block's power-of-two scale can hold.
     public static func maskSaturated(
         _ gradient: UnsafeMutablePointer<Float>,
         _ source: UnsafePointer<Float>,
         count: Int,
         blockSize: Int,
-        grid: ElementGrid,
-        scaleMode: Int
+        storage: BlockStorage
     ) {
-        var element = grid.cElement
-        qat_mask_saturated_mx_f32(gradient, source, count, blockSize, &element, Int32(scaleMode))
+        var format = storage.cFormat
+        qat_mask_saturated_f32(gradient, source, count, blockSize, &format)
     }
 
-    /// One code byte per element and one E8M0 byte per block.
-    public static func quantizeMX(
+    /// One code byte per element and, unless scales are FP32, one scale byte per block.
+    public static func quantize(
         codes: UnsafeMutablePointer<UInt8>,
         scales: UnsafeMutablePointer<UInt8>,
         _ source: UnsafePointer<Float>,
         count: Int,
         blockSize: Int,
-        grid: ElementGrid,
-        scaleMode: Int,
-        tie: Int
+        storage: BlockStorage
     ) {
-        var element = grid.cElement
-        qat_quantize_mx_f32(
-            codes,
-            scales,
-            source,
-            count,
-            blockSize,
-            &element,
-            Int32(scaleMode),
-            Int32(tie)
-        )
+        var format = storage.cFormat
+        qat_quantize_f32(codes, scales, source, count, blockSize, &format)
     }
 
-    /// One code byte per element and one E4M3 byte per block.
-    public static func quantizeNVFP4(
+    /// The specification of ``quantize(codes:scales:_:count:blockSize:storage:)``.
+    public static func quantizeReference(
         codes: UnsafeMutablePointer<UInt8>,
         scales: UnsafeMutablePointer<UInt8>,
         _ source: UnsafePointer<Float>,
         count: Int,
         blockSize: Int,
-        globalScale: Float
+        storage: BlockStorage
     ) {
-        qat_quantize_nvfp4_f32(codes, scales, source, count, blockSize, globalScale)
+        var format = storage.cFormat
+        qat_quantize_f32_ref(codes, scales, source, count, blockSize, &format)
     }
 
-    /// The real values of codes under E8M0 scales.
-    public static func dequantizeMX(
+    /// The real values of codes.
+    public static func dequantize(
         _ destination: UnsafeMutablePointer<Float>,
         codes: UnsafePointer<UInt8>,
         scales: UnsafePointer<UInt8>,
         count: Int,
         blockSize: Int,
-        grid: ElementGrid
+        storage: BlockStorage
     ) {
-        var element = grid.cElement
-        qat_dequantize_mx_f32(destination, codes, scales, count, blockSize, &element)
+        var format = storage.cFormat
+        qat_dequantize_f32(destination, codes, scales, count, blockSize, &format)
     }
 
-    /// The real values of codes under E4M3 scales and a tensor scale.
-    public static func dequantizeNVFP4(
+    /// The specification of ``dequantize(_:codes:scales:count:blockSize:storage:)``.
+    public static func dequantizeReference(
         _ destination: UnsafeMutablePointer<Float>,
         codes: UnsafePointer<UInt8>,
         scales: UnsafePointer<UInt8>,
         count: Int,
         blockSize: Int,
-        globalScale: Float
+        storage: BlockStorage
     ) {
-        qat_dequantize_nvfp4_f32(destination, codes, scales, count, blockSize, globalScale)
+        var format = storage.cFormat
+        qat_dequantize_f32_ref(destination, codes, scales, count, blockSize, &format)
     }
 
     /// Packs one-byte codes to `codeBits` (4: low nibble first; 6: little-endian; 8: as they are).

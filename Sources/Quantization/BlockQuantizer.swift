@@ -2,15 +2,25 @@ public import Kernels
 
 /// Quantizes, dequantizes and fake-quantizes row-major tensors; blocks run along columns.
 ///
-/// `fakeQuantize` gives, bit for bit, what `dequantize(quantize(x))` gives.
+/// `fakeQuantize` gives, bit for bit, what `dequantize(quantize(x))` gives. Where a format has a
+/// scale per tensor, `amax` overrides the tensor's own largest magnitude: modules that servers fuse
+/// share one scale.
 public enum BlockQuantizer {
-    /// Checks that blocks tile the columns.
+    /// Checks that blocks tile the columns and codes fill bytes.
     ///
     /// - Throws: ``QuantizationError`` (`shapeMismatch`).
     public static func checkShape(rows: Int, columns: Int, format: QuantizationFormat) throws {
-        guard rows >= 0, columns > 0, format.blockSize > 0, columns % format.blockSize == 0,
-            columns * format.element.bitWidth % 8 == 0
-        else {
+        let bits = format.element.bitWidth
+        guard rows >= 0, columns > 0, columns * bits % 8 == 0 else {
+            throw QuantizationError(
+                .shapeMismatch,
+                "\(columns) columns of \(bits)-bit codes (\(format.name)) do not fill whole bytes"
+            )
+        }
+        guard format.scaleKind.hasBlocks else {
+            return
+        }
+        guard format.blockSize > 0, columns % format.blockSize == 0 else {
             throw QuantizationError(
                 .shapeMismatch,
                 """
@@ -21,10 +31,8 @@ public enum BlockQuantizer {
         }
     }
 
-    /// The scale of a whole tensor that NVFP4 stores: `amax / (6 · 448)`.
-    public static func globalScale(_ values: UnsafePointer<Float>, count: Int, team: ThreadTeam)
-        -> Float
-    {
+    /// The largest magnitude; NaN or infinity if any value is.
+    public static func amax(_ values: UnsafePointer<Float>, count: Int, team: ThreadTeam) -> Float {
         // One slot per thread keeps the reduction free of locks and of order.
         withUnsafeTemporaryAllocation(of: Float.self, capacity: team.threadCount) { slots in
             slots.initialize(repeating: 0)
@@ -34,11 +42,7 @@ public enum BlockQuantizer {
                 let upper = min(lower + share, count)
                 slots[index] = QuantizeKernels.amax(values + lower, count: upper - lower)
             }
-            var amax: Float = 0
-            for slot in slots {
-                amax = slot.isNaN || slot > amax ? slot : amax
-            }
-            return amax / 2688
+            return slots.reduce(0) { $0.isNaN || $0 > $1 ? $0 : $1 }
         }
     }
 
@@ -46,50 +50,54 @@ public enum BlockQuantizer {
     ///
     /// A block with a NaN or an infinity becomes NaN. Allocates nothing on the heap. `source`:
     /// Row-major `[rows, columns]`; blocks must divide the columns. `team`: Threads to use.
-    /// - SeeAlso: reference kernel `qat_fake_quantize_mx_f32_ref`.
+    /// - SeeAlso: reference kernel `qat_fake_quantize_f32_ref`.
     public static func fakeQuantize(
         _ source: UnsafePointer<Float>,
         into destination: UnsafeMutablePointer<Float>,
         rows: Int,
         columns: Int,
         format: QuantizationFormat,
+        amax: Float? = nil,
         team: ThreadTeam
     ) {
-        precondition(
-            columns % format.blockSize == 0,
-            "fakeQuantize: \(columns) columns, blocks of \(format.blockSize)"
+        let span = format.span(columns: columns)
+        precondition(columns % span == 0, "fakeQuantize: \(columns) columns, blocks of \(span)")
+        guard format.scaleKind != .perChannel else {
+            return team.parallelFor(count: rows) { range in
+                for row in range {
+                    let start = source + row * columns
+                    let scale = format.floatScale(
+                        amax: QuantizeKernels.amax(start, count: columns)
+                    )
+                    QuantizeKernels.fakeQuantize(
+                        destination + row * columns,
+                        start,
+                        count: columns,
+                        blockSize: columns,
+                        storage: format.storage(scale: scale)
+                    )
+                }
+            }
+        }
+        let count = rows * columns
+        let storage = format.storage(
+            scale: tensorScale(source, count: count, format: format, amax: amax, team: team)
         )
-        let grid = format.element.grid
-        switch format.scaleKind {
-        case .e8m0:
-            team.parallelFor(count: rows * columns, grain: format.blockSize) { range in
-                QuantizeKernels.fakeQuantizeMX(
-                    destination + range.lowerBound,
-                    source + range.lowerBound,
-                    count: range.count,
-                    blockSize: format.blockSize,
-                    grid: grid,
-                    scaleMode: format.scaleMode.kernelCode,
-                    tie: format.tieRule.kernelCode
-                )
-            }
-        case .e4m3TwoLevel:
-            let scale = globalScale(source, count: rows * columns, team: team)
-            team.parallelFor(count: rows * columns, grain: format.blockSize) { range in
-                QuantizeKernels.fakeQuantizeNVFP4(
-                    destination + range.lowerBound,
-                    source + range.lowerBound,
-                    count: range.count,
-                    blockSize: format.blockSize,
-                    globalScale: scale
-                )
-            }
+        team.parallelFor(count: count, grain: span) { range in
+            QuantizeKernels.fakeQuantize(
+                destination + range.lowerBound,
+                source + range.lowerBound,
+                count: range.count,
+                blockSize: span,
+                storage: storage
+            )
         }
     }
 
     /// Zeroes the gradient where `source` lies beyond what its block's scale can hold.
     ///
-    /// NVFP4 scales never saturate an element by more than their own rounding; it is left alone.
+    /// FP32 scales hold the largest magnitude, and two-level ones saturate by no more than their own
+    /// rounding; these are left alone.
     public static func maskSaturated(
         gradient: UnsafeMutablePointer<Float>,
         source: UnsafePointer<Float>,
@@ -101,15 +109,14 @@ public enum BlockQuantizer {
         guard format.scaleKind == .e8m0 else {
             return
         }
-        let grid = format.element.grid
+        let storage = format.storage(scale: 1)
         team.parallelFor(count: rows * columns, grain: format.blockSize) { range in
             QuantizeKernels.maskSaturated(
                 gradient + range.lowerBound,
                 source + range.lowerBound,
                 count: range.count,
                 blockSize: format.blockSize,
-                grid: grid,
-                scaleMode: format.scaleMode.kernelCode
+                storage: storage
             )
         }
     }
@@ -124,59 +131,37 @@ public enum BlockQuantizer {
         rows: Int,
         columns: Int,
         format: QuantizationFormat,
+        amax: Float? = nil,
         team: ThreadTeam
     ) throws -> PackedTensor {
-        try checkShape(rows: rows, columns: columns, format: format)
-        guard values.count == rows * columns, let source = values.baseAddress else {
-            throw QuantizationError(
-                .shapeMismatch,
-                "\(values.count) values are not [\(rows), \(columns)]"
-            )
-        }
-        let tensorScale = globalScale(source, count: values.count, team: team)
-        guard tensorScale.isFinite else {
-            throw QuantizationError(
-                .nonFiniteInput,
-                "the tensor [\(rows), \(columns)] holds a NaN or an infinity"
-            )
-        }
+        let source = try checkedStart(values, rows, columns, format, team)
+        let floatScales = floatScales(source, rows, columns, format, amax, team)
         let bits = format.element.bitWidth
         let packedCodes = AlignedBuffer<UInt8>(count: values.count * bits / 8)
-        let scales = AlignedBuffer<UInt8>(count: values.count / format.blockSize)
+        let scaleCount = format.blockScaleCount(rows: rows, columns: columns)
+        let scales = AlignedBuffer<UInt8>(count: scaleCount)
         let codes = AlignedBuffer<UInt8>(count: values.count)
-        let isTwoLevel = format.scaleKind == .e4m3TwoLevel
-        // A whole number of blocks and of packed bytes.
-        let grain = format.blockSize * 4
-        team.parallelFor(count: values.count, grain: grain) { range in
-            let codeStart = codes.pointer + range.lowerBound
-            let scaleStart = scales.pointer + range.lowerBound / format.blockSize
-            if isTwoLevel {
-                QuantizeKernels.quantizeNVFP4(
-                    codes: codeStart,
-                    scales: scaleStart,
-                    source + range.lowerBound,
-                    count: range.count,
-                    blockSize: format.blockSize,
-                    globalScale: tensorScale
+        let blocksPerRow = rows > 0 ? scaleCount / rows : 0
+        // Whole rows: checkShape has seen to it that their codes fill whole bytes.
+        team.parallelFor(count: rows) { range in
+            for row in range {
+                let start = row * columns
+                let scale = floatScales.isEmpty ? 1 : floatScales[min(row, floatScales.count - 1)]
+                QuantizeKernels.quantize(
+                    codes: codes.pointer + start,
+                    scales: scales.pointer + row * blocksPerRow,
+                    source + start,
+                    count: columns,
+                    blockSize: format.span(columns: columns),
+                    storage: format.storage(scale: scale)
                 )
-            } else {
-                QuantizeKernels.quantizeMX(
-                    codes: codeStart,
-                    scales: scaleStart,
-                    source + range.lowerBound,
-                    count: range.count,
-                    blockSize: format.blockSize,
-                    grid: format.element.grid,
-                    scaleMode: format.scaleMode.kernelCode,
-                    tie: format.tieRule.kernelCode
+                QuantizeKernels.pack(
+                    packedCodes.pointer + start * bits / 8,
+                    codes: codes.pointer + start,
+                    count: columns,
+                    codeBits: bits
                 )
             }
-            QuantizeKernels.pack(
-                packedCodes.pointer + range.lowerBound * bits / 8,
-                codes: codeStart,
-                count: range.count,
-                codeBits: bits
-            )
         }
         return try PackedTensor(
             format: format,
@@ -184,7 +169,7 @@ public enum BlockQuantizer {
             columns: columns,
             codes: [UInt8](packedCodes.elements),
             scales: [UInt8](scales.elements),
-            globalScale: isTwoLevel ? tensorScale : nil
+            floatScales: floatScales
         )
     }
 
@@ -198,68 +183,112 @@ public enum BlockQuantizer {
         into destination: UnsafeMutableBufferPointer<Float>,
         team: ThreadTeam
     ) throws {
-        let count = packed.rows * packed.columns
-        guard destination.count == count, let start = destination.baseAddress else {
+        let (rows, columns) = (packed.rows, packed.columns)
+        guard destination.count == rows * columns, let start = destination.baseAddress else {
             throw QuantizationError(
                 .shapeMismatch,
-                "\(destination.count) values cannot hold [\(packed.rows), \(packed.columns)]"
+                "\(destination.count) values cannot hold [\(rows), \(columns)]"
             )
         }
         let format = packed.format
         let bits = format.element.bitWidth
-        let codes = AlignedBuffer<UInt8>(count: count)
+        let blocksPerRow = rows > 0 ? packed.scales.count / rows : 0
         packed.codes.withUnsafeBufferPointer { packedCodes in
             packed.scales.withUnsafeBufferPointer { scales in
-                guard let packedStart = packedCodes.baseAddress,
-                    let scaleStart = scales.baseAddress
-                else {
+                guard let packedStart = packedCodes.baseAddress else {
                     return
                 }
-                team.parallelFor(count: count, grain: format.blockSize * 4) { range in
-                    QuantizeKernels.unpack(
-                        codes.pointer + range.lowerBound,
-                        packed: packedStart + range.lowerBound * bits / 8,
-                        count: range.count,
-                        codeBits: bits
-                    )
-                    decode(
-                        start + range.lowerBound,
-                        codes: codes.pointer + range.lowerBound,
-                        scales: scaleStart + range.lowerBound / format.blockSize,
-                        count: range.count,
-                        packed: packed
-                    )
+                // Formats without block scales never read them.
+                let scaleStart = scales.baseAddress ?? packedStart
+                team.parallelFor(count: rows) { range in
+                    let codes = AlignedBuffer<UInt8>(count: columns)
+                    for row in range {
+                        let last = packed.floatScales.count - 1
+                        let scale = last < 0 ? 1 : packed.floatScales[min(row, last)]
+                        QuantizeKernels.unpack(
+                            codes.pointer,
+                            packed: packedStart + row * columns * bits / 8,
+                            count: columns,
+                            codeBits: bits
+                        )
+                        QuantizeKernels.dequantize(
+                            start + row * columns,
+                            codes: codes.pointer,
+                            scales: scaleStart + row * blocksPerRow,
+                            count: columns,
+                            blockSize: format.span(columns: columns),
+                            storage: format.storage(scale: scale)
+                        )
+                    }
                 }
             }
         }
     }
 
-    private static func decode(
-        _ destination: UnsafeMutablePointer<Float>,
-        codes: UnsafePointer<UInt8>,
-        scales: UnsafePointer<UInt8>,
-        count: Int,
-        packed: PackedTensor
-    ) {
-        let format = packed.format
-        if let globalScale = packed.globalScale {
-            QuantizeKernels.dequantizeNVFP4(
-                destination,
-                codes: codes,
-                scales: scales,
-                count: count,
-                blockSize: format.blockSize,
-                globalScale: globalScale
-            )
-        } else {
-            QuantizeKernels.dequantizeMX(
-                destination,
-                codes: codes,
-                scales: scales,
-                count: count,
-                blockSize: format.blockSize,
-                grid: format.element.grid
+    /// The first of `[rows, columns]` finite values.
+    static func checkedStart(
+        _ values: UnsafeBufferPointer<Float>,
+        _ rows: Int,
+        _ columns: Int,
+        _ format: QuantizationFormat,
+        _ team: ThreadTeam
+    ) throws -> UnsafePointer<Float> {
+        try checkShape(rows: rows, columns: columns, format: format)
+        guard values.count == rows * columns, let start = values.baseAddress else {
+            throw QuantizationError(
+                .shapeMismatch,
+                "\(values.count) values are not [\(rows), \(columns)]"
             )
         }
+        guard amax(start, count: values.count, team: team).isFinite else {
+            throw QuantizationError(
+                .nonFiniteInput,
+                "the tensor [\(rows), \(columns)] holds a NaN or an infinity"
+            )
+        }
+        return start
+    }
+
+    /// The FP32 scales of a tensor, as ``PackedTensor/floatScales`` has them.
+    static func floatScales(
+        _ source: UnsafePointer<Float>,
+        _ rows: Int,
+        _ columns: Int,
+        _ format: QuantizationFormat,
+        _ amax: Float?,
+        _ team: ThreadTeam
+    ) -> [Float] {
+        switch format.scaleKind {
+        case .e8m0: []
+        case .perChannel:
+            (0..<rows).map { row in
+                format.floatScale(
+                    amax: QuantizeKernels.amax(source + row * columns, count: columns)
+                )
+            }
+        case .e4m3TwoLevel, .perTensor:
+            [
+                tensorScale(
+                    source,
+                    count: rows * columns,
+                    format: format,
+                    amax: amax,
+                    team: team
+                )
+            ]
+        }
+    }
+
+    private static func tensorScale(
+        _ source: UnsafePointer<Float>,
+        count: Int,
+        format: QuantizationFormat,
+        amax given: Float?,
+        team: ThreadTeam
+    ) -> Float {
+        guard format.scaleKind != .e8m0 else {
+            return 1
+        }
+        return format.floatScale(amax: given ?? amax(source, count: count, team: team))
     }
 }

@@ -1,4 +1,4 @@
-/// A quantized tensor as it is stored: packed codes and block scales, both row-major.
+/// A quantized tensor as it is stored: packed codes and scales, row-major.
 public struct PackedTensor: Sendable, Equatable {
     /// The number format.
     public let format: QuantizationFormat
@@ -11,10 +11,10 @@ public struct PackedTensor: Sendable, Equatable {
     /// 4 bits: low nibble is the even column; 6 bits: four codes in three bytes, little-endian; 8
     /// bits: one a byte.
     public let codes: [UInt8]
-    /// One byte per block, `[rows, columns / blockSize]`.
+    /// One byte per block, `[rows, columns / blockSize]`; empty where scales are FP32 only.
     public let scales: [UInt8]
-    /// NVFP4's scale of the whole tensor, `amax / 2688`.
-    public let globalScale: Float?
+    /// FP32 scales: one of a two-level or per-tensor format, one per row of a per-channel one.
+    public let floatScales: [Float]
 
     /// A stored tensor; sizes are checked.
     ///
@@ -25,19 +25,20 @@ public struct PackedTensor: Sendable, Equatable {
         columns: Int,
         codes: [UInt8],
         scales: [UInt8],
-        globalScale: Float?
+        floatScales: [Float]
     ) throws {
         try BlockQuantizer.checkShape(rows: rows, columns: columns, format: format)
         let codeBytes = rows * columns * format.element.bitWidth / 8
-        let scaleBytes = rows * columns / format.blockSize
+        let scaleBytes = format.blockScaleCount(rows: rows, columns: columns)
         guard codes.count == codeBytes, scales.count == scaleBytes,
-            (globalScale != nil) == (format.scaleKind == .e4m3TwoLevel)
+            floatScales.count == format.floatScaleCount(rows: rows)
         else {
             throw QuantizationError(
                 .shapeMismatch,
                 """
-                a [\(rows), \(columns)] \(format.name) tensor takes \(codeBytes) code bytes and \
-                \(scaleBytes) scale bytes, not \(codes.count) and \(scales.count)
+                a [\(rows), \(columns)] \(format.name) tensor takes \(codeBytes) code bytes, \
+                \(scaleBytes) scale bytes and \(format.floatScaleCount(rows: rows)) FP32 scales, \
+                not \(codes.count), \(scales.count) and \(floatScales.count)
                 """
             )
         }
@@ -46,9 +47,14 @@ public struct PackedTensor: Sendable, Equatable {
         self.columns = columns
         self.codes = codes
         self.scales = scales
-        self.globalScale = globalScale
+        self.floatScales = floatScales
+    }
+
+    /// The one FP32 scale of the tensor, where its format has such.
+    public var globalScale: Float? {
+        format.scaleKind == .perChannel ? nil : floatScales.first
     }
 
     /// Stored bytes, codes and scales.
-    public var byteCount: Int { codes.count + scales.count + (globalScale == nil ? 0 : 4) }
+    public var byteCount: Int { codes.count + scales.count + 4 * floatScales.count }
 }

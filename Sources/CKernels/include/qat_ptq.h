@@ -9,31 +9,25 @@
 extern "C" {
 #endif
 
-// How a block is stored: elements, and scales as E8M0 bytes or, two_level, as E4M3 bytes under one
-// FP32 scale per tensor (NVFP4).
-typedef struct {
-    qat_element element;
-    int32_t two_level;
-    int32_t scale_mode;
-    int32_t tie;
-    float global_scale;
-} qat_block_format;
-
 // QAT_SEARCH_NONE takes the scale that the largest magnitude asks for; QAT_SEARCH_ERROR tries its
-// neighbours and keeps the one with the least (weighted) squared error, the first of equals.
-enum { QAT_SEARCH_NONE, QAT_SEARCH_ERROR };
+// neighbours, QAT_SEARCH_SWEEP every byte there is, and keeps the one with the least (weighted)
+// squared error, the first of equals.
+enum { QAT_SEARCH_NONE, QAT_SEARCH_ERROR, QAT_SEARCH_SWEEP };
 
-// The scale byte of a block. `importance` weighs the squared errors, NULL for equally.
-uint8_t qat_choose_scale_f32(const float *x, size_t block, const float *importance,
-                             const qat_block_format *format, int search);
+// How the scale of a block is found.
+typedef struct {
+    int32_t search;            // QAT_SEARCH_…
+    float amax_limit;          // a block's largest magnitude counts as no more; infinity for none
+    const float *importance;   // weights of the columns' squared errors; NULL for equal ones
+} qat_scale_search;
 
-// The real value of one code step under a scale byte.
-float qat_step_of_scale(uint8_t scale, const qat_block_format *format);
+// The scale byte of a block; search->importance points at the block's own weights.
+uint8_t qat_choose_scale_f32(const float *x, size_t block, const qat_block_format *format,
+                             const qat_scale_search *search);
 
-// Rounds values[rows, columns] in place and writes scales[rows, columns / block]. `importance` has
-// one weight per column, or is NULL.
+// Rounds values[rows, columns] in place and writes scales[rows, columns / block].
 void qat_round_rows_f32(float *values, uint8_t *scales, size_t rows, size_t columns, size_t block,
-                        const float *importance, const qat_block_format *format, int search);
+                        const qat_block_format *format, const qat_scale_search *search);
 
 // Codes of values that are already multiples of their block's step: what rounding under these
 // scales has left.
@@ -58,8 +52,8 @@ void qat_compare_f32(const float *values, const float *rounded, size_t count,
 // values as they then are.
 void qat_gptq_panel_f32(float *values, size_t stride, float *errors, uint8_t *scales,
                         size_t scale_stride, size_t rows, size_t width, size_t block,
-                        const float *factor, size_t factor_stride, const float *importance,
-                        const qat_block_format *format, int search);
+                        const float *factor, size_t factor_stride,
+                        const qat_block_format *format, const qat_scale_search *search);
 
 // The same with scales that are given: column i is rounded under steps[row * step_stride + i].
 // Used when columns are taken in another order than they are stored.

@@ -27,6 +27,19 @@ typedef struct {
 enum { QAT_SCALE_FLOOR, QAT_SCALE_EVEN, QAT_SCALE_EVEN_CT, QAT_SCALE_CEIL, QAT_SCALE_RCEIL };
 enum { QAT_TIE_EVEN, QAT_TIE_AWAY, QAT_TIE_ZERO };
 
+// How scales are stored: an E8M0 byte per block; an E4M3 byte per block under one FP32 scale
+// (NVFP4's two levels); or the FP32 scale alone.
+enum { QAT_SCALES_E8M0, QAT_SCALES_E4M3, QAT_SCALES_F32 };
+
+// A number format with its rounding rules.
+typedef struct {
+    qat_element element;
+    int32_t scales;      // QAT_SCALES_…
+    int32_t scale_mode;  // QAT_SCALE_…, for E8M0
+    int32_t tie;         // QAT_TIE_…
+    float global_scale;  // the FP32 scale, > 0 or 0 of a tensor of zeros; unused with E8M0
+} qat_block_format;
+
 // The E8M0 byte of a block whose largest magnitude is amax; 255 for NaN or infinity, 0 for zero.
 uint8_t qat_scale_e8m0(float amax, const qat_element *element, int scale_mode);
 
@@ -42,36 +55,38 @@ float qat_amax_f32(const float *src, size_t count);
 float qat_amax_f32_ref(const float *src, size_t count);
 float qat_amax_f32_avx2(const float *src, size_t count);
 
-// dst = dequantize(quantize(src)) per block with E8M0 scales; count is a multiple of block.
-// A block with a NaN or an infinity becomes NaN throughout.
-void qat_fake_quantize_mx_f32(float *dst, const float *src, size_t count, size_t block,
-                              const qat_element *element, int scale_mode, int tie);
-void qat_fake_quantize_mx_f32_ref(float *dst, const float *src, size_t count, size_t block,
-                                  const qat_element *element, int scale_mode, int tie);
-// Ties to even only; block a multiple of 8.
-void qat_fake_quantize_mx_f32_avx2(float *dst, const float *src, size_t count, size_t block,
-                                   const qat_element *element, int scale_mode);
+// The scale byte of a block whose largest magnitude is amax; 0 with QAT_SCALES_F32.
+// E8M0: qat_scale_e8m0. E4M3: E4M3(clamp((amax / max_value) / global_scale, 2^-9, 448)).
+uint8_t qat_scale_of_amax(float amax, const qat_block_format *format);
 
-// Zeroes gradient[i] where src[i] lies beyond the largest value its block scale can hold: the
-// clipped straight-through estimator.
-void qat_mask_saturated_mx_f32(float *gradient, const float *src, size_t count, size_t block,
-                               const qat_element *element, int scale_mode);
+// The real value of one code step: 2^(scale - 127); E4M3(scale) * global_scale; global_scale.
+float qat_step_of_scale(uint8_t scale, const qat_block_format *format);
 
-// qat_fake_quantize_mx_f32 with NVFP4's two-level scale: block scale E4M3(clamp((amax/6)/global, 2^-9, 448)).
-void qat_fake_quantize_nvfp4_f32(float *dst, const float *src, size_t count, size_t block,
-                                 float global_scale);
+// dst = dequantize(quantize(src)); count is a multiple of block, each block under its own scale.
+// A block with a NaN or an infinity becomes NaN throughout, as does all under a scale that is one.
+// Elements are round(|x| / step) * step with the sign of x; int8 has one zero.
+void qat_fake_quantize_f32(float *dst, const float *src, size_t count, size_t block,
+                           const qat_block_format *format);
+void qat_fake_quantize_f32_ref(float *dst, const float *src, size_t count, size_t block,
+                               const qat_block_format *format);
 
-// codes: one byte per element (sign in the top bit of `bits`); scales: one byte per block.
-void qat_quantize_mx_f32(uint8_t *codes, uint8_t *scales, const float *src, size_t count,
-                         size_t block, const qat_element *element, int scale_mode, int tie);
-void qat_quantize_nvfp4_f32(uint8_t *codes, uint8_t *scales, const float *src, size_t count,
-                            size_t block, float global_scale);
+// codes: one byte per element (sign in the top bit of `bits`, or two's complement); scales: one
+// byte per block, unused with QAT_SCALES_F32. Values are finite.
+void qat_quantize_f32(uint8_t *codes, uint8_t *scales, const float *src, size_t count,
+                      size_t block, const qat_block_format *format);
+void qat_quantize_f32_ref(uint8_t *codes, uint8_t *scales, const float *src, size_t count,
+                          size_t block, const qat_block_format *format);
 
-// dst = value(code) * scale.
-void qat_dequantize_mx_f32(float *dst, const uint8_t *codes, const uint8_t *scales, size_t count,
-                           size_t block, const qat_element *element);
-void qat_dequantize_nvfp4_f32(float *dst, const uint8_t *codes, const uint8_t *scales,
-                              size_t count, size_t block, float global_scale);
+// dst = value(code) * step.
+void qat_dequantize_f32(float *dst, const uint8_t *codes, const uint8_t *scales, size_t count,
+                        size_t block, const qat_block_format *format);
+void qat_dequantize_f32_ref(float *dst, const uint8_t *codes, const uint8_t *scales, size_t count,
+                            size_t block, const qat_block_format *format);
+
+// Zeroes gradient[i] where src[i] lies beyond the largest value its block's E8M0 scale can hold:
+// the clipped straight-through estimator.
+void qat_mask_saturated_f32(float *gradient, const float *src, size_t count, size_t block,
+                            const qat_block_format *format);
 
 // 4-bit codes, two a byte, low nibble first; count is even.
 void qat_pack_nibbles(uint8_t *packed, const uint8_t *codes, size_t count);

@@ -92,7 +92,7 @@ struct HuggingFaceReader {
             columns: columns,
             codes: [UInt8](codes.bytes),
             scales: [UInt8](scales.bytes),
-            globalScale: format.scaleKind == .e4m3TwoLevel ? try globalScale(module) : nil
+            floatScales: format.scaleKind == .e4m3TwoLevel ? [try globalScale(module)] : []
         )
     }
 

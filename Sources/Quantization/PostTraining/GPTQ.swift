@@ -29,7 +29,8 @@ public struct GPTQ: Sendable {
     /// Rounds a weight.
     ///
     /// `values`: Row-major `[rows, columns]`, replaced by what the stored tensor dequantizes to.
-    /// `moments`: Symmetric `[columns, columns]`, the sum of `x · xᵀ` over inputs.
+    /// `moments`: Symmetric `[columns, columns]`, the sum of `x · xᵀ` over inputs. `amax`: Stands for
+    /// the tensor's largest magnitude.
     ///
     /// - Throws: ``QuantizationError`` (`nonFiniteInput`, `shapeMismatch`; `invalidMoments` if they
     ///   are not positive definite even when damped).
@@ -39,13 +40,16 @@ public struct GPTQ: Sendable {
         columns: Int,
         format: QuantizationFormat,
         moments: UnsafeBufferPointer<Float>,
+        amax: Float? = nil,
         team: ThreadTeam
     ) throws -> PackedTensor {
-        let (start, storage) = try WeightRounding.prepare(
+        let weight = try Weight(
             values,
             rows: rows,
             columns: columns,
             format: format,
+            search: search,
+            amax: amax,
             team: team
         )
         guard moments.count == columns * columns else {
@@ -61,47 +65,19 @@ public struct GPTQ: Sendable {
             ? (0..<columns).sorted { (diagonal[$0], $1) > (diagonal[$1], $0) }
             : Array(0..<columns)
         let factor = try inverseFactor(moments, diagonal: diagonal, order: order)
-        let layer = Layer(
-            values: start,
-            rows: rows,
-            columns: columns,
-            blockSize: format.blockSize,
-            storage: storage,
-            importance: diagonal
-        )
-        if usesActivationOrder {
-            roundOrdered(layer, order: order, factor: factor, team: team)
-        } else {
-            roundInPlace(layer, factor: factor, team: team)
+        factor.withUnsafeBufferPointer { factor in
+            diagonal.withUnsafeBufferPointer { importance in
+                guard let factor = factor.baseAddress, let importance = importance.baseAddress
+                else { return }
+                // Scales that are known beforehand need no blocks in order.
+                if usesActivationOrder || !format.scaleKind.hasBlocks {
+                    roundOrdered(weight, order, factor, importance, team)
+                } else {
+                    roundInPlace(weight, factor, importance, team)
+                }
+            }
         }
-        return try WeightRounding.pack(start, layer.scales, rows, columns, format, storage, team)
-    }
-
-    private struct Layer {
-        let values: UnsafeMutablePointer<Float>
-        let rows: Int
-        let columns: Int
-        let blockSize: Int
-        let storage: BlockStorage
-        let importance: [Float]
-        let scales: AlignedBuffer<UInt8>
-
-        init(
-            values: UnsafeMutablePointer<Float>,
-            rows: Int,
-            columns: Int,
-            blockSize: Int,
-            storage: BlockStorage,
-            importance: [Float]
-        ) {
-            self.values = values
-            self.rows = rows
-            self.columns = columns
-            self.blockSize = blockSize
-            self.storage = storage
-            self.importance = importance
-            scales = AlignedBuffer(count: rows * columns / blockSize)
-        }
+        return try weight.pack(team)
     }
 
     private func inverseFactor(
@@ -130,123 +106,120 @@ public struct GPTQ: Sendable {
         return factor
     }
 
-    private func roundInPlace(_ layer: Layer, factor: [Float], team: ThreadTeam) {
-        let columns = layer.columns
-        let blocksPerRow = columns / layer.blockSize
+    private func roundInPlace(
+        _ weight: Weight,
+        _ factor: UnsafePointer<Float>,
+        _ importance: UnsafePointer<Float>,
+        _ team: ThreadTeam
+    ) {
+        let columns = weight.columns
+        let blocksPerRow = columns / weight.span
         // Panels hold whole blocks.
-        let panel = max(Self.panelWidth / layer.blockSize, 1) * layer.blockSize
-        factor.withUnsafeBufferPointer { factor in
-            layer.importance.withUnsafeBufferPointer { importance in
-                guard let factor = factor.baseAddress, let importance = importance.baseAddress
-                else { return }
-                team.parallelFor(count: layer.rows, grain: 4) { range in
-                    let errors = AlignedBuffer<Float>(count: range.count * panel)
-                    let values = layer.values + range.lowerBound * columns
-                    for first in stride(from: 0, to: columns, by: panel) {
-                        let width = min(panel, columns - first)
-                        PostTrainingKernels.gptqPanel(
-                            values + first,
-                            stride: columns,
-                            errors: errors.pointer,
-                            scales: layer.scales.pointer + range.lowerBound * blocksPerRow
-                                + first / layer.blockSize,
-                            scaleStride: blocksPerRow,
-                            rows: range.count,
-                            width: width,
-                            blockSize: layer.blockSize,
-                            factor: factor + first * columns + first,
-                            factorStride: columns,
-                            importance: importance + first,
-                            storage: layer.storage,
-                            searching: search == .mse
-                        )
-                        Self.spread(
-                            errors.pointer,
-                            factor,
-                            values,
-                            first: first,
-                            width: width,
-                            rows: range.count,
-                            columns: columns
-                        )
-                    }
-                }
+        let panel = max(Self.panelWidth / weight.span, 1) * weight.span
+        team.parallelFor(count: weight.rows, grain: 4) { range in
+            let errors = AlignedBuffer<Float>(count: range.count * panel)
+            let values = weight.row(range.lowerBound)
+            for first in stride(from: 0, to: columns, by: panel) {
+                let width = min(panel, columns - first)
+                PostTrainingKernels.gptqPanel(
+                    values + first,
+                    stride: columns,
+                    errors: errors.pointer,
+                    scales: weight.blockScales(range.lowerBound) + first / weight.span,
+                    scaleStride: blocksPerRow,
+                    rows: range.count,
+                    width: width,
+                    blockSize: weight.span,
+                    factor: factor + first * columns + first,
+                    factorStride: columns,
+                    storage: weight.storage(0),
+                    search: weight.search(importance + first)
+                )
+                Self.spread(
+                    errors.pointer,
+                    factor,
+                    values,
+                    first: first,
+                    width: width,
+                    rows: range.count,
+                    columns: columns
+                )
             }
         }
     }
 
-    private func roundOrdered(_ layer: Layer, order: [Int], factor: [Float], team: ThreadTeam) {
-        let columns = layer.columns
-        let blocksPerRow = columns / layer.blockSize
-        factor.withUnsafeBufferPointer { factor in
-            layer.importance.withUnsafeBufferPointer { importance in
-                guard let factor = factor.baseAddress, let importance = importance.baseAddress
-                else { return }
-                team.parallelFor(count: layer.rows, grain: 4) { range in
-                    let sorted = AlignedBuffer<Float>(count: range.count * columns)
-                    let steps = AlignedBuffer<Float>(count: range.count * columns)
-                    let errors = AlignedBuffer<Float>(count: range.count * Self.panelWidth)
-                    for row in range {
-                        let scales = layer.scales.pointer + row * blocksPerRow
-                        chooseScales(layer, layer.values + row * columns, scales, importance)
-                        for (place, column) in order.enumerated() {
-                            let index = (row - range.lowerBound) * columns + place
-                            sorted.pointer[index] = layer.values[row * columns + column]
-                            steps.pointer[index] = PostTrainingKernels.step(
-                                ofScale: scales[column / layer.blockSize],
-                                storage: layer.storage
-                            )
-                        }
-                    }
-                    for first in stride(from: 0, to: columns, by: Self.panelWidth) {
-                        let width = min(Self.panelWidth, columns - first)
-                        PostTrainingKernels.gptqPanel(
-                            sorted.pointer + first,
-                            stride: columns,
-                            errors: errors.pointer,
-                            steps: steps.pointer + first,
-                            stepStride: columns,
-                            rows: range.count,
-                            width: width,
-                            factor: factor + first * columns + first,
-                            factorStride: columns,
-                            storage: layer.storage
-                        )
-                        Self.spread(
-                            errors.pointer,
-                            factor,
-                            sorted.pointer,
-                            first: first,
-                            width: width,
-                            rows: range.count,
-                            columns: columns
-                        )
-                    }
-                    for row in range {
-                        for (place, column) in order.enumerated() {
-                            layer.values[row * columns + column] =
-                                sorted.pointer[(row - range.lowerBound) * columns + place]
-                        }
-                    }
+    private func roundOrdered(
+        _ weight: Weight,
+        _ order: [Int],
+        _ factor: UnsafePointer<Float>,
+        _ importance: UnsafePointer<Float>,
+        _ team: ThreadTeam
+    ) {
+        let columns = weight.columns
+        team.parallelFor(count: weight.rows, grain: 4) { range in
+            let sorted = AlignedBuffer<Float>(count: range.count * columns)
+            let steps = AlignedBuffer<Float>(count: range.count * columns)
+            let errors = AlignedBuffer<Float>(count: range.count * Self.panelWidth)
+            for row in range {
+                chooseScales(weight, row, importance)
+                let place = (row - range.lowerBound) * columns
+                for (index, column) in order.enumerated() {
+                    sorted.pointer[place + index] = weight.row(row)[column]
+                    let scale =
+                        weight.format.scaleKind.hasBlocks
+                        ? weight.blockScales(row)[column / weight.span] : 0
+                    steps.pointer[place + index] = QuantizeKernels.step(
+                        ofScale: scale,
+                        storage: weight.storage(row)
+                    )
+                }
+            }
+            for first in stride(from: 0, to: columns, by: Self.panelWidth) {
+                let width = min(Self.panelWidth, columns - first)
+                PostTrainingKernels.gptqPanel(
+                    sorted.pointer + first,
+                    stride: columns,
+                    errors: errors.pointer,
+                    steps: steps.pointer + first,
+                    stepStride: columns,
+                    rows: range.count,
+                    width: width,
+                    factor: factor + first * columns + first,
+                    factorStride: columns,
+                    storage: weight.storage(0)
+                )
+                Self.spread(
+                    errors.pointer,
+                    factor,
+                    sorted.pointer,
+                    first: first,
+                    width: width,
+                    rows: range.count,
+                    columns: columns
+                )
+            }
+            for row in range {
+                let place = (row - range.lowerBound) * columns
+                for (index, column) in order.enumerated() {
+                    weight.row(row)[column] = sorted.pointer[place + index]
                 }
             }
         }
     }
 
     private func chooseScales(
-        _ layer: Layer,
-        _ values: UnsafePointer<Float>,
-        _ scales: UnsafeMutablePointer<UInt8>,
+        _ weight: Weight,
+        _ row: Int,
         _ importance: UnsafePointer<Float>
     ) {
-        for block in 0..<layer.columns / layer.blockSize {
-            let first = block * layer.blockSize
-            scales[block] = PostTrainingKernels.scale(
-                values + first,
-                count: layer.blockSize,
-                importance: importance + first,
-                storage: layer.storage,
-                searching: search == .mse
+        guard weight.format.scaleKind.hasBlocks else { return }
+        for block in 0..<weight.columns / weight.span {
+            let first = block * weight.span
+            weight.blockScales(row)[block] = PostTrainingKernels.scale(
+                weight.row(row) + first,
+                count: weight.span,
+                storage: weight.storage(row),
+                search: weight.search(importance + first)
             )
         }
     }

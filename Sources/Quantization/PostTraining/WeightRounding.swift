@@ -1,19 +1,12 @@
 public import Kernels
 
-/// How a weight's block scales are chosen after training.
-public enum ScaleSearch: String, Sendable, Codable, CaseIterable {
-    /// From the largest magnitude, by the format's scale mode.
-    case max
-    /// The neighbour of that one with the least squared error.
-    case mse
-}
-
 /// Rounds weights after training: in place, and to what is stored.
 public enum WeightRounding {
     /// Rounds a weight to nearest under chosen scales.
     ///
     /// `values`: Row-major `[rows, columns]`, replaced by what the stored tensor dequantizes to.
-    /// `importance`: Weights of the columns' squared errors, such as the mean squares of the inputs.
+    /// `importance`: Weights of the columns' squared errors, such as the mean squares of the inputs;
+    /// FP32 scales are searched without. `amax`: Stands for the tensor's largest magnitude.
     ///
     /// - Throws: ``QuantizationError`` (`nonFiniteInput`, `shapeMismatch`).
     public static func round(
@@ -23,105 +16,35 @@ public enum WeightRounding {
         format: QuantizationFormat,
         search: ScaleSearch,
         importance: [Float]? = nil,
+        amax: Float? = nil,
         team: ThreadTeam
     ) throws -> PackedTensor {
-        let (start, storage) = try prepare(
+        let weight = try Weight(
             values,
             rows: rows,
             columns: columns,
             format: format,
+            search: search,
+            amax: amax,
             team: team
         )
-        let blocksPerRow = columns / format.blockSize
-        let scales = AlignedBuffer<UInt8>(count: rows * blocksPerRow)
-        withOptionalPointer(importance) { weights in
+        withOptionalPointer(importance) { importance in
+            let search = weight.search(importance)
             team.parallelFor(count: rows) { range in
-                PostTrainingKernels.roundRows(
-                    start + range.lowerBound * columns,
-                    scales: scales.pointer + range.lowerBound * blocksPerRow,
-                    rows: range.count,
-                    columns: columns,
-                    blockSize: format.blockSize,
-                    importance: weights,
-                    storage: storage,
-                    searching: search == .mse
-                )
+                for row in range {
+                    PostTrainingKernels.roundRows(
+                        weight.row(row),
+                        scales: weight.blockScales(row),
+                        rows: 1,
+                        columns: columns,
+                        blockSize: weight.span,
+                        storage: weight.storage(row),
+                        search: search
+                    )
+                }
             }
         }
-        return try pack(start, scales, rows, columns, format, storage, team)
-    }
-
-    /// Checks a weight and says how its blocks are stored.
-    static func prepare(
-        _ values: UnsafeMutableBufferPointer<Float>,
-        rows: Int,
-        columns: Int,
-        format: QuantizationFormat,
-        team: ThreadTeam
-    ) throws -> (UnsafeMutablePointer<Float>, BlockStorage) {
-        try BlockQuantizer.checkShape(rows: rows, columns: columns, format: format)
-        guard values.count == rows * columns, let start = values.baseAddress else {
-            throw QuantizationError(
-                .shapeMismatch,
-                "\(values.count) values are not [\(rows), \(columns)]"
-            )
-        }
-        let globalScale = BlockQuantizer.globalScale(start, count: values.count, team: team)
-        guard globalScale.isFinite else {
-            throw QuantizationError(
-                .nonFiniteInput,
-                "the tensor [\(rows), \(columns)] holds a NaN or an infinity"
-            )
-        }
-        let storage = BlockStorage(
-            grid: format.element.grid,
-            globalScale: format.scaleKind == .e4m3TwoLevel ? globalScale : nil,
-            scaleMode: format.scaleMode.kernelCode,
-            tie: format.tieRule.kernelCode
-        )
-        return (start, storage)
-    }
-
-    /// What is stored of values that are rounded already.
-    static func pack(
-        _ values: UnsafePointer<Float>,
-        _ scales: AlignedBuffer<UInt8>,
-        _ rows: Int,
-        _ columns: Int,
-        _ format: QuantizationFormat,
-        _ storage: BlockStorage,
-        _ team: ThreadTeam
-    ) throws -> PackedTensor {
-        let bits = format.element.bitWidth
-        let codes = AlignedBuffer<UInt8>(count: rows * columns)
-        let packed = AlignedBuffer<UInt8>(count: rows * columns * bits / 8)
-        // A row's packed codes are whole bytes: checkShape has seen to that.
-        team.parallelFor(count: rows) { range in
-            let first = range.lowerBound * columns
-            PostTrainingKernels.encodeRows(
-                codes: codes.pointer + first,
-                values + first,
-                scales: scales.pointer + first / format.blockSize,
-                rows: range.count,
-                columns: columns,
-                blockSize: format.blockSize,
-                storage: storage
-            )
-            QuantizeKernels.pack(
-                packed.pointer + first * bits / 8,
-                codes: codes.pointer + first,
-                count: range.count * columns,
-                codeBits: bits
-            )
-        }
-        return try PackedTensor(
-            format: format,
-            rows: rows,
-            columns: columns,
-            codes: [UInt8](packed.elements),
-            scales: [UInt8](scales.elements),
-            globalScale: storage.globalScale
-        )
+        return try weight.pack(team)
     }
 
     static func withOptionalPointer(
@@ -130,5 +53,148 @@ public enum WeightRounding {
     ) {
         guard let values else { return body(nil) }
         values.withUnsafeBufferPointer { body($0.baseAddress) }
+    }
+}
+
+/// A weight while it is rounded, and the scales that are chosen for it.
+struct Weight {
+    let values: UnsafeMutablePointer<Float>
+    let rows: Int
+    let columns: Int
+    let format: QuantizationFormat
+    /// Block scales, as bytes, written while rounding.
+    let scales: AlignedBuffer<UInt8>
+    /// FP32 scales, chosen beforehand.
+    let floatScales: [Float]
+
+    private let scaleSearch: ScaleSearch
+    private let amaxLimit: Float
+
+    /// Elements that have one scale.
+    var span: Int { format.span(columns: columns) }
+
+    /// Checks a weight and chooses its FP32 scales.
+    init(
+        _ buffer: UnsafeMutableBufferPointer<Float>,
+        rows: Int,
+        columns: Int,
+        format: QuantizationFormat,
+        search: ScaleSearch,
+        amax: Float?,
+        team: ThreadTeam
+    ) throws {
+        let values = UnsafeMutablePointer(
+            mutating: try BlockQuantizer.checkedStart(
+                UnsafeBufferPointer(buffer),
+                rows,
+                columns,
+                format,
+                team
+            )
+        )
+        self.values = values
+        self.rows = rows
+        self.columns = columns
+        self.format = format
+        scaleSearch = search
+        scales = AlignedBuffer(count: format.blockScaleCount(rows: rows, columns: columns))
+        let count = rows * columns
+        switch format.scaleKind {
+        case .e8m0, .e4m3TwoLevel:
+            let limit = search.amaxLimit(values, count: count)
+            let largest = amax ?? BlockQuantizer.amax(values, count: count, team: team)
+            amaxLimit = limit
+            floatScales = BlockQuantizer.floatScales(
+                values,
+                rows,
+                columns,
+                format,
+                min(largest, limit),
+                team
+            )
+        case .perTensor:
+            amaxLimit = .infinity
+            let room = AlignedBuffer<Float>(count: search == .max ? 0 : count)
+            let clipped = search.clippedAmax(
+                values,
+                count: count,
+                format: format,
+                rounded: room.pointer
+            )
+            // A shared scale is not searched: it must hold the other modules' values, too.
+            floatScales = [format.floatScale(amax: amax ?? clipped)]
+        case .perChannel:
+            amaxLimit = .infinity
+            let chosen = AlignedBuffer<Float>(count: rows)
+            team.parallelFor(count: rows) { range in
+                let room = AlignedBuffer<Float>(count: columns)
+                for row in range {
+                    let amax = search.clippedAmax(
+                        values + row * columns,
+                        count: columns,
+                        format: format,
+                        rounded: room.pointer
+                    )
+                    chosen.pointer[row] = format.floatScale(amax: amax)
+                }
+            }
+            floatScales = Array(chosen.elements)
+        }
+    }
+
+    func row(_ index: Int) -> UnsafeMutablePointer<Float> { values + index * columns }
+
+    func blockScales(_ row: Int) -> UnsafeMutablePointer<UInt8> {
+        scales.pointer + row * (scales.count / max(rows, 1))
+    }
+
+    func storage(_ row: Int) -> BlockStorage {
+        format.storage(
+            scale: floatScales.isEmpty ? 1 : floatScales[min(row, floatScales.count - 1)]
+        )
+    }
+
+    func search(_ importance: UnsafePointer<Float>?) -> BlockScaleSearch {
+        BlockScaleSearch(
+            scaleSearch.candidates,
+            amaxLimit: amaxLimit,
+            importance: importance
+        )
+    }
+
+    /// What is stored, once the values are rounded.
+    func pack(_ team: ThreadTeam) throws -> PackedTensor {
+        let bits = format.element.bitWidth
+        let codes = AlignedBuffer<UInt8>(count: rows * columns)
+        let packed = AlignedBuffer<UInt8>(count: rows * columns * bits / 8)
+        // A row's packed codes are whole bytes: checkShape has seen to that.
+        team.parallelFor(count: rows) { range in
+            for row in range {
+                let first = row * columns
+                PostTrainingKernels.encodeRows(
+                    codes: codes.pointer + first,
+                    values + first,
+                    scales: blockScales(row),
+                    rows: 1,
+                    columns: columns,
+                    blockSize: span,
+                    storage: storage(row)
+                )
+                QuantizeKernels.pack(
+                    packed.pointer + first * bits / 8,
+                    codes: codes.pointer + first,
+                    count: columns,
+                    codeBits: bits
+                )
+            }
+        }
+        return try PackedTensor(
+            format: format,
+            rows: rows,
+            columns: columns,
+            codes: [UInt8](packed.elements),
+            scales: [UInt8](scales.elements),
+            floatScales: floatScales
+        )
     }
 }
