@@ -219,4 +219,13 @@ public struct MatrixProduct: Sendable {
             blasint(cStride)
         )
     }
+
+    /// `Σ a · b` on the calling thread, summed in double precision.
+    public static func dot(
+        _ a: UnsafePointer<Float>,
+        _ b: UnsafePointer<Float>,
+        count: Int
+    ) -> Double {
+        cblas_dsdot(blasint(count), a, 1, b, 1)
+    }
 }

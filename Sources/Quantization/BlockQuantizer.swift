@@ -146,14 +146,13 @@ public enum BlockQuantizer {
         team.parallelFor(count: rows) { range in
             for row in range {
                 let start = row * columns
-                let scale = floatScales.isEmpty ? 1 : floatScales[min(row, floatScales.count - 1)]
                 QuantizeKernels.quantize(
                     codes: codes.pointer + start,
                     scales: scales.pointer + row * blocksPerRow,
                     source + start,
                     count: columns,
                     blockSize: format.span(columns: columns),
-                    storage: format.storage(scale: scale)
+                    storage: format.storage(floatScales, row: row)
                 )
                 QuantizeKernels.pack(
                     packedCodes.pointer + start * bits / 8,
@@ -203,8 +202,6 @@ public enum BlockQuantizer {
                 team.parallelFor(count: rows) { range in
                     let codes = AlignedBuffer<UInt8>(count: columns)
                     for row in range {
-                        let last = packed.floatScales.count - 1
-                        let scale = last < 0 ? 1 : packed.floatScales[min(row, last)]
                         QuantizeKernels.unpack(
                             codes.pointer,
                             packed: packedStart + row * columns * bits / 8,
@@ -217,7 +214,7 @@ public enum BlockQuantizer {
                             scales: scaleStart + row * blocksPerRow,
                             count: columns,
                             blockSize: format.span(columns: columns),
-                            storage: format.storage(scale: scale)
+                            storage: format.storage(packed.floatScales, row: row)
                         )
                     }
                 }

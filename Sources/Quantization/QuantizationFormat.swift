@@ -14,6 +14,9 @@ public enum ScaleKind: String, Sendable, Codable, CaseIterable {
     /// Whether blocks along the columns have scales of their own.
     public var hasBlocks: Bool { self == .e8m0 || self == .e4m3TwoLevel }
 
+    /// Whether a tensor has one FP32 scale, alone or above block scales.
+    public var hasTensorScale: Bool { self == .perTensor || self == .e4m3TwoLevel }
+
     var storage: BlockStorage.Scales {
         switch self {
         case .e8m0: .e8m0
@@ -149,5 +152,10 @@ public struct QuantizationFormat: Sendable, Hashable, Codable {
             scaleMode: scaleMode.kernelCode,
             tie: tieRule.kernelCode
         )
+    }
+
+    /// The same for a row of a tensor with these FP32 scales.
+    func storage(_ floatScales: [Float], row: Int) -> BlockStorage {
+        storage(scale: floatScales.isEmpty ? 1 : floatScales[min(row, floatScales.count - 1)])
     }
 }

@@ -84,11 +84,21 @@ public struct QuantizationRecipe: Sendable, Codable, Equatable {
 
     /// The format of a module's weight at `progress`; at 1 or beyond, the final one.
     public func format(forModule name: String, progress: Double) -> QuantizationFormat? {
-        if let rule = rules.last(where: { ModulePattern($0.pattern).matches(name) }) {
-            return rule.format
+        if let index = ruleIndex(forModule: name) {
+            return rules[index].format
         }
         let isLeftAlone = name.hasSuffix("embed_tokens") || name.hasSuffix("lm_head")
         return isLeftAlone ? nil : stageFormat(at: progress)
+    }
+
+    /// The formats that weights may get, in no order.
+    public var formats: Set<QuantizationFormat> {
+        Set(([defaultFormat] + rules.map(\.format) + stages.map(\.format)).compactMap(\.self))
+    }
+
+    /// The position of the rule that decides about a module, or nil if none names it.
+    public func ruleIndex(forModule name: String) -> Int? {
+        rules.lastIndex { ModulePattern($0.pattern).matches(name) }
     }
 
     /// The progress values at which formats change, ascending, 0 not included.

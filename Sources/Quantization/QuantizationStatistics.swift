@@ -24,6 +24,10 @@ public struct QuantizationStatistics: Sendable, Codable, Equatable {
     public var meanSquaredError: Double
     /// Signal to quantization noise, `10 log10(Σx² / Σ(x - q)²)`; infinite without error.
     public var sqnrDecibels: Double
+    /// Share of elements beyond the largest value that their scale can hold; nil if not counted.
+    public var saturatedShare: Double?
+    /// Share of the blocks with non-zero values that round to nothing but zeros; nil if not counted.
+    public var collapsedShare: Double?
 
     /// Warnings a user should read, by the thresholds of the monitoring feature.
     public var warnings: [String] {
@@ -33,6 +37,12 @@ public struct QuantizationStatistics: Sendable, Codable, Equatable {
         }
         if standardDeviation < 1e-6 {
             found.append("standard deviation \(standardDeviation) is below 1e-6")
+        }
+        if let collapsedShare, collapsedShare > 0.01 {
+            let percent = (collapsedShare * 1000).rounded() / 10
+            found.append(
+                "scale collapse: \(percent) % of the blocks with non-zero values round to zero"
+            )
         }
         return found
     }
@@ -74,5 +84,47 @@ public struct QuantizationStatistics: Sendable, Codable, Equatable {
         meanSquaredError = sums.squaredError / total
         sqnrDecibels =
             sums.squaredError > 0 ? 10 * log10(sums.squares / sums.squaredError) : .infinity
+    }
+
+    /// Compares a weight with what is stored of it.
+    ///
+    /// - Precondition: The sizes agree.
+    public init(
+        values: UnsafePointer<Float>,
+        quantized: UnsafePointer<Float>,
+        packed: PackedTensor,
+        team: ThreadTeam
+    ) {
+        let count = packed.rows * packed.columns
+        self.init(values: values, quantized: quantized, count: count, team: team)
+        let use = Self.scaleUse(values, packed)
+        saturatedShare = Double(use.saturatedElements) / Double(count)
+        collapsedShare = Double(use.collapsedBlocks) / Double(max(use.blocks, 1))
+    }
+
+    private static func scaleUse(
+        _ values: UnsafePointer<Float>,
+        _ packed: PackedTensor
+    ) -> ScaleUse {
+        let format = packed.format
+        let columns = packed.columns
+        let blocksPerRow = packed.scales.count / max(packed.rows, 1)
+        var use = ScaleUse()
+        packed.scales.withUnsafeBufferPointer { scales in
+            packed.codes.withUnsafeBufferPointer { codes in
+                // Formats without block scales never read them.
+                guard let start = scales.baseAddress ?? codes.baseAddress else { return }
+                for row in 0..<packed.rows {
+                    use.count(
+                        values + row * columns,
+                        scales: start + row * blocksPerRow,
+                        count: columns,
+                        blockSize: format.span(columns: columns),
+                        storage: format.storage(packed.floatScales, row: row)
+                    )
+                }
+            }
+        }
+        return use
     }
 }

@@ -3,4 +3,5 @@
 #include "qat_memory.h"
 #include "qat_ptq.h"
 #include "qat_quantize.h"
+#include "qat_statistics.h"
 #include "qat_transformer.h"

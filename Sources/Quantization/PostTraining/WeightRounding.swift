@@ -149,9 +149,7 @@ struct Weight {
     }
 
     func storage(_ row: Int) -> BlockStorage {
-        format.storage(
-            scale: floatScales.isEmpty ? 1 : floatScales[min(row, floatScales.count - 1)]
-        )
+        format.storage(floatScales, row: row)
     }
 
     func search(_ importance: UnsafePointer<Float>?) -> BlockScaleSearch {
