@@ -98,6 +98,7 @@ final class DecoderPass {
                 rows: rows,
                 columns: c,
                 format: format,
+                amax: weights.embeddingAmax(),
                 team: team
             )
         }

@@ -56,7 +56,6 @@ final class LayerWeights {
         scratch = AlignedBuffer(count: largest.max() ?? 0)
         for progress in [0] + recipe.boundaries + [1] {
             _ = try parameters.quantizedEntries(of: recipe, progress: progress)
-            try checkEmbedding(progress: progress)
         }
         setProgress(0)
     }
@@ -103,6 +102,8 @@ final class LayerWeights {
             rows: module.outputWidth(configuration),
             columns: module.inputWidth(configuration),
             format: format,
+            amax: format.scaleKind.hasTensorScale
+                ? parameters.sharedAmax(module, layer: layer, team: team) : nil,
             team: team
         )
         return UnsafePointer(scratch.pointer)
@@ -129,14 +130,14 @@ final class LayerWeights {
         UnsafePointer(parameters.storage.pointer + offset)
     }
 
-    /// Embedding rows are rounded as they are gathered, which a scale per tensor does not allow.
-    private func checkEmbedding(progress: Double) throws {
-        let format = recipe.format(forModule: "model.embed_tokens", progress: progress)
-        if format?.scaleKind == .e4m3TwoLevel {
-            throw TransformerError(
-                .unimplemented,
-                "model.embed_tokens in nvfp4 is not supported; use an mx format or none"
-            )
-        }
+    /// The largest magnitude of the embedding, where its format has a scale per tensor: rows are
+    /// rounded as they are gathered.
+    func embeddingAmax() -> Float? {
+        guard let embeddingFormat, embeddingFormat.scaleKind.hasTensorScale else { return nil }
+        return BlockQuantizer.amax(
+            parameters.storage.pointer + embeddingOffset,
+            count: configuration.vocabularySize * configuration.hiddenSize,
+            team: team
+        )
     }
 }

@@ -41,6 +41,9 @@ public enum LinearModule: Int, Sendable, CaseIterable {
         }
     }
 
+    /// The first modules of the groups that share an input, in the order of the forward pass.
+    public static let inputGroups: [LinearModule] = [.query, .output, .gate, .down]
+
     /// Input features.
     public func inputWidth(_ configuration: ModelConfiguration) -> Int {
         switch self {

@@ -11,6 +11,8 @@ public struct ParameterLayout: Sendable {
         /// Number of elements.
         public let count: Int
 
+        /// The name of the module whose weight this is, as in `model.layers.0.mlp.up_proj`.
+        public var module: String { String(name.dropLast(".weight".count)) }
         /// Rows when seen as a matrix; 1 of a vector.
         public var rows: Int { shape.count > 1 ? shape[0] : 1 }
         /// Columns when seen as a matrix.
@@ -62,6 +64,29 @@ public struct ParameterLayout: Sendable {
 
     /// The position of a name in ``entries``, or nil.
     public func index(of name: String) -> Int? { indices[name] }
+
+    /// The weight of a linear module of a decoder layer.
+    ///
+    /// - Precondition: The layer exists.
+    public func entry(of module: LinearModule, layer: Int) -> Entry {
+        // The embedding, then per layer seven weights and two norms.
+        let first = 1 + layer * (LinearModule.allCases.count + 2)
+        let norms = module.rawValue < LinearModule.gate.rawValue ? 1 : 2
+        return entries[first + norms + module.rawValue]
+    }
+
+    /// The linear module and the decoder layer whose weight this is; nil of other parameters.
+    public func module(of entry: Entry) -> (LinearModule, layer: Int)? {
+        guard let index = index(of: entry.name), index > 0 else { return nil }
+        let (layer, place) = (index - 1).quotientAndRemainder(
+            dividingBy: LinearModule.allCases.count + 2
+        )
+        let norms = place > LinearModule.gate.rawValue + 1 ? 2 : 1
+        guard let module = LinearModule(rawValue: place - norms),
+            entry.name == module.name(layer: layer) + ".weight"
+        else { return nil }
+        return (module, layer)
+    }
 
     /// The parameter of a name that the layout is known to hold.
     func known(_ name: String) -> Entry {

@@ -67,7 +67,9 @@ public final class Parameters: @unchecked Sendable {
     ///
     /// - Throws: ``TransformerError`` (`invalidRecipe`) if a block size does not divide.
     public func fakeQuantize(by recipe: QuantizationRecipe, team: ThreadTeam) throws {
-        for (entry, format) in try quantizedEntries(of: recipe, progress: 1) {
+        let entries = try quantizedEntries(of: recipe, progress: 1)
+        let amaxes = sharedAmaxes(entries, team: team)
+        for (entry, format) in entries {
             let values = storage.pointer + entry.offset
             BlockQuantizer.fakeQuantize(
                 values,
@@ -75,6 +77,7 @@ public final class Parameters: @unchecked Sendable {
                 rows: entry.rows,
                 columns: entry.columns,
                 format: format,
+                amax: amaxes[entry.name],
                 team: team
             )
         }
@@ -87,24 +90,45 @@ public final class Parameters: @unchecked Sendable {
         of recipe: QuantizationRecipe,
         progress: Double
     ) throws -> [(ParameterLayout.Entry, QuantizationFormat)] {
-        try layout.entries.compactMap { entry in
-            guard entry.shape.count == 2, entry.name.hasSuffix(".weight") else {
-                return nil
-            }
-            let module = String(entry.name.dropLast(".weight".count))
-            guard let format = recipe.format(forModule: module, progress: progress) else {
-                return nil
-            }
-            do {
-                try BlockQuantizer.checkShape(
-                    rows: entry.rows,
-                    columns: entry.columns,
-                    format: format
-                )
-            } catch {
-                throw TransformerError(.invalidRecipe, "\(module): \(error)")
-            }
-            return (entry, format)
+        try layout.assignments(of: recipe, progress: progress).compactMap { assignment in
+            assignment.format.map { (assignment.entry, $0) }
         }
+    }
+
+    /// The largest magnitude of a module and of those that servers fuse with it, which share one
+    /// scale per tensor.
+    ///
+    /// Allocates nothing on the heap.
+    public func sharedAmax(_ module: LinearModule, layer: Int, team: ThreadTeam) -> Float {
+        var amax: Float = 0
+        for member in LinearModule.allCases where member.inputGroup == module.inputGroup {
+            amax = max(amax, memberAmax(member, layer, team))
+        }
+        return amax
+    }
+
+    /// The same for all weights that have a scale per tensor, by parameter name; others have none.
+    public func sharedAmaxes(
+        _ entries: [(ParameterLayout.Entry, QuantizationFormat)],
+        team: ThreadTeam
+    ) -> [String: Float] {
+        let wanted = Set(
+            entries.filter { $0.1.scaleKind.hasTensorScale }.map(\.0.name)
+        )
+        var amaxes: [String: Float] = [:]
+        for layer in 0..<configuration.layerCount {
+            for module in LinearModule.allCases {
+                let name = module.name(layer: layer) + ".weight"
+                if wanted.contains(name) {
+                    amaxes[name] = sharedAmax(module, layer: layer, team: team)
+                }
+            }
+        }
+        return amaxes
+    }
+
+    private func memberAmax(_ module: LinearModule, _ layer: Int, _ team: ThreadTeam) -> Float {
+        let entry = layout.entry(of: module, layer: layer)
+        return BlockQuantizer.amax(storage.pointer + entry.offset, count: entry.count, team: team)
     }
 }

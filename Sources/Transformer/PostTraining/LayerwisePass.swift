@@ -6,24 +6,33 @@ internal import Quantization
 ///
 /// Not for concurrent use.
 final class LayerwisePass {
-    /// Sums of `x · xᵀ` over the inputs of one layer, by the first module that takes them.
-    typealias Moments = [LinearModule: AlignedBuffer<Float>]
+    /// What is known of the inputs that a group of linear modules shares.
+    struct Inputs {
+        /// The sum of `x · xᵀ`, `[width, width]`.
+        let moments: AlignedBuffer<Float>
+        /// Largest magnitude by channel.
+        let amax: AlignedBuffer<Float>
+        /// Inputs observed.
+        var count = 0
+    }
 
     private let pass: DecoderPass
     private let product: MatrixProduct
+    private let team: ThreadTeam
     private let hidden: AlignedBuffer<Float>
     private let windowCount: Int
-    private var moments: Moments
+    private var inputs: [LinearModule: Inputs]
+    /// What ``advance(layer:)`` has seen.
+    private(set) var ranges = ActivationRanges()
 
     /// Embeds `windowCount` windows of `length` tokens, which must be in the vocabulary.
     init(
         parameters: Parameters,
-        tokens: [Int32],
-        windowCount: Int,
-        length: Int,
+        windows: CalibrationWindows,
         team: ThreadTeam
     ) throws {
-        precondition(tokens.count >= windowCount * length, "LayerwisePass: too few tokens")
+        let (count, length) = (windows.count, windows.length)
+        self.team = team
         let weights = try LayerWeights(parameters: parameters, recipe: .none, team: team)
         pass = DecoderPass(
             weights: weights,
@@ -33,20 +42,25 @@ final class LayerwisePass {
             team: team
         )
         product = MatrixProduct(team: team)
-        self.windowCount = windowCount
+        windowCount = count
         let configuration = parameters.configuration
         let width = configuration.hiddenSize
-        hidden = AlignedBuffer(count: windowCount * length * width)
-        let groups: [LinearModule] = [.query, .output, .gate, .down]
-        moments = Dictionary(
-            uniqueKeysWithValues: groups.map { group in
+        hidden = AlignedBuffer(count: count * length * width)
+        inputs = Dictionary(
+            uniqueKeysWithValues: LinearModule.inputGroups.map { group in
                 let columns = group.inputWidth(configuration)
-                return (group, AlignedBuffer(count: columns * columns))
+                return (
+                    group,
+                    Inputs(
+                        moments: AlignedBuffer(count: columns * columns),
+                        amax: AlignedBuffer(count: columns)
+                    )
+                )
             }
         )
-        tokens.withUnsafeBufferPointer { buffer in
+        windows.tokens.withUnsafeBufferPointer { buffer in
             guard let start = buffer.baseAddress else { return }
-            for window in 0..<windowCount {
+            for window in 0..<count {
                 pass.embed(
                     start + window * length,
                     into: hidden.pointer + window * length * width
@@ -55,34 +69,59 @@ final class LayerwisePass {
         }
     }
 
-    /// The second moments of a layer's inputs, valid until the next call.
-    func observe(layer index: Int) -> Moments {
-        for buffer in moments.values {
-            buffer.pointer.update(repeating: 0, count: buffer.count)
+    /// What a layer's inputs are, by the first module of each group; valid until the next call.
+    func observe(layer index: Int) -> [LinearModule: Inputs] {
+        for group in inputs.keys {
+            inputs[group]?.count = 0
+            inputs[group]?.moments.elements.update(repeating: 0)
+            inputs[group]?.amax.elements.update(repeating: 0)
         }
         pass.onInput = { [self] group, input in
-            guard let sums = moments[group] else { return }
+            guard let sums = inputs[group] else { return }
             let width = group.inputWidth(pass.configuration)
             product.linearWeightGradient(
-                sums.pointer,
+                sums.moments.pointer,
                 outputGradient: input,
                 input: input,
                 rows: pass.rows,
                 inputWidth: width,
                 outputWidth: width
             )
+            team.parallelFor(count: width, grain: 16) { range in
+                for row in 0..<pass.rows {
+                    let start = input + row * width
+                    for column in range {
+                        sums.amax.pointer[column] =
+                            max(sums.amax.pointer[column], abs(start[column]))
+                    }
+                }
+            }
+            inputs[group]?.count += pass.rows
         }
         defer { pass.onInput = nil }
         forEachWindow(layer: index) { _ in }
-        return moments
+        return inputs
     }
 
-    /// Moves the windows on through a layer as its weights now are.
+    /// Moves the windows on through a layer as its weights now are, and records its ranges.
     func advance(layer index: Int) {
+        pass.onInput = { [self] group, input in
+            let count = pass.rows * group.inputWidth(pass.configuration)
+            let amax = BlockQuantizer.amax(input, count: count, team: team)
+            ranges.record(group, layer: index, amax: amax)
+        }
+        defer { pass.onInput = nil }
+        let count = pass.rows * pass.configuration.keyValueWidth
         forEachWindow(layer: index) { window in
             window.update(
                 from: pass.activations.output,
                 count: pass.rows * pass.configuration.hiddenSize
+            )
+            let layer = pass.activations.layers[index]
+            ranges.recordKeys(
+                BlockQuantizer.amax(layer.key, count: count, team: team),
+                values: BlockQuantizer.amax(layer.value, count: count, team: team),
+                layer: index
             )
         }
     }

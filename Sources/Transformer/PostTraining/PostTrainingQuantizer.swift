@@ -1,62 +1,18 @@
 public import Kernels
 public import Quantization
 
-/// How weights are rounded after training.
-public enum PostTrainingMethod: Sendable, Equatable {
-    /// To nearest, each block under the scale that its largest magnitude asks for.
-    case max
-    /// To nearest, each block under the neighbouring scale with the least squared error; weighted by
-    /// the inputs' mean squares if there is calibration text.
-    case mse
-    /// Column by column, errors made good by later columns.
-    case gptq(GPTQ)
-
-    var usesMoments: Bool { self != .max }
-}
-
-extension GPTQ: Equatable {
-    /// Whether both round alike.
-    public static func == (left: GPTQ, right: GPTQ) -> Bool {
-        left.damping == right.damping && left.search == right.search
-            && left.usesActivationOrder == right.usesActivationOrder
-    }
-}
-
-/// Tokens to calibrate on, cut into windows.
-public struct CalibrationWindows: Sendable {
-    /// The tokens, window after window.
-    public let tokens: [Int32]
-    /// Tokens per window.
-    public let length: Int
-
-    /// The number of windows.
-    public var count: Int { tokens.count / length }
-
-    /// At most `limit` windows of a text, drawn without repetition and in order, by a seed.
-    ///
-    /// - Throws: ``TransformerError`` (`invalidTokens`) if the text is shorter than a window.
-    public init(text: [Int32], length: Int, limit: Int, seed: UInt64) throws {
-        let available = length > 0 ? text.count / length : 0
-        guard available > 0, limit > 0 else {
-            throw TransformerError(
-                .invalidTokens,
-                "the calibration text has \(text.count) tokens; one window takes \(length)"
-            )
-        }
-        // Reservoir sampling keeps a uniform choice of `limit` windows.
-        var chosen = Array(0..<min(limit, available))
-        var generator = SplitMix64(seed: seed)
-        for window in chosen.count..<max(available, chosen.count) {
-            let place = Int.random(in: 0...window, using: &generator)
-            if place < chosen.count { chosen[place] = window }
-        }
-        tokens = chosen.sorted().flatMap { text[$0 * length..<($0 + 1) * length] }
-        self.length = length
-    }
-}
-
-/// Rounds a model's weights after training.
+/// Rounds a model's weights after training, in place.
 public struct PostTrainingQuantizer {
+    /// One rounded weight.
+    public struct Result: Sendable {
+        /// The parameter.
+        public let entry: ParameterLayout.Entry
+        /// What is stored.
+        public let packed: PackedTensor
+        /// What rounding did to it.
+        public let statistics: QuantizationStatistics
+    }
+
     private let recipe: QuantizationRecipe
     private let method: PostTrainingMethod
     private let team: ThreadTeam
@@ -68,104 +24,188 @@ public struct PostTrainingQuantizer {
         self.team = team
     }
 
-    /// One rounded weight.
-    public struct Result: Sendable {
-        /// The parameter.
-        public let entry: ParameterLayout.Entry
-        /// What is stored.
-        public let packed: PackedTensor
-        /// What rounding did to it.
-        public let statistics: QuantizationStatistics
-    }
-
-    /// Rounds in place.
+    /// Rounds in place; with calibration text, layer by layer, each on what the rounded layers
+    /// before it put out.
     ///
     /// `onResult`: Told each rounded weight, and how many there are; throwing stops.
     ///
+    /// - Returns: The ranges of activations, if there is calibration text.
     /// - Throws: ``TransformerError``, `QuantizationError`.
     public func quantize(
         _ parameters: Parameters,
         calibration: CalibrationWindows?,
         onResult: (Result, Int) throws -> Void
-    ) throws {
+    ) throws -> ActivationRanges? {
         let entries = try parameters.quantizedEntries(of: recipe, progress: 1)
-        let original = AlignedBuffer<Float>(count: entries.map { $0.0.count }.max() ?? 0)
-        var pending = Dictionary(uniqueKeysWithValues: entries.map { ($0.0.name, $0) })
-        func take(_ name: String, moments: AlignedBuffer<Float>?) throws {
-            guard let (entry, format) = pending.removeValue(forKey: name) else { return }
-            let values = parameters.storage.pointer + entry.offset
-            original.pointer.update(from: values, count: entry.count)
-            let packed = try round(entry, format, parameters, moments)
-            let statistics = QuantizationStatistics(
-                values: original.pointer,
-                quantized: values,
-                count: entry.count,
-                team: team
-            )
-            let result = Result(entry: entry, packed: packed, statistics: statistics)
-            try onResult(result, entries.count)
+        let rounding = WeightByWeight(
+            parameters: parameters,
+            formats: Dictionary(uniqueKeysWithValues: entries.map { ($0.0.name, $0.1) }),
+            method: method,
+            team: team
+        )
+        var left = Set(entries.map(\.0.name))
+        func report(_ results: [Result]) throws {
+            for result in results {
+                left.remove(result.entry.name)
+                try onResult(result, entries.count)
+            }
         }
-        if let calibration, method.usesMoments {
-            try checkVocabulary(calibration, parameters)
+        var ranges: ActivationRanges?
+        if let calibration {
+            try Self.checkVocabulary(calibration, parameters)
             let pass = try LayerwisePass(
                 parameters: parameters,
-                tokens: calibration.tokens,
-                windowCount: calibration.count,
-                length: calibration.length,
+                windows: calibration,
                 team: team
             )
             for layer in 0..<parameters.configuration.layerCount {
-                let moments = pass.observe(layer: layer)
-                for module in LinearModule.allCases {
-                    try take(
-                        module.name(layer: layer) + ".weight",
-                        moments: moments[module.inputGroup]
-                    )
+                let inputs = method.usesMoments ? pass.observe(layer: layer) : [:]
+                if method.smoothing != .none {
+                    smooth(layer, parameters, rounding.formats, inputs)
+                }
+                for group in LinearModule.inputGroups {
+                    try report(try rounding.round(group, layer: layer, inputs: inputs[group]))
                 }
                 pass.advance(layer: layer)
             }
-        } else if case .gptq = method {
-            throw TransformerError(.invalidRecipe, "gptq needs calibration text")
+            ranges = pass.ranges
+        } else if method.needsCalibration {
+            throw TransformerError(.invalidRecipe, "this method needs calibration text")
+        } else {
+            for layer in 0..<parameters.configuration.layerCount {
+                for group in LinearModule.inputGroups {
+                    try report(try rounding.round(group, layer: layer, inputs: nil))
+                }
+            }
         }
-        // What has no observed input, such as the embedding, is rounded to nearest.
-        for (entry, _) in entries { try take(entry.name, moments: nil) }
+        // What has no observed input: the embedding and the head.
+        for (entry, _) in entries where left.contains(entry.name) {
+            try report([try rounding.round(entry, amax: nil, inputs: nil)])
+        }
+        return ranges
     }
 
-    private func round(
-        _ entry: ParameterLayout.Entry,
-        _ format: QuantizationFormat,
+    private func smooth(
+        _ layer: Int,
         _ parameters: Parameters,
-        _ moments: AlignedBuffer<Float>?
-    ) throws -> PackedTensor {
-        let values = parameters.elements(of: entry)
-        if case .gptq(let gptq) = method, let moments {
-            return try gptq.round(
-                values,
-                rows: entry.rows,
-                columns: entry.columns,
-                format: format,
-                moments: UnsafeBufferPointer(start: moments.pointer, count: moments.count),
-                team: team
-            )
+        _ formats: [String: QuantizationFormat],
+        _ inputs: [LinearModule: LayerwisePass.Inputs]
+    ) {
+        let smoothing = ChannelSmoothing(parameters: parameters, layer: layer, team: team)
+        for group in LinearModule.inputGroups {
+            guard let inputs = inputs[group],
+                let format = formats[group.name(layer: layer) + ".weight"]
+            else { continue }
+            let scales =
+                switch method.smoothing {
+                case .none: [Float]()
+                case .activationAware:
+                    smoothing.activationAwareScales(group, format: format, inputs: inputs)
+                case .smoothQuant(let migration):
+                    smoothing.smoothQuantScales(group, inputs: inputs, migration: migration)
+                }
+            smoothing.fold(scales, into: group, inputs: inputs)
         }
-        let importance = moments.map { moments in
-            (0..<entry.columns).map { moments.pointer[$0 * entry.columns + $0] }
-        }
-        return try WeightRounding.round(
-            values,
-            rows: entry.rows,
-            columns: entry.columns,
-            format: format,
-            search: method == .max ? .max : .mse,
-            importance: importance,
-            team: team
-        )
     }
 
-    private func checkVocabulary(_ windows: CalibrationWindows, _ parameters: Parameters) throws {
+    private static func checkVocabulary(
+        _ windows: CalibrationWindows,
+        _ parameters: Parameters
+    ) throws {
         let limit = Int32(parameters.configuration.vocabularySize)
         guard windows.tokens.allSatisfy({ $0 >= 0 && $0 < limit }) else {
             throw TransformerError(.invalidTokens, "a token is outside the vocabulary of \(limit)")
+        }
+    }
+}
+
+/// Rounds single weights by a method, and says what that did.
+private struct WeightByWeight {
+    let parameters: Parameters
+    let formats: [String: QuantizationFormat]
+    let method: PostTrainingMethod
+    let team: ThreadTeam
+    private let original: AlignedBuffer<Float>
+
+    init(
+        parameters: Parameters,
+        formats: [String: QuantizationFormat],
+        method: PostTrainingMethod,
+        team: ThreadTeam
+    ) {
+        self.parameters = parameters
+        self.formats = formats
+        self.method = method
+        self.team = team
+        let counts = formats.keys.compactMap { parameters.layout[$0]?.count }
+        original = AlignedBuffer(count: counts.max() ?? 0)
+    }
+
+    /// Rounds the modules that share an input, and a scale per tensor.
+    func round(
+        _ group: LinearModule,
+        layer: Int,
+        inputs: LayerwisePass.Inputs?
+    ) throws -> [PostTrainingQuantizer.Result] {
+        let members = LinearModule.allCases.filter { $0.inputGroup == group }
+            .map { parameters.layout.entry(of: $0, layer: layer) }
+            .filter { formats[$0.name] != nil }
+        let isShared = members.contains { formats[$0.name]?.scaleKind.hasTensorScale == true }
+        let amax = isShared ? parameters.sharedAmax(group, layer: layer, team: team) : nil
+        return try members.map { try round($0, amax: amax, inputs: inputs) }
+    }
+
+    func round(
+        _ entry: ParameterLayout.Entry,
+        amax: Float?,
+        inputs: LayerwisePass.Inputs?
+    ) throws -> PostTrainingQuantizer.Result {
+        guard let format = formats[entry.name] else {
+            preconditionFailure("\(entry.name) is not quantized")
+        }
+        let values = parameters.elements(of: entry)
+        original.pointer.update(from: parameters.storage.pointer + entry.offset, count: entry.count)
+        let packed =
+            switch (method.rounding, inputs) {
+            case (.gptq(let gptq), let inputs?):
+                try gptq.round(
+                    values,
+                    rows: entry.rows,
+                    columns: entry.columns,
+                    format: format,
+                    moments: UnsafeBufferPointer(inputs.moments.elements),
+                    amax: amax,
+                    team: team
+                )
+            default:
+                try WeightRounding.round(
+                    values,
+                    rows: entry.rows,
+                    columns: entry.columns,
+                    format: format,
+                    search: search,
+                    importance: inputs.map { inputs in
+                        (0..<entry.columns).map {
+                            inputs.moments.pointer[$0 * entry.columns + $0]
+                        }
+                    },
+                    amax: amax,
+                    team: team
+                )
+            }
+        let statistics = QuantizationStatistics(
+            values: original.pointer,
+            quantized: parameters.storage.pointer + entry.offset,
+            packed: packed,
+            team: team
+        )
+        return .init(entry: entry, packed: packed, statistics: statistics)
+    }
+
+    private var search: ScaleSearch {
+        switch method.rounding {
+        case .nearest(let search): search
+        case .gptq(let gptq): gptq.search
         }
     }
 }

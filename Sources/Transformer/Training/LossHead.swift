@@ -56,7 +56,7 @@ final class LossHead {
         rows: Int,
         temperature: Float,
         gradientScale: Float,
-        gradient: HeadGradient
+        gradient: HeadGradient?
     ) -> LossSum {
         guard let teacherLogits else {
             preconditionFailure("distillation: this head was made without a teacher")

@@ -1,0 +1,26 @@
+/// Largest magnitudes of what flows through a quantized model on calibration text: what static
+/// scales of activations and of the key-value cache are made from.
+public struct ActivationRanges: Sendable, Equatable {
+    /// Of the inputs of linear modules, by module name; modules that share an input share the value.
+    public internal(set) var inputs: [String: Float] = [:]
+    /// Of the rotated keys, by layer.
+    public internal(set) var keys: [Float] = []
+    /// Of the values, by layer.
+    public internal(set) var values: [Float] = []
+
+    mutating func record(_ group: LinearModule, layer: Int, amax: Float) {
+        for module in LinearModule.allCases where module.inputGroup == group {
+            let name = module.name(layer: layer)
+            inputs[name] = max(inputs[name] ?? 0, amax)
+        }
+    }
+
+    mutating func recordKeys(_ keyAmax: Float, values valueAmax: Float, layer: Int) {
+        if keys.count <= layer {
+            keys.append(0)
+            values.append(0)
+        }
+        keys[layer] = max(keys[layer], keyAmax)
+        values[layer] = max(values[layer], valueAmax)
+    }
+}

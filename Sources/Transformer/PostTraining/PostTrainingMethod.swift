@@ -1,0 +1,63 @@
+public import Quantization
+
+/// How a model's weights are rounded after training.
+public struct PostTrainingMethod: Sendable, Equatable {
+    /// How codes are found.
+    public enum Rounding: Sendable, Equatable {
+        /// The nearest ones under searched scales. With calibration text, errors count by the
+        /// inputs' mean squares.
+        case nearest(ScaleSearch)
+        /// Column by column, errors made good by later columns.
+        case gptq(GPTQ)
+    }
+
+    /// How the channels of a layer's inputs are scaled before, and its weights inversely.
+    public enum Smoothing: Sendable, Equatable {
+        /// Not at all.
+        case none
+        /// By the power of the inputs' root mean square that loses least in the layer's outputs.
+        ///
+        /// - SeeAlso: Lin et al., AWQ, arXiv 2306.00978.
+        case activationAware
+        /// By `amax(x)^m / amax(w)^(1 - m)`, which moves outliers of the inputs into the weights.
+        ///
+        /// - SeeAlso: Xiao et al., SmoothQuant, arXiv 2211.10438.
+        case smoothQuant(migration: Double)
+    }
+
+    /// How codes are found.
+    public var rounding: Rounding
+    /// How channels are scaled before.
+    public var smoothing: Smoothing
+
+    /// A method.
+    public init(rounding: Rounding, smoothing: Smoothing = .none) {
+        self.rounding = rounding
+        self.smoothing = smoothing
+    }
+
+    /// To nearest, each block under the scale that its largest magnitude asks for.
+    public static let max = PostTrainingMethod(rounding: .nearest(.max))
+
+    /// Whether the method cannot do without calibration text.
+    public var needsCalibration: Bool {
+        if case .gptq = rounding { return true }
+        return smoothing != .none
+    }
+
+    /// Whether second moments of the inputs are of use.
+    public var usesMoments: Bool {
+        switch rounding {
+        case .nearest(.max), .nearest(.percentile): smoothing != .none
+        case .nearest(.mse), .nearest(.sweep), .gptq: true
+        }
+    }
+}
+
+extension GPTQ: Equatable {
+    /// Whether both round alike.
+    public static func == (left: GPTQ, right: GPTQ) -> Bool {
+        left.damping == right.damping && left.search == right.search
+            && left.usesActivationOrder == right.usesActivationOrder
+    }
+}
