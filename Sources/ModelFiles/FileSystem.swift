@@ -1,40 +1,11 @@
 internal import Foundation
 
-/// Writes that survive a crash: a temporary name, fsync, rename, fsync of the folder.
+/// Reads, and writes that survive a crash: a temporary name, fsync, rename, fsync of the folder.
 enum FileSystem {
-    /// Writes `parts` one after the other as the file at `path`.
-    static func write(_ parts: [UnsafeRawBufferPointer], to path: String) throws(ModelFileError) {
-        let temporary = path + ".tmp-\(getpid())"
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else {
-            throw failure("create", temporary)
-        }
-        do throws(ModelFileError) {
-            defer { close(descriptor) }
-            for part in parts {
-                try writeAll(part, to: descriptor, path: temporary)
-            }
-            guard fsync(descriptor) == 0 else {
-                throw failure("fsync", temporary)
-            }
-        } catch {
-            unlink(temporary)
-            throw error
-        }
-        guard rename(temporary, path) == 0 else {
-            let error = failure("rename", path)
-            unlink(temporary)
-            throw error
-        }
-        try synchronizeFolder((path as NSString).deletingLastPathComponent)
-    }
-
     static func write(_ bytes: [UInt8], to path: String) throws(ModelFileError) {
-        // Copied into a buffer of known life: typed throws do not pass through withUnsafeBytes.
-        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 1)
-        defer { copy.deallocate() }
-        copy.copyBytes(from: bytes)
-        try write([UnsafeRawBufferPointer(copy)], to: path)
+        let file = try AtomicFile(path: path)
+        try file.write(bytes, at: 0)
+        try file.commit()
     }
 
     static func read(_ path: String, limit: Int) throws(ModelFileError) -> [UInt8] {
@@ -75,28 +46,81 @@ enum FileSystem {
         FileManager.default.fileExists(atPath: path)
     }
 
-    private static func writeAll(
-        _ bytes: UnsafeRawBufferPointer,
-        to descriptor: Int32,
-        path: String
-    ) throws(ModelFileError) {
+    static func failure(_ action: String, _ path: String) -> ModelFileError {
+        ModelFileError(.inputOutput, "\(path): \(action): \(String(cString: strerror(errno)))")
+    }
+}
+
+/// A file that is there whole or not at all: written under a temporary name, renamed when complete.
+///
+/// Not for concurrent use.
+final class AtomicFile {
+    private let path: String
+    private let temporary: String
+    private let descriptor: Int32
+    private var isCommitted = false
+
+    init(path: String) throws(ModelFileError) {
+        self.path = path
+        temporary = path + ".tmp-\(getpid())"
+        descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else {
+            throw FileSystem.failure("create", temporary)
+        }
+    }
+
+    deinit {
+        close(descriptor)
+        if !isCommitted { unlink(temporary) }
+    }
+
+    /// Writes bytes at an offset; what no write reaches is zero.
+    func write(_ bytes: UnsafeRawBufferPointer, at start: Int) throws(ModelFileError) {
         var offset = 0
         while offset < bytes.count {
             guard let base = bytes.baseAddress else {
                 return
             }
-            let written = Foundation.write(descriptor, base + offset, bytes.count - offset)
+            let written = pwrite(
+                descriptor,
+                base + offset,
+                bytes.count - offset,
+                off_t(start + offset)
+            )
             if written < 0 {
                 if errno == EINTR {
                     continue
                 }
-                throw failure("write", path)
+                throw FileSystem.failure("write", temporary)
             }
             offset += written
         }
     }
 
-    private static func failure(_ action: String, _ path: String) -> ModelFileError {
-        ModelFileError(.inputOutput, "\(path): \(action): \(String(cString: strerror(errno)))")
+    func write(_ bytes: [UInt8], at start: Int) throws(ModelFileError) {
+        // Typed throws do not pass through withUnsafeBytes.
+        let result = bytes.withUnsafeBytes { buffer in
+            Result { () throws(ModelFileError) in try write(buffer, at: start) }
+        }
+        try result.get()
+    }
+
+    /// Makes the file at least so long.
+    func extend(to count: Int) throws(ModelFileError) {
+        guard ftruncate(descriptor, off_t(count)) == 0 else {
+            throw FileSystem.failure("truncate", temporary)
+        }
+    }
+
+    /// Makes the file durable under its own name.
+    func commit() throws(ModelFileError) {
+        guard fsync(descriptor) == 0 else {
+            throw FileSystem.failure("fsync", temporary)
+        }
+        guard rename(temporary, path) == 0 else {
+            throw FileSystem.failure("rename", path)
+        }
+        isCommitted = true
+        try FileSystem.synchronizeFolder((path as NSString).deletingLastPathComponent)
     }
 }

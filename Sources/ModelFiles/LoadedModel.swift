@@ -1,4 +1,3 @@
-public import Kernels
 public import Transformer
 
 /// A model in memory, with what is needed to write it again.
@@ -28,26 +27,6 @@ public struct LoadedModel: Sendable {
     public var configuration: ModelConfiguration { parameters.configuration }
     /// What the parameters take in BF16: the yardstick of memory ratios.
     public var bf16ByteCount: Int { parameters.layout.totalCount * 2 }
-}
-
-/// Reads models.
-public enum ModelLoader {
-    /// Reads a GGUF file or a Hugging Face folder; quantized weights are dequantized to FP32.
-    ///
-    /// - Throws: ``ModelFileError``, naming the file and the place.
-    public static func load(path: String, team: ThreadTeam) throws -> LoadedModel {
-        if FileSystem.exists(path + "/config.json") {
-            return try HuggingFaceReader(folder: path).load(team: team)
-        }
-        // What a GGUF export puts into its folder.
-        if FileSystem.exists(path + "/model.gguf") {
-            return try GGUFReader(path: path + "/model.gguf").load(team: team)
-        }
-        guard FileSystem.exists(path) else {
-            throw ModelFileError(.inputOutput, "\(path): no such file or folder")
-        }
-        return try GGUFReader(path: path).load(team: team)
-    }
 }
 
 extension LoadedModel {

@@ -40,6 +40,21 @@ public final class MappedFile: @unchecked Sendable {
         bytes = UnsafeRawBufferPointer(start: start, count: count)
     }
 
+    /// Drops the whole pages within a mapped range from this process; touching reads them again.
+    static func dropPages(of range: UnsafeRawBufferPointer) {
+        guard let start = range.baseAddress else {
+            return
+        }
+        let pageSize = UInt(sysconf(Int32(_SC_PAGESIZE)))
+        let address = UInt(bitPattern: start)
+        let lower = (address + pageSize - 1) / pageSize * pageSize
+        let upper = (address + UInt(range.count)) / pageSize * pageSize
+        // A refusal costs memory, nothing else.
+        if lower < upper, let page = UnsafeMutableRawPointer(bitPattern: lower) {
+            _ = madvise(page, Int(upper - lower), MADV_DONTNEED)
+        }
+    }
+
     deinit {
         if let start = bytes.baseAddress {
             munmap(UnsafeMutableRawPointer(mutating: start), bytes.count)

@@ -15,6 +15,16 @@ struct ExportTests {
         try QuantizedModel(rounding: TinyModel.make(tied: tied), recipe: recipe, team: Self.team)
     }
 
+    private func write(
+        _ model: QuantizedModel,
+        as format: HuggingFaceWriter.Format,
+        to folder: String
+    ) throws -> ModelWriterSummary {
+        try model.write(
+            to: HuggingFaceWriter(model.description, format: format, folder: folder)
+        )
+    }
+
     /// Expects the parameters in `names` to be equal, NVFP4's up to its reciprocal scale's rounding.
     private func expectEqual(
         _ read: LoadedModel,
@@ -54,9 +64,8 @@ struct ExportTests {
     ) throws {
         let folder = try TemporaryFolder()
         let written = try quantized(QuantizationRecipe(defaultFormat: format), tied: false)
-        let writer = HuggingFaceWriter(written, format: layout)
-        #expect(writer.obstacle == nil)
-        let summary = try writer.write(to: folder.path + "/m")
+        #expect(layout.obstacle(to: written.description) == nil)
+        let summary = try write(written, as: layout, to: folder.path + "/m")
         let read = try ModelLoader.load(path: folder.path + "/m", team: Self.team)
         let isReciprocal = layout == .compressedTensors && format == .nvfp4
         expectEqual(read, written, relativeError: isReciprocal ? 0x1p-22 : 0)
@@ -69,7 +78,7 @@ struct ExportTests {
     @Test func mixedFormatsAreGroupedByName() throws {
         let folder = try TemporaryFolder()
         let written = try quantized(Self.mixed)
-        _ = try HuggingFaceWriter(written, format: .compressedTensors).write(to: folder.path)
+        _ = try write(written, as: .compressedTensors, to: folder.path)
         expectEqual(try ModelLoader.load(path: folder.path, team: Self.team), written)
         let config = try HuggingFaceConfiguration(path: folder.path + "/config.json")
         let quantization = try #require(config.quantization)
@@ -90,7 +99,7 @@ struct ExportTests {
             rules: [.init(pattern: "*self_attn*", format: .mxfp8)]
         )
         let written = try quantized(recipe)
-        _ = try HuggingFaceWriter(written, format: .modelopt).write(to: folder.path)
+        _ = try write(written, as: .modelopt, to: folder.path)
         expectEqual(try ModelLoader.load(path: folder.path, team: Self.team), written)
         let data = try Data(contentsOf: URL(fileURLWithPath: folder.path + "/hf_quant_config.json"))
         let root = try JSONSerialization.jsonObject(with: data) as? [String: Any]
@@ -105,6 +114,7 @@ struct ExportTests {
 
     @Test(arguments: [
         QuantizationFormat.mxfp4, .nvfp4, .mxfp6E2M3, .mxfp6E3M2, .mxfp8, .mxfp8E5M2, .mxint8,
+        .fp8PerTensor, .fp8PerChannel,
     ])
     func ggufReadsBackExactly(format: QuantizationFormat) throws {
         let folder = try TemporaryFolder()
@@ -113,9 +123,12 @@ struct ExportTests {
             rules: [.init(pattern: "*layers.1.mlp.*", format: nil)]
         )
         let written = try quantized(recipe)
-        _ = try GGUFWriter(written).write(to: folder.path)
+        let summary = try written.write(
+            to: GGUFWriter(written.description, folder: folder.path)
+        )
         let read = try ModelLoader.load(path: folder.path, team: Self.team)
         expectEqual(read, written)
+        #expect(read.storedByteCount == summary.tensorByteCount)
         #expect(read.configuration == written.model.configuration)
         #expect(read.chatTemplate == written.model.chatTemplate)
         let text = "Don't panic: 42 <|im_end|> ok"
@@ -124,21 +137,23 @@ struct ExportTests {
         let expected: [String: GGUFTensorType] = [
             "mxfp4": .mxfp4, "nvfp4": .nvfp4, "mxint8": .q8_0,
         ]
-        #expect(types["blk.0.attn_q.weight"] == expected[format.name] ?? .bf16)
+        let other: GGUFTensorType = format.scaleKind.hasBlocks ? .bf16 : .f32
+        #expect(types["blk.0.attn_q.weight"] == expected[format.name] ?? other)
         #expect(types["blk.0.attn_norm.weight"] == .f32)
         #expect(types["token_embd.weight"] == .bf16)
     }
 
     @Test func namesWhatAFormatCannotHold() throws {
         let written = try quantized(Self.mixed)
-        let obstacle = try #require(HuggingFaceWriter(written, format: .quark).obstacle)
+        let format = HuggingFaceWriter.Format.quark
+        let obstacle = try #require(format.obstacle(to: written.description))
         #expect(obstacle.contains("self_attn.k_proj is mxfp8"))
         #expect(throws: ModelFileError.self) {
-            try HuggingFaceWriter(written, format: .quark).write(to: "/nowhere")
+            try HuggingFaceWriter(written.description, format: .quark, folder: "/nowhere")
         }
-        let nothing = QuantizedModel(model: written.model, stored: [:])
+        let nothing = QuantizedModel(model: written.model, stored: [:]).description
         #expect(
-            HuggingFaceWriter(nothing, format: .modelopt).obstacle == "nothing is quantized"
+            HuggingFaceWriter.Format.modelopt.obstacle(to: nothing) == "nothing is quantized"
         )
         let embedding = try quantized(
             QuantizationRecipe(
@@ -147,7 +162,7 @@ struct ExportTests {
             )
         )
         #expect(
-            HuggingFaceWriter(embedding, format: .compressedTensors).obstacle?
+            HuggingFaceWriter.Format.compressedTensors.obstacle(to: embedding.description)?
                 .contains("model.embed_tokens is quantized") == true
         )
     }

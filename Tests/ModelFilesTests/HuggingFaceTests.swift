@@ -13,8 +13,7 @@ struct HuggingFaceTests {
         let folder = try TemporaryFolder()
         let model = try TinyModel.make(tied: tied)
         let target = folder.path + "/model"
-        let summary = try HuggingFaceWriter(QuantizedModel(model: model, stored: [:]), format: .f32)
-            .write(to: target)
+        let summary = try write(model, as: .f32, to: target)
         #expect(summary.tensorByteCount == model.parameters.storage.count * 4)
         let read = try ModelLoader.load(path: target, team: Self.team)
         #expect(read.configuration == model.configuration)
@@ -27,8 +26,7 @@ struct HuggingFaceTests {
         let folder = try TemporaryFolder()
         let model = try TinyModel.make()
         let target = folder.path + "/model"
-        _ = try HuggingFaceWriter(QuantizedModel(model: model, stored: [:]), format: .bf16)
-            .write(to: target)
+        _ = try write(model, as: .bf16, to: target)
         let read = try ModelLoader.load(path: target, team: Self.team)
         for (a, b) in zip(read.parameters.storage.elements, model.parameters.storage.elements) {
             #expect(abs(a - b) <= abs(b) * 0x1p-8)
@@ -38,24 +36,28 @@ struct HuggingFaceTests {
         #expect(HalfPrecision.bfloat(.nan) & 0x7F80 == 0x7F80)
     }
 
-    @Test func readsShards() throws {
+    private func write(
+        _ model: LoadedModel,
+        as format: HuggingFaceWriter.Format,
+        to folder: String
+    ) throws -> ModelWriterSummary {
+        let quantized = QuantizedModel(model: model, stored: [:])
+        return try quantized.write(
+            to: HuggingFaceWriter(quantized.description, format: format, folder: folder)
+        )
+    }
+
+    @Test func shardsReadBack() throws {
         let folder = try TemporaryFolder()
         let model = try TinyModel.make()
-        _ = try HuggingFaceWriter(QuantizedModel(model: model, stored: [:]), format: .f32)
-            .write(to: folder.path)
-        var shards = [SafetensorsWriter(), SafetensorsWriter()]
-        var map: [String: String] = [:]
-        for (index, entry) in model.parameters.layout.entries.enumerated() {
-            let values = model.parameters.elements(of: entry)
-            shards[index % 2].addBorrowed(entry.name, shape: entry.shape, values: values)
-            map[entry.name] = "model-0000\(index % 2 + 1)-of-00002.safetensors"
-        }
-        for (index, shard) in shards.enumerated() {
-            try shard.write(to: folder.path + "/model-0000\(index + 1)-of-00002.safetensors")
-        }
-        try FileManager.default.removeItem(atPath: folder.path + "/model.safetensors")
-        let json = try JSONSerialization.data(withJSONObject: ["weight_map": map])
-        _ = try folder.write([UInt8](json), "model.safetensors.index.json")
+        var description = QuantizedModel(model: model, stored: [:]).description
+        description.shardByteCount = 100_000
+        let writer = try HuggingFaceWriter(description, format: .f32, folder: folder.path)
+        let summary = try QuantizedModel(model: model, stored: [:]).write(to: writer)
+        let shards = summary.files.filter { $0.hasSuffix(".safetensors") }
+        #expect(shards.count > 2)
+        #expect(shards[0] == "model-00001-of-0000\(shards.count).safetensors")
+        #expect(summary.files.contains("model.safetensors.index.json"))
         let read = try ModelLoader.load(path: folder.path, team: Self.team)
         #expect(read.parameters.storage.elements.elementsEqual(model.parameters.storage.elements))
         let escape = try JSONSerialization.data(

@@ -55,21 +55,19 @@ public struct CheckpointStore {
         let temporary = "\(folder)/.tmp-\(name)"
         try? FileManager.default.removeItem(atPath: temporary)
         try FileSystem.makeFolder(temporary)
-        var model = SafetensorsWriter()
-        for entry in parameters.layout.entries {
-            model.addBorrowed(
-                entry.name,
-                shape: entry.shape,
-                values: parameters.elements(of: entry)
-            )
-        }
-        try model.write(to: temporary + "/model.safetensors")
-        var moments = SafetensorsWriter()
-        for moment in optimizer.moments {
-            moments.addBorrowed("m." + moment.name, shape: moment.shape, values: moment.first)
-            moments.addBorrowed("v." + moment.name, shape: moment.shape, values: moment.second)
-        }
-        try moments.write(to: temporary + "/optimizer.safetensors")
+        try Self.write(
+            parameters.layout.entries.map { ($0.name, $0.shape, parameters.elements(of: $0)) },
+            to: temporary + "/model.safetensors"
+        )
+        try Self.write(
+            optimizer.moments.flatMap { moment in
+                [
+                    ("m." + moment.name, moment.shape, moment.first),
+                    ("v." + moment.name, moment.shape, moment.second),
+                ]
+            },
+            to: temporary + "/optimizer.safetensors"
+        )
         let files = try ["model.safetensors", "optimizer.safetensors"].map { name in
             let file = try MappedFile(path: "\(temporary)/\(name)")
             return Manifest.File(name: name, size: file.bytes.count, sha256: hex(file.bytes))
@@ -161,6 +159,20 @@ public struct CheckpointStore {
             throw ModelFileError(.corrupt, "\(file.file.path): no FP32 tensor \(name) of \(shape)")
         }
         try tensor.copyFloats(to: output, path: file.file.path)
+    }
+
+    private static func write(
+        _ tensors: [(name: String, shape: [Int], values: UnsafeMutableBufferPointer<Float>)],
+        to path: String
+    ) throws {
+        let writer = try SafetensorsWriter(
+            path: path,
+            tensors: tensors.map { .init(name: $0.name, type: .f32, shape: $0.shape) }
+        )
+        for tensor in tensors {
+            try writer.write(tensor.name, UnsafeRawBufferPointer(tensor.values))
+        }
+        try writer.finish()
     }
 
     private func prune(keeping count: Int) {

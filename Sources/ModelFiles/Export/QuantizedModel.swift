@@ -2,7 +2,7 @@ public import Kernels
 public import Quantization
 internal import Transformer
 
-/// A model with what is stored of its quantized weights.
+/// A model in memory with what is stored of its quantized weights.
 public struct QuantizedModel: Sendable {
     /// The model; its quantized parameters hold exactly what the stored ones dequantize to.
     public let model: LoadedModel
@@ -24,13 +24,16 @@ public struct QuantizedModel: Sendable {
         team: ThreadTeam
     ) throws {
         var stored: [String: PackedTensor] = [:]
-        for (entry, format) in try model.parameters.quantizedEntries(of: recipe, progress: 1) {
+        let entries = try model.parameters.quantizedEntries(of: recipe, progress: 1)
+        let amaxes = model.parameters.sharedAmaxes(entries, team: team)
+        for (entry, format) in entries {
             let values = model.parameters.elements(of: entry)
             let packed = try BlockQuantizer.quantize(
                 UnsafeBufferPointer(values),
                 rows: entry.rows,
                 columns: entry.columns,
                 format: format,
+                amax: amaxes[entry.name],
                 team: team
             )
             try BlockQuantizer.dequantize(packed, into: values, team: team)
@@ -39,14 +42,32 @@ public struct QuantizedModel: Sendable {
         self.init(model: model, stored: stored)
     }
 
-    /// Formats by module name, without `.weight`.
-    var formats: [String: QuantizationFormat] {
-        Dictionary(
-            uniqueKeysWithValues: stored.map { (Self.module(of: $0.key), $0.value.format) }
+    /// What a writer has to know beforehand.
+    public var description: ExportDescription {
+        ExportDescription(
+            configuration: model.configuration,
+            tokenizer: model.tokenizer,
+            tokenizerJSON: model.tokenizerJSON,
+            chatTemplate: model.chatTemplate,
+            formats: Dictionary(
+                uniqueKeysWithValues: stored.map {
+                    (String($0.key.dropLast(".weight".count)), $0.value.format)
+                }
+            )
         )
     }
 
-    static func module(of parameter: String) -> String {
-        String(parameter.dropLast(".weight".count))
+    /// Gives all weights to a writer.
+    ///
+    /// - Throws: ``ModelFileError``.
+    public func write(to writer: any ModelWriter) throws -> ModelWriterSummary {
+        for entry in model.parameters.layout.entries {
+            try writer.write(
+                entry,
+                values: UnsafeBufferPointer(model.parameters.elements(of: entry)),
+                packed: stored[entry.name]
+            )
+        }
+        return try writer.finish()
     }
 }

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import Quantization
+internal import Transformer
 
 /// AMD Quark's OCP-MX checkpoints, the only ones with FP6 that a server loads.
 ///
@@ -13,32 +14,38 @@ struct QuarkLayout: CheckpointLayout {
         (.mxfp4, "fp4"), (.mxfp6E2M3, "fp6_e2m3"), (.mxfp6E3M2, "fp6_e3m2"),
     ]
 
-    func obstacle(to format: QuantizationFormat) -> String? {
+    func obstacle(
+        to format: QuantizationFormat,
+        module: String,
+        in description: ExportDescription
+    ) -> String? {
         Self.type(of: format) == nil
             ? "quark has mxfp4, mxfp6_e2m3 and mxfp6_e3m2 by 32" : nil
     }
 
-    func tensors(_ module: String, _ packed: PackedTensor) -> [StoredTensor] {
+    func tensors(
+        of entry: ParameterLayout.Entry,
+        format: QuantizationFormat,
+        in description: ExportDescription
+    ) -> [StoredTensor] {
         [
             StoredTensor(
-                name: module + ".weight",
+                name: entry.module + ".weight",
                 type: .u8,
-                shape: [packed.rows, packed.columns * packed.format.element.bitWidth / 8],
-                bytes: packed.codes
+                shape: [entry.rows, entry.columns * format.element.bitWidth / 8],
+                content: .codes
             ),
             StoredTensor(
-                name: module + ".weight_scale",
+                name: entry.module + ".weight_scale",
                 type: .u8,
-                shape: [packed.rows, packed.columns / packed.format.blockSize],
-                bytes: packed.scales
+                shape: [entry.rows, entry.columns / format.blockSize],
+                content: .blockScales
             ),
         ]
     }
 
-    func configuration(
-        formats: [String: QuantizationFormat],
-        ignored: [String]
-    ) -> [String: Any] {
+    func configuration(_ description: ExportDescription) -> [String: Any] {
+        let formats = description.formats
         let counts = Dictionary(grouping: formats.values.compactMap(Self.type(of:)), by: { $0 })
         let common = counts.max { ($0.value.count, $1.key) < ($1.value.count, $0.key) }?.key ?? ""
         let others = formats.compactMapValues { format -> [String: Any]? in
@@ -54,7 +61,8 @@ struct QuarkLayout: CheckpointLayout {
             "quant_method": "quark", "quant_mode": "eager_mode", "algo_config": NSNull(),
             "softmax_quant_spec": NSNull(), "global_quant_config": Self.scheme(common, format),
             "layer_quant_config": others, "layer_type_quant_config": [String: Any](),
-            "exclude": ignored, "export": export, "kv_cache_quant_config": [String: Any](),
+            "exclude": description.ignoredModules, "export": export,
+            "kv_cache_quant_config": [String: Any](),
             "kv_cache_post_rope": false, "version": "0.10",
         ]
     }

@@ -1,33 +1,63 @@
 internal import Kernels
 internal import Transformer
 
-/// Builds a model from a GGUF file.
-struct GGUFReader {
+/// A Llama model in a GGUF file.
+struct GGUFReader: ModelSource {
+    let configuration: ModelConfiguration
     private let gguf: GGUFFile
-    private var path: String { gguf.file.path }
 
-    init(path: String) throws(ModelFileError) {
+    /// Reads the directory and checks that it holds the whole model.
+    init(path: String) throws {
         gguf = try GGUFFile(path: path)
-    }
-
-    func load(team: ThreadTeam) throws -> LoadedModel {
-        let tokenizer = try Tokenizer(gguf: gguf)
-        let configuration = try configuration(vocabularySize: tokenizer.vocabularySize)
-        let parameters = try Parameters(configuration: configuration)
-        for entry in parameters.layout.entries {
-            try load(entry, into: parameters, team: team)
+        configuration = try Self.configuration(gguf)
+        for entry in ParameterLayout(configuration: configuration).entries {
+            _ = try tensor(entry)
         }
-        return LoadedModel(
-            parameters: parameters,
-            tokenizer: tokenizer,
-            source: .gguf,
-            storedByteCount: gguf.tensors.values.reduce(0) { $0 + $1.bytes.count },
-            tokenizerJSON: nil,
-            chatTemplate: gguf.text("tokenizer.chat_template")
-        )
     }
 
-    private func configuration(vocabularySize: Int) throws -> ModelConfiguration {
+    var path: String { gguf.file.path }
+    var kind: LoadedModel.Source { .gguf }
+    var storedByteCount: Int { gguf.tensors.values.reduce(0) { $0 + $1.bytes.count } }
+    var tokenizerJSON: [UInt8]? { nil }
+    var chatTemplate: String? { gguf.text("tokenizer.chat_template") }
+
+    func tokenizer() throws -> Tokenizer { try Tokenizer(gguf: gguf) }
+
+    func read(
+        _ entry: ParameterLayout.Entry,
+        into output: UnsafeMutableBufferPointer<Float>,
+        team: ThreadTeam
+    ) throws {
+        let tensor = try tensor(entry)
+        guard output.count == entry.count, let target = output.baseAddress else {
+            preconditionFailure("read: \(output.count) elements for \(entry.shape)")
+        }
+        let scale = try tensorScale(tensor)
+        let columns = entry.columns
+        let rowBytes = columns / tensor.type.blockSize * tensor.type.blockByteCount
+        func dequantize(_ source: Range<Int>, to row: Int) {
+            let bytes = tensor.bytes[source.lowerBound * rowBytes..<source.upperBound * rowBytes]
+            tensor.type.dequantize(
+                UnsafeRawBufferPointer(rebasing: bytes),
+                into: target + row * columns,
+                tensorScale: scale
+            )
+        }
+        let heads = GGUFNames.permutedHeads(entry.name, configuration)
+        team.parallelFor(count: entry.rows) { rows in
+            guard let heads else {
+                return dequantize(rows, to: rows.lowerBound)
+            }
+            for row in rows {
+                let source = GGUFNames.fileRow(row, rows: entry.rows, heads: heads)
+                dequantize(source..<source + 1, to: row)
+            }
+        }
+        MappedFile.dropPages(of: tensor.bytes)
+    }
+
+    private static func configuration(_ gguf: GGUFFile) throws -> ModelConfiguration {
+        let path = gguf.file.path
         let architecture = gguf.text("general.architecture") ?? "?"
         guard architecture == "llama" else {
             throw ModelFileError(
@@ -41,9 +71,12 @@ struct GGUFReader {
             }
             return value
         }
+        guard let vocabularySize = gguf.tensors["token_embd.weight"]?.shape.first else {
+            throw ModelFileError(.malformed, "\(path): tensor token_embd.weight is missing")
+        }
         let heads = try required("attention.head_count")
         let configuration = ModelConfiguration(
-            vocabularySize: gguf.tensors["token_embd.weight"]?.shape.first ?? vocabularySize,
+            vocabularySize: vocabularySize,
             hiddenSize: try required("embedding_length"),
             intermediateSize: try required("feed_forward_length"),
             layerCount: try required("block_count"),
@@ -73,11 +106,8 @@ struct GGUFReader {
         return configuration
     }
 
-    private func load(
-        _ entry: ParameterLayout.Entry,
-        into parameters: Parameters,
-        team: ThreadTeam
-    ) throws {
+    /// The tensor of a parameter, whose shape fits.
+    private func tensor(_ entry: ParameterLayout.Entry) throws -> GGUFFile.Tensor {
         let name = GGUFNames.name(of: entry.name)
         guard let tensor = gguf.tensors[name] else {
             throw ModelFileError(.malformed, "\(path): tensor \(name) is missing")
@@ -88,36 +118,20 @@ struct GGUFReader {
                 "\(path): tensor \(name) has the shape \(tensor.shape), the model \(entry.shape)"
             )
         }
-        let columns = entry.columns
-        let rowBytes = columns / tensor.type.blockSize * tensor.type.blockByteCount
-        let target = parameters.storage.pointer + entry.offset
-        let scale = tensor.type == .nvfp4 ? try tensorScale(name) : nil
-        let heads = GGUFNames.permutedHeads(entry.name, parameters.configuration)
-        team.parallelFor(count: entry.rows) { rows in
-            for row in rows {
-                let source =
-                    heads.map { GGUFNames.fileRow(row, rows: entry.rows, heads: $0) } ?? row
-                let bytes = tensor.bytes[source * rowBytes..<(source + 1) * rowBytes]
-                tensor.type.dequantize(
-                    UnsafeRawBufferPointer(rebasing: bytes),
-                    into: target + row * columns,
-                    tensorScale: scale ?? 1
-                )
-            }
-        }
+        return tensor
     }
 
-    /// NVFP4's scale of the tensor, a tensor beside it.
-    private func tensorScale(_ name: String) throws -> Float? {
-        let key = name.dropLast(".weight".count) + ".scale"
-        guard let tensor = gguf.tensors[String(key)] else {
-            return nil
+    /// NVFP4's scale of the tensor, a tensor beside it; 1 of other types.
+    private func tensorScale(_ tensor: GGUFFile.Tensor) throws -> Float {
+        let key = tensor.name.dropLast(".weight".count) + ".scale"
+        guard tensor.type == .nvfp4, let scale = gguf.tensors[String(key)] else {
+            return 1
         }
-        guard tensor.type == .f32, tensor.shape == [1] else {
+        guard scale.type == .f32, scale.shape == [1] else {
             throw ModelFileError(.malformed, "\(path): tensor \(key) is no FP32 number")
         }
         var value: Float = 0
-        tensor.type.dequantize(tensor.bytes, into: &value)
+        scale.type.dequantize(scale.bytes, into: &value)
         return value
     }
 }

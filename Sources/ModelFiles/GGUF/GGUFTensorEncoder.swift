@@ -13,23 +13,46 @@ struct GGUFTensorEncoder {
     }
 
     private let entry: ParameterLayout.Entry
-    private let values: UnsafeMutableBufferPointer<Float>
+    private let values: UnsafeBufferPointer<Float>
     private let packed: PackedTensor?
     private let heads: Int?
 
-    init(_ entry: ParameterLayout.Entry, model: LoadedModel, packed: PackedTensor?) {
+    init(
+        _ entry: ParameterLayout.Entry,
+        values: UnsafeBufferPointer<Float>,
+        configuration: ModelConfiguration,
+        packed: PackedTensor?
+    ) {
         self.entry = entry
-        values = model.parameters.elements(of: entry)
+        self.values = values
         self.packed = packed
-        heads = GGUFNames.permutedHeads(entry.name, model.configuration)
+        heads = GGUFNames.permutedHeads(entry.name, configuration)
+    }
+
+    /// The tensors that a parameter becomes, known before its values are.
+    static func names(
+        of entry: ParameterLayout.Entry,
+        format: QuantizationFormat?
+    ) -> [(name: String, shape: [Int])] {
+        let name = GGUFNames.name(of: entry.name)
+        let isNVFP4 = format.map { holdsNVFP4($0, columns: entry.columns) } ?? false
+        return [(name, entry.shape)] + (isNVFP4 ? [(scaleName(name), [1])] : [])
+    }
+
+    private static func scaleName(_ name: String) -> String {
+        String(name.dropLast(".weight".count)) + ".scale"
+    }
+
+    private static func holdsNVFP4(_ format: QuantizationFormat, columns: Int) -> Bool {
+        format.isStored(as: .nvfp4) && columns % 64 == 0
     }
 
     /// The tensor, and NVFP4's scale beside it.
     var tensors: [Tensor] {
         let name = GGUFNames.name(of: entry.name)
         guard let packed, let type = Self.type(of: packed) else {
-            // NVFP4's products of scales do not fit into BF16.
-            if entry.shape.count == 1 || packed?.globalScale != nil {
+            // Products with FP32 scales do not fit into BF16.
+            if entry.shape.count == 1 || packed?.floatScales.isEmpty == false {
                 return [Tensor(name: name, shape: entry.shape, type: .f32, bytes: floats())]
             }
             return [Tensor(name: name, shape: entry.shape, type: .bf16, bytes: bfloats())]
@@ -45,7 +68,7 @@ struct GGUFTensorEncoder {
             let bits = scale.bitPattern.littleEndian
             tensors.append(
                 Tensor(
-                    name: String(name.dropLast(".weight".count)) + ".scale",
+                    name: Self.scaleName(name),
                     shape: [1],
                     type: .f32,
                     bytes: withUnsafeBytes(of: bits) { Array($0) }
@@ -58,9 +81,12 @@ struct GGUFTensorEncoder {
     /// The block type that holds a packed tensor exactly, or nil if none does.
     private static func type(of packed: PackedTensor) -> GGUFTensorType? {
         if packed.format.isStored(as: .mxfp4) { return .mxfp4 }
-        if packed.format.isStored(as: .nvfp4) { return packed.columns % 64 == 0 ? .nvfp4 : nil }
-        // Q8_0's scale is half precision: powers of two from 2^-14 to 2^15, a code step being 2^-6.
-        let fits = packed.scales.allSatisfy { (127 - 8...127 + 21).contains(Int($0)) || $0 == 0 }
+        if packed.format.isStored(as: .nvfp4) {
+            return holdsNVFP4(packed.format, columns: packed.columns) ? .nvfp4 : nil
+        }
+        // Q8_0's scale is half precision: powers of two from 2^-24 to 2^15, a code step being 2^-6
+        // of the block's scale.
+        let fits = packed.scales.allSatisfy { (127 - 18...127 + 21).contains(Int($0)) || $0 == 0 }
         return packed.format.isStored(as: .mxint8) && fits ? .q8_0 : nil
     }
 
@@ -92,14 +118,18 @@ struct GGUFTensorEncoder {
                     for j in 0..<8 { output.append(codes[part + j] | codes[part + j + 8] << 4) }
                 }
             default:
-                let byte = Int(packed.scales[scale + block])
-                // A zero block's scale is a subnormal of E8M0, which half precision lacks.
-                let half = byte == 0 ? 0 : UInt16((byte - 127 - 6 + 15) << 10)
+                let half = Self.half(exponent: Int(packed.scales[scale + block]) - 127 - 6)
                 output.append(UInt8(truncatingIfNeeded: half))
                 output.append(UInt8(half >> 8))
                 output += codes[start..<start + 32]
             }
         }
+    }
+
+    /// A power of two in half precision, subnormals included; 0 below.
+    private static func half(exponent: Int) -> UInt16 {
+        if exponent >= -14 { return UInt16(exponent + 15) << 10 }
+        return exponent >= -24 ? 1 << UInt16(exponent + 24) : 0
     }
 
     /// Rows in the order of the file.

@@ -1,87 +1,140 @@
-internal import Foundation
-internal import Quantization
-internal import Transformer
+public import Quantization
+public import Transformer
 
-/// Writes a model as one GGUF file, which llama.cpp loads.
+/// Writes a model as one GGUF file, `model.gguf`, which llama.cpp loads.
 ///
-/// MXFP4 by 32 and NVFP4 by 16 are stored as such, MXINT8 by 32 as Q8_0; all other weights are BF16,
-/// which holds the values of the other block formats exactly. Vectors are FP32.
+/// MXFP4 by 32 and NVFP4 by 16 are stored as such, MXINT8 by 32 as Q8_0. All other weights are BF16,
+/// which holds the values of formats with power-of-two scales exactly, or FP32, where it does not;
+/// vectors are FP32.
 /// - SeeAlso: ggml, `docs/gguf.md`; llama.cpp, `conversion/llama.py`.
-public struct GGUFWriter {
-    private let quantized: QuantizedModel
-    private var model: LoadedModel { quantized.model }
-    private static let alignment = 32
-
-    /// A writer of a model.
-    public init(_ quantized: QuantizedModel) {
-        self.quantized = quantized
+public final class GGUFWriter: ModelWriter {
+    /// A tensor of the directory.
+    private struct Entry {
+        let name: String
+        /// Slowest first.
+        let shape: [Int]
+        let type: GGUFTensorType
+        let offset: Int
     }
 
-    /// Writes `model.gguf` into a folder.
+    private static let alignment = 32
+    private static let fileName = "model.gguf"
+
+    private let description: ExportDescription
+    private let file: AtomicFile
+    private let headerByteCount: Int
+    private var directory: [Entry] = []
+    private var dataByteCount = 0
+    private var tensorByteCount = 0
+    private var notes: [String] = []
+
+    /// Begins a file in a folder.
     ///
-    /// Returns the bytes of all tensors.
     /// - Throws: ``ModelFileError``; `unsupported` for rotary scaling.
-    public func write(to folder: String) throws -> Int {
-        guard model.configuration.ropeScaling == nil else {
+    public init(_ description: ExportDescription, folder: String) throws {
+        guard description.configuration.ropeScaling == nil else {
             throw ModelFileError(.unsupported, "gguf: rotary scaling is not written")
         }
+        self.description = description
         try FileSystem.makeFolder(folder)
-        let tensors = model.parameters.layout.entries.flatMap { entry in
-            GGUFTensorEncoder(entry, model: model, packed: quantized.stored[entry.name]).tensors
+        file = try AtomicFile(path: "\(folder)/\(Self.fileName)")
+        // Types and offsets come to be known as weights are written, but the header's size does not
+        // depend on them.
+        let planned = ParameterLayout(configuration: description.configuration).entries.flatMap {
+            GGUFTensorEncoder.names(of: $0, format: description.formats[$0.module])
         }
+        headerByteCount =
+            Self.header(
+                planned.map { Entry(name: $0.name, shape: $0.shape, type: .f32, offset: 0) },
+                Self.metadata(description, types: [])
+            ).count
+        if !description.keyAmax.isEmpty {
+            notes.append("llama.cpp takes no scales of the key-value cache; they are left out")
+        }
+    }
+
+    /// Writes one parameter.
+    public func write(
+        _ entry: ParameterLayout.Entry,
+        values: UnsafeBufferPointer<Float>,
+        packed: PackedTensor?
+    ) throws {
+        let encoder = GGUFTensorEncoder(
+            entry,
+            values: values,
+            configuration: description.configuration,
+            packed: packed
+        )
+        for tensor in encoder.tensors {
+            try file.write(tensor.bytes, at: headerByteCount + dataByteCount)
+            directory.append(
+                Entry(
+                    name: tensor.name,
+                    shape: tensor.shape,
+                    type: tensor.type,
+                    offset: dataByteCount
+                )
+            )
+            tensorByteCount += tensor.bytes.count
+            dataByteCount += Self.padded(tensor.bytes.count)
+        }
+    }
+
+    /// Writes the header and completes the file.
+    public func finish() throws -> ModelWriterSummary {
+        let types = Set(directory.map(\.type))
+        let header = Self.header(directory, Self.metadata(description, types: types))
+        precondition(
+            header.count == headerByteCount,
+            "gguf: a header of \(header.count) bytes, planned \(headerByteCount)"
+        )
+        try file.write(header, at: 0)
+        // The last tensor is padded, too.
+        let end = headerByteCount + dataByteCount
+        if dataByteCount > 0 { try file.extend(to: end) }
+        try file.commit()
+        return ModelWriterSummary(
+            files: [Self.fileName],
+            tensorByteCount: tensorByteCount,
+            notes: notes
+        )
+    }
+
+    private static func header(
+        _ directory: [Entry],
+        _ metadata: [(String, ByteWriter.Value)]
+    ) -> [UInt8] {
         var header = ByteWriter()
         header.integer(UInt32(0x4655_4747))
         header.integer(UInt32(3))
-        header.integer(UInt64(tensors.count))
-        let metadata = metadata(tensors)
+        header.integer(UInt64(directory.count))
         header.integer(UInt64(metadata.count))
         for (key, value) in metadata { header.pair(key, value) }
-        var offset = 0
-        for tensor in tensors {
+        for tensor in directory {
             header.text(tensor.name)
             header.integer(UInt32(tensor.shape.count))
             for extent in tensor.shape.reversed() { header.integer(UInt64(extent)) }
             header.integer(tensor.type.rawValue)
-            header.integer(UInt64(offset))
-            offset += Self.padded(tensor.bytes.count)
+            header.integer(UInt64(tensor.offset))
         }
-        header.pad(to: Self.alignment)
-        try Self.write(header.bytes, tensors, to: folder + "/model.gguf")
-        return tensors.reduce(0) { $0 + $1.bytes.count }
+        header.pad(to: alignment)
+        return header.bytes
     }
 
     private static func padded(_ count: Int) -> Int {
         (count + alignment - 1) / alignment * alignment
     }
 
-    private static func write(
-        _ header: [UInt8],
-        _ tensors: [GGUFTensorEncoder.Tensor],
-        to path: String
-    ) throws {
-        let parts =
-            [header]
-            + tensors.map { tensor in
-                let padding = padded(tensor.bytes.count) - tensor.bytes.count
-                return tensor.bytes + [UInt8](repeating: 0, count: padding)
-            }
-        var copies: [UnsafeMutableRawBufferPointer] = []
-        defer { copies.forEach { $0.deallocate() } }
-        for part in parts {
-            let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: part.count, alignment: 8)
-            copy.copyBytes(from: part)
-            copies.append(copy)
-        }
-        try FileSystem.write(copies.map { UnsafeRawBufferPointer($0) }, to: path)
-    }
-
-    private func metadata(_ tensors: [GGUFTensorEncoder.Tensor]) -> [(String, ByteWriter.Value)] {
-        let c = model.configuration
+    private static func metadata(
+        _ description: ExportDescription,
+        types: Set<GGUFTensorType>
+    ) -> [(String, ByteWriter.Value)] {
+        let c = description.configuration
         var pairs: [(String, ByteWriter.Value)] = [
             ("general.architecture", .text("llama")), ("general.name", .text("qat")),
-            ("general.file_type", .unsigned(Self.fileType(tensors))),
+            ("general.file_type", .unsigned(fileType(types))),
             ("general.quantization_version", .unsigned(2)),
-            ("general.alignment", .unsigned(UInt32(Self.alignment))),
+            ("general.alignment", .unsigned(UInt32(alignment))),
             ("llama.block_count", .unsigned(UInt32(c.layerCount))),
             ("llama.context_length", .unsigned(UInt32(c.maximumPositions))),
             ("llama.embedding_length", .unsigned(UInt32(c.hiddenSize))),
@@ -95,12 +148,15 @@ public struct GGUFWriter {
             ("llama.rope.dimension_count", .unsigned(UInt32(c.headDimension))),
             ("llama.vocab_size", .unsigned(UInt32(c.vocabularySize))),
         ]
-        pairs += tokenizerMetadata()
+        pairs += description.metadata.sorted { $0.key < $1.key }.map { ($0.key, .text($0.value)) }
+        pairs += tokenizerMetadata(description)
         return pairs
     }
 
-    private func tokenizerMetadata() -> [(String, ByteWriter.Value)] {
-        let tokenizer = model.tokenizer
+    private static func tokenizerMetadata(
+        _ description: ExportDescription
+    ) -> [(String, ByteWriter.Value)] {
+        let tokenizer = description.tokenizer
         var types = [Int32](repeating: 1, count: tokenizer.vocabulary.count)
         for token in tokenizer.addedTokens where types.indices.contains(Int(token.id)) {
             types[Int(token.id)] = token.isSpecial ? 3 : 4
@@ -113,21 +169,20 @@ public struct GGUFWriter {
             ("tokenizer.ggml.merges", .texts(tokenizer.merges.map { "\($0.0) \($0.1)" })),
             ("tokenizer.ggml.add_bos_token", .boolean(tokenizer.preTokenizer == .llama3)),
         ]
-        if let token = model.configuration.bosToken {
+        if let token = description.configuration.bosToken {
             pairs.append(("tokenizer.ggml.bos_token_id", .unsigned(UInt32(clamping: token))))
         }
-        if let token = model.configuration.eosToken {
+        if let token = description.configuration.eosToken {
             pairs.append(("tokenizer.ggml.eos_token_id", .unsigned(UInt32(clamping: token))))
         }
-        if let template = model.chatTemplate {
+        if let template = description.chatTemplate {
             pairs.append(("tokenizer.chat_template", .text(template)))
         }
         return pairs
     }
 
     /// llama.cpp's number for what most weights are.
-    private static func fileType(_ tensors: [GGUFTensorEncoder.Tensor]) -> UInt32 {
-        let types = Set(tensors.map(\.type))
+    private static func fileType(_ types: Set<GGUFTensorType>) -> UInt32 {
         if types.contains(.mxfp4) { return 38 }
         if types.contains(.nvfp4) { return 39 }
         return types.contains(.q8_0) ? 7 : 32

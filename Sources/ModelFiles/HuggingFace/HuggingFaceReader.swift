@@ -3,17 +3,17 @@ internal import Kernels
 internal import Quantization
 internal import Transformer
 
-/// Builds a model from a Hugging Face folder: safetensors, sharded or not, plain floats or
-/// compressed-tensors' `mxfp4-pack-quantized`.
-struct HuggingFaceReader {
+/// A Llama model in a Hugging Face folder: safetensors, sharded or not, plain or quantized.
+struct HuggingFaceReader: ModelSource {
     private let folder: String
-    private let configuration: HuggingFaceConfiguration
+    private let root: HuggingFaceConfiguration
     private let files: [SafetensorsFile]
     private let tensors: [String: (SafetensorsFile.Tensor, path: String)]
 
-    init(folder: String) throws(ModelFileError) {
+    /// Reads the directories of all shards and checks that they hold the whole model.
+    init(folder: String) throws {
         self.folder = folder
-        configuration = try HuggingFaceConfiguration(path: folder + "/config.json")
+        root = try HuggingFaceConfiguration(path: folder + "/config.json")
         var tensors: [String: (SafetensorsFile.Tensor, path: String)] = [:]
         var files: [SafetensorsFile] = []
         for name in try Self.shardNames(folder) {
@@ -27,38 +27,49 @@ struct HuggingFaceReader {
         }
         self.files = files
         self.tensors = tensors
-        try Self.checkQuantization(configuration.quantization, folder: folder)
-    }
-
-    func load(team: ThreadTeam) throws -> LoadedModel {
-        let json = try FileSystem.read(folder + "/tokenizer.json", limit: 256 << 20)
-        let tokenizer = try Tokenizer(
-            tokenizerJSON: json,
-            path: folder + "/tokenizer.json"
-        )
-        let parameters = try Parameters(configuration: configuration.model)
-        for entry in parameters.layout.entries {
-            try load(entry, into: parameters.elements(of: entry), team: team)
+        try Self.checkQuantization(root.quantization, folder: folder)
+        for entry in ParameterLayout(configuration: root.model).entries {
+            let module = entry.module
+            if try stored(module, rows: entry.rows, columns: entry.columns) == nil {
+                _ = try plain(entry)
+            }
         }
-        return LoadedModel(
-            parameters: parameters,
-            tokenizer: tokenizer,
-            source: .huggingFace,
-            storedByteCount: tensors.values.reduce(0) { $0 + $1.0.bytes.count },
-            tokenizerJSON: json,
-            chatTemplate: chatTemplate()
-        )
     }
 
-    private func load(
+    var path: String { folder }
+    var configuration: ModelConfiguration { root.model }
+    var kind: LoadedModel.Source { .huggingFace }
+    var storedByteCount: Int { tensors.values.reduce(0) { $0 + $1.0.bytes.count } }
+    var tokenizerJSON: [UInt8]? { try? readTokenizer() }
+
+    func tokenizer() throws -> Tokenizer {
+        try Tokenizer(tokenizerJSON: try readTokenizer(), path: folder + "/tokenizer.json")
+    }
+
+    private func readTokenizer() throws(ModelFileError) -> [UInt8] {
+        try FileSystem.read(folder + "/tokenizer.json", limit: 256 << 20)
+    }
+
+    func read(
         _ entry: ParameterLayout.Entry,
         into output: UnsafeMutableBufferPointer<Float>,
         team: ThreadTeam
     ) throws {
-        let module = QuantizedModel.module(of: entry.name)
+        let module = entry.module
         if let stored = try stored(module, rows: entry.rows, columns: entry.columns) {
-            return try BlockQuantizer.dequantize(stored, into: output, team: team)
+            try BlockQuantizer.dequantize(try packed(stored), into: output, team: team)
+            MappedFile.dropPages(of: stored.codes.bytes)
+            return MappedFile.dropPages(of: stored.scales.bytes)
         }
+        let (tensor, path) = try plain(entry)
+        try tensor.copyFloats(to: output, path: path)
+        MappedFile.dropPages(of: tensor.bytes)
+    }
+
+    /// The float tensor of a parameter, whose shape fits.
+    private func plain(
+        _ entry: ParameterLayout.Entry
+    ) throws(ModelFileError) -> (SafetensorsFile.Tensor, path: String) {
         guard let (tensor, path) = tensors[entry.name] else {
             throw ModelFileError(.malformed, "\(folder): tensor \(entry.name) is missing")
         }
@@ -68,11 +79,27 @@ struct HuggingFaceReader {
                 "\(path): tensor \(entry.name) has the shape \(tensor.shape), not \(entry.shape)"
             )
         }
-        try tensor.copyFloats(to: output, path: path)
+        guard [.f32, .f16, .bf16].contains(tensor.type) else {
+            throw ModelFileError(
+                .unsupported,
+                "\(path): tensor \(entry.name) has the type \(tensor.type.rawValue), not a float"
+            )
+        }
+        return (tensor, path)
+    }
+
+    /// The tensors of a quantized module.
+    private struct Stored {
+        let format: QuantizationFormat
+        let rows: Int
+        let columns: Int
+        let codes: SafetensorsFile.Tensor
+        let scales: SafetensorsFile.Tensor
+        let globalScale: [Float]
     }
 
     /// What is stored of a quantized module; nil if it is not quantized.
-    private func stored(_ module: String, rows: Int, columns: Int) throws -> PackedTensor? {
+    private func stored(_ module: String, rows: Int, columns: Int) throws -> Stored? {
         guard let (scales, path) = tensors[module + ".weight_scale"] else {
             return nil
         }
@@ -86,13 +113,24 @@ struct HuggingFaceReader {
                 "\(path): \(module): codes and scales \(scales.shape) do not fit [\(rows), \(columns)]"
             )
         }
-        return try PackedTensor(
+        return Stored(
             format: format,
             rows: rows,
             columns: columns,
-            codes: [UInt8](codes.bytes),
-            scales: [UInt8](scales.bytes),
-            floatScales: format.scaleKind == .e4m3TwoLevel ? [try globalScale(module)] : []
+            codes: codes,
+            scales: scales,
+            globalScale: format.scaleKind == .e4m3TwoLevel ? [try globalScale(module)] : []
+        )
+    }
+
+    private func packed(_ stored: Stored) throws -> PackedTensor {
+        try PackedTensor(
+            format: stored.format,
+            rows: stored.rows,
+            columns: stored.columns,
+            codes: [UInt8](stored.codes.bytes),
+            scales: [UInt8](stored.scales.bytes),
+            floatScales: stored.globalScale
         )
     }
 
@@ -104,7 +142,7 @@ struct HuggingFaceReader {
         switch (codes, scales) {
         case (.u8, .f8E4M3): .nvfp4
         case (.f8E4M3, .u8): .mxfp8
-        case (.u8, .u8): configuration.quarkFormat(of: module) ?? .mxfp4
+        case (.u8, .u8): root.quarkFormat(of: module) ?? .mxfp4
         default: nil
         }
     }
@@ -132,7 +170,7 @@ struct HuggingFaceReader {
         return 1 / value
     }
 
-    private func chatTemplate() -> String? {
+    var chatTemplate: String? {
         guard let bytes = try? FileSystem.read(folder + "/tokenizer_config.json", limit: 16 << 20),
             let value = try? JSONSerialization.jsonObject(with: Data(bytes)),
             let root = value as? [String: Any]

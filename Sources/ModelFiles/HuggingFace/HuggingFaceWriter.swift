@@ -1,8 +1,10 @@
 internal import Foundation
-internal import Transformer
+public import Quantization
+public import Transformer
 
-/// Writes a model as a folder that Hugging Face Transformers, vLLM and others load.
-public struct HuggingFaceWriter {
+/// Writes a model as a folder that Hugging Face Transformers, vLLM and others load; config.json comes
+/// last, so a folder with a config.json is whole.
+public final class HuggingFaceWriter: ModelWriter {
     /// How the model is stored.
     public enum Format: String, Sendable, CaseIterable {
         /// Everything in BF16.
@@ -24,116 +26,139 @@ public struct HuggingFaceWriter {
             case .quark: QuarkLayout()
             }
         }
+
+        /// Why a model cannot be stored in this format, or nil if it can.
+        public func obstacle(to description: ExportDescription) -> String? {
+            layout?.obstacle(to: description)
+        }
     }
 
-    /// What was written.
-    public struct Summary: Sendable, Equatable {
-        /// File names in the folder.
-        public var files: [String]
-        /// Bytes of all tensors.
-        public var tensorByteCount: Int
-    }
-
-    private let quantized: QuantizedModel
+    private let description: ExportDescription
     private let format: Format
+    private let folder: String
+    private let shards: ShardPlan
+    private var open: [Int: SafetensorsWriter] = [:]
 
-    private var model: LoadedModel { quantized.model }
-
-    /// A writer of a model.
-    public init(_ quantized: QuantizedModel, format: Format) {
-        self.quantized = quantized
-        self.format = format
-    }
-
-    /// Why the model cannot be stored in this format, or nil if it can.
-    public var obstacle: String? { format.layout?.obstacle(to: quantized) }
-
-    /// Writes the folder; config.json comes last, so a folder with a config.json is whole.
+    /// Begins a folder.
     ///
     /// - Throws: ``ModelFileError``; `unsupported` if the model cannot be stored.
-    public func write(to folder: String) throws -> Summary {
-        if let obstacle {
+    public init(_ description: ExportDescription, format: Format, folder: String) throws {
+        if let obstacle = format.obstacle(to: description) {
             throw ModelFileError(.unsupported, "\(format.rawValue): \(obstacle)")
         }
+        self.description = description
+        self.format = format
+        self.folder = folder
+        shards = ShardPlan(description, format: format)
         try FileSystem.makeFolder(folder)
-        var weights = SafetensorsWriter()
-        let ignored = addTensors(&weights)
-        let byteCount = weights.tensorByteCount
-        try weights.write(to: folder + "/model.safetensors")
+        // A folder of an earlier attempt must not pass for a whole one.
+        unlink(folder + "/config.json")
+    }
+
+    /// Writes one parameter.
+    public func write(
+        _ entry: ParameterLayout.Entry,
+        values: UnsafeBufferPointer<Float>,
+        packed: PackedTensor?
+    ) throws {
+        for tensor in shards.tensors(of: entry) {
+            let shard = try writer(of: tensor.name)
+            if tensor.isPlain {
+                try write(values, as: tensor, to: shard.writer)
+            } else {
+                try shard.writer.write(tensor.name, tensor.stored.bytes(of: packed))
+            }
+            if shard.writer.isComplete {
+                try shard.writer.finish()
+                open[shard.index] = nil
+            }
+        }
+    }
+
+    /// Writes the scales of the cache, the tokenizer and the configuration.
+    public func finish() throws -> ModelWriterSummary {
+        for tensor in shards.cacheTensors {
+            let shard = try writer(of: tensor.name)
+            try shard.writer.write(tensor.name, tensor.bytes(of: nil))
+            if shard.writer.isComplete {
+                try shard.writer.finish()
+                open[shard.index] = nil
+            }
+        }
+        precondition(open.isEmpty, "\(folder): \(open.count) shards are incomplete")
         var files: [String: [UInt8]] = [
-            "tokenizer.json": try model.tokenizerJSON ?? TokenizerJSON.render(model.tokenizer),
+            "tokenizer.json": try description.tokenizerJSON
+                ?? TokenizerJSON.render(description.tokenizer),
             "tokenizer_config.json": try tokenizerConfig(),
             "generation_config.json": try generationConfig(),
         ]
-        for (name, root) in format.layout?.files(formats: quantized.formats, ignored: ignored)
-            ?? [:]
-        {
+        if let index = shards.index {
+            files["model.safetensors.index.json"] = try HuggingFaceConfiguration.json(
+                index,
+                name: "model.safetensors.index.json"
+            )
+        }
+        for (name, root) in format.layout?.files(description) ?? [:] {
             files[name] = try HuggingFaceConfiguration.json(root, name: name)
         }
         for (name, bytes) in files { try FileSystem.write(bytes, to: "\(folder)/\(name)") }
         let configuration = try HuggingFaceConfiguration.render(
-            model.configuration,
+            description.configuration,
             dtype: format == .f32 ? "float32" : "bfloat16",
-            quantization: format.layout?.configuration(
-                formats: quantized.formats,
-                ignored: ignored
-            )
+            quantization: format.layout?.configuration(description)
         )
         try FileSystem.write(configuration, to: folder + "/config.json")
-        return Summary(
-            files: (files.keys + ["config.json", "model.safetensors"]).sorted(),
-            tensorByteCount: byteCount
+        return ModelWriterSummary(
+            files: (files.keys + shards.fileNames + ["config.json"]).sorted(),
+            tensorByteCount: shards.tensorByteCount
         )
     }
 
-    /// Returns the linear modules that stay as they are.
-    private func addTensors(_ weights: inout SafetensorsWriter) -> [String] {
-        var ignored = ["lm_head"]
-        for entry in model.parameters.layout.entries {
-            let module = QuantizedModel.module(of: entry.name)
-            if let layout = format.layout, let packed = quantized.stored[entry.name] {
-                for tensor in layout.tensors(module, packed) {
-                    weights.add(
-                        tensor.name,
-                        tensor.type,
-                        shape: tensor.shape,
-                        bytes: tensor.bytes
-                    )
-                }
-                continue
-            }
-            let isEmbedding = module == "model.embed_tokens" || module == "lm_head"
-            if entry.shape.count == 2, !isEmbedding { ignored.append(module) }
-            let values = model.parameters.elements(of: entry)
-            if format == .f32 {
-                weights.addBorrowed(entry.name, shape: entry.shape, values: values)
-            } else {
-                weights.addBF16(entry.name, shape: entry.shape, values: UnsafeBufferPointer(values))
-            }
+    private func writer(of tensor: String) throws -> (index: Int, writer: SafetensorsWriter) {
+        let index = shards.shard(of: tensor)
+        if let writer = open[index] {
+            return (index, writer)
         }
-        return ignored
+        let writer = try SafetensorsWriter(
+            path: "\(folder)/\(shards.fileNames[index])",
+            tensors: shards.directory(of: index),
+            metadata: description.metadata
+        )
+        open[index] = writer
+        return (index, writer)
+    }
+
+    private func write(
+        _ values: UnsafeBufferPointer<Float>,
+        as tensor: ShardPlan.Tensor,
+        to writer: SafetensorsWriter
+    ) throws {
+        guard tensor.stored.type == .bf16 else {
+            return try writer.write(tensor.name, UnsafeRawBufferPointer(values))
+        }
+        try writer.write(tensor.name, HalfPrecision.bfloats(values))
     }
 
     private func tokenizerConfig() throws -> [UInt8] {
-        let vocabulary = model.tokenizer.vocabulary
+        let vocabulary = description.tokenizer.vocabulary
         func text(_ token: Int?) -> String? {
             token.flatMap { vocabulary.indices.contains($0) ? vocabulary[$0] : nil }
         }
         var root: [String: Any] = [
             "tokenizer_class": "PreTrainedTokenizerFast",
-            "model_max_length": model.configuration.maximumPositions,
+            "model_max_length": description.configuration.maximumPositions,
             "clean_up_tokenization_spaces": false,
         ]
-        root["bos_token"] = text(model.configuration.bosToken)
-        root["eos_token"] = text(model.configuration.eosToken)
-        root["chat_template"] = model.chatTemplate
+        root["bos_token"] = text(description.configuration.bosToken)
+        root["eos_token"] = text(description.configuration.eosToken)
+        root["chat_template"] = description.chatTemplate
         return try HuggingFaceConfiguration.json(root, name: "tokenizer_config.json")
     }
 
     private func generationConfig() throws -> [UInt8] {
         var root: [String: Any] = ["_from_model_config": true]
-        root["bos_token_id"] = model.configuration.bosToken
-        root["eos_token_id"] = model.configuration.eosToken
+        root["bos_token_id"] = description.configuration.bosToken
+        root["eos_token_id"] = description.configuration.eosToken
         return try HuggingFaceConfiguration.json(root, name: "generation_config.json")
     }
 }

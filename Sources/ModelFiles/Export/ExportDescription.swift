@@ -1,0 +1,57 @@
+public import Quantization
+public import Transformer
+
+/// What a writer has to know of a model before its first weight.
+public struct ExportDescription: Sendable {
+    /// The model's shape.
+    public var configuration: ModelConfiguration
+    /// The tokenizer.
+    public var tokenizer: Tokenizer
+    /// The tokenizer.json it came with, to be passed on as it is; nil to write one.
+    public var tokenizerJSON: [UInt8]?
+    /// The chat template, if any.
+    public var chatTemplate: String?
+    /// Formats of the quantized weights, by module name.
+    public var formats: [String: QuantizationFormat]
+    /// The format in which servers shall quantize the inputs of quantized modules; nil for none.
+    public var activations: QuantizationFormat?
+    /// Largest magnitudes of inputs, by module name; empty where nothing was calibrated.
+    public var inputAmax: [String: Float] = [:]
+    /// Largest magnitudes of keys and values by layer, for FP8 scales of the cache; empty for none.
+    public var keyAmax: [Float] = []
+    /// See ``keyAmax``.
+    public var valueAmax: [Float] = []
+    /// What the file should say of its making: method, rounding rules.
+    public var metadata: [String: String] = [:]
+    /// Bytes after which a new file of weights begins.
+    public var shardByteCount = 5_000_000_000
+
+    /// A description of a model whose weights named in `formats` are quantized.
+    public init(
+        configuration: ModelConfiguration,
+        tokenizer: Tokenizer,
+        tokenizerJSON: [UInt8]?,
+        chatTemplate: String?,
+        formats: [String: QuantizationFormat],
+        activations: QuantizationFormat? = nil
+    ) {
+        self.configuration = configuration
+        self.tokenizer = tokenizer
+        self.tokenizerJSON = tokenizerJSON
+        self.chatTemplate = chatTemplate
+        self.formats = formats
+        self.activations = activations
+    }
+
+    /// The linear modules of the decoder that stay as they are, and the head, in the layout's order.
+    var ignoredModules: [String] {
+        var ignored = formats["lm_head"] == nil ? ["lm_head"] : []
+        for entry in ParameterLayout(configuration: configuration).entries
+        where entry.shape.count == 2 {
+            let module = entry.module
+            let isEmbedding = module == "model.embed_tokens" || module == "lm_head"
+            if !isEmbedding, formats[module] == nil { ignored.append(module) }
+        }
+        return ignored
+    }
+}

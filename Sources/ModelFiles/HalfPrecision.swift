@@ -1,0 +1,33 @@
+/// IEEE half precision, in integer arithmetic: `Float16` is not on every platform.
+enum HalfPrecision {
+    @inline(__always)
+    static func float(_ bits: UInt16) -> Float {
+        let sign = UInt32(bits & 0x8000) << 16
+        let magnitude = UInt32(bits & 0x7FFF) << 13
+        // Multiplying moves the exponent's bias and normalizes subnormals; there is no branch.
+        let finite = (Float(bitPattern: magnitude) * 0x1p112).bitPattern
+        let special = magnitude | 0x7F80_0000
+        return Float(bitPattern: sign | (magnitude >= 0x0F80_0000 ? special : finite))
+    }
+
+    /// The top half of a float, rounded to nearest even.
+    static func bfloat(_ value: Float) -> UInt16 {
+        let bits = value.bitPattern
+        if value.isNaN {
+            return UInt16(bits >> 16) | 0x40
+        }
+        return UInt16((bits &+ 0x7FFF &+ (bits >> 16 & 1)) >> 16)
+    }
+
+    /// The bytes of values rounded to bfloat16, little-endian.
+    static func bfloats(_ values: UnsafeBufferPointer<Float>) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: values.count * 2) { output, count in
+            for index in 0..<values.count {
+                let bits = bfloat(values[index])
+                output[2 * index] = UInt8(truncatingIfNeeded: bits)
+                output[2 * index + 1] = UInt8(bits >> 8)
+            }
+            count = values.count * 2
+        }
+    }
+}

@@ -1,0 +1,108 @@
+internal import Quantization
+internal import Transformer
+
+/// Which tensors a folder has, and in which files they stand.
+struct ShardPlan {
+    /// A tensor of the folder.
+    struct Tensor {
+        let stored: StoredTensor
+        /// Whether it holds the parameter's values rather than a part of a packed weight.
+        let isPlain: Bool
+
+        var name: String { stored.name }
+    }
+
+    /// File names, in the order of the layout.
+    let fileNames: [String]
+    /// The scales of the key-value cache.
+    let cacheTensors: [StoredTensor]
+    /// Bytes of all tensors.
+    let tensorByteCount: Int
+
+    private let description: ExportDescription
+    private let format: HuggingFaceWriter.Format
+    private let shards: [[SafetensorsWriter.Tensor]]
+    private let places: [String: Int]
+
+    init(_ description: ExportDescription, format: HuggingFaceWriter.Format) {
+        self.description = description
+        self.format = format
+        cacheTensors = format.layout?.cacheTensors(description) ?? []
+        var shards: [[SafetensorsWriter.Tensor]] = [[]]
+        var places: [String: Int] = [:]
+        var byteCount = 0
+        var total = 0
+        func place(_ tensors: [StoredTensor]) {
+            let count = tensors.reduce(0) { $0 + $1.byteCount }
+            // A parameter's tensors stay together.
+            if byteCount + count > description.shardByteCount, shards.last?.isEmpty == false {
+                shards.append([])
+                byteCount = 0
+            }
+            for tensor in tensors {
+                places[tensor.name] = shards.count - 1
+                shards[shards.count - 1].append(
+                    .init(name: tensor.name, type: tensor.type, shape: tensor.shape)
+                )
+            }
+            byteCount += count
+            total += count
+        }
+        for entry in ParameterLayout(configuration: description.configuration).entries {
+            place(Self.tensors(of: entry, description, format).map(\.stored))
+        }
+        for tensor in cacheTensors { place([tensor]) }
+        self.shards = shards
+        self.places = places
+        tensorByteCount = total
+        func padded(_ number: Int) -> String {
+            String(repeating: "0", count: max(0, 5 - "\(number)".count)) + "\(number)"
+        }
+        fileNames =
+            shards.count == 1
+            ? ["model.safetensors"]
+            : shards.indices.map {
+                "model-\(padded($0 + 1))-of-\(padded(shards.count)).safetensors"
+            }
+    }
+
+    /// The tensors of one parameter.
+    func tensors(of entry: ParameterLayout.Entry) -> [Tensor] {
+        Self.tensors(of: entry, description, format)
+    }
+
+    /// The position of the file that holds a tensor.
+    func shard(of tensor: String) -> Int {
+        guard let place = places[tensor] else {
+            preconditionFailure("\(tensor) is not in the plan")
+        }
+        return place
+    }
+
+    func directory(of shard: Int) -> [SafetensorsWriter.Tensor] { shards[shard] }
+
+    /// `model.safetensors.index.json`; nil of a single file.
+    var index: [String: Any]? {
+        guard shards.count > 1 else { return nil }
+        let metadata: [String: Any] = ["total_size": tensorByteCount]
+        return ["metadata": metadata, "weight_map": places.mapValues { fileNames[$0] }]
+    }
+
+    private static func tensors(
+        of entry: ParameterLayout.Entry,
+        _ description: ExportDescription,
+        _ format: HuggingFaceWriter.Format
+    ) -> [Tensor] {
+        if let layout = format.layout, let weight = description.formats[entry.module] {
+            return layout.tensors(of: entry, format: weight, in: description)
+                .map { Tensor(stored: $0, isPlain: false) }
+        }
+        let stored = StoredTensor(
+            name: entry.name,
+            type: format == .f32 ? .f32 : .bf16,
+            shape: entry.shape,
+            content: .codes
+        )
+        return [Tensor(stored: stored, isPlain: true)]
+    }
+}

@@ -1,0 +1,84 @@
+public import Kernels
+public import Transformer
+
+/// A stored model that hands out its weights tensor by tensor.
+///
+/// Opening one checks that every parameter is there in the right shape; neither weights nor the
+/// tokenizer are read before they are asked for.
+public protocol ModelSource {
+    /// The file or folder.
+    var path: String { get }
+    /// The model's shape.
+    var configuration: ModelConfiguration { get }
+    /// What kind of file it is.
+    var kind: LoadedModel.Source { get }
+    /// Bytes of the tensors as stored.
+    var storedByteCount: Int { get }
+    /// The tokenizer.json it comes with; nil for GGUF.
+    var tokenizerJSON: [UInt8]? { get }
+    /// The chat template, if any.
+    var chatTemplate: String? { get }
+
+    /// Reads the tokenizer.
+    ///
+    /// - Throws: ``ModelFileError``.
+    func tokenizer() throws -> Tokenizer
+
+    /// Writes one parameter's FP32 values, dequantized, row-major.
+    ///
+    /// The mapped pages of the tensor are dropped afterwards, so a model read tensor by tensor takes
+    /// the memory of one. `output` holds `entry.count` elements.
+    ///
+    /// - Throws: ``ModelFileError``, naming the tensor.
+    func read(
+        _ entry: ParameterLayout.Entry,
+        into output: UnsafeMutableBufferPointer<Float>,
+        team: ThreadTeam
+    ) throws
+}
+
+/// Reads models.
+public enum ModelLoader {
+    /// Opens a GGUF file or a Hugging Face folder, and checks all of it but the weights' values.
+    ///
+    /// - Throws: ``ModelFileError``, naming the file and the place.
+    public static func open(path: String) throws -> any ModelSource {
+        if FileSystem.exists(path + "/config.json") {
+            return try HuggingFaceReader(folder: path)
+        }
+        // What a GGUF export puts into its folder.
+        if FileSystem.exists(path + "/model.gguf") {
+            return try GGUFReader(path: path + "/model.gguf")
+        }
+        guard FileSystem.exists(path) else {
+            throw ModelFileError(.inputOutput, "\(path): no such file or folder")
+        }
+        return try GGUFReader(path: path)
+    }
+
+    /// Reads a GGUF file or a Hugging Face folder; quantized weights are dequantized to FP32.
+    ///
+    /// - Throws: ``ModelFileError``, naming the file and the place.
+    public static func load(path: String, team: ThreadTeam) throws -> LoadedModel {
+        try load(open(path: path), team: team)
+    }
+
+    /// Reads all of an opened model.
+    ///
+    /// - Throws: ``ModelFileError``, naming the file and the place.
+    public static func load(_ source: any ModelSource, team: ThreadTeam) throws -> LoadedModel {
+        let tokenizer = try source.tokenizer()
+        let parameters = try Parameters(configuration: source.configuration)
+        for entry in parameters.layout.entries {
+            try source.read(entry, into: parameters.elements(of: entry), team: team)
+        }
+        return LoadedModel(
+            parameters: parameters,
+            tokenizer: tokenizer,
+            source: source.kind,
+            storedByteCount: source.storedByteCount,
+            tokenizerJSON: source.tokenizerJSON,
+            chatTemplate: source.chatTemplate
+        )
+    }
+}
