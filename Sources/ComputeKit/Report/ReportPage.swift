@@ -1,0 +1,66 @@
+/// A page about one post-training quantization: what was done, what it cost, layer by layer.
+///
+/// ``html()`` writes one file that needs no network and no other file, reads in light and dark,
+/// on paper and without scripts, and is well-formed XML as well.
+public struct ReportPage: Sendable {
+    /// The page's heading, as the job's name.
+    public var title: String
+    /// What to say about the job, in order: method, format, calibration, perplexity and the like.
+    public var facts: [(name: String, value: String)]
+    /// What a user should know about the whole job.
+    public var warnings: [String]
+    /// The quantized layers in the model's order.
+    public var layers: [Layer]
+    /// What each candidate format would cost; empty if formats were not searched.
+    public var sensitivities: [Sensitivity]
+
+    /// A page of what is given.
+    public init(
+        title: String,
+        facts: [(name: String, value: String)] = [],
+        warnings: [String] = [],
+        layers: [Layer] = [],
+        sensitivities: [Sensitivity] = []
+    ) {
+        self.title = title
+        self.facts = facts
+        self.warnings = warnings
+        self.layers = layers
+        self.sensitivities = sensitivities
+    }
+
+    /// The page, in UTF-8.
+    ///
+    /// Every text is escaped. Values that are not finite appear in tables and are left out of
+    /// plots, except for an infinite SQNR, which appears as exact in both.
+    ///
+    /// - Complexity: O(layers); some 1.5 kB per layer.
+    public func html() -> String {
+        """
+        <!DOCTYPE html>
+        <html lang="en">
+        <head>
+        <meta charset="utf-8"/>
+        <meta name="viewport" content="width=device-width, initial-scale=1"/>
+        <meta name="color-scheme" content="light dark"/>
+        <meta http-equiv="Content-Security-Policy" content="\(Self.policy)"/>
+        <title>\(HTMLText.escaped(title))</title>
+        <style>\(ReportStyle.layout)\(ReportColors.style)\(ReportStyle.media)</style>
+        </head>
+        <body>
+        <main>
+        \(ReportSummary(page: self).html())
+        \(ReportPlots(page: self).html())
+        \(ReportTable(layers: layers).html())
+        </main>
+        <script>\(ReportScript.sorting)</script>
+        </body>
+        </html>
+
+        """
+    }
+
+    // Nothing is ever loaded, whatever a browser finds on the page.
+    private static let policy =
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+}
