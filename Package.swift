@@ -105,10 +105,17 @@ let package = Package(
             swiftSettings: strict
         ),
 
+        // Job specs in terms of recipes; the client shows what a job will do before it is sent.
+        .target(
+            name: "JobRecipes",
+            dependencies: ["JobSpecs", "Kernels", "Quantization", "Transformer"],
+            swiftSettings: strict
+        ),
+
         // What the compute children share: jobs in terms of models and recipes.
         .target(
             name: "ComputeKit",
-            dependencies: numeric + ["JobSpecs", "ServiceKit"],
+            dependencies: numeric + ["JobSpecs", "JobRecipes", "ServiceKit"],
             swiftSettings: strict
         ),
 
@@ -120,22 +127,24 @@ let package = Package(
         ),
         .executableTarget(
             name: "QuantService",
-            dependencies: daemon + numeric + ["ComputeKit"],
+            dependencies: daemon + numeric + ["ComputeKit", "JobRecipes"],
             swiftSettings: strict
         ),
         .executableTarget(
             name: "TrainService",
-            dependencies: daemon + numeric + ["ComputeKit"],
+            dependencies: daemon + numeric + ["ComputeKit", "JobRecipes"],
             swiftSettings: strict
         ),
         .executableTarget(
             name: "EvalService",
-            dependencies: daemon + numeric + ["ComputeKit"],
+            dependencies: daemon + numeric + ["ComputeKit", "JobRecipes"],
             swiftSettings: strict
         ),
         .executableTarget(
             name: "qat-client",
-            dependencies: ["Protocol", "JobSpecs", argumentParser, logging],
+            dependencies: numeric + [
+                "Protocol", "JobSpecs", "JobRecipes", argumentParser, logging,
+            ],
             swiftSettings: strict
         ),
         .executableTarget(
@@ -176,7 +185,7 @@ let package = Package(
             name: "ServiceTests",
             dependencies: daemon + numeric + [
                 "Gateway", "QuantService", "TrainService", "EvalService", "qat-client", grdb,
-                subprocess,
+                subprocess, "ComputeKit",
             ],
             swiftSettings: strict
         ),

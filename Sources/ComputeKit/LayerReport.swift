@@ -27,7 +27,7 @@ public struct LayerReport: Codable, Sendable {
         _ format: QuantizationFormat,
         _ statistics: QuantizationStatistics
     ) {
-        module = String(entry.name.dropLast(".weight".count))
+        module = entry.module
         shape = entry.shape
         self.format = format.name
         blockSize = format.blockSize
@@ -48,6 +48,7 @@ public struct LayerReport: Codable, Sendable {
         onLayer: (Int, Int) throws -> Void = { _, _ in }
     ) throws -> [LayerReport] {
         let entries = try parameters.quantizedEntries(of: recipe, progress: progress)
+        let amaxes = parameters.sharedAmaxes(entries, team: team)
         let largest = entries.map { $0.0.count }.max() ?? 0
         let rounded = AlignedBuffer<Float>(count: largest)
         var reports: [LayerReport] = []
@@ -59,6 +60,7 @@ public struct LayerReport: Codable, Sendable {
                 rows: entry.rows,
                 columns: entry.columns,
                 format: format,
+                amax: amaxes[entry.name],
                 team: team
             )
             let statistics = QuantizationStatistics(

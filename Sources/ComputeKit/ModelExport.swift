@@ -1,73 +1,118 @@
 internal import Foundation
 public import ModelFiles
+public import Quantization
+public import Transformer
 
-/// Writes a job's model and report to its output folder.
-public struct ModelExport: Sendable {
+/// Writes a job's model, in one or several forms at once, and its reports to its output folder.
+///
+/// Not for concurrent use.
+public final class ModelExport {
     /// What came of the formats that were asked for.
     public struct Outcome: Sendable {
-        /// The format that `model/` has; `f32` if none of those asked for holds the model.
+        /// The format that `model/` has.
         public var format: String
-        /// Bytes of the written tensors.
+        /// Bytes of the tensors in `model/`.
         public var tensorByteCount: Int
         /// What was asked for and not done, and what was done instead.
         public var warnings: [String]
     }
 
-    private let outputFolder: String
+    private let writers: [(name: String, writer: any ModelWriter)]
+    private var warnings: [String]
 
-    /// An export into `outputFolder`.
-    public init(outputFolder: String) {
-        self.outputFolder = outputFolder
-    }
-
-    /// Writes the model in each of `formats`: the first that holds it to `model/`, another one to
+    /// Begins the model in each of `formats`: the first that holds it in `model/`, another one in
     /// `model-<format>/`.
     ///
-    /// If none holds it, the quantized values themselves are written in FP32, exactly.
-    public func write(_ quantized: QuantizedModel, formats: [String]) throws -> Outcome {
-        var outcome = Outcome(format: "", tensorByteCount: 0, warnings: [])
+    /// If none holds it, the quantized values themselves are written: in BF16 where that is exact
+    /// for all of them, else in FP32.
+    ///
+    /// - Throws: `ModelFileError`.
+    public init(
+        _ description: ExportDescription,
+        formats: [String],
+        outputFolder: String
+    ) throws {
+        var writers: [(name: String, writer: any ModelWriter)] = []
+        var warnings: [String] = []
         var written: Set<String> = []
+        func folder(_ name: String) -> String {
+            outputFolder + (writers.isEmpty ? "/model" : "/model-\(name)")
+        }
         for name in formats.isEmpty ? ["compressed-tensors"] : formats
         where written.insert(name).inserted {
-            let folder = outcome.format.isEmpty ? "model" : "model-\(name)"
-            let byteCount: Int
             if name == "gguf" {
-                byteCount = try GGUFWriter(quantized).write(to: "\(outputFolder)/\(folder)")
+                writers.append((name, try GGUFWriter(description, folder: folder(name))))
             } else if let format = HuggingFaceWriter.Format(rawValue: name) {
-                let writer = HuggingFaceWriter(quantized, format: format)
-                if let obstacle = writer.obstacle {
-                    outcome.warnings.append("export \(name) was left out: \(obstacle)")
+                if let obstacle = format.obstacle(to: description) {
+                    warnings.append("export \(name) was left out: \(obstacle)")
                     continue
                 }
-                byteCount = try writer.write(to: "\(outputFolder)/\(folder)").tensorByteCount
+                let writer = try HuggingFaceWriter(
+                    description,
+                    format: format,
+                    folder: folder(name)
+                )
+                writers.append((name, writer))
             } else {
-                outcome.warnings.append("export \(name) was left out: not in this version")
-                continue
-            }
-            if outcome.format.isEmpty {
-                (outcome.format, outcome.tensorByteCount) = (name, byteCount)
+                warnings.append("export \(name) was left out: not in this version")
             }
         }
-        if outcome.format.isEmpty {
-            outcome.warnings.append("model/ holds the quantized values in FP32 instead, exactly")
-            outcome.format = "f32"
-            outcome.tensorByteCount = try HuggingFaceWriter(quantized, format: .f32)
-                .write(to: outputFolder + "/model").tensorByteCount
+        if writers.isEmpty {
+            let format = Self.exactFormat(description)
+            warnings.append(
+                "model/ holds the quantized values in \(format.rawValue) instead, exactly"
+            )
+            let writer = try HuggingFaceWriter(description, format: format, folder: folder(""))
+            writers.append((format.rawValue, writer))
         }
-        return outcome
+        self.writers = writers
+        self.warnings = warnings
     }
 
-    /// Writes `report.json`.
-    public func writeReport(_ report: some Encodable) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.nonConformingFloatEncodingStrategy = .convertToString(
-            positiveInfinity: "inf",
-            negativeInfinity: "-inf",
-            nan: "nan"
+    /// A plain format that holds every quantized value: BF16 has the exponents of FP32 and seven
+    /// mantissa bits, enough for elements under power-of-two scales.
+    private static func exactFormat(_ description: ExportDescription) -> HuggingFaceWriter.Format {
+        description.formats.values.allSatisfy { $0.scaleKind == .e8m0 } ? .bf16 : .f32
+    }
+
+    /// Writes one parameter; each of the layout once, in its order.
+    ///
+    /// - Throws: `ModelFileError`.
+    public func write(
+        _ entry: ParameterLayout.Entry,
+        values: UnsafeBufferPointer<Float>,
+        packed: PackedTensor?
+    ) throws {
+        for (_, writer) in writers {
+            try writer.write(entry, values: values, packed: packed)
+        }
+    }
+
+    /// Writes all of a model in memory.
+    ///
+    /// - Throws: `ModelFileError`.
+    public func write(_ parameters: Parameters, stored: [String: PackedTensor]) throws {
+        for entry in parameters.layout.entries {
+            try write(
+                entry,
+                values: UnsafeBufferPointer(parameters.elements(of: entry)),
+                packed: stored[entry.name]
+            )
+        }
+    }
+
+    /// Completes the files.
+    ///
+    /// - Throws: `ModelFileError`.
+    public func finish() throws -> Outcome {
+        let summaries = try writers.map { try $0.writer.finish() }
+        for ((name, _), summary) in zip(writers, summaries) {
+            warnings += summary.notes.map { "export \(name): \($0)" }
+        }
+        return Outcome(
+            format: writers[0].name,
+            tensorByteCount: summaries[0].tensorByteCount,
+            warnings: warnings
         )
-        let data = try encoder.encode(report)
-        try data.write(to: URL(fileURLWithPath: outputFolder + "/report.json"))
     }
 }

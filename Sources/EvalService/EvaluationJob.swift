@@ -55,7 +55,7 @@ struct EvaluationJob {
             rows.append(row)
         }
         let results = EvaluationResults(rows: rows)
-        try ModelExport(outputFolder: request.outputFolder).writeReport(results)
+        try JobReport.write(results, to: request.outputFolder)
         try reporter.result(results)
     }
 

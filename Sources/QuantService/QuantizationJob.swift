@@ -1,4 +1,5 @@
 internal import ComputeKit
+internal import JobRecipes
 internal import JobSpecs
 internal import Kernels
 internal import ModelFiles
@@ -6,9 +7,13 @@ internal import Quantization
 internal import ServiceKit
 internal import Transformer
 
-/// One post-training quantization job: every layer of the recipe rounded by a method.
+/// One post-training quantization job.
+///
+/// Without calibration text, weights go one by one from the model's file to the exports; with it, the
+/// model is held in memory and run.
 struct QuantizationJob {
     private let spec: QuantizeSpec
+    private let options: PostTrainingOptions
     private let request: ComputeRequest
     private let reporter: ComputeReporter
     private let team: ThreadTeam
@@ -19,7 +24,7 @@ struct QuantizationJob {
             case .quantize(let spec) = try JobSpec.parse(
                 kind: request.kind,
                 json: Array(request.spec.utf8)
-            )
+            ), let options = spec.quantization.postTraining
         else {
             throw ComputeFailure(
                 .invalidSpec,
@@ -27,6 +32,7 @@ struct QuantizationJob {
             )
         }
         self.spec = spec
+        self.options = options
         self.request = request
         self.reporter = reporter
         team = ThreadTeam(threadCount: request.threads)
@@ -41,106 +47,141 @@ struct QuantizationJob {
 
     func run() throws {
         reporter.progress(phase: "load", step: 0, of: 0)
-        let model = try ModelLoader.load(path: try request.path("/model"), team: team)
-        let calibration = try calibrationWindows(model.tokenizer)
-        var layers: [LayerReport] = []
-        var stored: [String: PackedTensor] = [:]
-        let quantizer = PostTrainingQuantizer(recipe: recipe, method: method, team: team)
-        try quantizer.quantize(model.parameters, calibration: calibration) { result, count in
-            stored[result.entry.name] = result.packed
-            layers.append(LayerReport(result.entry, result.packed.format, result.statistics))
-            reporter.progress(phase: "quantize", step: layers.count, of: count)
-            try reporter.checkStop()
+        let source = try ModelLoader.open(path: try request.path("/model"))
+        let method = RecipeTranslation.method(options)
+        let progress = LayerProgress(reporter)
+        let needsModel = !spec.data.calibration.isEmpty || options.rotation != .none
+        let outcome: QuantizationOutcome
+        if needsModel {
+            let run = CalibratedQuantization(
+                spec: spec,
+                options: options,
+                recipe: recipe,
+                method: method,
+                reporter: reporter,
+                progress: progress,
+                team: team
+            )
+            let paths = try spec.data.calibration.indices.map {
+                try request.path("/data/calibration/\($0)")
+            }
+            outcome = try run.quantize(source, texts: paths, begin: begin)
+        } else {
+            let run = StreamedQuantization(
+                recipe: recipe,
+                method: method,
+                progress: progress,
+                team: team
+            )
+            outcome = try run.quantize(source, begin: begin)
         }
-        reporter.progress(phase: "export", step: layers.count, of: layers.count)
-        let export = ModelExport(outputFolder: request.outputFolder)
-        let outcome = try export.write(
-            QuantizedModel(model: model, stored: stored),
-            formats: spec.exports.map(\.format.rawValue)
+        try publish(outcome, source: source)
+    }
+
+    /// Begins the exports of a model.
+    private func begin(_ description: ExportDescription) throws -> ModelExport {
+        var description = description
+        description.metadata = Self.metadata(
+            description.formats,
+            method: options.method.rawValue,
+            rotation: options.rotation.rawValue
         )
+        if options.cacheScales == .fp8Cast {
+            // Under the scale 1, E4M3 holds up to 448.
+            let layers = description.configuration.layerCount
+            description.keyAmax = [Float](repeating: 448, count: layers)
+            description.valueAmax = description.keyAmax
+        }
+        return try ModelExport(
+            description,
+            formats: spec.exports.map(\.format.rawValue),
+            outputFolder: request.outputFolder
+        )
+    }
+
+    private func publish(_ outcome: QuantizationOutcome, source: any ModelSource) throws {
         let warnings =
-            outcome.warnings
-            + layers.flatMap { layer in layer.warnings.map { "\(layer.module): \($0)" } }
+            outcome.export.warnings
+            + outcome.layers.flatMap { layer in layer.warnings.map { "\(layer.module): \($0)" } }
         for warning in warnings {
             reporter.log(warning)
         }
         let results = QuantizationResults(
-            method: spec.quantization.method.rawValue,
-            calibrationTokens: calibration?.tokens.count ?? 0,
-            layers: layers.count,
-            tensorBytes: outcome.tensorByteCount,
-            memoryRatio: Double(outcome.tensorByteCount) / Double(model.bf16ByteCount),
-            exportFormat: outcome.format,
-            sqnrDbMin: layers.map(\.statistics.sqnrDecibels).min(),
-            meanAbsoluteErrorMax: layers.map(\.statistics.meanAbsoluteError).max(),
+            method: options.method.rawValue,
+            outcome: outcome,
+            bf16ByteCount: ParameterLayout(configuration: source.configuration).totalCount * 2,
             warnings: warnings
         )
-        try export.writeReport(QuantizationReport(results: results, layers: layers))
+        let report = QuantizationReport(
+            results: results,
+            layers: outcome.layers,
+            sensitivities: outcome.sensitivities
+        )
+        try JobReport.write(report, to: request.outputFolder)
+        let page = report.page(title: spec.name ?? "Quantization", model: spec.model)
+        try JobReport.write(html: page.html(), to: request.outputFolder)
         try reporter.result(results)
     }
 
-    private var method: PostTrainingMethod {
-        switch spec.quantization.method {
-        case .mse: .mse
-        case .gptq: .gptq(GPTQ())
-        case .max, .awq, .smoothquant: .max
+    /// What the files say of their making: the formats with all their rounding rules.
+    private static func metadata(
+        _ formats: [String: QuantizationFormat],
+        method: String,
+        rotation: String
+    ) -> [String: String] {
+        let rules = Set(formats.values).map { format in
+            """
+            {"name":"\(format.name)","element":"\(format.element.rawValue)",\
+            "scale":"\(format.scaleKind.rawValue)","block_size":\(format.blockSize),\
+            "scale_mode":"\(format.scaleMode.rawValue)","tie_rule":"\(format.tieRule.rawValue)"}
+            """
         }
-    }
-
-    /// The windows of the calibration texts, where the method uses them.
-    private func calibrationWindows(_ tokenizer: Tokenizer) throws -> CalibrationWindows? {
-        guard spec.quantization.method != .max else {
-            return nil
-        }
-        let texts = spec.data.calibration
-        guard !texts.isEmpty else {
-            guard spec.quantization.method == .mse else {
-                throw ComputeFailure(
-                    .userError,
-                    "method \(spec.quantization.method.rawValue) needs data.calibration"
-                )
-            }
-            return nil
-        }
-        let paths = try texts.indices.map { try request.path("/data/calibration/\($0)") }
-        let tokens = try TextCorpus.load(paths: paths, tokenizer: tokenizer)
-        let length = spec.data.sequenceLength
-        try TextCorpus.requireWindow(of: length, tokens: tokens, paths: texts)
-        let windows = try CalibrationWindows(
-            text: tokens,
-            length: length,
-            limit: spec.quantization.calibrationSize,
-            seed: spec.seed
-        )
-        reporter.log("calibration: \(windows.count) windows of \(length) tokens")
-        return windows
+        return [
+            "qat.version": SuiteVersion.current, "qat.method": method, "qat.rotation": rotation,
+            "qat.formats": "[" + rules.sorted().joined(separator: ",") + "]",
+        ]
     }
 }
 
-/// What a quantization job answers.
-struct QuantizationResults: Codable, Sendable {
-    /// How scales and codes were found.
-    var method: String
-    /// Tokens the model was calibrated on.
-    var calibrationTokens: Int
-    /// Layers quantized.
-    var layers: Int
-    /// Bytes of the exported tensors.
-    var tensorBytes: Int
-    /// Those bytes relative to all parameters in BF16.
-    var memoryRatio: Double
-    /// The format of `model/`.
-    var exportFormat: String
-    /// The worst layer's signal to quantization noise.
-    var sqnrDbMin: Double?
-    /// The worst layer's mean absolute error.
-    var meanAbsoluteErrorMax: Double?
-    /// What a user should know.
-    var warnings: [String]
+/// What a quantization made, whichever way it went.
+struct QuantizationOutcome {
+    /// Every rounded weight.
+    var layers: [LayerReport]
+    /// What was written.
+    var export: ModelExport.Outcome
+    /// Tokens that the method ran the model on.
+    var calibrationTokens = 0
+    /// Costs by group and format, where formats were chosen.
+    var sensitivities: [LayerSensitivity] = []
+    /// The distance of the model's distributions from the original's, where there is text.
+    var divergence: DivergenceResult?
 }
 
-/// report.json of a quantization job.
-struct QuantizationReport: Encodable {
-    let results: QuantizationResults
-    let layers: [LayerReport]
+/// Tells the job's progress layer by layer, with the time to go.
+final class LayerProgress {
+    private let reporter: ComputeReporter
+    private var start: ContinuousClock.Instant?
+    private var phase = ""
+
+    init(_ reporter: ComputeReporter) {
+        self.reporter = reporter
+    }
+
+    /// Reports that `done` of `total` steps of a phase are done; throws if the job is to stop.
+    func report(_ phase: String, _ done: Int, of total: Int) throws {
+        if phase != self.phase {
+            self.phase = phase
+            start = .now
+        }
+        var event = ComputeEvent(.progress)
+        event.phase = phase
+        event.step = done
+        event.totalSteps = total
+        if done > 0, done < total, let start {
+            let seconds = (ContinuousClock.now - start) / .seconds(1)
+            event.etaSeconds = seconds / Double(done) * Double(total - done)
+        }
+        reporter.send(event)
+        try reporter.checkStop()
+    }
 }

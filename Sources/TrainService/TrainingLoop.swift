@@ -254,8 +254,15 @@ struct TrainingLoop {
             recipe: plan.recipe,
             team: team
         )
-        let export = ModelExport(outputFolder: request.outputFolder)
-        let outcome = try export.write(trained, formats: plan.exportFormats)
+        var description = trained.description
+        description.activations = plan.recipe.activations
+        let export = try ModelExport(
+            description,
+            formats: plan.exportFormats,
+            outputFolder: request.outputFolder
+        )
+        try export.write(student, stored: trained.stored)
+        let outcome = try export.finish()
         let baseline = before["baseline"] ?? .nan
         let ptq = before["ptq"] ?? .nan
         let results = TrainingResults(
@@ -274,7 +281,8 @@ struct TrainingLoop {
         for warning in results.warnings {
             reporter.log(warning)
         }
-        try export.writeReport(TrainingReport(results: results, layers: layers))
+        let report = TrainingReport(results: results, layers: layers)
+        try JobReport.write(report, to: request.outputFolder)
         try reporter.result(results)
     }
 }

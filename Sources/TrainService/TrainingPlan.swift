@@ -1,4 +1,5 @@
 internal import ComputeKit
+internal import JobRecipes
 internal import JobSpecs
 internal import Protocol
 internal import Quantization

@@ -24,6 +24,7 @@ struct ObjectReader {
     }
 
     func optionalText(_ key: String) -> String? { value(key)?.stringValue }
+    func optionalNumber(_ key: String) -> Double? { value(key)?.doubleValue }
     func optionalInteger(_ key: String) -> Int? { value(key)?.integerValue }
 
     func text(_ key: String) -> String { unwrap(optionalText(key), key) }

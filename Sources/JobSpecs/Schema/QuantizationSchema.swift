@@ -4,14 +4,15 @@ enum QuantizationSchema {
         "algorithm",
         .choice(FormatName.algorithms),
         required: true,
-        "The weights' format; fp8, fp6 and fp4 mean mxfp8, mxfp6_e2m3 and mxfp4."
+        "The weights' format: mx… has a power-of-two scale per block, nv… an E4M3 scale per block "
+            + "and one per tensor; fp8, fp6 and fp4 mean mxfp8, mxfp6_e2m3 and mxfp4."
     )
 
     // Shared by rules and sections: no default, since nvfp4's is 16 and a rule's is its section's.
     private static let granularity = ObjectSchema.Field(
         "scaling_granularity",
-        .oneOfIntegers([8, 16, 32]),
-        "Elements per scale: 8, 16 or 32 (default); nvfp4 takes 16."
+        .integer(2...4096),
+        "Elements per scale, usually 8, 16 or 32 (default; of nv… 16); divides a layer's inputs."
     )
 
     private static let layer = ObjectSchema([
@@ -45,7 +46,7 @@ enum QuantizationSchema {
     ])
 
     /// For jobs that round a trained model.
-    static let afterTraining = ObjectSchema(common)
+    static let afterTraining = ObjectSchema(common + PostTrainingSchema.fields)
 
     /// For jobs that train under quantization.
     static let whileTraining = ObjectSchema(
@@ -110,7 +111,7 @@ enum QuantizationSchema {
         ),
         .init(
             "method",
-            .words(QuantizationOptions.Method.self),
+            .words(PostTrainingOptions.Method.self),
             default: .string("max"),
             "How scales and codes are found after training."
         ),

@@ -4,6 +4,8 @@ extension SchemaValidator {
         switch spec {
         case .quantize(let spec):
             checkQuantization(spec.quantization)
+            checkCalibration(spec)
+            checkCandidates(spec)
         case .train(let spec):
             checkQuantization(spec.quantization)
             checkOptimizer(spec.optimizer)
@@ -15,21 +17,43 @@ extension SchemaValidator {
 
     private mutating func checkQuantization(_ options: QuantizationOptions) {
         let path = "$.quantization"
-        checkBlockSize(options.blockSize, of: options.format, path: path)
+        for (place, format) in options.granularitiesWithoutBlocks {
+            report(
+                "not allowed with \(format.rawValue), which has no blocks",
+                at: "\(path)\(place).scaling_granularity"
+            )
+        }
         for (index, rule) in options.layers.enumerated() {
-            checkBlockSize(rule.blockSize, of: rule.format, path: "\(path).layers[\(index)]")
             checkPattern(rule.pattern, path: "\(path).layers[\(index)].pattern")
         }
     }
 
-    private mutating func checkBlockSize(_ size: Int, of format: FormatName, path: String) {
-        guard format == .nvfp4, size != 16 else {
+    private mutating func checkCalibration(_ spec: QuantizeSpec) {
+        guard spec.data.calibration.isEmpty,
+            let need = spec.quantization.postTraining?.needOfCalibration
+        else {
             return
         }
-        report(
-            "\(size) is not allowed with nvfp4; expected 16",
-            at: path + ".scaling_granularity"
-        )
+        report("missing; \(need) needs calibration texts", at: "$.data.calibration")
+    }
+
+    private mutating func checkCandidates(_ spec: QuantizeSpec) {
+        guard let mixed = spec.quantization.postTraining?.mixedPrecision else {
+            return
+        }
+        let names = mixed.candidates.map(\.rawValue)
+        for (index, name) in names.enumerated() where names[..<index].contains(name) {
+            report(
+                "\(name) is not allowed twice",
+                at: "$.quantization.candidates[\(index)]"
+            )
+        }
+        if spec.quantization.format == .unquantized {
+            report(
+                "\"none\" is not allowed with effective_bits; expected the smallest candidate",
+                at: "$.quantization.algorithm"
+            )
+        }
     }
 
     private mutating func checkPattern(_ pattern: String, path: String) {

@@ -131,8 +131,6 @@ private enum ScalarVerdict {
         case (.boolean, .boolean): self = .allowed
         case (.integer(let range), .number):
             self = .init(value.integerValue.map(range.contains) ?? false)
-        case (.oneOfIntegers(let allowed), .number):
-            self = .init(value.integerValue.map(allowed.contains) ?? false)
         case (.number(let range), .number(let number)): self = .init(range.contains(number))
         case (.extent, .number(let number)):
             self = .init(number > 0 && (number < 1 || value.integerValue != nil))

@@ -4,8 +4,6 @@ public indirect enum ValueSchema: Sendable {
     case boolean
     /// A whole number.
     case integer(ClosedRange<Int>)
-    /// One of some whole numbers.
-    case oneOfIntegers([Int])
     /// A number.
     case number(NumberRange)
     /// A count from 1, or a fraction between 0 and 1; both exclusive of zero.
@@ -47,8 +45,6 @@ public indirect enum ValueSchema: Sendable {
             range.upperBound == .max
                 ? "an integer >= \(range.lowerBound)"
                 : "an integer from \(range.lowerBound) to \(range.upperBound)"
-        case .oneOfIntegers(let allowed):
-            "one of \(allowed.map(String.init).joined(separator: ", "))"
         case .number(let range): "a number \(range)"
         case .extent: "an integer >= 1 (a count) or a fraction > 0 and < 1"
         case .text(let maximum): "a string of 1 to \(maximum) bytes without control characters"

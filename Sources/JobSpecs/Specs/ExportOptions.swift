@@ -47,7 +47,9 @@ public struct ExportOptions: Sendable, Equatable {
                 features.append("export[\(index)].precision (the quantization's is exported)")
             }
             if let cache = export.keyValueCache, cache != .unquantized {
-                features.append("export[\(index)].kv_cache \(cache.rawValue)")
+                features.append(
+                    "export[\(index)].kv_cache \(cache.rawValue) (quantization.kv_cache is)"
+                )
             }
         }
         return features

@@ -52,26 +52,14 @@ public struct QuantizationOptions: Sendable, Equatable {
         case clip
     }
 
-    /// How scales and codes are found after training.
-    public enum Method: String, Sendable, CaseIterable {
-        /// From the largest magnitude.
-        case max
-        /// By least squared error.
-        case mse
-        /// GPTQ.
-        case gptq
-        /// AWQ.
-        case awq
-        /// SmoothQuant.
-        case smoothquant
-    }
-
     /// The format of the linear layers that no rule names.
     public var format: FormatName
     /// The format of the inputs of linear layers.
     public var activations: FormatName
     /// Elements per scale.
     public var blockSize: Int
+    /// Formats without blocks beside which `scaling_granularity` stands, by place in the section.
+    let granularitiesWithoutBlocks: [String: FormatName]
     /// How scales are chosen.
     public var scaleMode: ScaleMode
     /// Where ties go.
@@ -88,15 +76,17 @@ public struct QuantizationOptions: Sendable, Equatable {
     public var usesBlockScales: Bool
     /// Calibration samples.
     public var calibrationSize: Int
-    /// How scales and codes are found after training.
-    public var method: Method
+    /// How a trained model is rounded; of a training job, its method only.
+    public var postTraining: PostTrainingOptions?
+    /// The method that is asked for.
+    public var method: PostTrainingOptions.Method
 
     init(_ reader: ObjectReader, isTraining: Bool) {
         let format = reader.format("algorithm")
         self.format = format
         activations = reader.format("activations")
-        blockSize = reader.blockSize(for: format, default: 32)
-        let sectionBlockSize = reader.optionalInteger("scaling_granularity") ?? 32
+        let written = reader.optionalInteger("scaling_granularity")
+        blockSize = written ?? format.usualBlockSize
         scaleMode = reader.choice("scale_mode")
         tieRule = reader.choice("tie_rule")
         straightThrough = isTraining ? reader.choice("ste") : .identity
@@ -105,7 +95,8 @@ public struct QuantizationOptions: Sendable, Equatable {
             return LayerRule(
                 pattern: $0.text("pattern"),
                 format: format,
-                blockSize: $0.blockSize(for: format, default: sectionBlockSize)
+                blockSize: $0.optionalInteger("scaling_granularity")
+                    ?? Self.inherited(written, format)
             )
         }
         stages =
@@ -115,28 +106,37 @@ public struct QuantizationOptions: Sendable, Equatable {
                 return Stage(
                     until: $0.number("until"),
                     format: format,
-                    blockSize: format == .nvfp4 ? 16 : sectionBlockSize
+                    blockSize: Self.inherited(written, format)
                 )
             } : []
         quantizesKeyValueCache = reader.boolean("enable_kv_cache")
         usesBlockScales = reader.boolean("enable_micro_tensor_scaling")
         calibrationSize = reader.integer("calibration_size")
         method = reader.choice("method")
+        let places =
+            [("", reader)]
+            + reader.objects("layers").enumerated().map {
+                (".layers[\($0)]", $1)
+            }
+        granularitiesWithoutBlocks = places.reduce(into: [:]) { found, place in
+            let format = place.1.format("algorithm")
+            if format.scales?.hasBlocks == false, place.1.contains("scaling_granularity") {
+                found[place.0] = format
+            }
+        }
+        postTraining = isTraining ? nil : PostTrainingOptions(reader, format: format)
+    }
+
+    /// A rule's block size where it gives none: its section's, but two-level scales keep their own.
+    private static func inherited(_ written: Int?, _ format: FormatName) -> Int {
+        format.scales == .twoLevel ? format.usualBlockSize : written ?? format.usualBlockSize
     }
 
     /// What this section asks for and the engines do not carry yet.
     var unsupported: [String] {
         var features: [String] = []
-        if quantizesKeyValueCache {
+        if quantizesKeyValueCache, postTraining == nil {
             features.append("quantization.enable_kv_cache (quantized keys and values)")
-        }
-        if !usesBlockScales {
-            features.append(
-                "quantization.enable_micro_tensor_scaling false (one scale per tensor)"
-            )
-        }
-        if [.awq, .smoothquant].contains(method) {
-            features.append("quantization.method \(method.rawValue) (max, mse and gptq are)")
         }
         return features
     }
@@ -145,10 +145,5 @@ public struct QuantizationOptions: Sendable, Equatable {
 extension ObjectReader {
     func format(_ key: String) -> FormatName {
         FormatName(algorithm: text(key)) ?? .unquantized
-    }
-
-    /// The `scaling_granularity` written here; NVFP4's is 16 whatever the default.
-    func blockSize(for format: FormatName, default defaultSize: Int) -> Int {
-        optionalInteger("scaling_granularity") ?? (format == .nvfp4 ? 16 : defaultSize)
     }
 }

@@ -41,8 +41,9 @@ struct SubmitCommand: ClientVerb {
         for warning in Self.warnings(plan.spec) {
             Console.note("note: \(warning)")
         }
+        let preview = try RecipePreview(plan.spec, inputs: plan.inputs)
         guard !dryRun else {
-            printDryRun(plan)
+            printDryRun(plan, preview)
             return .succeeded
         }
         let home = QatHome()
@@ -142,7 +143,7 @@ struct SubmitCommand: ClientVerb {
         }
     }
 
-    private func printDryRun(_ plan: SubmissionPlan) {
+    private func printDryRun(_ plan: SubmissionPlan, _ preview: RecipePreview?) {
         if output.json {
             Console.print(
                 .object([
@@ -154,6 +155,7 @@ struct SubmitCommand: ClientVerb {
                     "inputs": .array(plan.inputs.map(\.json)),
                     "byte_count": .number(Double(plan.byteCount)),
                     "unsupported": .array(plan.spec.unsupported.map(JSONValue.string)),
+                    "recipe": preview?.json ?? .null,
                 ])
             )
             return
@@ -171,6 +173,11 @@ struct SubmitCommand: ClientVerb {
             }
         }
         Console.print(table.rendered())
+        if let preview {
+            preview.print()
+        } else if plan.kind != "evaluate" {
+            Console.print("the model is not at hand, so its layers cannot be listed here")
+        }
         Console.print(
             "would send at most \(Quantities.bytes(plan.byteCount)) "
                 + "in \(plan.uniqueFiles.count) files"

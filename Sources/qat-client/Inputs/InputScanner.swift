@@ -14,7 +14,8 @@ struct InputScanner {
 
     /// What of a Hugging Face folder is sent; everything else stays.
     private static let folderPatterns: [(prefix: String, suffix: String)] = [
-        ("config.json", ""), ("generation_config.json", ""), ("tokenizer", ".json"),
+        ("config.json", ""), ("hf_quant_config.json", ""), ("generation_config.json", ""),
+        ("tokenizer", ".json"),
         ("tokenizer", ".model"), ("special_tokens_map.json", ""), ("", ".safetensors"),
         ("", ".index.json"),
     ]

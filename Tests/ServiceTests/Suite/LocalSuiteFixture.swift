@@ -123,8 +123,10 @@ final class LocalSuiteFixture: Sendable {
             tokenizerJSON: nil,
             chatTemplate: nil
         )
-        _ = try HuggingFaceWriter(QuantizedModel(model: model, stored: [:]), format: .f32)
-            .write(to: folder + "/model")
+        let plain = QuantizedModel(model: model, stored: [:])
+        _ = try plain.write(
+            to: HuggingFaceWriter(plain.description, format: .f32, folder: folder + "/model")
+        )
         let text = (0..<400).map { "line \($0): the quick brown fox jumps over \($0 * 7 % 13)\n" }
         try write(text.joined(), "train.txt")
         try write(text.reversed().joined(), "validation.txt")

@@ -1,0 +1,167 @@
+internal import ComputeKit
+internal import JobRecipes
+internal import JobSpecs
+internal import Kernels
+internal import ModelFiles
+internal import Quantization
+internal import ServiceKit
+internal import Transformer
+
+/// Rounds a model in memory, running it on calibration text where the method asks for that.
+struct CalibratedQuantization {
+    let spec: QuantizeSpec
+    let options: PostTrainingOptions
+    let recipe: QuantizationRecipe
+    let method: PostTrainingMethod
+    let reporter: ComputeReporter
+    let progress: LayerProgress
+    let team: ThreadTeam
+
+    /// Tokens on which the rounded model is compared with the original.
+    private static let comparedTokens = 256
+
+    /// `texts`: Paths of the calibration texts. `begin`: Begins the exports.
+    func quantize(
+        _ source: any ModelSource,
+        texts: [String],
+        begin: (ExportDescription) throws -> ModelExport
+    ) throws -> QuantizationOutcome {
+        // Every refusal that needs no weight comes before the first is read.
+        _ = try ParameterLayout(configuration: source.configuration).assignments(of: recipe)
+        let model = try ModelLoader.load(source, team: team)
+        let calibration = try calibrationWindows(texts, model.tokenizer)
+        let comparison = try calibration.map { windows in
+            try LogitDivergence(
+                original: model.parameters,
+                tokens: windows.tokens.prefix(max(windows.length, Self.comparedTokens)),
+                length: min(windows.length, Self.comparedTokens),
+                team: team
+            )
+        }
+        let parameters =
+            options.rotation == .hadamard
+            ? try BlockRotation.rotated(model.parameters) : model.parameters
+        let (recipe, sensitivities) = try chooseFormats(parameters, calibration, comparison)
+        var layers: [LayerReport] = []
+        var stored: [String: PackedTensor] = [:]
+        let quantizer = PostTrainingQuantizer(recipe: recipe, method: method, team: team)
+        let ranges = try quantizer.quantize(
+            parameters,
+            calibration: needsPass ? calibration : nil
+        ) { result, count in
+            stored[result.entry.name] = result.packed
+            layers.append(LayerReport(result.entry, result.packed.format, result.statistics))
+            try progress.report("quantize", layers.count, of: count)
+        }
+        reporter.progress(phase: "compare", step: layers.count, of: layers.count)
+        let divergence = try comparison.map { try $0.measure(parameters) }
+        reporter.progress(phase: "export", step: layers.count, of: layers.count)
+        let export = try begin(
+            description(model, parameters, stored: stored, ranges: ranges)
+        )
+        try export.write(parameters, stored: stored)
+        return QuantizationOutcome(
+            layers: layers,
+            export: try export.finish(),
+            calibrationTokens: needsPass ? calibration?.tokens.count ?? 0 : 0,
+            sensitivities: sensitivities,
+            divergence: divergence
+        )
+    }
+
+    /// Whether the model must be run on the calibration text while it is rounded.
+    private var needsPass: Bool {
+        let asksForInputScales =
+            spec.quantization.activations.scales.map { $0 == .twoLevel || $0 == .perTensor }
+            ?? false
+        let isStaticFP8 =
+            spec.exports.contains { $0.format == .modelopt }
+            && recipe.formats.contains { $0.scaleKind == .perTensor }
+        return method.usesMoments || options.cacheScales == .fp8 || asksForInputScales
+            || isStaticFP8
+    }
+
+    private func calibrationWindows(
+        _ texts: [String],
+        _ tokenizer: Tokenizer
+    ) throws -> CalibrationWindows? {
+        guard !texts.isEmpty else {
+            return nil
+        }
+        let length = spec.data.sequenceLength
+        let tokens = try texts.map { try TextCorpus.load(paths: [$0], tokenizer: tokenizer) }
+        try TextCorpus.requireWindow(
+            of: length,
+            tokens: tokens.max { $0.count < $1.count } ?? [],
+            paths: spec.data.calibration
+        )
+        let windows = try CalibrationWindows(
+            texts: tokens,
+            length: length,
+            limit: spec.quantization.calibrationSize,
+            seed: spec.seed
+        )
+        reporter.log(
+            "calibration: \(windows.count) windows of \(length) tokens from \(texts.count) texts"
+        )
+        return windows
+    }
+
+    /// The recipe with a rule per module, where formats are chosen within a budget of bits.
+    private func chooseFormats(
+        _ parameters: Parameters,
+        _ calibration: CalibrationWindows?,
+        _ comparison: LogitDivergence?
+    ) throws -> (QuantizationRecipe, [LayerSensitivity]) {
+        guard let mixed = options.mixedPrecision, let calibration else {
+            return (recipe, [])
+        }
+        let analysis = SensitivityAnalysis(
+            parameters: parameters,
+            candidates: RecipeTranslation.candidates(spec.quantization),
+            team: team
+        )
+        // Rotated weights put out what the original puts out, but not in the original's basis.
+        let sensitivities = try analysis.run(
+            mixed.sensitivity == .divergence ? .divergence : .outputError,
+            calibration: calibration,
+            divergence: comparison,
+            isIncluded: { recipe.ruleIndex(forModule: $0) == nil },
+            onGroup: { try progress.report("sensitivity", $0, of: $1) }
+        )
+        let choice = try BitAllocation.choose(
+            sensitivities,
+            bitsPerWeight: mixed.effectiveBits
+        )
+        var chosen = recipe
+        for (group, candidate) in zip(sensitivities, choice.candidates) {
+            for module in group.modules {
+                chosen.rules.append(
+                    .init(pattern: module, format: group.candidates[candidate].format)
+                )
+            }
+        }
+        let bits = (choice.bitsPerWeight * 1000).rounded() / 1000
+        reporter.log("chosen formats take \(bits) bits per weight")
+        return (chosen, sensitivities)
+    }
+
+    private func description(
+        _ model: LoadedModel,
+        _ parameters: Parameters,
+        stored: [String: PackedTensor],
+        ranges: ActivationRanges?
+    ) -> ExportDescription {
+        var description = QuantizedModel(
+            model: LoadedModel(model, parameters: parameters),
+            stored: stored
+        ).description
+        description.activations = recipe.activations
+        description.inputAmax = ranges?.inputs ?? [:]
+        if options.cacheScales == .fp8 {
+            description.keyAmax = ranges?.keys ?? []
+            description.valueAmax = ranges?.values ?? []
+        }
+        return description
+    }
+}

@@ -1,0 +1,87 @@
+internal import ComputeKit
+internal import Quantization
+internal import Transformer
+
+/// report.json of a quantization job, and what report.html is made from.
+struct QuantizationReport: Encodable {
+    let results: QuantizationResults
+    let layers: [LayerReport]
+    let sensitivities: [LayerSensitivity]
+
+    /// The page of the job `title` on `model`.
+    func page(title: String, model: String) -> ReportPage {
+        ReportPage(
+            title: title,
+            facts: facts(model),
+            warnings: results.warnings,
+            layers: layers.map(Self.row),
+            sensitivities: sensitivities.map { group in
+                let chosen = layers.first { $0.module == group.modules.first }?.format
+                return .init(
+                    group: Self.name(of: group.modules),
+                    candidates: group.candidates.map { candidate in
+                        .init(
+                            format: candidate.format.name,
+                            bitsPerWeight: candidate.bitCount / Double(max(group.weightCount, 1)),
+                            error: candidate.error,
+                            isChosen: candidate.format.name == chosen
+                        )
+                    }
+                )
+            }
+        )
+    }
+
+    private func facts(_ model: String) -> [(name: String, value: String)] {
+        var formats: [String: Int] = [:]
+        for layer in layers { formats[layer.format, default: 0] += 1 }
+        let counted = formats.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+            .map { "\($0.key) (\($0.value))" }
+        var facts = [
+            (name: "Model", value: model),
+            (name: "Method", value: results.method),
+            (name: "Formats", value: counted.joined(separator: ", ")),
+            (name: "Calibration", value: "\(results.calibrationTokens) tokens"),
+            (name: "Export", value: results.exportFormat),
+            (name: "Tensors", value: "\(results.tensorBytes) bytes"),
+            (name: "Of BF16", value: "\((results.memoryRatio * 1000).rounded() / 10) %"),
+        ]
+        if let divergence = results.klDivergence, let tokens = results.klTokens {
+            let nats = (divergence * 1e5).rounded() / 1e5
+            facts.append(
+                (name: "KL from the original", value: "\(nats) nats per token, \(tokens) tokens")
+            )
+        }
+        return facts
+    }
+
+    /// `model.layers.3.self_attn.{q,k,v}_proj` as one name.
+    private static func name(of modules: [String]) -> String {
+        guard let first = modules.first, modules.count > 1 else { return modules.first ?? "" }
+        let parent = first.split(separator: ".").dropLast().joined(separator: ".")
+        let names = modules.map { $0.split(separator: ".").last.map(String.init) ?? $0 }
+        return "\(parent).\(names.joined(separator: "+"))"
+    }
+
+    private static func row(_ layer: LayerReport) -> ReportPage.Layer {
+        let s = layer.statistics
+        return ReportPage.Layer(
+            module: layer.module,
+            shape: layer.shape,
+            format: layer.format,
+            blockSize: layer.blockSize,
+            bitsPerWeight: layer.bitsPerWeight,
+            byteCount: layer.byteCount,
+            mean: s.mean,
+            standardDeviation: s.standardDeviation,
+            minimum: Double(s.minimum),
+            maximum: Double(s.maximum),
+            amax: Double(s.amax),
+            meanAbsoluteError: s.meanAbsoluteError,
+            meanSquaredError: s.meanSquaredError,
+            sqnrDecibels: s.sqnrDecibels,
+            saturatedShare: s.saturatedShare ?? 0,
+            warnings: layer.warnings
+        )
+    }
+}

@@ -1,0 +1,53 @@
+internal import ComputeKit
+internal import Quantization
+internal import Transformer
+
+/// What a quantization job answers.
+struct QuantizationResults: Codable, Sendable {
+    /// How scales and codes were found.
+    var method: String
+    /// Tokens the model was calibrated on.
+    var calibrationTokens: Int
+    /// Layers quantized.
+    var layers: Int
+    /// Stored bits per quantized weight, block scales included.
+    var bitsPerWeight: Double
+    /// Bytes of the exported tensors.
+    var tensorBytes: Int
+    /// Those bytes relative to all parameters of the source in BF16.
+    var memoryRatio: Double
+    /// The format of `model/`.
+    var exportFormat: String
+    /// The worst layer's signal to quantization noise.
+    var sqnrDbMin: Double?
+    /// The worst layer's mean absolute error.
+    var meanAbsoluteErrorMax: Double?
+    /// Mean KL divergence of the next-token distributions from the original's, in nats per token.
+    var klDivergence: Double?
+    /// Tokens that was measured on.
+    var klTokens: Int?
+    /// What a user should know.
+    var warnings: [String]
+
+    init(
+        method: String,
+        outcome: QuantizationOutcome,
+        bf16ByteCount: Int,
+        warnings: [String]
+    ) {
+        self.method = method
+        let layers = outcome.layers
+        calibrationTokens = outcome.calibrationTokens
+        self.layers = layers.count
+        let weights = layers.reduce(0) { $0 + $1.shape.reduce(1, *) }
+        bitsPerWeight = Double(layers.reduce(0) { $0 + $1.byteCount } * 8) / Double(max(weights, 1))
+        tensorBytes = outcome.export.tensorByteCount
+        memoryRatio = Double(tensorBytes) / Double(bf16ByteCount)
+        exportFormat = outcome.export.format
+        sqnrDbMin = layers.map(\.statistics.sqnrDecibels).min()
+        meanAbsoluteErrorMax = layers.map(\.statistics.meanAbsoluteError).max()
+        klDivergence = outcome.divergence?.klDivergence
+        klTokens = outcome.divergence?.tokenCount
+        self.warnings = warnings
+    }
+}
