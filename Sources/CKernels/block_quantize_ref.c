@@ -85,14 +85,29 @@ float qat_step_of_scale(uint8_t scale, const qat_block_format *format) {
     }
 }
 
+void qat_round_values_f32_ref(float *dst, const float *src, size_t count, float step,
+                              const qat_block_format *format) {
+    for (size_t i = 0; i < count; i++) {
+        dst[i] = qat_round_value(src[i], step, &format->element, format->tie);
+    }
+}
+
+void qat_encode_values_f32_ref(uint8_t *codes, const float *src, size_t count, float step,
+                               const qat_block_format *format) {
+    for (size_t i = 0; i < count; i++) {
+        codes[i] = qat_encode_value(src[i], step, &format->element, format->tie);
+    }
+}
+
 void qat_fake_quantize_f32_ref(float *dst, const float *src, size_t count, size_t block,
                                const qat_block_format *format) {
     for (size_t start = 0; start + block <= count; start += block) {
         float amax = qat_amax_f32_ref(src + start, block);
         float step = qat_step_of_scale(qat_scale_of_amax(amax, format), format);
-        int is_broken = !(amax <= 3.402823466e38f) || !(step <= 3.402823466e38f);
-        for (size_t i = start; i < start + block; i++) {
-            dst[i] = is_broken ? NAN : qat_round_value(src[i], step, &format->element, format->tie);
+        if (!(amax <= 3.402823466e38f) || !(step <= 3.402823466e38f)) {
+            for (size_t i = start; i < start + block; i++) dst[i] = NAN;
+        } else {
+            qat_round_values_f32_ref(dst + start, src + start, block, step, format);
         }
     }
 }
@@ -110,25 +125,12 @@ void qat_mask_saturated_f32(float *gradient, const float *src, size_t count, siz
 
 void qat_quantize_f32_ref(uint8_t *codes, uint8_t *scales, const float *src, size_t count,
                           size_t block, const qat_block_format *format) {
-    const qat_element *element = &format->element;
     for (size_t start = 0; start + block <= count; start += block) {
         uint8_t scale = qat_scale_of_amax(qat_amax_f32_ref(src + start, block), format);
         float step = qat_step_of_scale(scale, format);
         if (format->scales != QAT_SCALES_F32) scales[start / block] = scale;
-        for (size_t i = start; i < start + block; i++) {
-            float a = step > 0 ? fabsf(src[i]) / step : 0;
-            codes[i] = qat_signed_code(qat_round_magnitude(a, element, format->tie), src[i], element);
-        }
+        qat_encode_values_f32_ref(codes + start, src + start, block, step, format);
     }
-}
-
-static float code_value(uint8_t code, const qat_element *element) {
-    if (element->is_int) {
-        return (float)(int8_t)code * qat_power_of_two(-element->mantissa_bits);
-    }
-    uint8_t sign = (uint8_t)(1u << (element->bits - 1));
-    float magnitude = qat_code_magnitude((uint8_t)(code & (sign - 1)), element);
-    return code & sign ? -magnitude : magnitude;
 }
 
 void qat_dequantize_f32_ref(float *dst, const uint8_t *codes, const uint8_t *scales, size_t count,
@@ -137,38 +139,7 @@ void qat_dequantize_f32_ref(float *dst, const uint8_t *codes, const uint8_t *sca
         uint8_t scale = format->scales == QAT_SCALES_F32 ? 0 : scales[start / block];
         float step = qat_step_of_scale(scale, format);
         for (size_t i = start; i < start + block; i++) {
-            dst[i] = code_value(codes[i], &format->element) * step;
+            dst[i] = qat_code_value(codes[i], &format->element) * step;
         }
     }
 }
-
-void qat_pack_nibbles(uint8_t *packed, const uint8_t *codes, size_t count) {
-    for (size_t i = 0; i + 1 < count; i += 2) {
-        packed[i / 2] = (uint8_t)((codes[i] & 15) | (codes[i + 1] << 4));
-    }
-}
-
-void qat_unpack_nibbles(uint8_t *codes, const uint8_t *packed, size_t count) {
-    for (size_t i = 0; i + 1 < count; i += 2) {
-        codes[i] = packed[i / 2] & 15;
-        codes[i + 1] = packed[i / 2] >> 4;
-    }
-}
-
-void qat_pack_sextets(uint8_t *packed, const uint8_t *codes, size_t count) {
-    for (size_t i = 0, o = 0; i + 3 < count; i += 4, o += 3) {
-        uint32_t word = codes[i] | (uint32_t)codes[i + 1] << 6 | (uint32_t)codes[i + 2] << 12 |
-                        (uint32_t)codes[i + 3] << 18;
-        packed[o] = (uint8_t)word;
-        packed[o + 1] = (uint8_t)(word >> 8);
-        packed[o + 2] = (uint8_t)(word >> 16);
-    }
-}
-
-void qat_unpack_sextets(uint8_t *codes, const uint8_t *packed, size_t count) {
-    for (size_t i = 0, o = 0; i + 3 < count; i += 4, o += 3) {
-        uint32_t word = packed[o] | (uint32_t)packed[o + 1] << 8 | (uint32_t)packed[o + 2] << 16;
-        for (size_t k = 0; k < 4; k++) codes[i + k] = (word >> (6 * k)) & 63;
-    }
-}
-

@@ -7,24 +7,26 @@ static float round_value(float x, float step, const qat_block_format *format) {
     return qat_round_value(x, step, &format->element, format->tie);
 }
 
-static double squared_error(const float *x, size_t block, const float *importance, float step,
-                            const qat_block_format *format) {
-    double sum = 0;
-    for (size_t i = 0; i < block; i++) {
-        double error = (double)x[i] - (double)round_value(x[i], step, format);
-        sum += error * error * (importance ? (double)importance[i] : 1.0);
+void qat_measure_steps_f32_ref(double *errors, const float *steps, size_t count, const float *x,
+                               size_t block, const float *importance,
+                               const qat_block_format *format) {
+    for (size_t s = 0; s < count; s++) {
+        double parts[8] = {0};
+        for (size_t i = 0; i < block; i++) {
+            parts[i % 8] += qat_squared_error(x[i], importance ? importance + i : NULL, steps[s],
+                                              &format->element, format->tie);
+        }
+        errors[s] = qat_sum_of_eight(parts);
     }
-    return sum;
 }
 
 uint8_t qat_choose_scale_f32(const float *x, size_t block, const qat_block_format *format,
                              const qat_scale_search *search) {
+    if (format->scales == QAT_SCALES_F32) return 0;
     float amax = qat_amax_f32(x, block);
     if (amax > search->amax_limit) amax = search->amax_limit;
     int first = qat_scale_of_amax(amax, format);
-    if (search->search == QAT_SEARCH_NONE || format->scales == QAT_SCALES_F32 || amax == 0) {
-        return (uint8_t)first;
-    }
+    if (search->search == QAT_SEARCH_NONE || amax == 0) return (uint8_t)first;
     int is_two_level = format->scales == QAT_SCALES_E4M3;
     if (!is_two_level && first == 255) return 255;
     int lowest = is_two_level ? 1 : 0, highest = is_two_level ? 0x7E : 254;
@@ -38,20 +40,22 @@ uint8_t qat_choose_scale_f32(const float *x, size_t block, const qat_block_forma
     }
     if (low < lowest) low = lowest;
     if (high > highest) high = highest;
-    int best = first;
-    const float *importance = search->importance;
-    double least = squared_error(x, block, importance, qat_step_of_scale((uint8_t)first, format),
-                                 format);
+    // The first comes first: it wins against equals.
+    uint8_t candidates[256];
+    float steps[256];
+    double errors[256];
+    size_t count = 1;
+    candidates[0] = (uint8_t)first;
     for (int candidate = low; candidate <= high; candidate++) {
-        if (candidate == first) continue;
-        float step = qat_step_of_scale((uint8_t)candidate, format);
-        double error = squared_error(x, block, importance, step, format);
-        if (error < least) {
-            least = error;
-            best = candidate;
-        }
+        if (candidate != first) candidates[count++] = (uint8_t)candidate;
     }
-    return (uint8_t)best;
+    for (size_t i = 0; i < count; i++) steps[i] = qat_step_of_scale(candidates[i], format);
+    qat_measure_steps_f32(errors, steps, count, x, block, search->importance, format);
+    size_t best = 0;
+    for (size_t i = 1; i < count; i++) {
+        if (errors[i] < errors[best]) best = i;
+    }
+    return candidates[best];
 }
 
 void qat_round_rows_f32(float *values, uint8_t *scales, size_t rows, size_t columns, size_t block,
@@ -63,35 +67,17 @@ void qat_round_rows_f32(float *values, uint8_t *scales, size_t rows, size_t colu
             if (search->importance) local.importance = search->importance + start;
             uint8_t scale = qat_choose_scale_f32(x, block, format, &local);
             if (format->scales != QAT_SCALES_F32) scales[(row * columns + start) / block] = scale;
-            float step = qat_step_of_scale(scale, format);
-            for (size_t i = 0; i < block; i++) x[i] = round_value(x[i], step, format);
+            qat_round_values_f32(x, x, block, qat_step_of_scale(scale, format), format);
         }
     }
 }
 
 void qat_encode_rows_f32(uint8_t *codes, const float *values, const uint8_t *scales, size_t rows,
                          size_t columns, size_t block, const qat_block_format *format) {
-    // E2M1 by twice the magnitude, which is a whole number.
-    static const uint8_t e2m1_codes[13] = {0, 1, 2, 3, 4, 4, 5, 5, 6, 6, 6, 6, 7};
-    const qat_element *element = &format->element;
     for (size_t start = 0; start + block <= rows * columns; start += block) {
         uint8_t scale = format->scales == QAT_SCALES_F32 ? 0 : scales[start / block];
-        float step = qat_step_of_scale(scale, format);
-        for (size_t i = start; i < start + block; i++) {
-            float a = step > 0 ? fabsf(values[i]) / step : 0;
-            uint8_t code;
-            if (element->bits == 4) {
-                int twice = (int)(a * 2 + 0.5f);
-                code = e2m1_codes[twice < 12 ? twice : 12];
-            } else {
-                code = qat_magnitude_code(qat_round_magnitude(a, element, QAT_TIE_EVEN), element);
-            }
-            if (signbit(values[i])) {
-                code = element->is_int ? (uint8_t)(-(int)code)
-                                       : (uint8_t)(code | (1u << (element->bits - 1)));
-            }
-            codes[i] = code;
-        }
+        qat_encode_values_f32(codes + start, values + start, block,
+                              qat_step_of_scale(scale, format), format);
     }
 }
 

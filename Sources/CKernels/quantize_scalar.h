@@ -2,7 +2,15 @@
 #pragma once
 #include <math.h>
 #include <string.h>
-#include "qat_quantize.h"
+#include "qat_ptq.h"
+#include "quantize_twins.h"
+
+#if defined(__clang__)
+// A product and a sum that the reference rounds apart must not become one fused operation, which
+// the instruction set of arm64 and the target of the AVX2 twins would allow. GCC has a flag for it:
+// -ffp-contract=off.
+#pragma STDC FP_CONTRACT OFF
+#endif
 
 static inline uint32_t qat_float_bits(float x) {
     uint32_t bits;
@@ -85,4 +93,44 @@ static inline float qat_round_value(float x, float step, const qat_element *e, i
     float magnitude = qat_round_magnitude(a, e, tie) * step;
     // Two's complement has one zero: adding +0 makes -0 that zero, adding -0 keeps it.
     return copysignf(magnitude, x) + (e->is_int ? 0.0f : -0.0f);
+}
+
+// The code of x under a step; 0 with the sign of x where the step is not positive.
+static inline uint8_t qat_encode_value(float x, float step, const qat_element *e, int tie) {
+    float a = step > 0 ? fabsf(x) / step : 0;
+    return qat_signed_code(qat_round_magnitude(a, e, tie), x, e);
+}
+
+// What a code counts, in steps.
+static inline float qat_code_value(uint8_t code, const qat_element *e) {
+    if (e->is_int) return (float)(int8_t)code * qat_power_of_two(-e->mantissa_bits);
+    uint8_t sign = (uint8_t)(1u << (e->bits - 1));
+    float magnitude = qat_code_magnitude((uint8_t)(code & (sign - 1)), e);
+    return code & sign ? -magnitude : magnitude;
+}
+
+// E4M3 of a scale clamped to 2^-9 ... 448, ties to even.
+static inline uint8_t qat_e4m3_of_ratio(float scale) {
+    if (!(scale >= 0x1p-9f)) return 1;
+    if (scale > 448.0f) return 0x7E;
+    if (scale < 0x1p-6f) {
+        // The last bit of 1.5 * 2^14 counts 2^-9.
+        return (uint8_t)(qat_float_bits(scale + 0x1.8p14f) & 15);
+    }
+    uint32_t bits = qat_float_bits(scale) - (UINT32_C(120) << 23);
+    return (uint8_t)((bits + 0x7FFFF + (bits >> 20 & 1)) >> 20);
+}
+
+// The squared error of rounding x, weighted unless the weight is NULL.
+static inline double qat_squared_error(float x, const float *weight, float step,
+                                       const qat_element *e, int tie) {
+    double error = (double)x - (double)qat_round_value(x, step, e, tie);
+    double square = error * error;
+    return weight ? square * (double)*weight : square;
+}
+
+static inline double qat_sum_of_eight(const double *parts) {
+    double sum = 0;
+    for (size_t k = 0; k < 8; k++) sum += parts[k];
+    return sum;
 }

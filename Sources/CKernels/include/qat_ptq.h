@@ -21,6 +21,14 @@ typedef struct {
     const float *importance;   // weights of the columns' squared errors; NULL for equal ones
 } qat_scale_search;
 
+// errors[s]: the squared error, weighted unless importance is NULL, of rounding a block under
+// steps[s]. Eight sums of every eighth square, added in order: the same on every machine.
+void qat_measure_steps_f32(double *errors, const float *steps, size_t count, const float *x,
+                           size_t block, const float *importance, const qat_block_format *format);
+void qat_measure_steps_f32_ref(double *errors, const float *steps, size_t count, const float *x,
+                               size_t block, const float *importance,
+                               const qat_block_format *format);
+
 // The scale byte of a block; search->importance points at the block's own weights.
 uint8_t qat_choose_scale_f32(const float *x, size_t block, const qat_block_format *format,
                              const qat_scale_search *search);

@@ -53,7 +53,6 @@ float qat_decode_e4m3(uint8_t byte);
 // max |x|; NaN or infinity if any element is.
 float qat_amax_f32(const float *src, size_t count);
 float qat_amax_f32_ref(const float *src, size_t count);
-float qat_amax_f32_avx2(const float *src, size_t count);
 
 // The scale byte of a block whose largest magnitude is amax; 0 with QAT_SCALES_F32.
 // E8M0: qat_scale_e8m0. E4M3: E4M3(clamp((amax / max_value) / global_scale, 2^-9, 448)).
@@ -62,9 +61,22 @@ uint8_t qat_scale_of_amax(float amax, const qat_block_format *format);
 // The real value of one code step: 2^(scale - 127); E4M3(scale) * global_scale; global_scale.
 float qat_step_of_scale(uint8_t scale, const qat_block_format *format);
 
+// Rounds to multiples of a given step: round(|x| / step) * step with the sign of x; int8 has one
+// zero. All is zero under a step that is not positive.
+void qat_round_values_f32(float *dst, const float *src, size_t count, float step,
+                          const qat_block_format *format);
+void qat_round_values_f32_ref(float *dst, const float *src, size_t count, float step,
+                              const qat_block_format *format);
+
+// The codes of values, which are no NaN, under a given step.
+void qat_encode_values_f32(uint8_t *codes, const float *src, size_t count, float step,
+                           const qat_block_format *format);
+void qat_encode_values_f32_ref(uint8_t *codes, const float *src, size_t count, float step,
+                               const qat_block_format *format);
+
 // dst = dequantize(quantize(src)); count is a multiple of block, each block under its own scale.
 // A block with a NaN or an infinity becomes NaN throughout, as does all under a scale that is one.
-// Elements are round(|x| / step) * step with the sign of x; int8 has one zero.
+// Elements are rounded as qat_round_values_f32 does.
 void qat_fake_quantize_f32(float *dst, const float *src, size_t count, size_t block,
                            const qat_block_format *format);
 void qat_fake_quantize_f32_ref(float *dst, const float *src, size_t count, size_t block,
@@ -88,12 +100,17 @@ void qat_dequantize_f32_ref(float *dst, const uint8_t *codes, const uint8_t *sca
 void qat_mask_saturated_f32(float *gradient, const float *src, size_t count, size_t block,
                             const qat_block_format *format);
 
-// 4-bit codes, two a byte, low nibble first; count is even.
+// 4-bit codes, two a byte, low nibble first; count is even. Higher bits of codes are ignored.
 void qat_pack_nibbles(uint8_t *packed, const uint8_t *codes, size_t count);
+void qat_pack_nibbles_ref(uint8_t *packed, const uint8_t *codes, size_t count);
 void qat_unpack_nibbles(uint8_t *codes, const uint8_t *packed, size_t count);
-// 6-bit codes, four in three bytes, little-endian; count is a multiple of 4.
+void qat_unpack_nibbles_ref(uint8_t *codes, const uint8_t *packed, size_t count);
+// 6-bit codes, four in three bytes, little-endian; count is a multiple of 4. Higher bits of codes
+// are ignored.
 void qat_pack_sextets(uint8_t *packed, const uint8_t *codes, size_t count);
+void qat_pack_sextets_ref(uint8_t *packed, const uint8_t *codes, size_t count);
 void qat_unpack_sextets(uint8_t *codes, const uint8_t *packed, size_t count);
+void qat_unpack_sextets_ref(uint8_t *codes, const uint8_t *packed, size_t count);
 
 #ifdef __cplusplus
 }
