@@ -20,6 +20,8 @@ struct CalibratedQuantization {
     /// Tokens on which the rounded model is compared with the original.
     private static let comparedTokens = 256
 
+    /// Rounds and exports.
+    ///
     /// `texts`: Paths of the calibration texts. `begin`: Begins the exports.
     func quantize(
         _ source: any ModelSource,

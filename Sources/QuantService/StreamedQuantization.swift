@@ -12,6 +12,8 @@ struct StreamedQuantization {
     let progress: LayerProgress
     let team: ThreadTeam
 
+    /// Rounds and exports.
+    ///
     /// `begin`: Begins the exports.
     func quantize(
         _ source: any ModelSource,

@@ -77,8 +77,8 @@ extension LocalSuiteTests {
     @Test func dryRunsListLayersAndRefuseWhatDoesNotFit() throws {
         let suite = try LocalSuiteFixture()
         try suite.writeInputs()
-        func dryRun(_ quantization: String) throws -> (status: Int32, output: String, errors: String)
-        {
+        typealias Result = (status: Int32, output: String, errors: String)
+        func dryRun(_ quantization: String) throws -> Result {
             try suite.write(
                 #"{"model": "model", "quantization": \#(quantization)}"#,
                 "dry.json"
@@ -112,7 +112,10 @@ extension LocalSuiteTests {
                 #"{"algorithm": "fp4", "layers": [{"pattern": "*up_proj", "algorithm": "fp8"}]}"#,
                 #"mlp.up_proj is mxfp8 by 32 by layers[0] "*up_proj"; servers fuse the two"#
             ),
-            (#"{"algorithm": "fp4", "scaling_granularity": 48}"#, "do not divide into blocks of 48"),
+            (
+                #"{"algorithm": "fp4", "scaling_granularity": 48}"#,
+                "do not divide into blocks of 48"
+            ),
             (#"{"algorithm": "fp4", "method": "gptq"}"#, "method gptq needs calibration texts"),
         ] {
             let bad = try dryRun(quantization)
