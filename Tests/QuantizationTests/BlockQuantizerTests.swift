@@ -199,36 +199,24 @@ struct BlockQuantizerTests {
         }
     }
 
-    @Test(arguments: QuantizationFormat.all, [8, 16, 32])
+    @Test(arguments: QuantizationFormat.all, [8, 16, 24, 32])
     func fastKernelEqualsReference(format: QuantizationFormat, blockSize: Int) {
-        let format = QuantizationFormat(
-            element: format.element,
-            blockSize: blockSize,
-            scaleKind: format.scaleKind
-        )
-        for mode in ScaleMode.allCases {
-            for blocks in [0, 1, 3, 65] {
-                let values = Bits(seed: UInt64(blocks + 1)).floats(blocks * blockSize)
-                var fast = values
-                var reference = values
-                QuantizeKernels.fakeQuantize(
-                    &fast,
-                    values,
-                    count: values.count,
-                    blockSize: blockSize,
-                    storage: Self.format(format, mode).storage(scale: 0x1.2p-7)
-                )
-                QuantizeKernels.fakeQuantizeReference(
-                    &reference,
-                    values,
-                    count: values.count,
-                    blockSize: blockSize,
-                    storage: Self.format(format, mode).storage(scale: 0x1.2p-7)
-                )
-                #expect(
-                    fast.map(\.bitPattern) == reference.map(\.bitPattern),
-                    "\(format.name) \(mode) by \(blockSize), \(blocks) blocks"
-                )
+        for mode in ScaleMode.allCases where format.scaleKind == .e8m0 || mode == .floor {
+            for tie in TieRule.allCases {
+                let storage = Self.format(format, mode, tie).storage(scale: 0x1.2p-7)
+                for blocks in [0, 1, 3, 65] {
+                    let values = Bits(seed: UInt64(blocks + 1)).floats(blocks * blockSize)
+                    let fast = KernelOutputs(fast: values, blockSize: blockSize, storage: storage)
+                    let reference = KernelOutputs(
+                        reference: values,
+                        blockSize: blockSize,
+                        storage: storage
+                    )
+                    #expect(
+                        fast == reference,
+                        "\(format.name) \(mode) \(tie) by \(blockSize), \(blocks) blocks"
+                    )
+                }
             }
         }
     }
@@ -287,6 +275,64 @@ struct BlockQuantizerTests {
         var unpacked = [UInt8](repeating: 0, count: 4)
         QuantizeKernels.unpack(&unpacked, packed: packed, count: 4, codeBits: 6)
         #expect(unpacked == codes)
+    }
+}
+
+/// What the three kernels make of values: bits of fake quantized ones, codes and scales, bits of
+/// what these stand for.
+struct KernelOutputs: Equatable {
+    private var rounded: [UInt32]
+    private var codes: [UInt8]
+    private var scales: [UInt8]
+    private var dequantized: [UInt32]
+
+    init(fast values: [Float], blockSize: Int, storage: BlockStorage) {
+        self.init(
+            values,
+            blockSize,
+            storage,
+            QuantizeKernels.fakeQuantize,
+            QuantizeKernels.quantize,
+            QuantizeKernels.dequantize
+        )
+    }
+
+    init(reference values: [Float], blockSize: Int, storage: BlockStorage) {
+        self.init(
+            values,
+            blockSize,
+            storage,
+            QuantizeKernels.fakeQuantizeReference,
+            QuantizeKernels.quantizeReference,
+            QuantizeKernels.dequantizeReference
+        )
+    }
+
+    private init(
+        _ values: [Float],
+        _ blockSize: Int,
+        _ storage: BlockStorage,
+        _ fakeQuantize: (
+            UnsafeMutablePointer<Float>, UnsafePointer<Float>, Int, Int, BlockStorage
+        ) -> Void,
+        _ quantize: (
+            UnsafeMutablePointer<UInt8>, UnsafeMutablePointer<UInt8>, UnsafePointer<Float>, Int,
+            Int, BlockStorage
+        ) -> Void,
+        _ dequantize: (
+            UnsafeMutablePointer<Float>, UnsafePointer<UInt8>, UnsafePointer<UInt8>, Int, Int,
+            BlockStorage
+        ) -> Void
+    ) {
+        let count = values.count
+        var floats = values
+        codes = [UInt8](repeating: 0xA5, count: count)
+        scales = [UInt8](repeating: 0xA5, count: count / blockSize)
+        fakeQuantize(&floats, values, count, blockSize, storage)
+        rounded = floats.map(\.bitPattern)
+        quantize(&codes, &scales, values, count, blockSize, storage)
+        dequantize(&floats, codes, scales, count, blockSize, storage)
+        dequantized = floats.map(\.bitPattern)
     }
 }
 

@@ -21,14 +21,14 @@ def mix(index):
 
 def values():
     """Blocks of 32 with a common exponent, elements up to 7 octaves below; every second has a mantissa
-    of three bits only, so that ties are common; zeros and subnormals occur."""
+    of four bits only, so that ties are common; zeros and subnormals occur."""
     index = np.arange(COUNT, dtype=np.uint64)
     r = mix(index + np.uint64(20261124))
     block = mix(index // np.uint64(32) + np.uint64(77_000_000_000))
     base = (np.uint64(1) + block % np.uint64(253)).astype(np.int64)
     exponent = np.maximum(base - (r % np.uint64(8)).astype(np.int64), 0)
     mantissa = (r >> np.uint64(8)) & np.uint64(0x7FFFFF)
-    mantissa = np.where((r >> np.uint64(40)) & np.uint64(1), mantissa & np.uint64(0x700000), mantissa)
+    mantissa = np.where((r >> np.uint64(40)) & np.uint64(1), mantissa & np.uint64(0x780000), mantissa)
     sign = (r >> np.uint64(41)) & np.uint64(1)
     bits = sign << np.uint64(31) | exponent.astype(np.uint64) << np.uint64(23) | mantissa
     bits = np.where((r >> np.uint64(42)) % np.uint64(50) == 0, sign << np.uint64(31), bits)
@@ -113,17 +113,76 @@ for name in ELEMENTS:
                 clipped = np.minimum(scaled, magnitudes(name)[-1]).astype(np.float32)
                 cast = np.copysign(clipped, x).astype(dtype).view(np.uint8)
                 assert (cast == element_codes(name, scaled, np.signbit(x), "even")).all(), name
-# NVFP4: amax / 2688 for the tensor, E4M3 of what each block of 16 needs on top. Exponents of a span that
-# two levels can hold.
-y = (np.float32(1) + (mix(np.arange(COUNT, dtype=np.uint64)) >> np.uint64(40)).astype(np.float32) / np.float32(2**24))
-y = (y * np.exp2(-(mix(np.arange(COUNT, dtype=np.uint64) // np.uint64(16)) % np.uint64(9)).astype(np.float32))).astype(np.float32)
-y = np.where(np.arange(COUNT) % 3 == 0, -y, y) * np.where(np.arange(COUNT) % 11 == 0, np.float32(0.0625), np.float32(1))
-amax = np.abs(y).reshape(-1, 16).max(1)
-overall = (amax.max() / np.float32(2688)).astype(np.float32)
-level = np.clip((amax / np.float32(6)) / overall, np.float32(2.0**-9), np.float32(448)).astype(np.float32)
-scales = level.astype(ml_dtypes.float8_e4m3fn)
-step = np.repeat(scales.astype(np.float32) * overall, 16)
-codes = element_codes("mxfp4", (np.abs(y) / step).astype(np.float64), np.signbit(y), "even")
-sums["nvfp4"] = [total(scales.view(np.uint8)), total(codes)]
+
+
+def names(variant):
+    """The names under other kinds of scale than powers of two: nvfp4, fp8_per_tensor and so on."""
+    stems = {name: name.removeprefix("mx") for name in ELEMENTS}
+    return {name: f"nv{stem}" if variant == "nv" else f"{stem}_{variant}" for name, stem in stems.items()}
+
+
+def tie_codes(name, values, step):
+    """Codes of all tie rules, of quotients that are FP32 numbers."""
+    quotient = (np.abs(values) / step).astype(np.float32).astype(np.float64)
+    for tie in ("even", "away", "zero"):
+        yield tie, element_codes(name, quotient, np.signbit(values), tie)
+
+
+def scaled_values(name, variant):
+    """A quarter million values under two levels or FP32 scales: exponents of a span that these can hold.
+
+    Each block of 32 (two levels) or row of 512 (FP32) begins with its largest magnitude; every fifth
+    value is a tie under the scale which that asks for. Largest magnitudes are such that scales are
+    numbers of E4M3 and ties of it, the tensor's 1.75 * 2^8 times a power of two; or powers of two and
+    other numbers."""
+    dtype, emax, mantissa_bits, _ = ELEMENTS[name]
+    largest = np.float32(magnitudes(name)[-1])
+    index = np.arange(COUNT // 4, dtype=np.uint64)
+    fraction = (mix(index) >> np.uint64(40)).astype(np.float32) / np.float32(2**24)
+    power = np.exp2(-(mix(index // np.uint64(16)) % np.uint64(9)).astype(np.float32)).astype(np.float32)
+    magnitude = (np.float32(1) + fraction) * power * np.float32(0.5)
+    group = 32 if variant == "nv" else 512
+    first = index // np.uint64(group) * np.uint64(group)
+    if variant == "nv":
+        sixteenths = (mix(first + np.uint64(7)) % np.uint64(13)).astype(np.float32)
+        unit = np.float32(2.0**-emax) * (np.float32(1) + sixteenths / np.float32(16)) * power[first]
+    else:
+        unit = np.where(first // np.uint64(group) % 2 == 0, np.float32(1), np.float32(1.1))
+        unit = (unit * np.float32(2.0**-emax)).astype(np.float32)
+    top = (largest * unit).astype(np.float32)
+    is_integer = int(dtype is None)  # its one step is that of values from 1 to 2
+    ties = np.uint64(1 << (mantissa_bits - is_integer))
+    odd = 2 * (mix(index + np.uint64(99)) % ties).astype(np.float32) + 1
+    tie = (np.float32(2 << mantissa_bits) + odd) * np.float32(2.0 ** (emax + is_integer - mantissa_bits - 2))
+    step = (top / largest).astype(np.float32)
+    magnitude = np.where(index % 5 == 0, step * tie.astype(np.float32), magnitude)
+    magnitude = np.where(index == first, top, magnitude).astype(np.float32)
+    return np.where(index % 3 == 0, -magnitude, magnitude).astype(np.float32)
+
+
+for name, key in names("nv").items():
+    # amax / (448 * largest) for the tensor, E4M3 of what each block needs on top.
+    largest = np.float32(magnitudes(name)[-1])
+    y = scaled_values(name, "nv")
+    overall = (np.abs(y).max() / (largest * np.float32(448))).astype(np.float32)
+    for block in (8, 16, 32):
+        amax = np.abs(y).reshape(-1, block).max(1)
+        level = np.clip((amax / largest) / overall, np.float32(2.0**-9), np.float32(448)).astype(np.float32)
+        scales = level.astype(ml_dtypes.float8_e4m3fn)
+        step = np.repeat(scales.astype(np.float32) * overall, block)
+        for tie, codes in tie_codes(name, y, step):
+            sums[f"{key}/{block}/{tie}"] = [total(scales.view(np.uint8)), total(codes)]
+for variant in ("per_tensor", "per_channel"):
+    for name, key in names(variant).items():
+        largest = np.float32(magnitudes(name)[-1])
+        y = scaled_values(name, variant)
+        rows = y.reshape(-1, 512) if variant == "per_channel" else y.reshape(1, -1)
+        scales = (np.abs(rows).max(1) / largest).astype(np.float32)
+        step = np.repeat(scales, rows.shape[1])
+        for tie, codes in tie_codes(name, y, step):
+            sums[f"{key}/{tie}"] = [total(scales.view(np.uint8)), total(codes)]
+tied = {key: len({tuple(sums[f"{key}/{tie}"]) for tie in ("even", "away", "zero")})
+        for key in (k.rpartition("/")[0] for k in sums)}
+assert all(count == 3 for count in tied.values()), tied  # no tie rule goes unseen
 path = pathlib.Path(__file__).parent / "sums.json"
 path.write_text(json.dumps({k: [str(n) for n in v] for k, v in sums.items()}, indent=0) + "\n")
