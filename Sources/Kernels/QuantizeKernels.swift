@@ -224,4 +224,32 @@ public enum QuantizeKernels {
         default: codes.update(from: packed, count: count)
         }
     }
+
+    /// The specification of ``pack(_:codes:count:codeBits:)``.
+    public static func packReference(
+        _ packed: UnsafeMutablePointer<UInt8>,
+        codes: UnsafePointer<UInt8>,
+        count: Int,
+        codeBits: Int
+    ) {
+        switch codeBits {
+        case 4: qat_pack_nibbles_ref(packed, codes, count)
+        case 6: qat_pack_sextets_ref(packed, codes, count)
+        default: packed.update(from: codes, count: count)
+        }
+    }
+
+    /// The specification of ``unpack(_:packed:count:codeBits:)``.
+    public static func unpackReference(
+        _ codes: UnsafeMutablePointer<UInt8>,
+        packed: UnsafePointer<UInt8>,
+        count: Int,
+        codeBits: Int
+    ) {
+        switch codeBits {
+        case 4: qat_unpack_nibbles_ref(codes, packed, count)
+        case 6: qat_unpack_sextets_ref(codes, packed, count)
+        default: codes.update(from: packed, count: count)
+        }
+    }
 }
