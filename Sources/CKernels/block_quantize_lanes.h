@@ -121,9 +121,9 @@ LANES_TARGET float LANES_NAME(qat_amax_f32)(const float *src, size_t count) {
     return bits > EXPONENT_MASK ? NAN : qat_float_from_bits((uint32_t)bits);
 }
 
-// qat_scale_of_amax without calls and divisions by constants. Of a normal float, an E8M0 byte is the
-// exponent field after something has been added to the mantissa, less an offset; the rest, and what
-// is not finite, goes to the specification.
+// qat_scale_of_amax without calls. Of a normal float, an E8M0 byte is the exponent field after
+// something has been added to the mantissa, less an offset; the rest, and what is not finite, goes
+// to the specification.
 typedef struct {
     float factor;
     uint32_t carry;

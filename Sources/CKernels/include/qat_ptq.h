@@ -22,7 +22,7 @@ typedef struct {
 } qat_scale_search;
 
 // errors[s]: the squared error, weighted unless importance is NULL, of rounding a block under
-// steps[s]. Eight sums of every eighth square, added in order: the same on every machine.
+// steps[s]. Eight sums of each eighth square, added in a fixed order: the same on every machine.
 void qat_measure_steps_f32(double *errors, const float *steps, size_t count, const float *x,
                            size_t block, const float *importance, const qat_block_format *format);
 void qat_measure_steps_f32_ref(double *errors, const float *steps, size_t count, const float *x,
