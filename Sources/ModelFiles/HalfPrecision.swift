@@ -22,12 +22,23 @@ enum HalfPrecision {
     /// The bytes of values rounded to bfloat16, little-endian.
     static func bfloats(_ values: UnsafeBufferPointer<Float>) -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: values.count * 2) { output, count in
-            for index in 0..<values.count {
-                let bits = bfloat(values[index])
-                output[2 * index] = UInt8(truncatingIfNeeded: bits)
-                output[2 * index + 1] = UInt8(bits >> 8)
-            }
+            if let start = output.baseAddress { writeBFloats(values, to: start) }
             count = values.count * 2
+        }
+    }
+
+    /// The same, to memory with room for them.
+    static func writeBFloats(
+        _ values: UnsafeBufferPointer<Float>,
+        to output: UnsafeMutablePointer<UInt8>
+    ) {
+        for index in 0..<values.count {
+            let bits = bfloat(values[index]).littleEndian
+            UnsafeMutableRawPointer(output).storeBytes(
+                of: bits,
+                toByteOffset: 2 * index,
+                as: UInt16.self
+            )
         }
     }
 }

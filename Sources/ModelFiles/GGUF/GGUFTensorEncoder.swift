@@ -61,7 +61,7 @@ struct GGUFTensorEncoder {
         let bytes = rows(byteCount: entry.columns / type.blockSize * type.blockByteCount) {
             row,
             output in
-            Self.encode(row, of: packed, codes: codes, as: type, into: &output)
+            Self.encode(row, of: packed, codes: codes, as: type, to: output)
         }
         var tensors = [Tensor(name: name, shape: entry.shape, type: type, bytes: bytes)]
         if let scale = packed.globalScale {
@@ -93,7 +93,14 @@ struct GGUFTensorEncoder {
     /// One code a byte.
     private static func codes(_ packed: PackedTensor) -> [UInt8] {
         guard packed.format.element.bitWidth == 4 else { return packed.codes }
-        return packed.codes.flatMap { [$0 & 15, $0 >> 4] }
+        let count = packed.codes.count
+        return [UInt8](unsafeUninitializedCapacity: 2 * count) { output, initialized in
+            for index in 0..<count {
+                output[2 * index] = packed.codes[index] & 15
+                output[2 * index + 1] = packed.codes[index] >> 4
+            }
+            initialized = 2 * count
+        }
     }
 
     private static func encode(
@@ -101,27 +108,30 @@ struct GGUFTensorEncoder {
         of packed: PackedTensor,
         codes: [UInt8],
         as type: GGUFTensorType,
-        into output: inout [UInt8]
+        to output: UnsafeMutablePointer<UInt8>
     ) {
         let first = row * packed.columns
         let scale = first / packed.format.blockSize
         for block in 0..<packed.columns / type.blockSize {
             let start = first + block * type.blockSize
+            let target = output + block * type.blockByteCount
             switch type {
             case .mxfp4:
-                output.append(packed.scales[scale + block])
-                for j in 0..<16 { output.append(codes[start + j] | codes[start + j + 16] << 4) }
+                target[0] = packed.scales[scale + block]
+                for j in 0..<16 { target[1 + j] = codes[start + j] | codes[start + j + 16] << 4 }
             case .nvfp4:
-                for part in 0..<4 { output.append(packed.scales[scale + 4 * block + part] & 0x7F) }
                 for part in 0..<4 {
-                    let part = start + 16 * part
-                    for j in 0..<8 { output.append(codes[part + j] | codes[part + j + 8] << 4) }
+                    target[part] = packed.scales[scale + 4 * block + part] & 0x7F
+                    let from = start + 16 * part
+                    for j in 0..<8 {
+                        target[4 + 8 * part + j] = codes[from + j] | codes[from + j + 8] << 4
+                    }
                 }
             default:
                 let half = Self.half(exponent: Int(packed.scales[scale + block]) - 127 - 6)
-                output.append(UInt8(truncatingIfNeeded: half))
-                output.append(UInt8(half >> 8))
-                output += codes[start..<start + 32]
+                target[0] = UInt8(truncatingIfNeeded: half)
+                target[1] = UInt8(half >> 8)
+                for j in 0..<32 { target[2 + j] = codes[start + j] }
             }
         }
     }
@@ -132,36 +142,44 @@ struct GGUFTensorEncoder {
         return exponent >= -24 ? 1 << UInt16(exponent + 24) : 0
     }
 
-    /// Rows in the order of the file.
-    private func rows(byteCount: Int, _ body: (Int, inout [UInt8]) -> Void) -> [UInt8] {
-        var order = Array(0..<entry.rows)
-        if let heads {
-            for row in 0..<entry.rows {
-                order[GGUFNames.fileRow(row, rows: entry.rows, heads: heads)] = row
+    /// Rows in the order of the file, each written by `body`.
+    private func rows(
+        byteCount: Int,
+        _ body: (Int, UnsafeMutablePointer<UInt8>) -> Void
+    ) -> [UInt8] {
+        let count = entry.rows * byteCount
+        return [UInt8](unsafeUninitializedCapacity: count) { output, initialized in
+            if let start = output.baseAddress {
+                for row in 0..<entry.rows {
+                    let place =
+                        heads.map { GGUFNames.fileRow(row, rows: entry.rows, heads: $0) } ?? row
+                    body(row, start + place * byteCount)
+                }
             }
+            initialized = count
         }
-        var output: [UInt8] = []
-        output.reserveCapacity(entry.rows * byteCount)
-        for row in order { body(row, &output) }
-        return output
     }
 
     private func bfloats() -> [UInt8] {
         rows(byteCount: entry.columns * 2) { row, output in
-            for column in 0..<entry.columns {
-                let bits = HalfPrecision.bfloat(values[row * entry.columns + column])
-                output.append(UInt8(truncatingIfNeeded: bits))
-                output.append(UInt8(bits >> 8))
-            }
+            let line = UnsafeBufferPointer(rebasing: values[rowRange(row)])
+            HalfPrecision.writeBFloats(line, to: output)
         }
     }
 
     private func floats() -> [UInt8] {
         rows(byteCount: entry.columns * 4) { row, output in
-            for column in 0..<entry.columns {
-                let bits = values[row * entry.columns + column].bitPattern.littleEndian
-                withUnsafeBytes(of: bits) { output.append(contentsOf: $0) }
-            }
+            let line = UnsafeRawBufferPointer(
+                UnsafeBufferPointer(rebasing: values[rowRange(row)])
+            )
+            UnsafeMutableRawPointer(output).copyMemory(
+                from: line.baseAddress ?? UnsafeRawPointer(output),
+                byteCount: line.count
+            )
         }
+    }
+
+    private func rowRange(_ row: Int) -> Range<Int> {
+        row * entry.columns..<(row + 1) * entry.columns
     }
 }
