@@ -88,6 +88,19 @@ public final class ModelExport {
         }
     }
 
+    /// Writes some rows of a parameter that is not quantized; see `ModelWriter`.
+    ///
+    /// - Throws: `ModelFileError`.
+    public func write(
+        _ entry: ParameterLayout.Entry,
+        rows: Range<Int>,
+        values: UnsafeBufferPointer<Float>
+    ) throws {
+        for (_, writer) in writers {
+            try writer.write(entry, rows: rows, values: values)
+        }
+    }
+
     /// Writes all of a model in memory.
     ///
     /// - Throws: `ModelFileError`.

@@ -24,17 +24,31 @@ public protocol ModelSource {
     /// - Throws: ``ModelFileError``.
     func tokenizer() throws -> Tokenizer
 
-    /// Writes one parameter's FP32 values, dequantized, row-major.
+    /// Writes the FP32 values of some rows of a parameter, dequantized, row-major.
     ///
-    /// The mapped pages of the tensor are dropped afterwards, so a model read tensor by tensor takes
-    /// the memory of one. `output` holds `entry.count` elements.
+    /// The mapped pages that were touched are dropped afterwards, so a model read piece by piece takes
+    /// the memory of one. `output` holds `rows.count · entry.columns` elements.
     ///
     /// - Throws: ``ModelFileError``, naming the tensor.
     func read(
         _ entry: ParameterLayout.Entry,
+        rows: Range<Int>,
         into output: UnsafeMutableBufferPointer<Float>,
         team: ThreadTeam
     ) throws
+}
+
+extension ModelSource {
+    /// Writes all of one parameter's FP32 values; `output` holds `entry.count` elements.
+    ///
+    /// - Throws: ``ModelFileError``, naming the tensor.
+    public func read(
+        _ entry: ParameterLayout.Entry,
+        into output: UnsafeMutableBufferPointer<Float>,
+        team: ThreadTeam
+    ) throws {
+        try read(entry, rows: 0..<entry.rows, into: output, team: team)
+    }
 }
 
 /// Reads models.

@@ -36,35 +36,90 @@ struct StreamedQuantization {
                 activations: recipe.activations
             )
         )
-        let largest = layout.entries.map(\.count).max() ?? 0
-        let values = AlignedBuffer<Float>(count: largest)
-        let quantized = layout.entries.filter { formats[$0.module] != nil }
-        let original = AlignedBuffer<Float>(count: quantized.map(\.count).max() ?? 0)
+        let room = Room(layout, formats)
         var layers: [LayerReport] = []
         for entry in layout.entries {
-            let room = UnsafeMutableBufferPointer(start: values.pointer, count: entry.count)
-            let format = formats[entry.module]
-            let amax = try format.flatMap {
-                try sharedAmax(entry, $0, layout, source, values)
+            guard let format = formats[entry.module] else {
+                try copy(entry, layout, from: source, to: export, room)
+                continue
             }
-            try source.read(entry, into: room, team: team)
-            var packed: PackedTensor?
-            if let format {
-                original.pointer.update(from: values.pointer, count: entry.count)
-                let stored = try round(room, entry, format, amax: amax)
-                let statistics = QuantizationStatistics(
-                    values: original.pointer,
-                    quantized: values.pointer,
-                    packed: stored,
-                    team: team
-                )
-                layers.append(LayerReport(entry, format, statistics))
-                try progress.report("quantize", layers.count, of: quantized.count)
-                packed = stored
-            }
-            try export.write(entry, values: UnsafeBufferPointer(room), packed: packed)
+            let (packed, statistics) = try round(entry, format, layout, source, room)
+            layers.append(LayerReport(entry, format, statistics))
+            try progress.report("quantize", layers.count, of: formats.count)
+            try export.write(
+                entry,
+                values: UnsafeBufferPointer(start: room.values.pointer, count: entry.count),
+                packed: packed
+            )
         }
         return QuantizationOutcome(layers: layers, export: try export.finish())
+    }
+
+    /// Memory for one weight that is rounded, and for what it was.
+    private struct Room {
+        let values: AlignedBuffer<Float>
+        let original: AlignedBuffer<Float>
+
+        /// Elements of a piece of what is only copied.
+        static let piece = 1 << 20
+
+        init(_ layout: ParameterLayout, _ formats: [String: QuantizationFormat]) {
+            let rounded = layout.entries.filter { formats[$0.module] != nil }
+            let whole = layout.entries.filter { layout.module(of: $0) != nil }
+            let largest = (rounded + whole).map(\.count).max() ?? 0
+            values = AlignedBuffer(count: max(largest, Self.piece))
+            original = AlignedBuffer(count: rounded.map(\.count).max() ?? 0)
+        }
+    }
+
+    /// Copies a weight that is left alone: the embedding and the head by pieces.
+    private func copy(
+        _ entry: ParameterLayout.Entry,
+        _ layout: ParameterLayout,
+        from source: any ModelSource,
+        to export: ModelExport,
+        _ room: Room
+    ) throws {
+        let isWhole = layout.module(of: entry) != nil
+        let step = isWhole ? entry.rows : max(Room.piece / entry.columns, 1)
+        for first in stride(from: 0, to: entry.rows, by: step) {
+            let rows = first..<min(first + step, entry.rows)
+            // A row may be longer than a piece.
+            let own = rows.count * entry.columns > room.values.count
+            let buffer = own ? AlignedBuffer<Float>(count: rows.count * entry.columns) : room.values
+            let values = UnsafeMutableBufferPointer(
+                start: buffer.pointer,
+                count: rows.count * entry.columns
+            )
+            try source.read(entry, rows: rows, into: values, team: team)
+            if isWhole {
+                try export.write(entry, values: UnsafeBufferPointer(values), packed: nil)
+            } else {
+                try export.write(entry, rows: rows, values: UnsafeBufferPointer(values))
+            }
+        }
+    }
+
+    /// Reads and rounds a weight in the room's values.
+    private func round(
+        _ entry: ParameterLayout.Entry,
+        _ format: QuantizationFormat,
+        _ layout: ParameterLayout,
+        _ source: any ModelSource,
+        _ room: Room
+    ) throws -> (PackedTensor, QuantizationStatistics) {
+        let amax = try sharedAmax(entry, format, layout, source, room.values)
+        let values = UnsafeMutableBufferPointer(start: room.values.pointer, count: entry.count)
+        try source.read(entry, into: values, team: team)
+        room.original.pointer.update(from: room.values.pointer, count: entry.count)
+        let packed = try round(values, entry, format, amax: amax)
+        let statistics = QuantizationStatistics(
+            values: room.original.pointer,
+            quantized: room.values.pointer,
+            packed: packed,
+            team: team
+        )
+        return (packed, statistics)
     }
 
     private func round(

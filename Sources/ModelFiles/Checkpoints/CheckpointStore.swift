@@ -158,7 +158,12 @@ public struct CheckpointStore {
         guard let tensor = file.tensors[name], tensor.type == .f32, tensor.shape == shape else {
             throw ModelFileError(.corrupt, "\(file.file.path): no FP32 tensor \(name) of \(shape)")
         }
-        try tensor.copyFloats(to: output, path: file.file.path)
+        try tensor.copyFloats(
+            rows: 0..<1,
+            columns: output.count,
+            to: output,
+            path: file.file.path
+        )
     }
 
     private static func write(

@@ -16,6 +16,17 @@ public protocol ModelWriter: AnyObject {
         packed: PackedTensor?
     ) throws
 
+    /// Writes some rows of a parameter that is not quantized; the rows in order, without gaps.
+    ///
+    /// Not for linear modules of the decoder, whose rows a format may store in another order.
+    ///
+    /// - Throws: ``ModelFileError``.
+    func write(
+        _ entry: ParameterLayout.Entry,
+        rows: Range<Int>,
+        values: UnsafeBufferPointer<Float>
+    ) throws
+
     /// Completes the files; before, the folder is no whole model.
     ///
     /// - Throws: ``ModelFileError``.

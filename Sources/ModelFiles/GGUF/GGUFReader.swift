@@ -25,12 +25,13 @@ struct GGUFReader: ModelSource {
 
     func read(
         _ entry: ParameterLayout.Entry,
+        rows: Range<Int>,
         into output: UnsafeMutableBufferPointer<Float>,
         team: ThreadTeam
     ) throws {
         let tensor = try tensor(entry)
-        guard output.count == entry.count, let target = output.baseAddress else {
-            preconditionFailure("read: \(output.count) elements for \(entry.shape)")
+        guard output.count == rows.count * entry.columns, let target = output.baseAddress else {
+            preconditionFailure("read: \(output.count) elements for rows \(rows)")
         }
         let scale = try tensorScale(tensor)
         let columns = entry.columns
@@ -44,12 +45,16 @@ struct GGUFReader: ModelSource {
             )
         }
         let heads = GGUFNames.permutedHeads(entry.name, configuration)
-        team.parallelFor(count: entry.rows) { rows in
+        let first = rows.lowerBound
+        team.parallelFor(count: rows.count) { range in
             guard let heads else {
-                return dequantize(rows, to: rows.lowerBound)
+                return dequantize(
+                    first + range.lowerBound..<first + range.upperBound,
+                    to: range.lowerBound
+                )
             }
-            for row in rows {
-                let source = GGUFNames.fileRow(row, rows: entry.rows, heads: heads)
+            for row in range {
+                let source = GGUFNames.fileRow(first + row, rows: entry.rows, heads: heads)
                 dequantize(source..<source + 1, to: row)
             }
         }

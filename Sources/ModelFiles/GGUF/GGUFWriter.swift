@@ -80,6 +80,38 @@ public final class GGUFWriter: ModelWriter {
         }
     }
 
+    /// Writes some rows of a parameter that is not quantized.
+    public func write(
+        _ entry: ParameterLayout.Entry,
+        rows: Range<Int>,
+        values: UnsafeBufferPointer<Float>
+    ) throws {
+        precondition(
+            GGUFNames.permutedHeads(entry.name, description.configuration) == nil,
+            "\(entry.name) is written whole"
+        )
+        let isVector = entry.shape.count == 1
+        let bytes =
+            isVector
+            ? [UInt8](UnsafeRawBufferPointer(values)) : HalfPrecision.bfloats(values)
+        if rows.lowerBound == 0 {
+            directory.append(
+                Entry(
+                    name: GGUFNames.name(of: entry.name),
+                    shape: entry.shape,
+                    type: isVector ? .f32 : .bf16,
+                    offset: dataByteCount
+                )
+            )
+        }
+        let start = headerByteCount + dataByteCount + rows.lowerBound * bytes.count / rows.count
+        try file.write(bytes, at: start)
+        tensorByteCount += bytes.count
+        if rows.upperBound == entry.rows {
+            dataByteCount += Self.padded(entry.rows * (bytes.count / rows.count))
+        }
+    }
+
     /// Writes the header and completes the file.
     public func finish() throws -> ModelWriterSummary {
         let types = Set(directory.map(\.type))

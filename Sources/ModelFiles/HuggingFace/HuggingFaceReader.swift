@@ -52,17 +52,18 @@ struct HuggingFaceReader: ModelSource {
 
     func read(
         _ entry: ParameterLayout.Entry,
+        rows: Range<Int>,
         into output: UnsafeMutableBufferPointer<Float>,
         team: ThreadTeam
     ) throws {
         let module = entry.module
         if let stored = try stored(module, rows: entry.rows, columns: entry.columns) {
-            try BlockQuantizer.dequantize(try packed(stored), into: output, team: team)
+            try BlockQuantizer.dequantize(try packed(stored, rows: rows), into: output, team: team)
             MappedFile.dropPages(of: stored.codes.bytes)
             return MappedFile.dropPages(of: stored.scales.bytes)
         }
         let (tensor, path) = try plain(entry)
-        try tensor.copyFloats(to: output, path: path)
+        try tensor.copyFloats(rows: rows, columns: entry.columns, to: output, path: path)
         MappedFile.dropPages(of: tensor.bytes)
     }
 
@@ -123,13 +124,17 @@ struct HuggingFaceReader: ModelSource {
         )
     }
 
-    private func packed(_ stored: Stored) throws -> PackedTensor {
-        try PackedTensor(
+    private func packed(_ stored: Stored, rows: Range<Int>) throws -> PackedTensor {
+        func slice(_ tensor: SafetensorsFile.Tensor) -> [UInt8] {
+            let rowBytes = tensor.bytes.count / stored.rows
+            return [UInt8](tensor.bytes[rows.lowerBound * rowBytes..<rows.upperBound * rowBytes])
+        }
+        return try PackedTensor(
             format: stored.format,
-            rows: stored.rows,
+            rows: rows.count,
             columns: stored.columns,
-            codes: [UInt8](stored.codes.bytes),
-            scales: [UInt8](stored.scales.bytes),
+            codes: slice(stored.codes),
+            scales: slice(stored.scales),
             floatScales: stored.globalScale
         )
     }
@@ -157,6 +162,8 @@ struct HuggingFaceReader: ModelSource {
             }
             try withUnsafeMutablePointer(to: &value) {
                 try tensor.copyFloats(
+                    rows: 0..<1,
+                    columns: 1,
                     to: UnsafeMutableBufferPointer(start: $0, count: 1),
                     path: path
                 )

@@ -75,6 +75,15 @@ public final class HuggingFaceWriter: ModelWriter {
         }
     }
 
+    /// Writes some rows of a parameter that is not quantized.
+    public func write(
+        _ entry: ParameterLayout.Entry,
+        rows: Range<Int>,
+        values: UnsafeBufferPointer<Float>
+    ) throws {
+        try write(entry, values: values, packed: nil)
+    }
+
     /// Writes the scales of the cache, the tokenizer and the configuration.
     public func finish() throws -> ModelWriterSummary {
         for tensor in shards.cacheTensors {

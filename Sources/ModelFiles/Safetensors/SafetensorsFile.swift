@@ -196,31 +196,42 @@ extension SafetensorsFile.Tensor {
     /// Number of elements.
     public var count: Int { bytes.count / type.byteCount }
 
-    /// Writes the FP32 values of a float tensor.
+    /// Writes the FP32 values of some rows of a float tensor.
     ///
     /// - Throws: ``ModelFileError`` (`unsupported`) for other types.
     func copyFloats(
+        rows: Range<Int>,
+        columns: Int,
         to output: UnsafeMutableBufferPointer<Float>,
         path: String
     ) throws(ModelFileError) {
-        precondition(output.count == count, "copyFloats: \(output.count) is not \(count)")
-        for index in 0..<count {
-            switch type {
-            case .f32:
-                let bits = bytes.loadUnaligned(fromByteOffset: index * 4, as: UInt32.self)
+        let count = rows.count * columns
+        precondition(
+            output.count == count && rows.upperBound * columns <= self.count,
+            "copyFloats: rows \(rows) of \(shape) to \(output.count) elements"
+        )
+        let first = rows.lowerBound * columns
+        switch type {
+        case .f32:
+            for index in 0..<count {
+                let bits = bytes.loadUnaligned(fromByteOffset: (first + index) * 4, as: UInt32.self)
                 output[index] = Float(bitPattern: UInt32(littleEndian: bits))
-            case .bf16:
-                let bits = bytes.loadUnaligned(fromByteOffset: index * 2, as: UInt16.self)
-                output[index] = Float(bitPattern: UInt32(UInt16(littleEndian: bits)) << 16)
-            case .f16:
-                let bits = bytes.loadUnaligned(fromByteOffset: index * 2, as: UInt16.self)
-                output[index] = HalfPrecision.float(UInt16(littleEndian: bits))
-            default:
-                throw ModelFileError(
-                    .unsupported,
-                    "\(path): tensor \(name) has the type \(type.rawValue), not a float"
-                )
             }
+        case .bf16:
+            for index in 0..<count {
+                let bits = bytes.loadUnaligned(fromByteOffset: (first + index) * 2, as: UInt16.self)
+                output[index] = Float(bitPattern: UInt32(UInt16(littleEndian: bits)) << 16)
+            }
+        case .f16:
+            for index in 0..<count {
+                let bits = bytes.loadUnaligned(fromByteOffset: (first + index) * 2, as: UInt16.self)
+                output[index] = HalfPrecision.float(UInt16(littleEndian: bits))
+            }
+        default:
+            throw ModelFileError(
+                .unsupported,
+                "\(path): tensor \(name) has the type \(type.rawValue), not a float"
+            )
         }
     }
 }

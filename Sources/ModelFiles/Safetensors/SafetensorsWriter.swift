@@ -16,6 +16,7 @@ final class SafetensorsWriter {
 
     private let path: String
     private let file: AtomicFile
+    // What is still to be written of each tensor.
     private var offsets: [String: Range<Int>] = [:]
 
     /// Begins a file of `tensors`.
@@ -69,13 +70,16 @@ final class SafetensorsWriter {
     /// Whether tensors are still to come.
     var isComplete: Bool { offsets.isEmpty }
 
-    /// Writes one tensor's bytes, once.
+    /// Writes the next of one tensor's bytes: all at once, or piece by piece.
     func write(_ name: String, _ bytes: UnsafeRawBufferPointer) throws(ModelFileError) {
         guard let range = offsets.removeValue(forKey: name) else {
             preconditionFailure("\(path): \(name) is not to be written, or was")
         }
-        precondition(bytes.count == range.count, "\(name): \(bytes.count) bytes for \(range)")
+        precondition(bytes.count <= range.count, "\(name): \(bytes.count) bytes for \(range)")
         try file.write(bytes, at: range.lowerBound)
+        if bytes.count < range.count {
+            offsets[name] = range.lowerBound + bytes.count..<range.upperBound
+        }
     }
 
     func write(_ name: String, _ bytes: [UInt8]) throws(ModelFileError) {
