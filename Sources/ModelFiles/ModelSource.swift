@@ -18,6 +18,8 @@ public protocol ModelSource {
     var tokenizerJSON: [UInt8]? { get }
     /// The chat template, if any.
     var chatTemplate: String? { get }
+    /// Scales of keys and values for FP8 caches, if the files have them for every layer.
+    var keyValueScales: KeyValueScales? { get }
 
     /// Reads the tokenizer.
     ///
@@ -36,6 +38,14 @@ public protocol ModelSource {
         into output: UnsafeMutableBufferPointer<Float>,
         team: ThreadTeam
     ) throws
+}
+
+/// FP8 scales of keys and values, by layer: the real value of one code step.
+public struct KeyValueScales: Sendable, Equatable {
+    /// Of the rotated keys.
+    public var keys: [Float]
+    /// Of the values.
+    public var values: [Float]
 }
 
 extension ModelSource {

@@ -55,8 +55,11 @@ struct ExportTests {
 
     @Test(arguments: [
         (HuggingFaceWriter.Format.compressedTensors, QuantizationFormat.mxfp4),
-        (.compressedTensors, .mxfp8), (.compressedTensors, .nvfp4), (.modelopt, .mxfp8),
-        (.modelopt, .nvfp4), (.quark, .mxfp4), (.quark, .mxfp6E2M3), (.quark, .mxfp6E3M2),
+        (.compressedTensors, .mxfp8), (.compressedTensors, .nvfp4),
+        (.compressedTensors, .fp8PerTensor), (.compressedTensors, .fp8PerChannel),
+        (.modelopt, .mxfp8), (.modelopt, .nvfp4), (.modelopt, .fp8PerTensor),
+        (.modelopt, .fp8PerChannel), (.quark, .mxfp4), (.quark, .mxfp6E2M3),
+        (.quark, .mxfp6E3M2),
     ])
     func foldersReadBackExactly(
         layout: HuggingFaceWriter.Format,
@@ -64,8 +67,17 @@ struct ExportTests {
     ) throws {
         let folder = try TemporaryFolder()
         let written = try quantized(QuantizationRecipe(defaultFormat: format), tied: false)
-        #expect(layout.obstacle(to: written.description) == nil)
-        let summary = try write(written, as: layout, to: folder.path + "/m")
+        var description = written.description
+        for module in description.formats.keys { description.inputAmax[module] = 3 }
+        description.keyAmax = [4.48, 8.96]
+        description.valueAmax = [44.8, 0]
+        #expect(layout.obstacle(to: description) == nil)
+        let summary = try written.write(
+            to: HuggingFaceWriter(description, format: layout, folder: folder.path + "/m")
+        )
+        let scales = try ModelLoader.open(path: folder.path + "/m").keyValueScales
+        let expected = KeyValueScales(keys: [4.48 / 448, 8.96 / 448], values: [44.8 / 448, 1])
+        #expect(scales == (layout == .quark ? nil : expected))
         let read = try ModelLoader.load(path: folder.path + "/m", team: Self.team)
         let isReciprocal = layout == .compressedTensors && format == .nvfp4
         expectEqual(read, written, relativeError: isReciprocal ? 0x1p-22 : 0)

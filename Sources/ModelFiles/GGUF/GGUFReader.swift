@@ -21,6 +21,9 @@ struct GGUFReader: ModelSource {
     var tokenizerJSON: [UInt8]? { nil }
     var chatTemplate: String? { gguf.text("tokenizer.chat_template") }
 
+    // llama.cpp's files have none.
+    var keyValueScales: KeyValueScales? { nil }
+
     func tokenizer() throws -> Tokenizer { try Tokenizer(gguf: gguf) }
 
     func read(

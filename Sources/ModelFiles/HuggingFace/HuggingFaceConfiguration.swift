@@ -65,7 +65,10 @@ struct HuggingFaceConfiguration {
             return nil
         }
         let layers = quantization["layer_quant_config"] as? [String: Any]
-        let scheme = (layers?[module] ?? quantization["global_quant_config"]) as? [String: Any]
+        // The first pattern that matches, an exact name among them.
+        let named = layers?.keys.sorted().first { ModulePattern($0).matches(module) }
+        let scheme =
+            (named.flatMap { layers?[$0] } ?? quantization["global_quant_config"]) as? [String: Any]
         let weight = scheme?["weight"] as? [String: Any]
         switch weight?["dtype"] as? String {
         case "fp4": return .mxfp4

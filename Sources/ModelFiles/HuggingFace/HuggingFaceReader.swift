@@ -29,10 +29,7 @@ struct HuggingFaceReader: ModelSource {
         self.tensors = tensors
         try Self.checkQuantization(root.quantization, folder: folder)
         for entry in ParameterLayout(configuration: root.model).entries {
-            let module = entry.module
-            if try stored(module, rows: entry.rows, columns: entry.columns) == nil {
-                _ = try plain(entry)
-            }
+            _ = try weight(entry)
         }
     }
 
@@ -56,125 +53,35 @@ struct HuggingFaceReader: ModelSource {
         into output: UnsafeMutableBufferPointer<Float>,
         team: ThreadTeam
     ) throws {
-        let module = entry.module
-        if let stored = try stored(module, rows: entry.rows, columns: entry.columns) {
-            try BlockQuantizer.dequantize(try packed(stored, rows: rows), into: output, team: team)
-            MappedFile.dropPages(of: stored.codes.bytes)
-            return MappedFile.dropPages(of: stored.scales.bytes)
-        }
-        let (tensor, path) = try plain(entry)
-        try tensor.copyFloats(rows: rows, columns: entry.columns, to: output, path: path)
-        MappedFile.dropPages(of: tensor.bytes)
+        try weight(entry).read(rows: rows, of: entry, into: output, team: team)
     }
 
-    /// The float tensor of a parameter, whose shape fits.
-    private func plain(
-        _ entry: ParameterLayout.Entry
-    ) throws(ModelFileError) -> (SafetensorsFile.Tensor, path: String) {
-        guard let (tensor, path) = tensors[entry.name] else {
-            throw ModelFileError(.malformed, "\(folder): tensor \(entry.name) is missing")
-        }
-        guard tensor.shape == entry.shape else {
-            throw ModelFileError(
-                .malformed,
-                "\(path): tensor \(entry.name) has the shape \(tensor.shape), not \(entry.shape)"
-            )
-        }
-        guard [.f32, .f16, .bf16].contains(tensor.type) else {
-            throw ModelFileError(
-                .unsupported,
-                "\(path): tensor \(entry.name) has the type \(tensor.type.rawValue), not a float"
-            )
-        }
-        return (tensor, path)
-    }
-
-    /// The tensors of a quantized module.
-    private struct Stored {
-        let format: QuantizationFormat
-        let rows: Int
-        let columns: Int
-        let codes: SafetensorsFile.Tensor
-        let scales: SafetensorsFile.Tensor
-        let globalScale: [Float]
-    }
-
-    /// What is stored of a quantized module; nil if it is not quantized.
-    private func stored(_ module: String, rows: Int, columns: Int) throws -> Stored? {
-        guard let (scales, path) = tensors[module + ".weight_scale"] else {
-            return nil
-        }
-        guard let codes = (tensors[module + ".weight_packed"] ?? tensors[module + ".weight"])?.0,
-            let format = format(module, codes: codes.type, scales: scales.type),
-            codes.shape == [rows, columns * format.element.bitWidth / 8],
-            scales.shape == [rows, columns / format.blockSize]
-        else {
-            throw ModelFileError(
-                .malformed,
-                "\(path): \(module): codes and scales \(scales.shape) do not fit [\(rows), \(columns)]"
-            )
-        }
-        return Stored(
-            format: format,
-            rows: rows,
-            columns: columns,
-            codes: codes,
-            scales: scales,
-            globalScale: format.scaleKind == .e4m3TwoLevel ? [try globalScale(module)] : []
+    private func weight(_ entry: ParameterLayout.Entry) throws -> StoredWeight {
+        try StoredWeight(
+            entry,
+            tensors: tensors,
+            quarkFormat: root.quarkFormat(of: entry.module),
+            folder: folder
         )
     }
 
-    private func packed(_ stored: Stored, rows: Range<Int>) throws -> PackedTensor {
-        func slice(_ tensor: SafetensorsFile.Tensor) -> [UInt8] {
-            let rowBytes = tensor.bytes.count / stored.rows
-            return [UInt8](tensor.bytes[rows.lowerBound * rowBytes..<rows.upperBound * rowBytes])
-        }
-        return try PackedTensor(
-            format: stored.format,
-            rows: rows.count,
-            columns: stored.columns,
-            codes: slice(stored.codes),
-            scales: slice(stored.scales),
-            floatScales: stored.globalScale
-        )
-    }
-
-    private func format(
-        _ module: String,
-        codes: SafetensorsType,
-        scales: SafetensorsType
-    ) -> QuantizationFormat? {
-        switch (codes, scales) {
-        case (.u8, .f8E4M3): .nvfp4
-        case (.f8E4M3, .u8): .mxfp8
-        case (.u8, .u8): root.quarkFormat(of: module) ?? .mxfp4
-        default: nil
-        }
-    }
-
-    /// NVFP4's scale of the tensor; compressed-tensors stores its reciprocal.
-    private func globalScale(_ module: String) throws -> Float {
-        var value: Float = 0
-        func read(_ name: String) throws -> Bool {
-            guard let (tensor, path) = tensors["\(module).\(name)"] else { return false }
-            guard tensor.type == .f32, tensor.bytes.count == 4 else {
-                throw ModelFileError(.malformed, "\(path): \(module).\(name) is no FP32 number")
+    var keyValueScales: KeyValueScales? {
+        // compressed-tensors' names, then ModelOpt's.
+        let names = [("k_scale", "v_scale"), ("k_proj.k_scale", "v_proj.v_scale")]
+        for (keyName, valueName) in names {
+            let scales = [keyName, valueName].map { name in
+                (0..<configuration.layerCount).compactMap { layer -> Float? in
+                    let key = "model.layers.\(layer).self_attn.\(name)"
+                    return tensors[key].flatMap {
+                        try? StoredWeight.floats($0.0, path: $0.path, count: 1).first
+                    }
+                }
             }
-            try withUnsafeMutablePointer(to: &value) {
-                try tensor.copyFloats(
-                    rows: 0..<1,
-                    columns: 1,
-                    to: UnsafeMutableBufferPointer(start: $0, count: 1),
-                    path: path
-                )
+            if scales.allSatisfy({ $0.count == configuration.layerCount }) {
+                return KeyValueScales(keys: scales[0], values: scales[1])
             }
-            return true
         }
-        if try read("weight_scale_2") { return value }
-        guard try read("weight_global_scale") else {
-            throw ModelFileError(.malformed, "\(folder): \(module) has no global scale")
-        }
-        return 1 / value
+        return nil
     }
 
     var chatTemplate: String? {
