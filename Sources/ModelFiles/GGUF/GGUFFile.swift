@@ -137,9 +137,17 @@ public struct GGUFFile {
             alignment = value
         }
         let start = (reader.offset + alignment - 1) / alignment * alignment
+        var ranges: [(lower: Int, upper: Int, name: String)] = []
         var tensors: [String: Tensor] = [:]
         for entry in entries {
+            guard entry.offset % UInt64(alignment) == 0 else {
+                throw ModelFileError(
+                    .malformed,
+                    "\(path): tensor \(entry.name) lies at \(entry.offset), no multiple of \(alignment)"
+                )
+            }
             let bytes = try slice(entry, start: start, file: reader.file)
+            ranges.append((Int(entry.offset), Int(entry.offset) + bytes.count, entry.name))
             let tensor = Tensor(
                 name: entry.name,
                 shape: entry.shape,
@@ -149,6 +157,13 @@ public struct GGUFFile {
             guard tensors.updateValue(tensor, forKey: entry.name) == nil else {
                 throw ModelFileError(.malformed, "\(path): tensor \(entry.name) stands twice")
             }
+        }
+        ranges.sort { $0.lower < $1.lower }
+        for (first, second) in zip(ranges, ranges.dropFirst()) where second.lower < first.upper {
+            throw ModelFileError(
+                .malformed,
+                "\(path): tensors \(first.name) and \(second.name) overlap at \(second.lower)"
+            )
         }
         return tensors
     }

@@ -34,6 +34,13 @@ struct HuggingFaceConfiguration {
             }
             return value
         }
+        func optional(_ key: String) throws(ModelFileError) -> Int? {
+            guard let value = root[key], !(value is NSNull) else { return nil }
+            guard let number = value as? Int else {
+                throw ModelFileError(.malformed, "\(path): \(key) is no integer")
+            }
+            return number
+        }
         let heads = try required("num_attention_heads")
         model = ModelConfiguration(
             vocabularySize: try required("vocab_size"),
@@ -41,12 +48,12 @@ struct HuggingFaceConfiguration {
             intermediateSize: try required("intermediate_size"),
             layerCount: try required("num_hidden_layers"),
             headCount: heads,
-            keyValueHeadCount: root["num_key_value_heads"] as? Int ?? heads,
-            headDimension: root["head_dim"] as? Int,
+            keyValueHeadCount: try optional("num_key_value_heads") ?? heads,
+            headDimension: try optional("head_dim"),
             ropeTheta: Self.ropeTheta(root),
             ropeScaling: try Self.ropeScaling(root, path: path),
             rmsNormEpsilon: Float(root["rms_norm_eps"] as? Double ?? 1e-6),
-            maximumPositions: root["max_position_embeddings"] as? Int ?? 2048,
+            maximumPositions: try optional("max_position_embeddings") ?? 2048,
             tiedEmbeddings: root["tie_word_embeddings"] as? Bool ?? false,
             bosToken: root["bos_token_id"] as? Int,
             eosToken: root["eos_token_id"] as? Int
