@@ -96,6 +96,43 @@ internal import Testing
         #expect(spec.unsupported.isEmpty)
     }
 
+    @Test func readsWhatGoesBeyondRoundingToNearest() throws {
+        guard case .quantize(let spec) = try example("quantize-mixed.json", kind: "quantize")
+        else {
+            Issue.record("not a quantization job")
+            return
+        }
+        let options = try #require(spec.quantization.postTraining)
+        #expect(options.method == .awq && options.rounding == .gptq)
+        #expect(options.usesActivationOrder && options.damping == 0.01)
+        #expect(options.scaleSearch == nil && options.rotation == .none)
+        #expect(options.cacheScales == .fp8)
+        let mixed = try #require(options.mixedPrecision)
+        #expect(mixed.effectiveBits == 4.75 && mixed.sensitivity == .divergence)
+        #expect(mixed.candidates.map(\.rawValue) == ["mxfp4", "mxfp6_e2m3", "mxfp8"])
+        #expect(spec.unsupported.isEmpty)
+    }
+
+    @Test func formatsHaveTheirUsualBlocks() throws {
+        for (name, size) in [("nvfp4", 16), ("nvfp8", 16), ("fp4", 32), ("mxint8", 32)] {
+            let text = #"{"model":"m","quantization":{"algorithm":"\#(name)"}}"#
+            guard
+                case .quantize(let spec) = try JobSpec.parse(
+                    kind: "quantize",
+                    json: Array(text.utf8)
+                )
+            else {
+                Issue.record("not a quantization job")
+                return
+            }
+            #expect(spec.quantization.blockSize == size, "\(name)")
+        }
+        let tensor = try #require(FormatName(algorithm: "fp4")).perTensor
+        #expect(tensor.rawValue == "fp4_per_tensor")
+        #expect(FormatName(algorithm: "fp8_per_channel")?.perTensor.rawValue == "fp8_per_tensor")
+        #expect(FormatName(algorithm: "mxfp5") == nil)
+    }
+
     @Test func readsTheEvaluationExample() throws {
         let job = try example("evaluate.json", kind: "evaluate")
         guard case .evaluate(let spec) = job else {
