@@ -22,9 +22,25 @@ public struct ModelFileError: Error, Sendable, CustomStringConvertible {
     /// An error of a kind.
     public init(_ code: Code, _ message: String) {
         self.code = code
-        self.message = message
+        self.message = Self.oneLine(message)
     }
 
     /// The message.
     public var description: String { message }
+
+    /// Names come from files: what would break the line or the terminal is written as an escape, and
+    /// what is longer than any honest name is cut.
+    private static func oneLine(_ text: String) -> String {
+        var output = ""
+        for scalar in text.unicodeScalars.prefix(2000) {
+            if scalar.properties.generalCategory == .control || scalar == "\u{2028}"
+                || scalar == "\u{2029}"
+            {
+                output += "\\u{\(String(scalar.value, radix: 16))}"
+            } else {
+                output.unicodeScalars.append(scalar)
+            }
+        }
+        return output
+    }
 }
