@@ -1,0 +1,82 @@
+internal import Foundation
+internal import Transformer
+
+/// Checks config.json's keys and that the tokenizer fits the model.
+struct ConfigurationLint {
+    private static let file = "config.json"
+
+    private let folder: CheckpointFolder
+
+    init(_ folder: CheckpointFolder) {
+        self.folder = folder
+    }
+
+    func lint(_ log: inout LintLog) {
+        lintKeys(&log)
+        lintTokenizer(&log)
+        if folder.model.tiedEmbeddings, folder.tensors["lm_head.weight"] != nil {
+            log.warning(
+                "lm_head.weight",
+                "stands beside tie_word_embeddings true; servers use the embedding: drop one"
+            )
+        }
+    }
+
+    private func lintKeys(_ log: inout LintLog) {
+        let root = folder.root
+        if root["architectures"] as? [String] != ["LlamaForCausalLM"] {
+            log.error(Self.file, "architectures is not [\"LlamaForCausalLM\"]; set it")
+        }
+        if root["model_type"] as? String != "llama" {
+            log.error(Self.file, "model_type is not \"llama\"")
+        }
+        if let activation = root["hidden_act"] as? String, activation != "silu" {
+            log.error(Self.file, "hidden_act is \(activation); Llama models have silu")
+        }
+        // Readers have defaults for these, and not all the same.
+        for key in ["rms_norm_eps", "max_position_embeddings", "tie_word_embeddings", "hidden_act"]
+        where root[key] == nil {
+            log.warning(Self.file, "\(key) is missing; readers' defaults differ")
+        }
+        if root["rope_theta"] == nil, root["rope_parameters"] == nil {
+            log.warning(Self.file, "rope_theta is missing; readers take 10000")
+        }
+        if root["torch_dtype"] == nil, root["dtype"] == nil {
+            log.warning(Self.file, "torch_dtype is missing; readers may load in FP32")
+        }
+        for key in ["bos_token_id", "eos_token_id"] {
+            let size = folder.model.vocabularySize
+            if let token = root[key] as? Int, !(0..<size).contains(token) {
+                log.error(Self.file, "\(key) is \(token), vocab_size \(size)")
+            }
+        }
+        if root["quantization_config"] != nil, folder.quantization == nil,
+            !(root["quantization_config"] is NSNull)
+        {
+            log.error(Self.file, "quantization_config is not an object")
+        }
+    }
+
+    private func lintTokenizer(_ log: inout LintLog) {
+        let name = "tokenizer.json"
+        let path = "\(folder.path)/\(name)"
+        guard FileSystem.exists(path) else { return }
+        do {
+            let bytes = try FileSystem.read(path, limit: 256 << 20)
+            let tokenizer = try Tokenizer(tokenizerJSON: bytes, path: path)
+            if tokenizer.vocabularySize > folder.model.vocabularySize {
+                log.error(
+                    name,
+                    """
+                    has \(tokenizer.vocabularySize) tokens, vocab_size in config.json is \
+                    \(folder.model.vocabularySize)
+                    """
+                )
+            }
+        } catch {
+            // Other readers may know what this one does not.
+            error.code == .unsupported
+                ? log.warning(name, error.message) : log.error(name, error.message)
+        }
+    }
+}

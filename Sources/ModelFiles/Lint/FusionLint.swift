@@ -1,0 +1,73 @@
+internal import Transformer
+
+/// Checks layers that servers fuse into one: they have one format, and one scale above blocks.
+struct FusionLint {
+    private static let groups: [[LinearModule]] = [[.query, .key, .value], [.gate, .up]]
+
+    private let folder: CheckpointFolder
+    private let schemes: SchemeTable
+
+    init(_ folder: CheckpointFolder, _ schemes: SchemeTable) {
+        self.folder = folder
+        self.schemes = schemes
+    }
+
+    func lint(_ log: inout LintLog) {
+        for layer in 0..<folder.model.layerCount {
+            for group in Self.groups {
+                lint(group.map { $0.name(layer: layer) }, &log)
+            }
+        }
+    }
+
+    private func lint(_ modules: [String], _ log: inout LintLog) {
+        let first = schemes[modules[0]]
+        var isUniform = true
+        for module in modules.dropFirst() where schemes[module] != first {
+            isUniform = false
+            log.error(
+                module,
+                """
+                is \(Self.name(schemes[module])), \(modules[0]) \(Self.name(first)); vLLM fuses \
+                them and refuses: give them one format
+                """
+            )
+        }
+        guard isUniform, case .scheme(let scheme) = first, let tensor = scheme.twoLevelTensor else {
+            return
+        }
+        lintScales(modules.map { $0 + tensor.suffix }, &log)
+        for tensor in scheme.tensors where tensor.suffix.hasPrefix(".input") {
+            lintScales(modules.map { $0 + tensor.suffix }, &log)
+        }
+    }
+
+    private func lintScales(_ names: [String], _ log: inout LintLog) {
+        guard let first = scale(names[0]) else { return }
+        for name in names.dropFirst() {
+            guard let value = scale(name), value != first else { continue }
+            log.warning(
+                name,
+                """
+                is \(value), \(names[0]) \(first); servers that fuse the layers take one of them, \
+                which costs accuracy
+                """
+            )
+        }
+    }
+
+    private func scale(_ name: String) -> Float? {
+        guard let tensor = folder.tensors[name], tensor.type == .f32, tensor.count == 1 else {
+            return nil
+        }
+        return ValueLint.float(tensor.bytes, 0)
+    }
+
+    private static func name(_ storage: SchemeTable.Storage) -> String {
+        switch storage {
+        case .plain: "not quantized"
+        case .scheme(let scheme): scheme.name
+        case .unchecked: "in a format that is not checked"
+        }
+    }
+}

@@ -1,0 +1,130 @@
+internal import Transformer
+
+/// Checks a GGUF file's keys and tensors as llama.cpp would.
+///
+/// - SeeAlso: ggml, `docs/gguf.md`; llama.cpp, `llama-model.cpp`.
+struct GGUFLint {
+    private let gguf: GGUFFile
+
+    init(_ gguf: GGUFFile) {
+        self.gguf = gguf
+    }
+
+    func lint(_ log: inout LintLog) {
+        let architecture = gguf.text("general.architecture")
+        guard architecture == "llama" else {
+            let found = architecture ?? "missing"
+            log.error("general.architecture", "is \(found); llama is checked")
+            return
+        }
+        GGUFKeyLint(gguf).lint(&log)
+        lintFileType(&log)
+        guard let configuration = configuration(&log) else { return }
+        lintTensors(configuration, &log)
+    }
+
+    /// The model's shape; nil if a key that makes it is missing.
+    private func configuration(_ log: inout LintLog) -> ModelConfiguration? {
+        guard let embedding = gguf.tensors["token_embd.weight"] else {
+            log.error("token_embd.weight", "is missing")
+            return nil
+        }
+        guard let vocabulary = embedding.shape.first,
+            let hidden = gguf.integer("llama.embedding_length"),
+            let intermediate = gguf.integer("llama.feed_forward_length"),
+            let layers = gguf.integer("llama.block_count"),
+            let heads = gguf.integer("llama.attention.head_count")
+        else { return nil }
+        let configuration = ModelConfiguration(
+            vocabularySize: vocabulary,
+            hiddenSize: hidden,
+            intermediateSize: intermediate,
+            layerCount: layers,
+            headCount: heads,
+            keyValueHeadCount: gguf.integer("llama.attention.head_count_kv") ?? heads,
+            headDimension: gguf.integer("llama.attention.key_length"),
+            tiedEmbeddings: gguf.tensors["output.weight"] == nil
+        )
+        do {
+            try configuration.validate()
+            return configuration
+        } catch {
+            log.error("llama.*", error.message)
+            return nil
+        }
+    }
+
+    private func lintTensors(_ configuration: ModelConfiguration, _ log: inout LintLog) {
+        var known: Set<String> = ["rope_freqs.weight"]
+        for entry in ParameterLayout(configuration: configuration).entries {
+            let name = GGUFNames.name(of: entry.name)
+            known.insert(name)
+            guard let tensor = gguf.tensors[name] else {
+                log.error(name, "is missing")
+                continue
+            }
+            guard tensor.shape == entry.shape else {
+                log.error(name, "has the shape \(tensor.shape), the model \(entry.shape)")
+                continue
+            }
+            if entry.shape.count == 1, tensor.type != .f32 {
+                log.warning(name, "is \(tensor.type); llama.cpp's converter writes vectors as f32")
+            }
+            ValueLint.blocks(tensor, &log)
+            if tensor.type == .nvfp4 {
+                known.formUnion(lintSidecars(name, &log))
+            }
+        }
+        for name in gguf.tensors.keys.sorted() where !known.contains(name) {
+            log.error(name, "belongs to no tensor of the model; llama.cpp refuses the file")
+        }
+    }
+
+    /// Checks the scales beside an NVFP4 tensor; their names.
+    private func lintSidecars(_ name: String, _ log: inout LintLog) -> [String] {
+        let stem = name.dropLast(".weight".count)
+        let names = ["\(stem).scale", "\(stem).input_scale"]
+        for sidecar in names {
+            guard let tensor = gguf.tensors[sidecar] else {
+                if sidecar == names[0] {
+                    log.error(sidecar, "is missing; without it \(name) is off by that factor")
+                }
+                continue
+            }
+            guard tensor.type == .f32, tensor.shape == [1] else {
+                log.error(sidecar, "is \(tensor.type) of shape \(tensor.shape), not one f32 number")
+                continue
+            }
+            ValueLint.factors(tensor.bytes, sidecar, [], &log)
+        }
+        return names
+    }
+
+    /// Warns if no matrix is of the type that the file is said to be of.
+    private func lintFileType(_ log: inout LintLog) {
+        // llama.cpp adds 1024 to a type it guessed.
+        guard let stated = gguf.integer("general.file_type").map({ $0 & ~1024 }) else { return }
+        let types = Set(gguf.tensors.values.filter { $0.shape.count > 1 }.map(\.type))
+        if !types.contains(where: { Self.fileTypes(of: $0).contains(stated) }) {
+            let names = types.map { "\($0)" }.sorted().joined(separator: ", ")
+            log.warning("general.file_type", "is \(stated); the matrices are \(names)")
+        }
+    }
+
+    /// Numbers of llama.cpp's `llama_ftype` for files of such matrices.
+    private static func fileTypes(of type: GGUFTensorType) -> [Int] {
+        switch type {
+        case .f32: [0]
+        case .f16: [1]
+        case .q4_0: [2]
+        case .q4_1: [3]
+        case .q8_0: [7]
+        case .q4_K: [14, 15]
+        case .q5_K: [16, 17]
+        case .q6_K: [18]
+        case .bf16: [32]
+        case .mxfp4: [38]
+        case .nvfp4: [39]
+        }
+    }
+}

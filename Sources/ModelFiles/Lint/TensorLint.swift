@@ -1,0 +1,129 @@
+internal import Transformer
+
+/// Checks that a folder's tensors are exactly what its configuration says, and their scales sound.
+struct TensorLint {
+    private let folder: CheckpointFolder
+    private let schemes: SchemeTable
+
+    init(_ folder: CheckpointFolder, _ schemes: SchemeTable) {
+        self.folder = folder
+        self.schemes = schemes
+    }
+
+    func lint(_ log: inout LintLog) {
+        var known: Set<String> = ["lm_head.weight"]
+        for entry in ParameterLayout(configuration: folder.model).entries {
+            switch schemes[entry.module] {
+            case .plain:
+                known.insert(entry.name)
+                lintPlain(entry, &log)
+            case .scheme(let scheme):
+                known.formUnion(scheme.tensors.map { entry.module + $0.suffix })
+                lint(entry, scheme, &log)
+            case .unchecked:
+                let prefix = entry.module + "."
+                known.formUnion(folder.tensors.keys.filter { $0.hasPrefix(prefix) })
+            }
+        }
+        known.formUnion(lintCache(&log))
+        lintStrays(known, &log)
+    }
+
+    private func lintPlain(_ entry: ParameterLayout.Entry, _ log: inout LintLog) {
+        guard let tensor = folder.tensors[entry.name] else {
+            log.error(entry.name, "is missing; config.json does not say that it is quantized")
+            return
+        }
+        guard [.f32, .f16, .bf16].contains(tensor.type) else {
+            log.error(
+                entry.name,
+                "is \(tensor.type.rawValue), but config.json does not say that it is quantized"
+            )
+            return
+        }
+        guard tensor.shape == entry.shape else {
+            log.error(entry.name, "has the shape \(tensor.shape), the model \(entry.shape)")
+            return
+        }
+        ValueLint.floats(tensor, &log)
+    }
+
+    private func lint(
+        _ entry: ParameterLayout.Entry,
+        _ scheme: StorageScheme,
+        _ log: inout LintLog
+    ) {
+        guard entry.columns.isMultiple(of: scheme.blockSize) else {
+            log.error(
+                entry.module,
+                """
+                has \(entry.columns) inputs, no multiple of \(scheme.name)'s blocks of \
+                \(scheme.blockSize)
+                """
+            )
+            return
+        }
+        for expected in scheme.tensors {
+            let name = entry.module + expected.suffix
+            guard let tensor = folder.tensors[name] else {
+                log.error(name, "is missing; \(scheme.name) has it")
+                continue
+            }
+            let shape = expected.shape.extents(rows: entry.rows, columns: entry.columns)
+            guard tensor.type == expected.type else {
+                log.error(
+                    name,
+                    "is \(tensor.type.rawValue); \(scheme.name) has \(expected.type.rawValue)"
+                )
+                continue
+            }
+            if tensor.shape != shape {
+                let message = "has the shape \(tensor.shape); \(scheme.name) has \(shape)"
+                // Readers take [1] for a scalar and the reverse.
+                guard shape.count <= 1, tensor.count == 1, shape.reduce(1, *) == 1 else {
+                    log.error(name, message)
+                    continue
+                }
+                log.warning(name, message)
+            }
+            ValueLint.values(tensor, expected.role, &log)
+        }
+    }
+
+    /// Checks the scales of keys and values; their names.
+    private func lintCache(_ log: inout LintLog) -> Set<String> {
+        guard let scales = schemes.cacheScales else { return [] }
+        var names: Set<String> = []
+        for layer in 0..<folder.model.layerCount {
+            for suffix in [scales.key, scales.value] {
+                let name = "model.layers.\(layer).self_attn.\(suffix)"
+                names.insert(name)
+                guard let tensor = folder.tensors[name] else {
+                    log.error(name, "is missing; config.json says that the cache is quantized")
+                    continue
+                }
+                guard tensor.count == 1, tensor.type == .f32 else {
+                    log.error(
+                        name,
+                        "is \(tensor.type.rawValue) of shape \(tensor.shape), not one F32 number"
+                    )
+                    continue
+                }
+                ValueLint.values(tensor, .factors, &log)
+            }
+        }
+        return names
+    }
+
+    private func lintStrays(_ known: Set<String>, _ log: inout LintLog) {
+        for name in folder.tensors.keys.sorted() where !known.contains(name) {
+            if name.hasSuffix(".rotary_emb.inv_freq") {
+                log.warning(name, "is not read any more; drop it")
+            } else if name.hasSuffix(".k_scale") || name.hasSuffix(".v_scale") {
+                log.error(name, "is a scale of the cache, which config.json does not speak of")
+            } else {
+                log.error(name, "belongs to nothing that config.json describes")
+            }
+        }
+    }
+}
