@@ -1,0 +1,91 @@
+internal import Foundation
+internal import Kernels
+internal import Testing
+
+@testable internal import ModelFiles
+
+/// What a checkpoint lost against its source is told apart from what is wrong.
+struct CheckpointComparisonTests {
+    private static var team: ThreadTeam { ThreadTeam(threadCount: 2) }
+
+    private func compare(
+        _ write: (String) throws -> Void,
+        tied: Bool = true,
+        change: (String) throws -> Void = { _ in }
+    ) throws -> [String: TensorComparison] {
+        let folder = try TemporaryFolder()
+        try LintSample.export(nil, as: .f32, to: folder.path + "/source", tied: tied)
+        try write(folder.path + "/made")
+        try change(folder.path + "/made")
+        var seen: [TensorComparison] = []
+        let comparisons = try CheckpointComparison.compare(
+            path: folder.path + "/made",
+            source: folder.path + "/source",
+            team: Self.team
+        ) { seen.append($0) }
+        #expect(seen == comparisons)
+        return Dictionary(uniqueKeysWithValues: comparisons.map { ($0.name, $0) })
+    }
+
+    private static let samples: [LintSample] = [
+        .compressedMXFP4, .compressedNVFP4, .compressedMXFP8, .compressedMixed, .modeloptNVFP4,
+        .modeloptMXFP8, .modeloptMixed, .quarkMXFP4, .quarkE2M3, .quarkE3M2, .quarkMixed, .sharded,
+        .ggufMXFP4, .ggufINT8,
+    ]
+
+    @Test(arguments: samples)
+    func exportsAreRounded(sample: LintSample) throws {
+        let found = try compare { try sample.write(to: $0) }
+        #expect(found.values.filter { $0.verdict == .differs }.map(\.message) == [])
+        #expect(found["model.layers.0.mlp.up_proj.weight"]?.verdict == .rounded)
+        #expect(found.values.allSatisfy { $0.message.isEmpty })
+    }
+
+    @Test func copiesAreExact() throws {
+        let found = try compare { try LintSample.f32.write(to: $0) }
+        #expect(found["model.norm.weight"]?.verdict == .exact)
+        #expect(found["model.norm.weight"]?.sqnrDecibels == .infinity)
+        // The checkpoint's head stands alone, the source's is the embedding.
+        #expect(found["lm_head.weight"]?.verdict == .differs)
+        let tied = try compare({ try LintSample.bf16.write(to: $0) }, tied: false)
+        #expect(tied["model.embed_tokens.weight"]?.verdict == .rounded)
+        #expect(tied["lm_head.weight"]?.message.contains("legitimately") == true)
+    }
+
+    @Test func otherWeightsDiffer() throws {
+        let name = "model.layers.0.mlp.up_proj.weight"
+        let found = try compare({ try LintSample.compressedMXFP4.write(to: $0) }) { folder in
+            try LintFault.stored(folder) { tensors in
+                let key = "model.layers.0.mlp.up_proj.weight_scale"
+                let doubled = tensors[key]?.bytes.map { $0 + 1 }
+                tensors[key]?.bytes = doubled ?? []
+            }
+        }
+        let comparison = try #require(found[name])
+        #expect(comparison.verdict == .differs)
+        #expect(comparison.message.contains("below 10 dB for 4 bits"))
+        #expect(comparison.message.contains("rotate or smooth"))
+        #expect(found.values.filter { $0.verdict == .differs }.count == 1)
+    }
+
+    @Test func otherShapesAreFindings() throws {
+        let found = try compare({ try LintSample.bf16.write(to: $0) }) { folder in
+            try LintFault.rewrite("config.json", in: folder) { root in
+                root["num_hidden_layers"] = 1
+                root["intermediate_size"] = 48
+            }
+            try LintFault.stored(folder) { tensors in
+                for (name, tensor) in tensors where tensor.shape.contains(96) {
+                    tensors[name]?.shape = tensor.shape.map { $0 == 96 ? 48 : $0 }
+                    tensors[name]?.bytes = Array(tensor.bytes.prefix(tensor.bytes.count / 2))
+                }
+            }
+        }
+        let up = found["model.layers.0.mlp.up_proj.weight"]
+        #expect(up?.message == "has the shape [48, 64], in the source [96, 64]")
+        #expect(up?.sqnrDecibels == nil)
+        let gone = found["model.layers.1.mlp.up_proj.weight"]
+        #expect(gone?.message.contains("the source alone") == true)
+        #expect(found["model.norm.weight"]?.verdict == .exact)
+    }
+}
