@@ -64,7 +64,7 @@ struct CheckpointComparisonTests {
         let comparison = try #require(found[name])
         #expect(comparison.verdict == .differs)
         #expect(comparison.message.contains("below 10 dB for 4 bits"))
-        #expect(comparison.message.contains("rotate or smooth"))
+        #expect(comparison.message.contains("rotate, smooth or make up"))
         #expect(found.values.filter { $0.verdict == .differs }.count == 1)
     }
 

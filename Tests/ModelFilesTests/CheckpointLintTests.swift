@@ -45,7 +45,22 @@ struct CheckpointLintTests {
         #expect(findings.first?.message.contains("not a GGUF file") == true)
         #expect(CheckpointLint.lint(path: folder.path + "/none").count == 1)
         let empty = CheckpointLint.lint(path: folder.path)
-        #expect(empty.contains { $0.place == "config.json" && $0.severity == .error })
+        #expect(empty.map(\.place) == ["config.json"])
+        #expect(empty.first?.message.contains("no checkpoint") == true)
+    }
+
+    /// llm-compressor writes scales in the model's type.
+    @Test func scalesInBF16AreWarnings() throws {
+        let folder = try TemporaryFolder()
+        try LintSample.compressedFP8Channel.write(to: folder.path)
+        let name = "model.layers.0.mlp.up_proj.weight_scale"
+        try LintFault.stored(folder.path) { tensors in
+            let bytes = [UInt8](repeating: 0x3C, count: 2 * 96)
+            tensors[name] = .init(type: .bf16, shape: [96, 1], bytes: bytes)
+        }
+        let findings = CheckpointLint.lint(path: folder.path)
+        #expect(findings.map(\.place) == [name])
+        #expect(findings.first?.severity == .warning)
     }
 
     @Test func targetsMayBeExpressions() throws {

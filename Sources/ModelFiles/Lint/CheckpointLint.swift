@@ -38,8 +38,16 @@ public enum CheckpointLint {
     }
 
     private static func lintFolder(_ path: String, _ log: inout LintLog) {
+        let files = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        guard files.contains(where: { $0 == "config.json" || $0.hasSuffix(".safetensors") }) else {
+            log.error(
+                "config.json",
+                "is missing, as are model.gguf and weights: \(path) is no checkpoint"
+            )
+            return
+        }
         for name in ["tokenizer.json", "tokenizer_config.json"]
-        where !FileSystem.exists("\(path)/\(name)") {
+        where !files.contains(name) {
             let message = "is missing; copy it from the original model"
             name == "tokenizer.json" ? log.error(name, message) : log.warning(name, message)
         }

@@ -62,7 +62,8 @@ struct CompressedTensorsSchemes {
         of modules: [String],
         _ log: inout LintLog
     ) -> [String: SchemeTable.Storage] {
-        for entry in ignore where !entry.hasPrefix("re:") && entry != "lm_head" {
+        let others = ["lm_head", "model.embed_tokens", "Linear"]
+        for entry in ignore where !entry.hasPrefix("re:") && !others.contains(entry) {
             if !modules.contains(entry) {
                 log.warning("\(Self.place).ignore", "\(entry) is no linear module of the model")
             }

@@ -55,8 +55,8 @@ struct StoredWidths {
         }
         let source = made.isEmpty ? "" : " (the file says: \(made.joined(separator: ", ")))"
         return """
-            methods that rotate or smooth change weights legitimately\(source); after others it is \
-            another model or a wrong scale
+            methods that rotate, smooth or make up for errors change weights legitimately\(source); \
+            after others it is another model or a wrong scale
             """
     }
 
