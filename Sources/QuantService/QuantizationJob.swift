@@ -81,11 +81,10 @@ struct QuantizationJob {
     /// Begins the exports of a model.
     private func begin(_ description: ExportDescription) throws -> ModelExport {
         var description = description
-        description.metadata = Self.metadata(
-            description.formats,
-            method: options.method.rawValue,
-            rotation: options.rotation.rawValue
-        )
+        description.metadata = [
+            "qat.version": SuiteVersion.current, "qat.method": options.method.rawValue,
+            "qat.rotation": options.rotation.rawValue,
+        ]
         if options.cacheScales == .fp8Cast {
             // Under the scale 1, E4M3 holds up to 448.
             let layers = description.configuration.layerCount
@@ -121,25 +120,6 @@ struct QuantizationJob {
         let page = report.page(title: spec.name ?? "Quantization", model: spec.model)
         try JobReport.write(html: page.html(), to: request.outputFolder)
         try reporter.result(results)
-    }
-
-    /// What the files say of their making: the formats with all their rounding rules.
-    private static func metadata(
-        _ formats: [String: QuantizationFormat],
-        method: String,
-        rotation: String
-    ) -> [String: String] {
-        let rules = Set(formats.values).map { format in
-            """
-            {"name":"\(format.name)","element":"\(format.element.rawValue)",\
-            "scale":"\(format.scaleKind.rawValue)","block_size":\(format.blockSize),\
-            "scale_mode":"\(format.scaleMode.rawValue)","tie_rule":"\(format.tieRule.rawValue)"}
-            """
-        }
-        return [
-            "qat.version": SuiteVersion.current, "qat.method": method, "qat.rotation": rotation,
-            "qat.formats": "[" + rules.sorted().joined(separator: ",") + "]",
-        ]
     }
 }
 

@@ -256,6 +256,7 @@ struct TrainingLoop {
         )
         var description = trained.description
         description.activations = plan.recipe.activations
+        description.metadata = ["qat.version": SuiteVersion.current, "qat.method": "qat"]
         let export = try ModelExport(
             description,
             formats: plan.exportFormats,

@@ -1,6 +1,8 @@
 internal import Foundation
 internal import Kernels
+internal import Quantization
 internal import Testing
+internal import Transformer
 
 @testable internal import ModelFiles
 
@@ -30,7 +32,8 @@ struct CheckpointComparisonTests {
     private static let samples: [LintSample] = [
         .compressedMXFP4, .compressedNVFP4, .compressedMXFP8, .compressedMixed, .modeloptNVFP4,
         .modeloptMXFP8, .modeloptMixed, .quarkMXFP4, .quarkE2M3, .quarkE3M2, .quarkMixed, .sharded,
-        .ggufMXFP4, .ggufINT8,
+        .ggufMXFP4, .ggufINT8, .compressedFP8, .compressedFP8Channel, .modeloptFP8,
+        .modeloptFP8Channel, .ggufFP8Channel, .ggufMXFP8,
     ]
 
     @Test(arguments: samples)
@@ -63,9 +66,36 @@ struct CheckpointComparisonTests {
         }
         let comparison = try #require(found[name])
         #expect(comparison.verdict == .differs)
-        #expect(comparison.message.contains("below 10 dB for 4 bits"))
+        #expect(comparison.message.contains("below 6 dB for 4 bits"))
         #expect(comparison.message.contains("rotate, smooth or make up"))
         #expect(found.values.filter { $0.verdict == .differs }.count == 1)
+    }
+
+    @Test(arguments: [("gptq", "none", false), ("awq", "none", true), ("max", "hadamard", true)])
+    func methodsThatChangeWeightsAreToldApart(
+        method: String,
+        rotation: String,
+        isLegitimate: Bool
+    ) throws {
+        let model = try TinyModel.make()
+        let name = "model.layers.0.mlp.up_proj.weight"
+        for index in try model.parameters.elements(named: name).indices {
+            try model.parameters.elements(named: name)[index] *= index % 2 == 0 ? 3 : 0.2
+        }
+        let changed = try QuantizedModel(
+            rounding: model,
+            recipe: .init(defaultFormat: .mxfp4),
+            team: Self.team
+        )
+        var description = changed.description
+        description.metadata = ["qat.method": method, "qat.rotation": rotation]
+        let found = try compare {
+            _ = try changed.write(
+                to: HuggingFaceWriter(description, format: .compressedTensors, folder: $0)
+            )
+        }
+        #expect(found[name]?.verdict == (isLegitimate ? .changed : .differs))
+        #expect(found["model.layers.1.mlp.up_proj.weight"]?.verdict == .rounded)
     }
 
     @Test func otherShapesAreFindings() throws {

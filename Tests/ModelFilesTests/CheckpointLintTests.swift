@@ -37,6 +37,51 @@ struct CheckpointLintTests {
         #expect(findings.allSatisfy { !$0.message.contains("\n") })
     }
 
+    @Test(arguments: [
+        (LintSample.compressedNVFP4, "config.json"), (.compressedMixed, "config.json"),
+        (.modeloptMixed, "hf_quant_config.json"), (.quarkMixed, "config.json"),
+        (.sharded, "model.safetensors.index.json"), (.modeloptNVFP4, "model.safetensors"),
+        (.ggufNVFP4, "model.gguf"),
+    ])
+    func damageNeverCrashes(sample: LintSample, file: String) throws {
+        let folder = try TemporaryFolder()
+        try sample.write(to: folder.path)
+        let whole = try LintFault.read(file, in: folder.path)
+        var random = SplitMix64(seed: 7)
+        for _ in 0..<60 {
+            var bytes = whole
+            for _ in 0..<3 {
+                // Headers and directories stand first.
+                let index = Int(random.next() % UInt64(min(bytes.count, 4096)))
+                bytes[index] = UInt8(truncatingIfNeeded: random.next())
+            }
+            if random.next() % 4 == 0 { bytes.removeLast(bytes.count / 3) }
+            try LintFault.write(bytes, file, in: folder.path)
+            let findings = CheckpointLint.lint(path: folder.path)
+            #expect(findings.allSatisfy { !$0.place.isEmpty && !$0.message.isEmpty })
+        }
+    }
+
+    @Test func valuesOfOtherTypesNeverCrash() throws {
+        let folder = try TemporaryFolder()
+        try LintSample.compressedMixed.write(to: folder.path)
+        let whole = try LintFault.read("config.json", in: folder.path)
+        let values: [Any] = [NSNull(), -1, 1e300, "x", [1, 2], ["a": 1], true]
+        for key in ["config_groups", "ignore", "format", "quant_method", "kv_cache_scheme"] {
+            for value in values {
+                try LintFault.write(whole, "config.json", in: folder.path)
+                try LintFault.quantization(folder.path) { $0[key] = value }
+                // Null is as good as nothing to ignore and no scheme of the cache.
+                let isOptional = value is NSNull && ["ignore", "kv_cache_scheme"].contains(key)
+                #expect(CheckpointLint.lint(path: folder.path).isEmpty == isOptional, "\(key)")
+                try LintFault.rewrite("config.json", in: folder.path) { root in
+                    root["quantization_config"] = value
+                }
+                #expect(!CheckpointLint.lint(path: folder.path).isEmpty, "\(value)")
+            }
+        }
+    }
+
     @Test func whatCannotBeReadIsOneError() throws {
         let folder = try TemporaryFolder()
         let file = try folder.write([UInt8]("GGUX and more".utf8), "x.gguf")

@@ -21,7 +21,7 @@ public struct ExportDescription: Sendable {
     public var keyAmax: [Float] = []
     /// See ``keyAmax``.
     public var valueAmax: [Float] = []
-    /// What the file should say of its making: method, rounding rules.
+    /// What the file should say of its making, beside the formats: the method, say.
     public var metadata: [String: String] = [:]
     /// Bytes after which a new file of weights begins.
     public var shardByteCount = 5_000_000_000
@@ -41,6 +41,20 @@ public struct ExportDescription: Sendable {
         self.chatTemplate = chatTemplate
         self.formats = formats
         self.activations = activations
+    }
+
+    /// What the file says of its making: ``metadata``, and `qat.formats` with all rounding rules.
+    var fileMetadata: [String: String] {
+        guard !formats.isEmpty else { return metadata }
+        let rules = Set(formats.values).map { format in
+            """
+            {"name":"\(format.name)","element":"\(format.element.rawValue)",\
+            "scale":"\(format.scaleKind.rawValue)","block_size":\(format.blockSize),\
+            "scale_mode":"\(format.scaleMode.rawValue)","tie_rule":"\(format.tieRule.rawValue)"}
+            """
+        }
+        let list = "[" + rules.sorted().joined(separator: ",") + "]"
+        return metadata.merging(["qat.formats": list]) { own, _ in own }
     }
 
     /// The linear modules of the decoder that stay as they are, and the head, in the layout's order.

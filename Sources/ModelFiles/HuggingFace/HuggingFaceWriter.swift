@@ -131,7 +131,7 @@ public final class HuggingFaceWriter: ModelWriter {
         let writer = try SafetensorsWriter(
             path: "\(folder)/\(shards.fileNames[index])",
             tensors: shards.directory(of: index),
-            metadata: description.metadata
+            metadata: description.fileMetadata
         )
         open[index] = writer
         return (index, writer)

@@ -33,6 +33,7 @@ struct SchemeTable {
             log.warning(place, "is missing; few servers read hf_quant_config.json alone")
             method = "modelopt"
         }
+        Self.lintTypes(quantization, place: place, &log)
         switch method {
         case "compressed-tensors":
             let parser = CompressedTensorsSchemes(quantization, &log)
@@ -69,6 +70,27 @@ struct SchemeTable {
             LinearModule.allCases.map { $0.name(layer: layer) }
         }
         return layers + (model.tiedEmbeddings ? [] : ["lm_head"])
+    }
+
+    /// Readers refuse keys of other types; here they would pass for missing ones.
+    private static func lintTypes(
+        _ quantization: [String: Any],
+        place: String,
+        _ log: inout LintLog
+    ) {
+        for key in ["ignore", "exclude", "exclude_modules"] {
+            guard let value = quantization[key], !(value is NSNull) else { continue }
+            if !(value is [String]) {
+                log.error("\(place).\(key)", "is not an array of module names")
+            }
+        }
+        let objects = [
+            "config_groups", "kv_cache_scheme", "quantized_layers", "layer_quant_config",
+        ]
+        for key in objects {
+            guard let value = quantization[key], !(value is NSNull) else { continue }
+            if !(value is [String: Any]) { log.error("\(place).\(key)", "is not an object") }
+        }
     }
 
     private static func hasCacheScheme(_ quantization: [String: Any]) -> Bool {

@@ -43,9 +43,15 @@ struct StoredWidths {
             ? [GGUFNames.name(of: entry.name)] : [entry.module + ".weight_packed", entry.name]
         let byteCount = names.lazy.compactMap { byteCounts[$0] }.first
         let bits = byteCount.map { 8 * $0 / max(1, entry.count) } ?? 16
-        // What GGUF has no type for stands in BF16 or FP32, rounded.
-        guard isGGUF, entry.name.hasSuffix("_proj.weight"), let stated else { return bits }
+        // What a file has no type for stands in BF16 or FP32, rounded.
+        guard bits >= 16, entry.shape.count == 2, let stated else { return bits }
         return min(bits, stated)
+    }
+
+    /// Whether the checkpoint says that weights were scaled or rotated before they were rounded.
+    var changesWeights: Bool {
+        ["awq", "smoothquant"].contains(notes["qat.method"])
+            || notes["qat.rotation"] ?? "none" != "none"
     }
 
     /// Why weights may differ legitimately, as far as the checkpoint tells.

@@ -6,6 +6,9 @@ public struct TensorComparison: Sendable, Equatable {
         case exact
         /// The noise is what rounding to the stored width makes.
         case rounded
+        /// There is more noise than that, but the checkpoint says of its making that weights were
+        /// scaled or rotated before they were rounded.
+        case changed
         /// There is more noise than that, or nothing to compare.
         case differs
     }

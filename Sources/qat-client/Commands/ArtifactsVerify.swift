@@ -20,9 +20,10 @@ extension ArtifactsCommand {
                 checked. The gateway is not contacted.
 
                 With --source MODEL, each weight is dequantized, too, and compared with the model \
-                that the checkpoint was made from: exact, rounded (signal to noise of at least 10 \
-                dB stored in 4 bits, 20 in 6, 25 in 8, 40 in more) or differs, which is an error. \
-                Methods that rotate, smooth or make up for errors change weights legitimately.
+                that the checkpoint was made from: exact, rounded (signal to noise of at least 6 \
+                dB stored in 4 bits, 15 in 6, 18 in 8, 40 in more), changed (more noise, but the \
+                checkpoint says that its weights were rotated or smoothed) or differs, which is \
+                an error.
 
                 Exit status: 0 without errors, 1 with errors, 2 if the command line is wrong.
                 """
