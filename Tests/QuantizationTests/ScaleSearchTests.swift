@@ -5,7 +5,7 @@ internal import Testing
 
 /// Scale searches against what they are defined to find.
 struct ScaleSearchTests {
-    private static let team = ThreadTeam(threadCount: 2)
+    private static var team: ThreadTeam { ThreadTeam(threadCount: 2) }
 
     private static func values(_ count: Int, seed: UInt64) -> [Float] {
         var bits = Bits(seed: seed)
