@@ -180,7 +180,9 @@ public final class GGUFWriter: ModelWriter {
             ("llama.rope.dimension_count", .unsigned(UInt32(c.headDimension))),
             ("llama.vocab_size", .unsigned(UInt32(c.vocabularySize))),
         ]
-        pairs += description.fileMetadata.sorted { $0.key < $1.key }.map { ($0.key, .text($0.value)) }
+        pairs += description.fileMetadata.sorted { $0.key < $1.key }.map {
+            ($0.key, .text($0.value))
+        }
         pairs += tokenizerMetadata(description)
         return pairs
     }
