@@ -14,24 +14,26 @@ public final class AlignedBuffer<Element: BitwiseCopyable>: @unchecked Sendable 
     /// The first element; valid as long as the buffer lives.
     public let pointer: UnsafeMutablePointer<Element>
 
+    private let memory: UnsafeMutableRawPointer
+
     /// Allocates `count` zeroed elements.
     ///
     /// - Precondition: `count` is not negative and the memory can be had.
     public init(count: Int) {
         precondition(count >= 0, "AlignedBuffer: negative count \(count)")
         let byteCount = max(count * MemoryLayout<Element>.stride, 64)
-        var memory: UnsafeMutableRawPointer?
-        let status = posix_memalign(&memory, 64, byteCount)
-        guard status == 0, let memory else {
+        // Large blocks come zeroed from the system, page by page as they are touched.
+        guard let memory = calloc(1, byteCount + 63) else {
             preconditionFailure("AlignedBuffer: no memory for \(byteCount) bytes")
         }
-        memset(memory, 0, byteCount)
+        self.memory = memory
         self.count = count
-        self.pointer = memory.bindMemory(to: Element.self, capacity: max(count, 1))
+        self.pointer = memory.alignedUp(toMultipleOf: 64)
+            .bindMemory(to: Element.self, capacity: max(count, 1))
     }
 
     deinit {
-        free(pointer)
+        free(memory)
     }
 
     /// All elements, for reading and writing.

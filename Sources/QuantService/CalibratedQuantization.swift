@@ -17,8 +17,9 @@ struct CalibratedQuantization {
     let progress: LayerProgress
     let team: ThreadTeam
 
-    /// Tokens on which the rounded model is compared with the original.
-    private static let comparedTokens = 256
+    /// Tokens on which the rounded model is compared with the original: fewer where nothing else
+    /// takes long.
+    private var comparedTokens: Int { needsPass ? 256 : 128 }
 
     /// Rounds and exports.
     ///
@@ -35,8 +36,8 @@ struct CalibratedQuantization {
         let comparison = try calibration.map { windows in
             try LogitDivergence(
                 original: model.parameters,
-                tokens: windows.tokens.prefix(max(windows.length, Self.comparedTokens)),
-                length: min(windows.length, Self.comparedTokens),
+                tokens: windows.tokens.prefix(max(windows.length, comparedTokens)),
+                length: min(windows.length, comparedTokens),
                 team: team
             )
         }
