@@ -19,10 +19,23 @@ public struct ModelFileError: Error, Sendable, CustomStringConvertible {
     /// The file, the place in it, what was found and what was expected.
     public let message: String
 
+    private static let messageLimit = 1000
+
     /// An error of a kind.
+    ///
+    /// Names out of files stand in messages, so control characters are escaped and a long message is
+    /// cut: it stays one line.
     public init(_ code: Code, _ message: String) {
         self.code = code
-        self.message = message
+        var line = String.UnicodeScalarView()
+        for scalar in message.unicodeScalars.prefix(Self.messageLimit) {
+            switch scalar.properties.generalCategory {
+            case .control, .lineSeparator, .paragraphSeparator:
+                line.append(contentsOf: scalar.escaped(asASCII: true).unicodeScalars)
+            default: line.append(scalar)
+            }
+        }
+        self.message = String(line)
     }
 
     /// The message.

@@ -18,6 +18,8 @@ public protocol ModelSource {
     var tokenizerJSON: [UInt8]? { get }
     /// The chat template, if any.
     var chatTemplate: String? { get }
+    /// The FP8 scales of the key-value cache it comes with; nil if it has none.
+    var keyValueScales: KeyValueScales? { get }
 
     /// Reads the tokenizer.
     ///
@@ -78,7 +80,8 @@ public enum ModelLoader {
             source: source.kind,
             storedByteCount: source.storedByteCount,
             tokenizerJSON: source.tokenizerJSON,
-            chatTemplate: source.chatTemplate
+            chatTemplate: source.chatTemplate,
+            keyValueScales: source.keyValueScales
         )
     }
 }

@@ -57,6 +57,8 @@ struct ExportTests {
         (HuggingFaceWriter.Format.compressedTensors, QuantizationFormat.mxfp4),
         (.compressedTensors, .mxfp8), (.compressedTensors, .nvfp4), (.modelopt, .mxfp8),
         (.modelopt, .nvfp4), (.quark, .mxfp4), (.quark, .mxfp6E2M3), (.quark, .mxfp6E3M2),
+        (.compressedTensors, .fp8PerTensor), (.compressedTensors, .fp8PerChannel),
+        (.modelopt, .fp8PerTensor), (.modelopt, .fp8PerChannel),
     ])
     func foldersReadBackExactly(
         layout: HuggingFaceWriter.Format,
@@ -64,12 +66,20 @@ struct ExportTests {
     ) throws {
         let folder = try TemporaryFolder()
         let written = try quantized(QuantizationRecipe(defaultFormat: format), tied: false)
-        #expect(layout.obstacle(to: written.description) == nil)
-        let summary = try write(written, as: layout, to: folder.path + "/m")
+        var description = written.description
+        description.inputAmax = description.formats.mapValues { _ in 3 }
+        description.activations = format
+        (description.keyAmax, description.valueAmax) = ([448, 896], [44.8, 4480])
+        #expect(layout.obstacle(to: description) == nil)
+        let summary = try written.write(
+            to: HuggingFaceWriter(description, format: layout, folder: folder.path + "/m")
+        )
         let read = try ModelLoader.load(path: folder.path + "/m", team: Self.team)
         let isReciprocal = layout == .compressedTensors && format == .nvfp4
         expectEqual(read, written, relativeError: isReciprocal ? 0x1p-22 : 0)
         #expect(read.storedByteCount == summary.tensorByteCount)
+        let scales = KeyValueScales(keys: [1, 2], values: [0.1, 10])
+        #expect(read.keyValueScales == (layout == .quark ? nil : scales))
         for name in summary.files {
             #expect(FileManager.default.fileExists(atPath: folder.path + "/m/" + name))
         }
@@ -81,15 +91,15 @@ struct ExportTests {
         _ = try write(written, as: .compressedTensors, to: folder.path)
         expectEqual(try ModelLoader.load(path: folder.path, team: Self.team), written)
         let config = try HuggingFaceConfiguration(path: folder.path + "/config.json")
-        let quantization = try #require(config.quantization)
-        #expect(quantization["format"] as? String == "mixed-precision")
-        #expect(
-            quantization["ignore"] as? [String] == ["lm_head", "model.layers.1.mlp.down_proj"]
-        )
-        let groups = try #require(quantization["config_groups"] as? [String: [String: Any]])
-        let targets = groups.mapValues { ($0["targets"] as? [String])?.count }
-        #expect(targets == ["group_0": 5, "group_1": 8])
-        #expect(groups["group_1"]?["format"] as? String == "mxfp8-quantized")
+        let quantization = try #require(try config.object.object("quantization_config"))
+        #expect(try quantization.text("format") == "mixed-precision")
+        #expect(try quantization.texts("ignore") == ["lm_head", "model.layers.1.mlp.down_proj"])
+        let groups = try #require(try quantization.object("config_groups"))
+        let first = try #require(try groups.object("group_0"))
+        let second = try #require(try groups.object("group_1"))
+        #expect(try first.texts("targets")?.count == 5)
+        #expect(try second.texts("targets")?.count == 8)
+        #expect(try second.text("format") == "mxfp8-quantized")
     }
 
     @Test func modelOptNamesLayersOfMixedPrecision() throws {

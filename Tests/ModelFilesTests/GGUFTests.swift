@@ -52,6 +52,39 @@ struct GGUFTests {
         #expect(values(.q6_K, low + high + scales + half) == expected)
     }
 
+    private struct KQuant: Decodable {
+        let bytes: String
+        let bits: [UInt32]
+    }
+
+    private struct KQuants: Decodable {
+        let Q4_K: KQuant
+        let Q5_K: KQuant
+        let Q6_K: KQuant
+    }
+
+    /// Against the `gguf` package; see `Fixtures/make_kquant_fixtures.py`.
+    @Test func dequantizesKQuantsAsTheReferenceDoes() throws {
+        let folder = try #require(Bundle.module.resourceURL).appending(path: "Fixtures")
+        let fixture = try JSONDecoder().decode(
+            KQuants.self,
+            from: try Data(contentsOf: folder.appending(path: "kquants.json"))
+        )
+        let cases = [
+            (GGUFTensorType.q4_K, fixture.Q4_K), (.q5_K, fixture.Q5_K), (.q6_K, fixture.Q6_K),
+        ]
+        for (type, kquant) in cases {
+            let digits = Array(kquant.bytes)
+            let bytes = try stride(from: 0, to: digits.count, by: 2).map {
+                try #require(UInt8(String(digits[$0...$0 + 1]), radix: 16))
+            }
+            #expect(bytes.count == 3 * type.blockByteCount && kquant.bits.count == 3 * 256)
+            var output = [Float](repeating: .nan, count: kquant.bits.count)
+            bytes.withUnsafeBytes { type.dequantize($0, into: &output) }
+            #expect(output.map(\.bitPattern) == kquant.bits, "\(type)")
+        }
+    }
+
     @Test func everyTruncationIsRefusedWithOneLine() throws {
         let folder = try TemporaryFolder()
         let whole = GGUFBuilder.llama(try TinyModel.make()).build()

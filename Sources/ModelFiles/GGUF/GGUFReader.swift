@@ -19,6 +19,7 @@ struct GGUFReader: ModelSource {
     var kind: LoadedModel.Source { .gguf }
     var storedByteCount: Int { gguf.tensors.values.reduce(0) { $0 + $1.bytes.count } }
     var tokenizerJSON: [UInt8]? { nil }
+    var keyValueScales: KeyValueScales? { nil }
     var chatTemplate: String? { gguf.text("tokenizer.chat_template") }
 
     func tokenizer() throws -> Tokenizer { try Tokenizer(gguf: gguf) }
