@@ -73,6 +73,14 @@ struct JSONObject {
         return texts
     }
 
+    /// The objects of a list.
+    func objects(in key: String) throws(ModelFileError) -> [JSONObject]? {
+        guard let list = try list(key) else { return nil }
+        var objects: [JSONObject] = []
+        for value in list { objects.append(try object(value, key)) }
+        return objects
+    }
+
     private func object(_ value: JSONValue, _ key: String) throws(ModelFileError) -> JSONObject {
         guard case .object(let members) = value else { throw mismatch(key, value, "an object") }
         return JSONObject(members: members, place: "\(place): \(key)")

@@ -1,5 +1,3 @@
-internal import Foundation
-
 /// Element types of safetensors files that this module reads or writes.
 public enum SafetensorsType: String, Sendable {
     /// 32-bit floats.
@@ -44,13 +42,6 @@ public struct SafetensorsFile {
         public let bytes: UnsafeRawBufferPointer
     }
 
-    private struct Header: Decodable {
-        let dtype: String
-        let shape: [Int]
-        // The format's own key name.
-        let data_offsets: [Int]
-    }
-
     /// The mapped file.
     public let file: MappedFile
     /// Tensors by name.
@@ -73,16 +64,15 @@ public struct SafetensorsFile {
             )
         }
         let json = try reader.bytes(Int(headerCount), "the header")
-        let entries = try Self.parse(json, path: path)
-        metadata = entries.metadata
+        let header = try SafetensorsHeader(json, path: path)
+        metadata = header.metadata
         let dataStart = 8 + Int(headerCount)
         let dataCount = file.bytes.count - dataStart
         var tensors: [String: Tensor] = [:]
         var ranges: [(Int, Int, String)] = []
-        for (name, header) in entries.tensors {
-            let tensor = try Self.tensor(name, header, dataStart: dataStart, file: file)
-            tensors[name] = tensor
-            ranges.append((header.data_offsets[0], header.data_offsets[1], name))
+        for (name, entry) in header.tensors {
+            tensors[name] = try Self.tensor(name, entry, dataStart: dataStart, file: file)
+            ranges.append((entry.offsets.lowerBound, entry.offsets.upperBound, name))
         }
         ranges.sort { ($0.0, $0.1) < ($1.0, $1.1) }
         var end = 0
@@ -104,91 +94,51 @@ public struct SafetensorsFile {
         self.tensors = tensors
     }
 
-    private static func parse(
-        _ json: UnsafeRawBufferPointer,
-        path: String
-    ) throws(ModelFileError) -> (tensors: [String: Header], metadata: [String: String]) {
-        guard json.first == UInt8(ascii: "{") else {
-            throw ModelFileError(.malformed, "\(path): the header is not a JSON object")
-        }
-        do {
-            let decoder = JSONDecoder()
-            let all = try decoder.decode([String: HeaderOrMetadata].self, from: Data(json))
-            var tensors: [String: Header] = [:]
-            var metadata: [String: String] = [:]
-            for (name, entry) in all {
-                switch entry {
-                case .header(let header): tensors[name] = header
-                case .metadata(let texts): metadata = texts
-                }
-            }
-            return (tensors, metadata)
-        } catch {
-            throw ModelFileError(.malformed, "\(path): the header is not valid: \(error)")
-        }
-    }
-
-    private enum HeaderOrMetadata: Decodable {
-        case header(Header)
-        case metadata([String: String])
-
-        init(from decoder: any Decoder) throws {
-            if decoder.codingPath.last?.stringValue == "__metadata__" {
-                self = .metadata(try [String: String](from: decoder))
-            } else {
-                self = .header(try Header(from: decoder))
-            }
-        }
-    }
-
     private static func tensor(
         _ name: String,
-        _ header: Header,
+        _ entry: SafetensorsHeader.Entry,
         dataStart: Int,
         file: MappedFile
     ) throws(ModelFileError) -> Tensor {
-        guard let type = SafetensorsType(rawValue: header.dtype) else {
+        guard let type = SafetensorsType(rawValue: entry.type) else {
             throw ModelFileError(
                 .unsupported,
-                "\(file.path): tensor \(name) has the type \(header.dtype), which is not read"
+                "\(file.path): tensor \(name) has the type \(entry.type), which is not read"
             )
         }
         var byteCount = type.byteCount
-        for size in header.shape {
+        for size in entry.shape {
             let (product, overflow) = byteCount.multipliedReportingOverflow(by: size)
-            guard size >= 0, !overflow else {
+            guard !overflow else {
                 throw ModelFileError(
                     .malformed,
-                    "\(file.path): tensor \(name) has the shape \(header.shape)"
+                    "\(file.path): tensor \(name) has the shape \(entry.shape)"
                 )
             }
             byteCount = product
         }
         let available = file.bytes.count - dataStart
-        guard header.data_offsets.count == 2, header.data_offsets[0] >= 0,
-            header.data_offsets[0] <= header.data_offsets[1],
-            header.data_offsets[1] <= available
-        else {
+        guard entry.offsets.upperBound <= available else {
             throw ModelFileError(
                 .malformed,
                 """
-                \(file.path): truncated: tensor \(name) lies at \(header.data_offsets), the file \
-                holds \(available) bytes of data
+                \(file.path): truncated: tensor \(name) lies at \(entry.offsets), the file holds \
+                \(available) bytes of data
                 """
             )
         }
-        guard header.data_offsets[1] - header.data_offsets[0] == byteCount else {
+        guard entry.offsets.count == byteCount else {
             throw ModelFileError(
                 .malformed,
                 """
-                \(file.path): tensor \(name) of shape \(header.shape) and type \(header.dtype) takes \
-                \(byteCount) bytes, not \(header.data_offsets[1] - header.data_offsets[0])
+                \(file.path): tensor \(name) of shape \(entry.shape) and type \(entry.type) takes \
+                \(byteCount) bytes, not \(entry.offsets.count)
                 """
             )
         }
-        let lower = dataStart + header.data_offsets[0]
+        let lower = dataStart + entry.offsets.lowerBound
         let bytes = UnsafeRawBufferPointer(rebasing: file.bytes[lower..<lower + byteCount])
-        return Tensor(name: name, type: type, shape: header.shape, bytes: bytes)
+        return Tensor(name: name, type: type, shape: entry.shape, bytes: bytes)
     }
 }
 
