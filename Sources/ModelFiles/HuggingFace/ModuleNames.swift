@@ -6,7 +6,7 @@ struct ModuleNames: Sendable {
     enum Syntax {
         /// `re:` and an expression that matches from the name's beginning on.
         case expressions
-        /// `*` and `?`; a name stands for all modules within it, too.
+        /// `*` and `?` as well; a name stands for all modules within it, too.
         case globs
     }
 
@@ -18,37 +18,53 @@ struct ModuleNames: Sendable {
     }
 
     // Every module is held against every pattern.
-    private static let patternLimit = 1024
+    private static let patternLimit = 256
 
     private let syntax: Syntax
     private let names: Set<String>
-    private let patterns: [ModulePattern]
+    private let globs: [ModulePattern]
+    private let expressions: [ModuleExpression]
 
     init(_ texts: [String], _ syntax: Syntax, place: String) throws(ModelFileError) {
         self.syntax = syntax
         var names: Set<String> = []
-        var patterns: [ModulePattern] = []
+        var globs: [ModulePattern] = []
+        var expressions: [ModuleExpression] = []
         for text in texts {
-            guard let pattern = try Self.pattern(text, syntax, place) else {
+            if text.hasPrefix("re:") {
+                guard let expression = ModuleExpression(String(text.dropFirst(3))) else {
+                    throw ModelFileError(
+                        .unsupported,
+                        "\(place): \(text) is no regular expression, or uses more than is read"
+                    )
+                }
+                expressions.append(expression)
+            } else if syntax == .globs, text.contains(where: { $0 == "*" || $0 == "?" }) {
+                globs.append(ModulePattern(text))
+            } else {
                 names.insert(text)
-                continue
             }
-            patterns.append(pattern)
         }
-        guard patterns.count <= Self.patternLimit else {
+        let count = globs.count + expressions.count
+        guard count <= Self.patternLimit else {
             throw ModelFileError(
                 .unsupported,
-                "\(place): \(patterns.count) patterns, more than the limit of \(Self.patternLimit)"
+                "\(place): \(count) patterns, more than the limit of \(Self.patternLimit)"
             )
         }
         self.names = names
-        self.patterns = patterns
+        self.globs = globs
+        self.expressions = expressions
     }
 
     /// Whether a module is named; nil if it is not.
     func match(_ module: String) -> Match? {
         if names.contains(module) { return .exact }
-        if patterns.contains(where: { $0.matches(module) }) { return .pattern }
+        if globs.contains(where: { $0.matches(module) })
+            || expressions.contains(where: { $0.matches(module) })
+        {
+            return .pattern
+        }
         let kind = module == "model.embed_tokens" ? "Embedding" : "Linear"
         if names.contains(kind) { return .kind }
         return syntax == .globs && isWithinNamed(module) ? .pattern : nil
@@ -61,25 +77,5 @@ struct ModuleNames: Sendable {
             if names.contains(String(outer)) { return true }
         }
         return false
-    }
-
-    private static func pattern(
-        _ text: String,
-        _ syntax: Syntax,
-        _ place: String
-    ) throws(ModelFileError) -> ModulePattern? {
-        switch syntax {
-        case .globs:
-            return text.contains { $0 == "*" || $0 == "?" } ? ModulePattern(text) : nil
-        case .expressions:
-            guard text.hasPrefix("re:") else { return nil }
-            let pattern = ModulePattern("re:(?:\(text.dropFirst(3))).*")
-            do {
-                try pattern.validate()
-            } catch {
-                throw ModelFileError(.malformed, "\(place): \(text) is no regular expression")
-            }
-            return pattern
-        }
     }
 }

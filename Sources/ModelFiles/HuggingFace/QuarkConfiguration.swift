@@ -6,8 +6,12 @@ internal import Quantization
 struct QuarkConfiguration: CheckpointConfiguration {
     private let overall: WeightScheme?
     private let kinds: [String: WeightScheme?]
-    private let layers: [(names: ModuleNames, scheme: WeightScheme?)]
+    private let layers: [String: WeightScheme?]
+    private let globs: [(pattern: ModulePattern, scheme: WeightScheme?)]
     private let excluded: ModuleNames
+
+    // Every module is held against every glob.
+    private static let globLimit = 256
 
     init(_ root: JSONObject) throws(ModelFileError) {
         excluded = try ModuleNames(
@@ -21,23 +25,34 @@ struct QuarkConfiguration: CheckpointConfiguration {
             kinds[kind] = .some(try Self.scheme(value))
         }
         self.kinds = kinds
-        var layers: [(names: ModuleNames, scheme: WeightScheme?)] = []
-        let place = root.place + ": layer_quant_config"
+        var layers: [String: WeightScheme?] = [:]
+        var globs: [(pattern: ModulePattern, scheme: WeightScheme?)] = []
         for (name, value) in try root.object("layer_quant_config")?.objects() ?? [] {
-            let names = try ModuleNames([name], .globs, place: place)
-            layers.append((names, try Self.scheme(value)))
+            let scheme = try Self.scheme(value)
+            if !name.hasPrefix("re:"), name.contains(where: { $0 == "*" || $0 == "?" }) {
+                globs.append((ModulePattern(name), scheme))
+            } else {
+                layers[name] = .some(scheme)
+            }
+        }
+        guard globs.count <= Self.globLimit else {
+            throw ModelFileError(
+                .unsupported,
+                """
+                \(root.place): layer_quant_config has \(globs.count) globs, more than the limit of \
+                \(Self.globLimit)
+                """
+            )
         }
         self.layers = layers
+        self.globs = globs
     }
 
     /// What is said of the module by name, else by pattern, else of its class, else of all.
     func scheme(of module: String) -> WeightScheme? {
         guard module != "model.embed_tokens", excluded.match(module) == nil else { return nil }
-        for match in [ModuleNames.Match.exact, .pattern] {
-            if let layer = layers.first(where: { $0.names.match(module) == match }) {
-                return layer.scheme
-            }
-        }
+        if let scheme = layers[module] { return scheme }
+        if let glob = globs.first(where: { $0.pattern.matches(module) }) { return glob.scheme }
         if let scheme = kinds["Linear"] { return scheme }
         return overall
     }
