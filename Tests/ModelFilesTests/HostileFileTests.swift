@@ -220,6 +220,12 @@ struct HostileFileTests {
         #expect(large == .real(0x1p63))
     }
 
+    @Test func aPipeIsNoFile() throws {
+        let folder = try TemporaryFolder()
+        #expect(mkfifo(folder.path + "/config.json", 0o600) == 0)
+        #expect(throws: ModelFileError.self) { try ModelLoader.open(path: folder.path) }
+    }
+
     @Test func messagesAreOneLine() {
         let error = ModelFileError(
             .malformed,

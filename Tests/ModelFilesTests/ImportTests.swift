@@ -136,6 +136,45 @@ struct ImportTests {
         #expect(values == expected)
     }
 
+    /// The lower-case name is what ModelOpt writes of weights alone.
+    @Test(arguments: ["W4A8_MXFP4_FP8", "W4A16_MXFP4", "mxfp4"])
+    func readsMXFP4OfModelOpt(algorithm: String) throws {
+        let codes = (0..<64 * 48).map { UInt8(truncatingIfNeeded: $0 &* 41) }
+        let scales = (0..<64 * 3).map { UInt8(120 + $0 % 9) }
+        let tensors = [
+            RawTensor(Self.module + ".weight", .u8, [64, 48], codes),
+            RawTensor(Self.module + ".weight_scale", .u8, [64, 3], scales),
+        ]
+        let others = ["*self_attn*", "model.layers.1", "*_proj.x", "*up_proj", "*gate_proj"]
+        let values = try Self.read(
+            tensors,
+            #"{"quant_method": "modelopt", "quant_algo": "\#(algorithm)", "ignore": \#(others)}"#
+        )
+        let magnitudes: [Float] = [0, 0.5, 1, 1.5, 2, 3, 4, 6]
+        for (index, value) in values.enumerated() {
+            let code = codes[index / 2] >> (index % 2 == 0 ? 0 : 4) & 15
+            let scale = Float(sign: .plus, exponent: Int(scales[index / 32]) - 127, significand: 1)
+            let magnitude = magnitudes[Int(code & 7)] * scale
+            #expect(value == (code < 8 ? magnitude : -magnitude))
+        }
+    }
+
+    @Test(arguments: [
+        (#""sparsity_config": {"format": "sparse-24-bitmask"}"#, "sparsity sparse-24-bitmask"),
+        (#""transform_config": {"config_groups": {"R1": {}}}"#, "transform_config is not read"),
+        (
+            #""config_groups": {"a": {"targets": ["re:(?!x)"], "weights": {}}}"#,
+            "(?!x) is no regular"
+        ),
+        (#""config_groups": {"a": {"targets": "Linear", "weights": {}}}"#, "targets is a text"),
+        (#""config_groups": []"#, "config_groups is a list, not an object"),
+    ])
+    func refusesWhatChangesTheMeaning(members: String, expected: String) {
+        let message = Self.message([], #"{"quant_method": "compressed-tensors", \#(members)}"#)
+        #expect(message.contains(expected), "\(message)")
+        #expect(!message.contains("\n"))
+    }
+
     private static func quark(_ layers: String) -> String {
         #"{"quant_method": "quark", "global_quant_config": {"weight": null}, "#
             + #""layer_quant_config": {\#(layers)}, "exclude": ["*up_proj"]}"#
