@@ -22,6 +22,8 @@ public struct LoadedModel: Sendable {
     public let tokenizerJSON: [UInt8]?
     /// The chat template, if any.
     public let chatTemplate: String?
+    /// The FP8 scales of the key-value cache it comes with; nil if it has none.
+    public internal(set) var keyValueScales: KeyValueScales?
 
     /// The model's shape.
     public var configuration: ModelConfiguration { parameters.configuration }
@@ -38,7 +40,8 @@ extension LoadedModel {
             source: model.source,
             storedByteCount: model.storedByteCount,
             tokenizerJSON: model.tokenizerJSON,
-            chatTemplate: model.chatTemplate
+            chatTemplate: model.chatTemplate,
+            keyValueScales: model.keyValueScales
         )
     }
 }

@@ -17,7 +17,8 @@ public final class MappedFile: @unchecked Sendable {
     ///
     /// - Throws: ``ModelFileError`` (`inputOutput`).
     public init(path: String) throws(ModelFileError) {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        // Opening a pipe would wait for its other end.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
             throw ModelFileError(.inputOutput, "\(path): \(String(cString: strerror(errno)))")
         }

@@ -19,28 +19,25 @@ public struct ModelFileError: Error, Sendable, CustomStringConvertible {
     /// The file, the place in it, what was found and what was expected.
     public let message: String
 
+    private static let messageLimit = 1000
+
     /// An error of a kind.
+    ///
+    /// Names out of files stand in messages, so control characters are escaped and a long message is
+    /// cut: it stays one line.
     public init(_ code: Code, _ message: String) {
         self.code = code
-        self.message = Self.oneLine(message)
+        var line = String.UnicodeScalarView()
+        for scalar in message.unicodeScalars.prefix(Self.messageLimit) {
+            switch scalar.properties.generalCategory {
+            case .control, .lineSeparator, .paragraphSeparator:
+                line.append(contentsOf: scalar.escaped(asASCII: true).unicodeScalars)
+            default: line.append(scalar)
+            }
+        }
+        self.message = String(line)
     }
 
     /// The message.
     public var description: String { message }
-
-    /// Names come from files: what would break the line or the terminal is written as an escape, and
-    /// what is longer than any honest name is cut.
-    private static func oneLine(_ text: String) -> String {
-        var output = ""
-        for scalar in text.unicodeScalars.prefix(2000) {
-            if scalar.properties.generalCategory == .control || scalar == "\u{2028}"
-                || scalar == "\u{2029}"
-            {
-                output += "\\u{\(String(scalar.value, radix: 16))}"
-            } else {
-                output.unicodeScalars.append(scalar)
-            }
-        }
-        return output
-    }
 }

@@ -18,7 +18,7 @@ public protocol ModelSource {
     var tokenizerJSON: [UInt8]? { get }
     /// The chat template, if any.
     var chatTemplate: String? { get }
-    /// Scales of keys and values for FP8 caches, if the files have them for every layer.
+    /// The FP8 scales of the key-value cache it comes with; nil if it has none.
     var keyValueScales: KeyValueScales? { get }
 
     /// Reads the tokenizer.
@@ -38,14 +38,6 @@ public protocol ModelSource {
         into output: UnsafeMutableBufferPointer<Float>,
         team: ThreadTeam
     ) throws
-}
-
-/// FP8 scales of keys and values, by layer: the real value of one code step.
-public struct KeyValueScales: Sendable, Equatable {
-    /// Of the rotated keys.
-    public var keys: [Float]
-    /// Of the values.
-    public var values: [Float]
 }
 
 extension ModelSource {
@@ -102,7 +94,8 @@ public enum ModelLoader {
             source: source.kind,
             storedByteCount: source.storedByteCount,
             tokenizerJSON: source.tokenizerJSON,
-            chatTemplate: source.chatTemplate
+            chatTemplate: source.chatTemplate,
+            keyValueScales: source.keyValueScales
         )
     }
 }

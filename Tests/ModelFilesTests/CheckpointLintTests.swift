@@ -122,3 +122,12 @@ struct CheckpointLintTests {
         #expect(CheckpointLint.lint(path: folder.path) == [])
     }
 }
+
+extension CheckpointLintTests {
+    /// A target of the file's own must not keep the linter busy: nested repetition takes linear time.
+    @Test func expressionsTakeLinearTime() {
+        let list = ModuleList(["re:([a-z_.0-9]+)+!", "re:(unclosed"], hasWildcards: false)
+        #expect(!list.matches("model.layers.10.self_attn.q_proj.and.much.more.of.it"))
+        #expect(list.invalid == ["re:(unclosed"])
+    }
+}

@@ -52,6 +52,39 @@ struct GGUFTests {
         #expect(values(.q6_K, low + high + scales + half) == expected)
     }
 
+    private struct KQuant: Decodable {
+        let bytes: String
+        let bits: [UInt32]
+    }
+
+    private struct KQuants: Decodable {
+        let Q4_K: KQuant
+        let Q5_K: KQuant
+        let Q6_K: KQuant
+    }
+
+    /// Against the `gguf` package; see `Fixtures/make_kquant_fixtures.py`.
+    @Test func dequantizesKQuantsAsTheReferenceDoes() throws {
+        let folder = try #require(Bundle.module.resourceURL).appending(path: "Fixtures")
+        let fixture = try JSONDecoder().decode(
+            KQuants.self,
+            from: try Data(contentsOf: folder.appending(path: "kquants.json"))
+        )
+        let cases = [
+            (GGUFTensorType.q4_K, fixture.Q4_K), (.q5_K, fixture.Q5_K), (.q6_K, fixture.Q6_K),
+        ]
+        for (type, kquant) in cases {
+            let digits = Array(kquant.bytes)
+            let bytes = try stride(from: 0, to: digits.count, by: 2).map {
+                try #require(UInt8(String(digits[$0...$0 + 1]), radix: 16))
+            }
+            #expect(bytes.count == 3 * type.blockByteCount && kquant.bits.count == 3 * 256)
+            var output = [Float](repeating: .nan, count: kquant.bits.count)
+            bytes.withUnsafeBytes { type.dequantize($0, into: &output) }
+            #expect(output.map(\.bitPattern) == kquant.bits, "\(type)")
+        }
+    }
+
     @Test func everyTruncationIsRefusedWithOneLine() throws {
         let folder = try TemporaryFolder()
         let whole = GGUFBuilder.llama(try TinyModel.make()).build()
@@ -90,6 +123,76 @@ struct GGUFTests {
             } catch is TransformerError {
             }
         }
+    }
+
+    /// A file of two tensors of 32 bytes at these offsets, after one metadata value.
+    private static func twoTensors(
+        _ offsets: [UInt64],
+        _ metadata: [UInt8] = [],
+        keyCount: UInt64 = 0,
+        data: Int = 96
+    ) -> [UInt8] {
+        var bytes =
+            GGUFBuilder.little(UInt32(0x4655_4747)) + GGUFBuilder.little(UInt32(3))
+            + GGUFBuilder.little(UInt64(offsets.count)) + GGUFBuilder.little(keyCount) + metadata
+        for (index, offset) in offsets.enumerated() {
+            bytes += GGUFBuilder.text("t\(index)") + GGUFBuilder.little(UInt32(1))
+            bytes += GGUFBuilder.little(UInt64(8)) + GGUFBuilder.little(UInt32(0))
+            bytes += GGUFBuilder.little(offset)
+        }
+        bytes += [UInt8](repeating: 0, count: (32 - bytes.count % 32) % 32)
+        return bytes + [UInt8](repeating: 0, count: data)
+    }
+
+    @Test(
+        arguments: [
+            ([0, 32], nil), ([64, 0], nil), ([0, 0], "within tensor"), ([32, 32], "within tensor"),
+            ([0, 16], "no multiple of 32"), ([0, 96], "truncated"),
+            ([0, UInt64.max - 31], "truncated"),
+            ([0, 1 << 63], "truncated"), ([1 << 62, 0], "truncated"),
+        ] as [([UInt64], String?)]
+    )
+    func tensorsLieApart(offsets: [UInt64], expected: String?) throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.write(Self.twoTensors(offsets), "x.gguf")
+        guard let expected else {
+            return #expect(try GGUFFile(path: path).tensors.count == 2)
+        }
+        let error = #expect(throws: ModelFileError.self) { try GGUFFile(path: path) }
+        #expect(error?.message.contains(expected) == true)
+    }
+
+    @Test func refusesMetadataThatIsNone() throws {
+        let folder = try TemporaryFolder()
+        func number<Value: FixedWidthInteger>(_ value: Value) -> [UInt8] {
+            GGUFBuilder.little(value)
+        }
+        func pair(_ type: UInt32, _ value: [UInt8]) -> [UInt8] {
+            GGUFBuilder.text("k") + number(type) + value
+        }
+        let flag = pair(7, [1])
+        let alignment = GGUFBuilder.text("general.alignment")
+        let array = number(UInt32(9))
+        let cases: [(UInt64, [UInt8])] = [
+            (2, flag + flag), (1, pair(7, [2])), (1, pair(13, [0])),
+            // An array of arrays; arrays, texts and keys that are too long.
+            (1, pair(9, array + number(UInt64(1)) + array + number(UInt64(0)))),
+            (1, pair(9, number(UInt32(0)) + number(UInt64.max))),
+            (1, pair(9, number(UInt32(12)) + number(UInt64(1) << 24))),
+            (1, pair(9, number(UInt32(8)) + number(UInt64(1) << 40))),
+            (1, pair(8, number(UInt64.max))), (1, pair(8, number(UInt64(1) << 26))),
+            (1, number(UInt64(70_000)) + [UInt8](repeating: 65, count: 70_000)),
+            (1, alignment + number(UInt32(4)) + number(UInt32(24))),
+            (1, alignment + number(UInt32(4)) + number(UInt32(0))),
+            (1, alignment + number(UInt32(8)) + GGUFBuilder.text("32")),
+        ]
+        for (count, metadata) in cases {
+            let bytes = Self.twoTensors([0, 32], metadata, keyCount: count)
+            let path = try folder.write(bytes, "x.gguf")
+            #expect(throws: ModelFileError.self) { try GGUFFile(path: path) }
+        }
+        let bytes = Self.twoTensors([0, 32], flag, keyCount: 1)
+        #expect(try GGUFFile(path: folder.write(bytes, "x.gguf")).metadata["k"] == .boolean(true))
     }
 
     @Test func absurdSizesAreRefused() throws {

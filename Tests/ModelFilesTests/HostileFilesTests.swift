@@ -189,8 +189,8 @@ struct HostileFilesTests {
             }
         }
         #expect(try error([0, 64, 128]) == "")
-        #expect(try error([0, 32]).contains("tensors t0 and t1 overlap at 32"))
-        #expect(try error([0, 0]).contains("overlap"))
+        #expect(try error([0, 32]).contains("within tensor t0, which ends at"))
+        #expect(try error([0, 0]).contains("within tensor"))
         #expect(try error([0, 72]).contains("lies at 72, no multiple of 32"))
         #expect(try error([1 << 40]).contains("truncated"))
         #expect(try error([.max]).contains("no multiple"))
@@ -203,7 +203,6 @@ struct HostileFilesTests {
         #"{"a":{"dtype":"U8","shape":[1]}}"#,
         #"{"a":{"dtype":"U8","shape":[1.5],"data_offsets":[0,1]}}"#,
         #"{"a":{"dtype":"U8","shape":[99999999999999999999],"data_offsets":[0,1]}}"#,
-        #"{"a":{"dtype":"U8","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,1]}}"#,
         #"{"a":{"dtype":"U8","shape":[[1]],"data_offsets":[0,1]}}"#,
         #"{"__metadata__":{"k":{"nested":"v"}}}"#, #"{"__metadata__":{"k":"v","k":"w"}}"#,
         #"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}x"#, #"{"a\ud800":{}}"#,

@@ -109,7 +109,31 @@ struct SafetensorsTests {
             #"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}}"#,
             6, false
         ),
-        (#"["a"]"#, 0, false), ("{", 0, false), ("", 0, false),
+        (#"["a"]"#, 0, false), ("{", 0, false), ("", 0, false), (" {}", 0, false),
+        (#"{"a":{"shape":[2],"data_offsets":[0,8],"dtype":"F32"}}"#, 8, true),
+        (#"{"a":{"dtype":"F32","shape":[2.0],"data_offsets":[0,8]}}"#, 8, false),
+        (#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8,8]}}"#, 8, false),
+        (#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8e0]}}"#, 8, false),
+        (#"{"a":{"dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, 8, false),
+        (#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"x":{}}}"#, 8, false),
+        (#"{"a":{"dtype":"F32","shape":[[2]],"data_offsets":[0,8]}}"#, 8, false),
+        (#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},}"#, 8, false),
+        (
+            #"{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}"#,
+            0, false
+        ),
+        (
+            #"{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"__metadata__":{"k":"v","k":"v"}}"#,
+            0, false
+        ),
+        (
+            #"{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"__metadata__":{"k":1}}"#, 0,
+            false
+        ),
+        (
+            #"{"__metadata__":{},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"__metadata__":{}}"#,
+            0, false
+        ),
     ])
     func checksItsDirectory(header: String, data: Int, isValid: Bool) throws {
         let folder = try TemporaryFolder()

@@ -3,7 +3,7 @@ internal import Testing
 
 @testable internal import ModelFiles
 
-/// GGUF's block types against llama.cpp's own reader; see `Fixtures/make_kquants.py`.
+/// GGUF's block types against llama.cpp's own reader; see `Fixtures/make_quantized_blocks.py`.
 struct QuantizedBlockTests {
     private struct Sample: Decodable {
         let bytes: String
@@ -15,7 +15,7 @@ struct QuantizedBlockTests {
         let folder = try #require(Bundle.module.resourceURL).appending(path: "Fixtures")
         let samples = try JSONDecoder().decode(
             [String: Sample].self,
-            from: Data(contentsOf: folder.appending(path: "kquants.json"))
+            from: Data(contentsOf: folder.appending(path: "quantized_blocks.json"))
         )
         let sample = try #require(samples[name.uppercased()])
         let type = try #require(GGUFTensorType.allCases.first { "\($0)" == name })

@@ -91,6 +91,11 @@ struct TokenizerTests {
 
     @Test(arguments: [
         "", "[]", "{}", #"{"model": {"type": "WordPiece"}}"#,
+        #"{"model": {"type": "BPE", "vocab": {"a": 0.5}, "merges": []}, "pre_tokenizer": {"type": "ByteLevel"}}"#,
+        #"{"model": {"type": "BPE", "vocab": {"a": 0, "b": 0}, "merges": []}, "pre_tokenizer": {"type": "ByteLevel"}}"#,
+        #"{"model": {"type": "BPE", "vocab": {"a": 4000000}, "merges": []}, "pre_tokenizer": {"type": "ByteLevel"}}"#,
+        #"{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}, "pre_tokenizer": {"type": "Sequence", "pretokenizers": []}}"#,
+        #"{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}, "added_tokens": [7], "pre_tokenizer": {"type": "ByteLevel"}}"#,
         #"{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": ["a b"]}, "pre_tokenizer": {"type": "ByteLevel"}}"#,
         #"{"model": {"type": "BPE", "vocab": {"a": -1}, "merges": []}, "pre_tokenizer": {"type": "ByteLevel"}}"#,
         #"{"model": {"type": "BPE", "vocab": {"a": 99999999}, "merges": []}, "pre_tokenizer": {"type": "ByteLevel"}}"#,

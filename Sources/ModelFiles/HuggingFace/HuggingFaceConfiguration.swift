@@ -1,45 +1,31 @@
 internal import Foundation
-internal import Quantization
 internal import Transformer
 
 /// config.json of a Llama model: the keys that are read, and how it is written.
 struct HuggingFaceConfiguration {
     let model: ModelConfiguration
-    /// `quantization_config`, if any.
-    let quantization: [String: Any]?
+    /// All keys.
+    let object: JSONObject
 
     init(path: String) throws(ModelFileError) {
-        let bytes = try FileSystem.read(path, limit: 1 << 20)
-        let root: [String: Any]
-        do {
-            let value = try JSONSerialization.jsonObject(with: Data(bytes))
-            root = value as? [String: Any] ?? [:]
-        } catch {
-            throw ModelFileError(.malformed, "\(path): not valid JSON")
-        }
-        let architectures = root["architectures"] as? [String] ?? []
-        guard architectures == ["LlamaForCausalLM"] || root["model_type"] as? String == "llama"
-        else {
+        let root = try JSONValue.object(path: path, byteLimit: 8 << 20, limit: 1 << 18)
+        object = root
+        let architectures = try root.texts("architectures") ?? []
+        let type = try root.text("model_type")
+        guard architectures == ["LlamaForCausalLM"] || type == "llama" else {
             throw ModelFileError(
                 .unsupported,
                 "\(path): architectures \(architectures); LlamaForCausalLM is supported"
             )
         }
-        for key in ["attention_bias", "mlp_bias"] where root[key] as? Bool == true {
+        for key in ["attention_bias", "mlp_bias"] where try root.flag(key) == true {
             throw ModelFileError(.unsupported, "\(path): \(key) is not supported")
         }
         func required(_ key: String) throws(ModelFileError) -> Int {
-            guard let value = root[key] as? Int else {
-                throw ModelFileError(.malformed, "\(path): \(key) is missing or no integer")
+            guard let value = try root.integer(key) else {
+                throw ModelFileError(.malformed, "\(path): \(key) is missing")
             }
             return value
-        }
-        func optional(_ key: String) throws(ModelFileError) -> Int? {
-            guard let value = root[key], !(value is NSNull) else { return nil }
-            guard let number = value as? Int else {
-                throw ModelFileError(.malformed, "\(path): \(key) is no integer")
-            }
-            return number
         }
         let heads = try required("num_attention_heads")
         model = ModelConfiguration(
@@ -48,17 +34,16 @@ struct HuggingFaceConfiguration {
             intermediateSize: try required("intermediate_size"),
             layerCount: try required("num_hidden_layers"),
             headCount: heads,
-            keyValueHeadCount: try optional("num_key_value_heads") ?? heads,
-            headDimension: try optional("head_dim"),
-            ropeTheta: Self.ropeTheta(root),
+            keyValueHeadCount: try root.integer("num_key_value_heads") ?? heads,
+            headDimension: try root.integer("head_dim"),
+            ropeTheta: try Self.ropeTheta(root),
             ropeScaling: try Self.ropeScaling(root, path: path),
-            rmsNormEpsilon: Float(root["rms_norm_eps"] as? Double ?? 1e-6),
-            maximumPositions: try optional("max_position_embeddings") ?? 2048,
-            tiedEmbeddings: root["tie_word_embeddings"] as? Bool ?? false,
-            bosToken: root["bos_token_id"] as? Int,
-            eosToken: root["eos_token_id"] as? Int
+            rmsNormEpsilon: Float(try root.number("rms_norm_eps") ?? 1e-6),
+            maximumPositions: try root.integer("max_position_embeddings") ?? 2048,
+            tiedEmbeddings: try root.flag("tie_word_embeddings") ?? false,
+            bosToken: try Self.token(root, "bos_token_id"),
+            eosToken: try Self.token(root, "eos_token_id")
         )
-        quantization = root["quantization_config"] as? [String: Any]
         do {
             try model.validate()
         } catch {
@@ -66,50 +51,39 @@ struct HuggingFaceConfiguration {
         }
     }
 
-    /// The format that a Quark configuration gives a module; nil if it is not Quark's.
-    func quarkFormat(of module: String) -> QuantizationFormat? {
-        guard let quantization, quantization["quant_method"] as? String == "quark" else {
-            return nil
-        }
-        let layers = quantization["layer_quant_config"] as? [String: Any]
-        // The first pattern that matches, an exact name among them.
-        let named = layers?.keys.sorted().first { ModulePattern($0).matches(module) }
-        let scheme =
-            (named.flatMap { layers?[$0] } ?? quantization["global_quant_config"]) as? [String: Any]
-        let weight = scheme?["weight"] as? [String: Any]
-        switch weight?["dtype"] as? String {
-        case "fp4": return .mxfp4
-        case "fp6_e2m3": return .mxfp6E2M3
-        case "fp6_e3m2": return .mxfp6E3M2
-        default: return nil
-        }
+    /// A token, or none of several.
+    private static func token(_ root: JSONObject, _ key: String) throws(ModelFileError) -> Int? {
+        if case .list = root[key] { return nil }
+        return try root.integer(key)
     }
 
     /// Newer files keep the base within `rope_parameters`.
-    private static func ropeTheta(_ root: [String: Any]) -> Double {
-        let parameters = root["rope_parameters"] as? [String: Any]
-        return (root["rope_theta"] ?? parameters?["rope_theta"]) as? Double ?? 10_000
+    private static func ropeTheta(_ root: JSONObject) throws(ModelFileError) -> Double {
+        if let theta = try root.number("rope_theta") { return theta }
+        return try root.object("rope_parameters")?.number("rope_theta") ?? 10_000
     }
 
     private static func ropeScaling(
-        _ root: [String: Any],
+        _ root: JSONObject,
         path: String
     ) throws(ModelFileError) -> ModelConfiguration.RotaryScaling? {
-        guard let value = (root["rope_scaling"] ?? root["rope_parameters"]) as? [String: Any] else {
+        let (older, newer) = (try root.object("rope_scaling"), try root.object("rope_parameters"))
+        guard let value = older ?? newer else {
             return nil
         }
-        let type = (value["rope_type"] ?? value["type"]) as? String ?? "default"
+        let types = (try value.text("rope_type"), try value.text("type"))
+        let type = types.0 ?? types.1 ?? "default"
         if type == "default" {
             return nil
         }
-        guard type == "llama3", let factor = value["factor"] as? Double,
-            let low = value["low_freq_factor"] as? Double,
-            let high = value["high_freq_factor"] as? Double,
-            let original = value["original_max_position_embeddings"] as? Int
+        guard type == "llama3", let factor = try value.number("factor"),
+            let low = try value.number("low_freq_factor"),
+            let high = try value.number("high_freq_factor"),
+            let original = try value.integer("original_max_position_embeddings")
         else {
             throw ModelFileError(
                 .unsupported,
-                "\(path): rope_scaling of type \(type); llama3 is supported"
+                "\(path): rope_scaling of type \(type); llama3 with its four numbers is supported"
             )
         }
         return .init(

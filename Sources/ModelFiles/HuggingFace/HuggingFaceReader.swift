@@ -1,50 +1,43 @@
-internal import Foundation
 internal import Kernels
-internal import Quantization
 internal import Transformer
 
 /// A Llama model in a Hugging Face folder: safetensors, sharded or not, plain or quantized.
 struct HuggingFaceReader: ModelSource {
-    private let folder: String
-    private let root: HuggingFaceConfiguration
-    private let files: [SafetensorsFile]
-    private let tensors: [String: (SafetensorsFile.Tensor, path: String)]
+    /// How a parameter is stored.
+    private enum Stored {
+        case plain(CheckpointTensors.Located)
+        case quantized(QuantizedWeight)
+    }
 
-    /// Reads the directories of all shards and checks that they hold the whole model.
-    init(folder: String) throws {
-        self.folder = folder
+    let keyValueScales: KeyValueScales?
+    private let root: HuggingFaceConfiguration
+    private let tensors: CheckpointTensors
+    private let quantization: (any CheckpointConfiguration)?
+
+    /// Reads the directories of all shards and checks that they hold the whole model, stored as the
+    /// configuration says.
+    init(folder: String) throws(ModelFileError) {
         root = try HuggingFaceConfiguration(path: folder + "/config.json")
-        var tensors: [String: (SafetensorsFile.Tensor, path: String)] = [:]
-        var files: [SafetensorsFile] = []
-        for name in try Self.shardNames(folder) {
-            let file = try SafetensorsFile(path: "\(folder)/\(name)")
-            for (key, tensor) in file.tensors {
-                guard tensors.updateValue((tensor, file.file.path), forKey: key) == nil else {
-                    throw ModelFileError(.malformed, "\(folder): tensor \(key) is in two shards")
-                }
-            }
-            files.append(file)
-        }
-        self.files = files
-        self.tensors = tensors
-        try Self.checkQuantization(root.quantization, folder: folder)
+        quantization = try QuantizationConfiguration.read(root.object, folder: folder)
+        tensors = try CheckpointTensors(folder: folder)
+        keyValueScales = try KeyValueScales(tensors, layerCount: root.model.layerCount)
         for entry in ParameterLayout(configuration: root.model).entries {
-            _ = try weight(entry)
+            _ = try stored(entry)
         }
     }
 
-    var path: String { folder }
+    var path: String { tensors.folder }
     var configuration: ModelConfiguration { root.model }
     var kind: LoadedModel.Source { .huggingFace }
-    var storedByteCount: Int { tensors.values.reduce(0) { $0 + $1.0.bytes.count } }
+    var storedByteCount: Int { tensors.byteCount }
     var tokenizerJSON: [UInt8]? { try? readTokenizer() }
 
     func tokenizer() throws -> Tokenizer {
-        try Tokenizer(tokenizerJSON: try readTokenizer(), path: folder + "/tokenizer.json")
+        try Tokenizer(tokenizerJSON: try readTokenizer(), path: path + "/tokenizer.json")
     }
 
     private func readTokenizer() throws(ModelFileError) -> [UInt8] {
-        try FileSystem.read(folder + "/tokenizer.json", limit: 256 << 20)
+        try FileSystem.read(path + "/tokenizer.json", limit: 256 << 20)
     }
 
     func read(
@@ -53,81 +46,51 @@ struct HuggingFaceReader: ModelSource {
         into output: UnsafeMutableBufferPointer<Float>,
         team: ThreadTeam
     ) throws {
-        try weight(entry).read(rows: rows, of: entry, into: output, team: team)
+        switch try stored(entry) {
+        case .quantized(let weight): try weight.read(rows: rows, into: output, team: team)
+        case .plain(let located):
+            try located.tensor.copyFloats(
+                rows: rows,
+                columns: entry.columns,
+                to: output,
+                path: located.path
+            )
+            MappedFile.dropPages(of: located.tensor.bytes)
+        }
     }
 
-    private func weight(_ entry: ParameterLayout.Entry) throws -> StoredWeight {
-        try StoredWeight(
-            entry,
-            tensors: tensors,
-            quarkFormat: root.quarkFormat(of: entry.module),
-            folder: folder
+    /// The tensors of a parameter, as the configuration has them.
+    private func stored(_ entry: ParameterLayout.Entry) throws(ModelFileError) -> Stored {
+        let module = entry.module
+        if entry.shape.count == 2, let scheme = quantization?.scheme(of: module) {
+            return .quantized(try QuantizedWeight(entry, scheme: scheme, tensors: tensors))
+        }
+        if let scale = tensors[module + ".weight_scale"] {
+            let reason =
+                quantization == nil
+                ? "config.json has no quantization_config"
+                : "the configuration does not have \(module) quantized"
+            throw ModelFileError(
+                .malformed,
+                "\(scale.path): tensor \(scale.tensor.name) is there, but \(reason)"
+            )
+        }
+        return .plain(
+            try tensors.required(
+                entry.name,
+                types: WeightScheme.floats,
+                shapes: [entry.shape],
+                reason: quantization == nil
+                    ? "the configuration gives it this shape"
+                    : "the configuration does not have it quantized"
+            )
         )
     }
 
-    var keyValueScales: KeyValueScales? {
-        // compressed-tensors' names, then ModelOpt's.
-        let names = [("k_scale", "v_scale"), ("k_proj.k_scale", "v_proj.v_scale")]
-        for (keyName, valueName) in names {
-            let scales = [keyName, valueName].map { name in
-                (0..<configuration.layerCount).compactMap { layer -> Float? in
-                    let key = "model.layers.\(layer).self_attn.\(name)"
-                    return tensors[key].flatMap {
-                        try? StoredWeight.floats($0.0, path: $0.path, count: 1).first
-                    }
-                }
-            }
-            if scales.allSatisfy({ $0.count == configuration.layerCount }) {
-                return KeyValueScales(keys: scales[0], values: scales[1])
-            }
-        }
-        return nil
-    }
-
     var chatTemplate: String? {
-        guard let bytes = try? FileSystem.read(folder + "/tokenizer_config.json", limit: 16 << 20),
-            let value = try? JSONSerialization.jsonObject(with: Data(bytes)),
-            let root = value as? [String: Any]
-        else {
-            return nil
-        }
-        return root["chat_template"] as? String
-    }
-
-    private static func shardNames(_ folder: String) throws(ModelFileError) -> [String] {
-        let index = folder + "/model.safetensors.index.json"
-        guard FileSystem.exists(index) else {
-            return ["model.safetensors"]
-        }
-        let bytes = try FileSystem.read(index, limit: 64 << 20)
-        guard let value = try? JSONSerialization.jsonObject(with: Data(bytes)),
-            let map = (value as? [String: Any])?["weight_map"] as? [String: String]
-        else {
-            throw ModelFileError(.malformed, "\(index): no weight_map")
-        }
-        let names = Set(map.values).sorted()
-        for name in names where name.contains("/") || name.hasPrefix(".") {
-            throw ModelFileError(.malformed, "\(index): shard \(name) is outside the folder")
-        }
-        return names
-    }
-
-    private static func checkQuantization(
-        _ quantization: [String: Any]?,
-        folder: String
-    ) throws(ModelFileError) {
-        guard let quantization else {
-            return
-        }
-        let method = quantization["quant_method"] as? String ?? "?"
-        guard ["compressed-tensors", "modelopt", "quark"].contains(method) else {
-            throw ModelFileError(
-                .unsupported,
-                """
-                \(folder): quantization by \(method) is not read in this version; \
-                compressed-tensors, modelopt and quark are
-                """
-            )
-        }
+        let path = path + "/tokenizer_config.json"
+        // A list of named templates, or none: a model without one.
+        let root = try? JSONValue.object(path: path, byteLimit: 16 << 20, limit: 1 << 18)
+        return (try? root?.text("chat_template")) ?? nil
     }
 }

@@ -98,7 +98,13 @@ struct CompressedTensorsSchemes {
             let parts = ["num_bits", "type", "strategy", "group_size"].map {
                 "\($0) \(weights[$0].map { "\($0)" } ?? "missing")"
             }
-            log.warning(place, "weights of \(parts.joined(separator: ", ")) are not checked")
+            let arguments = "weights of \(parts.joined(separator: ", "))"
+            // A name that is known says what the arguments ought to be.
+            if let format, Self.knownFormats.contains(format) {
+                log.error(place, "format \(format) does not have \(arguments)")
+            } else {
+                log.warning(place, "\(arguments) are not checked")
+            }
             return .unchecked
         }
         if format != scheme.name {
@@ -107,6 +113,10 @@ struct CompressedTensorsSchemes {
         }
         return .scheme(scheme)
     }
+
+    private static let knownFormats = [
+        "nvfp4-pack-quantized", "mxfp4-pack-quantized", "mxfp8-quantized",
+    ]
 
     private static func scheme(
         _ weights: [String: Any],

@@ -102,7 +102,7 @@ struct SchemeTable {
 struct ModuleList {
     private let names: Set<String>
     private let patterns: [ModulePattern]
-    private let expressions: [Regex<AnyRegexOutput>]
+    private let expressions: [ModuleExpression]
     /// Entries that are no regular expression.
     let invalid: [String]
 
@@ -110,9 +110,9 @@ struct ModuleList {
     /// `*` and `?` are wildcards if `hasWildcards`.
     init(_ list: [String], hasWildcards: Bool) {
         var invalid: [String] = []
-        var expressions: [Regex<AnyRegexOutput>] = []
+        var expressions: [ModuleExpression] = []
         for text in list where text.hasPrefix("re:") {
-            if let expression = try? Regex(String(text.dropFirst(3))) {
+            if let expression = ModuleExpression(String(text.dropFirst(3))) {
                 expressions.append(expression)
             } else {
                 invalid.append(text)
@@ -131,6 +131,6 @@ struct ModuleList {
 
     func matches(_ module: String) -> Bool {
         names.contains(module) || patterns.contains { $0.matches(module) }
-            || expressions.contains { (try? $0.prefixMatch(in: module)) != nil }
+            || expressions.contains { $0.matches(module) }
     }
 }

@@ -64,16 +64,15 @@ public struct SafetensorsFile {
             )
         }
         let json = try reader.bytes(Int(headerCount), "the header")
-        let entries = try SafetensorsHeader(json, path: path)
-        metadata = entries.metadata
+        let header = try SafetensorsHeader(json, path: path)
+        metadata = header.metadata
         let dataStart = 8 + Int(headerCount)
         let dataCount = file.bytes.count - dataStart
         var tensors: [String: Tensor] = [:]
         var ranges: [(Int, Int, String)] = []
-        for (name, header) in entries.tensors {
-            let tensor = try Self.tensor(name, header, dataStart: dataStart, file: file)
-            tensors[name] = tensor
-            ranges.append((header.offsets[0], header.offsets[1], name))
+        for (name, entry) in header.tensors {
+            tensors[name] = try Self.tensor(name, entry, dataStart: dataStart, file: file)
+            ranges.append((entry.offsets.lowerBound, entry.offsets.upperBound, name))
         }
         ranges.sort { ($0.0, $0.1) < ($1.0, $1.1) }
         var end = 0
@@ -97,58 +96,65 @@ public struct SafetensorsFile {
 
     private static func tensor(
         _ name: String,
-        _ header: SafetensorsHeader.Entry,
+        _ entry: SafetensorsHeader.Entry,
         dataStart: Int,
         file: MappedFile
     ) throws(ModelFileError) -> Tensor {
-        guard let type = SafetensorsType(rawValue: header.type) else {
+        guard let type = SafetensorsType(rawValue: entry.type) else {
             throw ModelFileError(
                 .unsupported,
-                "\(file.path): tensor \(name) has the type \(header.type), which is not read"
+                "\(file.path): tensor \(name) has the type \(entry.type), which is not read"
             )
         }
         var byteCount = type.byteCount
-        for size in header.shape {
+        for size in entry.shape {
             let (product, overflow) = byteCount.multipliedReportingOverflow(by: size)
-            guard size >= 0, !overflow else {
+            guard !overflow else {
                 throw ModelFileError(
                     .malformed,
-                    "\(file.path): tensor \(name) has the shape \(header.shape)"
+                    "\(file.path): tensor \(name) has the shape \(entry.shape)"
                 )
             }
             byteCount = product
         }
         let available = file.bytes.count - dataStart
-        guard header.offsets.count == 2, header.offsets[0] >= 0,
-            header.offsets[0] <= header.offsets[1],
-            header.offsets[1] <= available
-        else {
+        guard entry.offsets.upperBound <= available else {
             throw ModelFileError(
                 .malformed,
                 """
-                \(file.path): truncated: tensor \(name) lies at \(header.offsets), the file \
-                holds \(available) bytes of data
+                \(file.path): truncated: tensor \(name) lies at \(entry.offsets), the file holds \
+                \(available) bytes of data
                 """
             )
         }
-        guard header.offsets[1] - header.offsets[0] == byteCount else {
+        guard entry.offsets.count == byteCount else {
             throw ModelFileError(
                 .malformed,
                 """
-                \(file.path): tensor \(name) of shape \(header.shape) and type \(header.type) takes \
-                \(byteCount) bytes, not \(header.offsets[1] - header.offsets[0])
+                \(file.path): tensor \(name) of shape \(entry.shape) and type \(entry.type) takes \
+                \(byteCount) bytes, not \(entry.offsets.count)
                 """
             )
         }
-        let lower = dataStart + header.offsets[0]
+        let lower = dataStart + entry.offsets.lowerBound
         let bytes = UnsafeRawBufferPointer(rebasing: file.bytes[lower..<lower + byteCount])
-        return Tensor(name: name, type: type, shape: header.shape, bytes: bytes)
+        return Tensor(name: name, type: type, shape: entry.shape, bytes: bytes)
     }
 }
 
 extension SafetensorsFile.Tensor {
     /// Number of elements.
     public var count: Int { bytes.count / type.byteCount }
+
+    /// Writes all FP32 values of a float tensor.
+    ///
+    /// - Throws: ``ModelFileError`` (`unsupported`) for other types.
+    func copyFloats(
+        to output: UnsafeMutableBufferPointer<Float>,
+        path: String
+    ) throws(ModelFileError) {
+        try copyFloats(rows: 0..<1, columns: count, to: output, path: path)
+    }
 
     /// Writes the FP32 values of some rows of a float tensor.
     ///

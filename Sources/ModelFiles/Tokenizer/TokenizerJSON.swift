@@ -3,27 +3,20 @@ internal import Foundation
 /// Reads and writes Hugging Face's tokenizer.json for byte-level BPE.
 enum TokenizerJSON {
     static func parse(_ bytes: [UInt8], path: String) throws(ModelFileError) -> Tokenizer {
-        let root: [String: Any]
-        do {
-            let value = try JSONSerialization.jsonObject(with: Data(bytes))
-            root = value as? [String: Any] ?? [:]
-        } catch {
-            throw ModelFileError(
-                .malformed,
-                "\(path): not valid JSON: \(error.localizedDescription)"
-            )
+        guard case .object(let members) = try JSONValue.parse(bytes, path: path, limit: 8 << 20)
+        else {
+            throw ModelFileError(.malformed, "\(path): no JSON object")
         }
-        guard let model = root["model"] as? [String: Any],
-            (model["type"] as? String ?? "BPE") == "BPE",
-            let ids = model["vocab"] as? [String: Int],
-            let mergeList = model["merges"] as? [Any]
+        let root = JSONObject(members: members, place: path)
+        guard let model = try root.object("model"), try model.text("type") ?? "BPE" == "BPE",
+            let ids = try model.object("vocab"), let mergeList = try model.list("merges")
         else {
             throw ModelFileError(
                 .unsupported,
                 "\(path): model is not BPE with vocab and merges; byte-level BPE is what is read"
             )
         }
-        let added = try addedTokens(root["added_tokens"], path: path)
+        let added = try addedTokens(root)
         let vocabulary = try vocabulary(ids, added: added, path: path)
         var merges: [(String, String)] = []
         merges.reserveCapacity(mergeList.count)
@@ -34,23 +27,41 @@ enum TokenizerJSON {
             vocabulary: vocabulary,
             merges: merges,
             addedTokens: added,
-            preTokenizer: try preTokenizer(root["pre_tokenizer"], path: path),
-            normalization: try normalization(root["normalizer"], path: path),
-            ignoresMerges: model["ignore_merges"] as? Bool ?? false
+            preTokenizer: try preTokenizer(root),
+            normalization: try normalization(root),
+            ignoresMerges: try model.flag("ignore_merges") ?? false
         )
     }
 
+    /// Numbers may have holes, but not so many that a small file takes much memory.
     private static func vocabulary(
-        _ ids: [String: Int],
+        _ object: JSONObject,
         added: [Tokenizer.AddedToken],
         path: String
     ) throws(ModelFileError) -> [String] {
-        let highest = max(ids.values.max() ?? -1, added.map { Int($0.id) }.max() ?? -1)
-        guard highest >= 0, highest < 1 << 22, ids.values.allSatisfy({ $0 >= 0 }) else {
-            throw ModelFileError(.malformed, "\(path): vocabulary numbers reach \(highest)")
+        var ids: [(token: String, id: Int)] = []
+        for token in object.members.keys {
+            ids.append((token, try object.integer(token) ?? -1))
+        }
+        let highest = max(ids.map(\.id).max() ?? -1, added.map { Int($0.id) }.max() ?? -1)
+        let limit = min(1 << 22, ids.count + added.count + 1 << 17)
+        guard (0..<limit).contains(highest), ids.allSatisfy({ $0.id >= 0 }) else {
+            throw ModelFileError(
+                .malformed,
+                """
+                \(path): vocabulary numbers reach \(highest), or one is negative; \(ids.count) \
+                tokens may have numbers below \(limit)
+                """
+            )
         }
         var vocabulary = [String](repeating: "", count: highest + 1)
         for (token, id) in ids {
+            guard vocabulary[id].isEmpty else {
+                throw ModelFileError(
+                    .malformed,
+                    "\(path): tokens \(token) and \(vocabulary[id]) both have the number \(id)"
+                )
+            }
             vocabulary[id] = token
         }
         for token in added {
@@ -60,98 +71,98 @@ enum TokenizerJSON {
     }
 
     private static func pair(
-        _ merge: Any,
+        _ merge: JSONValue,
         rank: Int,
         path: String
     ) throws(ModelFileError) -> (String, String) {
-        if let text = merge as? String {
+        switch merge {
+        case .text(let text):
             let parts = text.split(separator: " ", omittingEmptySubsequences: false)
             if parts.count == 2 {
                 return (String(parts[0]), String(parts[1]))
             }
-        } else if let parts = merge as? [String], parts.count == 2 {
-            return (parts[0], parts[1])
+        case .list(let parts):
+            if parts.count == 2, case .text(let left) = parts[0], case .text(let right) = parts[1] {
+                return (left, right)
+            }
+        default: break
         }
         throw ModelFileError(.malformed, "\(path): merge \(rank) is not two tokens")
     }
 
     private static func addedTokens(
-        _ value: Any?,
-        path: String
+        _ root: JSONObject
     ) throws(ModelFileError) -> [Tokenizer.AddedToken] {
         var tokens: [Tokenizer.AddedToken] = []
-        for entry in value as? [[String: Any]] ?? [] {
-            guard let text = entry["content"] as? String, !text.isEmpty,
-                let id = entry["id"] as? Int, (0..<1 << 22).contains(id)
+        for entry in try root.objects(in: "added_tokens") ?? [] {
+            guard let text = try entry.text("content"), !text.isEmpty,
+                let id = try entry.integer("id"), (0..<1 << 22).contains(id)
             else {
-                throw ModelFileError(.malformed, "\(path): an added token lacks content or id")
+                throw ModelFileError(
+                    .malformed,
+                    "\(root.place): an added token lacks content or id"
+                )
             }
-            for key in ["single_word", "lstrip", "rstrip"] where entry[key] as? Bool == true {
+            for key in ["single_word", "lstrip", "rstrip"] where try entry.flag(key) == true {
                 throw ModelFileError(
                     .unsupported,
-                    "\(path): added token \(text) asks for \(key), which is not supported"
+                    "\(root.place): added token \(text) asks for \(key), which is not supported"
                 )
             }
             tokens.append(
-                .init(text: text, id: Int32(id), isSpecial: entry["special"] as? Bool ?? false)
+                .init(text: text, id: Int32(id), isSpecial: try entry.flag("special") ?? false)
             )
         }
         return tokens
     }
 
-    private static func preTokenizer(
-        _ value: Any?,
-        path: String
-    ) throws(ModelFileError) -> PreTokenizer {
-        guard let root = value as? [String: Any] else {
+    private static func preTokenizer(_ root: JSONObject) throws(ModelFileError) -> PreTokenizer {
+        guard let value = try root.object("pre_tokenizer") else {
             throw ModelFileError(
                 .unsupported,
-                "\(path): no pre_tokenizer; ByteLevel is what is read"
+                "\(root.place): no pre_tokenizer; ByteLevel is what is read"
             )
         }
-        let steps = root["pretokenizers"] as? [[String: Any]] ?? [root]
-        let kinds = steps.map { $0["type"] as? String ?? "" }
-        let addsSpace = steps.contains { $0["add_prefix_space"] as? Bool == true }
-        if !addsSpace {
-            if kinds == ["ByteLevel"], steps[0]["use_regex"] as? Bool ?? true {
-                return .gpt2
-            }
-            if kinds == ["Digits", "ByteLevel"], steps[0]["individual_digits"] as? Bool == true,
-                steps[1]["use_regex"] as? Bool ?? true
-            {
-                return .smolLM
-            }
-            if kinds == ["Split", "ByteLevel"], steps[1]["use_regex"] as? Bool == false,
-                let pattern = (steps[0]["pattern"] as? [String: Any])?["Regex"] as? String
-            {
-                if pattern == llama3Pattern(digits: #"\p{N}{1,3}"#) {
-                    return .llama3
-                }
-                if pattern == llama3Pattern(digits: #"\p{N}"#) {
-                    return .qwen2
-                }
+        let steps = try value.objects(in: "pretokenizers") ?? [value]
+        var kinds: [String] = []
+        var addsSpace = false
+        for step in steps {
+            kinds.append(try step.text("type") ?? "")
+            addsSpace = try step.flag("add_prefix_space") == true || addsSpace
+        }
+        if !addsSpace, let last = steps.last {
+            let usesExpression = try last.flag("use_regex") ?? true
+            switch kinds {
+            case ["ByteLevel"] where usesExpression: return .gpt2
+            case ["Digits", "ByteLevel"] where usesExpression:
+                if try steps[0].flag("individual_digits") == true { return .smolLM }
+            case ["Split", "ByteLevel"] where !usesExpression:
+                let pattern = try steps[0].object("pattern")?.text("Regex")
+                if pattern == llama3Pattern(digits: #"\p{N}{1,3}"#) { return .llama3 }
+                if pattern == llama3Pattern(digits: #"\p{N}"#) { return .qwen2 }
+            default: break
             }
         }
         throw ModelFileError(
             .unsupported,
             """
-            \(path): pre_tokenizer \(kinds) with these options is not one of GPT-2's, SmolLM's, \
+            \(root.place): pre_tokenizer \(kinds) with these options is not one of GPT-2's, SmolLM's, \
             Llama 3's or Qwen 2's
             """
         )
     }
 
     private static func normalization(
-        _ value: Any?,
-        path: String
+        _ root: JSONObject
     ) throws(ModelFileError) -> Tokenizer.Normalization {
-        guard let normalizer = value as? [String: Any] else {
+        guard let normalizer = try root.object("normalizer") else {
             return .none
         }
-        guard normalizer["type"] as? String == "NFC" else {
+        let type = try normalizer.text("type") ?? "?"
+        guard type == "NFC" else {
             throw ModelFileError(
                 .unsupported,
-                "\(path): normalizer \(normalizer["type"] ?? "?"); NFC and none are supported"
+                "\(root.place): normalizer \(type); NFC and none are supported"
             )
         }
         return .nfc

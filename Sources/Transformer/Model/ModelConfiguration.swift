@@ -109,7 +109,18 @@ public struct ModelConfiguration: Sendable, Codable, Equatable {
     /// Width of all key heads together.
     public var keyValueWidth: Int { keyValueHeadCount * headDimension }
     /// Number of parameters, the embedding counted once when tied.
-    public var parameterCount: Int { ParameterLayout(configuration: self).totalCount }
+    ///
+    /// - Precondition: The sizes are in the ranges that ``validate()`` asks for.
+    public var parameterCount: Int {
+        let linear = LinearModule.allCases.reduce(0) {
+            $0 + $1.outputWidth(self) * $1.inputWidth(self)
+        }
+        return (tiedEmbeddings ? 1 : 2) * vocabularySize * hiddenSize
+            + layerCount * (linear + 2 * hiddenSize) + hiddenSize
+    }
+
+    /// More parameters than any machine holds; below it, no size in bytes or bits overflows.
+    private static let parameterLimit = 1 << 42
 
     /// Checks that the numbers make a model that fits in memory arithmetic.
     ///
@@ -147,11 +158,19 @@ public struct ModelConfiguration: Sendable, Codable, Equatable {
         )
         if let scaling = ropeScaling {
             try require(
-                scaling.factor > 0 && scaling.lowFrequencyFactor > 0
+                scaling.factor.isFinite && scaling.highFrequencyFactor.isFinite
+                    && scaling.originalPositions <= 1 << 24 && scaling.factor > 0
+                    && scaling.lowFrequencyFactor > 0
                     && scaling.highFrequencyFactor > scaling.lowFrequencyFactor
                     && scaling.originalPositions > 0,
                 "rope_scaling's numbers are out of range"
             )
         }
+        // The sizes are in range by now, so that this does not overflow.
+        let count = parameterCount
+        try require(
+            count <= Self.parameterLimit,
+            "\(count) parameters, more than the limit of \(Self.parameterLimit)"
+        )
     }
 }

@@ -26,6 +26,8 @@ public struct ParameterLayout: Sendable {
     private let indices: [String: Int]
 
     /// The layout of a configuration's parameters.
+    ///
+    /// - Precondition: The configuration is valid; otherwise sizes may overflow.
     public init(configuration: ModelConfiguration) {
         var entries: [Entry] = []
         var offset = 0

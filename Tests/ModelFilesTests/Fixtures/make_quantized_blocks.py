@@ -1,7 +1,7 @@
 """Blocks of GGUF's quantized types with seeded random bytes, and the values that llama.cpp's own Python
-package reads from them: kquants.json. Made with gguf 0.19.0 and numpy 2.4.6.
+package reads from them: quantized_blocks.json. Made with gguf 0.19.0 and numpy 2.4.6.
 
-usage: python make_kquants.py"""
+usage: python make_quantized_blocks.py"""
 import json
 import pathlib
 
@@ -27,5 +27,5 @@ for kind, (elements, size) in SIZES.items():
     values = dequantize(data, kind)
     blocks[kind.name] = {"bytes": data.tobytes().hex(),
                          "values": [int(v) for v in values.astype(np.float32).view(np.uint32).ravel()]}
-path = pathlib.Path(__file__).parent / "kquants.json"
+path = pathlib.Path(__file__).parent / "quantized_blocks.json"
 path.write_text(json.dumps(blocks) + "\n")

@@ -1,0 +1,114 @@
+/// The tensors of a folder by name, over all its shards.
+struct CheckpointTensors {
+    /// A tensor and the file it stands in.
+    struct Located {
+        let tensor: SafetensorsFile.Tensor
+        /// Keeps the tensor's bytes mapped.
+        let file: MappedFile
+
+        var path: String { file.path }
+    }
+
+    let folder: String
+    private let located: [String: Located]
+
+    /// Reads the directories of all shards.
+    init(folder: String) throws(ModelFileError) {
+        self.folder = folder
+        var located: [String: Located] = [:]
+        for name in try Self.shardNames(folder) {
+            let file = try SafetensorsFile(path: "\(folder)/\(name)")
+            for (key, tensor) in file.tensors {
+                let place = Located(tensor: tensor, file: file.file)
+                guard located.updateValue(place, forKey: key) == nil else {
+                    throw ModelFileError(.malformed, "\(folder): tensor \(key) is in two shards")
+                }
+            }
+        }
+        self.located = located
+    }
+
+    var byteCount: Int { located.values.reduce(0) { $0 + $1.tensor.bytes.count } }
+
+    /// A tensor, if it is there.
+    subscript(name: String) -> Located? { located[name] }
+
+    /// A tensor that must be there, of one of some types and shapes.
+    ///
+    /// `reason`: Who wants it so, as the end of a sentence.
+    func required(
+        _ name: String,
+        types: [SafetensorsType],
+        shapes: [[Int]],
+        reason: String
+    ) throws(ModelFileError) -> Located {
+        guard let found = self[name] else {
+            throw ModelFileError(
+                .malformed,
+                "\(folder): tensor \(name) is missing; \(reason)"
+            )
+        }
+        let tensor = found.tensor
+        guard types.contains(tensor.type), shapes.contains(tensor.shape) else {
+            let names = types.map(\.rawValue).joined(separator: " or ")
+            let sizes = shapes.map { "\($0)" }.joined(separator: " or ")
+            throw ModelFileError(
+                .malformed,
+                """
+                \(found.path): tensor \(name) is \(tensor.type.rawValue) of shape \
+                \(tensor.shape), not \(names) of \(sizes); \(reason)
+                """
+            )
+        }
+        return found
+    }
+
+    private static func shardNames(_ folder: String) throws(ModelFileError) -> [String] {
+        let path = folder + "/model.safetensors.index.json"
+        guard FileSystem.exists(path) else {
+            return ["model.safetensors"]
+        }
+        let index = try JSONValue.object(path: path, byteLimit: 64 << 20, limit: 1 << 20)
+        guard let map = try index.object("weight_map") else {
+            throw ModelFileError(.malformed, "\(path): no weight_map")
+        }
+        var names: Set<String> = []
+        for key in map.members.keys {
+            guard let name = try map.text(key) else {
+                throw ModelFileError(.malformed, "\(path): tensor \(key) is in no shard")
+            }
+            guard !name.contains("/"), !name.hasPrefix("."), !name.contains("\0") else {
+                throw ModelFileError(.malformed, "\(path): shard \(name) is outside the folder")
+            }
+            names.insert(name)
+        }
+        guard names.count <= 4096 else {
+            throw ModelFileError(.malformed, "\(path): \(names.count) shards, more than 4096")
+        }
+        return names.sorted()
+    }
+}
+
+extension CheckpointTensors.Located {
+    /// The values of a float tensor, all finite.
+    func finiteFloats() throws(ModelFileError) -> [Float] {
+        let values = try floats()
+        guard let index = values.firstIndex(where: { !$0.isFinite }) else { return values }
+        throw ModelFileError(
+            .malformed,
+            "\(path): tensor \(tensor.name) holds \(values[index]) at \(index), no finite number"
+        )
+    }
+
+    private func floats() throws(ModelFileError) -> [Float] {
+        var values = [Float](repeating: 0, count: tensor.count)
+        // Typed throws do not pass through withUnsafeMutableBufferPointer.
+        let result = values.withUnsafeMutableBufferPointer { buffer in
+            Result { () throws(ModelFileError) in
+                try tensor.copyFloats(to: buffer, path: path)
+            }
+        }
+        try result.get()
+        return values
+    }
+}
