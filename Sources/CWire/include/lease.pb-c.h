@@ -268,7 +268,7 @@ struct  Qat__V1__HeartbeatRequest
   protobuf_c_boolean has_boot_id;
   ProtobufCBinaryData boot_id;
   /*
-   * News since the last heartbeat; their `seq` is ignored.
+   * News since the last heartbeat; `seq` counts those of the lease, from 1.
    */
   size_t n_events;
   Qat__V1__JobEvent **events;

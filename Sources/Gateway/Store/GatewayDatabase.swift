@@ -3,7 +3,7 @@ internal import GRDB
 /// Opens the gateway's SQLite file so that what is acknowledged is on disk.
 enum GatewayDatabase {
     /// The schema's version; a newer file is refused.
-    static let schemaVersion = 1
+    static let schemaVersion = 2
 
     /// Opens, checks and migrates the file.
     ///
@@ -46,6 +46,11 @@ enum GatewayDatabase {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("v1") { db in
             try db.execute(sql: schema)
+            try db.execute(sql: "PRAGMA user_version = 1")
+        }
+        // The number of the worker's last event that was taken, in the present lease.
+        migrator.registerMigration("v2") { db in
+            try db.execute(sql: "ALTER TABLE job ADD COLUMN reported INTEGER NOT NULL DEFAULT 0")
             try db.execute(sql: "PRAGMA user_version = \(schemaVersion)")
         }
         return migrator

@@ -18,6 +18,7 @@ struct JobRow {
     let leaseUntil: Int64
     let lastStep: Int64
     let lastSeq: Int64
+    let reported: Int64
     let digest: [UInt8]
     private let row: Row
 
@@ -39,6 +40,7 @@ struct JobRow {
         leaseUntil = row["lease_until"]
         lastStep = row["last_step"]
         lastSeq = row["last_seq"]
+        reported = row["reported"]
         digest = [UInt8](row["digest"] as Data)
     }
 

@@ -57,7 +57,10 @@ extension JobStore {
             return nil
         }
         try db.execute(
-            sql: "UPDATE job SET epoch = epoch + 1, started = coalesce(started, ?) WHERE id = ?",
+            sql: """
+                UPDATE job SET epoch = epoch + 1, reported = 0, started = coalesce(started, ?)
+                WHERE id = ?
+                """,
             arguments: [now, job.id]
         )
         return Lease(
@@ -129,7 +132,12 @@ extension JobStore {
         var seq = job.lastSeq
         var latest: JobProgress?
         var step = job.lastStep
+        var reported = job.reported
         for event in events where event.type != .state {
+            // A heartbeat whose answer was lost comes again; a worker numbers its events from 1.
+            let number = Int64(clamping: event.seq)
+            guard number == 0 || number > reported else { continue }
+            reported = max(reported, number)
             seq += 1
             var numbered = event
             numbered.jobID = job.id
@@ -148,8 +156,8 @@ extension JobStore {
             return
         }
         try db.execute(
-            sql: "UPDATE job SET last_seq = ?, last_step = ? WHERE id = ?",
-            arguments: [seq, step, job.id]
+            sql: "UPDATE job SET last_seq = ?, last_step = ?, reported = ? WHERE id = ?",
+            arguments: [seq, step, reported, job.id]
         )
         if let latest {
             try db.execute(

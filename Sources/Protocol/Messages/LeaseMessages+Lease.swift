@@ -96,7 +96,7 @@ public struct HeartbeatRequest: WireMessage, Equatable {
     public var instance: String
     /// Its boot.
     public var bootID: String
-    /// News since the last heartbeat; their `seq` is ignored.
+    /// News since the last heartbeat; `seq` counts those of the lease, from 1.
     public var events: [JobEvent]
     /// What the worker is doing.
     public var runningPhase: String

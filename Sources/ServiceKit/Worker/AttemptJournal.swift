@@ -10,6 +10,8 @@ final class AttemptJournal: Sendable {
         var events: [JobEvent] = []
         /// How many events, from the first, a heartbeat is carrying now; these stay as they are.
         var inFlightCount = 0
+        /// Events so far; each carries its number, so that the gateway takes it once.
+        var eventCount: UInt64 = 0
         var log: [UInt8] = []
         var logOffset: UInt64 = 0
         var phase = "prepare"
@@ -74,6 +76,8 @@ final class AttemptJournal: Sendable {
                 // Lines of the log matter more: the oldest progress or metric is given up.
                 state.events.remove(at: waiting.firstIndex { $0.type != .log } ?? oldest)
             }
+            state.eventCount += 1
+            entry.seq = state.eventCount
             state.events.append(entry)
         }
         due.yield()

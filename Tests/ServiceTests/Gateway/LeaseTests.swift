@@ -47,6 +47,48 @@ struct LeaseTests {
         #expect(steps == Array(1...9))
     }
 
+    @Test func aRepeatedHeartbeatTellsNothingTwice() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register("a")
+        let id = try await fixture.submit("k")
+        let lease = try #require(try await fixture.acquire("a"))
+        func beat(_ steps: ClosedRange<UInt64>) async throws {
+            let request = HeartbeatRequest(
+                jobID: lease.jobID,
+                epoch: lease.epoch,
+                instance: "a",
+                events: steps.map { step in
+                    JobEvent(
+                        jobID: lease.jobID,
+                        seq: step,
+                        type: .progress,
+                        progress: JobProgress(step: step, totalSteps: 9, phase: "train")
+                    )
+                }
+            )
+            #expect(try await fixture.store.heartbeat(request) == .continue)
+        }
+        try await beat(1...3)
+        // The answer was lost: the same again, and what has come since.
+        try await beat(1...3)
+        try await beat(2...5)
+        #expect(try await fixture.events(id).compactMap(\.progress?.step) == [1, 2, 3, 4, 5])
+        // The next lease counts from 1 again.
+        fixture.advance(seconds: 40)
+        #expect(try await fixture.store.recoverExpired() == [id])
+        let next = try #require(try await fixture.acquire("a"))
+        let event = JobEvent(
+            jobID: id,
+            seq: 1,
+            type: .progress,
+            progress: JobProgress(step: 6, totalSteps: 9, phase: "train")
+        )
+        _ = try await fixture.store.heartbeat(
+            HeartbeatRequest(jobID: id, epoch: next.epoch, instance: "a", events: [event])
+        )
+        #expect(try await fixture.events(id).compactMap(\.progress?.step).last == 6)
+    }
+
     @Test func aRepeatedCompletionIsAcceptedOnce() async throws {
         let fixture = try StoreFixture()
         try await fixture.register()
