@@ -46,13 +46,7 @@ public final class LogitDivergence {
         let weights = try LayerWeights(parameters: original, recipe: .none, team: team)
         head = AlignedBuffer(count: configuration.vocabularySize * width)
         head.pointer.update(from: weights.effectiveHead(), count: head.count)
-        let pass = DecoderPass(
-            weights: weights,
-            batchSize: 1,
-            length: length,
-            layerSlots: 1,
-            team: team
-        )
+        let pass = singleWindowPass(weights)
         forEachWindow { window, tokens in
             pass.forward(tokens)
             (hidden.pointer + window * length * width)
@@ -65,13 +59,7 @@ public final class LogitDivergence {
     /// - Throws: ``TransformerError``.
     public func measure(_ changed: Parameters) throws -> DivergenceResult {
         let weights = try LayerWeights(parameters: changed, recipe: .none, team: team)
-        let pass = DecoderPass(
-            weights: weights,
-            batchSize: 1,
-            length: length,
-            layerSlots: 1,
-            team: team
-        )
+        let pass = singleWindowPass(weights)
         let loss = lossHead()
         var total = LossSum()
         forEachWindow { window, tokens in
@@ -96,13 +84,7 @@ public final class LogitDivergence {
     ) throws {
         let weights = try LayerWeights(parameters: parameters, recipe: .none, team: team)
         let layers = configuration.layerCount
-        let pass = DecoderPass(
-            weights: weights,
-            batchSize: 1,
-            length: length,
-            layerSlots: 1,
-            team: team
-        )
+        let pass = singleWindowPass(weights)
         let count = length * configuration.hiddenSize
         let windows = tokens.count / length
         let inputs = AlignedBuffer<Float>(count: windows * layers * count)
@@ -141,6 +123,17 @@ public final class LogitDivergence {
             )
             try body(index, result)
         }
+    }
+
+    /// A pass over one window, whose layers share a slot.
+    private func singleWindowPass(_ weights: LayerWeights) -> DecoderPass {
+        DecoderPass(
+            weights: weights,
+            batchSize: 1,
+            length: length,
+            layerSlots: 1,
+            team: team
+        )
     }
 
     private func lossHead() -> LossHead {
