@@ -27,7 +27,9 @@ let argumentParser: Target.Dependency = .product(
 let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 
-let numeric: [Target.Dependency] = ["Kernels", "Quantization", "Transformer", "ModelFiles"]
+let numeric: [Target.Dependency] = [
+    "Formats", "Kernels", "Quantization", "Transformer", "ModelFiles",
+]
 let daemon: [Target.Dependency] = [
     "ServiceKit", "Protocol", "JobSpecs", argumentParser, logging, lifecycle, unixSignals,
 ]
@@ -75,17 +77,28 @@ let package = Package(
         .target(name: "CWire", dependencies: ["CProtobufC"]),
         .target(name: "CKernels"),
 
+        // Number formats, recipes and methods as values: what numerics and job files share.
+        .target(name: "Formats", swiftSettings: strict),
+
         // Numerics: no NIO, no logging, no protocol.
-        .target(name: "Kernels", dependencies: ["CKernels", "CBLAS"], swiftSettings: strict),
-        .target(name: "Quantization", dependencies: ["Kernels"], swiftSettings: strict),
+        .target(
+            name: "Kernels",
+            dependencies: ["CKernels", "CBLAS", "Formats"],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "Quantization",
+            dependencies: ["Formats", "Kernels"],
+            swiftSettings: strict
+        ),
         .target(
             name: "Transformer",
-            dependencies: ["Kernels", "Quantization"],
+            dependencies: ["Formats", "Kernels", "Quantization"],
             swiftSettings: strict
         ),
         .target(
             name: "ModelFiles",
-            dependencies: ["Kernels", "Quantization", "Transformer"],
+            dependencies: ["Formats", "Kernels", "Quantization", "Transformer"],
             swiftSettings: strict
         ),
 
@@ -95,7 +108,7 @@ let package = Package(
             dependencies: ["CWire", "CProtobufC", "COpenSSL", nioCore, nioPosix, logging],
             swiftSettings: strict
         ),
-        .target(name: "JobSpecs", swiftSettings: strict),
+        .target(name: "JobSpecs", dependencies: ["Formats"], swiftSettings: strict),
         .target(
             name: "ServiceKit",
             dependencies: [
@@ -105,17 +118,10 @@ let package = Package(
             swiftSettings: strict
         ),
 
-        // Job specs in terms of recipes; the client shows what a job will do before it is sent.
-        .target(
-            name: "JobRecipes",
-            dependencies: ["JobSpecs", "Kernels", "Quantization", "Transformer"],
-            swiftSettings: strict
-        ),
-
         // What the compute children share: jobs in terms of models and recipes.
         .target(
             name: "ComputeKit",
-            dependencies: numeric + ["JobSpecs", "JobRecipes", "ServiceKit"],
+            dependencies: numeric + ["JobSpecs", "ServiceKit"],
             swiftSettings: strict
         ),
 
@@ -127,24 +133,22 @@ let package = Package(
         ),
         .executableTarget(
             name: "QuantService",
-            dependencies: daemon + numeric + ["ComputeKit", "JobRecipes"],
+            dependencies: daemon + numeric + ["ComputeKit"],
             swiftSettings: strict
         ),
         .executableTarget(
             name: "TrainService",
-            dependencies: daemon + numeric + ["ComputeKit", "JobRecipes"],
+            dependencies: daemon + numeric + ["ComputeKit"],
             swiftSettings: strict
         ),
         .executableTarget(
             name: "EvalService",
-            dependencies: daemon + numeric + ["ComputeKit", "JobRecipes"],
+            dependencies: daemon + numeric + ["ComputeKit"],
             swiftSettings: strict
         ),
         .executableTarget(
             name: "qat-client",
-            dependencies: numeric + [
-                "Protocol", "JobSpecs", "JobRecipes", argumentParser, logging,
-            ],
+            dependencies: numeric + ["Protocol", "JobSpecs", argumentParser, logging],
             swiftSettings: strict
         ),
         .executableTarget(
@@ -156,6 +160,11 @@ let package = Package(
 
         // Tests.
         .testTarget(
+            name: "FormatsTests",
+            dependencies: ["Formats"],
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "ProtocolTests",
             dependencies: [
                 "Protocol", nioCore, nioPosix, logging,
@@ -165,19 +174,19 @@ let package = Package(
         ),
         .testTarget(
             name: "QuantizationTests",
-            dependencies: ["Kernels", "Quantization"],
+            dependencies: ["Formats", "Kernels", "Quantization"],
             resources: [.copy("Fixtures")],
             swiftSettings: strict
         ),
         .testTarget(
             name: "TransformerTests",
-            dependencies: ["Kernels", "Quantization", "Transformer"],
+            dependencies: ["Formats", "Kernels", "Quantization", "Transformer"],
             resources: [.copy("Fixtures")],
             swiftSettings: strict
         ),
         .testTarget(
             name: "ModelFilesTests",
-            dependencies: ["Kernels", "Quantization", "Transformer", "ModelFiles"],
+            dependencies: ["Formats", "Kernels", "Quantization", "Transformer", "ModelFiles"],
             resources: [.copy("Fixtures")],
             swiftSettings: strict
         ),

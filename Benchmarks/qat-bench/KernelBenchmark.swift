@@ -1,7 +1,7 @@
 internal import ArgumentParser
+internal import Formats
 internal import Foundation
 internal import Kernels
-internal import Quantization
 
 /// Times kernels beside their reference twins and beside memcpy, on one thread.
 struct KernelBenchmark: ParsableCommand {
@@ -80,8 +80,7 @@ struct KernelBenchmark: ParsableCommand {
         let isTwoLevel = format.scaleKind == .e4m3TwoLevel
         let largest = format.element.grid.maximumValue
         let storage = BlockStorage(
-            grid: format.element.grid,
-            scales: kernelScales(format.scaleKind),
+            format: format,
             globalScale: 1 / (isTwoLevel ? largest * 448 : largest)
         )
         let codes = AlignedBuffer<UInt8>(count: count)
@@ -143,14 +142,6 @@ struct KernelBenchmark: ParsableCommand {
                 blockSize: span,
                 storage: storage
             )
-        }
-    }
-
-    private func kernelScales(_ kind: ScaleKind) -> BlockStorage.Scales {
-        switch kind {
-        case .e8m0: .e8m0
-        case .e4m3TwoLevel: .e4m3
-        case .perTensor, .perChannel: .f32
         }
     }
 

@@ -1,7 +1,7 @@
 internal import ArgumentParser
+internal import Formats
 internal import Foundation
 internal import Kernels
-internal import Quantization
 internal import Transformer
 
 /// Times training steps of a model shape with random weights.

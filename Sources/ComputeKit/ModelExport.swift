@@ -1,3 +1,4 @@
+internal import Formats
 internal import Foundation
 public import ModelFiles
 public import Quantization

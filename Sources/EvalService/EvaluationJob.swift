@@ -3,7 +3,7 @@ internal import Foundation
 internal import JobSpecs
 internal import Kernels
 internal import ModelFiles
-internal import Quantization
+internal import Formats
 internal import ServiceKit
 internal import Transformer
 

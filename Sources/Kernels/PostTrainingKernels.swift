@@ -3,13 +3,21 @@ internal import CKernels
 /// How the scale of a block is found.
 public struct BlockScaleSearch {
     /// Which scales are tried.
-    public enum Candidates: Int32, Sendable {
+    public enum Candidates: Sendable {
         /// The one that the largest magnitude asks for.
         case largest
         /// That one and its neighbours; the least squared error wins.
         case neighbours
         /// Every E4M3 scale there is; powers of two: neighbours.
         case all
+
+        var cSearch: Int32 {
+            switch self {
+            case .largest: Int32(QAT_SEARCH_NONE)
+            case .neighbours: Int32(QAT_SEARCH_ERROR)
+            case .all: Int32(QAT_SEARCH_SWEEP)
+            }
+        }
     }
 
     /// Which scales are tried.
@@ -32,7 +40,7 @@ public struct BlockScaleSearch {
 
     var cSearch: qat_scale_search {
         qat_scale_search(
-            search: candidates.rawValue,
+            search: candidates.cSearch,
             amax_limit: amaxLimit,
             importance: importance
         )

@@ -1,37 +1,7 @@
 internal import CKernels
+public import Formats
 
-/// How one element of a block-scaled format rounds; see `qat_quantize.h`.
-public struct ElementGrid: Sendable, Hashable {
-    /// Bits of the mantissa after the leading one.
-    public let mantissaBits: Int
-    /// Exponent of the smallest normal value.
-    public let minimumExponent: Int
-    /// Exponent of the largest power of two that is representable.
-    public let maximumExponent: Int
-    /// Largest finite magnitude.
-    public let maximumValue: Float
-    /// Bits of a stored code.
-    public let codeBits: Int
-    /// Whether codes are two's complement in a fixed step.
-    public let isInteger: Bool
-
-    /// Describes an element type by its constants.
-    public init(
-        mantissaBits: Int,
-        minimumExponent: Int,
-        maximumExponent: Int,
-        maximumValue: Float,
-        codeBits: Int,
-        isInteger: Bool
-    ) {
-        self.mantissaBits = mantissaBits
-        self.minimumExponent = minimumExponent
-        self.maximumExponent = maximumExponent
-        self.maximumValue = maximumValue
-        self.codeBits = codeBits
-        self.isInteger = isInteger
-    }
-
+extension ElementGrid {
     var cElement: qat_element {
         qat_element(
             mantissa_bits: Int32(mantissaBits),
@@ -44,50 +14,59 @@ public struct ElementGrid: Sendable, Hashable {
     }
 }
 
-/// How values of a format are stored and rounded, as the kernels see it; see `qat_quantize.h`.
-public struct BlockStorage: Sendable, Hashable {
-    /// How scales are stored.
-    public enum Scales: Int32, Sendable {
-        /// A power of two per block, a byte.
-        case e8m0
-        /// An E4M3 byte per block under the FP32 scale.
-        case e4m3
-        /// The FP32 scale alone.
-        case f32
+// Named one by one: the compiler ties every case to its constant in qat_quantize.h.
+extension ScaleMode {
+    var cMode: Int32 {
+        switch self {
+        case .floor: Int32(QAT_SCALE_FLOOR)
+        case .even: Int32(QAT_SCALE_EVEN)
+        case .evenCT: Int32(QAT_SCALE_EVEN_CT)
+        case .ceil: Int32(QAT_SCALE_CEIL)
+        case .rceil: Int32(QAT_SCALE_RCEIL)
+        }
     }
+}
 
-    /// The element type's constants.
-    public var grid: ElementGrid
-    /// How scales are stored.
-    public var scales: Scales
-    /// The FP32 scale; not used with ``Scales/e8m0``.
+extension TieRule {
+    var cRule: Int32 {
+        switch self {
+        case .even: Int32(QAT_TIE_EVEN)
+        case .away: Int32(QAT_TIE_AWAY)
+        case .zero: Int32(QAT_TIE_ZERO)
+        }
+    }
+}
+
+extension ScaleKind {
+    var cScales: Int32 {
+        switch self {
+        case .e8m0: Int32(QAT_SCALES_E8M0)
+        case .e4m3TwoLevel: Int32(QAT_SCALES_E4M3)
+        case .perTensor, .perChannel: Int32(QAT_SCALES_F32)
+        }
+    }
+}
+
+/// A format under an FP32 scale, as the kernels take it; see `qat_quantize.h`.
+public struct BlockStorage: Sendable, Hashable {
+    /// Elements, scales and rounding rules; how many elements share a scale, kernels are told apart
+    /// from it, since a row or a tensor may.
+    public var format: QuantizationFormat
+    /// The FP32 scale; not used with power-of-two scales.
     public var globalScale: Float
-    /// 0 floor, 1 even, 2 even_ct, 3 ceil, 4 rceil.
-    public var scaleMode: Int
-    /// 0 even, 1 away, 2 zero.
-    public var tie: Int
 
     /// A storage.
-    public init(
-        grid: ElementGrid,
-        scales: Scales,
-        globalScale: Float = 1,
-        scaleMode: Int = 0,
-        tie: Int = 0
-    ) {
-        self.grid = grid
-        self.scales = scales
+    public init(format: QuantizationFormat, globalScale: Float = 1) {
+        self.format = format
         self.globalScale = globalScale
-        self.scaleMode = scaleMode
-        self.tie = tie
     }
 
     var cFormat: qat_block_format {
         qat_block_format(
-            element: grid.cElement,
-            scales: scales.rawValue,
-            scale_mode: Int32(scaleMode),
-            tie: Int32(tie),
+            element: format.element.grid.cElement,
+            scales: format.scaleKind.cScales,
+            scale_mode: format.scaleMode.cMode,
+            tie: format.tieRule.cRule,
             global_scale: globalScale
         )
     }

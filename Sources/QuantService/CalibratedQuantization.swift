@@ -1,5 +1,5 @@
 internal import ComputeKit
-internal import JobRecipes
+internal import Formats
 internal import JobSpecs
 internal import Kernels
 internal import ModelFiles
@@ -74,9 +74,7 @@ struct CalibratedQuantization {
 
     /// Whether the model must be run on the calibration text while it is rounded.
     private var needsPass: Bool {
-        let asksForInputScales =
-            spec.quantization.activations.scales.map { $0 == .twoLevel || $0 == .perTensor }
-            ?? false
+        let asksForInputScales = recipe.activations?.scaleKind.hasTensorScale ?? false
         let isStaticFP8 =
             spec.exports.contains { $0.format == .modelopt }
             && recipe.formats.contains { $0.scaleKind == .perTensor }
@@ -121,12 +119,12 @@ struct CalibratedQuantization {
         }
         let analysis = SensitivityAnalysis(
             parameters: parameters,
-            candidates: RecipeTranslation.candidates(spec.quantization),
+            candidates: mixed.candidates,
             team: team
         )
         // Rotated weights put out what the original puts out, but not in the original's basis.
         let sensitivities = try analysis.run(
-            mixed.sensitivity == .divergence ? .divergence : .outputError,
+            mixed.sensitivity,
             calibration: calibration,
             divergence: comparison,
             isIncluded: { recipe.ruleIndex(forModule: $0) == nil },
@@ -139,9 +137,8 @@ struct CalibratedQuantization {
         var chosen = recipe
         for (group, candidate) in zip(sensitivities, choice.candidates) {
             for module in group.modules {
-                chosen.rules.append(
-                    .init(pattern: module, format: group.candidates[candidate].format)
-                )
+                let format = group.candidates[candidate].format
+                chosen.rules.append(.init(pattern: ModulePattern(module), format: format))
             }
         }
         let bits = (choice.bitsPerWeight * 1000).rounded() / 1000

@@ -1,9 +1,8 @@
 internal import ComputeKit
-internal import JobRecipes
+internal import Formats
 internal import JobSpecs
 internal import Kernels
 internal import ModelFiles
-internal import Quantization
 internal import ServiceKit
 internal import Transformer
 
@@ -36,7 +35,7 @@ struct QuantizationJob {
         self.request = request
         self.reporter = reporter
         team = ThreadTeam(threadCount: request.threads)
-        recipe = try RecipeTranslation.recipe(spec.quantization)
+        recipe = spec.quantization.recipe
         if !spec.unsupported.isEmpty {
             throw ComputeFailure(
                 .userError,
@@ -48,7 +47,6 @@ struct QuantizationJob {
     func run() throws {
         reporter.progress(phase: "load", step: 0, of: 0)
         let source = try ModelLoader.open(path: try request.path("/model"))
-        let method = RecipeTranslation.method(options)
         let progress = LayerProgress(reporter)
         let needsModel = !spec.data.calibration.isEmpty || options.rotation != .none
         let outcome: QuantizationOutcome
@@ -57,7 +55,7 @@ struct QuantizationJob {
                 spec: spec,
                 options: options,
                 recipe: recipe,
-                method: method,
+                method: options.rounding,
                 reporter: reporter,
                 progress: progress,
                 team: team
@@ -69,7 +67,7 @@ struct QuantizationJob {
         } else {
             let run = StreamedQuantization(
                 recipe: recipe,
-                method: method,
+                method: options.rounding,
                 progress: progress,
                 team: team
             )

@@ -1,4 +1,5 @@
 internal import ComputeKit
+internal import Formats
 internal import Quantization
 internal import Transformer
 

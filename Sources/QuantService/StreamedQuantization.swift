@@ -1,4 +1,5 @@
 internal import ComputeKit
+internal import Formats
 internal import Kernels
 internal import ModelFiles
 internal import Quantization

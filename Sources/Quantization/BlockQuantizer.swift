@@ -1,3 +1,4 @@
+public import Formats
 public import Kernels
 
 /// Quantizes, dequantizes and fake-quantizes row-major tensors; blocks run along columns.

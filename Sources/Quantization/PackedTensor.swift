@@ -1,3 +1,5 @@
+public import Formats
+
 /// A quantized tensor as it is stored: packed codes and scales, row-major.
 public struct PackedTensor: Sendable, Equatable {
     /// The number format.

@@ -6,8 +6,6 @@ public struct QuantizationError: Error, Sendable, CustomStringConvertible {
         case nonFiniteInput
         /// The last dimension is not a multiple of the block size, or sizes disagree.
         case shapeMismatch
-        /// A recipe names something that does not exist or contradicts itself.
-        case invalidRecipe
         /// Second moments of inputs that are no such thing.
         case invalidMoments
     }

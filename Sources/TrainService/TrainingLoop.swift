@@ -1,10 +1,10 @@
 internal import ComputeKit
+internal import Formats
 internal import Foundation
 internal import JobSpecs
 internal import Kernels
 internal import ModelFiles
 internal import Protocol
-internal import Quantization
 internal import ServiceKit
 internal import Transformer
 

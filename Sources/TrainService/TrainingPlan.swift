@@ -1,8 +1,7 @@
 internal import ComputeKit
-internal import JobRecipes
+internal import Formats
 internal import JobSpecs
 internal import Protocol
-internal import Quantization
 internal import ServiceKit
 internal import Transformer
 
@@ -30,7 +29,7 @@ struct TrainingPlan {
     var isDistilling: Bool { objective != .crossEntropy }
 
     init(_ spec: TrainSpec, specText: String, trainTokenCount: Int) throws {
-        recipe = try RecipeTranslation.recipe(spec.quantization)
+        recipe = spec.quantization.recipe
         let trainer = spec.trainer
         objective =
             spec.distillation.map { .distillation(temperature: $0.temperature) } ?? .crossEntropy
@@ -64,7 +63,7 @@ struct TrainingPlan {
         )
         seed = spec.seed
         exportFormats = spec.exports.map(\.format.rawValue)
-        frozen = spec.frozen.map { ModulePattern($0) }
+        frozen = spec.frozen
         var warnings: [String] = []
         if !["32", "32-true"].contains(trainer.precision) {
             warnings.append("trainer.precision \(trainer.precision): this engine computes in FP32")

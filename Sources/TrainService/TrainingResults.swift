@@ -1,4 +1,5 @@
 internal import ComputeKit
+internal import Formats
 internal import Quantization
 
 /// What a training job answers.

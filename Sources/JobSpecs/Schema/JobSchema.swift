@@ -83,7 +83,7 @@ public enum JobSchema {
         exports,
         .init(
             "frozen",
-            .array(.text(maximumByteCount: 256), count: 0...64),
+            .array(.pattern, count: 0...64),
             "Globs of parameters that are not trained; [\"*embed_tokens*\"] when distilling, "
                 + "else none."
         ),

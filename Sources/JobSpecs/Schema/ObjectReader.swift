@@ -43,6 +43,13 @@ struct ObjectReader {
         unwrap(optionalText(key).flatMap(Choice.init(rawValue:)), key)
     }
 
+    func optionalChoice<Choice: RawRepresentable>(
+        _ key: String,
+        as type: Choice.Type = Choice.self
+    ) -> Choice? where Choice.RawValue == String {
+        contains(key) ? choice(key) : nil
+    }
+
     func texts(_ key: String) -> [String] {
         value(key)?.arrayValue?.compactMap(\.stringValue) ?? []
     }

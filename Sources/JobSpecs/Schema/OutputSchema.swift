@@ -13,9 +13,9 @@ enum OutputSchema {
         .init("max_beam_width", .integer(1...1024), "Widest beam of the deployment."),
         .init(
             "precision",
-            .choice(FormatName.algorithms),
+            .format,
             "The weights' format, where it is not the quantization's."
         ),
-        .init("kv_cache", .choice(FormatName.algorithms), "The format of keys and values."),
+        .init("kv_cache", .format, "The format of keys and values."),
     ])
 }

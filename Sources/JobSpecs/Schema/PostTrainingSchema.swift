@@ -1,15 +1,17 @@
+internal import Formats
+
 /// Members of the `quantization` section that only jobs after training have.
 enum PostTrainingSchema {
     static let fields: [ObjectSchema.Field] = [
         .init(
             "scale_search",
-            .words(PostTrainingOptions.ScaleSearch.self),
+            .words(ScaleSearch.Name.self),
             "How block scales are found, where it is not the method's own: max, percentile, mse, "
                 + "or sweep over every E4M3 scale (nv formats)."
         ),
         .init(
             "rounding",
-            .words(PostTrainingOptions.Rounding.self),
+            .words(PostTrainingMethod.Rounding.Name.self),
             "How codes are found, where it is not the method's own; gptq goes with awq, too."
         ),
         .init(
@@ -50,12 +52,12 @@ enum PostTrainingSchema {
         ),
         .init(
             "candidates",
-            .array(.choice(FormatName.algorithms.filter { $0 != "none" }), count: 2...8),
+            .array(.choice(QuantizationFormat.names), count: 2...8),
             "With effective_bits: the formats to choose from; the algorithm, mxfp6_e2m3 and mxfp8."
         ),
         .init(
             "sensitivity",
-            .words(PostTrainingOptions.Sensitivity.self),
+            .words(SensitivityMeasure.self),
             default: .string("output_error"),
             "With effective_bits: cost by a layer's outputs (quick) or by the model's (kl)."
         ),

@@ -1,8 +1,10 @@
+internal import Formats
+
 /// Schemas of the `quantization` section.
 enum QuantizationSchema {
     private static let algorithm = ObjectSchema.Field(
         "algorithm",
-        .choice(FormatName.algorithms),
+        .format,
         required: true,
         "The weights' format: mx… has a power-of-two scale per block, nv… an E4M3 scale per block "
             + "and one per tensor; fp8, fp6 and fp4 mean mxfp8, mxfp6_e2m3 and mxfp4."
@@ -18,7 +20,7 @@ enum QuantizationSchema {
     private static let layer = ObjectSchema([
         .init(
             "pattern",
-            .text(maximumByteCount: 256),
+            .pattern,
             required: true,
             "A glob over module names (* and ?), or re: and a regular expression."
         ),
@@ -53,7 +55,7 @@ enum QuantizationSchema {
         common + [
             .init(
                 "ste",
-                .words(QuantizationOptions.StraightThrough.self),
+                .words(StraightThrough.self),
                 default: .string("identity"),
                 "How gradients pass the rounding: unchanged, or zero where a value saturated."
             ),
@@ -70,19 +72,19 @@ enum QuantizationSchema {
         granularity,
         .init(
             "activations",
-            .choice(FormatName.algorithms),
+            .format,
             default: .string("none"),
             "The format of the inputs of linear layers."
         ),
         .init(
             "scale_mode",
-            .words(QuantizationOptions.ScaleMode.self),
+            .words(ScaleMode.self),
             default: .string("floor"),
             "How a block's power-of-two scale is chosen."
         ),
         .init(
             "tie_rule",
-            .words(QuantizationOptions.TieRule.self),
+            .words(TieRule.self),
             default: .string("even"),
             "Where a value halfway between two codes goes."
         ),

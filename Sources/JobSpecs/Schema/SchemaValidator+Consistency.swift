@@ -1,3 +1,5 @@
+internal import Formats
+
 extension SchemaValidator {
     /// Checks what no single value shows: members that contradict each other.
     mutating func checkConsistency(of spec: JobSpec) {
@@ -9,7 +11,7 @@ extension SchemaValidator {
         case .train(let spec):
             checkQuantization(spec.quantization)
             checkOptimizer(spec.optimizer)
-            checkStages(spec.quantization.stages)
+            checkStages(spec.quantization.recipe.stages)
         case .evaluate(let spec):
             checkLabels(spec.models)
         }
@@ -19,12 +21,9 @@ extension SchemaValidator {
         let path = "$.quantization"
         for (place, format) in options.granularitiesWithoutBlocks {
             report(
-                "not allowed with \(format.rawValue), which has no blocks",
+                "not allowed with \(format.name), which has no blocks",
                 at: "\(path)\(place).scaling_granularity"
             )
-        }
-        for (index, rule) in options.layers.enumerated() {
-            checkPattern(rule.pattern, path: "\(path).layers[\(index)].pattern")
         }
     }
 
@@ -41,27 +40,19 @@ extension SchemaValidator {
         guard let mixed = spec.quantization.postTraining?.mixedPrecision else {
             return
         }
-        let names = mixed.candidates.map(\.rawValue)
+        let names = mixed.candidates.map(\.name)
         for (index, name) in names.enumerated() where names[..<index].contains(name) {
             report(
                 "\(name) is not allowed twice",
                 at: "$.quantization.candidates[\(index)]"
             )
         }
-        if spec.quantization.format == .unquantized {
+        if spec.quantization.recipe.defaultFormat == nil {
             report(
                 "\"none\" is not allowed with effective_bits; expected the smallest candidate",
                 at: "$.quantization.algorithm"
             )
         }
-    }
-
-    private mutating func checkPattern(_ pattern: String, path: String) {
-        guard pattern.hasPrefix("re:"), (try? Regex(String(pattern.dropFirst(3)))) == nil else {
-            return
-        }
-        let text = JSONValue.string(pattern).canonicalText
-        report("\(text) is not allowed; expected a regular expression after re:", at: path)
     }
 
     private mutating func checkOptimizer(_ options: OptimizerOptions) {
@@ -76,7 +67,7 @@ extension SchemaValidator {
         )
     }
 
-    private mutating func checkStages(_ stages: [QuantizationOptions.Stage]) {
+    private mutating func checkStages(_ stages: [QuantizationRecipe.Stage]) {
         for (index, (earlier, later)) in zip(stages, stages.dropFirst()).enumerated()
         where later.until <= earlier.until {
             let end = JSONValue.number(later.until).canonicalText

@@ -1,3 +1,5 @@
+internal import Formats
+
 /// Compares a document with a schema and collects all that is wrong.
 ///
 /// A `null` member counts as a missing one, as Python configurations write it.
@@ -139,18 +141,25 @@ private enum ScalarVerdict {
                 (1...maximum).contains(text.utf8.count)
                     && text.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F }
             )
-        case (.choice(let words), .string(let text)):
-            let nearest = NearestKey.suggestion(for: text, among: words)
-            self =
-                words.contains(text)
-                ? .allowed
-                : .wrongValue(hint: nearest.map { "; did you mean \"\($0)\"?" } ?? "")
+        case (.choice(let words), .string(let text)): self = .init(text, among: words)
+        case (.format, .string(let text)): self = .init(text, among: ValueSchema.formatWords)
+        case (.pattern, .string(let text)):
+            self = .init(
+                (1...256).contains(text.utf8.count) && (try? ModulePattern(parsing: text)) != nil
+            )
         case (.splits, .string(let text)): self = .init(DataSplits(parsing: text) != nil)
         case (.input(_, let allowsModel), .string(let text)):
             let isModel = allowsModel && text == "model"
             self = .init(isModel || InputReference.Location(parsing: text) != nil)
         default: self = .wrongType
         }
+    }
+
+    private init(_ text: String, among words: [String]) {
+        let nearest = NearestKey.suggestion(for: text, among: words)
+        self =
+            words.contains(text)
+            ? .allowed : .wrongValue(hint: nearest.map { "; did you mean \"\($0)\"?" } ?? "")
     }
 
     private init(_ isAllowed: Bool) {

@@ -1,3 +1,5 @@
+internal import Formats
+
 /// What a value in a job file may be.
 public indirect enum ValueSchema: Sendable {
     /// `true` or `false`.
@@ -12,6 +14,10 @@ public indirect enum ValueSchema: Sendable {
     case text(maximumByteCount: Int)
     /// One of some words.
     case choice([String])
+    /// The name of a number format, or `none`.
+    case format
+    /// A pattern over module names.
+    case pattern
     /// Three shares such as `99,1,0`.
     case splits
     /// A path, `job:ID[/output]` or `sha256:DIGEST`; beside these, `model` where `allowsModel`.
@@ -50,6 +56,8 @@ public indirect enum ValueSchema: Sendable {
         case .text(let maximum): "a string of 1 to \(maximum) bytes without control characters"
         case .choice(let words):
             words.count == 1 ? "\"\(words[0])\"" : "one of \(words.joined(separator: ", "))"
+        case .format: "one of \(Self.formatWords.joined(separator: ", "))"
+        case .pattern: "a glob (* and ?), or a regular expression after re:"
         case .splits: "three shares such as \"99,1,0\", none negative, not all zero"
         case .input(_, let allowsModel):
             (allowsModel ? "\"model\", " : "") + "a path, job:ID[/output] or sha256:DIGEST"
@@ -59,6 +67,9 @@ public indirect enum ValueSchema: Sendable {
         case .array(let element, let count): Self.arrayExpectation(of: element, count: count)
         }
     }
+
+    /// Every word that ``format`` takes.
+    static let formatWords = [QuantizationFormat.unquantizedName] + QuantizationFormat.names
 
     private static func arrayExpectation(
         of element: ValueSchema,
@@ -70,7 +81,7 @@ public indirect enum ValueSchema: Sendable {
         return switch element {
         case .object, .variant: "an array of \(size) objects"
         case .number(let range): "an array of \(size) numbers \(range)"
-        case .text, .choice, .input: "an array of \(size) strings"
+        case .text, .choice, .format, .pattern, .input: "an array of \(size) strings"
         default: "an array of \(size) elements"
         }
     }

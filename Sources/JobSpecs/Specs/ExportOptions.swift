@@ -1,3 +1,5 @@
+public import Formats
+
 /// One element of the `export` section: a form in which a model is written.
 public struct ExportOptions: Sendable, Equatable {
     /// The form.
@@ -25,9 +27,9 @@ public struct ExportOptions: Sendable, Equatable {
     /// Widest beam the deployment expects.
     public var maximumBeamWidth: Int?
     /// The weights' precision, where it is not the one trained.
-    public var precision: FormatName?
+    public var precision: String?
     /// The precision of keys and values.
-    public var keyValueCache: FormatName?
+    public var keyValueCache: QuantizationFormat?
 
     init(_ reader: ObjectReader) {
         format = reader.choice("format")
@@ -35,8 +37,8 @@ public struct ExportOptions: Sendable, Equatable {
         maximumOutputLength = reader.optionalInteger("max_output_len")
         maximumBatchSize = reader.optionalInteger("max_batch_size")
         maximumBeamWidth = reader.optionalInteger("max_beam_width")
-        precision = reader.optionalText("precision").flatMap(FormatName.init(algorithm:))
-        keyValueCache = reader.optionalText("kv_cache").flatMap(FormatName.init(algorithm:))
+        precision = reader.optionalText("precision")
+        keyValueCache = reader.contains("kv_cache") ? reader.format("kv_cache") : nil
     }
 
     /// What is asked for and not carried yet.
@@ -46,9 +48,9 @@ public struct ExportOptions: Sendable, Equatable {
             if export.precision != nil {
                 features.append("export[\(index)].precision (the quantization's is exported)")
             }
-            if let cache = export.keyValueCache, cache != .unquantized {
+            if let cache = export.keyValueCache {
                 features.append(
-                    "export[\(index)].kv_cache \(cache.rawValue) (quantization.kv_cache is)"
+                    "export[\(index)].kv_cache \(cache.name) (quantization.kv_cache is)"
                 )
             }
         }

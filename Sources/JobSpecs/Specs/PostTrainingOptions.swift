@@ -1,3 +1,5 @@
+public import Formats
+
 /// How a job rounds a trained model.
 public struct PostTrainingOptions: Sendable, Equatable {
     /// The method as a whole; the members below say otherwise in parts.
@@ -10,32 +12,12 @@ public struct PostTrainingOptions: Sendable, Equatable {
         case mse
         /// The same over every E4M3 scale there is.
         case sweep
-        /// Column by column, errors made good by later columns.
+        /// Column by column, later columns making up for errors.
         case gptq
         /// Channels scaled by what their inputs matter.
         case awq
         /// Outliers of inputs moved into weights.
         case smoothquant
-    }
-
-    /// How block scales are found.
-    public enum ScaleSearch: String, Sendable, CaseIterable {
-        /// From the largest magnitude.
-        case max
-        /// From a percentile of the magnitudes.
-        case percentile
-        /// By least squared error among neighbours.
-        case mse
-        /// By least squared error among all E4M3 scales.
-        case sweep
-    }
-
-    /// How codes are found.
-    public enum Rounding: String, Sendable, CaseIterable {
-        /// The nearest ones.
-        case nearest
-        /// GPTQ.
-        case gptq
     }
 
     /// What is rotated before.
@@ -46,22 +28,14 @@ public struct PostTrainingOptions: Sendable, Equatable {
         case hadamard
     }
 
-    /// How the cost of a format to a layer is measured.
-    public enum Sensitivity: String, Sendable, CaseIterable {
-        /// By the layer's outputs.
-        case outputError = "output_error"
-        /// By the model's next-token distributions.
-        case divergence = "kl"
-    }
-
     /// A choice of formats by layer within a budget.
     public struct MixedPrecision: Sendable, Equatable {
         /// Stored bits per weight, block scales included.
         public var effectiveBits: Double
         /// The formats to choose from, cheapest first.
-        public var candidates: [FormatName]
+        public var candidates: [QuantizationFormat]
         /// How costs are measured.
-        public var sensitivity: Sensitivity
+        public var sensitivity: SensitivityMeasure
     }
 
     /// How scales of keys and values are found.
@@ -76,18 +50,8 @@ public struct PostTrainingOptions: Sendable, Equatable {
 
     /// The method.
     public var method: Method
-    /// How block scales are found; nil as the method has it.
-    public var scaleSearch: ScaleSearch?
-    /// How codes are found; nil as the method has it.
-    public var rounding: Rounding?
-    /// The percentile, in (0, 100].
-    public var percentile: Double
-    /// GPTQ's share of the mean diagonal that is added to it.
-    public var damping: Double
-    /// Whether GPTQ takes columns in order of falling input strength.
-    public var usesActivationOrder: Bool
-    /// SmoothQuant's exponent.
-    public var migration: Double
+    /// How weights are rounded by it, what the section says in parts included.
+    public var rounding: PostTrainingMethod
     /// What is rotated before.
     public var rotation: Rotation
     /// Formats by layer within a budget; nil for those of the rules.
@@ -95,39 +59,60 @@ public struct PostTrainingOptions: Sendable, Equatable {
     /// How scales of keys and values are found.
     public var cacheScales: CacheScales
 
-    init(_ reader: ObjectReader, format: FormatName) {
+    init(_ reader: ObjectReader, formats: FormatReader) {
         method = reader.choice("method")
-        scaleSearch = reader.optionalText("scale_search").flatMap(ScaleSearch.init)
-        rounding = reader.optionalText("rounding").flatMap(Rounding.init)
-        percentile = reader.number("percentile")
-        damping = reader.number("damping")
-        usesActivationOrder = reader.boolean("activation_order")
-        migration = reader.number("migration")
+        rounding = Self.rounding(method, reader)
         rotation = reader.choice("rotation")
         cacheScales =
-            reader.optionalText("kv_cache").flatMap(CacheScales.init)
+            reader.optionalChoice("kv_cache")
             ?? (reader.boolean("enable_kv_cache") ? .fp8 : .none)
-        let named = reader.texts("candidates").compactMap(FormatName.init(algorithm:))
-        let sensitivity: Sensitivity = reader.choice("sensitivity")
+        let named = reader.texts("candidates").compactMap(formats.candidate)
+        let sensitivity: SensitivityMeasure = reader.choice("sensitivity")
         mixedPrecision = reader.optionalNumber("effective_bits").map { bits in
             MixedPrecision(
                 effectiveBits: bits,
-                candidates: named.isEmpty ? Self.usualCandidates(format) : named,
+                candidates: named.isEmpty ? formats.usualCandidates : named,
                 sensitivity: sensitivity
             )
         }
     }
 
-    /// The job's format and wider ones.
-    private static func usualCandidates(_ format: FormatName) -> [FormatName] {
-        let wider = ["mxfp6_e2m3", "mxfp8"].compactMap(FormatName.init(algorithm:))
-        return [format] + wider.filter { $0 != format }
+    private static func rounding(_ method: Method, _ reader: ObjectReader) -> PostTrainingMethod {
+        let searchOfMethod: ScaleSearch.Name =
+            switch method {
+            case .max, .smoothquant: .max
+            case .percentile: .percentile
+            case .sweep: .sweep
+            case .mse, .gptq, .awq: .mse
+            }
+        let search = ScaleSearch(
+            reader.optionalChoice("scale_search") ?? searchOfMethod,
+            percentile: reader.number("percentile")
+        )
+        let smoothing: PostTrainingMethod.Smoothing =
+            switch method {
+            case .awq: .activationAware
+            case .smoothquant: .smoothQuant(migration: reader.number("migration"))
+            case .max, .percentile, .mse, .sweep, .gptq: .none
+            }
+        let roundingOfMethod: PostTrainingMethod.Rounding.Name =
+            method == .gptq ? .gptq : .nearest
+        switch reader.optionalChoice("rounding") ?? roundingOfMethod {
+        case .nearest: return PostTrainingMethod(rounding: .nearest(search), smoothing: smoothing)
+        case .gptq:
+            let gptq = GPTQ(
+                damping: reader.number("damping"),
+                usesActivationOrder: reader.boolean("activation_order"),
+                search: search
+            )
+            return PostTrainingMethod(rounding: .gptq(gptq), smoothing: smoothing)
+        }
     }
 
     /// Why the job cannot do without calibration text; nil if it can.
     var needOfCalibration: String? {
         if [.gptq, .awq, .smoothquant].contains(method) { return "method \(method.rawValue)" }
-        if rounding == .gptq { return "rounding gptq" }
+        if case .gptq = rounding.rounding { return "rounding gptq" }
         if mixedPrecision != nil { return "effective_bits" }
         return cacheScales == .fp8 ? "kv_cache fp8 (fp8_cast does without)" : nil
     }

@@ -1,75 +1,11 @@
+public import Formats
+
 /// The `quantization` section of a job: what is rounded, to what, and when.
 public struct QuantizationOptions: Sendable, Equatable {
-    /// A rule for the modules a pattern names; the last rule that matches wins.
-    public struct LayerRule: Sendable, Equatable {
-        /// A glob over module names, or a regular expression after `re:`.
-        public var pattern: String
-        /// Their format.
-        public var format: FormatName
-        /// Elements per scale.
-        public var blockSize: Int
-    }
-
-    /// A stretch of a training run.
-    public struct Stage: Sendable, Equatable {
-        /// The stage holds while progress, from 0 to 1, is below this.
-        public var until: Double
-        /// The default format meanwhile.
-        public var format: FormatName
-        /// Elements per scale.
-        public var blockSize: Int
-    }
-
-    /// How the power-of-two scale of a block is chosen.
-    public enum ScaleMode: String, Sendable, CaseIterable {
-        /// Rounded down, as the OCP specification has it.
-        case floor
-        /// Rounded to nearest even.
-        case even
-        /// As compressed-tensors rounds.
-        case evenCT = "even_ct"
-        /// Rounded up.
-        case ceil
-        /// As NVIDIA's conversion instruction rounds up.
-        case rceil
-    }
-
-    /// Where a value halfway between two codes goes.
-    public enum TieRule: String, Sendable, CaseIterable {
-        /// To the even code.
-        case even
-        /// Away from zero.
-        case away
-        /// Towards zero.
-        case zero
-    }
-
-    /// How gradients pass through the rounding.
-    public enum StraightThrough: String, Sendable, CaseIterable {
-        /// Unchanged.
-        case identity
-        /// Zero where the value saturated.
-        case clip
-    }
-
-    /// The format of the linear layers that no rule names.
-    public var format: FormatName
-    /// The format of the inputs of linear layers.
-    public var activations: FormatName
-    /// Elements per scale.
-    public var blockSize: Int
+    /// What is rounded, to what, and when; stages and the estimator belong to training only.
+    public var recipe: QuantizationRecipe
     /// Formats without blocks beside which `scaling_granularity` stands, by place in the section.
-    let granularitiesWithoutBlocks: [String: FormatName]
-    /// How scales are chosen.
-    public var scaleMode: ScaleMode
-    /// Where ties go.
-    public var tieRule: TieRule
-    /// How gradients pass; training only.
-    public var straightThrough: StraightThrough
-    /// Rules by module name.
-    public var layers: [LayerRule]
-    /// Progressive stages, ascending; training only.
-    public var stages: [Stage]
+    let granularitiesWithoutBlocks: [String: QuantizationFormat]
     /// Whether keys and values are quantized.
     public var quantizesKeyValueCache: Bool
     /// Whether every block has its own scale; otherwise every tensor has one.
@@ -82,35 +18,21 @@ public struct QuantizationOptions: Sendable, Equatable {
     public var method: PostTrainingOptions.Method
 
     init(_ reader: ObjectReader, isTraining: Bool) {
-        let format = reader.format("algorithm")
-        self.format = format
-        activations = reader.format("activations")
-        let written = reader.optionalInteger("scaling_granularity")
-        blockSize = written ?? format.usualBlockSize
-        scaleMode = reader.choice("scale_mode")
-        tieRule = reader.choice("tie_rule")
-        straightThrough = isTraining ? reader.choice("ste") : .identity
-        layers = reader.objects("layers").map {
-            let format = $0.format("algorithm")
-            return LayerRule(
-                pattern: $0.text("pattern"),
-                format: format,
-                blockSize: $0.optionalInteger("scaling_granularity")
-                    ?? Self.inherited(written, format)
-            )
-        }
-        stages =
-            isTraining
-            ? reader.object("schedule").objects("stages").map {
-                let format = $0.format("algorithm")
-                return Stage(
-                    until: $0.number("until"),
-                    format: format,
-                    blockSize: Self.inherited(written, format)
-                )
-            } : []
+        let formats = FormatReader(reader)
+        recipe = QuantizationRecipe(
+            defaultFormat: formats.section,
+            rules: reader.objects("layers").map {
+                .init(pattern: $0.pattern("pattern"), format: formats.rule($0))
+            },
+            activations: formats.activations,
+            straightThrough: isTraining ? reader.choice("ste") : .identity,
+            stages: isTraining
+                ? reader.object("schedule").objects("stages").map {
+                    .init(until: $0.number("until"), format: formats.rule($0))
+                } : []
+        )
         quantizesKeyValueCache = reader.boolean("enable_kv_cache")
-        usesBlockScales = reader.boolean("enable_micro_tensor_scaling")
+        usesBlockScales = formats.usesBlockScales
         calibrationSize = reader.integer("calibration_size")
         method = reader.choice("method")
         let places =
@@ -119,17 +41,13 @@ public struct QuantizationOptions: Sendable, Equatable {
                 (".layers[\($0)]", $1)
             }
         granularitiesWithoutBlocks = places.reduce(into: [:]) { found, place in
-            let format = place.1.format("algorithm")
-            if format.scales?.hasBlocks == false, place.1.contains("scaling_granularity") {
+            if let format = place.1.format("algorithm"), !format.scaleKind.hasBlocks,
+                place.1.contains("scaling_granularity")
+            {
                 found[place.0] = format
             }
         }
-        postTraining = isTraining ? nil : PostTrainingOptions(reader, format: format)
-    }
-
-    /// A rule's block size where it gives none: its section's, but two-level scales keep their own.
-    private static func inherited(_ written: Int?, _ format: FormatName) -> Int {
-        format.scales == .twoLevel ? format.usualBlockSize : written ?? format.usualBlockSize
+        postTraining = isTraining ? nil : PostTrainingOptions(reader, formats: formats)
     }
 
     /// What this section asks for and the engines do not carry yet.
@@ -142,8 +60,99 @@ public struct QuantizationOptions: Sendable, Equatable {
     }
 }
 
+/// The formats that a `quantization` section names, with its block sizes and rounding rules.
+struct FormatReader {
+    private let named: QuantizationFormat?
+    private let namedActivations: QuantizationFormat?
+    private let granularity: Int?
+    private let scaleMode: ScaleMode
+    private let tieRule: TieRule
+    /// Whether every block has its own scale; otherwise every tensor has one.
+    let usesBlockScales: Bool
+
+    init(_ section: ObjectReader) {
+        named = section.format("algorithm")
+        namedActivations = section.format("activations")
+        granularity = section.optionalInteger("scaling_granularity")
+        scaleMode = section.choice("scale_mode")
+        tieRule = section.choice("tie_rule")
+        usesBlockScales = section.boolean("enable_micro_tensor_scaling")
+    }
+
+    /// The section's own format.
+    var section: QuantizationFormat? { complete(named, granularity) }
+
+    /// The format of layers' inputs: by the section's blocks if it is the section's format.
+    var activations: QuantizationFormat? {
+        complete(namedActivations, namedActivations == named ? granularity : nil)
+    }
+
+    /// The format of a rule or a stage.
+    ///
+    /// Its block size, where it gives none, is its section's, but two-level scales keep their own.
+    func rule(_ reader: ObjectReader) -> QuantizationFormat? {
+        let format = reader.format("algorithm")
+        let inherited = format?.scaleKind == .e4m3TwoLevel ? nil : granularity
+        return complete(format, reader.optionalInteger("scaling_granularity") ?? inherited)
+    }
+
+    /// A format to choose from by layer.
+    func candidate(_ name: String) -> QuantizationFormat? {
+        candidate(QuantizationFormat(algorithm: name))
+    }
+
+    /// The section's format and wider ones.
+    var usualCandidates: [QuantizationFormat] {
+        let wider = [QuantizationFormat.mxfp6E2M3, .mxfp8].filter { $0 != named }
+        return ([named] + wider).compactMap(candidate)
+    }
+
+    private func candidate(_ format: QuantizationFormat?) -> QuantizationFormat? {
+        complete(format, format == named ? granularity : nil)
+    }
+
+    /// A named format by `blockSize`, if that is given, under the section's rules.
+    private func complete(
+        _ format: QuantizationFormat?,
+        _ blockSize: Int?
+    ) -> QuantizationFormat? {
+        format.map {
+            QuantizationFormat(
+                element: $0.element,
+                blockSize: blockSize,
+                scaleKind: usesBlockScales ? $0.scaleKind : .perTensor,
+                scaleMode: scaleMode,
+                tieRule: tieRule
+            )
+        }
+    }
+}
+
 extension ObjectReader {
-    func format(_ key: String) -> FormatName {
-        FormatName(algorithm: text(key)) ?? .unquantized
+    /// The format a validated word names; nil of `none`.
+    func format(_ key: String) -> QuantizationFormat? {
+        do {
+            return try QuantizationFormat.named(text(key))
+        } catch {
+            preconditionFailure("the schema lets \(key) pass: \(error)")
+        }
+    }
+
+    /// A validated pattern.
+    func pattern(_ key: String) -> ModulePattern {
+        Self.pattern(text(key), key)
+    }
+
+    /// Validated patterns.
+    func patterns(_ key: String) -> [ModulePattern] {
+        texts(key).map { Self.pattern($0, key) }
+    }
+
+    private static func pattern(_ text: String, _ key: String) -> ModulePattern {
+        do {
+            return try ModulePattern(parsing: text)
+        } catch {
+            preconditionFailure("the schema lets \(key) pass: \(error)")
+        }
     }
 }

@@ -1,3 +1,5 @@
+public import Formats
+
 /// A job that trains a model under quantization (QAT).
 public struct TrainSpec: Sendable, Equatable {
     /// Learning from a teacher's distribution instead of from the text's next token.
@@ -27,14 +29,14 @@ public struct TrainSpec: Sendable, Equatable {
     public var data: DataOptions
     /// Forms in which the result is written.
     public var exports: [ExportOptions]
-    /// Globs of parameter names that are not trained.
-    public var frozen: [String]
+    /// Patterns of parameter names that are not trained.
+    public var frozen: [ModulePattern]
     /// The seed of everything random.
     public var seed: UInt64
 
     /// What stays frozen in a distillation that does not say: the embedding, whose update would
     /// cost as much as a decoder's and which no teacher asks to move.
-    public static let frozenWhenDistilling = ["*embed_tokens*"]
+    public static let frozenWhenDistilling: [ModulePattern] = ["*embed_tokens*"]
 
     init(_ reader: ObjectReader) {
         name = reader.optionalText("name")
@@ -53,7 +55,7 @@ public struct TrainSpec: Sendable, Equatable {
         data = DataOptions(reader.object("data"))
         exports = reader.objects("export").map(ExportOptions.init)
         let frozenByDefault = isDistilling ? Self.frozenWhenDistilling : []
-        frozen = reader.contains("frozen") ? reader.texts("frozen") : frozenByDefault
+        frozen = reader.contains("frozen") ? reader.patterns("frozen") : frozenByDefault
         seed = UInt64(reader.integer("seed"))
     }
 

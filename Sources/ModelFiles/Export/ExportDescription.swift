@@ -1,4 +1,5 @@
-public import Quantization
+public import Formats
+internal import Quantization
 public import Transformer
 
 /// What a writer has to know of a model before its first weight.

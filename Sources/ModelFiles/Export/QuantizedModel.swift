@@ -1,3 +1,4 @@
+public import Formats
 public import Kernels
 public import Quantization
 internal import Transformer

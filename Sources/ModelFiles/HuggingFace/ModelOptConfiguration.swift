@@ -1,3 +1,4 @@
+internal import Formats
 internal import Quantization
 
 /// ModelOpt's `quantization_config`, or `quantization` of hf_quant_config.json.

@@ -1,3 +1,4 @@
+internal import Formats
 internal import Quantization
 
 /// AMD Quark's `quantization_config`.

@@ -1,3 +1,4 @@
+internal import Formats
 internal import Quantization
 
 /// How a checkpoint's configuration says that a module's weight is stored.

@@ -1,3 +1,4 @@
+internal import Formats
 public import Kernels
 internal import Quantization
 internal import Transformer

@@ -1,30 +1,8 @@
+public import Formats
 public import Kernels
 
-/// GPTQ: rounds a weight column by column, each error made good by the columns that follow, in the
-/// measure of the inputs' second moments.
-///
-/// - SeeAlso: Frantar et al., arXiv 2210.17323; reference kernel `qat_gptq_panel_f32`.
-public struct GPTQ: Sendable {
-    /// Share of the mean diagonal that is added to the diagonal.
-    public var damping: Double
-    /// Whether columns are taken in order of falling second moment; scales are then those of the
-    /// unrounded weight.
-    public var usesActivationOrder: Bool
-    /// How block scales are chosen.
-    public var search: ScaleSearch
-
+extension GPTQ {
     private static let panelWidth = 128
-
-    /// A rounding.
-    public init(
-        damping: Double = 0.01,
-        usesActivationOrder: Bool = false,
-        search: ScaleSearch = .mse
-    ) {
-        self.damping = damping
-        self.usesActivationOrder = usesActivationOrder
-        self.search = search
-    }
 
     /// Rounds a weight.
     ///
@@ -34,6 +12,7 @@ public struct GPTQ: Sendable {
     ///
     /// - Throws: ``QuantizationError`` (`nonFiniteInput`, `shapeMismatch`; `invalidMoments` if they
     ///   are not positive definite even when damped).
+    /// - SeeAlso: reference kernel `qat_gptq_panel_f32`.
     public func round(
         _ values: UnsafeMutableBufferPointer<Float>,
         rows: Int,

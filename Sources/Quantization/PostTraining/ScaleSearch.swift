@@ -1,17 +1,7 @@
+internal import Formats
 internal import Kernels
 
-/// How a weight's scales are chosen after training.
-public enum ScaleSearch: Sendable, Equatable {
-    /// From the largest magnitude, by the format's scale mode.
-    case max
-    /// As max, magnitudes above this percentile of the tensor (of the row, for per-channel scales)
-    /// counting as the percentile.
-    case percentile(Double)
-    /// The neighbour of max's scale with the least squared error.
-    case mse
-    /// The E4M3 scale with the least squared error among all there are; else as mse.
-    case sweep
-
+extension ScaleSearch {
     var candidates: BlockScaleSearch.Candidates {
         switch self {
         case .max, .percentile: .largest

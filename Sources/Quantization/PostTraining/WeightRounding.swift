@@ -1,3 +1,4 @@
+public import Formats
 public import Kernels
 
 /// Rounds weights after training: in place, and to what is stored.

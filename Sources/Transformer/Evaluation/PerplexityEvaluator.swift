@@ -1,5 +1,5 @@
+public import Formats
 public import Kernels
-public import Quantization
 
 #if canImport(Glibc)
     internal import Glibc

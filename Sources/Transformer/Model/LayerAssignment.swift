@@ -1,4 +1,5 @@
-public import Quantization
+public import Formats
+internal import Quantization
 
 /// What a recipe makes of one weight matrix.
 public struct LayerAssignment: Sendable {

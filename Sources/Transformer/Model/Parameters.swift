@@ -1,5 +1,6 @@
+public import Formats
 public import Kernels
-public import Quantization
+internal import Quantization
 
 /// A model's FP32 parameters in one arena.
 ///

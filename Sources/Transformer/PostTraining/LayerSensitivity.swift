@@ -1,5 +1,6 @@
+public import Formats
 public import Kernels
-public import Quantization
+internal import Quantization
 
 /// What a format costs one group of modules that must share a format, alone in a model that is
 /// otherwise left as it is.
@@ -24,14 +25,6 @@ public struct LayerSensitivity: Sendable, Codable, Equatable {
 
 /// Measures ``LayerSensitivity``.
 public struct SensitivityAnalysis {
-    /// What is measured.
-    public enum Measure: String, Sendable, CaseIterable {
-        /// The error of the group's outputs on calibration inputs, relative to the outputs: quick.
-        case outputError = "output_error"
-        /// The KL divergence of the model's next-token distributions: a pass per candidate.
-        case divergence = "kl"
-    }
-
     private let parameters: Parameters
     private let candidates: [QuantizationFormat]
     private let team: ThreadTeam
@@ -49,7 +42,7 @@ public struct SensitivityAnalysis {
     ///
     /// - Throws: ``TransformerError`` (`invalidRecipe` if a block size does not divide).
     public func run(
-        _ measure: Measure,
+        _ measure: SensitivityMeasure,
         calibration: CalibrationWindows,
         divergence: LogitDivergence?,
         isIncluded: (String) -> Bool,

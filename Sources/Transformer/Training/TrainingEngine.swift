@@ -1,5 +1,5 @@
+public import Formats
 public import Kernels
-public import Quantization
 
 /// What a step is trained to lower.
 public enum TrainingObjective: Sendable, Equatable {

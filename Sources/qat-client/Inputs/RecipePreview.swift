@@ -1,7 +1,6 @@
-internal import JobRecipes
+internal import Formats
 internal import JobSpecs
 internal import ModelFiles
-internal import Quantization
 internal import Transformer
 
 /// What a job will do to a model that is at hand, found out before anything is sent.
@@ -30,21 +29,16 @@ struct RecipePreview {
         let path = input.source == "folder" ? String(file[..<slash]) : file
         do {
             let configuration = try ModelLoader.open(path: path).configuration
-            table = try LayerTable(
-                configuration,
-                recipe: try RecipeTranslation.recipe(options)
-            )
+            table = try LayerTable(configuration, recipe: options.recipe)
         } catch let error as ModelFileError {
             throw ClientError(.usage, "$.model: \(error.message)")
         } catch let error as TransformerError {
-            throw ClientError(.usage, "$.quantization: \(error.message)")
-        } catch let error as QuantizationError {
             throw ClientError(.usage, "$.quantization: \(error.message)")
         }
         remark = options.postTraining?.mixedPrecision.map { mixed in
             """
             effective_bits \(mixed.effectiveBits): the job chooses among \
-            \(mixed.candidates.map(\.rawValue).joined(separator: ", ")) by layer; the table shows \
+            \(mixed.candidates.map(\.name).joined(separator: ", ")) by layer; the table shows \
             the default
             """
         }

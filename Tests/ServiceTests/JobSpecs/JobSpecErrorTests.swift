@@ -1,3 +1,4 @@
+internal import Formats
 internal import JobSpecs
 internal import Testing
 
@@ -46,7 +47,7 @@ internal import Testing
         .init(
             train(quantization: #"{"algorithm": "mxpf4"}"#),
             "$.quantization.algorithm: \"mxpf4\" is not allowed; expected one of ",
-            FormatName.algorithms.joined(separator: ", ") + "; ",
+            (["none"] + QuantizationFormat.names).joined(separator: ", ") + "; ",
             "did you mean \"mxfp4\"?"
         ),
         .init(
@@ -100,8 +101,8 @@ internal import Testing
                 quantization:
                     #"{"algorithm": "fp4", "layers": [{"pattern": "re:(", "algorithm": "fp8"}]}"#
             ),
-            "$.quantization.layers[0].pattern: \"re:(\" is not allowed; expected a regular ",
-            "expression after re:"
+            "$.quantization.layers[0].pattern: \"re:(\" is not allowed; expected a glob (* and ?), or ",
+            "a regular expression after re:"
         ),
         .init(
             #"{"quantization": {"algorithm": "fp4"}, "data": {"train": ["t"]}}"#,

@@ -1,3 +1,4 @@
+internal import Formats
 internal import Foundation
 @testable internal import JobSpecs
 internal import Testing
@@ -20,21 +21,20 @@ internal import Testing
             return
         }
         #expect(spec.name == "smollm2-mxfp4-qad")
-        #expect(spec.quantization.format.rawValue == "mxfp4")
+        #expect(spec.quantization.recipe.defaultFormat == .mxfp4)
         #expect(
-            spec.quantization.layers == [
+            spec.quantization.recipe.rules == [
                 .init(
                     pattern: "*self_attn*",
-                    format: try #require(FormatName(algorithm: "fp6")),
-                    blockSize: 16
+                    format: .init(element: .e2m3, blockSize: 16)
                 ),
-                .init(pattern: "*embed_tokens*", format: .unquantized, blockSize: 32),
+                .init(pattern: "*embed_tokens*", format: nil),
             ]
         )
         #expect(
-            spec.quantization.stages.map(\.format.rawValue) == ["mxfp8", "mxfp6_e2m3", "mxfp4"]
+            spec.quantization.recipe.stages.map(\.format) == [.mxfp8, .mxfp6E2M3, .mxfp4]
         )
-        #expect(spec.quantization.stages.map(\.until) == [0.3, 0.7, 1])
+        #expect(spec.quantization.recipe.stages.map(\.until) == [0.3, 0.7, 1])
         #expect(spec.distillation == .init(teacher: "model", temperature: 1))
         #expect(spec.trainer.maximumSteps == 200)
         #expect(spec.trainer.validationInterval == .count(50))
@@ -61,9 +61,9 @@ internal import Testing
             Issue.record("not a training job")
             return
         }
-        #expect(spec.quantization.format.rawValue == "mxfp4")
+        #expect(spec.quantization.recipe.defaultFormat == .mxfp4)
         #expect(spec.quantization.quantizesKeyValueCache)
-        #expect(spec.quantization.blockSize == 32)
+        #expect(spec.quantization.recipe.defaultFormat?.blockSize == 32)
         #expect(spec.trainer.resources == .init(accelerator: .gpu, devices: 8, nodes: 1))
         #expect(
             job.resources.waitReason == "waits for accelerator gpu, 8 devices; "
@@ -103,13 +103,13 @@ internal import Testing
             return
         }
         let options = try #require(spec.quantization.postTraining)
-        #expect(options.method == .awq && options.rounding == .gptq)
-        #expect(options.usesActivationOrder && options.damping == 0.01)
-        #expect(options.scaleSearch == nil && options.rotation == .none)
+        let gptq = GPTQ(damping: 0.01, usesActivationOrder: true, search: .mse)
+        #expect(options.method == .awq && options.rotation == .none)
+        #expect(options.rounding == .init(rounding: .gptq(gptq), smoothing: .activationAware))
         #expect(options.cacheScales == .fp8)
         let mixed = try #require(options.mixedPrecision)
         #expect(mixed.effectiveBits == 4.75 && mixed.sensitivity == .divergence)
-        #expect(mixed.candidates.map(\.rawValue) == ["mxfp4", "mxfp6_e2m3", "mxfp8"])
+        #expect(mixed.candidates == [.mxfp4, .mxfp6E2M3, .mxfp8])
         #expect(spec.unsupported.isEmpty)
     }
 
@@ -125,12 +125,8 @@ internal import Testing
                 Issue.record("not a quantization job")
                 return
             }
-            #expect(spec.quantization.blockSize == size, "\(name)")
+            #expect(spec.quantization.recipe.defaultFormat?.blockSize == size, "\(name)")
         }
-        let tensor = try #require(FormatName(algorithm: "fp4")).perTensor
-        #expect(tensor.rawValue == "fp4_per_tensor")
-        #expect(FormatName(algorithm: "fp8_per_channel")?.perTensor.rawValue == "fp8_per_tensor")
-        #expect(FormatName(algorithm: "mxfp5") == nil)
     }
 
     @Test func readsTheEvaluationExample() throws {
@@ -177,7 +173,7 @@ internal import Testing
             Issue.record("not a training job")
             return
         }
-        #expect(spec.quantization.blockSize == 16)
+        #expect(spec.quantization.recipe.defaultFormat?.blockSize == 16)
         #expect(spec.distillation == nil)
         #expect(spec.trainer.maximumEpochs == 1)
         #expect(spec.trainer.validationInterval == nil)

@@ -1,3 +1,4 @@
+internal import Formats
 internal import Kernels
 internal import Quantization
 internal import Testing
@@ -7,8 +8,8 @@ internal import Testing
 struct SensitivityTests {
     private static let formats: [QuantizationFormat] = [.mxfp4, .mxfp6E2M3, .mxfp8]
 
-    @Test(arguments: SensitivityAnalysis.Measure.allCases)
-    func widerFormatsCostLessAndTheModelStays(measure: SensitivityAnalysis.Measure) throws {
+    @Test(arguments: SensitivityMeasure.allCases)
+    func widerFormatsCostLessAndTheModelStays(measure: SensitivityMeasure) throws {
         let parameters = try SmallModel.make()
         let before = Array(parameters.storage.elements)
         var told: [Int] = []

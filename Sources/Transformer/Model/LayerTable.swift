@@ -1,5 +1,4 @@
-public import Quantization
-public import Transformer
+public import Formats
 
 /// What a recipe makes of a model, layer by layer, before anything is computed.
 public struct LayerTable: Sendable {

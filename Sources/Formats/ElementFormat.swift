@@ -1,5 +1,3 @@
-package import Kernels
-
 /// Element types of block-scaled formats: sign, exponent and mantissa bits as the names say.
 ///
 /// - SeeAlso: OCP Microscaling Formats (MX) v1.0, section 5.3.
@@ -18,7 +16,7 @@ public enum ElementFormat: String, Sendable, Codable, CaseIterable {
     case int8
 
     /// How values of this type round.
-    package var grid: ElementGrid {
+    public var grid: ElementGrid {
         switch self {
         case .e2m1: ElementGrid(floatWithMantissa: 1, minimum: 0, maximum: 2, largest: 6, bits: 4)
         case .e2m3: ElementGrid(floatWithMantissa: 3, minimum: 0, maximum: 2, largest: 7.5, bits: 6)
@@ -59,47 +57,5 @@ extension ElementGrid {
             codeBits: codeBits,
             isInteger: false
         )
-    }
-}
-
-/// How the exponent of a power-of-two block scale follows from the block's amax.
-public enum ScaleMode: String, Sendable, Codable, CaseIterable {
-    /// OCP: the exponent of amax less the element's largest exponent; the top may saturate.
-    case floor
-    /// As floor, after rounding amax to the element's mantissa.
-    case even
-    /// As even, always with one mantissa bit, as compressed-tensors does.
-    case evenCT = "even_ct"
-    /// One more than floor unless amax is a power of two.
-    case ceil
-    /// The smallest exponent with which amax does not saturate.
-    case rceil
-
-    package var kernelCode: Int {
-        switch self {
-        case .floor: 0
-        case .even: 1
-        case .evenCT: 2
-        case .ceil: 3
-        case .rceil: 4
-        }
-    }
-}
-
-/// Where a value exactly between two codes goes.
-public enum TieRule: String, Sendable, Codable, CaseIterable {
-    /// To the code with an even mantissa.
-    case even
-    /// Away from zero.
-    case away
-    /// Toward zero.
-    case zero
-
-    package var kernelCode: Int {
-        switch self {
-        case .even: 0
-        case .away: 1
-        case .zero: 2
-        }
     }
 }

@@ -6,13 +6,13 @@
 public struct QuantizationRecipe: Sendable, Codable, Equatable {
     /// A pattern and the format of the modules it names; nil leaves them unquantized.
     public struct Rule: Sendable, Codable, Equatable {
-        /// A glob (`*`, `?`), or a regular expression after `re:`.
-        public var pattern: String
+        /// The modules' names.
+        public var pattern: ModulePattern
         /// The format; nil for none.
         public var format: QuantizationFormat?
 
         /// A rule.
-        public init(pattern: String, format: QuantizationFormat?) {
+        public init(pattern: ModulePattern, format: QuantizationFormat?) {
             self.pattern = pattern
             self.format = format
         }
@@ -30,14 +30,6 @@ public struct QuantizationRecipe: Sendable, Codable, Equatable {
             self.until = until
             self.format = format
         }
-    }
-
-    /// How gradients pass where the forward pass clipped.
-    public enum StraightThrough: String, Sendable, Codable {
-        /// Everywhere as they are.
-        case identity
-        /// Zero where the value saturated.
-        case clip
     }
 
     /// The format of linear layers outside of stages; nil for none.
@@ -98,7 +90,7 @@ public struct QuantizationRecipe: Sendable, Codable, Equatable {
 
     /// The position of the rule that decides about a module, or nil if none names it.
     public func ruleIndex(forModule name: String) -> Int? {
-        rules.lastIndex { ModulePattern($0.pattern).matches(name) }
+        rules.lastIndex { $0.pattern.matches(name) }
     }
 
     /// The progress values at which formats change, ascending, 0 not included.

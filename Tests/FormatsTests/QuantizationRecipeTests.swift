@@ -1,8 +1,7 @@
+internal import Formats
 internal import Testing
 
-@testable internal import Quantization
-
-struct QuantizationRecipeTests {
+@Suite struct QuantizationRecipeTests {
     private let layer = "model.layers.0.self_attn.q_proj"
 
     @Test func lastMatchingRuleWins() {
@@ -46,30 +45,5 @@ struct QuantizationRecipeTests {
             ]
         )
         #expect(recipe.format(forModule: layer, progress: progress) == format)
-    }
-
-    @Test(arguments: [
-        ("*", "", true), ("*", "abc", true), ("a?c", "abc", true), ("a?c", "ac", false),
-        ("*mlp*", "model.layers.3.mlp.up_proj", true), ("mlp*", "model.mlp", false),
-        ("*a*b*c", "xxaxxbxxc", true), ("*a*b*c", "xxbxxaxxc", false), ("", "", true),
-        ("re:a+", "aaa", true), ("re:a+", "baaa", false), ("re:(", "(", false),
-    ])
-    func patternsMatchWholeNames(pattern: String, name: String, isMatch: Bool) {
-        #expect(ModulePattern(pattern).matches(name) == isMatch)
-    }
-
-    @Test func brokenExpressionsAreRefused() {
-        #expect(throws: QuantizationError.self) { try ModulePattern("re:(").validate() }
-    }
-
-    @Test func formatsCountTheirBits() {
-        #expect(QuantizationFormat.mxfp4.bitsPerWeight == 4.25)
-        #expect(QuantizationFormat.nvfp4.bitsPerWeight == 4.5)
-        #expect(QuantizationFormat.mxfp6E2M3.bitsPerWeight == 6.25)
-        #expect(QuantizationFormat.mxfp4.storedByteCount(rows: 2, columns: 64) == 64 + 4)
-        #expect(QuantizationFormat(algorithm: "none") == nil)
-        for algorithm in ["fp4", "fp6", "fp8"] {
-            #expect(QuantizationFormat(algorithm: algorithm) != nil)
-        }
     }
 }

@@ -1,13 +1,19 @@
-public import Quantization
-
 /// How a model's weights are rounded after training.
 public struct PostTrainingMethod: Sendable, Equatable {
     /// How codes are found.
     public enum Rounding: Sendable, Equatable {
+        /// The words that job files have for the ways to round.
+        public enum Name: String, Sendable, CaseIterable {
+            /// ``Rounding/nearest(_:)``.
+            case nearest
+            /// ``Rounding/gptq(_:)``.
+            case gptq
+        }
+
         /// The nearest ones under searched scales. With calibration text, errors count by the
         /// inputs' mean squares.
         case nearest(ScaleSearch)
-        /// Column by column, errors made good by later columns.
+        /// Column by column, later columns making up for errors.
         case gptq(GPTQ)
     }
 
@@ -51,13 +57,5 @@ public struct PostTrainingMethod: Sendable, Equatable {
         case .nearest(.max), .nearest(.percentile): smoothing != .none
         case .nearest(.mse), .nearest(.sweep), .gptq: true
         }
-    }
-}
-
-extension GPTQ: Equatable {
-    /// Whether both round alike.
-    public static func == (left: GPTQ, right: GPTQ) -> Bool {
-        left.damping == right.damping && left.search == right.search
-            && left.usesActivationOrder == right.usesActivationOrder
     }
 }

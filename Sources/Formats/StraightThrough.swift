@@ -1,0 +1,7 @@
+/// How gradients pass where the forward pass clipped.
+public enum StraightThrough: String, Sendable, Codable, CaseIterable {
+    /// Everywhere as they are.
+    case identity
+    /// Zero where the value saturated.
+    case clip
+}
