@@ -131,37 +131,84 @@ QAT_AVX2 void qat_softmax_causal_backward_f32_avx2(float *dprobabilities,
     }
 }
 
-QAT_AVX2 static inline __m256 sigmoid(__m256 x) {
-    const __m256 one = _mm256_set1_ps(1.0f);
-    __m256 e = qat_exp_avx2(_mm256_sub_ps(_mm256_setzero_ps(), x));
-    return _mm256_div_ps(one, _mm256_add_ps(one, e));
+QAT_AVX2 void qat_layernorm_forward_f32_avx2(float *y, float *stats, const float *x,
+                                             const float *w, const float *b, size_t R, size_t C,
+                                             float eps) {
+    for (size_t r = 0; r < R; r++) {
+        const float *xr = x + r * C;
+        float *yr = y + r * C;
+        __m256d low = _mm256_setzero_pd(), high = _mm256_setzero_pd();
+        size_t c = 0;
+        for (; c + 8 <= C; c += 8) QAT_ADD_AS_DOUBLE(low, high, _mm256_loadu_ps(xr + c));
+        double sum = qat_sum_pd(_mm256_add_pd(low, high));
+        for (; c < C; c++) sum += xr[c];
+        float mean = (float)(sum / (double)C);
+        __m256 vmean = _mm256_set1_ps(mean);
+        low = _mm256_setzero_pd(), high = _mm256_setzero_pd();
+        for (c = 0; c + 8 <= C; c += 8) {
+            __m256 v = _mm256_sub_ps(_mm256_loadu_ps(xr + c), vmean);
+            QAT_ADD_AS_DOUBLE(low, high, _mm256_mul_ps(v, v));
+        }
+        double squares = qat_sum_pd(_mm256_add_pd(low, high));
+        for (; c < C; c++) squares += (double)(xr[c] - mean) * (xr[c] - mean);
+        float inv = 1.0f / sqrtf((float)(squares / (double)C) + eps);
+        stats[2 * r] = mean;
+        stats[2 * r + 1] = inv;
+        __m256 vinv = _mm256_set1_ps(inv);
+        for (c = 0; c + 8 <= C; c += 8) {
+            __m256 v = _mm256_mul_ps(_mm256_sub_ps(_mm256_loadu_ps(xr + c), vmean), vinv);
+            v = _mm256_mul_ps(v, _mm256_loadu_ps(w + c));
+            _mm256_storeu_ps(yr + c, _mm256_add_ps(v, _mm256_loadu_ps(b + c)));
+        }
+        for (; c < C; c++) yr[c] = (xr[c] - mean) * inv * w[c] + b[c];
+    }
 }
 
-QAT_AVX2 void qat_swiglu_forward_f32_avx2(float *out, const float *gate, const float *up,
-                                          size_t count) {
-    size_t i = 0;
-    for (; i + 8 <= count; i += 8) {
-        __m256 g = _mm256_loadu_ps(gate + i);
-        __m256 v = _mm256_mul_ps(_mm256_mul_ps(g, sigmoid(g)), _mm256_loadu_ps(up + i));
-        _mm256_storeu_ps(out + i, v);
+QAT_AVX2 void qat_layernorm_backward_f32_avx2(float *dx, float *dw, float *db, const float *dy,
+                                              const float *x, const float *w, const float *stats,
+                                              size_t R, size_t C) {
+    for (size_t r = 0; r < R; r++) {
+        const float *xr = x + r * C, *dyr = dy + r * C;
+        float *dxr = dx + r * C;
+        float mean = stats[2 * r], inv = stats[2 * r + 1];
+        __m256 vmean = _mm256_set1_ps(mean), vinv = _mm256_set1_ps(inv);
+        __m256d low = _mm256_setzero_pd(), high = _mm256_setzero_pd();
+        __m256d dot_low = _mm256_setzero_pd(), dot_high = _mm256_setzero_pd();
+        size_t c = 0;
+        for (; c + 8 <= C; c += 8) {
+            __m256 g = _mm256_mul_ps(_mm256_loadu_ps(dyr + c), _mm256_loadu_ps(w + c));
+            __m256 n = _mm256_mul_ps(_mm256_sub_ps(_mm256_loadu_ps(xr + c), vmean), vinv);
+            QAT_ADD_AS_DOUBLE(low, high, g);
+            QAT_ADD_AS_DOUBLE(dot_low, dot_high, _mm256_mul_ps(g, n));
+        }
+        double sum = qat_sum_pd(_mm256_add_pd(low, high));
+        double dot = qat_sum_pd(_mm256_add_pd(dot_low, dot_high));
+        for (; c < C; c++) {
+            double g = (double)dyr[c] * w[c];
+            sum += g;
+            dot += g * ((xr[c] - mean) * inv);
+        }
+        float mean_g = (float)(sum / (double)C), mean_dot = (float)(dot / (double)C);
+        __m256 vmean_g = _mm256_set1_ps(mean_g), vmean_dot = _mm256_set1_ps(mean_dot);
+        for (c = 0; c + 8 <= C; c += 8) {
+            __m256 d = _mm256_loadu_ps(dyr + c);
+            __m256 n = _mm256_mul_ps(_mm256_sub_ps(_mm256_loadu_ps(xr + c), vmean), vinv);
+            __m256 g = _mm256_sub_ps(_mm256_mul_ps(d, _mm256_loadu_ps(w + c)), vmean_g);
+            g = _mm256_mul_ps(_mm256_fnmadd_ps(n, vmean_dot, g), vinv);
+            _mm256_storeu_ps(dxr + c, _mm256_add_ps(_mm256_loadu_ps(dxr + c), g));
+            if (dw) {
+                __m256 t = _mm256_add_ps(_mm256_loadu_ps(dw + c), _mm256_mul_ps(d, n));
+                _mm256_storeu_ps(dw + c, t);
+            }
+            if (db) _mm256_storeu_ps(db + c, _mm256_add_ps(_mm256_loadu_ps(db + c), d));
+        }
+        for (; c < C; c++) {
+            float n = (xr[c] - mean) * inv;
+            dxr[c] += inv * (dyr[c] * w[c] - mean_g - n * mean_dot);
+            if (dw) dw[c] += dyr[c] * n;
+            if (db) db[c] += dyr[c];
+        }
     }
-    qat_swiglu_forward_f32_ref(out + i, gate + i, up + i, count - i);
-}
-
-QAT_AVX2 void qat_swiglu_backward_f32_avx2(float *dgate, float *dup, const float *dout,
-                                           const float *gate, const float *up, size_t count) {
-    const __m256 one = _mm256_set1_ps(1.0f);
-    size_t i = 0;
-    for (; i + 8 <= count; i += 8) {
-        __m256 g = _mm256_loadu_ps(gate + i), d = _mm256_loadu_ps(dout + i);
-        __m256 s = sigmoid(g);
-        __m256 u = _mm256_loadu_ps(up + i);
-        _mm256_storeu_ps(dup + i, _mm256_mul_ps(_mm256_mul_ps(d, g), s));
-        __m256 slope = _mm256_fmadd_ps(g, _mm256_sub_ps(one, s), one);
-        __m256 v = _mm256_mul_ps(_mm256_mul_ps(d, u), _mm256_mul_ps(s, slope));
-        _mm256_storeu_ps(dgate + i, v);
-    }
-    qat_swiglu_backward_f32_ref(dgate + i, dup + i, dout + i, gate + i, up + i, count - i);
 }
 
 QAT_AVX2 void qat_adamw_f32_avx2(float *w, float *m, float *v, const float *gradient,

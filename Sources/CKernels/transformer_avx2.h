@@ -9,9 +9,17 @@ void qat_rmsnorm_backward_f32_avx2(float *dx, float *dw, const float *dy, const 
 void qat_softmax_row_f32_avx2(float *scores, size_t count, float scale);
 void qat_softmax_causal_backward_f32_avx2(float *dprobabilities, const float *probabilities,
                                           size_t T, float scale);
-void qat_swiglu_forward_f32_avx2(float *out, const float *gate, const float *up, size_t count);
-void qat_swiglu_backward_f32_avx2(float *dgate, float *dup, const float *dout, const float *gate,
-                                  const float *up, size_t count);
+void qat_activation_forward_f32_avx2(qat_activation f, float *out, const float *gate,
+                                     const float *up, size_t count);
+void qat_activation_backward_f32_avx2(qat_activation f, float *dgate, float *dup,
+                                      const float *dout, const float *gate, const float *up,
+                                      size_t count);
+void qat_softcap_f32_avx2(float *x, size_t count, float scale, float cap);
+void qat_layernorm_forward_f32_avx2(float *y, float *stats, const float *x, const float *w,
+                                    const float *b, size_t R, size_t C, float eps);
+void qat_layernorm_backward_f32_avx2(float *dx, float *dw, float *db, const float *dy,
+                                     const float *x, const float *w, const float *stats, size_t R,
+                                     size_t C);
 void qat_cross_entropy_f32_avx2(float *logits, double *losses, qat_loss_sum *sum,
                                 const int32_t *targets, size_t R, size_t V, float gradient_scale);
 void qat_kl_divergence_f32_avx2(float *student, float *teacher, qat_loss_sum *sum, size_t R,

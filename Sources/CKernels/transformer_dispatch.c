@@ -44,13 +44,28 @@ void qat_softmax_causal_backward_f32(float *dprobabilities, const float *probabi
     PICK(qat_softmax_causal_backward_f32, dprobabilities, probabilities, T, scale);
 }
 
-void qat_swiglu_forward_f32(float *out, const float *gate, const float *up, size_t count) {
-    PICK(qat_swiglu_forward_f32, out, gate, up, count);
+void qat_activation_forward_f32(qat_activation f, float *out, const float *gate, const float *up,
+                                size_t count) {
+    PICK(qat_activation_forward_f32, f, out, gate, up, count);
 }
 
-void qat_swiglu_backward_f32(float *dgate, float *dup, const float *dout, const float *gate,
-                             const float *up, size_t count) {
-    PICK(qat_swiglu_backward_f32, dgate, dup, dout, gate, up, count);
+void qat_activation_backward_f32(qat_activation f, float *dgate, float *dup, const float *dout,
+                                 const float *gate, const float *up, size_t count) {
+    PICK(qat_activation_backward_f32, f, dgate, dup, dout, gate, up, count);
+}
+
+void qat_softcap_f32(float *x, size_t count, float scale, float cap) {
+    PICK(qat_softcap_f32, x, count, scale, cap);
+}
+
+void qat_layernorm_forward_f32(float *y, float *stats, const float *x, const float *w,
+                               const float *b, size_t R, size_t C, float eps) {
+    PICK(qat_layernorm_forward_f32, y, stats, x, w, b, R, C, eps);
+}
+
+void qat_layernorm_backward_f32(float *dx, float *dw, float *db, const float *dy, const float *x,
+                                const float *w, const float *stats, size_t R, size_t C) {
+    PICK(qat_layernorm_backward_f32, dx, dw, db, dy, x, w, stats, R, C);
 }
 
 void qat_cross_entropy_f32(float *logits, double *losses, qat_loss_sum *sum,

@@ -32,15 +32,53 @@ void qat_rmsnorm_backward_f32_ref(float *dx, float *dw, const float *dy, const f
     }
 }
 
-static void rotate(float *x, const float *cosine, const float *sine, size_t R, size_t T,
-                   size_t heads, size_t head_dim, size_t first_position, float direction) {
-    size_t half = head_dim / 2;
+void qat_layernorm_forward_f32_ref(float *y, float *stats, const float *x, const float *w,
+                                   const float *b, size_t R, size_t C, float eps) {
     for (size_t r = 0; r < R; r++) {
-        size_t position = first_position + r % T;
+        const float *xr = x + r * C;
+        double sum = 0, squares = 0;
+        for (size_t c = 0; c < C; c++) sum += xr[c];
+        float mean = (float)(sum / (double)C);
+        for (size_t c = 0; c < C; c++) squares += (double)(xr[c] - mean) * (xr[c] - mean);
+        float inv = 1.0f / sqrtf((float)(squares / (double)C) + eps);
+        stats[2 * r] = mean;
+        stats[2 * r + 1] = inv;
+        for (size_t c = 0; c < C; c++) y[r * C + c] = (xr[c] - mean) * inv * w[c] + b[c];
+    }
+}
+
+void qat_layernorm_backward_f32_ref(float *dx, float *dw, float *db, const float *dy,
+                                    const float *x, const float *w, const float *stats, size_t R,
+                                    size_t C) {
+    for (size_t r = 0; r < R; r++) {
+        const float *xr = x + r * C;
+        const float *dyr = dy + r * C;
+        float mean = stats[2 * r], inv = stats[2 * r + 1];
+        double sum = 0, dot = 0;
+        for (size_t c = 0; c < C; c++) {
+            double g = (double)dyr[c] * w[c];
+            sum += g;
+            dot += g * ((xr[c] - mean) * inv);
+        }
+        float mean_g = (float)(sum / (double)C), mean_dot = (float)(dot / (double)C);
+        for (size_t c = 0; c < C; c++) {
+            float normalized = (xr[c] - mean) * inv;
+            dx[r * C + c] += inv * (dyr[c] * w[c] - mean_g - normalized * mean_dot);
+            if (dw) dw[c] += dyr[c] * normalized;
+            if (db) db[c] += dyr[c];
+        }
+    }
+}
+
+static void rotate(float *x, const float *cosine, const float *sine, const qat_rotation *shape,
+                   float direction) {
+    size_t half = shape->rotated / 2;
+    for (size_t r = 0; r < shape->R; r++) {
+        size_t position = shape->first_position + r % shape->T;
         const float *c = cosine + position * half;
         const float *s = sine + position * half;
-        for (size_t h = 0; h < heads; h++) {
-            float *low = x + (r * heads + h) * head_dim;
+        for (size_t h = 0; h < shape->heads; h++) {
+            float *low = x + (r * shape->heads + h) * shape->head_dim;
             float *high = low + half;
             for (size_t i = 0; i < half; i++) {
                 float a = low[i], b = high[i], si = s[i] * direction;
@@ -51,14 +89,26 @@ static void rotate(float *x, const float *cosine, const float *sine, size_t R, s
     }
 }
 
-void qat_rope_rotate_f32(float *x, const float *cosine, const float *sine, size_t R, size_t T,
-                         size_t heads, size_t head_dim, size_t first_position) {
-    rotate(x, cosine, sine, R, T, heads, head_dim, first_position, 1.0f);
+void qat_rope_rotate_f32(float *x, const float *cosine, const float *sine,
+                         const qat_rotation *rotation) {
+    rotate(x, cosine, sine, rotation, 1.0f);
 }
 
-void qat_rope_unrotate_f32(float *x, const float *cosine, const float *sine, size_t R, size_t T,
-                           size_t heads, size_t head_dim, size_t first_position) {
-    rotate(x, cosine, sine, R, T, heads, head_dim, first_position, -1.0f);
+void qat_rope_unrotate_f32(float *x, const float *cosine, const float *sine,
+                           const qat_rotation *rotation) {
+    rotate(x, cosine, sine, rotation, -1.0f);
+}
+
+void qat_softcap_f32_ref(float *x, size_t count, float scale, float cap) {
+    for (size_t i = 0; i < count; i++) x[i] = cap * tanhf(x[i] * scale / cap);
+}
+
+void qat_softcap_gradient_f32(float *d, const float *capped, size_t count, float scale,
+                              float cap) {
+    for (size_t i = 0; i < count; i++) {
+        float t = capped[i] / cap;
+        d[i] *= (1.0f - t * t) * scale;
+    }
 }
 
 void qat_softmax_row_f32_ref(float *scores, size_t count, float scale) {
@@ -92,18 +142,8 @@ void qat_softmax_causal_backward_f32_ref(float *dprobabilities, const float *pro
     }
 }
 
-void qat_swiglu_forward_f32_ref(float *out, const float *gate, const float *up, size_t count) {
-    for (size_t i = 0; i < count; i++) out[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
-}
-
-void qat_swiglu_backward_f32_ref(float *dgate, float *dup, const float *dout, const float *gate,
-                                 const float *up, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        float g = gate[i], u = up[i], d = dout[i];
-        float sigmoid = 1.0f / (1.0f + expf(-g));
-        dup[i] = d * g * sigmoid;
-        dgate[i] = d * u * sigmoid * (1.0f + g * (1.0f - sigmoid));
-    }
+void qat_scale_f32(float *x, size_t count, float factor) {
+    for (size_t i = 0; i < count; i++) x[i] *= factor;
 }
 
 void qat_add_f32(float *dst, const float *src, size_t count) {

@@ -43,51 +43,114 @@ public enum DecoderKernels {
         )
     }
 
-    /// Rotates each head of `rows` rows in place; row `r` is position `firstPosition + r % T`.
-    public static func rotate(
-        _ values: UnsafeMutablePointer<Float>,
-        cosine: UnsafePointer<Float>,
-        sine: UnsafePointer<Float>,
+    /// `output = (input - mean) · inverse deviation · weight + bias` for each of `rows` rows.
+    ///
+    /// `statistics` receives each row's mean and inverse deviation; `parameters`: weight and bias.
+    public static func layerNorm(
+        output: UnsafeMutablePointer<Float>,
+        statistics: UnsafeMutablePointer<Float>,
+        input: UnsafePointer<Float>,
+        parameters: (UnsafePointer<Float>, UnsafePointer<Float>),
         rows: Int,
-        sequenceLength: Int,
-        heads: Int,
-        headDimension: Int,
-        firstPosition: Int
+        width: Int,
+        epsilon: Float
     ) {
-        qat_rope_rotate_f32(
-            values,
-            cosine,
-            sine,
+        qat_layernorm_forward_f32(
+            output,
+            statistics,
+            input,
+            parameters.0,
+            parameters.1,
             rows,
-            sequenceLength,
-            heads,
-            headDimension,
-            firstPosition
+            width,
+            epsilon
         )
     }
 
-    /// The inverse of ``rotate(_:cosine:sine:rows:sequenceLength:heads:headDimension:firstPosition:)``,
-    /// which is its gradient.
-    public static func unrotate(
-        _ values: UnsafeMutablePointer<Float>,
-        cosine: UnsafePointer<Float>,
-        sine: UnsafePointer<Float>,
-        rows: Int,
-        sequenceLength: Int,
-        heads: Int,
-        headDimension: Int,
-        firstPosition: Int
+    /// Adds to `inputGradient` and, unless nil, to the gradients of weight and bias.
+    ///
+    /// `shape`: Rows and width.
+    public static func layerNormGradient(
+        inputGradient: UnsafeMutablePointer<Float>,
+        parameterGradients: (UnsafeMutablePointer<Float>?, UnsafeMutablePointer<Float>?),
+        outputGradient: UnsafePointer<Float>,
+        input: UnsafePointer<Float>,
+        weight: UnsafePointer<Float>,
+        statistics: UnsafePointer<Float>,
+        shape: (Int, Int)
     ) {
-        qat_rope_unrotate_f32(
-            values,
-            cosine,
-            sine,
-            rows,
-            sequenceLength,
-            heads,
-            headDimension,
-            firstPosition
+        qat_layernorm_backward_f32(
+            inputGradient,
+            parameterGradients.0,
+            parameterGradients.1,
+            outputGradient,
+            input,
+            weight,
+            statistics,
+            shape.0,
+            shape.1
         )
+    }
+
+    /// Which rows are rotated, and by what.
+    public struct Rotation {
+        /// `[positions, rotatedDimension / 2]`.
+        let cosine: UnsafePointer<Float>
+        /// `[positions, rotatedDimension / 2]`.
+        let sine: UnsafePointer<Float>
+        /// Rows; row `r` is position `firstPosition + r % sequenceLength`.
+        let rows: Int
+        let sequenceLength: Int
+        let firstPosition: Int
+        /// Heads of a row.
+        let heads: Int
+        let headDimension: Int
+        /// The first dimensions of a head that turn; the rest are left alone.
+        let rotatedDimension: Int
+
+        /// A rotation.
+        public init(
+            cosine: UnsafePointer<Float>,
+            sine: UnsafePointer<Float>,
+            rows: Int,
+            sequenceLength: Int,
+            firstPosition: Int,
+            heads: Int,
+            headDimension: Int,
+            rotatedDimension: Int
+        ) {
+            self.cosine = cosine
+            self.sine = sine
+            self.rows = rows
+            self.sequenceLength = sequenceLength
+            self.firstPosition = firstPosition
+            self.heads = heads
+            self.headDimension = headDimension
+            self.rotatedDimension = rotatedDimension
+        }
+
+        fileprivate var shape: qat_rotation {
+            qat_rotation(
+                R: rows,
+                T: sequenceLength,
+                heads: heads,
+                head_dim: headDimension,
+                rotated: rotatedDimension,
+                first_position: firstPosition
+            )
+        }
+    }
+
+    /// Rotates each head of the rows in place.
+    public static func rotate(_ values: UnsafeMutablePointer<Float>, _ rotation: Rotation) {
+        var shape = rotation.shape
+        qat_rope_rotate_f32(values, rotation.cosine, rotation.sine, &shape)
+    }
+
+    /// The transposed rotation: its gradient.
+    public static func unrotate(_ values: UnsafeMutablePointer<Float>, _ rotation: Rotation) {
+        var shape = rotation.shape
+        qat_rope_unrotate_f32(values, rotation.cosine, rotation.sine, &shape)
     }
 
     /// Causal softmax in place on scores `[length, length]`.
@@ -114,26 +177,86 @@ public enum DecoderKernels {
         qat_softmax_row_f32(scores, count, scale)
     }
 
-    /// `output = silu(gate) · up`; `output` may be `gate` or `up`.
-    public static func swiGLU(
-        output: UnsafeMutablePointer<Float>,
-        gate: UnsafePointer<Float>,
-        up: UnsafePointer<Float>,
-        count: Int
-    ) {
-        qat_swiglu_forward_f32(output, gate, up, count)
+    /// An MLP's nonlinearity.
+    public enum Activation: Sendable {
+        /// `x · sigmoid(x)`.
+        case silu
+        /// `x · Φ(x)`.
+        case gelu
+        /// GELU's approximation by the hyperbolic tangent.
+        case geluTanh
+        /// `max(x, 0)`.
+        case relu
+        /// `max(x, 0)²`.
+        case reluSquared
+
+        fileprivate var code: qat_activation {
+            switch self {
+            case .silu: QAT_SILU
+            case .gelu: QAT_GELU
+            case .geluTanh: QAT_GELU_TANH
+            case .relu: QAT_RELU
+            case .reluSquared: QAT_RELU_SQUARED
+            }
+        }
     }
 
-    /// Overwrites both gradients.
-    public static func swiGLUGradient(
-        gateGradient: UnsafeMutablePointer<Float>,
-        upGradient: UnsafeMutablePointer<Float>,
-        outputGradient: UnsafePointer<Float>,
-        gate: UnsafePointer<Float>,
+    /// `output = f(gate) · up`, or `f(up)` without a gate; `output` may be `gate` or `up`.
+    public static func activate(
+        _ activation: Activation,
+        output: UnsafeMutablePointer<Float>,
+        gate: UnsafePointer<Float>?,
         up: UnsafePointer<Float>,
         count: Int
     ) {
-        qat_swiglu_backward_f32(gateGradient, upGradient, outputGradient, gate, up, count)
+        qat_activation_forward_f32(activation.code, output, gate, up, count)
+    }
+
+    /// Overwrites the gradients of gate (if there is one) and up.
+    public static func activateGradient(
+        _ activation: Activation,
+        gateGradient: UnsafeMutablePointer<Float>?,
+        upGradient: UnsafeMutablePointer<Float>,
+        outputGradient: UnsafePointer<Float>,
+        gate: UnsafePointer<Float>?,
+        up: UnsafePointer<Float>,
+        count: Int
+    ) {
+        qat_activation_backward_f32(
+            activation.code,
+            gateGradient,
+            upGradient,
+            outputGradient,
+            gate,
+            up,
+            count
+        )
+    }
+
+    /// `x = cap · tanh(scale · x / cap)` in place.
+    public static func softCap(
+        _ values: UnsafeMutablePointer<Float>,
+        count: Int,
+        scale: Float,
+        cap: Float
+    ) {
+        qat_softcap_f32(values, count, scale, cap)
+    }
+
+    /// Turns the gradient of capped values into that of the uncapped, in place.
+    public static func softCapGradient(
+        _ gradient: UnsafeMutablePointer<Float>,
+        capped: UnsafePointer<Float>,
+        count: Int,
+        scale: Float,
+        cap: Float
+    ) {
+        qat_softcap_gradient_f32(gradient, capped, count, scale, cap)
+    }
+
+    /// Multiplies in place.
+    public static func scale(_ values: UnsafeMutablePointer<Float>, by factor: Float, count: Int) {
+        qat_scale_f32(values, count, factor)
     }
 
     /// `destination += source`.

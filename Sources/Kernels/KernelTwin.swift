@@ -2,8 +2,9 @@ internal import CKernels
 
 /// Runs a kernel and its reference twin on the same made-up input, for tests and benchmarks.
 package enum KernelTwin: String, CaseIterable, Sendable {
-    case rmsNorm, rmsNormGradient, softmax, softmaxGradient, swiGLU, swiGLUGradient, crossEntropy
-    case klDivergence, sumOfSquares, adamW
+    case rmsNorm, rmsNormGradient, layerNorm, layerNormGradient, softmax, softmaxGradient, softCap
+    case silu, gelu, geluTanh, relu, reluSquared
+    case crossEntropy, klDivergence, sumOfSquares, adamW
 
     /// The outputs of both twins for vectors of `length` elements.
     package func run(length: Int) -> (fast: [Float], reference: [Float]) {
@@ -34,22 +35,17 @@ package enum KernelTwin: String, CaseIterable, Sendable {
                     ? qat_softmax_row_f32_ref(&x, n, 0.7) : qat_softmax_row_f32(&x, n, 0.7)
             return x
         case .softmaxGradient: return softmaxGradient(n, isReference)
-        case .swiGLU:
+        case .layerNorm: return layerNorm(a, b, c, isReference)
+        case .layerNormGradient: return layerNormGradient(a, b, c, isReference)
+        case .softCap:
             var x = a
-            (isReference ? qat_swiglu_forward_f32_ref : qat_swiglu_forward_f32)(&x, a, b, n)
+            (isReference ? qat_softcap_f32_ref : qat_softcap_f32)(&x, n, 3, 2)
             return x
-        case .swiGLUGradient:
-            var x = a
-            var y = a
-            (isReference ? qat_swiglu_backward_f32_ref : qat_swiglu_backward_f32)(
-                &x,
-                &y,
-                c,
-                a,
-                b,
-                n
-            )
-            return x + y
+        case .silu: return activation(QAT_SILU, a, b, c, isReference)
+        case .gelu: return activation(QAT_GELU, a, b, c, isReference)
+        case .geluTanh: return activation(QAT_GELU_TANH, a, b, c, isReference)
+        case .relu: return activation(QAT_RELU, a, b, c, isReference)
+        case .reluSquared: return activation(QAT_RELU_SQUARED, a, b, c, isReference)
         case .crossEntropy: return crossEntropy(a, isReference)
         case .klDivergence: return klDivergence(a, b, isReference)
         case .sumOfSquares:
@@ -99,6 +95,73 @@ package enum KernelTwin: String, CaseIterable, Sendable {
             x.count
         )
         return dx + dw
+    }
+
+    private func layerNorm(
+        _ x: [Float],
+        _ w: [Float],
+        _ b: [Float],
+        _ isReference: Bool
+    ) -> [Float] {
+        guard !x.isEmpty else { return [] }
+        var y = x
+        var statistics: [Float] = [0, 0]
+        (isReference ? qat_layernorm_forward_f32_ref : qat_layernorm_forward_f32)(
+            &y,
+            &statistics,
+            x,
+            w,
+            b,
+            1,
+            x.count,
+            1e-2
+        )
+        return y + statistics
+    }
+
+    private func layerNormGradient(
+        _ x: [Float],
+        _ w: [Float],
+        _ dy: [Float],
+        _ isReference: Bool
+    ) -> [Float] {
+        guard !x.isEmpty else { return [] }
+        var (dx, dw, db) = (w, dy, x)
+        (isReference ? qat_layernorm_backward_f32_ref : qat_layernorm_backward_f32)(
+            &dx,
+            &dw,
+            &db,
+            dy,
+            x,
+            w,
+            [0.1, 0.8],
+            1,
+            x.count
+        )
+        return dx + dw + db
+    }
+
+    /// Forward and backward, with a gate and without.
+    private func activation(
+        _ f: qat_activation,
+        _ gate: [Float],
+        _ up: [Float],
+        _ dout: [Float],
+        _ isReference: Bool
+    ) -> [Float] {
+        let forward = isReference ? qat_activation_forward_f32_ref : qat_activation_forward_f32
+        let backward = isReference ? qat_activation_backward_f32_ref : qat_activation_backward_f32
+        let n = gate.count
+        var found: [Float] = []
+        var (x, y) = (gate, gate)
+        forward(f, &x, gate, up, n)
+        found += x
+        forward(f, &x, nil, up, n)
+        found += x
+        backward(f, &x, &y, dout, gate, up, n)
+        found += x + y
+        backward(f, nil, &y, dout, nil, up, n)
+        return found + y
     }
 
     private func softmaxGradient(_ length: Int, _ isReference: Bool) -> [Float] {

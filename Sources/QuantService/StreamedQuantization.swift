@@ -156,7 +156,7 @@ struct StreamedQuantization {
             let (module, layer) = layout.module(of: entry)
         else { return nil }
         var amax: Float = 0
-        for member in LinearModule.allCases where member.inputGroup == module.inputGroup {
+        for member in source.configuration.modules(sharingInputOf: module) {
             let other = layout.entry(of: member, layer: layer)
             let room = UnsafeMutableBufferPointer(start: values.pointer, count: other.count)
             try source.read(other, into: room, team: team)

@@ -28,7 +28,7 @@ struct TrainingLoop {
         model = try ModelLoader.load(path: try request.path("/model"), team: team)
         reporter.log(
             """
-            model: \(model.source.rawValue), \(model.configuration.architecture), \
+            model: \(model.source.rawValue), \(model.configuration.architecture.family), \
             \(model.parameters.layout.totalCount) parameters, \(model.configuration.layerCount) layers
             """
         )

@@ -18,11 +18,11 @@ enum TinyModel {
             layerCount: 2,
             headCount: 4,
             keyValueHeadCount: 2,
-            ropeTheta: 50_000,
+            rotary: RotaryEmbedding(theta: 50_000),
             maximumPositions: 128,
             tiedEmbeddings: tied,
             bosToken: 0,
-            eosToken: 1
+            eosTokens: [1]
         )
         return LoadedModel(
             parameters: try Parameters.random(

@@ -99,13 +99,7 @@ struct GeneratorTests {
         _ team: ThreadTeam
     ) throws -> Int32 {
         let weights = try LayerWeights(parameters: parameters, recipe: .none, team: team)
-        let pass = DecoderPass(
-            weights: weights,
-            batchSize: 1,
-            length: tokens.count,
-            layerSlots: 1,
-            team: team
-        )
+        let pass = DecoderPass(window: tokens.count, weights: weights, team: team)
         pass.forward(tokens)
         var logits = [Float](repeating: 0, count: 53)
         MatrixProduct(team: team).linear(

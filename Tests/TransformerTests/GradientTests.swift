@@ -84,29 +84,27 @@ struct GradientTests {
         #expect(relativeError(dw, expectedW) <= tolerance)
     }
 
-    @Test func rotaryEmbedding() {
+    @Test(arguments: [6, 4, 2])
+    func rotaryEmbedding(rotated: Int) {
         let heads = 2
         let d = 6
         let length = 4
-        let configuration = ModelConfiguration(
-            vocabularySize: 8,
-            hiddenSize: 12,
-            intermediateSize: 8,
-            layerCount: 1,
-            headCount: 2,
-            keyValueHeadCount: 2
+        let table = RotaryTable(
+            RotaryEmbedding(dimension: rotated),
+            headDimension: d,
+            positions: length
         )
-        let table = RotaryTable(configuration: configuration, positions: length)
         let x = Self.values(length * heads * d, seed: 4)
         let dy = Self.values(x.count, seed: 5)
         func forward(_ x: [Double]) -> [Double] {
             var y = x
             for position in 0..<length {
                 for head in 0..<heads {
-                    for i in 0..<d / 2 {
-                        let angle = Double(position) * pow(10_000, -2 * Double(i) / Double(d))
+                    for i in 0..<rotated / 2 {
+                        let turns = -2 * Double(i) / Double(rotated)
+                        let angle = Double(position) * pow(10_000, turns)
                         let low = (position * heads + head) * d + i
-                        let high = low + d / 2
+                        let high = low + rotated / 2
                         y[low] = x[low] * cos(angle) - x[high] * sin(angle)
                         y[high] = x[high] * cos(angle) + x[low] * sin(angle)
                     }
@@ -114,45 +112,58 @@ struct GradientTests {
             }
             return y
         }
+        let rotation = DecoderKernels.Rotation(
+            cosine: table.cosine.pointer,
+            sine: table.sine.pointer,
+            rows: length,
+            sequenceLength: length,
+            firstPosition: 0,
+            heads: heads,
+            headDimension: d,
+            rotatedDimension: rotated
+        )
         var y = x
-        DecoderKernels.rotate(
-            &y,
-            cosine: table.cosine.pointer,
-            sine: table.sine.pointer,
-            rows: length,
-            sequenceLength: length,
-            heads: heads,
-            headDimension: d,
-            firstPosition: 0
-        )
+        DecoderKernels.rotate(&y, rotation)
         var dx = dy
-        DecoderKernels.unrotate(
-            &dx,
-            cosine: table.cosine.pointer,
-            sine: table.sine.pointer,
-            rows: length,
-            sequenceLength: length,
-            heads: heads,
-            headDimension: d,
-            firstPosition: 0
-        )
+        DecoderKernels.unrotate(&dx, rotation)
         let xd = x.map(Double.init)
         #expect(relativeError(y, forward(xd).map { Float($0) }) <= tolerance)
         let expected = Self.differences(xd, weights: dy.map(Double.init), forward)
         #expect(relativeError(dx, expected) <= tolerance)
     }
 
-    @Test(arguments: [1, 7, 8, 19])
-    func swiGLU(count: Int) {
+    /// The nonlinearities by their definitions.
+    private static func value(_ activation: Architecture.Activation, _ x: Double) -> Double {
+        switch activation {
+        case .silu: x / (1 + exp(-x))
+        case .gelu: x * (1 + erf(x / 2.0.squareRoot())) / 2
+        case .geluTanh:
+            x * (1 + tanh((2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x))) / 2
+        case .relu: max(x, 0)
+        case .reluSquared: max(x, 0) * max(x, 0)
+        }
+    }
+
+    @Test(arguments: Architecture.Activation.allCases, [1, 7, 8, 19])
+    func activation(_ activation: Architecture.Activation, count: Int) {
         let gate = Self.values(count, seed: 6, scale: 2)
         let up = Self.values(count, seed: 7)
         let dOut = Self.values(count, seed: 8)
         func forward(_ gate: [Double], _ up: [Double]) -> [Double] {
-            zip(gate, up).map { $0 / (1 + exp(-$0)) * $1 }
+            zip(gate, up).map { Self.value(activation, $0) * $1 }
         }
+        var y = gate
         var dGate = [Float](repeating: 0, count: count)
         var dUp = dGate
-        DecoderKernels.swiGLUGradient(
+        DecoderKernels.activate(
+            activation.kernel,
+            output: &y,
+            gate: gate,
+            up: up,
+            count: count
+        )
+        DecoderKernels.activateGradient(
+            activation.kernel,
             gateGradient: &dGate,
             upGradient: &dUp,
             outputGradient: dOut,
@@ -163,10 +174,101 @@ struct GradientTests {
         let g = gate.map(Double.init)
         let u = up.map(Double.init)
         let weights = dOut.map(Double.init)
-        let expectedGate = Self.differences(g, weights: weights) { forward($0, u) }
-        let expectedUp = Self.differences(u, weights: weights) { forward(g, $0) }
-        #expect(relativeError(dGate, expectedGate) <= tolerance)
-        #expect(relativeError(dUp, expectedUp) <= tolerance)
+        #expect(relativeError(y, forward(g, u).map { Float($0) }) <= tolerance)
+        #expect(
+            relativeError(dGate, Self.differences(g, weights: weights) { forward($0, u) })
+                <= tolerance || dGate.allSatisfy { $0 == 0 }
+        )
+        #expect(
+            relativeError(dUp, Self.differences(u, weights: weights) { forward(g, $0) })
+                <= tolerance || dUp.allSatisfy { $0 == 0 }
+        )
+        DecoderKernels.activate(
+            activation.kernel,
+            output: &y,
+            gate: nil,
+            up: gate,
+            count: count
+        )
+        DecoderKernels.activateGradient(
+            activation.kernel,
+            gateGradient: nil,
+            upGradient: &dUp,
+            outputGradient: dOut,
+            gate: nil,
+            up: gate,
+            count: count
+        )
+        let plain = { (x: [Double]) in x.map { Self.value(activation, $0) } }
+        #expect(relativeError(y, plain(g).map { Float($0) }) <= tolerance || y == [0])
+        #expect(
+            relativeError(dUp, Self.differences(g, weights: weights, plain)) <= tolerance
+                || dUp == [0]
+        )
+    }
+
+    @Test(arguments: [2, 7, 8, 9, 17])
+    func layerNorm(width: Int) {
+        let x = Self.values(3 * width, seed: 21)
+        let w = Self.values(width, seed: 22)
+        let b = Self.values(width, seed: 23)
+        let dy = Self.values(3 * width, seed: 24)
+        let epsilon = 1e-5
+        func forward(_ x: [Double], _ w: [Double], _ b: [Double]) -> [Double] {
+            (0..<3).flatMap { row -> [Double] in
+                let r = Array(x[row * width..<(row + 1) * width])
+                let mean = r.reduce(0, +) / Double(width)
+                let variance = r.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(width)
+                return r.indices.map {
+                    (r[$0] - mean) / (variance + epsilon).squareRoot() * w[$0] + b[$0]
+                }
+            }
+        }
+        var y = [Float](repeating: 0, count: 3 * width)
+        var statistics = [Float](repeating: 0, count: 6)
+        var dx = y
+        var dw = [Float](repeating: 0, count: width)
+        var db = dw
+        w.withUnsafeBufferPointer { weight in
+            b.withUnsafeBufferPointer { bias in
+                guard let weight = weight.baseAddress, let bias = bias.baseAddress else { return }
+                DecoderKernels.layerNorm(
+                    output: &y,
+                    statistics: &statistics,
+                    input: x,
+                    parameters: (weight, bias),
+                    rows: 3,
+                    width: width,
+                    epsilon: Float(epsilon)
+                )
+            }
+        }
+        dw.withUnsafeMutableBufferPointer { weight in
+            db.withUnsafeMutableBufferPointer { bias in
+                DecoderKernels.layerNormGradient(
+                    inputGradient: &dx,
+                    parameterGradients: (weight.baseAddress, bias.baseAddress),
+                    outputGradient: dy,
+                    input: x,
+                    weight: w,
+                    statistics: statistics,
+                    shape: (3, width)
+                )
+            }
+        }
+        let (xd, wd, bd) = (x.map(Double.init), w.map(Double.init), b.map(Double.init))
+        let weights = dy.map(Double.init)
+        #expect(relativeError(y, forward(xd, wd, bd).map { Float($0) }) <= tolerance)
+        let expectedX = Self.differences(xd, weights: weights) { forward($0, wd, bd) }
+        // Two columns normalize to their signs: the gradient is the difference of equal terms.
+        #expect(
+            relativeError(dx, expectedX) <= tolerance
+                || width == 2 && zip(dx, expectedX).allSatisfy { abs($0 - $1) <= 1e-3 }
+        )
+        let expectedW = Self.differences(wd, weights: weights) { forward(xd, $0, bd) }
+        let expectedB = Self.differences(bd, weights: weights) { forward(xd, wd, $0) }
+        #expect(relativeError(dw, expectedW) <= tolerance)
+        #expect(relativeError(db, expectedB) <= tolerance)
     }
 
     @Test func linearLayer() {
@@ -224,9 +326,9 @@ struct GradientTests {
         )
     }
 
-    @Test(arguments: [1, 5, 9])
-    func attention(length: Int) throws {
-        let configuration = ModelConfiguration(
+    @Test(arguments: [1, 5, 9], [AttentionReference.Limits()] + AttentionReference.limits)
+    func attention(length: Int, limits: AttentionReference.Limits) throws {
+        var configuration = ModelConfiguration(
             vocabularySize: 8,
             hiddenSize: 16,
             intermediateSize: 8,
@@ -234,6 +336,9 @@ struct GradientTests {
             headCount: 4,
             keyValueHeadCount: 2
         )
+        configuration.layerAttention = [LayerAttention(window: limits.window)]
+        configuration.architecture.attentionSoftCap = limits.softCap.map { Float($0) }
+        configuration.architecture.attentionScale = limits.scale.map { Float($0) }
         let (heads, groups, d) = (4, 2, 4)
         let arena = ActivationArena(configuration: configuration, rows: 2 * length, layerSlots: 1)
         let layer = arena.layers[0]
@@ -248,25 +353,40 @@ struct GradientTests {
             configuration: configuration,
             batchSize: 2,
             length: length,
-            gradients: 1,
+            keepsGradients: true,
             team: ThreadTeam(threadCount: 2)
         )
-        attention.forward(layer)
+        attention.forward(layer: 0, slot: layer, rows: 2 * length)
         var dq = [Float](repeating: 0, count: q.count)
         var dk = [Float](repeating: 0, count: k.count)
         var dv = dk
-        attention.backward(
-            layer,
-            attentionGradient: dOut,
-            queryGradient: &dq,
-            keyGradient: &dk,
-            valueGradient: &dv
-        )
+        dq.withUnsafeMutableBufferPointer { query in
+            dk.withUnsafeMutableBufferPointer { key in
+                dv.withUnsafeMutableBufferPointer { value in
+                    dOut.withUnsafeBufferPointer { output in
+                        guard let output = output.baseAddress, let query = query.baseAddress,
+                            let key = key.baseAddress, let value = value.baseAddress
+                        else { return }
+                        attention.backward(
+                            layer: 0,
+                            slot: layer,
+                            gradients: .init(
+                                attention: output,
+                                query: query,
+                                key: key,
+                                value: value
+                            )
+                        )
+                    }
+                }
+            }
+        }
         let reference = AttentionReference(
             length: length,
             heads: heads,
             groups: groups,
-            headDimension: d
+            headDimension: d,
+            limits: limits
         )
         let (qd, kd, vd) = (q.map(Double.init), k.map(Double.init), v.map(Double.init))
         let weights = dOut.map(Double.init)
@@ -275,11 +395,11 @@ struct GradientTests {
         let expectedQ = Self.differences(qd, weights: weights) { reference($0, kd, vd) }
         let expectedK = Self.differences(kd, weights: weights) { reference(qd, $0, vd) }
         let expectedV = Self.differences(vd, weights: weights) { reference(qd, kd, $0) }
-        if length > 1 {
+        if length > 1 && limits.window != 1 {
             #expect(relativeError(dq, expectedQ) <= tolerance)
             #expect(relativeError(dk, expectedK) <= tolerance)
         } else {
-            // One position attends to itself alone: queries and keys have no effect.
+            // A position that attends to itself alone: queries and keys have no effect.
             #expect(dq.allSatisfy { abs($0) <= 1e-6 } && dk.allSatisfy { abs($0) <= 1e-6 })
         }
         #expect(relativeError(dv, expectedV) <= tolerance)
@@ -371,11 +491,24 @@ struct GradientTests {
 }
 
 /// Grouped-query causal attention in Double.
-private struct AttentionReference {
+struct AttentionReference {
+    /// What a layer's attention has beyond Llama's.
+    struct Limits: Sendable {
+        var window: Int?
+        var softCap: Double?
+        var scale: Double?
+    }
+
+    static let limits = [
+        Limits(window: 1), Limits(window: 3), Limits(window: 5, softCap: 0.7),
+        Limits(softCap: 1.5, scale: 0.9), Limits(scale: 0.3),
+    ]
+
     let length: Int
     let heads: Int
     let groups: Int
     let headDimension: Int
+    let limits: Limits
 
     func callAsFunction(_ q: [Double], _ k: [Double], _ v: [Double]) -> [Double] {
         let d = headDimension
@@ -386,14 +519,17 @@ private struct AttentionReference {
                 for i in 0..<length {
                     let qi = ((sequence * length + i) * heads + head) * d
                     let at = { (j: Int) in ((sequence * length + j) * groups + group) * d }
-                    let scores = (0...i).map { j in
-                        (0..<d).reduce(0) { $0 + q[qi + $1] * k[at(j) + $1] }
-                            / Double(d).squareRoot()
+                    let visible = max(0, i + 1 - (limits.window ?? length))...i
+                    let scores = visible.map { j in
+                        let score =
+                            (0..<d).reduce(0) { $0 + q[qi + $1] * k[at(j) + $1] }
+                            * (limits.scale ?? 1 / Double(d).squareRoot())
+                        return limits.softCap.map { $0 * tanh(score / $0) } ?? score
                     }
                     let total = scores.reduce(0) { $0 + exp($1) }
-                    for j in 0...i {
+                    for (j, score) in zip(visible, scores) {
                         for c in 0..<d {
-                            out[qi + c] += exp(scores[j]) / total * v[at(j) + c]
+                            out[qi + c] += exp(score) / total * v[at(j) + c]
                         }
                     }
                 }

@@ -65,8 +65,7 @@ struct LlamaFixture {
             layerCount: 2,
             headCount: 4,
             keyValueHeadCount: 2,
-            ropeTheta: 10_000,
-            rmsNormEpsilon: 1e-5,
+            normEpsilon: 1e-5,
             maximumPositions: 64,
             tiedEmbeddings: tied
         )

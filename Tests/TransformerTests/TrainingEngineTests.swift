@@ -75,8 +75,15 @@ struct TrainingEngineTests {
         )
         let pass = DecoderPass(
             weights: weights,
-            batchSize: 2,
-            length: 12,
+            attention: CausalAttention(
+                configuration: weights.configuration,
+                batchSize: 2,
+                length: 12,
+                keepsGradients: false,
+                team: team
+            ),
+            rows: 24,
+            positions: 12,
             layerSlots: 1,
             team: team
         )

@@ -28,14 +28,37 @@ void qat_rmsnorm_backward_f32(float *dx, float *dw, const float *dy, const float
 void qat_rmsnorm_backward_f32_ref(float *dx, float *dw, const float *dy, const float *x,
                                   const float *w, const float *inv_rms, size_t R, size_t C);
 
-// Rotates pairs (i, i + head_dim/2) of each head in place, Hugging Face layout. x is [R, heads *
-// head_dim]; row r has position first_position + r % T; cosine and sine are [positions,
-// head_dim/2].
-void qat_rope_rotate_f32(float *x, const float *cosine, const float *sine, size_t R, size_t T,
-                         size_t heads, size_t head_dim, size_t first_position);
-// The inverse rotation, which is also its gradient.
-void qat_rope_unrotate_f32(float *x, const float *cosine, const float *sine, size_t R, size_t T,
-                           size_t heads, size_t head_dim, size_t first_position);
+// y = (x - mean) * inv * w + b with inv = 1 / sqrt(variance + eps); stats [R, 2] receives mean and
+// inv.
+void qat_layernorm_forward_f32(float *y, float *stats, const float *x, const float *w,
+                               const float *b, size_t R, size_t C, float eps);
+void qat_layernorm_forward_f32_ref(float *y, float *stats, const float *x, const float *w,
+                                   const float *b, size_t R, size_t C, float eps);
+// Adds to dx [R, C] and, unless NULL, to dw [C] and db [C].
+void qat_layernorm_backward_f32(float *dx, float *dw, float *db, const float *dy, const float *x,
+                                const float *w, const float *stats, size_t R, size_t C);
+void qat_layernorm_backward_f32_ref(float *dx, float *dw, float *db, const float *dy,
+                                    const float *x, const float *w, const float *stats, size_t R,
+                                    size_t C);
+
+// Rows x [R, heads * head_dim], of which row r has position first_position + r % T; the first
+// `rotated` dimensions of each head turn, cosine and sine are [positions, rotated/2].
+typedef struct {
+    size_t R, T, heads, head_dim, rotated, first_position;
+} qat_rotation;
+
+// Rotates pairs (i, i + rotated/2) of each head in place, Hugging Face layout.
+void qat_rope_rotate_f32(float *x, const float *cosine, const float *sine,
+                         const qat_rotation *rotation);
+// The transposed rotation, which is its gradient.
+void qat_rope_unrotate_f32(float *x, const float *cosine, const float *sine,
+                           const qat_rotation *rotation);
+
+// x = cap * tanh(scale * x / cap) in place.
+void qat_softcap_f32(float *x, size_t count, float scale, float cap);
+void qat_softcap_f32_ref(float *x, size_t count, float scale, float cap);
+// d, the gradient of capped values, becomes that of the values before, in place.
+void qat_softcap_gradient_f32(float *d, const float *capped, size_t count, float scale, float cap);
 
 // In place on scores [T, T]: row i becomes softmax(scale * scores[i, 0...i]), zero beyond i.
 void qat_softmax_causal_forward_f32(float *scores, size_t T, float scale);
@@ -49,14 +72,20 @@ void qat_softmax_causal_backward_f32_ref(float *dprobabilities, const float *pro
 void qat_softmax_row_f32(float *scores, size_t count, float scale);
 void qat_softmax_row_f32_ref(float *scores, size_t count, float scale);
 
-// out = gate * sigmoid(gate) * up. out may be gate or up.
-void qat_swiglu_forward_f32(float *out, const float *gate, const float *up, size_t count);
-void qat_swiglu_forward_f32_ref(float *out, const float *gate, const float *up, size_t count);
-// dgate may be gate's own buffer only if it is not needed again.
-void qat_swiglu_backward_f32(float *dgate, float *dup, const float *dout, const float *gate,
-                             const float *up, size_t count);
-void qat_swiglu_backward_f32_ref(float *dgate, float *dup, const float *dout, const float *gate,
-                                 const float *up, size_t count);
+typedef enum { QAT_SILU, QAT_GELU, QAT_GELU_TANH, QAT_RELU, QAT_RELU_SQUARED } qat_activation;
+
+// out = f(gate) * up, or f(up) where gate is NULL. out may be gate or up.
+void qat_activation_forward_f32(qat_activation f, float *out, const float *gate, const float *up,
+                                size_t count);
+void qat_activation_forward_f32_ref(qat_activation f, float *out, const float *gate,
+                                    const float *up, size_t count);
+// dgate is not touched where gate is NULL; it may be gate's own buffer only if that is not needed
+// again.
+void qat_activation_backward_f32(qat_activation f, float *dgate, float *dup, const float *dout,
+                                 const float *gate, const float *up, size_t count);
+void qat_activation_backward_f32_ref(qat_activation f, float *dgate, float *dup,
+                                     const float *dout, const float *gate, const float *up,
+                                     size_t count);
 
 // What the loss kernels report, summed over rows.
 typedef struct {
@@ -78,6 +107,8 @@ void qat_kl_divergence_f32(float *student, float *teacher, qat_loss_sum *sum, si
 void qat_kl_divergence_f32_ref(float *student, float *teacher, qat_loss_sum *sum, size_t R,
                                size_t V, float temperature, float gradient_scale);
 
+// x *= factor.
+void qat_scale_f32(float *x, size_t count, float factor);
 // dst += src.
 void qat_add_f32(float *dst, const float *src, size_t count);
 // out[r] = table[tokens[r]]; tokens must be in 0 ..< V.

@@ -91,14 +91,14 @@ struct GGUFReader: ModelSource {
             headCount: heads,
             keyValueHeadCount: gguf.integer("llama.attention.head_count_kv") ?? heads,
             headDimension: gguf.integer("llama.attention.key_length"),
-            ropeTheta: gguf.number("llama.rope.freq_base") ?? 10_000,
-            rmsNormEpsilon: Float(
+            rotary: RotaryEmbedding(theta: gguf.number("llama.rope.freq_base") ?? 10_000),
+            normEpsilon: Float(
                 gguf.number("llama.attention.layer_norm_rms_epsilon") ?? 1e-5
             ),
             maximumPositions: try required("context_length"),
             tiedEmbeddings: gguf.tensors["output.weight"] == nil,
             bosToken: gguf.integer("tokenizer.ggml.bos_token_id"),
-            eosToken: gguf.integer("tokenizer.ggml.eos_token_id")
+            eosTokens: gguf.integer("tokenizer.ggml.eos_token_id").map { [$0] } ?? []
         )
         if gguf.tensors["rope_freqs.weight"] != nil || gguf.text("llama.rope.scaling.type") != nil {
             throw ModelFileError(

@@ -33,7 +33,7 @@ public final class GGUFWriter: ModelWriter {
     ///
     /// - Throws: ``ModelFileError``; `unsupported` for rotary scaling.
     public init(_ description: ExportDescription, folder: String) throws {
-        guard description.configuration.ropeScaling == nil else {
+        guard description.configuration.rotary.scaling == nil else {
             throw ModelFileError(.unsupported, "gguf: rotary scaling is not written")
         }
         self.description = description
@@ -174,10 +174,10 @@ public final class GGUFWriter: ModelWriter {
             ("llama.feed_forward_length", .unsigned(UInt32(c.intermediateSize))),
             ("llama.attention.head_count", .unsigned(UInt32(c.headCount))),
             ("llama.attention.head_count_kv", .unsigned(UInt32(c.keyValueHeadCount))),
-            ("llama.attention.layer_norm_rms_epsilon", .float(c.rmsNormEpsilon)),
+            ("llama.attention.layer_norm_rms_epsilon", .float(c.normEpsilon)),
             ("llama.attention.key_length", .unsigned(UInt32(c.headDimension))),
             ("llama.attention.value_length", .unsigned(UInt32(c.headDimension))),
-            ("llama.rope.freq_base", .float(Float(c.ropeTheta))),
+            ("llama.rope.freq_base", .float(Float(c.rotary.theta))),
             ("llama.rope.dimension_count", .unsigned(UInt32(c.headDimension))),
             ("llama.vocab_size", .unsigned(UInt32(c.vocabularySize))),
         ]
@@ -207,7 +207,7 @@ public final class GGUFWriter: ModelWriter {
         if let token = description.configuration.bosToken {
             pairs.append(("tokenizer.ggml.bos_token_id", .unsigned(UInt32(clamping: token))))
         }
-        if let token = description.configuration.eosToken {
+        if let token = description.configuration.eosTokens.first {
             pairs.append(("tokenizer.ggml.eos_token_id", .unsigned(UInt32(clamping: token))))
         }
         if let template = description.chatTemplate {

@@ -36,13 +36,15 @@ struct HuggingFaceConfiguration {
             headCount: heads,
             keyValueHeadCount: try root.integer("num_key_value_heads") ?? heads,
             headDimension: try root.integer("head_dim"),
-            ropeTheta: try Self.ropeTheta(root),
-            ropeScaling: try Self.ropeScaling(root, path: path),
-            rmsNormEpsilon: Float(try root.number("rms_norm_eps") ?? 1e-6),
+            rotary: RotaryEmbedding(
+                theta: try Self.ropeTheta(root),
+                scaling: try Self.ropeScaling(root, path: path)
+            ),
+            normEpsilon: Float(try root.number("rms_norm_eps") ?? 1e-6),
             maximumPositions: try root.integer("max_position_embeddings") ?? 2048,
             tiedEmbeddings: try root.flag("tie_word_embeddings") ?? false,
             bosToken: try Self.token(root, "bos_token_id"),
-            eosToken: try Self.token(root, "eos_token_id")
+            eosTokens: try Self.token(root, "eos_token_id").map { [$0] } ?? []
         )
         do {
             try model.validate()
@@ -66,7 +68,7 @@ struct HuggingFaceConfiguration {
     private static func ropeScaling(
         _ root: JSONObject,
         path: String
-    ) throws(ModelFileError) -> ModelConfiguration.RotaryScaling? {
+    ) throws(ModelFileError) -> RotaryEmbedding.Scaling? {
         let (older, newer) = (try root.object("rope_scaling"), try root.object("rope_parameters"))
         guard let value = older ?? newer else {
             return nil
@@ -86,11 +88,13 @@ struct HuggingFaceConfiguration {
                 "\(path): rope_scaling of type \(type); llama3 with its four numbers is supported"
             )
         }
-        return .init(
-            factor: factor,
-            lowFrequencyFactor: low,
-            highFrequencyFactor: high,
-            originalPositions: original
+        return .llama3(
+            .init(
+                factor: factor,
+                lowFrequencyFactor: low,
+                highFrequencyFactor: high,
+                originalPositions: original
+            )
         )
     }
 
@@ -111,8 +115,8 @@ struct HuggingFaceConfiguration {
             "num_key_value_heads": model.keyValueHeadCount,
             "head_dim": model.headDimension,
             "hidden_act": "silu",
-            "rope_theta": model.ropeTheta,
-            "rms_norm_eps": Self.decimal(model.rmsNormEpsilon),
+            "rope_theta": model.rotary.theta,
+            "rms_norm_eps": Self.decimal(model.normEpsilon),
             "max_position_embeddings": model.maximumPositions,
             "tie_word_embeddings": model.tiedEmbeddings,
             "attention_bias": false,
@@ -120,9 +124,9 @@ struct HuggingFaceConfiguration {
             "torch_dtype": dtype,
         ]
         root["bos_token_id"] = model.bosToken
-        root["eos_token_id"] = model.eosToken
+        root["eos_token_id"] = model.eosTokens.first
         root["quantization_config"] = quantization
-        if let scaling = model.ropeScaling {
+        if case .llama3(let scaling) = model.rotary.scaling {
             root["rope_scaling"] =
                 [
                     "rope_type": "llama3", "factor": scaling.factor,

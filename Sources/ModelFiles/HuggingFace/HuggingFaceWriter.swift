@@ -160,7 +160,7 @@ public final class HuggingFaceWriter: ModelWriter {
             "clean_up_tokenization_spaces": false,
         ]
         root["bos_token"] = text(description.configuration.bosToken)
-        root["eos_token"] = text(description.configuration.eosToken)
+        root["eos_token"] = text(description.configuration.eosTokens.first)
         root["chat_template"] = description.chatTemplate
         return try HuggingFaceConfiguration.json(root, name: "tokenizer_config.json")
     }
@@ -168,7 +168,7 @@ public final class HuggingFaceWriter: ModelWriter {
     private func generationConfig() throws -> [UInt8] {
         var root: [String: Any] = ["_from_model_config": true]
         root["bos_token_id"] = description.configuration.bosToken
-        root["eos_token_id"] = description.configuration.eosToken
+        root["eos_token_id"] = description.configuration.eosTokens.first
         return try HuggingFaceConfiguration.json(root, name: "generation_config.json")
     }
 }

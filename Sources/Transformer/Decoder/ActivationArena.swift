@@ -1,26 +1,37 @@
 internal import Kernels
 
-/// The activations of a pass over `rows` tokens, allocated once.
+/// The activations of a pass over at most `rows` tokens, allocated once.
 ///
 /// A training pass keeps one slot per layer for the backward pass; an inference pass uses one slot
-/// for all layers.
+/// for all layers. What an architecture does not have takes no room.
 final class ActivationArena {
+    /// What a norm's backward pass needs.
+    struct Norm {
+        /// What was normalized, `[rows, width]`.
+        let input: UnsafeMutablePointer<Float>
+        /// Of each row (of each head, for norms per head); two numbers per row where the norm is
+        /// centered.
+        let statistics: UnsafeMutablePointer<Float>
+    }
+
     /// What the backward pass needs of one layer.
     ///
     /// Widths: C hidden, Q queries, K keys, F MLP.
     struct Layer {
         let input: UnsafeMutablePointer<Float>  // [rows, C]
-        let attentionNorm: UnsafeMutablePointer<Float>  // [rows, C]
-        let attentionInverseRMS: UnsafeMutablePointer<Float>  // [rows]
-        let query: UnsafeMutablePointer<Float>  // [rows, Q], rotated
-        let key: UnsafeMutablePointer<Float>  // [rows, K], rotated
+        let attentionInput: UnsafeMutablePointer<Float>  // [rows, C], normalized
+        let query: UnsafeMutablePointer<Float>  // [rows, Q], normalized and rotated
+        let key: UnsafeMutablePointer<Float>  // [rows, K], normalized and rotated
         let value: UnsafeMutablePointer<Float>  // [rows, K]
         let attention: UnsafeMutablePointer<Float>  // [rows, Q]
         let middle: UnsafeMutablePointer<Float>  // [rows, C]
-        let mlpNorm: UnsafeMutablePointer<Float>  // [rows, C]
-        let mlpInverseRMS: UnsafeMutablePointer<Float>  // [rows]
-        let gate: UnsafeMutablePointer<Float>  // [rows, F]
+        let mlpInput: UnsafeMutablePointer<Float>  // [rows, C], normalized
+        let gate: UnsafeMutablePointer<Float>  // [rows, F]; nothing where there is no gate
         let up: UnsafeMutablePointer<Float>  // [rows, F]
+        /// By ``NormSite``'s raw value; nil where the architecture has none.
+        let norms: [Norm?]
+
+        func norm(_ site: NormSite) -> Norm? { norms[site.rawValue] }
     }
 
     let rows: Int
@@ -29,51 +40,124 @@ final class ActivationArena {
     let output: UnsafeMutablePointer<Float>
     /// The normalized output, which the head multiplies, `[rows, C]`.
     let finalNorm: UnsafeMutablePointer<Float>
-    let finalInverseRMS: UnsafeMutablePointer<Float>
-    /// A projection back to the residual stream, `[rows, C]`.
+    let finalStatistics: UnsafeMutablePointer<Float>
+    /// What attention or MLP adds to the residual stream, `[rows, C]`.
     let projection: UnsafeMutablePointer<Float>
-    /// `silu(gate) · up`, `[rows, F]`.
+    /// The activated MLP, `[rows, F]`.
     let activated: UnsafeMutablePointer<Float>
     /// A linear layer's quantized input, `[rows, max(C, Q, F)]`.
     let quantizedInput: UnsafeMutablePointer<Float>
     private let storage: AlignedBuffer<Float>
 
     init(configuration: ModelConfiguration, rows: Int, layerSlots: Int) {
-        let c = configuration.hiddenSize
-        let q = configuration.queryWidth
-        let k = configuration.keyValueWidth
-        let f = configuration.intermediateSize
-        let perLayer = rows * (4 * c + 2 * q + 2 * k + 2 * f + 2)
-        let shared = rows * (3 * c + 1 + f + max(c, q, f))
-        storage = AlignedBuffer(count: perLayer * layerSlots + shared)
-        var next = storage.pointer
-        func take(_ width: Int) -> UnsafeMutablePointer<Float> {
-            defer { next += rows * width }
-            return next
-        }
-        let slots = (0..<layerSlots).map { _ in
-            Layer(
-                input: take(c),
-                attentionNorm: take(c),
-                attentionInverseRMS: take(1),
-                query: take(q),
-                key: take(k),
-                value: take(k),
-                attention: take(q),
-                middle: take(c),
-                mlpNorm: take(c),
-                mlpInverseRMS: take(1),
-                gate: take(f),
-                up: take(f)
-            )
-        }
+        let widths = Widths(configuration)
+        storage = AlignedBuffer(count: rows * (widths.perLayer * layerSlots + widths.shared))
+        var carver = Carver(next: storage.pointer, rows: rows)
+        let slots = (0..<layerSlots).map { _ in Self.slot(widths, &carver) }
         layers = (0..<configuration.layerCount).map { slots[$0 % layerSlots] }
         self.rows = rows
-        output = take(c)
-        finalNorm = take(c)
-        finalInverseRMS = take(1)
-        projection = take(c)
-        activated = take(f)
-        quantizedInput = take(max(c, q, f))
+        output = carver.take(widths.hidden)
+        finalNorm = carver.take(widths.hidden)
+        finalStatistics = carver.take(widths.statistics)
+        projection = carver.take(widths.hidden)
+        activated = carver.take(widths.mlp)
+        quantizedInput = carver.take(widths.largest)
     }
+
+    private static func slot(_ widths: Widths, _ carver: inout Carver) -> Layer {
+        let (c, q, k, f) = (widths.hidden, widths.query, widths.key, widths.mlp)
+        let input = carver.take(c)
+        let attentionInput = widths.hasInputNorms ? carver.take(c) : input
+        let (query, key, value) = (carver.take(q), carver.take(k), carver.take(k))
+        let attention = carver.take(q)
+        let middle = carver.take(c)
+        let mlpInput = widths.hasInputNorms ? carver.take(c) : middle
+        let (gate, up) = (carver.take(widths.gate), carver.take(f))
+        let norms = NormSite.allCases.map { site -> Norm? in
+            guard let statistics = widths.statistics(site) else { return nil }
+            let normInput: UnsafeMutablePointer<Float> =
+                switch site {
+                case .attentionInput: input
+                case .mlpInput: middle
+                case .query: carver.take(q)
+                case .key: carver.take(k)
+                case .attentionOutput, .mlpOutput: carver.take(c)
+                }
+            return Norm(input: normInput, statistics: carver.take(statistics))
+        }
+        return Layer(
+            input: input,
+            attentionInput: attentionInput,
+            query: query,
+            key: key,
+            value: value,
+            attention: attention,
+            middle: middle,
+            mlpInput: mlpInput,
+            gate: gate,
+            up: up,
+            norms: norms
+        )
+    }
+}
+
+/// Hands out stretches of an arena.
+private struct Carver {
+    var next: UnsafeMutablePointer<Float>
+    let rows: Int
+
+    mutating func take(_ width: Int) -> UnsafeMutablePointer<Float> {
+        defer { next += rows * width }
+        return next
+    }
+}
+
+/// Elements per token of what a pass keeps.
+private struct Widths {
+    let hidden: Int
+    let query: Int
+    let key: Int
+    let mlp: Int
+    let gate: Int
+    /// Numbers that a norm over the hidden width keeps per row.
+    let statistics: Int
+    let hasInputNorms: Bool
+    private let configuration: ModelConfiguration
+
+    init(_ configuration: ModelConfiguration) {
+        self.configuration = configuration
+        hidden = configuration.hiddenSize
+        query = configuration.queryWidth
+        key = configuration.keyValueWidth
+        mlp = configuration.intermediateSize
+        gate = configuration.architecture.hasGate ? mlp : 0
+        statistics = configuration.architecture.norm.isCentered ? 2 : 1
+        hasInputNorms = configuration.architecture.normPlacement != .after
+    }
+
+    /// Numbers per row that a layer's norm keeps; nil where there is none.
+    func statistics(_ site: NormSite) -> Int? {
+        guard NormSite.sites(of: configuration.architecture).contains(site) else { return nil }
+        switch (site, configuration.architecture.queryKeyNorm) {
+        case (.query, .perHead): return configuration.headCount * statistics
+        case (.key, .perHead): return configuration.keyValueHeadCount * statistics
+        default: return statistics
+        }
+    }
+
+    var perLayer: Int {
+        let kept = NormSite.allCases.reduce(0) { sum, site in
+            guard let statistics = statistics(site) else { return sum }
+            switch site {
+            case .attentionInput, .mlpInput: return sum + statistics
+            case .query: return sum + query + statistics
+            case .key: return sum + key + statistics
+            case .attentionOutput, .mlpOutput: return sum + hidden + statistics
+            }
+        }
+        return (hasInputNorms ? 4 : 2) * hidden + 2 * query + 2 * key + mlp + gate + kept
+    }
+
+    var largest: Int { max(hidden, query, mlp) }
+    var shared: Int { 3 * hidden + statistics + mlp + largest }
 }

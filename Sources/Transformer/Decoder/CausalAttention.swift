@@ -3,171 +3,232 @@ internal import Kernels
 /// Grouped-query causal attention over whole sequences, forward and backward.
 ///
 /// Probabilities are recomputed in the backward pass, so memory grows with the sequence's length
-/// only by two score matrices per thread.
-final class CausalAttention {
+/// only by two or three score matrices per thread.
+final class CausalAttention: Attention {
+    let firstPosition = 0
     private let configuration: ModelConfiguration
     private let batchSize: Int
     private let length: Int
     private let team: ThreadTeam
     private let scores: AlignedBuffer<Float>
     private let scoreGradients: AlignedBuffer<Float>?
-    private let scale: Float
+    /// Scores after the soft cap, where there is one, which its gradient needs.
+    private let cappedScores: AlignedBuffer<Float>?
+    private let constants: AttentionScores
 
-    /// `gradients`: The number of gradient matrices per thread: 1 to train, 0 otherwise.
+    /// `keepsGradients`: Whether ``backward(layer:slot:gradients:)`` will be asked for.
     init(
         configuration: ModelConfiguration,
         batchSize: Int,
         length: Int,
-        gradients: Int,
+        keepsGradients: Bool,
         team: ThreadTeam
     ) {
         self.configuration = configuration
         self.batchSize = batchSize
         self.length = length
         self.team = team
-        scale = 1 / Float(configuration.headDimension).squareRoot()
-        scores = AlignedBuffer(count: team.threadCount * length * length)
-        scoreGradients =
-            gradients > 0 ? AlignedBuffer(count: team.threadCount * length * length) : nil
+        constants = AttentionScores(configuration)
+        let count = team.threadCount * length * length
+        scores = AlignedBuffer(count: count)
+        scoreGradients = keepsGradients ? AlignedBuffer(count: count) : nil
+        cappedScores =
+            keepsGradients && constants.softCap != nil ? AlignedBuffer(count: count) : nil
     }
 
-    /// Runs `body` for each sequence and key head; the units of one thread are contiguous.
-    private func forEachUnit(_ body: (_ thread: Int, _ sequence: Int, _ keyHead: Int) -> Void) {
+    func sequenceLength(rows: Int) -> Int { length }
+
+    /// One query head of one sequence.
+    private struct Unit {
+        let thread: Int
+        let layer: Int
+        /// The first element of its queries, and of what attention puts out.
+        let query: Int
+        /// The first element of its keys and values.
+        let key: Int
+    }
+
+    /// Runs `body` for each sequence and query head; what shares a key head runs on one thread.
+    private func forEachHead(layer: Int, _ body: (Unit) -> Void) {
         let heads = configuration.keyValueHeadCount
+        let d = configuration.headDimension
+        let group = configuration.headCount / heads
         let units = batchSize * heads
         let share = (units + team.threadCount - 1) / team.threadCount
         team.parallel { thread in
             for unit in min(thread * share, units)..<min((thread + 1) * share, units) {
-                body(thread, unit / heads, unit % heads)
+                let (sequence, keyHead) = (unit / heads, unit % heads)
+                for head in keyHead * group..<(keyHead + 1) * group {
+                    body(
+                        Unit(
+                            thread: thread,
+                            layer: layer,
+                            query: sequence * length * configuration.queryWidth + head * d,
+                            key: sequence * length * configuration.keyValueWidth + keyHead * d
+                        )
+                    )
+                }
             }
         }
     }
 
-    /// `layer.attention` from its rotated queries and keys and its values.
-    func forward(_ layer: ActivationArena.Layer) {
-        let d = configuration.headDimension
-        let q = configuration.queryWidth
-        let k = configuration.keyValueWidth
-        let group = configuration.headCount / configuration.keyValueHeadCount
-        forEachUnit { thread, sequence, keyHead in
-            let p = scores.pointer + thread * length * length
-            let keys = layer.key + sequence * length * k + keyHead * d
-            let values = layer.value + sequence * length * k + keyHead * d
-            for head in keyHead * group..<(keyHead + 1) * group {
-                let start = sequence * length * q + head * d
-                probabilities(p, queries: layer.query + start, keys: keys)
-                MatrixProduct.times(
-                    c: layer.attention + start,
-                    cStride: q,
-                    accumulating: 0,
-                    a: p,
-                    aStride: length,
-                    b: values,
-                    bStride: k,
-                    m: length,
-                    n: d,
-                    k: length
-                )
-            }
+    func forward(layer: Int, slot: ActivationArena.Layer, rows: Int) {
+        forEachHead(layer: layer) { unit in
+            let p = scores.pointer + unit.thread * length * length
+            probabilities(p, slot, unit, capped: nil)
+            MatrixProduct.times(
+                c: slot.attention + unit.query,
+                cStride: configuration.queryWidth,
+                accumulating: 0,
+                a: p,
+                aStride: length,
+                b: slot.value + unit.key,
+                bStride: configuration.keyValueWidth,
+                m: length,
+                n: configuration.headDimension,
+                k: length
+            )
         }
     }
 
-    /// Adds to nothing: overwrites the gradients of queries, keys and values (still rotated).
-    func backward(
-        _ layer: ActivationArena.Layer,
-        attentionGradient: UnsafePointer<Float>,
-        queryGradient: UnsafeMutablePointer<Float>,
-        keyGradient: UnsafeMutablePointer<Float>,
-        valueGradient: UnsafeMutablePointer<Float>
-    ) {
+    /// Where the gradients of attention's output come from, and those of its inputs go.
+    struct Gradients {
+        let attention: UnsafePointer<Float>
+        let query: UnsafeMutablePointer<Float>
+        let key: UnsafeMutablePointer<Float>
+        let value: UnsafeMutablePointer<Float>
+    }
+
+    /// Overwrites the gradients of queries and keys (still rotated) and of values.
+    func backward(layer: Int, slot: ActivationArena.Layer, gradients: Gradients) {
         guard let scoreGradients else {
             preconditionFailure("backward: this attention was made for inference")
         }
-        let d = configuration.headDimension
-        let q = configuration.queryWidth
-        let k = configuration.keyValueWidth
-        let group = configuration.headCount / configuration.keyValueHeadCount
-        keyGradient.update(repeating: 0, count: batchSize * length * k)
-        valueGradient.update(repeating: 0, count: batchSize * length * k)
-        forEachUnit { thread, sequence, keyHead in
-            let p = scores.pointer + thread * length * length
-            let dp = scoreGradients.pointer + thread * length * length
-            let keyStart = sequence * length * k + keyHead * d
-            for head in keyHead * group..<(keyHead + 1) * group {
-                let start = sequence * length * q + head * d
-                let dOut = attentionGradient + start
-                probabilities(p, queries: layer.query + start, keys: layer.key + keyStart)
-                MatrixProduct.transposedTimes(
-                    c: valueGradient + keyStart,
-                    cStride: k,
-                    a: p,
-                    aStride: length,
-                    b: dOut,
-                    bStride: q,
-                    m: length,
-                    n: d,
-                    k: length
-                )
-                MatrixProduct.timesTransposed(
-                    c: dp,
-                    cStride: length,
-                    a: dOut,
-                    aStride: q,
-                    b: layer.value + keyStart,
-                    bStride: k,
-                    m: length,
-                    n: length,
-                    k: d
-                )
-                DecoderKernels.causalSoftmaxGradient(
-                    dp,
-                    probabilities: p,
-                    length: length,
-                    scale: scale
-                )
-                MatrixProduct.times(
-                    c: queryGradient + start,
-                    cStride: q,
-                    accumulating: 0,
-                    a: dp,
-                    aStride: length,
-                    b: layer.key + keyStart,
-                    bStride: k,
-                    m: length,
-                    n: d,
-                    k: length
-                )
-                MatrixProduct.transposedTimes(
-                    c: keyGradient + keyStart,
-                    cStride: k,
-                    a: dp,
-                    aStride: length,
-                    b: layer.query + start,
-                    bStride: q,
-                    m: length,
-                    n: d,
-                    k: length
-                )
-            }
+        let keyCount = batchSize * length * configuration.keyValueWidth
+        gradients.key.update(repeating: 0, count: keyCount)
+        gradients.value.update(repeating: 0, count: keyCount)
+        forEachHead(layer: layer) { unit in
+            let start = unit.thread * length * length
+            let p = scores.pointer + start
+            let dp = scoreGradients.pointer + start
+            let capped = cappedScores.map { $0.pointer + start }
+            probabilities(p, slot, unit, capped: capped)
+            backward(p, dp, capped, slot, unit, gradients)
         }
     }
 
+    private func backward(
+        _ p: UnsafeMutablePointer<Float>,
+        _ dp: UnsafeMutablePointer<Float>,
+        _ capped: UnsafeMutablePointer<Float>?,
+        _ slot: ActivationArena.Layer,
+        _ unit: Unit,
+        _ gradients: Gradients
+    ) {
+        let d = configuration.headDimension
+        let q = configuration.queryWidth
+        let k = configuration.keyValueWidth
+        let dOut = gradients.attention + unit.query
+        MatrixProduct.transposedTimes(
+            c: gradients.value + unit.key,
+            cStride: k,
+            a: p,
+            aStride: length,
+            b: dOut,
+            bStride: q,
+            m: length,
+            n: d,
+            k: length
+        )
+        MatrixProduct.timesTransposed(
+            c: dp,
+            cStride: length,
+            a: dOut,
+            aStride: q,
+            b: slot.value + unit.key,
+            bStride: k,
+            m: length,
+            n: length,
+            k: d
+        )
+        DecoderKernels.causalSoftmaxGradient(
+            dp,
+            probabilities: p,
+            length: length,
+            scale: constants.softmaxScale
+        )
+        if let capped, let cap = constants.softCap {
+            DecoderKernels.softCapGradient(
+                dp,
+                capped: capped,
+                count: length * length,
+                scale: constants.scale,
+                cap: cap
+            )
+        }
+        MatrixProduct.times(
+            c: gradients.query + unit.query,
+            cStride: q,
+            accumulating: 0,
+            a: dp,
+            aStride: length,
+            b: slot.key + unit.key,
+            bStride: k,
+            m: length,
+            n: d,
+            k: length
+        )
+        MatrixProduct.transposedTimes(
+            c: gradients.key + unit.key,
+            cStride: k,
+            a: dp,
+            aStride: length,
+            b: slot.query + unit.query,
+            bStride: q,
+            m: length,
+            n: d,
+            k: length
+        )
+    }
+
+    /// The attention probabilities of one head, `[length, length]`; `capped` receives the scores after
+    /// the soft cap.
     private func probabilities(
         _ p: UnsafeMutablePointer<Float>,
-        queries: UnsafePointer<Float>,
-        keys: UnsafePointer<Float>
+        _ slot: ActivationArena.Layer,
+        _ unit: Unit,
+        capped: UnsafeMutablePointer<Float>?
     ) {
         MatrixProduct.timesTransposed(
             c: p,
             cStride: length,
-            a: queries,
+            a: slot.query + unit.query,
             aStride: configuration.queryWidth,
-            b: keys,
+            b: slot.key + unit.key,
             bStride: configuration.keyValueWidth,
             m: length,
             n: length,
             k: configuration.headDimension
         )
-        DecoderKernels.causalSoftmax(p, length: length, scale: scale)
+        if let cap = constants.softCap {
+            DecoderKernels.softCap(p, count: length * length, scale: constants.scale, cap: cap)
+            capped?.update(from: p, count: length * length)
+        }
+        // The last row's view tells whether the layer's window is shorter than the sequence.
+        guard constants.firstVisible(from: length - 1, layer: unit.layer) > 0 else {
+            DecoderKernels.causalSoftmax(p, length: length, scale: constants.softmaxScale)
+            return
+        }
+        for row in 0..<length {
+            let line = p + row * length
+            let first = constants.firstVisible(from: row, layer: unit.layer)
+            line.update(repeating: 0, count: first)
+            DecoderKernels.softmax(
+                line + first,
+                count: row + 1 - first,
+                scale: constants.softmaxScale
+            )
+            (line + row + 1).update(repeating: 0, count: length - row - 1)
+        }
     }
 }

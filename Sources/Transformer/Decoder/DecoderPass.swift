@@ -2,53 +2,82 @@ internal import Formats
 internal import Kernels
 internal import Quantization
 
-/// One forward pass of the decoder over `batchSize` sequences of `length` tokens.
+/// One forward pass of a decoder: over whole sequences, to train and to evaluate, or over the next
+/// rows of a sequence whose keys and values are cached, to generate.
 final class DecoderPass {
     let weights: LayerWeights
     let activations: ActivationArena
-    let attention: CausalAttention
+    let attention: any Attention
     let rotary: RotaryTable
+    let localRotary: RotaryTable?
     let product: MatrixProduct
     let team: ThreadTeam
-    let batchSize: Int
-    let length: Int
+    /// Rows of the current pass; at most those of the arena.
+    private(set) var rows: Int
     /// Told the input of each group of linear layers, by the group's first module; for calibration.
     var onInput: ((LinearModule, UnsafePointer<Float>) -> Void)?
 
     var configuration: ModelConfiguration { weights.configuration }
-    var rows: Int { batchSize * length }
+    var architecture: Architecture { configuration.architecture }
 
+    /// A pass of at most `rows` rows, at positions below `positions`.
+    ///
     /// `layerSlots`: The layer count to train, 1 for inference.
     init(
         weights: LayerWeights,
-        batchSize: Int,
-        length: Int,
+        attention: any Attention,
+        rows: Int,
+        positions: Int,
         layerSlots: Int,
         team: ThreadTeam
     ) {
         self.weights = weights
-        self.batchSize = batchSize
-        self.length = length
+        self.attention = attention
+        self.rows = rows
         self.team = team
         product = MatrixProduct(team: team)
         let configuration = weights.configuration
-        rotary = RotaryTable(configuration: configuration, positions: length)
+        func table(_ embedding: RotaryEmbedding) -> RotaryTable {
+            RotaryTable(
+                embedding,
+                headDimension: configuration.headDimension,
+                positions: positions
+            )
+        }
+        rotary = table(configuration.rotary)
+        localRotary = configuration.localRotary.map(table)
         activations = ActivationArena(
             configuration: configuration,
-            rows: batchSize * length,
+            rows: rows,
             layerSlots: layerSlots
         )
-        attention = CausalAttention(
-            configuration: configuration,
-            batchSize: batchSize,
+    }
+
+    /// A pass over one window of `length` tokens, whose layers share a slot: for inference.
+    convenience init(window length: Int, weights: LayerWeights, team: ThreadTeam) {
+        let attention = CausalAttention(
+            configuration: weights.configuration,
+            batchSize: 1,
             length: length,
-            gradients: layerSlots > 1 || configuration.layerCount == 1 ? 1 : 0,
+            keepsGradients: false,
+            team: team
+        )
+        self.init(
+            weights: weights,
+            attention: attention,
+            rows: length,
+            positions: length,
+            layerSlots: 1,
             team: team
         )
     }
 
-    /// Computes `activations.finalNorm` of `rows` tokens, which must be in the vocabulary.
-    func forward(_ tokens: UnsafePointer<Int32>) {
+    /// Computes `activations.finalNorm` of all rows' tokens, which must be in the vocabulary.
+    func forward(_ tokens: UnsafePointer<Int32>) { forward(tokens, rows: activations.rows) }
+
+    /// The same of fewer rows.
+    func forward(_ tokens: UnsafePointer<Int32>, rows: Int) {
+        self.rows = rows
         let c = configuration.hiddenSize
         var stream = activations.layers[0].input
         embed(tokens, into: stream)
@@ -64,6 +93,13 @@ final class DecoderPass {
         finish()
     }
 
+    /// Makes the rotary frequencies those of a text of `length` tokens, and says whether keys that were
+    /// rotated before no longer fit.
+    func prepareRotation(length: Int) -> Bool {
+        let isStale = rotary.prepare(length: length)
+        return localRotary?.prepare(length: length) ?? false || isStale
+    }
+
     /// One decoder layer from its arena slot's input.
     func decode(layer index: Int, into output: UnsafeMutablePointer<Float>) {
         let layer = activations.layers[index]
@@ -74,11 +110,17 @@ final class DecoderPass {
 
     /// `activations.finalNorm` from `activations.output`.
     func finish() {
-        norm(
-            output: activations.finalNorm,
-            inverseRMS: activations.finalInverseRMS,
-            input: activations.output,
-            weight: weights.norm(weights.finalNormOffset)
+        NormLayer(
+            weights.finalNorm,
+            of: configuration,
+            tokens: rows,
+            width: configuration.hiddenSize
+        ).forward(
+            activations.output,
+            into: activations.finalNorm,
+            statistics: activations.finalStatistics,
+            weights: weights,
+            team: team
         )
     }
 
@@ -87,7 +129,7 @@ final class DecoderPass {
         let c = configuration.hiddenSize
         DecoderKernels.embed(
             output: output,
-            table: weights.norm(weights.embeddingOffset),
+            table: weights.embedding,
             tokens: tokens,
             rows: rows,
             width: c
@@ -103,62 +145,60 @@ final class DecoderPass {
                 team: team
             )
         }
+        scale(output, by: architecture.embeddingMultiplier, count: rows * c)
     }
 
     private func attend(_ index: Int, _ layer: ActivationArena.Layer) {
-        let c = configuration.hiddenSize
-        norm(
-            output: layer.attentionNorm,
-            inverseRMS: layer.attentionInverseRMS,
-            input: layer.input,
-            weight: weights.norm(weights.offsets[index].attentionNorm)
-        )
-        let input = prepared(layer.attentionNorm, width: c)
-        onInput?(.query, layer.attentionNorm)
-        linear(.query, index, input: input, output: layer.query)
-        linear(.key, index, input: input, output: layer.key)
+        normalize(.attentionInput, index, into: layer.attentionInput)
+        let input = prepared(layer.attentionInput, width: configuration.hiddenSize)
+        onInput?(.query, layer.attentionInput)
+        let query = layer.norm(.query)?.input ?? layer.query
+        let key = layer.norm(.key)?.input ?? layer.key
+        linear(.query, index, input: input, output: query)
+        linear(.key, index, input: input, output: key)
         linear(.value, index, input: input, output: layer.value)
-        rotate(layer.query, heads: configuration.headCount)
-        rotate(layer.key, heads: configuration.keyValueHeadCount)
-        attention.forward(layer)
+        normalize(.query, index, into: layer.query)
+        normalize(.key, index, into: layer.key)
+        rotate(layer.query, heads: configuration.headCount, layer: index)
+        rotate(layer.key, heads: configuration.keyValueHeadCount, layer: index)
+        attention.forward(layer: index, slot: layer, rows: rows)
         onInput?(.output, layer.attention)
         linear(
             .output,
             index,
             input: prepared(layer.attention, width: configuration.queryWidth),
-            output: activations.projection
+            output: layer.norm(.attentionOutput)?.input ?? activations.projection
         )
+        normalize(.attentionOutput, index, into: activations.projection)
         residual(into: layer.middle, from: layer.input, adding: activations.projection)
     }
 
     private func transform(_ index: Int, _ layer: ActivationArena.Layer) {
-        let f = configuration.intermediateSize
-        norm(
-            output: layer.mlpNorm,
-            inverseRMS: layer.mlpInverseRMS,
-            input: layer.middle,
-            weight: weights.norm(weights.offsets[index].mlpNorm)
-        )
-        let input = prepared(layer.mlpNorm, width: configuration.hiddenSize)
-        onInput?(.gate, layer.mlpNorm)
-        linear(.gate, index, input: input, output: layer.gate)
+        normalize(.mlpInput, index, into: layer.mlpInput)
+        let input = prepared(layer.mlpInput, width: configuration.hiddenSize)
+        onInput?(architecture.hasGate ? .gate : .up, layer.mlpInput)
+        if architecture.hasGate { linear(.gate, index, input: input, output: layer.gate) }
         linear(.up, index, input: input, output: layer.up)
         activate(layer)
         onInput?(.down, activations.activated)
         linear(
             .down,
             index,
-            input: prepared(activations.activated, width: f),
-            output: activations.projection
+            input: prepared(activations.activated, width: configuration.intermediateSize),
+            output: layer.norm(.mlpOutput)?.input ?? activations.projection
         )
+        normalize(.mlpOutput, index, into: activations.projection)
     }
 
     /// `activations.activated` from a layer's gate and up.
     func activate(_ layer: ActivationArena.Layer) {
+        let activation = architecture.activation.kernel
+        let gate = architecture.hasGate ? layer.gate : nil
         team.parallelFor(count: rows * configuration.intermediateSize, grain: 16) { range in
-            DecoderKernels.swiGLU(
+            DecoderKernels.activate(
+                activation,
                 output: activations.activated + range.lowerBound,
-                gate: layer.gate + range.lowerBound,
+                gate: gate.map { UnsafePointer($0 + range.lowerBound) },
                 up: layer.up + range.lowerBound,
                 count: range.count
             )
@@ -181,54 +221,95 @@ final class DecoderPass {
         return UnsafePointer(activations.quantizedInput)
     }
 
+    /// Which rotary table turns a layer's queries and keys; nil where none does.
+    func rotaryTable(layer: Int) -> RotaryTable? {
+        switch configuration.attention(ofLayer: layer).rotation {
+        case .none: nil
+        case .global: rotary
+        case .local: localRotary
+        }
+    }
+
     private func linear(
         _ module: LinearModule,
         _ layer: Int,
         input: UnsafePointer<Float>,
         output: UnsafeMutablePointer<Float>
     ) {
+        let width = module.outputWidth(configuration)
         product.linear(
             output: output,
             input: input,
             weight: weights.effective(module, layer: layer),
             rows: rows,
             inputWidth: module.inputWidth(configuration),
-            outputWidth: module.outputWidth(configuration)
+            outputWidth: width
         )
-    }
-
-    private func norm(
-        output: UnsafeMutablePointer<Float>,
-        inverseRMS: UnsafeMutablePointer<Float>,
-        input: UnsafePointer<Float>,
-        weight: UnsafePointer<Float>
-    ) {
-        let c = configuration.hiddenSize
+        guard let bias = weights.bias(module, layer: layer) else { return }
         team.parallelFor(count: rows) { range in
-            DecoderKernels.rmsNorm(
-                output: output + range.lowerBound * c,
-                inverseRMS: inverseRMS + range.lowerBound,
-                input: input + range.lowerBound * c,
-                weight: weight,
-                rows: range.count,
-                width: c,
-                epsilon: configuration.rmsNormEpsilon
-            )
+            for row in range { DecoderKernels.add(output + row * width, bias, count: width) }
         }
     }
 
-    private func rotate(_ values: UnsafeMutablePointer<Float>, heads: Int) {
+    /// Nothing where the architecture has no norm there.
+    private func normalize(
+        _ site: NormSite,
+        _ index: Int,
+        into output: UnsafeMutablePointer<Float>
+    ) {
+        guard let kept = activations.layers[index].norm(site), let layer = norm(site, index) else {
+            return
+        }
+        layer.forward(
+            kept.input,
+            into: output,
+            statistics: kept.statistics,
+            weights: weights,
+            team: team
+        )
+    }
+
+    /// A layer's norm; nil where the architecture has none there.
+    func norm(_ site: NormSite, _ index: Int) -> NormLayer? {
+        weights.layers[index].norms[site.rawValue].map { norm in
+            let width =
+                switch site {
+                case .query: configuration.queryWidth
+                case .key: configuration.keyValueWidth
+                default: configuration.hiddenSize
+                }
+            return NormLayer(norm, of: configuration, tokens: rows, width: width)
+        }
+    }
+
+    private func rotate(_ values: UnsafeMutablePointer<Float>, heads: Int, layer: Int) {
+        guard let table = rotaryTable(layer: layer) else { return }
+        turn(values, heads: heads, table: table, DecoderKernels.rotate)
+    }
+
+    /// Rotates the heads of all rows, or turns them back.
+    func turn(
+        _ values: UnsafeMutablePointer<Float>,
+        heads: Int,
+        table: RotaryTable,
+        _ kernel: (UnsafeMutablePointer<Float>, DecoderKernels.Rotation) -> Void
+    ) {
         let width = heads * configuration.headDimension
-        team.parallelFor(count: batchSize) { range in
-            DecoderKernels.rotate(
+        let length = attention.sequenceLength(rows: rows)
+        // By whole sequences, so that each row knows its position.
+        team.parallelFor(count: rows / length) { range in
+            kernel(
                 values + range.lowerBound * length * width,
-                cosine: rotary.cosine.pointer,
-                sine: rotary.sine.pointer,
-                rows: range.count * length,
-                sequenceLength: length,
-                heads: heads,
-                headDimension: configuration.headDimension,
-                firstPosition: 0
+                DecoderKernels.Rotation(
+                    cosine: table.cosine.pointer,
+                    sine: table.sine.pointer,
+                    rows: range.count * length,
+                    sequenceLength: length,
+                    firstPosition: attention.firstPosition,
+                    heads: heads,
+                    headDimension: configuration.headDimension,
+                    rotatedDimension: table.dimension
+                )
             )
         }
     }
@@ -236,14 +317,24 @@ final class DecoderPass {
     private func residual(
         into output: UnsafeMutablePointer<Float>,
         from input: UnsafePointer<Float>,
-        adding update: UnsafePointer<Float>
+        adding update: UnsafeMutablePointer<Float>
     ) {
-        team.parallelFor(count: rows * configuration.hiddenSize, grain: 16) { range in
+        let count = rows * configuration.hiddenSize
+        scale(update, by: architecture.residualMultiplier, count: count)
+        team.parallelFor(count: count, grain: 16) { range in
             let start = output + range.lowerBound
             if output != input {
                 start.update(from: input + range.lowerBound, count: range.count)
             }
             DecoderKernels.add(start, update + range.lowerBound, count: range.count)
+        }
+    }
+
+    /// Multiplies in place; by 1, does nothing.
+    func scale(_ values: UnsafeMutablePointer<Float>, by factor: Float, count: Int) {
+        guard factor != 1 else { return }
+        team.parallelFor(count: count, grain: 16) { range in
+            DecoderKernels.scale(values + range.lowerBound, by: factor, count: range.count)
         }
     }
 }

@@ -5,19 +5,37 @@ internal import Quantization
 /// The weights a pass computes with: masters, and for quantized modules the format they are rounded
 /// to right before their matrix product.
 final class LayerWeights {
+    /// A norm's parameters.
+    struct Norm {
+        /// Offset of the weight.
+        let weight: Int
+        /// Offset of the bias, if there is one.
+        let bias: Int?
+        /// Elements of each.
+        let width: Int
+
+        fileprivate init(_ module: ParameterLayout.Module) {
+            weight = module.weight.offset
+            bias = module.bias?.offset
+            width = module.weight.count
+        }
+    }
+
     /// Offsets of one decoder layer's parameters.
-    struct Offsets {
-        let attentionNorm: Int
-        let mlpNorm: Int
-        /// By ``LinearModule``'s raw value.
+    struct Layer {
+        /// By ``LinearModule``'s raw value; negative where the layer has none.
         let linear: [Int]
+        /// Likewise; nil where the module has no bias.
+        let biases: [Int?]
+        /// By ``NormSite``'s raw value.
+        let norms: [Norm?]
     }
 
     let parameters: Parameters
     let recipe: QuantizationRecipe
-    let offsets: [Offsets]
+    let layers: [Layer]
+    let finalNorm: Norm
     let embeddingOffset: Int
-    let finalNormOffset: Int
     let headOffset: Int
     private let team: ThreadTeam
     // By layer and module; refreshed when the recipe's stage changes.
@@ -27,6 +45,8 @@ final class LayerWeights {
     private var currentStage: Double?
     private var scratch: AlignedBuffer<Float>
     private var headScratch: AlignedBuffer<Float>?
+    /// A norm's weight with its offset added.
+    private let normScratch: AlignedBuffer<Float>
 
     var configuration: ModelConfiguration { parameters.configuration }
 
@@ -36,25 +56,25 @@ final class LayerWeights {
         self.team = team
         let configuration = parameters.configuration
         let layout = parameters.layout
-        offsets = (0..<configuration.layerCount).map { layer in
-            Offsets(
-                attentionNorm: layout.known("model.layers.\(layer).input_layernorm.weight").offset,
-                mlpNorm: layout.known("model.layers.\(layer).post_attention_layernorm.weight")
-                    .offset,
+        layers = (0..<configuration.layerCount).map { layer in
+            Layer(
                 linear: LinearModule.allCases.map {
-                    layout.known($0.name(layer: layer) + ".weight").offset
-                }
+                    layout.has($0, layer: layer) ? layout.entry(of: $0, layer: layer).offset : -1
+                },
+                biases: LinearModule.allCases.map { layout.bias(of: $0, layer: layer)?.offset },
+                norms: NormSite.allCases.map { layout.norm($0, layer: layer).map(Norm.init) }
             )
         }
-        embeddingOffset = layout.known("model.embed_tokens.weight").offset
-        finalNormOffset = layout.known("model.norm.weight").offset
-        headOffset =
-            configuration.tiedEmbeddings
-            ? embeddingOffset : layout.known("lm_head.weight").offset
-        let largest = LinearModule.allCases.map {
+        finalNorm = Norm(layout.finalNorm)
+        embeddingOffset = layout.embedding.offset
+        headOffset = layout.head.offset
+        let largest = configuration.linearModules.map {
             $0.inputWidth(configuration) * $0.outputWidth(configuration)
         }
         scratch = AlignedBuffer(count: largest.max() ?? 0)
+        normScratch = AlignedBuffer(
+            count: max(configuration.hiddenSize, configuration.queryWidth)
+        )
         for progress in [0] + recipe.boundaries + [1] {
             _ = try parameters.quantizedEntries(of: recipe, progress: progress)
         }
@@ -73,9 +93,9 @@ final class LayerWeights {
                 recipe.format(forModule: $0.name(layer: layer), progress: progress)
             }
         }
-        embeddingFormat = recipe.format(forModule: "model.embed_tokens", progress: progress)
-        let headModule = configuration.tiedEmbeddings ? "model.embed_tokens" : "lm_head"
-        headFormat = recipe.format(forModule: headModule, progress: progress)
+        let layout = parameters.layout
+        embeddingFormat = recipe.format(forModule: layout.embedding.module, progress: progress)
+        headFormat = recipe.format(forModule: layout.head.module, progress: progress)
         if headFormat != nil && headScratch == nil {
             headScratch = AlignedBuffer(
                 count: configuration.vocabularySize * configuration.hiddenSize
@@ -88,7 +108,7 @@ final class LayerWeights {
     }
 
     func master(_ module: LinearModule, layer: Int) -> UnsafeMutablePointer<Float> {
-        parameters.storage.pointer + offsets[layer].linear[module.rawValue]
+        parameters.storage.pointer + layers[layer].linear[module.rawValue]
     }
 
     /// The weight as the forward pass uses it; valid until the next call.
@@ -110,6 +130,11 @@ final class LayerWeights {
         return UnsafePointer(scratch.pointer)
     }
 
+    /// A linear module's bias, if it has one.
+    func bias(_ module: LinearModule, layer: Int) -> UnsafePointer<Float>? {
+        layers[layer].biases[module.rawValue].map { UnsafePointer(parameters.storage.pointer + $0) }
+    }
+
     /// The head `[vocabulary, hidden]` as the forward pass uses it; quantized once per call.
     func effectiveHead() -> UnsafePointer<Float> {
         let master = parameters.storage.pointer + headOffset
@@ -127,8 +152,18 @@ final class LayerWeights {
         return UnsafePointer(headScratch.pointer)
     }
 
-    func norm(_ offset: Int) -> UnsafePointer<Float> {
-        UnsafePointer(parameters.storage.pointer + offset)
+    /// The embedding, `[vocabulary, hidden]`, before any rounding.
+    var embedding: UnsafePointer<Float> {
+        UnsafePointer(parameters.storage.pointer + embeddingOffset)
+    }
+
+    /// A norm's weight as it multiplies, its offset added; valid until the next call.
+    func weight(of norm: Norm) -> UnsafePointer<Float> {
+        let stored = parameters.storage.pointer + norm.weight
+        let offset = configuration.architecture.norm.weightOffset
+        guard offset != 0 else { return UnsafePointer(stored) }
+        for index in 0..<norm.width { normScratch.pointer[index] = offset + stored[index] }
+        return UnsafePointer(normScratch.pointer)
     }
 
     /// The largest magnitude of the embedding, where its format has a scale per tensor: rows are

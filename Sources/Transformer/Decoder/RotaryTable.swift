@@ -6,53 +6,124 @@ internal import Kernels
     internal import Darwin
 #endif
 
-/// Cosines and sines of the rotary embedding, `[positions, headDimension / 2]` each.
+/// Cosines and sines of a rotary embedding, `[positions, rotated dimensions / 2]` each.
 ///
-/// - SeeAlso: Su et al. 2021, arXiv:2104.09864.
+/// Where the frequencies depend on the text's length, ``prepare(length:)`` brings them up to date.
 final class RotaryTable {
     let cosine: AlignedBuffer<Float>
     let sine: AlignedBuffer<Float>
     let positions: Int
+    /// Dimensions of a head that turn; even.
+    let dimension: Int
+    private let embedding: RotaryEmbedding
+    /// The length that the frequencies were made for, where they depend on it.
+    private var regime: Int?
 
-    init(configuration: ModelConfiguration, positions: Int) {
-        let half = configuration.headDimension / 2
-        cosine = AlignedBuffer(count: positions * half)
-        sine = AlignedBuffer(count: positions * half)
+    init(_ embedding: RotaryEmbedding, headDimension: Int, positions: Int) {
+        self.embedding = embedding
         self.positions = positions
+        dimension = embedding.dimension ?? headDimension
+        cosine = AlignedBuffer(count: positions * dimension / 2)
+        sine = AlignedBuffer(count: positions * dimension / 2)
+        fill(length: positions)
+        regime = embedding.regime(length: positions)
+    }
+
+    /// Makes the frequencies those of a text of `length` tokens.
+    ///
+    /// Allocates only where that changes them. Returns whether keys that were rotated before no longer
+    /// fit: LongRoPE's factors change at once, while dynamic scaling lets older keys stand, as
+    /// Transformers does.
+    func prepare(length: Int) -> Bool {
+        let next = embedding.regime(length: length)
+        guard next != regime else { return false }
+        regime = next
+        fill(length: length)
+        if case .longRope = embedding.scaling { return true }
+        return false
+    }
+
+    private func fill(length: Int) {
+        let half = dimension / 2
+        let (frequencies, factor) = embedding.frequencies(dimension: dimension, length: length)
         for index in 0..<half {
-            let exponent = -2 * Double(index) / Double(configuration.headDimension)
-            let frequency = Self.scaled(
-                pow(configuration.ropeTheta, exponent),
-                by: configuration.ropeScaling
-            )
             for position in 0..<positions {
-                let angle = Double(position) * frequency
-                cosine.pointer[position * half + index] = Float(cos(angle))
-                sine.pointer[position * half + index] = Float(sin(angle))
+                let angle = Double(position) * frequencies[index]
+                cosine.pointer[position * half + index] = Float(cos(angle) * factor)
+                sine.pointer[position * half + index] = Float(sin(angle) * factor)
             }
         }
     }
+}
 
-    /// Llama 3's scaling: long wavelengths are stretched, short ones are not, and those between
-    /// are mixed.
-    private static func scaled(
-        _ frequency: Double,
-        by scaling: ModelConfiguration.RotaryScaling?
-    ) -> Double {
-        guard let scaling else {
-            return frequency
+extension RotaryEmbedding {
+    /// What about a text's length decides its frequencies; nil where nothing does.
+    func regime(length: Int) -> Int? {
+        switch scaling {
+        case .dynamic(_, let original): max(length, original)
+        case .longRope(let scaling): length > scaling.originalPositions ? 1 : 0
+        default: nil
         }
+    }
+
+    /// Angles per position of the pairs of dimensions, and what cosines and sines are multiplied by.
+    func frequencies(dimension: Int, length: Int) -> ([Double], factor: Double) {
+        let plain = Self.frequencies(theta: theta, dimension: dimension)
+        switch scaling {
+        case nil: return (plain, 1)
+        case .linear(let factor): return (plain.map { $0 / factor }, 1)
+        case .dynamic(let factor, let original):
+            let stretch = factor * Double(max(length, original)) / Double(original) - (factor - 1)
+            let power = Double(dimension) / Double(dimension - 2)
+            return (Self.frequencies(theta: theta * pow(stretch, power), dimension: dimension), 1)
+        case .llama3(let scaling): return (plain.map(scaling.scaled), 1)
+        case .yarn(let scaling): return scaling.frequencies(plain, theta: theta)
+        case .longRope(let scaling):
+            let factors =
+                length > scaling.originalPositions ? scaling.longFactors : scaling.shortFactors
+            return (zip(plain, factors).map { $0 / $1 }, scaling.attentionFactor)
+        }
+    }
+
+    private static func frequencies(theta: Double, dimension: Int) -> [Double] {
+        (0..<dimension / 2).map { pow(theta, -2 * Double($0) / Double(dimension)) }
+    }
+}
+
+extension RotaryEmbedding.Llama3 {
+    /// Long wavelengths are stretched, short ones are not, and those between are mixed.
+    func scaled(_ frequency: Double) -> Double {
         let wavelength = 2 * Double.pi / frequency
-        let original = Double(scaling.originalPositions)
-        if wavelength < original / scaling.highFrequencyFactor {
-            return frequency
-        }
-        if wavelength > original / scaling.lowFrequencyFactor {
-            return frequency / scaling.factor
-        }
+        let original = Double(originalPositions)
+        if wavelength < original / highFrequencyFactor { return frequency }
+        if wavelength > original / lowFrequencyFactor { return frequency / factor }
         let smooth =
-            (original / wavelength - scaling.lowFrequencyFactor)
-            / (scaling.highFrequencyFactor - scaling.lowFrequencyFactor)
-        return (1 - smooth) * frequency / scaling.factor + smooth * frequency
+            (original / wavelength - lowFrequencyFactor)
+            / (highFrequencyFactor - lowFrequencyFactor)
+        return (1 - smooth) * frequency / factor + smooth * frequency
+    }
+}
+
+extension RotaryEmbedding.Yarn {
+    /// The dimension whose frequency turns `rotations` times within the original length.
+    private func border(_ rotations: Double, theta: Double, dimension: Int) -> Double {
+        let turns = Double(originalPositions) / (rotations * 2 * Double.pi)
+        return Double(dimension) * log(turns) / (2 * log(theta))
+    }
+
+    fileprivate func frequencies(_ plain: [Double], theta: Double) -> ([Double], factor: Double) {
+        let dimension = 2 * plain.count
+        var low = border(betaFast, theta: theta, dimension: dimension)
+        var high = border(betaSlow, theta: theta, dimension: dimension)
+        if truncatesBorders { (low, high) = (low.rounded(.down), high.rounded(.up)) }
+        low = max(low, 0)
+        high = min(high, Double(dimension - 1))
+        if low == high { high += 0.001 }
+        let mixed = plain.enumerated().map { index, frequency in
+            let stretched = min(max((Double(index) - low) / (high - low), 0), 1)
+            return frequency / factor * stretched + frequency * (1 - stretched)
+        }
+        let growth = factor > 1 ? 0.1 * log(factor) + 1 : 1
+        return (mixed, attentionFactor ?? growth)
     }
 }

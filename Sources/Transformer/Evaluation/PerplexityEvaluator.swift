@@ -48,17 +48,11 @@ public final class PerplexityEvaluator {
     ) throws {
         self.length = length
         weights = try LayerWeights(parameters: parameters, recipe: recipe, team: team)
-        pass = DecoderPass(
-            weights: weights,
-            batchSize: 1,
-            length: length,
-            layerSlots: 1,
-            team: team
-        )
+        pass = DecoderPass(window: length, weights: weights, team: team)
         head = LossHead(
             configuration: parameters.configuration,
+            teacher: nil,
             chunkRows: min(128, length),
-            teachers: 0,
             team: team
         )
         targets = AlignedBuffer(count: length)
@@ -110,10 +104,11 @@ public final class PerplexityEvaluator {
         }
         pass.forward(tokens)
         return head.crossEntropy(
-            hidden: pass.activations.finalNorm,
-            head: weights.effectiveHead(),
+            LossHead.Input(
+                hidden: pass.activations.finalNorm,
+                head: weights.effectiveHead()
+            ),
             targets: targets.pointer,
-            losses: nil,
             rows: length,
             gradientScale: 0,
             gradient: nil

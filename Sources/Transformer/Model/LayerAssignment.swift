@@ -35,7 +35,7 @@ extension ParameterLayout {
             try Self.check(assignment)
             return assignment
         }
-        try Self.checkFusedModules(assignments)
+        try checkFusedModules(assignments)
         return assignments
     }
 
@@ -57,10 +57,11 @@ extension ParameterLayout {
         }
     }
 
-    private static func checkFusedModules(_ assignments: [LayerAssignment]) throws {
-        var first: [String: LayerAssignment] = [:]
+    private func checkFusedModules(_ assignments: [LayerAssignment]) throws {
+        var first: [[Int]: LayerAssignment] = [:]
         for assignment in assignments {
-            guard let name = fusedName(assignment.module) else { continue }
+            guard let (module, layer) = module(of: assignment.entry) else { continue }
+            let name = [layer, configuration.inputGroup(of: module).rawValue]
             guard let other = first[name] else {
                 first[name] = assignment
                 continue
@@ -69,8 +70,8 @@ extension ParameterLayout {
                 throw TransformerError(
                     .invalidRecipe,
                     """
-                    \(other.module) is \(describe(other.format)) by \(other.origin), but \
-                    \(assignment.module) is \(describe(assignment.format)) by \
+                    \(other.module) is \(Self.describe(other.format)) by \(other.origin), but \
+                    \(assignment.module) is \(Self.describe(assignment.format)) by \
                     \(assignment.origin); servers fuse the two into one product, so give them one \
                     format
                     """
@@ -82,17 +83,5 @@ extension ParameterLayout {
     private static func describe(_ format: QuantizationFormat?) -> String {
         guard let format else { return "unquantized" }
         return format.scaleKind.hasBlocks ? "\(format.name) by \(format.blockSize)" : format.name
-    }
-
-    /// A name that the modules which servers fuse share.
-    private static func fusedName(_ module: String) -> String? {
-        for (index, group) in [["q_proj", "k_proj", "v_proj"], ["gate_proj", "up_proj"]]
-            .enumerated()
-        {
-            for name in group where module.hasSuffix("." + name) {
-                return "\(module.dropLast(name.count))\(index)"
-            }
-        }
-        return nil
     }
 }

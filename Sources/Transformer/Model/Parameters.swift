@@ -23,7 +23,7 @@ public final class Parameters: @unchecked Sendable {
         storage = AlignedBuffer(count: layout.totalCount)
     }
 
-    /// Parameters drawn from N(0, 0.02²), norms 1: what a fresh model starts from.
+    /// Parameters drawn from N(0, 0.02²), norms neutral, biases 0: what a fresh model starts from.
     ///
     /// - Throws: ``TransformerError`` (`invalidConfiguration`).
     public static func random(
@@ -35,9 +35,14 @@ public final class Parameters: @unchecked Sendable {
         var generator = SplitMix64(seed: seed)
         for entry in parameters.layout.entries {
             let values = parameters.elements(of: entry)
-            for index in 0..<entry.count {
-                values[index] = entry.shape.count == 1 ? 1 : generator.normal() * deviation
+            guard entry.shape.count > 1 else {
+                let isBias = entry.name.hasSuffix(".bias")
+                values.update(
+                    repeating: isBias ? 0 : 1 - configuration.architecture.norm.weightOffset
+                )
+                continue
             }
+            for index in 0..<entry.count { values[index] = generator.normal() * deviation }
         }
         return parameters
     }
@@ -102,7 +107,9 @@ public final class Parameters: @unchecked Sendable {
     /// Allocates nothing on the heap.
     public func sharedAmax(_ module: LinearModule, layer: Int, team: ThreadTeam) -> Float {
         var amax: Float = 0
-        for member in LinearModule.allCases where member.inputGroup == module.inputGroup {
+        let group = configuration.inputGroup(of: module)
+        for member in LinearModule.allCases
+        where configuration.inputGroup(of: member) == group && layout.has(member, layer: layer) {
             amax = max(amax, memberAmax(member, layer, team))
         }
         return amax
@@ -118,7 +125,7 @@ public final class Parameters: @unchecked Sendable {
         )
         var amaxes: [String: Float] = [:]
         for layer in 0..<configuration.layerCount {
-            for module in LinearModule.allCases {
+            for module in configuration.linearModules {
                 let name = module.name(layer: layer) + ".weight"
                 if wanted.contains(name) {
                     amaxes[name] = sharedAmax(module, layer: layer, team: team)

@@ -8,8 +8,8 @@ public struct ActivationRanges: Sendable, Equatable {
     /// Of the values, by layer.
     public internal(set) var values: [Float] = []
 
-    mutating func record(_ group: LinearModule, layer: Int, amax: Float) {
-        for module in LinearModule.allCases where module.inputGroup == group {
+    mutating func record(_ modules: [LinearModule], layer: Int, amax: Float) {
+        for module in modules {
             let name = module.name(layer: layer)
             inputs[name] = max(inputs[name] ?? 0, amax)
         }

@@ -20,6 +20,7 @@ public enum BlockRotation {
     ///
     /// - Throws: ``TransformerError`` (`invalidConfiguration`) if widths are odd.
     public static func rotated(_ source: Parameters) throws -> Parameters {
+        try check(source.configuration.architecture)
         var configuration = source.configuration
         configuration.tiedEmbeddings = false
         let size = blockSize(configuration)
@@ -34,53 +35,81 @@ public enum BlockRotation {
         }
         let target = try Parameters(configuration: configuration)
         for entry in target.layout.entries {
-            let isHead = entry.name == "lm_head.weight" && source.configuration.tiedEmbeddings
-            let name = isHead ? "model.embed_tokens.weight" : entry.name
-            let from = source.layout.known(name)
+            // Only a head that was tied has no parameter of its own in the source.
+            let from = source.layout[entry.name] ?? source.layout.head
             (target.storage.pointer + entry.offset).update(
                 from: source.storage.pointer + from.offset,
                 count: entry.count
             )
         }
         for layer in 0..<configuration.layerCount { rotate(layer, of: target, size: size) }
-        foldNorm("model.norm.weight", into: [target.layout.known("lm_head.weight")], target)
-        for name in ["model.embed_tokens.weight", "lm_head.weight"] {
-            rotateColumns(target.layout.known(name), target, size)
+        foldNorm(target.layout.finalNorm, into: [target.layout.head], target)
+        for entry in [target.layout.embedding, target.layout.head] {
+            rotateColumns(entry, target, size)
         }
         return target
+    }
+
+    /// A rotation passes a norm only if that divides by the root mean square alone, and its weight can
+    /// move into the layers behind it.
+    private static func check(_ architecture: Architecture) throws {
+        guard architecture.normPlacement == .before else {
+            throw TransformerError(
+                .invalidRecipe,
+                """
+                rotation: \(architecture.family) has norms on the outputs of its layers, whose \
+                weights no rotation passes; leave "rotation" out
+                """
+            )
+        }
+        guard !architecture.norm.isCentered else {
+            throw TransformerError(
+                .invalidRecipe,
+                """
+                rotation: \(architecture.family)'s LayerNorm subtracts the mean, which no rotation \
+                passes; leave "rotation" out
+                """
+            )
+        }
     }
 
     private static func rotate(_ layer: Int, of target: Parameters, size: Int) {
         func entry(_ module: LinearModule) -> ParameterLayout.Entry {
             target.layout.entry(of: module, layer: layer)
         }
-        let attention = [LinearModule.query, .key, .value].map(entry)
-        let mlp = [LinearModule.gate, .up].map(entry)
-        let prefix = "model.layers.\(layer)."
-        foldNorm(prefix + "input_layernorm.weight", into: attention, target)
-        foldNorm(prefix + "post_attention_layernorm.weight", into: mlp, target)
+        let attention = target.layout.entries(sharingInputOf: .query, layer: layer)
+        let mlp = target.layout.entries(sharingInputOf: .up, layer: layer)
+        for (site, entries) in [(NormSite.attentionInput, attention), (.mlpInput, mlp)] {
+            if let norm = target.layout.norm(site, layer: layer) {
+                foldNorm(norm, into: entries, target)
+            }
+        }
         for entry in attention + mlp + [entry(.output)] { rotateColumns(entry, target, size) }
-        for entry in [entry(.value), entry(.output), entry(.down)] {
-            rotateRows(entry, target, size)
+        for module in [LinearModule.value, .output, .down] {
+            rotateRows(entry(module), target, size)
+            if let bias = target.layout.bias(of: module, layer: layer) {
+                rotateColumns(bias, target, size)
+            }
         }
     }
 
     /// Multiplies columns by a norm's weight, which becomes 1.
     private static func foldNorm(
-        _ name: String,
+        _ module: ParameterLayout.Module,
         into entries: [ParameterLayout.Entry],
         _ target: Parameters
     ) {
-        let norm = target.elements(of: target.layout.known(name))
+        let norm = target.elements(of: module.weight)
+        let offset = target.configuration.architecture.norm.weightOffset
         for entry in entries {
             let values = target.elements(of: entry)
             for row in 0..<entry.rows {
                 for column in 0..<entry.columns {
-                    values[row * entry.columns + column] *= norm[column]
+                    values[row * entry.columns + column] *= norm[column] + offset
                 }
             }
         }
-        norm.update(repeating: 1)
+        norm.update(repeating: 1 - offset)
     }
 
     private static func rotateColumns(

@@ -11,8 +11,11 @@ internal import Quantization
 /// Scales the input channels of a layer's linear modules, and what puts them out inversely, so that
 /// the model computes the same until it is rounded.
 ///
-/// A group's inputs come from a norm (whose weight takes the inverse), from the value projection
-/// (attention averages its rows' outputs, so its rows take it) or from the up projection (likewise).
+/// A group's inputs come from a norm (whose weight and bias take the inverse), from the value
+/// projection (attention averages its rows' outputs, so its rows take it) or from the up projection
+/// (likewise, where a gate multiplies it or the nonlinearity is homogeneous). A group whose inputs come
+/// straight from the residual stream, or through a nonlinearity that lets no scale pass, is left as it
+/// is.
 struct ChannelSmoothing {
     private let parameters: Parameters
     private let layer: Int
@@ -88,14 +91,18 @@ struct ChannelSmoothing {
                 for column in 0..<width { values[row * width + column] *= scales[column] }
             }
         }
-        switch group.inputGroup {
-        case .query: divideNorm("input_layernorm", by: scales)
-        case .gate: divideNorm("post_attention_layernorm", by: scales)
+        switch group {
         case .output:
             let head = configuration.headDimension
             let perKeyHead = configuration.headCount / configuration.keyValueHeadCount
             divideRows(of: .value) { scales[$0 / head * perKeyHead * head + $0 % head] }
-        default: divideRows(of: .up) { scales[$0] }
+        case .down:
+            let power =
+                configuration.architecture.hasGate
+                ? 1 : Float(configuration.architecture.activation.homogeneity ?? 1)
+            divideRows(of: .up) { power == 1 ? scales[$0] : pow(scales[$0], 1 / power) }
+        case .query, .key, .value: divideNorm(.attentionInput, by: scales)
+        case .gate, .up: divideNorm(.mlpInput, by: scales)
         }
         for row in 0..<width {
             for column in 0..<width {
@@ -105,9 +112,18 @@ struct ChannelSmoothing {
         }
     }
 
+    /// Whether something before the group's inputs can take the inverse of a scale.
+    func isPossible(_ group: LinearModule) -> Bool {
+        let architecture = configuration.architecture
+        switch group {
+        case .output: return true
+        case .down: return architecture.hasGate || architecture.activation.homogeneity != nil
+        case .query, .key, .value, .gate, .up: return architecture.normPlacement != .after
+        }
+    }
+
     private func members(of group: LinearModule) -> [ParameterLayout.Entry] {
-        LinearModule.allCases.filter { $0.inputGroup == group }
-            .map { parameters.layout.entry(of: $0, layer: layer) }
+        parameters.layout.entries(sharingInputOf: group, layer: layer)
     }
 
     /// Query heads that read the same values must scale them alike: their mean square decides.
@@ -178,18 +194,29 @@ struct ChannelSmoothing {
         return MatrixProduct.dot(difference, spread, count: entry.count)
     }
 
-    private func divideNorm(_ name: String, by scales: [Float]) {
-        let entry = parameters.layout.known("model.layers.\(layer).\(name).weight")
-        let weight = parameters.elements(of: entry)
-        for channel in scales.indices { weight[channel] /= scales[channel] }
+    private func divideNorm(_ site: NormSite, by scales: [Float]) {
+        guard let norm = parameters.layout.norm(site, layer: layer) else {
+            preconditionFailure("layer \(layer) has no norm there: \(site)")
+        }
+        let offset = configuration.architecture.norm.weightOffset
+        let weight = parameters.elements(of: norm.weight)
+        for channel in scales.indices {
+            weight[channel] = (weight[channel] + offset) / scales[channel] - offset
+        }
+        guard let bias = norm.bias.map({ parameters.elements(of: $0) }) else { return }
+        for channel in scales.indices { bias[channel] /= scales[channel] }
     }
 
     private func divideRows(of module: LinearModule, _ scale: (Int) -> Float) {
         let entry = parameters.layout.entry(of: module, layer: layer)
         let values = parameters.elements(of: entry)
+        let bias = parameters.layout.bias(of: module, layer: layer).map {
+            parameters.elements(of: $0)
+        }
         for row in 0..<entry.rows {
             let divisor = scale(row)
             for column in 0..<entry.columns { values[row * entry.columns + column] /= divisor }
+            bias?[row] /= divisor
         }
     }
 }

@@ -49,7 +49,7 @@ public struct SensitivityAnalysis {
         onGroup: (Int, Int) throws -> Void = { _, _ in }
     ) throws -> [LayerSensitivity] {
         let groups = try (0..<parameters.configuration.layerCount).flatMap { layer in
-            try LinearModule.inputGroups.compactMap { group in
+            try parameters.configuration.inputGroups.compactMap { group in
                 try self.group(group, layer: layer, isIncluded)
             }
         }
@@ -82,7 +82,7 @@ public struct SensitivityAnalysis {
         layer: Int,
         _ isIncluded: (String) -> Bool
     ) throws -> Group? {
-        let modules = LinearModule.allCases.filter { $0.inputGroup == first }
+        let modules = parameters.configuration.modules(sharingInputOf: first)
         guard modules.allSatisfy({ isIncluded($0.name(layer: layer)) }) else { return nil }
         let entries = modules.map { parameters.layout.entry(of: $0, layer: layer) }
         for entry in entries {

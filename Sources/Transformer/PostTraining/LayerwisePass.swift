@@ -35,20 +35,14 @@ final class LayerwisePass {
         let (count, length) = (windows.count, windows.length)
         self.team = team
         let weights = try LayerWeights(parameters: parameters, recipe: .none, team: team)
-        pass = DecoderPass(
-            weights: weights,
-            batchSize: 1,
-            length: length,
-            layerSlots: 1,
-            team: team
-        )
+        pass = DecoderPass(window: length, weights: weights, team: team)
         product = MatrixProduct(team: team)
         windowCount = count
         let configuration = parameters.configuration
         let width = configuration.hiddenSize
         hidden = AlignedBuffer(count: count * length * width)
         inputs = Dictionary(
-            uniqueKeysWithValues: LinearModule.inputGroups.map { group in
+            uniqueKeysWithValues: configuration.inputGroups.map { group in
                 let columns = group.inputWidth(configuration)
                 return (
                     group,
@@ -109,7 +103,11 @@ final class LayerwisePass {
         pass.onInput = { [self] group, input in
             let count = pass.rows * group.inputWidth(pass.configuration)
             let amax = BlockQuantizer.amax(input, count: count, team: team)
-            ranges.record(group, layer: index, amax: amax)
+            ranges.record(
+                pass.configuration.modules(sharingInputOf: group),
+                layer: index,
+                amax: amax
+            )
         }
         defer { pass.onInput = nil }
         let count = pass.rows * pass.configuration.keyValueWidth

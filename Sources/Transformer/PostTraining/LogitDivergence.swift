@@ -128,20 +128,14 @@ public final class LogitDivergence {
 
     /// A pass over one window, whose layers share a slot.
     private func singleWindowPass(_ weights: LayerWeights) -> DecoderPass {
-        DecoderPass(
-            weights: weights,
-            batchSize: 1,
-            length: length,
-            layerSlots: 1,
-            team: team
-        )
+        DecoderPass(window: length, weights: weights, team: team)
     }
 
     private func lossHead() -> LossHead {
         LossHead(
             configuration: configuration,
+            teacher: configuration,
             chunkRows: min(64, length),
-            teachers: 1,
             team: team
         )
     }
@@ -153,10 +147,11 @@ public final class LogitDivergence {
         _ loss: LossHead
     ) -> LossSum {
         loss.distillation(
-            hidden: pass.activations.finalNorm,
-            head: changedHead,
-            teacherHidden: hidden.pointer + window * length * configuration.hiddenSize,
-            teacherHead: head.pointer,
+            LossHead.Input(hidden: pass.activations.finalNorm, head: changedHead),
+            teacher: LossHead.Input(
+                hidden: hidden.pointer + window * length * configuration.hiddenSize,
+                head: head.pointer
+            ),
             rows: length,
             temperature: 1,
             gradientScale: 0,

@@ -64,7 +64,7 @@ public struct PostTrainingQuantizer {
                 if method.smoothing != .none {
                     smooth(layer, parameters, rounding.formats, inputs)
                 }
-                for group in LinearModule.inputGroups {
+                for group in parameters.configuration.inputGroups {
                     try report(try rounding.round(group, layer: layer, inputs: inputs[group]))
                 }
                 pass.advance(layer: layer)
@@ -74,7 +74,7 @@ public struct PostTrainingQuantizer {
             throw TransformerError(.invalidRecipe, "this method needs calibration text")
         } else {
             for layer in 0..<parameters.configuration.layerCount {
-                for group in LinearModule.inputGroups {
+                for group in parameters.configuration.inputGroups {
                     try report(try rounding.round(group, layer: layer, inputs: nil))
                 }
             }
@@ -93,8 +93,8 @@ public struct PostTrainingQuantizer {
         _ inputs: [LinearModule: LayerwisePass.Inputs]
     ) {
         let smoothing = ChannelSmoothing(parameters: parameters, layer: layer, team: team)
-        for group in LinearModule.inputGroups {
-            guard let inputs = inputs[group],
+        for group in parameters.configuration.inputGroups {
+            guard smoothing.isPossible(group), let inputs = inputs[group],
                 let format = formats[group.name(layer: layer) + ".weight"]
             else { continue }
             let scales =
@@ -148,8 +148,7 @@ private struct WeightByWeight {
         layer: Int,
         inputs: LayerwisePass.Inputs?
     ) throws -> [PostTrainingQuantizer.Result] {
-        let members = LinearModule.allCases.filter { $0.inputGroup == group }
-            .map { parameters.layout.entry(of: $0, layer: layer) }
+        let members = parameters.layout.entries(sharingInputOf: group, layer: layer)
             .filter { formats[$0.name] != nil }
         let isShared = members.contains { formats[$0.name]?.scaleKind.hasTensorScale == true }
         let amax = isShared ? parameters.sharedAmax(group, layer: layer, team: team) : nil

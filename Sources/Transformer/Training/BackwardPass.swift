@@ -8,61 +8,42 @@ internal import Quantization
 /// zeroed where the recipe's estimator clips.
 final class BackwardPass {
     private let pass: DecoderPass
+    private let attention: CausalAttention
     private let gradients: GradientArena
-    /// The gradient of the residual stream, `[rows, hidden]`.
-    let stream: UnsafeMutablePointer<Float>
-    private let branch: UnsafeMutablePointer<Float>
-    private let attention: UnsafeMutablePointer<Float>
-    private let query: UnsafeMutablePointer<Float>
-    private let key: UnsafeMutablePointer<Float>
-    private let value: UnsafeMutablePointer<Float>
-    private let gate: UnsafeMutablePointer<Float>
-    private let up: UnsafeMutablePointer<Float>
-    private let activated: UnsafeMutablePointer<Float>
-    private let normPartials: AlignedBuffer<Float>
-    private let storage: AlignedBuffer<Float>
+    private let buffers: GradientBuffers
+    private let normGradient: NormGradient
 
     private var weights: LayerWeights { pass.weights }
     private var configuration: ModelConfiguration { pass.configuration }
+    private var architecture: Architecture { pass.architecture }
     private var team: ThreadTeam { pass.team }
+    private var hiddenCount: Int { pass.rows * configuration.hiddenSize }
 
-    init(pass: DecoderPass, gradients: GradientArena) {
+    init(pass: DecoderPass, attention: CausalAttention, gradients: GradientArena) {
         self.pass = pass
+        self.attention = attention
         self.gradients = gradients
-        let configuration = pass.configuration
-        let c = configuration.hiddenSize
-        let q = configuration.queryWidth
-        let k = configuration.keyValueWidth
-        let f = configuration.intermediateSize
-        let rows = pass.rows
-        storage = AlignedBuffer(count: rows * (2 * c + 2 * q + 2 * k + 3 * f))
-        normPartials = AlignedBuffer(count: pass.team.threadCount * c)
-        var next = storage.pointer
-        func take(_ width: Int) -> UnsafeMutablePointer<Float> {
-            defer { next += rows * width }
-            return next
-        }
-        stream = take(c)
-        branch = take(c)
-        attention = take(q)
-        query = take(q)
-        key = take(k)
-        value = take(k)
-        gate = take(f)
-        up = take(f)
-        activated = take(f)
+        buffers = GradientBuffers(configuration: pass.configuration, rows: pass.rows)
+        normGradient = NormGradient(pass: pass, gradients: gradients)
     }
 
     /// Adds all parameters' gradients, from `finalNormGradient` `[rows, hidden]` down to the
     /// embedding.
     func run(finalNormGradient: UnsafePointer<Float>, tokens: UnsafePointer<Int32>) {
-        let count = pass.rows * configuration.hiddenSize
-        stream.update(repeating: 0, count: count)
-        normBackward(
+        buffers.stream.update(repeating: 0, count: hiddenCount)
+        normGradient.add(
+            NormLayer(
+                weights.finalNorm,
+                of: configuration,
+                tokens: pass.rows,
+                width: configuration.hiddenSize
+            ),
+            kept: .init(
+                input: pass.activations.output,
+                statistics: pass.activations.finalStatistics
+            ),
             outputGradient: finalNormGradient,
-            input: pass.activations.output,
-            inverseRMS: pass.activations.finalInverseRMS,
-            weightOffset: weights.finalNormOffset
+            into: buffers.stream
         )
         for index in (0..<configuration.layerCount).reversed() {
             let layer = pass.activations.layers[index]
@@ -70,9 +51,14 @@ final class BackwardPass {
             attendBackward(index, layer)
         }
         if let table = gradients.gradient(ofParameterAt: weights.embeddingOffset) {
+            pass.scale(
+                buffers.stream,
+                by: architecture.embeddingMultiplier,
+                count: hiddenCount
+            )
             DecoderKernels.embedGradient(
                 tableGradient: table,
-                outputGradient: stream,
+                outputGradient: buffers.stream,
                 tokens: tokens,
                 rows: pass.rows,
                 width: configuration.hiddenSize
@@ -87,44 +73,48 @@ final class BackwardPass {
             .down,
             index,
             input: pass.prepared(pass.activations.activated, width: f),
-            outputGradient: stream,
-            inputGradient: activated,
+            outputGradient: outputGradient(.mlpOutput, index),
+            inputGradient: buffers.activated,
             accumulating: 0
         )
-        team.parallelFor(count: pass.rows * f, grain: 16) { range in
-            let start = range.lowerBound
-            DecoderKernels.swiGLUGradient(
-                gateGradient: gate + start,
-                upGradient: up + start,
-                outputGradient: activated + start,
-                gate: layer.gate + start,
-                up: layer.up + start,
-                count: range.count
+        activateBackward(layer)
+        let input = pass.prepared(layer.mlpInput, width: configuration.hiddenSize)
+        if architecture.hasGate {
+            linearBackward(
+                .gate,
+                index,
+                input: input,
+                outputGradient: buffers.gate,
+                inputGradient: buffers.branch,
+                accumulating: 0
             )
         }
-        let input = pass.prepared(layer.mlpNorm, width: configuration.hiddenSize)
-        linearBackward(
-            .gate,
-            index,
-            input: input,
-            outputGradient: gate,
-            inputGradient: branch,
-            accumulating: 0
-        )
         linearBackward(
             .up,
             index,
             input: input,
-            outputGradient: up,
-            inputGradient: branch,
-            accumulating: 1
+            outputGradient: buffers.up,
+            inputGradient: buffers.branch,
+            accumulating: architecture.hasGate ? 1 : 0
         )
-        normBackward(
-            outputGradient: branch,
-            input: layer.middle,
-            inverseRMS: layer.mlpInverseRMS,
-            weightOffset: weights.offsets[index].mlpNorm
-        )
+        joinStream(.mlpInput, index)
+    }
+
+    private func activateBackward(_ layer: ActivationArena.Layer) {
+        let activation = architecture.activation.kernel
+        let hasGate = architecture.hasGate
+        team.parallelFor(count: pass.rows * configuration.intermediateSize, grain: 16) { range in
+            let start = range.lowerBound
+            DecoderKernels.activateGradient(
+                activation,
+                gateGradient: hasGate ? buffers.gate + start : nil,
+                upGradient: buffers.up + start,
+                outputGradient: buffers.activated + start,
+                gate: hasGate ? UnsafePointer(layer.gate + start) : nil,
+                up: layer.up + start,
+                count: range.count
+            )
+        }
     }
 
     private func attendBackward(_ index: Int, _ layer: ActivationArena.Layer) {
@@ -132,50 +122,97 @@ final class BackwardPass {
             .output,
             index,
             input: pass.prepared(layer.attention, width: configuration.queryWidth),
-            outputGradient: stream,
-            inputGradient: attention,
+            outputGradient: outputGradient(.attentionOutput, index),
+            inputGradient: buffers.attention,
             accumulating: 0
         )
-        pass.attention.backward(
-            layer,
-            attentionGradient: attention,
-            queryGradient: query,
-            keyGradient: key,
-            valueGradient: value
+        attention.backward(
+            layer: index,
+            slot: layer,
+            gradients: .init(
+                attention: buffers.attention,
+                query: buffers.query,
+                key: buffers.key,
+                value: buffers.value
+            )
         )
-        unrotate(query, heads: configuration.headCount)
-        unrotate(key, heads: configuration.keyValueHeadCount)
-        let input = pass.prepared(layer.attentionNorm, width: configuration.hiddenSize)
-        linearBackward(
-            .query,
-            index,
-            input: input,
-            outputGradient: query,
-            inputGradient: branch,
-            accumulating: 0
-        )
-        linearBackward(
-            .key,
-            index,
-            input: input,
-            outputGradient: key,
-            inputGradient: branch,
-            accumulating: 1
-        )
-        linearBackward(
-            .value,
-            index,
-            input: input,
-            outputGradient: value,
-            inputGradient: branch,
-            accumulating: 1
-        )
-        normBackward(
-            outputGradient: branch,
-            input: layer.input,
-            inverseRMS: layer.attentionInverseRMS,
-            weightOffset: weights.offsets[index].attentionNorm
-        )
+        if let table = pass.rotaryTable(layer: index) {
+            let unrotate = DecoderKernels.unrotate
+            pass.turn(buffers.query, heads: configuration.headCount, table: table, unrotate)
+            pass.turn(buffers.key, heads: configuration.keyValueHeadCount, table: table, unrotate)
+        }
+        let query = projectionGradient(.query, index, of: buffers.query)
+        let key = projectionGradient(.key, index, of: buffers.key)
+        let input = pass.prepared(layer.attentionInput, width: configuration.hiddenSize)
+        let modules: [(LinearModule, UnsafeMutablePointer<Float>)] = [
+            (.query, query), (.key, key), (.value, buffers.value),
+        ]
+        for (module, gradient) in modules {
+            linearBackward(
+                module,
+                index,
+                input: input,
+                outputGradient: gradient,
+                inputGradient: buffers.branch,
+                accumulating: module == .query ? 0 : 1
+            )
+        }
+        joinStream(.attentionInput, index)
+    }
+
+    /// The gradient of what attention's or the MLP's last linear module puts out, from the residual
+    /// stream's.
+    private func outputGradient(_ site: NormSite, _ index: Int) -> UnsafePointer<Float> {
+        let multiplier = architecture.residualMultiplier
+        var found = UnsafePointer(buffers.stream)
+        if multiplier != 1 {
+            buffers.scaled.update(from: buffers.stream, count: hiddenCount)
+            pass.scale(buffers.scaled, by: multiplier, count: hiddenCount)
+            found = UnsafePointer(buffers.scaled)
+        }
+        guard let norm = pass.norm(site, index),
+            let kept = pass.activations.layers[index].norm(site)
+        else { return found }
+        buffers.output.update(repeating: 0, count: hiddenCount)
+        normGradient.add(norm, kept: kept, outputGradient: found, into: buffers.output)
+        return UnsafePointer(buffers.output)
+    }
+
+    /// The gradient of a projection whose norm's output has the gradient `gradient`.
+    private func projectionGradient(
+        _ site: NormSite,
+        _ index: Int,
+        of gradient: UnsafeMutablePointer<Float>
+    ) -> UnsafeMutablePointer<Float> {
+        guard let norm = pass.norm(site, index),
+            let kept = pass.activations.layers[index].norm(site)
+        else { return gradient }
+        let found = site == .query ? buffers.queryProjection : buffers.keyProjection
+        found.update(repeating: 0, count: norm.rows * norm.norm.width)
+        normGradient.add(norm, kept: kept, outputGradient: gradient, into: found)
+        return found
+    }
+
+    /// Adds the gradient of a branch's input, ``GradientBuffers/branch``, to the residual stream's.
+    private func joinStream(_ site: NormSite, _ index: Int) {
+        if let norm = pass.norm(site, index),
+            let kept = pass.activations.layers[index].norm(site)
+        {
+            normGradient.add(
+                norm,
+                kept: kept,
+                outputGradient: buffers.branch,
+                into: buffers.stream
+            )
+        } else {
+            team.parallelFor(count: hiddenCount, grain: 16) { range in
+                DecoderKernels.add(
+                    buffers.stream + range.lowerBound,
+                    buffers.branch + range.lowerBound,
+                    count: range.count
+                )
+            }
+        }
     }
 
     private func linearBackward(
@@ -188,8 +225,10 @@ final class BackwardPass {
     ) {
         let inputWidth = module.inputWidth(configuration)
         let outputWidth = module.outputWidth(configuration)
-        let offset = weights.offsets[layer].linear[module.rawValue]
-        if let weightGradient = gradients.gradient(ofParameterAt: offset) {
+        let offsets = weights.layers[layer]
+        if let weightGradient = gradients.gradient(
+            ofParameterAt: offsets.linear[module.rawValue]
+        ) {
             pass.product.linearWeightGradient(
                 weightGradient,
                 outputGradient: outputGradient,
@@ -198,6 +237,11 @@ final class BackwardPass {
                 inputWidth: inputWidth,
                 outputWidth: outputWidth
             )
+        }
+        if let offset = offsets.biases[module.rawValue],
+            let biasGradient = gradients.gradient(ofParameterAt: offset)
+        {
+            addColumnSums(of: outputGradient, width: outputWidth, to: biasGradient)
         }
         pass.product.linearInputGradient(
             inputGradient,
@@ -210,6 +254,23 @@ final class BackwardPass {
         )
     }
 
+    /// Each column's rows are summed in order by one thread.
+    private func addColumnSums(
+        of gradient: UnsafePointer<Float>,
+        width: Int,
+        to sums: UnsafeMutablePointer<Float>
+    ) {
+        team.parallelFor(count: width, grain: 16) { range in
+            for row in 0..<pass.rows {
+                DecoderKernels.add(
+                    sums + range.lowerBound,
+                    gradient + row * width + range.lowerBound,
+                    count: range.count
+                )
+            }
+        }
+    }
+
     /// Zeroes weight gradients where the forward pass saturated, if the recipe's estimator clips.
     func clipSaturated() {
         guard weights.recipe.straightThrough == .clip else {
@@ -217,9 +278,10 @@ final class BackwardPass {
         }
         for layer in 0..<configuration.layerCount {
             for module in LinearModule.allCases {
-                let offset = weights.offsets[layer].linear[module.rawValue]
                 guard let format = weights.format(module, layer: layer),
-                    let gradient = gradients.gradient(ofParameterAt: offset)
+                    let gradient = gradients.gradient(
+                        ofParameterAt: weights.layers[layer].linear[module.rawValue]
+                    )
                 else {
                     continue
                 }
@@ -232,55 +294,6 @@ final class BackwardPass {
                     team: team
                 )
             }
-        }
-    }
-
-    /// Adds to ``stream`` and to the norm weight's gradient.
-    private func normBackward(
-        outputGradient: UnsafePointer<Float>,
-        input: UnsafePointer<Float>,
-        inverseRMS: UnsafePointer<Float>,
-        weightOffset: Int
-    ) {
-        let c = configuration.hiddenSize
-        let weightGradient = gradients.gradient(ofParameterAt: weightOffset)
-        // Threads sum the weight's gradient apart; the parts are added in thread order.
-        normPartials.elements.update(repeating: 0)
-        let share = (pass.rows + team.threadCount - 1) / team.threadCount
-        team.parallel { thread in
-            let lower = min(thread * share, pass.rows)
-            let count = min(lower + share, pass.rows) - lower
-            DecoderKernels.rmsNormGradient(
-                inputGradient: stream + lower * c,
-                weightGradient: weightGradient == nil ? nil : normPartials.pointer + thread * c,
-                outputGradient: outputGradient + lower * c,
-                input: input + lower * c,
-                weight: weights.norm(weightOffset),
-                inverseRMS: inverseRMS + lower,
-                rows: count,
-                width: c
-            )
-        }
-        if let weightGradient {
-            for thread in 0..<team.threadCount {
-                DecoderKernels.add(weightGradient, normPartials.pointer + thread * c, count: c)
-            }
-        }
-    }
-
-    private func unrotate(_ values: UnsafeMutablePointer<Float>, heads: Int) {
-        let width = heads * configuration.headDimension
-        team.parallelFor(count: pass.batchSize) { range in
-            DecoderKernels.unrotate(
-                values + range.lowerBound * pass.length * width,
-                cosine: pass.rotary.cosine.pointer,
-                sine: pass.rotary.sine.pointer,
-                rows: range.count * pass.length,
-                sequenceLength: pass.length,
-                heads: heads,
-                headDimension: configuration.headDimension,
-                firstPosition: 0
-            )
         }
     }
 }

@@ -42,6 +42,8 @@ public final class TrainingEngine {
     private let hiddenGradient: AlignedBuffer<Float>
     private let partialSums: AlignedBuffer<Double>
     private let accumulation: Int
+    private let batchSize: Int
+    private let length: Int
 
     /// Prepares training.
     ///
@@ -69,10 +71,23 @@ public final class TrainingEngine {
         self.accumulation = accumulation
         weights = try LayerWeights(parameters: parameters, recipe: recipe, team: team)
         let model = parameters.configuration
+        self.batchSize = batchSize
+        self.length = length
+        func makeAttention(of model: ModelConfiguration, keepsGradients: Bool) -> CausalAttention {
+            CausalAttention(
+                configuration: model,
+                batchSize: batchSize,
+                length: length,
+                keepsGradients: keepsGradients,
+                team: team
+            )
+        }
+        let attention = makeAttention(of: model, keepsGradients: true)
         pass = DecoderPass(
             weights: weights,
-            batchSize: batchSize,
-            length: length,
+            attention: attention,
+            rows: batchSize * length,
+            positions: length,
             layerSlots: model.layerCount,
             team: team
         )
@@ -85,8 +100,9 @@ public final class TrainingEngine {
             }
             teacherPass = DecoderPass(
                 weights: try LayerWeights(parameters: teacher, recipe: .none, team: team),
-                batchSize: batchSize,
-                length: length,
+                attention: makeAttention(of: teacher.configuration, keepsGradients: false),
+                rows: batchSize * length,
+                positions: length,
                 layerSlots: 1,
                 team: team
             )
@@ -94,12 +110,12 @@ public final class TrainingEngine {
             teacherPass = nil
         }
         gradients = GradientArena(layout: parameters.layout, isFrozen: isFrozen)
-        backward = BackwardPass(pass: pass, gradients: gradients)
+        backward = BackwardPass(pass: pass, attention: attention, gradients: gradients)
         optimizer = AdamWState(slots: gradients.slots, count: gradients.storage.count)
         head = LossHead(
             configuration: model,
+            teacher: teacherPass?.configuration,
             chunkRows: min(128, batchSize * length),
-            teachers: teacherPass == nil ? 0 : 1,
             team: team
         )
         targets = AlignedBuffer(count: batchSize * length)
@@ -109,7 +125,7 @@ public final class TrainingEngine {
     }
 
     /// Windows a step takes: micro-batches times windows each.
-    public var windowsPerStep: Int { accumulation * pass.batchSize }
+    public var windowsPerStep: Int { accumulation * batchSize }
 
     /// Continues a run whose parameters and moments were restored.
     public func resume(atStep step: Int) {
@@ -162,16 +178,18 @@ public final class TrainingEngine {
             hidden: hiddenGradient.pointer,
             head: gradients.gradient(ofParameterAt: weights.headOffset)
         )
+        let input = LossHead.Input(
+            hidden: pass.activations.finalNorm,
+            head: weights.effectiveHead()
+        )
         let sum: LossSum
         switch objective {
         case .crossEntropy:
             setTargets(tokens)
-            let count = accumulation * pass.batchSize * (pass.length - 1)
+            let count = accumulation * batchSize * (length - 1)
             sum = head.crossEntropy(
-                hidden: pass.activations.finalNorm,
-                head: weights.effectiveHead(),
+                input,
                 targets: targets.pointer,
-                losses: nil,
                 rows: rows,
                 gradientScale: 1 / Float(count),
                 gradient: gradient
@@ -182,10 +200,11 @@ public final class TrainingEngine {
             }
             teacherPass.forward(tokens)
             sum = head.distillation(
-                hidden: pass.activations.finalNorm,
-                head: weights.effectiveHead(),
-                teacherHidden: teacherPass.activations.finalNorm,
-                teacherHead: teacherPass.weights.effectiveHead(),
+                input,
+                teacher: LossHead.Input(
+                    hidden: teacherPass.activations.finalNorm,
+                    head: teacherPass.weights.effectiveHead()
+                ),
                 rows: rows,
                 temperature: Float(temperature),
                 gradientScale: 1 / Float(accumulation * rows),
@@ -198,7 +217,7 @@ public final class TrainingEngine {
 
     private func setTargets(_ tokens: UnsafePointer<Int32>) {
         for row in 0..<pass.rows {
-            let isLast = row % pass.length == pass.length - 1
+            let isLast = row % length == length - 1
             targets.pointer[row] = isLast ? -1 : tokens[row + 1]
         }
     }

@@ -1,5 +1,6 @@
-/// The linear layers of one decoder layer, in the order of the forward pass.
-public enum LinearModule: Int, Sendable, CaseIterable {
+/// The linear layers of one decoder layer, in the order of the forward pass; ``gate`` is missing where
+/// the MLP has none.
+public enum LinearModule: Int, Sendable, Codable, CaseIterable {
     /// Query projection.
     case query
     /// Key projection.
@@ -30,19 +31,6 @@ public enum LinearModule: Int, Sendable, CaseIterable {
 
     /// The full module name, as in `model.layers.0.self_attn.q_proj`.
     public func name(layer: Int) -> String { "model.layers.\(layer).\(suffix)" }
-
-    /// The first of the modules that share this one's input.
-    public var inputGroup: LinearModule {
-        switch self {
-        case .query, .key, .value: .query
-        case .output: .output
-        case .gate, .up: .gate
-        case .down: .down
-        }
-    }
-
-    /// The first modules of the groups that share an input, in the order of the forward pass.
-    public static let inputGroups: [LinearModule] = [.query, .output, .gate, .down]
 
     /// Input features.
     public func inputWidth(_ configuration: ModelConfiguration) -> Int {

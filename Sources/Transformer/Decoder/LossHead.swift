@@ -2,43 +2,67 @@ internal import Kernels
 
 /// The head and the loss, computed over chunks of rows so that logits never exist in full.
 final class LossHead {
+    /// Hidden states and the head that multiplies them.
+    struct Input {
+        /// `[rows, hidden]`, normalized.
+        let hidden: UnsafePointer<Float>
+        /// `[vocabulary, hidden]`.
+        let head: UnsafePointer<Float>
+    }
+
+    /// Where the gradients of hidden states and, unless frozen, of the head go.
+    struct HeadGradient {
+        /// `[rows, hidden]`, overwritten.
+        let hidden: UnsafeMutablePointer<Float>
+        /// `[vocabulary, hidden]`, added to; nil when frozen.
+        let head: UnsafeMutablePointer<Float>?
+    }
+
     private let configuration: ModelConfiguration
+    private let teacher: ModelConfiguration?
     private let team: ThreadTeam
-    private let product: MatrixProduct
+    private let head: OutputHead
+    private let teacherHead: OutputHead?
     private let chunkRows: Int
     private let logits: AlignedBuffer<Float>
+    /// Logits before the loss turned them into gradients, where the soft cap's gradient needs them.
+    private let cappedLogits: AlignedBuffer<Float>?
     private let teacherLogits: AlignedBuffer<Float>?
     private let sums: AlignedBuffer<LossSum>
 
-    /// `teachers`: 1 to distill, 0 otherwise.
-    init(configuration: ModelConfiguration, chunkRows: Int, teachers: Int, team: ThreadTeam) {
+    /// `teacher`: The teacher's shape, to distill; nil otherwise. It has the same vocabulary.
+    init(
+        configuration: ModelConfiguration,
+        teacher: ModelConfiguration?,
+        chunkRows: Int,
+        team: ThreadTeam
+    ) {
         self.configuration = configuration
+        self.teacher = teacher
         self.team = team
         self.chunkRows = chunkRows
-        product = MatrixProduct(team: team)
-        logits = AlignedBuffer(count: chunkRows * configuration.vocabularySize)
-        teacherLogits =
-            teachers > 0 ? AlignedBuffer(count: chunkRows * configuration.vocabularySize) : nil
+        head = OutputHead(configuration: configuration, team: team)
+        teacherHead = teacher.map { OutputHead(configuration: $0, team: team) }
+        let count = chunkRows * configuration.vocabularySize
+        logits = AlignedBuffer(count: count)
+        cappedLogits = head.softCap == nil ? nil : AlignedBuffer(count: count)
+        teacherLogits = teacher == nil ? nil : AlignedBuffer(count: count)
         sums = AlignedBuffer(count: team.threadCount)
     }
 
     /// Cross-entropy of `rows` hidden states against `targets` (below 0: none).
-    ///
-    /// `losses`: Receives each row's loss, unless nil.
     func crossEntropy(
-        hidden: UnsafePointer<Float>,
-        head: UnsafePointer<Float>,
+        _ input: Input,
         targets: UnsafePointer<Int32>,
-        losses: UnsafeMutablePointer<Double>?,
         rows: Int,
         gradientScale: Float,
         gradient: HeadGradient?
     ) -> LossSum {
         let v = configuration.vocabularySize
-        return overChunks(rows, hidden: hidden, head: head, gradient: gradient) { chunk, range in
+        return overChunks(rows, input, gradient: gradient) { chunk, range in
             LossKernels.crossEntropy(
                 logits: logits.pointer + range.lowerBound * v,
-                losses: losses.map { $0 + chunk + range.lowerBound },
+                losses: nil,
                 targets: targets + chunk + range.lowerBound,
                 rows: range.count,
                 vocabularySize: v,
@@ -49,33 +73,27 @@ final class LossHead {
 
     /// KL divergence from a teacher's hidden states under its own head.
     func distillation(
-        hidden: UnsafePointer<Float>,
-        head: UnsafePointer<Float>,
-        teacherHidden: UnsafePointer<Float>,
-        teacherHead: UnsafePointer<Float>,
+        _ input: Input,
+        teacher teacherInput: Input,
         rows: Int,
         temperature: Float,
         gradientScale: Float,
         gradient: HeadGradient?
     ) -> LossSum {
-        guard let teacherLogits else {
+        guard let teacherLogits, let teacherHead, let teacher else {
             preconditionFailure("distillation: this head was made without a teacher")
         }
         let v = configuration.vocabularySize
-        let c = configuration.hiddenSize
         return overChunks(
             rows,
-            hidden: hidden,
-            head: head,
+            input,
             gradient: gradient,
             before: { chunk, count in
-                product.linear(
-                    output: teacherLogits.pointer,
-                    input: teacherHidden + chunk * c,
-                    weight: teacherHead,
-                    rows: count,
-                    inputWidth: c,
-                    outputWidth: v
+                teacherHead.logits(
+                    teacherLogits.pointer,
+                    hidden: teacherInput.hidden + chunk * teacher.hiddenSize,
+                    weight: teacherInput.head,
+                    rows: count
                 )
             },
             loss: { _, range in
@@ -91,36 +109,26 @@ final class LossHead {
         )
     }
 
-    /// Where the gradients of hidden states and, unless frozen, of the head go.
-    struct HeadGradient {
-        /// `[rows, hidden]`, overwritten.
-        let hidden: UnsafeMutablePointer<Float>
-        /// `[vocabulary, hidden]`, added to; nil when frozen.
-        let head: UnsafeMutablePointer<Float>?
-    }
-
     private func overChunks(
         _ rows: Int,
-        hidden: UnsafePointer<Float>,
-        head: UnsafePointer<Float>,
+        _ input: Input,
         gradient: HeadGradient?,
         before: (_ chunk: Int, _ count: Int) -> Void = { _, _ in },
         loss: (_ chunk: Int, _ range: Range<Int>) -> LossSum
     ) -> LossSum {
-        let v = configuration.vocabularySize
         let c = configuration.hiddenSize
         var total = LossSum()
         var chunk = 0
         while chunk < rows {
             let count = min(chunkRows, rows - chunk)
-            product.linear(
-                output: logits.pointer,
-                input: hidden + chunk * c,
-                weight: head,
-                rows: count,
-                inputWidth: c,
-                outputWidth: v
-            )
+            let hidden = input.hidden + chunk * c
+            head.logits(logits.pointer, hidden: hidden, weight: input.head, rows: count)
+            if gradient != nil, let cappedLogits {
+                cappedLogits.pointer.update(
+                    from: logits.pointer,
+                    count: count * configuration.vocabularySize
+                )
+            }
             before(chunk, count)
             sums.elements.update(repeating: LossSum())
             let share = (count + team.threadCount - 1) / team.threadCount
@@ -134,40 +142,17 @@ final class LossHead {
                 total.add(sums.pointer[thread])
             }
             if let gradient {
-                propagate(gradient, chunk: chunk, count: count, hidden: hidden, head: head)
+                head.backward(
+                    logitGradient: logits.pointer,
+                    capped: cappedLogits.map { UnsafePointer($0.pointer) },
+                    hidden: hidden,
+                    weight: input.head,
+                    rows: count,
+                    into: HeadGradient(hidden: gradient.hidden + chunk * c, head: gradient.head)
+                )
             }
             chunk += count
         }
         return total
-    }
-
-    private func propagate(
-        _ gradient: HeadGradient,
-        chunk: Int,
-        count: Int,
-        hidden: UnsafePointer<Float>,
-        head: UnsafePointer<Float>
-    ) {
-        let v = configuration.vocabularySize
-        let c = configuration.hiddenSize
-        product.linearInputGradient(
-            gradient.hidden + chunk * c,
-            accumulating: 0,
-            outputGradient: logits.pointer,
-            weight: head,
-            rows: count,
-            inputWidth: c,
-            outputWidth: v
-        )
-        if let headGradient = gradient.head {
-            product.linearWeightGradient(
-                headGradient,
-                outputGradient: logits.pointer,
-                input: hidden + chunk * c,
-                rows: count,
-                inputWidth: c,
-                outputWidth: v
-            )
-        }
     }
 }
