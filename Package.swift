@@ -191,6 +191,12 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(
+            name: "ArchitectureTests",
+            dependencies: ["Kernels", "Quantization", "Transformer", "ModelFiles"],
+            resources: [.copy("Fixtures")],
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "ServiceTests",
             dependencies: daemon + numeric + [
                 "Gateway", "QuantService", "TrainService", "EvalService", "qat-client", grdb,

@@ -118,6 +118,9 @@ public final class Generator {
         )
     }
 
+    /// The logits of the token that follows.
+    package var lastLogits: [Float] { Array(logits.elements) }
+
     /// Draws the next token from the last logits.
     public func sample(_ options: SamplingOptions) -> Int32 {
         let v = configuration.vocabularySize
