@@ -16,6 +16,8 @@ public struct GGUFFile {
         case texts([String])
         /// Integers.
         case integers([Int])
+        /// Flags.
+        case flags([Bool])
         /// An array of another kind, which nothing here reads.
         case other
     }

@@ -150,8 +150,12 @@ struct GGUFParser {
                 }
             }
             return .integers(integers)
-        case 6, 7, 12:
-            _ = try reader.bytes(count * (type == 7 ? 1 : type == 6 ? 4 : 8), key)
+        case 7:
+            var flags: [Bool] = []
+            for _ in 0..<count { flags.append(try flag(key)) }
+            return .flags(flags)
+        case 6, 12:
+            _ = try reader.bytes(count * (type == 6 ? 4 : 8), key)
             return .other
         default:
             throw ModelFileError(

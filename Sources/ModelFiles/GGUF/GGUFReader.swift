@@ -1,18 +1,41 @@
 internal import Kernels
 internal import Transformer
 
-/// A Llama model in a GGUF file.
+/// A model in a GGUF file.
 struct GGUFReader: ModelSource {
     let configuration: ModelConfiguration
     private let gguf: GGUFFile
+    private let layout: GGUFLayout
 
-    /// Reads the directory and checks that it holds the whole model.
+    /// Reads the directory and checks that it holds the whole model and nothing else.
     init(path: String) throws {
         gguf = try GGUFFile(path: path)
-        configuration = try Self.configuration(gguf)
-        for entry in ParameterLayout(configuration: configuration).entries {
-            _ = try tensor(entry)
+        configuration = try GGUFConfiguration(gguf).model
+        layout = GGUFLayout(configuration)
+        var claimed = Set(GGUFLayout.factorTensors)
+        for stored in layout.stored {
+            let tensor = try tensor(layout.place(of: stored.parts[0]))
+            claimed.insert(tensor.name)
+            if tensor.type == .nvfp4 {
+                let stem = tensor.name.dropLast(".weight".count)
+                claimed.formUnion(["\(stem).scale", "\(stem).input_scale"])
+            }
         }
+        let strays = gguf.tensors.keys.filter { !claimed.contains($0) && !Self.isKnown($0) }
+        if let name = strays.min() {
+            throw ModelFileError(
+                .unsupported,
+                """
+                \(path): tensor \(name) belongs to nothing that \(configuration.architecture.family) \
+                models compute; use the Hugging Face folder
+                """
+            )
+        }
+    }
+
+    /// Tensors of llama.cpp's first files that its readers skip: what `rope.freq_base` says.
+    private static func isKnown(_ name: String) -> Bool {
+        name.hasSuffix(".attn_rot_embd") || name.hasSuffix(".attn_rot_embd.weight")
     }
 
     var path: String { gguf.file.path }
@@ -32,7 +55,8 @@ struct GGUFReader: ModelSource {
         into output: UnsafeMutableBufferPointer<Float>,
         team: ThreadTeam
     ) throws {
-        let tensor = try tensor(entry)
+        let place = layout.place(of: entry)
+        let tensor = try tensor(place)
         guard output.count == rows.count * entry.columns, let target = output.baseAddress else {
             preconditionFailure("read: \(output.count) elements for rows \(rows)")
         }
@@ -47,8 +71,14 @@ struct GGUFReader: ModelSource {
                 tensorScale: scale
             )
         }
-        let heads = GGUFNames.permutedHeads(entry.name, configuration)
-        let first = rows.lowerBound
+        // A vector counts as one row, but a bias has one for each of its module's.
+        if entry.shape.count == 1 {
+            let values = try vector(entry, place, tensor)
+            for (index, value) in values.enumerated() { target[index] = value }
+            return MappedFile.dropPages(of: tensor.bytes)
+        }
+        let heads = place.permutedHeads
+        let first = place.firstRow + rows.lowerBound
         team.parallelFor(count: rows.count) { range in
             guard let heads else {
                 return dequantize(
@@ -57,76 +87,47 @@ struct GGUFReader: ModelSource {
                 )
             }
             for row in range {
-                let source = GGUFNames.fileRow(first + row, rows: entry.rows, heads: heads)
+                let source =
+                    place.firstRow
+                    + GGUFLayout.fileRow(rows.lowerBound + row, rows: entry.rows, heads: heads)
                 dequantize(source..<source + 1, to: row)
             }
         }
         MappedFile.dropPages(of: tensor.bytes)
     }
 
-    private static func configuration(_ gguf: GGUFFile) throws -> ModelConfiguration {
-        let path = gguf.file.path
-        let architecture = gguf.text("general.architecture") ?? "?"
-        guard architecture == "llama" else {
-            throw ModelFileError(
-                .unsupported,
-                "\(path): architecture \(architecture) is not supported; llama is"
-            )
-        }
-        func required(_ key: String) throws(ModelFileError) -> Int {
-            guard let value = gguf.integer("llama.\(key)") else {
-                throw ModelFileError(.malformed, "\(path): metadata llama.\(key) is missing")
-            }
-            return value
-        }
-        guard let vocabularySize = gguf.tensors["token_embd.weight"]?.shape.first else {
-            throw ModelFileError(.malformed, "\(path): tensor token_embd.weight is missing")
-        }
-        let heads = try required("attention.head_count")
-        let configuration = ModelConfiguration(
-            vocabularySize: vocabularySize,
-            hiddenSize: try required("embedding_length"),
-            intermediateSize: try required("feed_forward_length"),
-            layerCount: try required("block_count"),
-            headCount: heads,
-            keyValueHeadCount: gguf.integer("llama.attention.head_count_kv") ?? heads,
-            headDimension: gguf.integer("llama.attention.key_length"),
-            rotary: RotaryEmbedding(theta: gguf.number("llama.rope.freq_base") ?? 10_000),
-            normEpsilon: Float(
-                gguf.number("llama.attention.layer_norm_rms_epsilon") ?? 1e-5
-            ),
-            maximumPositions: try required("context_length"),
-            tiedEmbeddings: gguf.tensors["output.weight"] == nil,
-            bosToken: gguf.integer("tokenizer.ggml.bos_token_id"),
-            eosTokens: gguf.integer("tokenizer.ggml.eos_token_id").map { [$0] } ?? []
-        )
-        if gguf.tensors["rope_freqs.weight"] != nil || gguf.text("llama.rope.scaling.type") != nil {
-            throw ModelFileError(
-                .unsupported,
-                "\(path): rotary scaling in GGUF is not read; use the Hugging Face folder"
-            )
-        }
-        do {
-            try configuration.validate()
-        } catch {
-            throw ModelFileError(.malformed, "\(path): \(error.message)")
-        }
-        return configuration
-    }
-
     /// The tensor of a parameter, whose shape fits.
-    private func tensor(_ entry: ParameterLayout.Entry) throws -> GGUFFile.Tensor {
-        let name = GGUFNames.name(of: entry.name)
+    private func tensor(_ place: GGUFLayout.Place) throws -> GGUFFile.Tensor {
+        let name = place.name
         guard let tensor = gguf.tensors[name] else {
             throw ModelFileError(.malformed, "\(path): tensor \(name) is missing")
         }
-        guard tensor.shape == entry.shape else {
+        guard tensor.shape == place.shape else {
             throw ModelFileError(
                 .malformed,
-                "\(path): tensor \(name) has the shape \(tensor.shape), the model \(entry.shape)"
+                "\(path): tensor \(name) has the shape \(tensor.shape), the model \(place.shape)"
             )
         }
         return tensor
+    }
+
+    /// The values of a norm or a bias, without what the converter adds, in the model's order.
+    private func vector(
+        _ entry: ParameterLayout.Entry,
+        _ place: GGUFLayout.Place,
+        _ tensor: GGUFFile.Tensor
+    ) throws -> [Float] {
+        let all = [Float](unsafeUninitializedCapacity: place.shape[0]) { buffer, count in
+            if let start = buffer.baseAddress { tensor.type.dequantize(tensor.bytes, into: start) }
+            count = place.shape[0]
+        }
+        return (0..<entry.count).map { row in
+            let source =
+                place.permutedHeads.map {
+                    GGUFLayout.fileRow(row, rows: entry.count, heads: $0)
+                } ?? row
+            return all[place.firstRow + source] - place.offset
+        }
     }
 
     /// NVFP4's scale of the tensor, a tensor beside it; 1 of other types.

@@ -16,28 +16,28 @@ struct GGUFTensorEncoder {
     private let entry: ParameterLayout.Entry
     private let values: UnsafeBufferPointer<Float>
     private let packed: PackedTensor?
-    private let heads: Int?
+    private let place: GGUFLayout.Place
 
     init(
         _ entry: ParameterLayout.Entry,
         values: UnsafeBufferPointer<Float>,
-        configuration: ModelConfiguration,
+        place: GGUFLayout.Place,
         packed: PackedTensor?
     ) {
         self.entry = entry
         self.values = values
         self.packed = packed
-        heads = GGUFNames.permutedHeads(entry.name, configuration)
+        self.place = place
     }
 
-    /// The tensors that a parameter becomes, known before its values are.
+    /// The tensors that a place is written as, known before the values are.
     static func names(
-        of entry: ParameterLayout.Entry,
+        of place: GGUFLayout.Place,
         format: QuantizationFormat?
     ) -> [(name: String, shape: [Int])] {
-        let name = GGUFNames.name(of: entry.name)
-        let isNVFP4 = format.map { holdsNVFP4($0, columns: entry.columns) } ?? false
-        return [(name, entry.shape)] + (isNVFP4 ? [(scaleName(name), [1])] : [])
+        let columns = place.shape[place.shape.count - 1]
+        let isNVFP4 = format.map { holdsNVFP4($0, columns: columns) } ?? false
+        return [(place.name, place.shape)] + (isNVFP4 ? [(scaleName(place.name), [1])] : [])
     }
 
     private static func scaleName(_ name: String) -> String {
@@ -48,9 +48,9 @@ struct GGUFTensorEncoder {
         format.isStored(as: .nvfp4) && columns % 64 == 0
     }
 
-    /// The tensor, and NVFP4's scale beside it.
+    /// The tensor, or a fused one's part of the entry's shape, and NVFP4's scale beside it.
     var tensors: [Tensor] {
-        let name = GGUFNames.name(of: entry.name)
+        let name = place.name
         guard let packed, let type = Self.type(of: packed) else {
             // Products with FP32 scales do not fit into BF16.
             if entry.shape.count == 1 || packed?.floatScales.isEmpty == false {
@@ -152,9 +152,11 @@ struct GGUFTensorEncoder {
         return [UInt8](unsafeUninitializedCapacity: count) { output, initialized in
             if let start = output.baseAddress {
                 for row in 0..<entry.rows {
-                    let place =
-                        heads.map { GGUFNames.fileRow(row, rows: entry.rows, heads: $0) } ?? row
-                    body(row, start + place * byteCount)
+                    let fileRow =
+                        place.permutedHeads.map {
+                            GGUFLayout.fileRow(row, rows: entry.rows, heads: $0)
+                        } ?? row
+                    body(row, start + fileRow * byteCount)
                 }
             }
             initialized = count
@@ -169,6 +171,24 @@ struct GGUFTensorEncoder {
     }
 
     private func floats() -> [UInt8] {
+        if entry.shape.count == 1 { return vector() }
+        return matrix()
+    }
+
+    /// A norm with what the converter adds, or a bias in the order of its module's rows.
+    private func vector() -> [UInt8] {
+        var output = [Float](repeating: 0, count: entry.count)
+        for row in 0..<entry.count {
+            let fileRow =
+                place.permutedHeads.map {
+                    GGUFLayout.fileRow(row, rows: entry.count, heads: $0)
+                } ?? row
+            output[fileRow] = values[row] + place.offset
+        }
+        return output.withUnsafeBytes { Array($0) }
+    }
+
+    private func matrix() -> [UInt8] {
         rows(byteCount: entry.columns * 4) { row, output in
             let line = UnsafeRawBufferPointer(
                 UnsafeBufferPointer(rebasing: values[rowRange(row)])

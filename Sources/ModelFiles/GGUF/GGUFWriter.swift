@@ -22,35 +22,77 @@ public final class GGUFWriter: ModelWriter {
     private static let fileName = "model.gguf"
 
     private let description: ExportDescription
+    private let layout: GGUFLayout
+    private let export: GGUFExport
     private let file: AtomicFile
     private let headerByteCount: Int
     private var directory: [Entry] = []
     private var dataByteCount = 0
     private var tensorByteCount = 0
-    private var notes: [String] = []
+    private var notes: [String]
+    /// The parts of a fused tensor that were written so far.
+    private var pending: (type: GGUFTensorType, bytes: [UInt8])?
 
     /// Begins a file in a folder.
     ///
-    /// - Throws: ``ModelFileError``; `unsupported` for rotary scaling.
+    /// - Throws: ``ModelFileError``; `unsupported` for models that llama.cpp would compute otherwise,
+    ///   and for formats that differ within one of its tensors.
     public init(_ description: ExportDescription, folder: String) throws {
-        guard description.configuration.rotary.scaling == nil else {
-            throw ModelFileError(.unsupported, "gguf: rotary scaling is not written")
-        }
         self.description = description
+        export = try GGUFExport(description.configuration)
+        notes = export.notes
+        let layout = GGUFLayout(description.configuration)
+        self.layout = layout
+        try Self.checkFusedFormats(layout, description.formats)
         try FileSystem.makeFolder(folder)
         file = try AtomicFile(path: "\(folder)/\(Self.fileName)")
         // Types and offsets come to be known as weights are written, but the header's size does not
         // depend on them.
-        let planned = ParameterLayout(configuration: description.configuration).entries.flatMap {
-            GGUFTensorEncoder.names(of: $0, format: description.formats[$0.module])
-        }
+        let planned =
+            export.tensors.map { (name: $0.name, shape: [$0.values.count]) }
+            + layout.stored.flatMap {
+                GGUFTensorEncoder.names(
+                    of: layout.place(of: $0.parts[0]),
+                    format: description.formats[$0.parts[0].module]
+                )
+            }
         headerByteCount =
             Self.header(
                 planned.map { Entry(name: $0.name, shape: $0.shape, type: .f32, offset: 0) },
-                Self.metadata(description, types: [])
+                Self.metadata(description, export, types: [])
             ).count
         if !description.keyAmax.isEmpty {
             notes.append("llama.cpp takes no scales of the key-value cache; they are left out")
+        }
+        for tensor in export.tensors {
+            let bytes = tensor.values.withUnsafeBytes { Array($0) }
+            try append(tensor.name, [tensor.values.count], .f32, bytes)
+        }
+    }
+
+    private static func checkFusedFormats(
+        _ layout: GGUFLayout,
+        _ formats: [String: QuantizationFormat]
+    ) throws(ModelFileError) {
+        for stored in layout.stored where stored.parts.count > 1 {
+            let parts = stored.parts.map { formats[$0.module] }
+            let name = layout.place(of: stored.parts[0]).name
+            let modules = stored.parts.map(\.module).joined(separator: ", ")
+            guard parts.allSatisfy({ $0 == parts[0] }) else {
+                throw ModelFileError(
+                    .unsupported,
+                    "gguf: tensor \(name) holds \(modules): give them one format"
+                )
+            }
+            if parts[0]?.scaleKind.hasTensorScale == true {
+                throw ModelFileError(
+                    .unsupported,
+                    """
+                    gguf: tensor \(name) holds \(modules), and has room for one scale of \
+                    \(parts[0]?.name ?? ""); choose a format without scales of tensors
+                    """
+                )
+            }
         }
     }
 
@@ -63,22 +105,51 @@ public final class GGUFWriter: ModelWriter {
         let encoder = GGUFTensorEncoder(
             entry,
             values: values,
-            configuration: description.configuration,
+            place: layout.place(of: entry),
             packed: packed
         )
-        for tensor in encoder.tensors {
-            try file.write(tensor.bytes, at: headerByteCount + dataByteCount)
-            directory.append(
-                Entry(
-                    name: tensor.name,
-                    shape: tensor.shape,
-                    type: tensor.type,
-                    offset: dataByteCount
-                )
-            )
-            tensorByteCount += tensor.bytes.count
-            dataByteCount += Self.padded(tensor.bytes.count)
+        let place = layout.place(of: entry)
+        guard place.shape == entry.shape else {
+            let tensor = encoder.tensors[0]
+            return try appendPart(place, tensor.type, tensor.bytes)
         }
+        for tensor in encoder.tensors {
+            try append(tensor.name, tensor.shape, tensor.type, tensor.bytes)
+        }
+    }
+
+    private func append(
+        _ name: String,
+        _ shape: [Int],
+        _ type: GGUFTensorType,
+        _ bytes: [UInt8]
+    ) throws {
+        try file.write(bytes, at: headerByteCount + dataByteCount)
+        directory.append(Entry(name: name, shape: shape, type: type, offset: dataByteCount))
+        tensorByteCount += bytes.count
+        dataByteCount += Self.padded(bytes.count)
+    }
+
+    /// Keeps rows of a fused tensor and writes it with the last of them.
+    private func appendPart(
+        _ place: GGUFLayout.Place,
+        _ type: GGUFTensorType,
+        _ bytes: [UInt8]
+    ) throws {
+        guard pending == nil || pending?.type == type else {
+            throw ModelFileError(
+                .unsupported,
+                "gguf: tensor \(place.name): not all of its parts fit into \(type)"
+            )
+        }
+        let all = (pending?.bytes ?? []) + bytes
+        let count = place.shape.reduce(1, *) / type.blockSize * type.blockByteCount
+        guard all.count == count else {
+            pending = (type, all)
+            return
+        }
+        pending = nil
+        try append(place.name, place.shape, type, all)
     }
 
     /// Writes some rows of a parameter that is not quantized.
@@ -87,20 +158,17 @@ public final class GGUFWriter: ModelWriter {
         rows: Range<Int>,
         values: UnsafeBufferPointer<Float>
     ) throws {
-        precondition(
-            GGUFNames.permutedHeads(entry.name, description.configuration) == nil,
-            "\(entry.name) is written whole"
-        )
-        let isVector = entry.shape.count == 1
-        let bytes =
-            isVector
-            ? [UInt8](UnsafeRawBufferPointer(values)) : HalfPrecision.bfloats(values)
+        if rows == 0..<entry.rows { return try write(entry, values: values, packed: nil) }
+        let place = layout.place(of: entry)
+        precondition(place.permutedHeads == nil, "\(entry.name) is written whole")
+        let bytes = HalfPrecision.bfloats(values)
+        guard place.shape == entry.shape else { return try appendPart(place, .bf16, bytes) }
         if rows.lowerBound == 0 {
             directory.append(
                 Entry(
-                    name: GGUFNames.name(of: entry.name),
-                    shape: entry.shape,
-                    type: isVector ? .f32 : .bf16,
+                    name: place.name,
+                    shape: place.shape,
+                    type: .bf16,
                     offset: dataByteCount
                 )
             )
@@ -116,7 +184,7 @@ public final class GGUFWriter: ModelWriter {
     /// Writes the header and completes the file.
     public func finish() throws -> ModelWriterSummary {
         let types = Set(directory.map(\.type))
-        let header = Self.header(directory, Self.metadata(description, types: types))
+        let header = Self.header(directory, Self.metadata(description, export, types: types))
         precondition(
             header.count == headerByteCount,
             "gguf: a header of \(header.count) bytes, planned \(headerByteCount)"
@@ -160,27 +228,21 @@ public final class GGUFWriter: ModelWriter {
 
     private static func metadata(
         _ description: ExportDescription,
+        _ export: GGUFExport,
         types: Set<GGUFTensorType>
     ) -> [(String, ByteWriter.Value)] {
-        let c = description.configuration
         var pairs: [(String, ByteWriter.Value)] = [
-            ("general.architecture", .text("llama")), ("general.name", .text("qat")),
+            ("general.architecture", .text(export.metadata.architecture)),
+            ("general.name", .text("qat")),
             ("general.file_type", .unsigned(fileType(types))),
             ("general.quantization_version", .unsigned(2)),
             ("general.alignment", .unsigned(UInt32(alignment))),
-            ("llama.block_count", .unsigned(UInt32(c.layerCount))),
-            ("llama.context_length", .unsigned(UInt32(c.maximumPositions))),
-            ("llama.embedding_length", .unsigned(UInt32(c.hiddenSize))),
-            ("llama.feed_forward_length", .unsigned(UInt32(c.intermediateSize))),
-            ("llama.attention.head_count", .unsigned(UInt32(c.headCount))),
-            ("llama.attention.head_count_kv", .unsigned(UInt32(c.keyValueHeadCount))),
-            ("llama.attention.layer_norm_rms_epsilon", .float(c.normEpsilon)),
-            ("llama.attention.key_length", .unsigned(UInt32(c.headDimension))),
-            ("llama.attention.value_length", .unsigned(UInt32(c.headDimension))),
-            ("llama.rope.freq_base", .float(Float(c.rotary.theta))),
-            ("llama.rope.dimension_count", .unsigned(UInt32(c.headDimension))),
-            ("llama.vocab_size", .unsigned(UInt32(c.vocabularySize))),
+            (
+                GGUFConfiguration.familyKey,
+                .text(description.configuration.architecture.family)
+            ),
         ]
+        pairs += export.metadata.pairs
         pairs += description.fileMetadata.sorted { $0.key < $1.key }.map {
             ($0.key, .text($0.value))
         }
@@ -207,8 +269,11 @@ public final class GGUFWriter: ModelWriter {
         if let token = description.configuration.bosToken {
             pairs.append(("tokenizer.ggml.bos_token_id", .unsigned(UInt32(clamping: token))))
         }
-        if let token = description.configuration.eosTokens.first {
-            pairs.append(("tokenizer.ggml.eos_token_id", .unsigned(UInt32(clamping: token))))
+        for (key, token) in zip(GGUFLayout.endKeys, description.configuration.eosTokens) {
+            pairs.append((key, .unsigned(UInt32(clamping: token))))
+        }
+        if let token = description.configuration.padToken {
+            pairs.append(("tokenizer.ggml.padding_token_id", .unsigned(UInt32(clamping: token))))
         }
         if let template = description.chatTemplate {
             pairs.append(("tokenizer.chat_template", .text(template)))
@@ -234,6 +299,7 @@ struct ByteWriter {
         case text(String)
         case texts([String])
         case integers([Int32])
+        case flags([Bool])
     }
 
     private(set) var bytes: [UInt8] = []
@@ -272,6 +338,11 @@ struct ByteWriter {
             integer(UInt32(5))
             integer(UInt64(values.count))
             for value in values { integer(value) }
+        case .flags(let values):
+            integer(UInt32(9))
+            integer(UInt32(7))
+            integer(UInt64(values.count))
+            for value in values { integer(UInt8(value ? 1 : 0)) }
         }
     }
 

@@ -30,6 +30,14 @@ struct CheckpointTensors {
 
     var byteCount: Int { located.values.reduce(0) { $0 + $1.tensor.bytes.count } }
 
+    /// All tensors, in no order.
+    var all: [Located] { Array(located.values) }
+
+    /// Whether anything of a module is there.
+    func hasTensor(of module: String) -> Bool {
+        located.keys.contains { $0.hasPrefix(module + ".") }
+    }
+
     /// A tensor, if it is there.
     subscript(name: String) -> Located? { located[name] }
 

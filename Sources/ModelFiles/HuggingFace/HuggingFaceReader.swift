@@ -1,33 +1,57 @@
 internal import Kernels
 internal import Transformer
 
-/// A Llama model in a Hugging Face folder: safetensors, sharded or not, plain or quantized.
+/// A model in a Hugging Face folder: safetensors, sharded or not, plain or quantized.
 struct HuggingFaceReader: ModelSource {
-    /// How a parameter is stored.
+    /// How a tensor of the model is stored.
     private enum Stored {
         case plain(CheckpointTensors.Located)
         case quantized(QuantizedWeight)
     }
+    /// The tensor that a parameter stands in, and its first row there.
+    private typealias Place = (entry: ParameterLayout.Entry, firstRow: Int)
 
+    let configuration: ModelConfiguration
     let keyValueScales: KeyValueScales?
-    private let root: HuggingFaceConfiguration
     private let tensors: CheckpointTensors
     private let quantization: (any CheckpointConfiguration)?
+    private let places: [String: Place]
+    /// The head stands in the file, and the embedding, which is the same, does not.
+    private let hasHeadForEmbedding: Bool
 
     /// Reads the directories of all shards and checks that they hold the whole model, stored as the
-    /// configuration says.
+    /// configuration says, and nothing that the model does not compute.
     init(folder: String) throws(ModelFileError) {
-        root = try HuggingFaceConfiguration(path: folder + "/config.json")
+        let root = try HuggingFaceConfiguration(path: folder + "/config.json")
         quantization = try QuantizationConfiguration.read(root.object, folder: folder)
-        tensors = try CheckpointTensors(folder: folder)
+        let tensors = try CheckpointTensors(folder: folder)
+        self.tensors = tensors
         keyValueScales = try KeyValueScales(tensors, layerCount: root.model.layerCount)
-        for entry in ParameterLayout(configuration: root.model).entries {
-            _ = try stored(entry)
+        let head = try HeadTensors(tensors, root.model)
+        var configuration = root.model
+        configuration.tiedEmbeddings = head.isTied
+        self.configuration = configuration
+        hasHeadForEmbedding = head.standsForEmbedding
+        var places: [String: Place] = [:]
+        let stored = ParameterLayout.stored(of: configuration)
+        for tensor in stored {
+            for (part, row) in tensor.partsWithFirstRows {
+                places[part.name] = (tensor.entry, row)
+            }
         }
+        self.places = places
+        var claims = TensorClaims(cacheScales: keyValueScales != nil)
+        if head.isTied { claims.add(name: HeadTensors.name) }
+        for tensor in stored {
+            switch try self.stored(tensor.entry) {
+            case .plain(let located): claims.add(name: located.tensor.name)
+            case .quantized: claims.add(module: tensor.entry.module)
+            }
+        }
+        try claims.refuseOthers(of: tensors, family: configuration.architecture.family)
     }
 
     var path: String { tensors.folder }
-    var configuration: ModelConfiguration { root.model }
     var kind: LoadedModel.Source { .huggingFace }
     var storedByteCount: Int { tensors.byteCount }
     var tokenizerJSON: [UInt8]? { try? readTokenizer() }
@@ -46,7 +70,13 @@ struct HuggingFaceReader: ModelSource {
         into output: UnsafeMutableBufferPointer<Float>,
         team: ThreadTeam
     ) throws {
-        switch try stored(entry) {
+        guard let place = places[entry.name] else {
+            preconditionFailure("\(entry.name) is no parameter of the model")
+        }
+        // A vector counts as one row.
+        let first = entry.shape.count == 1 ? 0 : place.firstRow
+        let rows = rows.lowerBound + first..<rows.upperBound + first
+        switch try stored(place.entry) {
         case .quantized(let weight): try weight.read(rows: rows, into: output, team: team)
         case .plain(let located):
             try located.tensor.copyFloats(
@@ -59,13 +89,13 @@ struct HuggingFaceReader: ModelSource {
         }
     }
 
-    /// The tensors of a parameter, as the configuration has them.
+    /// The tensors of a parameter or a fused module, as the configuration has them.
     private func stored(_ entry: ParameterLayout.Entry) throws(ModelFileError) -> Stored {
         let module = entry.module
         if entry.shape.count == 2, let scheme = quantization?.scheme(of: module) {
             return .quantized(try QuantizedWeight(entry, scheme: scheme, tensors: tensors))
         }
-        if let scale = tensors[module + ".weight_scale"] {
+        if let scale = tensors[module + ".weight_scale"], entry.shape.count == 2 {
             let reason =
                 quantization == nil
                 ? "config.json has no quantization_config"
@@ -75,9 +105,10 @@ struct HuggingFaceReader: ModelSource {
                 "\(scale.path): tensor \(scale.tensor.name) is there, but \(reason)"
             )
         }
+        let isHead = hasHeadForEmbedding && module == "model.embed_tokens"
         return .plain(
             try tensors.required(
-                entry.name,
+                isHead ? HeadTensors.name : entry.name,
                 types: WeightScheme.floats,
                 shapes: [entry.shape],
                 reason: quantization == nil

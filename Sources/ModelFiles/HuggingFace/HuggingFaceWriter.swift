@@ -168,7 +168,9 @@ public final class HuggingFaceWriter: ModelWriter {
     private func generationConfig() throws -> [UInt8] {
         var root: [String: Any] = ["_from_model_config": true]
         root["bos_token_id"] = description.configuration.bosToken
-        root["eos_token_id"] = description.configuration.eosTokens.first
+        let eos = description.configuration.eosTokens
+        root["eos_token_id"] = eos.count > 1 ? eos : eos.first as Any?
+        root["pad_token_id"] = description.configuration.padToken
         return try HuggingFaceConfiguration.json(root, name: "generation_config.json")
     }
 }

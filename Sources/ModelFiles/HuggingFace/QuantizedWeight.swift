@@ -14,9 +14,9 @@ struct QuantizedWeight {
     /// Of AWQ: factors of the weight's columns, which servers apply to the inputs.
     private let columnFactors: CheckpointTensors.Located?
 
-    /// What changes a weight's meaning and is not read.
+    /// What changes a weight's meaning and is not read; a bias is a parameter of its own.
     private static let refusedSuffixes = [
-        ".weight_zero_point", ".weight_g_idx", ".svdquant_lora_a", ".svdquant_lora_b", ".bias",
+        ".weight_zero_point", ".weight_g_idx", ".svdquant_lora_a", ".svdquant_lora_b",
     ]
 
     /// Finds and checks the tensors.

@@ -24,18 +24,20 @@ struct ConfigurationLint {
 
     private func lintKeys(_ log: inout LintLog) {
         let root = folder.root
-        if root["architectures"] as? [String] != ["LlamaForCausalLM"] {
-            log.error(Self.file, "architectures is not [\"LlamaForCausalLM\"]; set it")
+        guard let family = ModelFamilies.named(folder.model.architecture.family) else { return }
+        let traits = family.huggingFace
+        if root["architectures"] as? [String] != [traits.className] {
+            log.error(Self.file, "architectures is not [\"\(traits.className)\"]; set it")
         }
-        if root["model_type"] as? String != "llama" {
-            log.error(Self.file, "model_type is not \"llama\"")
-        }
-        if let activation = root["hidden_act"] as? String, activation != "silu" {
-            log.error(Self.file, "hidden_act is \(activation); Llama models have silu")
+        if root["model_type"] as? String != traits.modelType {
+            log.error(Self.file, "model_type is not \"\(traits.modelType)\"")
         }
         // Readers have defaults for these, and not all the same.
-        for key in ["rms_norm_eps", "max_position_embeddings", "tie_word_embeddings", "hidden_act"]
-        where root[key] == nil {
+        let usual = [
+            traits.normEpsilonKey, "max_position_embeddings", "tie_word_embeddings",
+            traits.activationKey,
+        ]
+        for key in usual where root[key] == nil {
             log.warning(Self.file, "\(key) is missing; readers' defaults differ")
         }
         if root["rope_theta"] == nil, root["rope_parameters"] == nil {

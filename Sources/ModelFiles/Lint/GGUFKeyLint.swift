@@ -8,36 +8,48 @@ struct GGUFKeyLint {
         case integers = "an array of integers"
     }
 
-    private static let required: [(key: String, kind: Kind)] = [
-        ("llama.block_count", .integer), ("llama.context_length", .integer),
-        ("llama.embedding_length", .integer), ("llama.feed_forward_length", .integer),
-        ("llama.attention.head_count", .integer),
-        ("llama.attention.layer_norm_rms_epsilon", .number),
-        ("tokenizer.ggml.model", .text), ("tokenizer.ggml.tokens", .texts),
-        ("tokenizer.ggml.token_type", .integers),
-    ]
-    private static let usual: [(key: String, kind: Kind)] = [
-        ("general.name", .text), ("general.file_type", .integer),
-        ("general.quantization_version", .integer), ("llama.vocab_size", .integer),
-        ("llama.attention.head_count_kv", .integer), ("llama.rope.freq_base", .number),
-        ("llama.rope.dimension_count", .integer), ("tokenizer.ggml.bos_token_id", .integer),
-        ("tokenizer.ggml.eos_token_id", .integer),
-    ]
-
     private let gguf: GGUFFile
+    private let prefix: String
+    private let required: [(key: String, kind: Kind)]
+    private let usual: [(key: String, kind: Kind)]
 
-    init(_ gguf: GGUFFile) {
+    init(_ gguf: GGUFFile, _ family: any ModelFamily) {
         self.gguf = gguf
+        let prefix = family.gguf.architecture
+        self.prefix = prefix
+        let epsilon =
+            family.architecture.norm.isCentered ? "layer_norm_epsilon" : "layer_norm_rms_epsilon"
+        required = [
+            ("\(prefix).block_count", .integer), ("\(prefix).context_length", .integer),
+            ("\(prefix).embedding_length", .integer), ("\(prefix).feed_forward_length", .integer),
+            ("\(prefix).attention.head_count", .integer),
+            ("\(prefix).attention.\(epsilon)", .number),
+            ("tokenizer.ggml.model", .text), ("tokenizer.ggml.tokens", .texts),
+            ("tokenizer.ggml.token_type", .integers),
+        ]
+        usual = [
+            ("general.name", .text), ("general.file_type", .integer),
+            ("general.quantization_version", .integer), ("\(prefix).vocab_size", .integer),
+            ("\(prefix).attention.head_count_kv", .integer),
+            ("\(prefix).rope.freq_base", .number),
+            ("\(prefix).rope.dimension_count", .integer),
+            ("tokenizer.ggml.bos_token_id", .integer),
+            ("tokenizer.ggml.eos_token_id", .integer),
+        ]
     }
 
-    func lint(_ log: inout LintLog) {
-        for (key, kind) in Self.required where !has(key, kind) {
+    /// Checks the keys; whether one of the model's own is missing.
+    func lint(_ log: inout LintLog) -> Bool {
+        var isMissing = false
+        for (key, kind) in required where !has(key, kind) {
             log.error(key, message(key, kind))
+            isMissing = isMissing || key.hasPrefix(prefix + ".")
         }
-        for (key, kind) in Self.usual where !has(key, kind) {
+        for (key, kind) in usual where !has(key, kind) {
             log.warning(key, message(key, kind))
         }
         lintTokenizer(&log)
+        return isMissing
     }
 
     private func lintTokenizer(_ log: inout LintLog) {
@@ -46,8 +58,8 @@ struct GGUFKeyLint {
         if let rows = gguf.tensors["token_embd.weight"]?.shape.first, rows != tokens.count {
             log.error(key, "has \(tokens.count) tokens, token_embd.weight \(rows) rows")
         }
-        if let size = gguf.integer("llama.vocab_size"), size != tokens.count {
-            log.error("llama.vocab_size", "is \(size), \(key) has \(tokens.count)")
+        if let size = gguf.integer("\(prefix).vocab_size"), size != tokens.count {
+            log.error("\(prefix).vocab_size", "is \(size), \(key) has \(tokens.count)")
         }
         if case .integers(let types) = gguf.metadata["tokenizer.ggml.token_type"],
             types.count != tokens.count

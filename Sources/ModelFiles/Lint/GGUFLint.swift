@@ -11,53 +11,31 @@ struct GGUFLint {
     }
 
     func lint(_ log: inout LintLog) {
-        let architecture = gguf.text("general.architecture")
-        guard architecture == "llama" else {
-            let found = architecture ?? "missing"
-            log.error("general.architecture", "is \(found); llama is checked")
-            return
-        }
-        GGUFKeyLint(gguf).lint(&log)
-        lintFileType(&log)
-        guard let configuration = configuration(&log) else { return }
-        lintTensors(configuration, &log)
-    }
-
-    /// The model's shape; nil if a key that makes it is missing.
-    private func configuration(_ log: inout LintLog) -> ModelConfiguration? {
-        guard let embedding = gguf.tensors["token_embd.weight"] else {
-            log.error("token_embd.weight", "is missing")
-            return nil
-        }
-        guard let vocabulary = embedding.shape.first,
-            let hidden = gguf.integer("llama.embedding_length"),
-            let intermediate = gguf.integer("llama.feed_forward_length"),
-            let layers = gguf.integer("llama.block_count"),
-            let heads = gguf.integer("llama.attention.head_count")
-        else { return nil }
-        let configuration = ModelConfiguration(
-            vocabularySize: vocabulary,
-            hiddenSize: hidden,
-            intermediateSize: intermediate,
-            layerCount: layers,
-            headCount: heads,
-            keyValueHeadCount: gguf.integer("llama.attention.head_count_kv") ?? heads,
-            headDimension: gguf.integer("llama.attention.key_length"),
-            tiedEmbeddings: gguf.tensors["output.weight"] == nil
-        )
+        let architecture = gguf.text("general.architecture") ?? "missing"
+        let family: any ModelFamily
         do {
-            try configuration.validate()
-            return configuration
+            family = try ModelFamilies.family(gguf: architecture, path: "general.architecture")
         } catch {
-            log.error("llama.*", error.message)
-            return nil
+            return log.error("general.architecture", "is not checked: \(error.message)")
+        }
+        let missing = GGUFKeyLint(gguf, family).lint(&log)
+        lintFileType(&log)
+        guard gguf.tensors["token_embd.weight"] != nil else {
+            return log.error("token_embd.weight", "is missing")
+        }
+        guard !missing else { return }
+        do {
+            lintTensors(try GGUFConfiguration(gguf).model, &log)
+        } catch {
+            log.error("\(architecture).*", error.message)
         }
     }
 
     private func lintTensors(_ configuration: ModelConfiguration, _ log: inout LintLog) {
-        var known: Set<String> = ["rope_freqs.weight"]
-        for entry in ParameterLayout(configuration: configuration).entries {
-            let name = GGUFNames.name(of: entry.name)
+        var known = Set(GGUFLayout.factorTensors)
+        let layout = GGUFLayout(configuration)
+        for entry in layout.stored.map(\.entry) {
+            let name = layout.name(of: entry)
             known.insert(name)
             guard let tensor = gguf.tensors[name] else {
                 log.error(name, "is missing")

@@ -12,7 +12,7 @@ struct TensorLint {
 
     func lint(_ log: inout LintLog) {
         var known: Set<String> = ["lm_head.weight"]
-        for entry in ParameterLayout(configuration: folder.model).entries {
+        for entry in ParameterLayout.stored(of: folder.model).map(\.entry) {
             switch schemes[entry.module] {
             case .plain:
                 known.insert(entry.name)

@@ -1,0 +1,57 @@
+internal import Foundation
+internal import Transformer
+
+/// Phi-3 and Phi-4-mini: fused projections, longrope, and in the latter a part of each head that
+/// does not turn.
+struct Phi3Family: ModelFamily {
+    let architecture: Architecture
+    let huggingFace: HuggingFaceTraits
+    let gguf = GGUFTraits(
+        architecture: "phi3",
+        biases: [],
+        rotaryScalings: [.longRope],
+        windows: .carried,
+        hasHeadsOfHiddenSize: true
+    )
+
+    init() {
+        var architecture = Architecture(family: "phi3")
+        architecture.fusedModules = [
+            FusedModule(suffix: "self_attn.qkv_proj", parts: [.query, .key, .value]),
+            FusedModule(suffix: "mlp.gate_up_proj", parts: [.gate, .up]),
+        ]
+        self.architecture = architecture
+        var traits = HuggingFaceTraits(modelType: "phi3", className: "Phi3ForCausalLM")
+        traits.normEpsilon = 1e-5
+        traits.maximumPositions = 4096
+        traits.partialRotaryFactor = 1
+        traits.originalPositions = 4096
+        huggingFace = traits
+    }
+
+    func read(
+        _ keys: inout ConfigurationKeys,
+        into model: inout ModelConfiguration
+    ) throws(ModelFileError) {
+        let window = try keys.integer("sliding_window")
+        model.layerAttention = [LayerAttention](
+            repeating: LayerAttention(window: window),
+            count: model.layerCount
+        ).orEmptyIfUniform
+    }
+
+    func write(_ model: ModelConfiguration, into keys: inout [String: Any]) {
+        keys["sliding_window"] = model.layerAttention.first?.window ?? NSNull() as Any
+        var original = model.maximumPositions
+        if case .longRope(let scaling) = model.rotary.scaling {
+            original = scaling.originalPositions
+        }
+        // It stands beside the factors here, and their object has no room for it.
+        keys["original_max_position_embeddings"] = original
+        if var scaling = keys["rope_scaling"] as? [String: Any] {
+            scaling["original_max_position_embeddings"] = nil
+            scaling["type"] = scaling.removeValue(forKey: "rope_type")
+            keys["rope_scaling"] = scaling
+        }
+    }
+}
