@@ -156,11 +156,8 @@ extension ModelFamily {
         _ model: ModelConfiguration
     ) throws(ModelFileError) -> [LayerAttention] {
         let window = try keys.integer("attention.sliding_window") ?? 0
-        let key = "attention.sliding_window_pattern"
-        let flags = try keys.flags(key)
-        let sliding = flags ?? [Bool](repeating: true, count: model.layerCount)
-        guard sliding.count == model.layerCount else {
-            throw keys.malformed(key, "has \(sliding.count) of \(model.layerCount) layers")
+        let sliding = try keys.slidingLayers(count: model.layerCount) { count, period in
+            (0..<count).map { period == nil || ($0 + 1) % (period ?? 1) != 0 }
         }
         guard window > 0 else { return [] }
         return sliding.map { LayerAttention(window: $0 ? window : nil) }.orEmptyIfUniform

@@ -62,6 +62,26 @@ struct GGUFKeys {
         }
     }
 
+    /// Which layers have windows by `attention.sliding_window_pattern`: a flag for each, or the
+    /// period in which one layer has none.
+    mutating func slidingLayers(
+        count: Int,
+        by layers: (_ count: Int, _ period: Int?) -> [Bool]
+    ) throws(ModelFileError) -> [Bool] {
+        let key = "attention.sliding_window_pattern"
+        guard isPresent(key) else { return layers(count, nil) }
+        if case .integer(let period) = metadata[name(key)] {
+            taken.insert(key)
+            guard period > 0 else { throw malformed(key, "is \(period)") }
+            return layers(count, period)
+        }
+        let list = try flags(key) ?? []
+        guard list.count == count else {
+            throw malformed(key, "has \(list.count) of \(count) layers")
+        }
+        return list
+    }
+
     mutating func text(_ key: String) throws(ModelFileError) -> String? {
         guard let value = take(key) else { return nil }
         guard case .text(let text) = value else { throw malformed(key, "is no text") }

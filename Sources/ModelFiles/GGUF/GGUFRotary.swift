@@ -54,8 +54,6 @@ extension ModelFamily {
             metadata.set("rope.scaling.type", "yarn")
             metadata.set("rope.scaling.factor", Float(scaling.factor))
             metadata.set("rope.scaling.original_context_length", scaling.originalPositions)
-            metadata.set("rope.scaling.yarn_beta_fast", Float(scaling.betaFast))
-            metadata.set("rope.scaling.yarn_beta_slow", Float(scaling.betaSlow))
             if let factor = scaling.attentionFactor {
                 let usual = GGUFScalingReader.attentionFactor(ofYarn: scaling.factor)
                 metadata.set("rope.scaling.attn_factor", Float(factor / usual))
@@ -122,15 +120,15 @@ private struct GGUFScalingReader {
         let original = try keys.integer("rope.scaling.original_context_length")
         let type = try keys.text("rope.scaling.type")
         let isLong = kinds.contains(.longRope) && factors[names[1]] != nil
-        let isYarn = type == "yarn"
-        if !isYarn {
-            keys.ignore(["rope.scaling.yarn_beta_fast", "rope.scaling.yarn_beta_slow"])
+        if type != "yarn", !isLong, type != "longrope" {
+            try keys.expect("rope.scaling.attn_factor", .number(1))
         }
-        if !isYarn, !isLong { try keys.expect("rope.scaling.attn_factor", .number(1)) }
-        for key in ["rope.scaling.yarn_ext_factor", "rope.scaling.yarn_attn_factor"] {
-            try keys.expect(key, .number(1))
-        }
-        try keys.expect("rope.scaling.yarn_log_multiplier", .number(0))
+        // Written by converters, and not read by llama.cpp in these architectures.
+        let neutral = [
+            ("beta_fast", 32.0), ("beta_slow", 1), ("ext_factor", 1), ("attn_factor", 1),
+            ("log_multiplier", 0),
+        ]
+        for (key, value) in neutral { try keys.expect("rope.scaling.yarn_\(key)", .number(value)) }
         // llama.cpp takes a factor without a type for a linear one.
         switch type ?? (isLong ? "longrope" : "linear") {
         case "none": return try factorScaling()
@@ -142,7 +140,7 @@ private struct GGUFScalingReader {
                 throw keys.refusal("rope.scaling.factor", "beside \(names[0]) it is not computed")
             }
             return stretch ?? other
-        case "yarn": return .yarn(try yarn(&keys, factor, attention, original))
+        case "yarn": return .yarn(yarn(factor, attention, original))
         case "longrope":
             guard let short = take(names[1]), let long = take(names[2]) else {
                 throw keys.refusal("rope.scaling.type", "\(names[1]) and \(names[2]) are missing")
@@ -192,17 +190,14 @@ private struct GGUFScalingReader {
     }
 
     private func yarn(
-        _ keys: inout GGUFKeys,
         _ factor: Double,
         _ attention: Double,
         _ original: Int?
-    ) throws(ModelFileError) -> RotaryEmbedding.Yarn {
+    ) -> RotaryEmbedding.Yarn {
         var yarn = RotaryEmbedding.Yarn(
             factor: factor == 0 ? 1 : factor,
             originalPositions: original ?? model.maximumPositions
         )
-        if let value = try keys.number("rope.scaling.yarn_beta_fast") { yarn.betaFast = value }
-        if let value = try keys.number("rope.scaling.yarn_beta_slow") { yarn.betaSlow = value }
         guard attention != 1 else { return yarn }
         let usual = Self.attentionFactor(ofYarn: yarn.factor)
         // The shortest decimal that the file's factor may come from.

@@ -26,7 +26,7 @@ struct HeadTensors {
         }
         let hasEmbedding = tensors.hasTensor(of: "model.embed_tokens")
         standsForEmbedding = !hasEmbedding
-        isTied = try !hasEmbedding || Self.areEqual(tensors)
+        isTied = hasEmbedding ? try Self.areEqual(tensors) : true
     }
 
     /// Whether both are there in floats, with the same values.

@@ -1,6 +1,6 @@
 /// JSON text as a tree, for small files of unknown origin: its depth and size are bounded, and an
 /// object has each key once.
-enum JSONValue: Equatable {
+enum JSONValue: Sendable, Equatable {
     case null
     case flag(Bool)
     case integer(Int)

@@ -1,3 +1,5 @@
+internal import Transformer
+
 /// Checks the metadata that llama.cpp needs.
 struct GGUFKeyLint {
     private enum Kind: String {

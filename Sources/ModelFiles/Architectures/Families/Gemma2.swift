@@ -66,9 +66,12 @@ struct Gemma2Family: ModelFamily {
         )
         model.architecture.logitSoftCap = Float(try keys.number("final_logit_softcapping") ?? 30)
         let window = try keys.integer("attention.sliding_window") ?? 4096
-        model.layerAttention = Self.alternating(model.layerCount).map {
-            LayerAttention(window: $0 ? window : nil)
+        let sliding = try keys.slidingLayers(count: model.layerCount) { count, period in
+            let period = period ?? 2
+            return (0..<count).map { ($0 + 1) % period != 0 }
         }
+        model.layerAttention = sliding.map { LayerAttention(window: $0 ? window : nil) }
+            .orEmptyIfUniform
     }
 
     func write(_ model: ModelConfiguration, into metadata: inout GGUFMetadata) {
@@ -80,6 +83,10 @@ struct Gemma2Family: ModelFamily {
         }
         if let window = model.layerAttention.lazy.compactMap(\.window).first {
             metadata.set("attention.sliding_window", window)
+        }
+        let sliding = (0..<model.layerCount).map { model.attention(ofLayer: $0).window != nil }
+        if sliding != Self.alternating(model.layerCount) {
+            metadata.set("attention.sliding_window_pattern", sliding)
         }
     }
 }

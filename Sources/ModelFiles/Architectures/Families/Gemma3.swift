@@ -37,8 +37,8 @@ struct Gemma3Family: ModelFamily {
         try GemmaShared.read(&keys, into: &model)
         try GemmaShared.expectActivation("hidden_act", &keys, model)
         try GemmaShared.readAttentionScale(&keys, into: &model)
-        model.architecture.attentionSoftCap =
-            try keys.number("attn_logit_softcapping").map { Float($0) }
+        // Transformers keeps it, but never uses it.
+        try keys.expect(["attn_logit_softcapping": .null])
         model.architecture.logitSoftCap =
             try keys.number("final_logit_softcapping").map { Float($0) }
         let pattern = try keys.integer("sliding_window_pattern") ?? Self.pattern
@@ -114,7 +114,6 @@ struct Gemma3Family: ModelFamily {
         // Readers differ in which they take.
         keys["hidden_act"] = keys["hidden_activation"]
         GemmaShared.writeAttentionScale(model, into: &keys)
-        keys["attn_logit_softcapping"] = model.architecture.attentionSoftCap?.decimal
         keys["final_logit_softcapping"] = model.architecture.logitSoftCap?.decimal
         keys["layer_types"] = model.layerTypes
         keys["sliding_window"] = model.layerAttention.lazy.compactMap(\.window).first
@@ -138,15 +137,11 @@ struct Gemma3Family: ModelFamily {
             theta: try keys.number("rope.freq_base_swa") ?? Self.localTheta
         )
         let window = try keys.integer("attention.sliding_window") ?? 0
-        let pattern = try keys.integer("attention.sliding_window_pattern") ?? Self.pattern
-        guard pattern > 0 else {
-            throw keys.malformed("attention.sliding_window_pattern", "is \(pattern)")
+        let sliding = try keys.slidingLayers(count: model.layerCount) { count, period in
+            Self.sliding(count, every: period ?? Self.pattern)
         }
-        guard window > 0 else { return }
-        model.layerAttention = Self.attention(
-            Self.sliding(model.layerCount, every: pattern),
-            window
-        )
+        // Without windows all layers have the global frequencies.
+        if window > 0 { model.layerAttention = Self.attention(sliding, window) }
     }
 
     func write(_ model: ModelConfiguration, into metadata: inout GGUFMetadata) {
@@ -158,6 +153,10 @@ struct Gemma3Family: ModelFamily {
         }
         if let window = model.layerAttention.lazy.compactMap(\.window).first {
             metadata.set("attention.sliding_window", window)
+        }
+        let sliding = model.layerAttention.map { $0.window != nil }
+        if !sliding.isEmpty, sliding != Self.sliding(model.layerCount, every: Self.pattern) {
+            metadata.set("attention.sliding_window_pattern", sliding)
         }
     }
 }

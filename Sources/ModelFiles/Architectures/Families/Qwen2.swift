@@ -6,6 +6,7 @@ struct Qwen2Family: ModelFamily {
     let huggingFace: HuggingFaceTraits
     let gguf = GGUFTraits(
         architecture: "qwen2",
+        biases: [.query, .key, .value],
         rotaryScalings: [.linear, .yarn],
         windows: .carried
     )
