@@ -10,7 +10,8 @@ private let tolerance = 2e-5
 
 /// What is done before rounding leaves every architecture computing the same, or is refused.
 struct EquivalenceTests {
-    private static let team = ThreadTeam(threadCount: 2)
+    // One each: a team runs one thing at a time, tests run side by side.
+    private static var team: ThreadTeam { ThreadTeam(threadCount: 2) }
 
     private static func loss(
         _ parameters: Parameters,
