@@ -111,8 +111,8 @@ struct LintFault: CustomTestStringConvertible, Sendable {
     private static let configurations: [LintFault] = [
         .init(name: "no architecture", sample: .bf16, place: "config.json", message: "supported") {
             try rewrite("config.json", in: $0) { root in
-                root["architectures"] = ["Qwen3ForCausalLM"]
-                root["model_type"] = "qwen3"
+                root["architectures"] = ["BertForMaskedLM"]
+                root["model_type"] = "bert"
             }
         },
         .init(

@@ -185,7 +185,7 @@ extension LintFault {
             case .text(let value): builder.set(key, value)
             case .texts(let value): builder.set(key, value)
             case .integers(let value): builder.set(key, value.map { Int32($0) })
-            case .other: break
+            case .flags, .other: break
             }
         }
         for (name, tensor) in tensors {

@@ -104,7 +104,7 @@ struct FormatsDocumentTests {
             GGUFTensorEncoder(
                 entry,
                 values: $0,
-                configuration: configuration,
+                place: GGUFLayout(configuration).place(of: entry),
                 packed: packed
             ).tensors
         }

@@ -144,7 +144,8 @@ extension JSONValue {
         case .list(let list):
             "[" + list.prefix(4).map(\.excerpt).joined(separator: ", ")
                 + (list.count > 4 ? ", …]" : "]")
-        case .object(let members): "{" + members.keys.sorted().prefix(6).joined(separator: ", ") + "}"
+        case .object(let members):
+            "{" + members.keys.sorted().prefix(6).joined(separator: ", ") + "}"
         }
     }
 }

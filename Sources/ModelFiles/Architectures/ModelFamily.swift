@@ -132,7 +132,10 @@ enum ModelFamilies {
         let names = all.map(\.huggingFace.modelType).joined(separator: ", ")
         guard let found else {
             let key = type == nil ? "architectures" : "model_type"
-            throw keys.refusal(key, reason(type ?? classes.first ?? "") + "; supported are \(names)")
+            throw keys.refusal(
+                key,
+                reason(type ?? classes.first ?? "") + "; supported are \(names)"
+            )
         }
         let name = found.huggingFace.className
         guard classes.isEmpty || classes.contains(name) else {
@@ -149,15 +152,19 @@ enum ModelFamilies {
         path: String
     ) throws(ModelFileError) -> any ModelFamily {
         if let found = all.first(where: { $0.gguf.architecture == architecture }) { return found }
-        let names = all.map(\.gguf.architecture)
-        let unique = names.indices.filter { !names[..<$0].contains(names[$0]) }.map { names[$0] }
         throw ModelFileError(
             .unsupported,
             """
             \(path): architecture \(architecture): \(reason(architecture)); supported are \
-            \(unique.joined(separator: ", "))
+            \(ggufNames.joined(separator: ", "))
             """
         )
+    }
+
+    /// llama.cpp's names, each once.
+    static var ggufNames: [String] {
+        let names = all.map(\.gguf.architecture)
+        return names.indices.filter { !names[..<$0].contains(names[$0]) }.map { names[$0] }
     }
 
     private static func reason(_ name: String) -> String {

@@ -87,7 +87,9 @@ extension ModelFamily {
                 "\(keys.place): key \(key) is \(factor): in \(name) models all dimensions turn"
             )
         }
-        guard factor > 0, factor < 1 else { throw keys.malformed(key, "is \(factor), not in 0...1") }
+        guard factor > 0, factor < 1 else {
+            throw keys.malformed(key, "is \(factor), not in 0...1")
+        }
         return Int(Double(model.headDimension) * factor)
     }
 

@@ -35,7 +35,10 @@ struct GGUFExport {
                 """
             ] : []
         if let obstacle = try Self.obstacle(model, family, metadata, tensors) {
-            throw ModelFileError(.unsupported, "gguf: llama.cpp's \(traits.architecture): \(obstacle)")
+            throw ModelFileError(
+                .unsupported,
+                "gguf: llama.cpp's \(traits.architecture): \(obstacle)"
+            )
         }
     }
 
@@ -58,7 +61,8 @@ struct GGUFExport {
                 \(model.queryWidth) in this model
                 """
         }
-        if let bias = model.architecture.biasedModules.subtracting(traits.biases).map(\.suffix).min()
+        if let bias = model.architecture.biasedModules.subtracting(traits.biases).map(\.suffix)
+            .min()
         {
             return "\(bias) has no bias there, but one in this model"
         }

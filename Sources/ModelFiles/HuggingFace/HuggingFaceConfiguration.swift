@@ -31,7 +31,8 @@ struct HuggingFaceConfiguration {
         let bos = try keys.tokens("bos_token_id")?.first
         let eos = try keys.tokens("eos_token_id")
         let pad = try keys.tokens("pad_token_id")?.first
-        let all = [("bos_token_id", bos), ("pad_token_id", pad)]
+        let all =
+            [("bos_token_id", bos), ("pad_token_id", pad)]
             + (eos ?? []).map { ("eos_token_id", $0) }
         for case (let key, let token?) in all where token >= model.vocabularySize {
             throw keys.malformed(key, "is \(token), but vocab_size is \(model.vocabularySize)")

@@ -41,7 +41,8 @@ struct StoredWidths {
     func bits(of entry: ParameterLayout.Entry) -> Int {
         let names =
             isGGUF
-            ? [GGUFLayout.linearName(of: entry.name)] : [entry.module + ".weight_packed", entry.name]
+            ? [GGUFLayout.linearName(of: entry.name)]
+            : [entry.module + ".weight_packed", entry.name]
         let byteCount = names.lazy.compactMap { byteCounts[$0] }.first
         let bits = byteCount.map { 8 * $0 / max(1, entry.count) } ?? 16
         // What a file has no type for stands in BF16 or FP32, rounded.

@@ -34,7 +34,8 @@ struct Gemma2Family: ModelFamily {
             try keys.slidingLayers(count: model.layerCount)
             ?? Self.alternating(model.layerCount)
         let window = try keys.window(absent: 4096, for: sliding)
-        model.layerAttention = sliding.map { LayerAttention(window: $0 ? window : nil) }
+        model.layerAttention =
+            sliding.map { LayerAttention(window: $0 ? window : nil) }
             .orEmptyIfUniform
     }
 
@@ -70,7 +71,8 @@ struct Gemma2Family: ModelFamily {
             let period = period ?? 2
             return (0..<count).map { ($0 + 1) % period != 0 }
         }
-        model.layerAttention = sliding.map { LayerAttention(window: $0 ? window : nil) }
+        model.layerAttention =
+            sliding.map { LayerAttention(window: $0 ? window : nil) }
             .orEmptyIfUniform
     }
 

@@ -104,7 +104,9 @@ struct Gemma3Family: ModelFamily {
         sliding["rope_theta"] = local.theta
         keys["rope_parameters"] =
             [
-                "full_attention": full ?? ["rope_type": "default", "rope_theta": model.rotary.theta],
+                "full_attention": full ?? [
+                    "rope_type": "default", "rope_theta": model.rotary.theta,
+                ],
                 "sliding_attention": sliding,
             ] as [String: Any]
     }

@@ -24,10 +24,11 @@ struct MistralFamily: ModelFamily {
         into model: inout ModelConfiguration
     ) throws(ModelFileError) {
         let window = try keys.integer("sliding_window", absent: 4096)
-        model.layerAttention = [LayerAttention](
-            repeating: LayerAttention(window: window),
-            count: model.layerCount
-        ).orEmptyIfUniform
+        model.layerAttention =
+            [LayerAttention](
+                repeating: LayerAttention(window: window),
+                count: model.layerCount
+            ).orEmptyIfUniform
     }
 
     func write(_ model: ModelConfiguration, into keys: inout [String: Any]) {

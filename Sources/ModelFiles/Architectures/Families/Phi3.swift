@@ -33,11 +33,17 @@ struct Phi3Family: ModelFamily {
         _ keys: inout ConfigurationKeys,
         into model: inout ModelConfiguration
     ) throws(ModelFileError) {
+        // Of the code that Phi-4-mini was published with.
+        try keys.expect([
+            "full_attn_mod": .integer(1), "interpolate_factor": .integer(1),
+            "lm_head_bias": .flag(false),
+        ])
         let window = try keys.integer("sliding_window")
-        model.layerAttention = [LayerAttention](
-            repeating: LayerAttention(window: window),
-            count: model.layerCount
-        ).orEmptyIfUniform
+        model.layerAttention =
+            [LayerAttention](
+                repeating: LayerAttention(window: window),
+                count: model.layerCount
+            ).orEmptyIfUniform
     }
 
     func write(_ model: ModelConfiguration, into keys: inout [String: Any]) {

@@ -34,13 +34,14 @@ struct SmolLM3Family: ModelFamily {
         let types = try keys.slidingLayers(count: model.layerCount)
         // Of Qwen, which it was made from.
         keys.ignore(["max_window_layers"])
-        model.layerAttention = rotates.enumerated().map { layer, rotates in
-            let isSliding = types?[layer] ?? !rotates
-            return LayerAttention(
-                window: isUsed && isSliding ? window : nil,
-                rotation: rotates ? .global : .none
-            )
-        }.orEmptyIfUniform
+        model.layerAttention =
+            rotates.enumerated().map { layer, rotates in
+                let isSliding = types?[layer] ?? !rotates
+                return LayerAttention(
+                    window: isUsed && isSliding ? window : nil,
+                    rotation: rotates ? .global : .none
+                )
+            }.orEmptyIfUniform
     }
 
     private func rotatingLayers(
@@ -76,8 +77,9 @@ struct SmolLM3Family: ModelFamily {
         _ keys: inout GGUFKeys,
         into model: inout ModelConfiguration
     ) throws(ModelFileError) {
-        model.layerAttention = (0..<model.layerCount).map {
-            LayerAttention(rotation: ($0 + 1) % Self.interval == 0 ? .none : .global)
-        }.orEmptyIfUniform
+        model.layerAttention =
+            (0..<model.layerCount).map {
+                LayerAttention(rotation: ($0 + 1) % Self.interval == 0 ? .none : .global)
+            }.orEmptyIfUniform
     }
 }

@@ -1,0 +1,206 @@
+internal import Foundation
+internal import Kernels
+internal import Quantization
+internal import Testing
+internal import Transformer
+
+@testable internal import ModelFiles
+
+/// GGUF files of all families, written and read.
+@Suite struct FamilyGGUFTests {
+    private static var team: ThreadTeam { ThreadTeam(threadCount: 2) }
+
+    /// A model of random BF16 values of magnitudes to which 1 can be added without rounding.
+    static func model(_ configuration: ModelConfiguration) throws -> LoadedModel {
+        let parameters = try Parameters.random(
+            configuration: configuration,
+            seed: 7,
+            deviation: 0.2
+        )
+        let values = parameters.storage.elements
+        for index in values.indices {
+            let value = abs(values[index]) < 0.01 ? 0.25 : values[index]
+            values[index] = Float(bitPattern: UInt32(HalfPrecision.bfloat(value)) << 16)
+        }
+        let tiny = try TinyModel.make()
+        return LoadedModel(
+            parameters: parameters,
+            tokenizer: tiny.tokenizer,
+            source: .huggingFace,
+            storedByteCount: 0,
+            tokenizerJSON: tiny.tokenizerJSON,
+            chatTemplate: nil
+        )
+    }
+
+    static func write(_ model: LoadedModel, to folder: TemporaryFolder) throws -> String {
+        let quantized = QuantizedModel(model: model, stored: [:])
+        _ = try quantized.write(to: GGUFWriter(quantized.description, folder: folder.path))
+        return folder.path + "/model.gguf"
+    }
+
+    /// The first parameter whose bits differ; nil if none does.
+    static func difference(_ source: any ModelSource, _ model: LoadedModel) throws -> String? {
+        let team = team
+        for entry in model.parameters.layout.entries {
+            var read = [Float](repeating: 0, count: entry.count)
+            try read.withUnsafeMutableBufferPointer {
+                try source.read(entry, into: $0, team: team)
+            }
+            if !model.parameters.elements(of: entry).elementsEqual(read) { return entry.name }
+        }
+        return nil
+    }
+
+    /// Those of the cases that llama.cpp computes.
+    static let cases: [FamilyRoundTripTests.Case] = [
+        .init("llama"), .init("llama", #"{"attention_bias": true, "mlp_bias": true}"#),
+        .init("llama", #"{"rope_scaling": null}"#),
+        .init("llama", #"{"rope_scaling": {"type": "linear", "factor": 2.5}}"#),
+        .init("llama", #"{"rope_scaling": {"type": "yarn", "factor": 2.5}}"#),
+        .init(
+            "llama",
+            #"{"rope_scaling": {"type": "yarn", "factor": 4, "attention_factor": 1.25}}"#
+        ),
+        .init(
+            "llama",
+            """
+            {"rope_scaling": {"rope_type": "longrope", "short_factor": [1, 1, 1, 1.1],
+                              "long_factor": [1, 2, 3, 4]}}
+            """
+        ),
+        .init("mistral"), .init("mistral", #"{"sliding_window": null, "head_dim": 16}"#),
+        .init("qwen2"),
+        .init(
+            "qwen2",
+            #"{"use_sliding_window": true, "sliding_window": 16, "max_window_layers": 1}"#
+        ),
+        .init("qwen3"), .init("smollm3"), .init("phi3"), .init("gemma"), .init("gemma2"),
+        .init("gemma3"),
+        .init(
+            "gemma3",
+            #"{"rope_scaling": {"type": "linear", "factor": 8}, "final_logit_softcapping": 20}"#
+        ),
+        .init("gemma3", #"{"sliding_window_pattern": 3}"#), .init("olmo2"), .init("granite"),
+        .init("granite", #"{"attention_bias": true, "mlp_bias": true}"#), .init("nemotron"),
+        .init("nemotron", #"{"attention_bias": true, "mlp_bias": true}"#),
+    ]
+
+    @Test(arguments: cases)
+    func modelsSurviveTheRoundTrip(_ sample: FamilyRoundTripTests.Case) throws {
+        let folder = try TemporaryFolder()
+        let model = try Self.model(sample.read())
+        let source = try ModelLoader.open(path: Self.write(model, to: folder))
+        // Numbers of metadata are FP32.
+        #expect(
+            ConfigurationDifference.first(
+                source.configuration,
+                model.configuration,
+                tolerance: 1e-7
+            ) == nil
+        )
+        #expect(try Self.difference(source, model) == nil)
+    }
+
+    /// What llama.cpp would compute otherwise, and what the message names.
+    @Test(arguments: [
+        ("llama", #"{"hidden_act": "gelu"}"#, "architecture.activation"),
+        ("llama", #"{"rope_scaling": {"type": "dynamic", "factor": 2}}"#, "dynamic"),
+        (
+            "llama", #"{"rope_scaling": {"type": "yarn", "factor": 2, "truncate": false}}"#,
+            "truncatesBorders"
+        ),
+        (
+            "llama", #"{"rope_scaling": {"type": "yarn", "factor": 2, "beta_fast": 16}}"#,
+            "betaFast"
+        ),
+        (
+            "qwen3",
+            """
+            {"rope_scaling": {"rope_type": "llama3", "factor": 8, "low_freq_factor": 1,
+             "high_freq_factor": 4, "original_max_position_embeddings": 8192}}
+            """,
+            "llama3"
+        ),
+        ("qwen3", #"{"attention_bias": true}"#, "has no bias"),
+        ("smollm3", #"{"no_rope_layers": [0, 1, 1, 1, 1]}"#, "layerAttention.0.rotation"),
+        ("gemma2", #"{"query_pre_attn_scalar": 8}"#, "architecture.attentionScale"),
+        ("gemma2", #"{"final_logit_softcapping": null}"#, "architecture.logitSoftCap"),
+        ("gemma2", #"{"tie_word_embeddings": false}"#, "the head is the embedding"),
+        ("olmo2", #"{"tie_word_embeddings": true}"#, "the head is not the embedding"),
+        ("olmo2", #"{"head_dim": 16}"#, "of 32 dimensions together"),
+        ("nemotron", #"{"hidden_act": "relu"}"#, "architecture.activation"),
+    ])
+    func refusesWhatLlamaCppDoesNotCompute(
+        family: String,
+        json: String,
+        reason: String
+    ) throws {
+        let configuration = try FamilyRoundTripTests.Case(family, json).read()
+        #expect {
+            try GGUFExport(configuration)
+        } throws: { error in
+            let message = "\(error)"
+            return message.contains("gguf: llama.cpp's") && message.contains(reason)
+        }
+    }
+
+    @Test func windowsThatLlamaCppLeavesOutAreNoted() throws {
+        let notes = try GGUFExport(FamilySamples.read("mistral")).notes
+        #expect(notes.count == 1 && notes[0].contains("more than 4096 tokens"))
+        #expect(try GGUFExport(FamilySamples.read("gemma2")).notes.isEmpty)
+    }
+
+    /// The names that llama.cpp's loader asks for.
+    @Test(arguments: [
+        (
+            "phi3",
+            ["blk.1.attn_qkv.weight", "blk.1.ffn_up.weight", "rope_factors_long.weight"],
+            ["blk.1.attn_q.weight", "blk.1.ffn_gate.weight"]
+        ),
+        (
+            "gemma2",
+            [
+                "blk.0.attn_norm.weight", "blk.0.post_attention_norm.weight",
+                "blk.0.ffn_norm.weight", "blk.0.post_ffw_norm.weight",
+            ], ["output.weight"]
+        ),
+        (
+            "olmo2",
+            [
+                "blk.0.attn_q_norm.weight", "blk.0.attn_k_norm.weight", "output.weight",
+                "blk.0.post_attention_norm.weight", "blk.0.post_ffw_norm.weight",
+            ], ["blk.0.attn_norm.weight", "blk.0.ffn_norm.weight"]
+        ),
+        (
+            "nemotron", ["blk.0.attn_norm.bias", "output_norm.bias", "blk.0.ffn_down.weight"],
+            ["blk.0.ffn_gate.weight"]
+        ),
+        ("qwen2", ["blk.0.attn_q.bias", "blk.0.attn_v.bias"], ["blk.0.attn_output.bias"]),
+    ])
+    func writesLlamaCppsNames(family: String, present: [String], absent: [String]) throws {
+        let folder = try TemporaryFolder()
+        let model = try Self.model(FamilySamples.read(family))
+        let gguf = try GGUFFile(path: Self.write(model, to: folder))
+        for name in present { #expect(gguf.tensors[name] != nil, "\(name)") }
+        for name in absent { #expect(gguf.tensors[name] == nil, "\(name)") }
+    }
+
+    @Test func normsOfGemmaAreStoredPlusOne() throws {
+        let folder = try TemporaryFolder()
+        let model = try Self.model(FamilySamples.read("gemma3"))
+        let gguf = try GGUFFile(path: Self.write(model, to: folder))
+        for (name, parameter) in [
+            ("output_norm.weight", "model.norm.weight"),
+            ("blk.0.attn_q_norm.weight", "model.layers.0.self_attn.q_norm.weight"),
+        ] {
+            let tensor = try #require(gguf.tensors[name])
+            var first: Float = 0
+            withUnsafeMutableBytes(of: &first) {
+                $0.copyBytes(from: tensor.bytes.prefix(4))
+            }
+            let entry = try #require(model.parameters.layout[parameter])
+            #expect(first == model.parameters.elements(of: entry)[0] + 1)
+        }
+    }
+}
