@@ -84,7 +84,7 @@ enum LintSample: CaseIterable {
         }
         let model = try TinyModel.make(tied: tied)
         var quantized = QuantizedModel(model: model, stored: [:])
-        if let algorithm, format?.layout != nil || format == nil,
+        if let algorithm, format?.dialect != nil || format == nil,
             let weight = QuantizationFormat(algorithm: algorithm)
         {
             quantized = try QuantizedModel(

@@ -19,18 +19,12 @@ public final class HuggingFaceWriter: ModelWriter {
         /// Packed as AMD Quark has it.
         case quark
 
-        var layout: (any CheckpointLayout)? {
-            switch self {
-            case .bf16, .f32: nil
-            case .compressedTensors: CompressedTensorsLayout()
-            case .modelopt: ModelOptLayout()
-            case .quark: QuarkLayout()
-            }
-        }
+        /// How quantized modules are stored; nil of plain formats.
+        var dialect: (any CheckpointDialect)? { CheckpointDialects.named(rawValue) }
 
         /// Why a model cannot be stored in this format, or nil if it can.
         public func obstacle(to description: ExportDescription) -> String? {
-            layout?.obstacle(to: description)
+            dialect?.obstacle(to: description)
         }
     }
 
@@ -39,6 +33,8 @@ public final class HuggingFaceWriter: ModelWriter {
     private let folder: String
     private let shards: ShardPlan
     private var open: [Int: SafetensorsWriter] = [:]
+    /// The scale per tensor of the parameter that was written last.
+    private var sharedScale: Float?
 
     /// Begins a folder.
     ///
@@ -62,12 +58,16 @@ public final class HuggingFaceWriter: ModelWriter {
         values: UnsafeBufferPointer<Float>,
         packed: PackedTensor?
     ) throws {
-        for tensor in shards.tensors(of: entry) {
+        let (tensors, part) = shards.place(of: entry)
+        try checkSharedScales(entry, packed, part: part)
+        for tensor in tensors {
             let shard = try writer(of: tensor.name)
             if tensor.isPlain {
                 try write(values, as: tensor, to: shard.writer)
             } else {
-                try shard.writer.write(tensor.name, tensor.stored.bytes(of: packed))
+                let bytes = tensor.stored.bytes(of: packed, part: part)
+                if bytes.isEmpty { continue }
+                try shard.writer.write(tensor.name, bytes)
             }
             if shard.writer.isComplete {
                 try shard.writer.finish()
@@ -108,20 +108,39 @@ public final class HuggingFaceWriter: ModelWriter {
                 name: "model.safetensors.index.json"
             )
         }
-        for (name, root) in format.layout?.files(description) ?? [:] {
+        for (name, root) in format.dialect?.files(description) ?? [:] {
             files[name] = try HuggingFaceConfiguration.json(root, name: name)
         }
         for (name, bytes) in files { try FileSystem.write(bytes, to: "\(folder)/\(name)") }
         let configuration = try HuggingFaceConfiguration.render(
             description.configuration,
             dtype: format == .f32 ? "float32" : "bfloat16",
-            quantization: format.layout?.configuration(description)
+            quantization: format.dialect?.configuration(description)
         )
         try FileSystem.write(configuration, to: folder + "/config.json")
         return ModelWriterSummary(
             files: (files.keys + shards.fileNames + ["config.json"]).sorted(),
             tensorByteCount: shards.tensorByteCount
         )
+    }
+
+    /// Parts of one module have one scale per tensor in the file.
+    private func checkSharedScales(
+        _ entry: ParameterLayout.Entry,
+        _ packed: PackedTensor?,
+        part: Int
+    ) throws {
+        guard let scale = packed?.globalScale else { return }
+        if part > 0, let sharedScale, sharedScale != scale {
+            throw ModelFileError(
+                .unsupported,
+                """
+                \(folder): \(entry.name) has the scale \(scale), the part above it in the same \
+                tensor \(sharedScale); quantize them under one
+                """
+            )
+        }
+        sharedScale = scale
     }
 
     private func writer(of tensor: String) throws -> (index: Int, writer: SafetensorsWriter) {

@@ -20,22 +20,21 @@ struct ShardPlan {
     /// Bytes of all tensors.
     let tensorByteCount: Int
 
-    private let description: ExportDescription
-    private let format: HuggingFaceWriter.Format
     private let shards: [[SafetensorsWriter.Tensor]]
     private let places: [String: Int]
+    /// The tensors that hold a parameter and its place among those that share them, by its name.
+    private let parameters: [String: (tensors: [Tensor], part: Int)]
 
     init(_ description: ExportDescription, format: HuggingFaceWriter.Format) {
-        self.description = description
-        self.format = format
-        cacheTensors = format.layout?.cacheTensors(description) ?? []
+        cacheTensors = format.dialect?.cacheTensors(description) ?? []
+        var parameters: [String: (tensors: [Tensor], part: Int)] = [:]
         var shards: [[SafetensorsWriter.Tensor]] = [[]]
         var places: [String: Int] = [:]
         var byteCount = 0
         var total = 0
         func place(_ tensors: [StoredTensor]) {
             let count = tensors.reduce(0) { $0 + $1.byteCount }
-            // A parameter's tensors stay together.
+            // A module's tensors stay together.
             if byteCount + count > description.shardByteCount, shards.last?.isEmpty == false {
                 shards.append([])
                 byteCount = 0
@@ -49,12 +48,17 @@ struct ShardPlan {
             byteCount += count
             total += count
         }
-        for entry in ParameterLayout(configuration: description.configuration).entries {
-            place(Self.tensors(of: entry, description, format).map(\.stored))
+        for module in description.modules {
+            let tensors = Self.tensors(of: module, description, format)
+            place(tensors.map(\.stored))
+            for (part, entry) in module.parts.enumerated() {
+                parameters[entry.name] = (tensors, part)
+            }
         }
         for tensor in cacheTensors { place([tensor]) }
         self.shards = shards
         self.places = places
+        self.parameters = parameters
         tensorByteCount = total
         func padded(_ number: Int) -> String {
             String(repeating: "0", count: max(0, 5 - "\(number)".count)) + "\(number)"
@@ -67,9 +71,12 @@ struct ShardPlan {
             }
     }
 
-    /// The tensors of one parameter.
-    func tensors(of entry: ParameterLayout.Entry) -> [Tensor] {
-        Self.tensors(of: entry, description, format)
+    /// The tensors that hold a parameter, and its position among the parts of its module.
+    func place(of entry: ParameterLayout.Entry) -> (tensors: [Tensor], part: Int) {
+        guard let place = parameters[entry.name] else {
+            preconditionFailure("\(entry.name) is not in the plan")
+        }
+        return place
     }
 
     /// The position of the file that holds a tensor.
@@ -90,18 +97,18 @@ struct ShardPlan {
     }
 
     private static func tensors(
-        of entry: ParameterLayout.Entry,
+        of module: StoredModule,
         _ description: ExportDescription,
         _ format: HuggingFaceWriter.Format
     ) -> [Tensor] {
-        if let layout = format.layout, let weight = description.formats[entry.module] {
-            return layout.tensors(of: entry, format: weight, in: description)
+        if let dialect = format.dialect, let weight = description.format(of: module) {
+            return dialect.tensors(of: module, format: weight, in: description)
                 .map { Tensor(stored: $0, isPlain: false) }
         }
         let stored = StoredTensor(
-            name: entry.name,
+            name: module.plainName,
             type: format == .f32 ? .f32 : .bf16,
-            shape: entry.shape,
+            shape: module.shape,
             content: .codes
         )
         return [Tensor(stored: stored, isPlain: true)]

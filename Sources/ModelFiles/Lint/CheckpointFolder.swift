@@ -9,9 +9,9 @@ struct CheckpointFolder {
     let path: String
     /// config.json.
     let root: [String: Any]
+    /// The same, with its places.
+    let configuration: JSONObject
     let model: ModelConfiguration
-    /// hf_quant_config.json, if any.
-    let modelOpt: [String: Any]?
     /// `model.safetensors.index.json`, if any.
     let index: [String: Any]?
     /// Files of weights by name.
@@ -27,8 +27,8 @@ struct CheckpointFolder {
         }
         do {
             root = try Self.json("\(path)/config.json")
-            model = try HuggingFaceConfiguration(path: path + "/config.json").model
-            modelOpt = try Self.optional("hf_quant_config.json", in: path)
+            let read = try HuggingFaceConfiguration(path: path + "/config.json")
+            (configuration, model) = (read.object, read.model)
             index = try Self.optional(Self.indexName, in: path)
         } catch {
             log.error(Self.file(of: error, in: path) ?? "config.json", error.message)
@@ -60,8 +60,10 @@ struct CheckpointFolder {
         self.tensors = tensors
     }
 
-    /// `quantization_config`, if any.
-    var quantization: [String: Any]? { root["quantization_config"] as? [String: Any] }
+    /// The model's modules, by the names that the files have for them.
+    var modules: [StoredModule] {
+        StoredModule.modules(of: ParameterLayout(configuration: model))
+    }
 
     private static func shardNames(_ path: String, index: [String: Any]?) -> [String] {
         let files = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
@@ -91,7 +93,7 @@ struct CheckpointFolder {
 
     /// The file that an error's message begins with.
     private static func file(of error: ModelFileError, in path: String) -> String? {
-        ["config.json", "hf_quant_config.json", indexName].first {
+        ["config.json", indexName].first {
             error.message.hasPrefix("\(path)/\($0)")
         }
     }

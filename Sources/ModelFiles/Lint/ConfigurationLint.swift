@@ -52,11 +52,6 @@ struct ConfigurationLint {
                 log.error(Self.file, "\(key) is \(token), vocab_size \(size)")
             }
         }
-        if root["quantization_config"] != nil, folder.quantization == nil,
-            !(root["quantization_config"] is NSNull)
-        {
-            log.error(Self.file, "quantization_config is not an object")
-        }
     }
 
     private func lintTokenizer(_ log: inout LintLog) {

@@ -37,7 +37,7 @@ struct FusionLint {
             return
         }
         lintScales(modules.map { $0 + tensor.suffix }, &log)
-        for tensor in scheme.tensors where tensor.suffix.hasPrefix(".input") {
+        for tensor in scheme.tensors where tensor.role.isOfInputs {
             lintScales(modules.map { $0 + tensor.suffix }, &log)
         }
     }
@@ -63,7 +63,7 @@ struct FusionLint {
         return ValueLint.float(tensor.bytes, 0)
     }
 
-    private static func name(_ storage: SchemeTable.Storage) -> String {
+    private static func name(_ storage: ModuleStorages.Storage) -> String {
         switch storage {
         case .plain: "not quantized"
         case .scheme(let scheme): scheme.name

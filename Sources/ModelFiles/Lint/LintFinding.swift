@@ -27,11 +27,15 @@ public struct LintFinding: Sendable, Equatable {
 struct LintLog {
     private(set) var findings: [LintFinding] = []
 
-    mutating func error(_ place: String, _ message: String) {
-        findings.append(LintFinding(severity: .error, place: place, message: message))
-    }
+    mutating func error(_ place: String, _ message: String) { add(.error, place, message) }
 
-    mutating func warning(_ place: String, _ message: String) {
-        findings.append(LintFinding(severity: .warning, place: place, message: message))
+    mutating func warning(_ place: String, _ message: String) { add(.warning, place, message) }
+
+    mutating func add(
+        _ severity: LintFinding.Severity,
+        _ place: String,
+        _ message: String
+    ) {
+        findings.append(LintFinding(severity: severity, place: place, message: message))
     }
 }

@@ -42,7 +42,7 @@ struct StoredWidths {
         let names =
             isGGUF
             ? [GGUFLayout.linearName(of: entry.name)]
-            : [entry.module + ".weight_packed", entry.name]
+            : CheckpointDialects.elementSuffixes.map { entry.module + $0 } + [entry.name]
         let byteCount = names.lazy.compactMap { byteCounts[$0] }.first
         let bits = byteCount.map { 8 * $0 / max(1, entry.count) } ?? 16
         // What a file has no type for stands in BF16 or FP32, rounded.

@@ -12,16 +12,16 @@ struct TensorLint {
 
     func lint(_ log: inout LintLog) {
         var known: Set<String> = ["lm_head.weight"]
-        for entry in ParameterLayout.stored(of: folder.model).map(\.entry) {
-            switch schemes[entry.module] {
+        for module in folder.modules {
+            switch schemes[module.name] {
             case .plain:
-                known.insert(entry.name)
-                lintPlain(entry, &log)
+                known.insert(module.plainName)
+                lintPlain(module, &log)
             case .scheme(let scheme):
-                known.formUnion(scheme.tensors.map { entry.module + $0.suffix })
-                lint(entry, scheme, &log)
+                known.formUnion(scheme.tensors.map { module.name + $0.suffix })
+                lint(module, scheme, &log)
             case .unchecked:
-                let prefix = entry.module + "."
+                let prefix = module.name + "."
                 known.formUnion(folder.tensors.keys.filter { $0.hasPrefix(prefix) })
             }
         }
@@ -29,63 +29,66 @@ struct TensorLint {
         lintStrays(known, &log)
     }
 
-    private func lintPlain(_ entry: ParameterLayout.Entry, _ log: inout LintLog) {
-        guard let tensor = folder.tensors[entry.name] else {
-            log.error(entry.name, "is missing; config.json does not say that it is quantized")
+    private func lintPlain(_ module: StoredModule, _ log: inout LintLog) {
+        let name = module.plainName
+        guard let tensor = folder.tensors[name] else {
+            log.error(name, "is missing; config.json does not say that it is quantized")
             return
         }
-        guard [.f32, .f16, .bf16].contains(tensor.type) else {
+        guard SafetensorsType.floats.contains(tensor.type) else {
             log.error(
-                entry.name,
+                name,
                 "is \(tensor.type.rawValue), but config.json does not say that it is quantized"
             )
             return
         }
-        guard tensor.shape == entry.shape else {
-            log.error(entry.name, "has the shape \(tensor.shape), the model \(entry.shape)")
+        guard tensor.shape == module.shape else {
+            log.error(name, "has the shape \(tensor.shape), the model \(module.shape)")
             return
         }
         ValueLint.floats(tensor, &log)
     }
 
     private func lint(
-        _ entry: ParameterLayout.Entry,
+        _ module: StoredModule,
         _ scheme: StorageScheme,
         _ log: inout LintLog
     ) {
-        guard entry.columns.isMultiple(of: scheme.blockSize) else {
+        guard module.columns.isMultiple(of: scheme.blockSize) else {
             log.error(
-                entry.module,
+                module.name,
                 """
-                has \(entry.columns) inputs, no multiple of \(scheme.name)'s blocks of \
+                has \(module.columns) inputs, no multiple of \(scheme.name)'s blocks of \
                 \(scheme.blockSize)
                 """
             )
             return
         }
         for expected in scheme.tensors {
-            let name = entry.module + expected.suffix
+            let name = module.name + expected.suffix
             guard let tensor = folder.tensors[name] else {
-                log.error(name, "is missing; \(scheme.name) has it")
+                if !expected.isOptional { log.error(name, "is missing; \(scheme.name) has it") }
                 continue
             }
-            let shape = expected.shape.extents(rows: entry.rows, columns: entry.columns)
+            let shape = expected.shape.extents(rows: module.rows, columns: module.columns)
             lint(tensor, expected, shape: shape, of: scheme.name, &log)
         }
     }
 
     private func lint(
         _ tensor: SafetensorsFile.Tensor,
-        _ expected: StorageScheme.Tensor,
+        _ expected: SchemeTensor,
         shape: [Int],
         of scheme: String,
         _ log: inout LintLog
     ) {
         // Some writers keep FP32 scales in the model's own type, which readers convert.
-        let isConverted = expected.type == .f32 && [.bf16, .f16].contains(tensor.type)
-        if tensor.type != expected.type {
+        let isConverted = tensor.type != expected.type
+        if isConverted {
             let message = "is \(tensor.type.rawValue); \(scheme) has \(expected.type.rawValue)"
-            guard isConverted else { return log.error(tensor.name, message) }
+            guard expected.acceptedTypes.contains(tensor.type) else {
+                return log.error(tensor.name, message)
+            }
             log.warning(tensor.name, message)
         }
         if tensor.shape != shape {
@@ -105,8 +108,8 @@ struct TensorLint {
         guard let scales = schemes.cacheScales else { return [] }
         var names: Set<String> = []
         for layer in 0..<folder.model.layerCount {
-            for suffix in [scales.key, scales.value] {
-                let name = "model.layers.\(layer).self_attn.\(suffix)"
+            let (key, value) = scales.names(layer: layer)
+            for name in [key, value] {
                 names.insert(name)
                 guard let tensor = folder.tensors[name] else {
                     log.error(name, "is missing; config.json says that the cache is quantized")

@@ -14,24 +14,27 @@ enum ValueLint {
     /// Checks a tensor of a quantized module.
     static func values(
         _ tensor: SafetensorsFile.Tensor,
-        _ role: StorageScheme.Role,
+        _ role: SchemeTensor.Role,
         _ log: inout LintLog
     ) {
         let (name, shape) = (tensor.name, tensor.shape)
         switch role {
-        case .codes: return
-        case .e4m3Elements:
+        case .elements:
+            // Of packed codes every byte is valid.
+            guard tensor.type == .f8E4M3 else { return }
             let found = tally(tensor.bytes) { $0 & 0x7F == 0x7F }
             report(found, "E4M3 elements are NaN", name, shape, &log)
-        case .e8m0Scales:
-            let found = tally(tensor.bytes) { $0 == 0xFF }
-            report(found, "scale bytes are 255, NaN in E8M0", name, shape, &log)
-        case .e4m3Scales:
+        case .blockScales where tensor.type == .f8E4M3:
             let nan = tally(tensor.bytes) { $0 & 0x7F == 0x7F }
             report(nan, "scale bytes are NaN in E4M3", name, shape, &log)
             let negative = tally(tensor.bytes) { $0 & 0x80 != 0 && $0 != 0xFF }
             report(negative, "scale bytes are negative", name, shape, &log)
-        case .factors, .twoLevelFactor, .twoLevelDivisor:
+        case .blockScales:
+            let found = tally(tensor.bytes) { $0 == 0xFF }
+            report(found, "scale bytes are 255, NaN in E8M0", name, shape, &log)
+        case .columnFactors: floats(tensor, &log)
+        case .factors, .twoLevelFactor, .twoLevelDivisor, .inputFactor, .twoLevelInputFactor,
+            .twoLevelInputDivisor:
             factors(tensor.bytes, name, shape, &log)
             lintDirection(tensor, role, &log)
         }
@@ -115,16 +118,17 @@ enum ValueLint {
     /// Weights and inputs of trained models stay far below 2688, where factor and divisor cross.
     private static func lintDirection(
         _ tensor: SafetensorsFile.Tensor,
-        _ role: StorageScheme.Role,
+        _ role: SchemeTensor.Role,
         _ log: inout LintLog
     ) {
+        guard role.isTwoLevel else { return }
         let value = float(tensor.bytes, 0)
-        if role == .twoLevelDivisor, value > 0, value < 1 {
+        if role.isReciprocal, value > 0, value < 1 {
             log.warning(
                 tensor.name,
                 "is \(value), below 1: it looks inverted; compressed-tensors stores 2688 / amax"
             )
-        } else if role == .twoLevelFactor, value > 1, value.isFinite {
+        } else if !role.isReciprocal, value > 1, value.isFinite {
             log.warning(
                 tensor.name,
                 "is \(value), above 1: it looks inverted; ModelOpt stores amax / 2688"

@@ -1,0 +1,171 @@
+internal import Quantization
+
+/// What compressed-tensors' `quantization_config` says of each module.
+///
+/// - SeeAlso: vllm-project/compressed-tensors, `quantization/quant_config.py`, `quant_args.py`,
+///   `utils/match.py`.
+extension CompressedTensors {
+    /// A config group: what it targets, and how that is stored.
+    private struct Group {
+        let name: String
+        /// Targets in the order in which the package tries them: by text, names first.
+        let targets: [(text: String, names: ModuleNames)]
+        let storage: ModuleStorages.Storage
+    }
+
+    // Every module is held against every group.
+    private static let groupLimit = 256
+
+    func read(
+        _ document: QuantizationDocument,
+        _ issues: inout ConfigurationIssues
+    ) -> ModuleStorages {
+        let root = document.root
+        Self.refuseTransforms(root, &issues)
+        let status = issues.read(root) { root throws(ModelFileError) in
+            try root.text("quantization_status")
+        }
+        if let status, status != "compressed" {
+            issues.error(root.place, "quantization_status is \(status), not compressed")
+        }
+        let ignored = issues.names(root, "ignore", .expressions)
+        let groups = Self.groups(root, &issues)
+        Self.lintIgnored(document, &issues)
+        var storages = ModuleStorages()
+        for module in document.modules where ignored.match(module) == nil {
+            let storage = Self.storage(of: module, groups, &issues)
+            if storage != .plain { storages.quantized[module] = storage }
+        }
+        let cache = issues.read(root) { root throws(ModelFileError) in
+            try root.object("kv_cache_scheme")
+        }
+        storages.cacheScales = cache == nil ? nil : cacheScales
+        return storages
+    }
+
+    private static func groups(
+        _ root: JSONObject,
+        _ issues: inout ConfigurationIssues
+    ) -> [Group] {
+        let overall = issues.read(root) { root throws(ModelFileError) in try root.text("format") }
+        let all = issues.read(root) { root throws(ModelFileError) in
+            try root.object("config_groups")
+        }
+        let named = issues.read(all) { all throws(ModelFileError) in try all.objects() } ?? []
+        if all?.members.isEmpty ?? true {
+            issues.error(root.place, "config_groups is missing or empty")
+        }
+        guard named.count <= groupLimit else {
+            issues.refuse(.unsupported, root.place, "more groups than \(groupLimit)")
+            return []
+        }
+        var groups: [Group] = []
+        var formats: Set<String> = []
+        for (name, group) in named {
+            let own = issues.read(group) { group throws(ModelFileError) in
+                try group.text("format")
+            }
+            let format = own ?? (overall == "mixed-precision" ? nil : overall)
+            if let format { formats.insert(format) }
+            groups.append(
+                Group(
+                    name: name,
+                    targets: targets(group, &issues),
+                    storage: storage(group, format: format, &issues)
+                )
+            )
+        }
+        let expected = formats.count == 1 ? formats.first : "mixed-precision"
+        if !formats.isEmpty, overall != expected {
+            issues.error(
+                root.place,
+                "format is \(overall ?? "missing"); the groups' formats make it \(expected ?? "")"
+            )
+        }
+        return groups
+    }
+
+    private static func targets(
+        _ group: JSONObject,
+        _ issues: inout ConfigurationIssues
+    ) -> [(text: String, names: ModuleNames)] {
+        // One list, for its limits; then each by itself, for its place among the others.
+        _ = issues.names(group, "targets", .expressions)
+        let texts = issues.read(group) { group throws(ModelFileError) in
+            try group.texts("targets")
+        }
+        if texts?.isEmpty ?? true { issues.error(group.place, "targets is missing or empty") }
+        return (texts ?? []).sorted {
+            ($0.contains("re:") ? 1 : 0, $0) < ($1.contains("re:") ? 1 : 0, $1)
+        }
+        .map { ($0, ModuleNames([$0], .expressions)) }
+    }
+
+    /// The storage by the group whose target names the module most closely; of equally close ones
+    /// the package takes the first by text.
+    private static func storage(
+        of module: String,
+        _ groups: [Group],
+        _ issues: inout ConfigurationIssues
+    ) -> ModuleStorages.Storage {
+        var best: (match: ModuleNames.Match, text: String, group: Group)?
+        var rivals: [Group] = []
+        for group in groups {
+            guard
+                let (match, text) = group.targets.lazy
+                    .compactMap({ target in
+                        target.names.match(module).map { ($0, target.text) }
+                    }).max(by: { ($0.0.rawValue, $1.1) < ($1.0.rawValue, $0.1) })
+            else { continue }
+            if match != .kind { rivals.append(group) }
+            if let best, (best.match.rawValue, text) >= (match.rawValue, best.text) { continue }
+            best = (match, text, group)
+        }
+        guard let best else { return .plain }
+        // Names go before the class's name, everywhere; of names, others take the first in the file.
+        if let rival = rivals.first(where: { $0.storage != best.group.storage }) {
+            issues.error(
+                module,
+                """
+                is a target of \(best.group.name) and \(rival.name); readers take one of them
+                """
+            )
+        }
+        return best.group.storage
+    }
+
+    private static func lintIgnored(
+        _ document: QuantizationDocument,
+        _ issues: inout ConfigurationIssues
+    ) {
+        let others = ["lm_head", "model.embed_tokens", "Linear"]
+        let entries = (try? document.root.texts("ignore")) ?? []
+        for entry in entries where !entry.hasPrefix("re:") && !others.contains(entry) {
+            if !document.linearModules.contains(entry) {
+                issues.warning(
+                    document.root.place + ": ignore",
+                    "\(entry) is no linear module of the model"
+                )
+            }
+        }
+    }
+
+    /// Rotations and sparsity change what the weights mean.
+    private static func refuseTransforms(
+        _ root: JSONObject,
+        _ issues: inout ConfigurationIssues
+    ) {
+        let sparsity = issues.read(root) { root throws(ModelFileError) in
+            try root.object("sparsity_config")?.text("format")
+        }
+        if let sparsity, sparsity != "dense" {
+            issues.refuse(.unsupported, root.place, "sparsity \(sparsity) is not read")
+        }
+        let transforms = issues.read(root) { root throws(ModelFileError) in
+            try root.object("transform_config")?.object("config_groups")?.members
+        }
+        if transforms?.isEmpty == false {
+            issues.refuse(.unsupported, root.place, "transform_config is not read")
+        }
+    }
+}

@@ -1,0 +1,33 @@
+/// How each module of a checkpoint is stored.
+struct ModuleStorages {
+    /// What is known of a module.
+    enum Storage: Equatable {
+        /// A float weight.
+        case plain
+        /// Quantized.
+        case scheme(StorageScheme)
+        /// Quantized in a way that is not known here; an issue says so.
+        case unchecked
+    }
+
+    /// Quantized modules by name.
+    var quantized: [String: Storage] = [:]
+    /// Where the scales of the key-value cache stand; nil if the configuration speaks of none.
+    var cacheScales: CacheScaleNames?
+
+    subscript(module: String) -> Storage { quantized[module] ?? .plain }
+}
+
+/// The names and the shape of the FP8 scales of a layer's keys and values.
+struct CacheScaleNames: Sendable, Equatable {
+    let key: String
+    let value: String
+    /// Empty for a scalar.
+    let shape: [Int]
+
+    /// The tensors' names in a layer.
+    func names(layer: Int) -> (key: String, value: String) {
+        let prefix = "model.layers.\(layer).self_attn."
+        return (prefix + key, prefix + value)
+    }
+}
