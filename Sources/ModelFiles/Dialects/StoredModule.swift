@@ -32,7 +32,9 @@ struct StoredModule: Sendable, Equatable {
 
     /// The modules of a model, in the order of its parameters.
     static func modules(of layout: ParameterLayout) -> [StoredModule] {
-        layout.entries.map { StoredModule($0) }
+        ParameterLayout.stored(of: layout.configuration).map {
+            StoredModule(name: $0.entry.module, parts: $0.parts)
+        }
     }
 
     /// The name of the tensor that holds its values where it is not quantized.
@@ -41,13 +43,13 @@ struct StoredModule: Sendable, Equatable {
     /// Whether it is a matrix, which alone can be quantized.
     var isMatrix: Bool { parts[0].shape.count == 2 }
 
-    /// Rows of all parts.
-    var rows: Int { parts.reduce(0) { $0 + $1.rows } }
+    /// Rows of all parts; 1 of a vector.
+    var rows: Int { isMatrix ? parts.reduce(0) { $0 + $1.rows } : 1 }
 
     var columns: Int { parts[0].columns }
 
     /// `[rows, columns]`, or the shape of a vector.
-    var shape: [Int] { isMatrix ? [rows, columns] : parts[0].shape }
+    var shape: [Int] { isMatrix ? [rows, columns] : [count] }
 
     var count: Int { parts.reduce(0) { $0 + $1.count } }
 

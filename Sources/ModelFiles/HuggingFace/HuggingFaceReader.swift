@@ -3,27 +3,22 @@ internal import Transformer
 
 /// A model in a Hugging Face folder: safetensors, sharded or not, plain or quantized.
 struct HuggingFaceReader: ModelSource {
-    /// How a tensor of the model is stored.
+    /// How a module is stored.
     private enum Stored {
         case plain(CheckpointTensors.Located)
         case quantized(QuantizedWeight)
     }
-    /// The tensor that a parameter stands in, and its first row there.
-    private typealias Place = (entry: ParameterLayout.Entry, firstRow: Int)
 
     let configuration: ModelConfiguration
     let keyValueScales: KeyValueScales?
     private let tensors: CheckpointTensors
-    private let quantization: (any CheckpointConfiguration)?
-    private let places: [String: Place]
-    /// The head stands in the file, and the embedding, which is the same, does not.
-    private let hasHeadForEmbedding: Bool
+    /// Where each parameter stands, by its name.
+    private let places: [String: (stored: Stored, firstRow: Int)]
 
     /// Reads the directories of all shards and checks that they hold the whole model, stored as the
     /// configuration says, and nothing that the model does not compute.
     init(folder: String) throws(ModelFileError) {
         let root = try HuggingFaceConfiguration(path: folder + "/config.json")
-        quantization = try QuantizationConfiguration.read(root.object, folder: folder)
         let tensors = try CheckpointTensors(folder: folder)
         self.tensors = tensors
         keyValueScales = try KeyValueScales(tensors, layerCount: root.model.layerCount)
@@ -31,23 +26,36 @@ struct HuggingFaceReader: ModelSource {
         var configuration = root.model
         configuration.tiedEmbeddings = head.isTied
         self.configuration = configuration
-        hasHeadForEmbedding = head.standsForEmbedding
-        var places: [String: Place] = [:]
-        let stored = ParameterLayout.stored(of: configuration)
-        for tensor in stored {
-            for (part, row) in tensor.partsWithFirstRows {
-                places[part.name] = (tensor.entry, row)
+        let modules = StoredModule.modules(of: ParameterLayout(configuration: configuration))
+        var issues = ConfigurationIssues()
+        let storages = QuantizationDocument(
+            root.object,
+            folder: folder,
+            modules: modules,
+            &issues
+        )?.storages(&issues)
+        try issues.throwRefusal()
+        var claims = TensorClaims(cacheScales: keyValueScales != nil)
+        if head.isTied { claims.add(name: HeadTensors.name) }
+        var places: [String: (stored: Stored, firstRow: Int)] = [:]
+        for module in modules {
+            // The head may stand in the file alone, and the embedding, which is the same, not.
+            let isHead = head.standsForEmbedding && module.name == "model.embed_tokens"
+            let stored = try Self.stored(
+                module,
+                plainName: isHead ? HeadTensors.name : module.plainName,
+                storages,
+                tensors
+            )
+            switch stored {
+            case .plain(let located): claims.add(name: located.tensor.name)
+            case .quantized: claims.add(module: module.name)
+            }
+            for part in module.parts {
+                places[part.name] = (stored, module.firstRow(of: part) ?? 0)
             }
         }
         self.places = places
-        var claims = TensorClaims(cacheScales: keyValueScales != nil)
-        if head.isTied { claims.add(name: HeadTensors.name) }
-        for tensor in stored {
-            switch try self.stored(tensor.entry) {
-            case .plain(let located): claims.add(name: located.tensor.name)
-            case .quantized: claims.add(module: tensor.entry.module)
-            }
-        }
         try claims.refuseOthers(of: tensors, family: configuration.architecture.family)
     }
 
@@ -73,14 +81,12 @@ struct HuggingFaceReader: ModelSource {
         guard let place = places[entry.name] else {
             preconditionFailure("\(entry.name) is no parameter of the model")
         }
-        // A vector counts as one row.
-        let first = entry.shape.count == 1 ? 0 : place.firstRow
-        let rows = rows.lowerBound + first..<rows.upperBound + first
-        switch try stored(place.entry) {
-        case .quantized(let weight): try weight.read(rows: rows, into: output, team: team)
+        let stored = place.firstRow + rows.lowerBound..<place.firstRow + rows.upperBound
+        switch place.stored {
+        case .quantized(let weight): try weight.read(rows: stored, into: output, team: team)
         case .plain(let located):
             try located.tensor.copyFloats(
-                rows: rows,
+                rows: stored,
                 columns: entry.columns,
                 to: output,
                 path: located.path
@@ -89,29 +95,32 @@ struct HuggingFaceReader: ModelSource {
         }
     }
 
-    /// The tensors of a parameter or a fused module, as the configuration has them.
-    private func stored(_ entry: ParameterLayout.Entry) throws(ModelFileError) -> Stored {
-        let module = entry.module
-        if entry.shape.count == 2, let scheme = quantization?.scheme(of: module) {
-            return .quantized(try QuantizedWeight(entry, scheme: scheme, tensors: tensors))
+    /// The tensors of a module, as the configuration has them.
+    private static func stored(
+        _ module: StoredModule,
+        plainName: String,
+        _ storages: ModuleStorages?,
+        _ tensors: CheckpointTensors
+    ) throws(ModelFileError) -> Stored {
+        if module.isMatrix, case .scheme(let scheme) = storages?[module.name] ?? .plain {
+            return .quantized(try QuantizedWeight(module, scheme: scheme, tensors: tensors))
         }
-        if let scale = tensors[module + ".weight_scale"], entry.shape.count == 2 {
+        if module.isMatrix, let scale = tensors[module.name + ".weight_scale"] {
             let reason =
-                quantization == nil
+                storages == nil
                 ? "config.json has no quantization_config"
-                : "the configuration does not have \(module) quantized"
+                : "the configuration does not have \(module.name) quantized"
             throw ModelFileError(
                 .malformed,
                 "\(scale.path): tensor \(scale.tensor.name) is there, but \(reason)"
             )
         }
-        let isHead = hasHeadForEmbedding && module == "model.embed_tokens"
         return .plain(
             try tensors.required(
-                isHead ? HeadTensors.name : entry.name,
-                types: WeightScheme.floats,
-                shapes: [entry.shape],
-                reason: quantization == nil
+                plainName,
+                types: SafetensorsType.floats,
+                shapes: [module.shape],
+                reason: storages == nil
                     ? "the configuration gives it this shape"
                     : "the configuration does not have it quantized"
             )

@@ -15,26 +15,22 @@ public struct KeyValueScales: Sendable, Equatable {
 }
 
 extension KeyValueScales {
-    /// Reads compressed-tensors' `self_attn.k_scale`, or ModelOpt's `self_attn.k_proj.k_scale`; nil
-    /// if no layer has any.
+    /// Reads the scales by the names of any dialect; nil if no layer has any.
     ///
     /// - Throws: ``ModelFileError`` if some layers have them and others do not, or a scale is not
     ///   positive.
     init?(_ tensors: CheckpointTensors, layerCount: Int) throws(ModelFileError) {
-        let names = [("k_scale", "v_scale"), ("k_proj.k_scale", "v_proj.v_scale")]
-        func name(_ layer: Int, _ suffix: String) -> String {
-            "model.layers.\(layer).self_attn.\(suffix)"
-        }
-        let used = names.first { key, value in
-            (0..<layerCount).contains {
-                tensors[name($0, key)] != nil || tensors[name($0, value)] != nil
+        let used = CheckpointDialects.all.compactMap(\.cacheScales).first { scales in
+            (0..<layerCount).contains { layer in
+                let names = scales.names(layer: layer)
+                return tensors[names.key] != nil || tensors[names.value] != nil
             }
         }
         guard let used else { return nil }
         func scale(_ name: String) throws(ModelFileError) -> Float {
             let located = try tensors.required(
                 name,
-                types: WeightScheme.floats,
+                types: SafetensorsType.floats,
                 shapes: [[], [1]],
                 reason: "each layer of the cache has a scale of its keys and one of its values"
             )
@@ -46,8 +42,9 @@ extension KeyValueScales {
         }
         var (keys, values): ([Float], [Float]) = ([], [])
         for layer in 0..<layerCount {
-            keys.append(try scale(name(layer, used.0)))
-            values.append(try scale(name(layer, used.1)))
+            let names = used.names(layer: layer)
+            keys.append(try scale(names.key))
+            values.append(try scale(names.value))
         }
         self.init(keys: keys, values: values)
     }

@@ -3,10 +3,10 @@ internal import Kernels
 internal import Quantization
 internal import Transformer
 
-/// The tensors of a quantized weight, which agree with the configuration.
+/// The tensors of a quantized module, which agree with the configuration.
 struct QuantizedWeight {
-    let scheme: WeightScheme
-    private let entry: ParameterLayout.Entry
+    let scheme: StorageScheme
+    private let module: StoredModule
     private let codes: CheckpointTensors.Located
     private let scales: CheckpointTensors.Located
     /// Of NVFP4, above the block scales.
@@ -23,61 +23,50 @@ struct QuantizedWeight {
     ///
     /// - Throws: ``ModelFileError``, naming the tensor, what it is and what the configuration says.
     init(
-        _ entry: ParameterLayout.Entry,
-        scheme: WeightScheme,
+        _ module: StoredModule,
+        scheme: StorageScheme,
         tensors: CheckpointTensors
     ) throws(ModelFileError) {
-        self.entry = entry
+        self.module = module
         self.scheme = scheme
-        let module = entry.module
-        let reason = "the configuration has \(module) as \(scheme.name)"
-        try Self.checkBlocks(entry, scheme, reason, folder: tensors.folder)
-        for suffix in Self.refusedSuffixes where tensors[module + suffix] != nil {
+        let reason = "the configuration has \(module.name) as \(scheme.name)"
+        try Self.checkBlocks(module, scheme, reason, folder: tensors.folder)
+        // Factors of columns mean something to some dialects only.
+        let others = scheme.tensor(.columnFactors) == nil ? [".pre_quant_scale"] : []
+        for suffix in Self.refusedSuffixes + others where tensors[module.name + suffix] != nil {
             throw ModelFileError(
                 .unsupported,
-                "\(tensors.folder): tensor \(module)\(suffix) is not read in this version"
+                "\(tensors.folder): tensor \(module.name)\(suffix) is not read in this version"
             )
         }
-        codes = try tensors.required(
-            module + scheme.codesSuffix,
-            types: [scheme.codesType],
-            shapes: [[entry.rows, entry.columns * scheme.bitWidth / 8]],
-            reason: reason
-        )
-        scales = try tensors.required(
-            module + ".weight_scale",
-            types: scheme.scalesTypes,
-            shapes: scheme.scalesShapes(rows: entry.rows, columns: entry.columns),
-            reason: reason
-        )
-        if case .packed(let format) = scheme.storage, format.scaleKind == .e4m3TwoLevel {
-            let isReciprocal = scheme.dialect == .compressedTensors
-            tensorScale = try tensors.required(
-                module + (isReciprocal ? ".weight_global_scale" : ".weight_scale_2"),
-                types: WeightScheme.floats,
-                shapes: [[], [1]],
+        func located(
+            _ roles: SchemeTensor.Role...
+        ) throws(ModelFileError) -> CheckpointTensors.Located? {
+            guard let tensor = roles.lazy.compactMap({ scheme.tensor($0) }).first else {
+                return nil
+            }
+            let name = module.name + tensor.suffix
+            if tensor.isOptional, tensors[name] == nil { return nil }
+            return try tensors.required(
+                name,
+                types: tensor.acceptedTypes,
+                shapes: tensor.shape.accepted(rows: module.rows, columns: module.columns),
                 reason: reason
             )
-        } else {
-            tensorScale = nil
         }
-        let factors = module + ".pre_quant_scale"
-        columnFactors =
-            tensors[factors] == nil
-            ? nil
-            : try tensors.required(
-                factors,
-                types: WeightScheme.floats,
-                shapes: [[entry.columns]],
-                reason: reason
-            )
+        guard let codes = try located(.elements), let scales = try located(.blockScales, .factors)
+        else { preconditionFailure("\(scheme.name) has neither elements nor scales") }
+        self.codes = codes
+        self.scales = scales
+        tensorScale = try located(.twoLevelFactor, .twoLevelDivisor)
+        columnFactors = try located(.columnFactors)
     }
 
-    /// What is stored of some rows, as a packed tensor; nil of tiles, for which there is none.
+    /// What is stored of some of the module's rows, as a packed tensor; nil of tiles, for which there is none.
     ///
     /// AWQ's factors are not in it.
     func packed(rows: Range<Int>) throws -> PackedTensor? {
-        guard case .packed(let format) = scheme.storage else { return nil }
+        guard let format = scheme.format else { return nil }
         let floatScales: [Float] =
             switch format.scaleKind {
             case .e8m0: []
@@ -88,7 +77,7 @@ struct QuantizedWeight {
         return try PackedTensor(
             format: format,
             rows: rows.count,
-            columns: entry.columns,
+            columns: module.columns,
             codes: slice(codes, rows),
             scales: format.scaleKind.hasBlocks ? slice(scales, rows) : [],
             floatScales: floatScales
@@ -97,7 +86,7 @@ struct QuantizedWeight {
 
     private func slice(_ located: CheckpointTensors.Located, _ rows: Range<Int>) -> [UInt8] {
         let bytes = located.tensor.bytes
-        let rowBytes = bytes.count / entry.rows
+        let rowBytes = bytes.count / module.rows
         return [UInt8](bytes[rows.lowerBound * rowBytes..<rows.upperBound * rowBytes])
     }
 
@@ -113,7 +102,7 @@ struct QuantizedWeight {
             try readTiles(rows, into: output, team: team)
         }
         if let factors = try columnFactors?.finiteFloats() {
-            Self.multiply(output, columns: entry.columns, team: team) { _, column in
+            Self.multiply(output, columns: module.columns, team: team) { _, column in
                 factors[column]
             }
         }
@@ -126,19 +115,19 @@ struct QuantizedWeight {
         into output: UnsafeMutableBufferPointer<Float>,
         team: ThreadTeam
     ) throws {
-        guard case .tiles(let height, let width) = scheme.storage else { return }
+        guard case .tiles(let height, let width) = scheme.elements else { return }
         let factors = try scales.finiteFloats()
         let codes = try PackedTensor(
             format: .fp8PerTensor,
             rows: rows.count,
-            columns: entry.columns,
+            columns: module.columns,
             codes: slice(codes, rows),
             scales: [],
             floatScales: [1]
         )
         try BlockQuantizer.dequantize(codes, into: output, team: team)
-        let stride = WeightScheme.quotient(entry.columns, width)
-        Self.multiply(output, columns: entry.columns, team: team) { row, column in
+        let stride = SchemeTensor.Shape.quotient(module.columns, width)
+        Self.multiply(output, columns: module.columns, team: team) { row, column in
             factors[(rows.lowerBound + row) / height * stride + column / width]
         }
     }
@@ -159,10 +148,10 @@ struct QuantizedWeight {
         }
     }
 
-    /// NVFP4's scale of the tensor; compressed-tensors stores its reciprocal.
+    /// NVFP4's scale of the tensor, which some dialects store as its reciprocal.
     private func globalScale() throws -> Float {
         guard let tensorScale, let value = try tensorScale.finiteFloats().first else { return 1 }
-        guard scheme.dialect == .compressedTensors else { return value }
+        guard scheme.twoLevelTensor?.role.isReciprocal == true else { return value }
         let scale = 1 / value
         guard scale.isFinite else {
             throw ModelFileError(
@@ -174,19 +163,15 @@ struct QuantizedWeight {
     }
 
     private static func checkBlocks(
-        _ entry: ParameterLayout.Entry,
-        _ scheme: WeightScheme,
+        _ module: StoredModule,
+        _ scheme: StorageScheme,
         _ reason: String,
         folder: String
     ) throws(ModelFileError) {
-        var isWhole = entry.shape.count == 2
-        if case .packed(let format) = scheme.storage, format.scaleKind.hasBlocks {
-            isWhole = isWhole && entry.columns.isMultiple(of: format.blockSize)
-        }
-        guard isWhole else {
+        guard module.isMatrix, module.columns.isMultiple(of: scheme.blockSize) else {
             throw ModelFileError(
                 .malformed,
-                "\(folder): \(reason), whose blocks do not divide its shape \(entry.shape)"
+                "\(folder): \(reason), whose blocks do not divide its shape \(module.shape)"
             )
         }
     }
