@@ -1,4 +1,5 @@
 internal import Kernels
+internal import Formats
 internal import Quantization
 internal import Testing
 internal import Transformer

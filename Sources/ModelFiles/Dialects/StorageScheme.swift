@@ -1,3 +1,4 @@
+internal import Formats
 internal import Quantization
 
 /// How one format lays out a linear layer: the tensors a module has, and nothing else.

@@ -1,3 +1,4 @@
+internal import Formats
 internal import Quantization
 
 /// One tensor of a checkpoint that is to be written, and where its bytes come from.

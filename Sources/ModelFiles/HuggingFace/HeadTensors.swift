@@ -40,7 +40,7 @@ struct HeadTensors {
             MappedFile.dropPages(of: b.bytes)
         }
         if a.type == b.type { return a.bytes.elementsEqual(b.bytes) }
-        guard WeightScheme.floats.contains(a.type), WeightScheme.floats.contains(b.type),
+        guard SafetensorsType.floats.contains(a.type), SafetensorsType.floats.contains(b.type),
             a.shape.count == 2, a.shape[1] > 0
         else { return false }
         let columns = a.shape[1]

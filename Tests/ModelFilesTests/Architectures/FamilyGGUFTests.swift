@@ -1,5 +1,6 @@
 internal import Foundation
 internal import Kernels
+internal import Formats
 internal import Quantization
 internal import Testing
 internal import Transformer

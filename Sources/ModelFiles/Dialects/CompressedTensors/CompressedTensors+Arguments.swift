@@ -1,3 +1,4 @@
+internal import Formats
 internal import Quantization
 
 /// What the arguments of a config group's weights say of their storage.

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Formats
 internal import Quantization
 internal import Transformer
 
