@@ -185,6 +185,7 @@ extension LintFault {
             case .text(let value): builder.set(key, value)
             case .texts(let value): builder.set(key, value)
             case .integers(let value): builder.set(key, value.map { Int32($0) })
+            case .floats(let value): builder.set(key, value)
             case .flags, .other: break
             }
         }

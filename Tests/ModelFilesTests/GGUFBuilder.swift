@@ -45,6 +45,11 @@ struct GGUFBuilder {
         set(key, type: 9, Self.little(UInt32(5)) + Self.little(UInt64(values.count)) + elements)
     }
 
+    mutating func set(_ key: String, _ values: [Float]) {
+        let elements = values.flatMap { Self.little($0.bitPattern) }
+        set(key, type: 9, Self.little(UInt32(6)) + Self.little(UInt64(values.count)) + elements)
+    }
+
     /// `shape`: Slowest first; GGUF has the fastest first.
     mutating func tensor(_ name: String, shape: [Int], type: GGUFTensorType, bytes: [UInt8]) {
         data += [UInt8](repeating: 0, count: (32 - data.count % 32) % 32)

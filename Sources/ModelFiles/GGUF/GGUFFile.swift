@@ -18,6 +18,8 @@ public struct GGUFFile {
         case integers([Int])
         /// Flags.
         case flags([Bool])
+        /// FP32 numbers.
+        case floats([Float])
         /// An array of another kind, which nothing here reads.
         case other
     }

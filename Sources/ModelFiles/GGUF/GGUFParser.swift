@@ -150,12 +150,18 @@ struct GGUFParser {
                 }
             }
             return .integers(integers)
+        case 6:
+            var floats: [Float] = []
+            for _ in 0..<count {
+                floats.append(Float(bitPattern: try reader.integer(UInt32.self, key)))
+            }
+            return .floats(floats)
         case 7:
             var flags: [Bool] = []
             for _ in 0..<count { flags.append(try flag(key)) }
             return .flags(flags)
-        case 6, 12:
-            _ = try reader.bytes(count * (type == 6 ? 4 : 8), key)
+        case 12:
+            _ = try reader.bytes(count * 8, key)
             return .other
         default:
             throw ModelFileError(

@@ -24,6 +24,7 @@ public final class GGUFWriter: ModelWriter {
     private let description: ExportDescription
     private let layout: GGUFLayout
     private let export: GGUFExport
+    private let form: GGUFTokenizerForm
     private let file: AtomicFile
     private let headerByteCount: Int
     private var directory: [Entry] = []
@@ -35,8 +36,8 @@ public final class GGUFWriter: ModelWriter {
 
     /// Begins a file in a folder.
     ///
-    /// - Throws: ``ModelFileError``; `unsupported` for models that llama.cpp would compute otherwise,
-    ///   and for formats that differ within one of its tensors.
+    /// - Throws: ``ModelFileError``; `unsupported` for models and tokenizers that llama.cpp would compute
+    ///   otherwise, and for formats that differ within one of its tensors.
     public init(_ description: ExportDescription, folder: String) throws {
         self.description = description
         export = try GGUFExport(description.configuration)
@@ -44,6 +45,7 @@ public final class GGUFWriter: ModelWriter {
         let layout = GGUFLayout(description.configuration)
         self.layout = layout
         try Self.checkFusedFormats(layout, description.formats)
+        form = try GGUFTokenizerForm(description.tokenizer)
         try FileSystem.makeFolder(folder)
         file = try AtomicFile(path: "\(folder)/\(Self.fileName)")
         // Types and offsets come to be known as weights are written, but the header's size does not
@@ -59,7 +61,7 @@ public final class GGUFWriter: ModelWriter {
         headerByteCount =
             Self.header(
                 planned.map { Entry(name: $0.name, shape: $0.shape, type: .f32, offset: 0) },
-                Self.metadata(description, export, types: [])
+                Self.metadata(description, export, form, types: [])
             ).count
         if !description.keyAmax.isEmpty {
             notes.append("llama.cpp takes no scales of the key-value cache; they are left out")
@@ -184,7 +186,10 @@ public final class GGUFWriter: ModelWriter {
     /// Writes the header and completes the file.
     public func finish() throws -> ModelWriterSummary {
         let types = Set(directory.map(\.type))
-        let header = Self.header(directory, Self.metadata(description, export, types: types))
+        let header = Self.header(
+            directory,
+            Self.metadata(description, export, form, types: types)
+        )
         precondition(
             header.count == headerByteCount,
             "gguf: a header of \(header.count) bytes, planned \(headerByteCount)"
@@ -229,6 +234,7 @@ public final class GGUFWriter: ModelWriter {
     private static func metadata(
         _ description: ExportDescription,
         _ export: GGUFExport,
+        _ form: GGUFTokenizerForm,
         types: Set<GGUFTensorType>
     ) -> [(String, ByteWriter.Value)] {
         var pairs: [(String, ByteWriter.Value)] = [
@@ -246,26 +252,30 @@ public final class GGUFWriter: ModelWriter {
         pairs += description.fileMetadata.sorted { $0.key < $1.key }.map {
             ($0.key, .text($0.value))
         }
-        pairs += tokenizerMetadata(description)
+        pairs += tokenizerMetadata(description, form)
         return pairs
     }
 
     private static func tokenizerMetadata(
-        _ description: ExportDescription
+        _ description: ExportDescription,
+        _ form: GGUFTokenizerForm
     ) -> [(String, ByteWriter.Value)] {
         let tokenizer = description.tokenizer
-        var types = [Int32](repeating: 1, count: tokenizer.vocabulary.count)
-        for token in tokenizer.addedTokens where types.indices.contains(Int(token.id)) {
-            types[Int(token.id)] = token.isSpecial ? 3 : 4
-        }
         var pairs: [(String, ByteWriter.Value)] = [
-            ("tokenizer.ggml.model", .text("gpt2")),
-            ("tokenizer.ggml.pre", .text(tokenizer.preTokenizer.rawValue)),
+            ("tokenizer.ggml.model", .text(form.model)),
+            ("tokenizer.ggml.pre", .text(form.pre)),
             ("tokenizer.ggml.tokens", .texts(tokenizer.vocabulary)),
-            ("tokenizer.ggml.token_type", .integers(types)),
-            ("tokenizer.ggml.merges", .texts(tokenizer.merges.map { "\($0.0) \($0.1)" })),
-            ("tokenizer.ggml.add_bos_token", .boolean(tokenizer.preTokenizer == .llama3)),
+            ("tokenizer.ggml.token_type", .integers(form.kinds.map { Int32($0.rawValue) })),
+            ("tokenizer.ggml.add_bos_token", .boolean(form.addsBOS)),
+            ("tokenizer.ggml.add_eos_token", .boolean(form.addsEOS)),
         ]
+        if form.model == "llama" {
+            pairs.append(("tokenizer.ggml.scores", .floats(form.scores)))
+            pairs.append(("tokenizer.ggml.add_space_prefix", .boolean(form.addsSpacePrefix)))
+        } else {
+            let merges = form.merges.map { "\($0.0) \($0.1)" }
+            pairs.append(("tokenizer.ggml.merges", .texts(merges)))
+        }
         if let token = description.configuration.bosToken {
             pairs.append(("tokenizer.ggml.bos_token_id", .unsigned(UInt32(clamping: token))))
         }
@@ -300,6 +310,7 @@ struct ByteWriter {
         case texts([String])
         case integers([Int32])
         case flags([Bool])
+        case floats([Float])
     }
 
     private(set) var bytes: [UInt8] = []
@@ -343,6 +354,11 @@ struct ByteWriter {
             integer(UInt32(7))
             integer(UInt64(values.count))
             for value in values { integer(UInt8(value ? 1 : 0)) }
+        case .floats(let values):
+            integer(UInt32(9))
+            integer(UInt32(6))
+            integer(UInt64(values.count))
+            for value in values { integer(value.bitPattern) }
         }
     }
 

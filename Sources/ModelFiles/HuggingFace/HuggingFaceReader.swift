@@ -65,7 +65,7 @@ struct HuggingFaceReader: ModelSource {
     var tokenizerJSON: [UInt8]? { try? readTokenizer() }
 
     func tokenizer() throws -> Tokenizer {
-        try Tokenizer(tokenizerJSON: try readTokenizer(), path: path + "/tokenizer.json")
+        try TokenizerFolder.read(path)
     }
 
     private func readTokenizer() throws(ModelFileError) -> [UInt8] {

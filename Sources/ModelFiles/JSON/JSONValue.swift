@@ -61,8 +61,8 @@ enum JSONValue: Sendable, Equatable {
         }
     }
 
-    // Recursion ends at the depth limit.
-    private static func parse(
+    /// Parses the next value; recursion ends at the depth limit.
+    static func parse(
         _ scanner: inout JSONScanner,
         depth: Int,
         budget: inout Int

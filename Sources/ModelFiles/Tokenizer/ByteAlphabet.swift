@@ -29,4 +29,20 @@ enum ByteAlphabet {
         }
         return result
     }
+
+    /// SentencePiece's token of a byte: `<0x0A>`.
+    static func fallbackToken(of byte: Int) -> String {
+        let digits = String(byte, radix: 16, uppercase: true)
+        return "<0x" + (digits.utf8.count == 1 ? "0" : "") + digits + ">"
+    }
+
+    /// The byte of a token of that form.
+    static func fallbackByte(of token: [UInt8]) -> UInt8? {
+        guard token.count == 6, token.starts(with: Array("<0x".utf8)), token[5] == UInt8(ascii: ">")
+        else {
+            return nil
+        }
+        let digits = String(decoding: token[3..<5], as: UTF8.self)
+        return digits.contains("+") || digits.contains("-") ? nil : UInt8(digits, radix: 16)
+    }
 }

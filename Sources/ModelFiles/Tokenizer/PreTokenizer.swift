@@ -1,191 +1,104 @@
-/// Splits a text into the pieces that BPE merges within, by hand-written equivalents of the regular
-/// expressions that the models' tokenizers use.
-public enum PreTokenizer: String, Sendable {
+/// How a text is split into the pieces that BPE merges within: steps, one after another, as
+/// tokenizer.json's `pre_tokenizer` lists them.
+public struct PreTokenizer: Sendable, Equatable {
+    enum Step: Sendable, Equatable {
+        /// Bytes become characters; the last step. GPT-2's expression splits before, if asked for.
+        case byteLevel(addsPrefixSpace: Bool, usesExpression: Bool)
+        case split(SplitExpression, PieceList.Behavior, isInverted: Bool)
+        case digits(individual: Bool)
+        case punctuation(PieceList.Behavior)
+        /// A visible stand-in for the space, which pieces begin with if they are split.
+        case metaspace(Unicode.Scalar, PrependScheme, splits: Bool)
+        /// Words and runs of symbols; white space is dropped.
+        case whitespace
+        /// White space is dropped.
+        case whitespaceSplit
+        /// A delimiter is dropped.
+        case delimiter(Unicode.Scalar)
+    }
+
+    /// Before which pieces the stand-in for the space is put.
+    enum PrependScheme: String, Sendable {
+        case always, first, never
+    }
+
+    let steps: [Step]
+
     /// GPT-2's expression: contractions, words, numbers, symbols, white space.
-    case gpt2 = "gpt-2"
-    /// Every digit by itself, then GPT-2's expression.
-    case smolLM = "smollm"
-    /// Llama 3's: contractions of any case, numbers of up to three digits, line ends kept together.
-    case llama3 = "llama-bpe"
-    /// Qwen 2's: as Llama 3's with single digits.
-    case qwen2 = "qwen2"
+    public static let gpt2 = PreTokenizer(steps: [
+        .byteLevel(addsPrefixSpace: false, usesExpression: true)
+    ])
+    /// The whole text is one piece of characters, not bytes.
+    static let none = PreTokenizer(steps: [])
 
-    /// Calls `body` with each piece's range of `scalars`, in order; together they tile the text.
-    func forEachPiece(_ scalars: [Unicode.Scalar], _ body: (Range<Int>) -> Void) {
-        switch self {
-        case .gpt2: Self.gpt2(scalars, 0..<scalars.count, body)
-        case .smolLM:
-            // Digits split first; the expression runs within the stretches between them, so its
-            // look-ahead does not see past a digit.
-            var start = 0
-            for index in scalars.indices where CharacterClass(scalars[index]) == .number {
-                Self.gpt2(scalars, start..<index, body)
-                Self.gpt2(scalars, index..<index + 1, body)
-                start = index + 1
-            }
-            Self.gpt2(scalars, start..<scalars.count, body)
-        case .llama3: Self.llama3(scalars, maximumDigits: 3, body)
-        case .qwen2: Self.llama3(scalars, maximumDigits: 1, body)
-        }
+    /// Whether tokens are made of bytes rather than of characters.
+    var isByteLevel: Bool {
+        if case .byteLevel = steps.last { true } else { false }
     }
 
-    // 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
-    private static func gpt2(
-        _ text: [Unicode.Scalar],
-        _ range: Range<Int>,
-        _ body: (Range<Int>) -> Void
-    ) {
-        let classes = { (index: Int) in CharacterClass(text[index]) }
-        var start = range.lowerBound
-        while start < range.upperBound {
-            var end = start
-            if let length = contraction(text, start, range.upperBound, ignoringCase: false) {
-                end = start + length
-            } else {
-                let hasSpace =
-                    text[start] == " " && start + 1 < range.upperBound
-                    && classes(start + 1) != .space
-                let first = hasSpace ? start + 1 : start
-                let kind = classes(first)
-                end = first
-                while end < range.upperBound && classes(end) == kind {
-                    end += 1
-                }
-                if kind == .space {
-                    end = whiteSpaceEnd(start, end, range.upperBound)
+    func split(_ list: inout PieceList) {
+        for step in steps { Self.apply(step, &list) }
+    }
+
+    private static func apply(_ step: Step, _ list: inout PieceList) {
+        switch step {
+        case .byteLevel(let addsPrefixSpace, let usesExpression):
+            if addsPrefixSpace {
+                list.prepend(" ") { first, _ in first != " " }
+            }
+            if usesExpression { list.split(at: KnownExpressions.gpt2, .isolated) }
+        case .split(let expression, let behavior, let isInverted):
+            list.split(at: expression, behavior, isInverted: isInverted)
+        case .digits(let individual):
+            list.split(individual ? .isolated : .contiguous, at: isNumeric)
+        case .punctuation(let behavior):
+            list.split(behavior, at: isPunctuation)
+        case .metaspace(let replacement, let scheme, let splits):
+            for piece in list.pieces {
+                for index in piece where list.scalars[index] == " " {
+                    list.scalars[index] = replacement
                 }
             }
-            body(start..<end)
-            start = end
+            if scheme != .never {
+                list.prepend(replacement) { first, beginsInput in
+                    first != replacement && (scheme == .always || beginsInput)
+                }
+            }
+            if splits { list.split(.mergedWithNext) { $0 == replacement } }
+        case .whitespace:
+            list.split(at: KnownExpressions.words, .removed, isInverted: true)
+        case .whitespaceSplit:
+            list.split(.removed) { $0.properties.isWhitespace }
+        case .delimiter(let delimiter):
+            list.split(.removed) { $0 == delimiter }
         }
     }
 
-    // (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*
-    // |\s*[\r\n]+|\s+(?!\S)|\s+
-    private static func llama3(
-        _ text: [Unicode.Scalar],
-        maximumDigits: Int,
-        _ body: (Range<Int>) -> Void
-    ) {
-        var start = 0
-        while start < text.count {
-            let end =
-                contraction(text, start, text.count, ignoringCase: true).map { start + $0 }
-                ?? llama3Word(text, start)
-                ?? run(text, start, of: .number, atMost: maximumDigits)
-                ?? llama3Symbols(text, start)
-                ?? llama3Space(text, start)
-            body(start..<end)
-            start = end
+    /// A number by the newest Unicode, as the library's digits go by its language's own table.
+    private static func isNumeric(_ scalar: Unicode.Scalar) -> Bool {
+        if scalar.isASCII { return ("0"..."9").contains(scalar) }
+        return switch scalar.properties.generalCategory {
+        case .decimalNumber, .letterNumber, .otherNumber: true
+        default: false
         }
     }
 
-    private static func llama3Word(_ text: [Unicode.Scalar], _ start: Int) -> Int? {
-        if let end = run(text, start, of: .letter, atMost: .max) {
-            return end
-        }
-        let isPrefix =
-            CharacterClass(text[start]) != .number && text[start] != "\r" && text[start] != "\n"
-        return isPrefix && start + 1 < text.count
-            ? run(text, start + 1, of: .letter, atMost: .max) : nil
-    }
-
-    private static func llama3Symbols(_ text: [Unicode.Scalar], _ start: Int) -> Int? {
-        let first = text[start] == " " ? start + 1 : start
-        guard first < text.count, var end = run(text, first, of: .symbol, atMost: .max) else {
-            return nil
-        }
-        while end < text.count && (text[end] == "\r" || text[end] == "\n") {
-            end += 1
-        }
-        return end
-    }
-
-    private static func llama3Space(_ text: [Unicode.Scalar], _ start: Int) -> Int {
-        var end = start
-        var lineEnd: Int?
-        while end < text.count && CharacterClass(text[end]) == .space {
-            end += 1
-            if text[end - 1] == "\r" || text[end - 1] == "\n" {
-                lineEnd = end
+    /// ASCII's symbols, and punctuation as of Unicode 8, whose table the library uses.
+    private static func isPunctuation(_ scalar: Unicode.Scalar) -> Bool {
+        if scalar.isASCII {
+            return switch scalar.value {
+            case 0x21...0x2F, 0x3A...0x40, 0x5B...0x60, 0x7B...0x7E: true
+            default: false
             }
         }
-        return lineEnd ?? whiteSpaceEnd(start, end, text.count)
-    }
-
-    /// `\s+(?!\S)|\s+`: white space before a word leaves its last character to the word.
-    private static func whiteSpaceEnd(_ start: Int, _ end: Int, _ limit: Int) -> Int {
-        end < limit && end - start > 1 ? end - 1 : end
-    }
-
-    private static func run(
-        _ text: [Unicode.Scalar],
-        _ start: Int,
-        of kind: CharacterClass,
-        atMost limit: Int
-    ) -> Int? {
-        var end = start
-        while end < text.count && end - start < limit && CharacterClass(text[end]) == kind {
-            end += 1
-        }
-        return end > start ? end : nil
-    }
-
-    private static func contraction(
-        _ text: [Unicode.Scalar],
-        _ start: Int,
-        _ limit: Int,
-        ignoringCase: Bool
-    ) -> Int? {
-        guard text[start] == "'", start + 1 < limit else {
-            return nil
-        }
-        func letter(_ index: Int) -> Unicode.Scalar? {
-            guard index < limit else {
-                return nil
-            }
-            guard ignoringCase else {
-                return text[index]
-            }
-            // Case folding maps the long s to s; the Kelvin sign and the like fold to none of these.
-            return text[index] == "\u{17F}"
-                ? "s"
-                : text[index].properties.lowercaseMapping
-                    .unicodeScalars.first
-        }
-        switch (letter(start + 1), letter(start + 2)) {
-        case ("s", _), ("t", _), ("m", _), ("d", _): return 2
-        case ("r", "e"), ("v", "e"), ("l", "l"): return 3
-        default: return nil
-        }
-    }
-}
-
-/// The classes that the expressions tell apart: `\p{L}`, `\p{N}`, `\s` and the rest.
-enum CharacterClass {
-    case letter, number, space, symbol
-
-    init(_ scalar: Unicode.Scalar) {
-        if scalar.value < 128 {
-            self = Self.ascii[Int(scalar.value)]
-            return
-        }
-        switch scalar.properties.generalCategory {
-        case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter:
-            self = .letter
-        case .decimalNumber, .letterNumber, .otherNumber:
-            self = .number
-        default:
-            self = scalar.properties.isWhitespace ? .space : .symbol
-        }
-    }
-
-    private static let ascii: [CharacterClass] = (UInt8(0)..<128).map { byte in
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"): .letter
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): .number
-        case 9...13, 32: .space
-        default: .symbol
+        // Two that later versions moved to other categories.
+        if scalar.value == 0x166D || scalar.value == 0x111C9 { return true }
+        guard let age = scalar.properties.age, age.major <= 8 else { return false }
+        return switch scalar.properties.generalCategory {
+        case .connectorPunctuation, .dashPunctuation, .openPunctuation, .closePunctuation,
+            .initialPunctuation, .finalPunctuation, .otherPunctuation:
+            true
+        default: false
         }
     }
 }

@@ -1,5 +1,237 @@
-/// A byte-level BPE tokenizer, equal to Hugging Face's `tokenizers` on the models it reads.
+/// A BPE tokenizer, equal to Hugging Face's `tokenizers` and to SentencePiece on what it reads:
+/// a chain of stages, each of them data.
+///
+/// - SeeAlso: `docs/TOKENIZERS.md`.
 public struct Tokenizer: Sendable {
+    /// How pieces become tokens.
+    enum Model: Sendable {
+        case bytePairs(BytePairModel)
+        case scores(PieceScoreModel)
+    }
+
+    /// How the text is split before merging.
+    public let preTokenizer: PreTokenizer
+    /// Tokens by number, in byte characters for a byte-level one; added tokens as they are; `[PAD…]`
+    /// where the file has none.
+    public let vocabulary: [String]
+    /// Merges in order of rank; none if the vocabulary has scores.
+    public let merges: [(String, String)]
+    /// Tokens found before anything else.
+    public let addedTokens: [AddedToken]
+    /// What ``encode(_:addingSpecialTokens:)`` puts before and after a text.
+    public let addedAtStart: [Int32]
+    /// What ``encode(_:addingSpecialTokens:)`` puts after a text.
+    public let addedAtEnd: [Int32]
+
+    let normalizer: [NormalizerStep]
+    let decoder: [DecoderStep]?
+    let model: Model
+    private let rawMatcher: AddedTokenMatcher
+    private let normalizedMatcher: AddedTokenMatcher
+    private let addedTexts: [Int32: String]
+
+    /// What a tokenizer is made of beside its model.
+    struct Stages {
+        var addedTokens: [AddedToken] = []
+        var normalizer: [NormalizerStep] = []
+        var preTokenizer = PreTokenizer.none
+        /// nil joins tokens with spaces.
+        var decoder: [DecoderStep]? = [.byteLevel]
+        var addedAtStart: [Int32] = []
+        var addedAtEnd: [Int32] = []
+    }
+
+    /// Builds a tokenizer of merges.
+    ///
+    /// - Throws: ``ModelFileError`` (`malformed`) if a merge names no token.
+    public init(
+        vocabulary: [String],
+        merges: [(String, String)],
+        addedTokens: [AddedToken],
+        preTokenizer: PreTokenizer
+    ) throws(ModelFileError) {
+        try self.init(
+            vocabulary: vocabulary,
+            merges: merges,
+            options: .init(),
+            stages: Stages(addedTokens: addedTokens, preTokenizer: preTokenizer)
+        )
+    }
+
+    /// Builds a tokenizer of merges; all tokens but those that `isModelToken` leaves out can come of
+    /// merging.
+    init(
+        vocabulary: [String],
+        merges: [(String, String)],
+        options: BytePairModel.Options,
+        stages: Stages,
+        isModelToken: (Int) -> Bool = { _ in true }
+    ) throws(ModelFileError) {
+        let model = try BytePairModel(
+            vocabulary: vocabulary.enumerated().filter { isModelToken($0.offset) }
+                .map { (text: $0.element, id: Int32($0.offset)) },
+            merges: merges,
+            isByteLevel: stages.preTokenizer.isByteLevel,
+            options: options
+        )
+        self.init(vocabulary: vocabulary, merges: merges, .bytePairs(model), stages)
+    }
+
+    /// Builds a tokenizer of scores.
+    init(vocabulary: [String], scores model: PieceScoreModel, stages: Stages) {
+        self.init(vocabulary: vocabulary, merges: [], .scores(model), stages)
+    }
+
+    private init(
+        vocabulary: [String],
+        merges: [(String, String)],
+        _ model: Model,
+        _ stages: Stages
+    ) {
+        self.vocabulary = vocabulary
+        self.merges = merges
+        self.model = model
+        addedTokens = stages.addedTokens
+        normalizer = stages.normalizer
+        preTokenizer = stages.preTokenizer
+        decoder = stages.decoder
+        addedAtStart = stages.addedAtStart
+        addedAtEnd = stages.addedAtEnd
+        addedTexts = Dictionary(
+            stages.addedTokens.map { ($0.id, $0.text) },
+            uniquingKeysWith: { first, _ in first }
+        )
+        rawMatcher = AddedTokenMatcher(stages.addedTokens.filter { !$0.isNormalized })
+        let steps = stages.normalizer
+        normalizedMatcher = AddedTokenMatcher(stages.addedTokens.filter(\.isNormalized)) { text in
+            var view = String.UnicodeScalarView()
+            view.append(contentsOf: steps.reduce(Array(text.unicodeScalars)) { $1.apply($0) })
+            return String(view)
+        }
+    }
+
+    /// Number of tokens.
+    public var vocabularySize: Int { vocabulary.count }
+
+    /// The tokens of a text, with what the model wants at its ends if asked for.
+    ///
+    /// Tokens that are found in the text are encoded as such either way.
+    public func encode(_ text: String, addingSpecialTokens: Bool) -> [Int32] {
+        addingSpecialTokens ? addedAtStart + encode(text) + addedAtEnd : encode(text)
+    }
+
+    /// The tokens of a text, without any added at its ends.
+    public func encode(_ text: String) -> [Int32] {
+        var output: [Int32] = []
+        var cache = PieceCache()
+        var text = text
+        text.withUTF8 { bytes in
+            for span in rawMatcher.spans(of: bytes) {
+                if let token = span.token {
+                    output.append(token)
+                } else if !span.range.isEmpty {
+                    encodeNormalized(
+                        UnsafeBufferPointer(rebasing: bytes[span.range]),
+                        beginsInput: span.range.lowerBound == 0,
+                        &output,
+                        &cache
+                    )
+                }
+            }
+        }
+        return output
+    }
+
+    /// The text of tokens; broken UTF-8 becomes replacement characters, unknown tokens nothing.
+    public func decode(_ tokens: [Int32]) -> String {
+        guard let decoder else {
+            return tokens.compactMap { vocabulary.indices.contains(Int($0)) ? text(of: $0) : nil }
+                .joined(separator: " ")
+        }
+        // Added tokens stand as they are; the decoder sees what is between them.
+        var bytes: [UInt8] = []
+        var run: [[UInt8]] = []
+        func flush(_ run: inout [[UInt8]], _ bytes: inout [UInt8]) {
+            let texts = decoder.reduce(run) { $1.apply($0) }
+            for text in texts { bytes += text }
+            run = []
+        }
+        if decoder == [.byteLevel] {
+            for token in tokens where vocabulary.indices.contains(Int(token)) {
+                let text = text(of: token)
+                bytes +=
+                    addedTexts[token] == nil
+                    ? ByteAlphabet.bytes(of: text) ?? Array(text.utf8) : Array(text.utf8)
+            }
+            return String(decoding: bytes, as: UTF8.self)
+        }
+        for token in tokens where vocabulary.indices.contains(Int(token)) {
+            run.append(Array(text(of: token).utf8))
+        }
+        flush(&run, &bytes)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    private func text(of token: Int32) -> String { addedTexts[token] ?? vocabulary[Int(token)] }
+
+    private func encodeNormalized(
+        _ bytes: UnsafeBufferPointer<UInt8>,
+        beginsInput: Bool,
+        _ output: inout [Int32],
+        _ cache: inout PieceCache
+    ) {
+        var scalars = Array(String(decoding: bytes, as: UTF8.self).unicodeScalars)
+        for step in normalizer { scalars = step.apply(scalars) }
+        guard !normalizedMatcher.isEmpty else {
+            return encodePlain(PieceList(scalars, beginsInput: beginsInput), &output, &cache)
+        }
+        let utf8 = PieceList(scalars, beginsInput: beginsInput).utf8().bytes
+        utf8.withUnsafeBufferPointer { buffer in
+            for span in normalizedMatcher.spans(of: buffer) {
+                if let token = span.token {
+                    output.append(token)
+                    continue
+                }
+                let part = String(decoding: buffer[span.range], as: UTF8.self)
+                encodePlain(
+                    PieceList(
+                        Array(part.unicodeScalars),
+                        beginsInput: beginsInput && span.range.lowerBound == 0
+                    ),
+                    &output,
+                    &cache
+                )
+            }
+        }
+    }
+
+    private func encodePlain(
+        _ text: PieceList,
+        _ output: inout [Int32],
+        _ cache: inout PieceCache
+    ) {
+        var list = text
+        preTokenizer.split(&list)
+        let (bytes, ends) = list.utf8()
+        bytes.withUnsafeBufferPointer { buffer in
+            var start = 0
+            for end in ends {
+                let piece = UnsafeBufferPointer(rebasing: buffer[start..<end])
+                start = end
+                if cache.append(piece, to: &output) { continue }
+                let ids =
+                    switch model {
+                    case .bytePairs(let model): model.encode(piece)
+                    case .scores(let model): model.encode(piece)
+                    }
+                output.append(contentsOf: ids)
+                cache.insert(piece, ids)
+            }
+        }
+    }
+}
+
+extension Tokenizer {
     /// A token that is found in the text before anything else.
     public struct AddedToken: Sendable, Equatable {
         /// The token's text.
@@ -8,148 +240,53 @@ public struct Tokenizer: Sendable {
         public let id: Int32
         /// Whether it controls rather than says something.
         public let isSpecial: Bool
+        /// Whether it takes in white space before it.
+        public var stripsLeft = false
+        /// Whether it takes in white space after it.
+        public var stripsRight = false
+        /// Whether it is found only where no word goes on at its ends.
+        public var isSingleWord = false
+        /// Whether it is looked for in the normalized text.
+        public var isNormalized = false
 
-        /// An added token.
+        /// An added token that is found wherever its text is.
         public init(text: String, id: Int32, isSpecial: Bool) {
             self.text = text
             self.id = id
             self.isSpecial = isSpecial
         }
-    }
 
-    /// Unicode normalization before splitting.
-    public enum Normalization: String, Sendable {
-        /// The text as it is.
-        case none
-        /// Canonical composition.
-        case nfc
-    }
-
-    /// How the text is split before merging.
-    public let preTokenizer: PreTokenizer
-    /// Normalization of text outside added tokens.
-    public let normalization: Normalization
-    /// Tokens by number, in byte characters; added tokens as they are.
-    public let vocabulary: [String]
-    /// Merges in order of rank.
-    public let merges: [(String, String)]
-    /// Tokens found before anything else.
-    public let addedTokens: [AddedToken]
-
-    private let index: MergeIndex
-    private let addedByFirstScalar: [Unicode.Scalar: [AddedToken]]
-    private let pieces: [[UInt8]]
-
-    /// Builds a tokenizer.
-    ///
-    /// - Throws: ``ModelFileError`` (`malformed`) if a merge names no token.
-    public init(
-        vocabulary: [String],
-        merges: [(String, String)],
-        addedTokens: [AddedToken],
-        preTokenizer: PreTokenizer,
-        normalization: Normalization = .none,
-        ignoresMerges: Bool = false
-    ) throws(ModelFileError) {
-        self.vocabulary = vocabulary
-        self.merges = merges
-        self.addedTokens = addedTokens
-        self.preTokenizer = preTokenizer
-        self.normalization = normalization
-        let added = Set(addedTokens.map(\.id))
-        pieces = vocabulary.enumerated().map { id, token in
-            added.contains(Int32(id))
-                ? Array(token.utf8) : ByteAlphabet.bytes(of: token) ?? Array(token.utf8)
-        }
-        index = try MergeIndex(
-            vocabulary: vocabulary,
-            merges: merges,
-            ignoresMerges: ignoresMerges
-        )
-        var byFirst: [Unicode.Scalar: [AddedToken]] = [:]
-        // Longest first: the leftmost longest added token wins.
-        for token in addedTokens.sorted(by: { $0.text.utf8.count > $1.text.utf8.count }) {
-            if let first = token.text.unicodeScalars.first {
-                byFirst[first, default: []].append(token)
-            }
-        }
-        addedByFirstScalar = byFirst
-    }
-
-    /// Number of tokens.
-    public var vocabularySize: Int { vocabulary.count }
-
-    /// The tokens of a text, without any added at its ends.
-    public func encode(_ text: String) -> [Int32] {
-        var output: [Int32] = []
-        var cache: [String: [Int32]] = [:]
-        let scalars = Array(text.unicodeScalars)
-        var start = 0
-        var position = 0
-        while position < scalars.count {
-            guard let token = addedToken(in: scalars, at: position) else {
-                position += 1
-                continue
-            }
-            encodePlain(scalars[start..<position], &output, &cache)
-            output.append(token.id)
-            position += token.text.unicodeScalars.count
-            start = position
-        }
-        encodePlain(scalars[start..<scalars.count], &output, &cache)
-        return output
-    }
-
-    /// The text of tokens; broken UTF-8 becomes replacement characters, unknown tokens nothing.
-    public func decode(_ tokens: [Int32]) -> String {
-        var bytes: [UInt8] = []
-        for token in tokens where pieces.indices.contains(Int(token)) {
-            bytes.append(contentsOf: pieces[Int(token)])
-        }
-        return String(decoding: bytes, as: UTF8.self)
-    }
-
-    private func addedToken(in scalars: [Unicode.Scalar], at position: Int) -> AddedToken? {
-        guard let candidates = addedByFirstScalar[scalars[position]] else {
-            return nil
-        }
-        return candidates.first { token in
-            var index = position
-            for scalar in token.text.unicodeScalars {
-                guard index < scalars.count, scalars[index] == scalar else {
-                    return false
-                }
-                index += 1
-            }
-            return true
+        /// Equal bytes, not canonically equivalent texts.
+        public static func == (left: Self, right: Self) -> Bool {
+            left.text.utf8.elementsEqual(right.text.utf8) && left.id == right.id
+                && left.isSpecial == right.isSpecial && left.stripsLeft == right.stripsLeft
+                && left.stripsRight == right.stripsRight
+                && left.isSingleWord == right.isSingleWord
+                && left.isNormalized == right.isNormalized
         }
     }
+}
 
-    private func encodePlain(
-        _ slice: ArraySlice<Unicode.Scalar>,
-        _ output: inout [Int32],
-        _ cache: inout [String: [Int32]]
-    ) {
-        guard !slice.isEmpty else {
-            return
-        }
-        var scalars = Array(slice)
-        if normalization == .nfc {
-            scalars = UnicodeNormalization.nfc(scalars)
-        }
-        preTokenizer.forEachPiece(scalars) { range in
-            var piece = String.UnicodeScalarView()
-            piece.append(contentsOf: scalars[range])
-            let text = String(piece)
-            if let known = cache[text] {
-                output.append(contentsOf: known)
-                return
-            }
-            let ids = index.encode(Array(text.utf8))
-            output.append(contentsOf: ids)
-            if range.count <= 32 {
-                cache[text] = ids
-            }
-        }
+/// Tokens of pieces that a text has had already.
+private struct PieceCache {
+    private var table = TokenTable()
+    private var ids: [Int32] = []
+    private var ends = [0]
+
+    private static let pieceLimit = 64
+    private static let countLimit = 1 << 18
+
+    /// Appends a known piece's tokens; false if it is not known.
+    func append(_ piece: UnsafeBufferPointer<UInt8>, to output: inout [Int32]) -> Bool {
+        guard piece.count <= Self.pieceLimit, let entry = table[piece] else { return false }
+        output.append(contentsOf: ids[ends[Int(entry)]..<ends[Int(entry) + 1]])
+        return true
+    }
+
+    mutating func insert(_ piece: UnsafeBufferPointer<UInt8>, _ tokens: [Int32]) {
+        guard piece.count <= Self.pieceLimit, table.count < Self.countLimit else { return }
+        table.insert(piece, Int32(table.count))
+        ids.append(contentsOf: tokens)
+        ends.append(ids.count)
     }
 }

@@ -1,276 +1,318 @@
-internal import Foundation
-
-/// Reads and writes Hugging Face's tokenizer.json for byte-level BPE.
+/// Reads and writes Hugging Face's tokenizer.json.
+///
+/// Every key is used, known to change nothing, or refused by name.
 enum TokenizerJSON {
+    /// The file's parts; the vocabulary apart, as its keys are compared byte by byte.
+    struct Parts {
+        var root: JSONObject
+        var vocabulary: [(text: String, id: Int32)]?
+    }
+
+    private static let valueLimit = 8 << 20
+    private static let vocabularyLimit = 1 << 22
+
     static func parse(_ bytes: [UInt8], path: String) throws(ModelFileError) -> Tokenizer {
-        guard case .object(let members) = try JSONValue.parse(bytes, path: path, limit: 8 << 20)
-        else {
-            throw ModelFileError(.malformed, "\(path): no JSON object")
+        let parts = try parts(bytes, path: path)
+        let root = parts.root
+        // The library's callers set truncation and padding themselves.
+        try root.expectOnly([
+            "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer",
+            "post_processor", "decoder", "model",
+        ])
+        guard let model = try root.object("model") else {
+            throw ModelFileError(.malformed, "\(path): model is missing")
         }
-        let root = JSONObject(members: members, place: path)
-        guard let model = try root.object("model"), try model.text("type") ?? "BPE" == "BPE",
-            let ids = try model.object("vocab"), let mergeList = try model.list("merges")
-        else {
-            throw ModelFileError(
-                .unsupported,
-                "\(path): model is not BPE with vocab and merges; byte-level BPE is what is read"
-            )
+        let (options, merges) = try bytePairs(model)
+        guard let tokens = parts.vocabulary else {
+            throw ModelFileError(.malformed, "\(model.place): vocab is missing")
         }
-        let added = try addedTokens(root)
-        let vocabulary = try vocabulary(ids, added: added, path: path)
-        var merges: [(String, String)] = []
-        merges.reserveCapacity(mergeList.count)
-        for (rank, merge) in mergeList.enumerated() {
-            merges.append(try pair(merge, rank: rank, path: path))
+        var stages = Tokenizer.Stages()
+        stages.addedTokens = try addedTokens(root)
+        let vocabulary = try vocabulary(tokens, added: stages.addedTokens, path: path)
+        stages.normalizer = try root.object("normalizer").map(normalizer) ?? []
+        stages.preTokenizer = PreTokenizer(
+            steps: try root.object("pre_tokenizer").map(preTokenizer) ?? []
+        )
+        try checkByteLevelIsLast(stages.preTokenizer, path: path)
+        stages.decoder = try root.object("decoder").map(decoder)
+        if let processor = try root.object("post_processor") {
+            let added = try postProcessor(processor)
+            for id in added.start + added.end where !vocabulary.indices.contains(Int(id)) {
+                throw ModelFileError(
+                    .malformed,
+                    "\(processor.place): adds token \(id) of \(vocabulary.count)"
+                )
+            }
+            (stages.addedAtStart, stages.addedAtEnd) = added
         }
+        let ids = Set(tokens.map(\.id))
         return try Tokenizer(
             vocabulary: vocabulary,
             merges: merges,
-            addedTokens: added,
-            preTokenizer: try preTokenizer(root),
-            normalization: try normalization(root),
-            ignoresMerges: try model.flag("ignore_merges") ?? false
+            options: options,
+            stages: stages,
+            isModelToken: { ids.contains(Int32($0)) }
         )
     }
 
+    private static func checkByteLevelIsLast(
+        _ preTokenizer: PreTokenizer,
+        path: String
+    ) throws(ModelFileError) {
+        for step in preTokenizer.steps.dropLast() {
+            if case .byteLevel = step {
+                throw ModelFileError(
+                    .unsupported,
+                    "\(path): pre_tokenizer: ByteLevel before other steps is not read"
+                )
+            }
+        }
+    }
+
+    /// Scans the outer two levels, so that `model.vocab` never becomes a dictionary of texts, which
+    /// takes canonically equivalent tokens for one.
+    private static func parts(_ bytes: [UInt8], path: String) throws(ModelFileError) -> Parts {
+        // Typed throws do not pass through withUnsafeBytes.
+        let result = bytes.withUnsafeBytes { buffer in
+            Result { () throws(ModelFileError) in
+                var scanner = JSONScanner(buffer, path: path)
+                var budget = valueLimit
+                var vocabulary: [(text: String, id: Int32)]?
+                let root = try members(&scanner) { key, scanner throws(ModelFileError) in
+                    guard key == "model", scanner.peek() == UInt8(ascii: "{") else {
+                        return try JSONValue.parse(&scanner, depth: 1, budget: &budget)
+                    }
+                    let model = try members(&scanner) { key, scanner throws(ModelFileError) in
+                        guard key == "vocab", scanner.peek() == UInt8(ascii: "{") else {
+                            return try JSONValue.parse(&scanner, depth: 2, budget: &budget)
+                        }
+                        vocabulary = try tokens(&scanner)
+                        return .null
+                    }
+                    return .object(model)
+                }
+                try scanner.expectEnd()
+                return Parts(
+                    root: JSONObject(members: root, place: path),
+                    vocabulary: vocabulary
+                )
+            }
+        }
+        return try result.get()
+    }
+
+    private static func members(
+        _ scanner: inout JSONScanner,
+        _ value: (String, inout JSONScanner) throws(ModelFileError) -> JSONValue
+    ) throws(ModelFileError) -> [String: JSONValue] {
+        try scanner.expect("{")
+        var members: [String: JSONValue] = [:]
+        var isMore = !scanner.take("}")
+        while isMore {
+            let key = try scanner.string()
+            try scanner.expect(":")
+            guard members.updateValue(try value(key, &scanner), forKey: key) == nil else {
+                throw scanner.failure("\(key.debugDescription) a second time")
+            }
+            isMore = try scanner.hasNext(before: "}")
+        }
+        return members
+    }
+
+    private static func tokens(
+        _ scanner: inout JSONScanner
+    ) throws(ModelFileError) -> [(text: String, id: Int32)] {
+        try scanner.expect("{")
+        var tokens: [(text: String, id: Int32)] = []
+        var seen = TokenTable()
+        var isMore = !scanner.take("}")
+        while isMore {
+            let text = try scanner.string()
+            try scanner.expect(":")
+            guard tokens.count < vocabularyLimit, case .integer(let id) = try scanner.number(),
+                (0..<vocabularyLimit).contains(id)
+            else {
+                throw scanner.failure(
+                    "no number below \(vocabularyLimit) for the token \(text.debugDescription)"
+                )
+            }
+            guard seen.insert(text, Int32(id)) == nil else {
+                throw scanner.failure("the token \(text.debugDescription) a second time")
+            }
+            tokens.append((text, Int32(id)))
+            isMore = try scanner.hasNext(before: "}")
+        }
+        return tokens
+    }
+
+    /// Tokens by number.
+    ///
     /// Numbers may have holes, but not so many that a small file takes much memory.
-    private static func vocabulary(
-        _ object: JSONObject,
+    static func vocabulary(
+        _ tokens: [(text: String, id: Int32)],
         added: [Tokenizer.AddedToken],
         path: String
     ) throws(ModelFileError) -> [String] {
-        var ids: [(token: String, id: Int)] = []
-        for token in object.members.keys {
-            ids.append((token, try object.integer(token) ?? -1))
-        }
-        let highest = max(ids.map(\.id).max() ?? -1, added.map { Int($0.id) }.max() ?? -1)
-        let limit = min(1 << 22, ids.count + added.count + 1 << 17)
-        guard (0..<limit).contains(highest), ids.allSatisfy({ $0.id >= 0 }) else {
+        let highest = max(tokens.map(\.id).max() ?? -1, added.map(\.id).max() ?? -1)
+        let limit = min(vocabularyLimit, tokens.count + added.count + 1 << 17)
+        guard highest >= 0, Int(highest) < limit else {
             throw ModelFileError(
                 .malformed,
                 """
-                \(path): vocabulary numbers reach \(highest), or one is negative; \(ids.count) \
-                tokens may have numbers below \(limit)
+                \(path): vocabulary numbers reach \(highest); \(tokens.count) tokens may have \
+                numbers below \(limit)
                 """
             )
         }
-        var vocabulary = [String](repeating: "", count: highest + 1)
-        for (token, id) in ids {
-            guard vocabulary[id].isEmpty else {
+        var vocabulary = [String?](repeating: nil, count: Int(highest) + 1)
+        var ids = TokenTable(capacity: tokens.count + added.count)
+        for (text, id) in tokens {
+            if let other = vocabulary[Int(id)] {
                 throw ModelFileError(
                     .malformed,
-                    "\(path): tokens \(token) and \(vocabulary[id]) both have the number \(id)"
+                    "\(path): tokens \(text) and \(other) both have the number \(id)"
                 )
             }
-            vocabulary[id] = token
+            vocabulary[Int(id)] = text
+            ids.insert(text, id)
         }
         for token in added {
+            let known = ids.insert(token.text, token.id)
+            let other = vocabulary[Int(token.id)]
+            guard known ?? token.id == token.id,
+                other.map({ $0.utf8.elementsEqual(token.text.utf8) }) ?? true
+            else {
+                throw ModelFileError(
+                    .malformed,
+                    """
+                    \(path): added token \(token.text) has the number \(token.id), which is \
+                    \(other ?? "not its own: it is also \(known ?? -1)")
+                    """
+                )
+            }
             vocabulary[Int(token.id)] = token.text
         }
-        return vocabulary
+        return vocabulary.enumerated().map { $1 ?? "[PAD\($0)]" }
+    }
+
+    private static func bytePairs(
+        _ model: JSONObject
+    ) throws(ModelFileError) -> (BytePairModel.Options, [(String, String)]) {
+        let type = try model.text("type") ?? "BPE"
+        guard type == "BPE" else {
+            throw ModelFileError(
+                .unsupported,
+                "\(model.place): type \(type) is not read; BPE is"
+            )
+        }
+        try model.expectOnly([
+            "type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix",
+            "fuse_unk", "byte_fallback", "ignore_merges", "vocab", "merges",
+        ])
+        for key in ["continuing_subword_prefix", "end_of_word_suffix"] {
+            if let text = try model.text(key), !text.isEmpty {
+                throw ModelFileError(.unsupported, "\(model.place): \(key) \(text) is not read")
+            }
+        }
+        if let dropout = try model.number("dropout"), dropout != 0 {
+            throw ModelFileError(
+                .unsupported,
+                "\(model.place): dropout \(dropout) makes tokens random; set it to null"
+            )
+        }
+        guard let list = try model.list("merges") else {
+            throw ModelFileError(.malformed, "\(model.place): merges is missing")
+        }
+        var merges: [(String, String)] = []
+        merges.reserveCapacity(list.count)
+        for (rank, merge) in list.enumerated() {
+            merges.append(try pair(merge, rank: rank, place: model.place))
+        }
+        let options = BytePairModel.Options(
+            hasByteFallback: try model.flag("byte_fallback") ?? false,
+            unknownToken: try model.text("unk_token"),
+            fusesUnknown: try model.flag("fuse_unk") ?? false,
+            ignoresMerges: try model.flag("ignore_merges") ?? false
+        )
+        return (options, merges)
     }
 
     private static func pair(
         _ merge: JSONValue,
         rank: Int,
-        path: String
+        place: String
     ) throws(ModelFileError) -> (String, String) {
         switch merge {
         case .text(let text):
-            let parts = text.split(separator: " ", omittingEmptySubsequences: false)
-            if parts.count == 2 {
-                return (String(parts[0]), String(parts[1]))
-            }
+            if let pair = pair(text) { return pair }
         case .list(let parts):
             if parts.count == 2, case .text(let left) = parts[0], case .text(let right) = parts[1] {
                 return (left, right)
             }
         default: break
         }
-        throw ModelFileError(.malformed, "\(path): merge \(rank) is not two tokens")
+        throw ModelFileError(.malformed, "\(place): merge \(rank) is not two tokens")
+    }
+
+    /// The halves of a text with one space, byte by byte: a mark after the space is part of no
+    /// character here.
+    static func pair(_ text: String) -> (String, String)? {
+        let parts = text.utf8.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
+        guard parts.count == 2, let left = String(parts[0]), let right = String(parts[1]) else {
+            return nil
+        }
+        return (left, right)
     }
 
     private static func addedTokens(
         _ root: JSONObject
     ) throws(ModelFileError) -> [Tokenizer.AddedToken] {
         var tokens: [Tokenizer.AddedToken] = []
+        var seen = Set<Int32>()
         for entry in try root.objects(in: "added_tokens") ?? [] {
+            try entry.expectOnly([
+                "id", "content", "single_word", "lstrip", "rstrip", "normalized", "special",
+            ])
             guard let text = try entry.text("content"), !text.isEmpty,
-                let id = try entry.integer("id"), (0..<1 << 22).contains(id)
+                let id = try entry.integer("id"), (0..<vocabularyLimit).contains(id)
             else {
                 throw ModelFileError(
                     .malformed,
-                    "\(root.place): an added token lacks content or id"
+                    "\(entry.place): an added token lacks content or id"
                 )
             }
-            for key in ["single_word", "lstrip", "rstrip"] where try entry.flag(key) == true {
+            guard seen.insert(Int32(id)).inserted else {
                 throw ModelFileError(
-                    .unsupported,
-                    "\(root.place): added token \(text) asks for \(key), which is not supported"
+                    .malformed,
+                    "\(entry.place): two added tokens have the number \(id)"
                 )
             }
-            tokens.append(
-                .init(text: text, id: Int32(id), isSpecial: try entry.flag("special") ?? false)
-            )
+            tokens.append(try addedToken(text, id, entry))
         }
         return tokens
     }
 
-    private static func preTokenizer(_ root: JSONObject) throws(ModelFileError) -> PreTokenizer {
-        guard let value = try root.object("pre_tokenizer") else {
-            throw ModelFileError(
-                .unsupported,
-                "\(root.place): no pre_tokenizer; ByteLevel is what is read"
-            )
-        }
-        let steps = try value.objects(in: "pretokenizers") ?? [value]
-        var kinds: [String] = []
-        var addsSpace = false
-        for step in steps {
-            kinds.append(try step.text("type") ?? "")
-            addsSpace = try step.flag("add_prefix_space") == true || addsSpace
-        }
-        if !addsSpace, let last = steps.last {
-            let usesExpression = try last.flag("use_regex") ?? true
-            switch kinds {
-            case ["ByteLevel"] where usesExpression: return .gpt2
-            case ["Digits", "ByteLevel"] where usesExpression:
-                if try steps[0].flag("individual_digits") == true { return .smolLM }
-            case ["Split", "ByteLevel"] where !usesExpression:
-                let pattern = try steps[0].object("pattern")?.text("Regex")
-                if pattern == llama3Pattern(digits: #"\p{N}{1,3}"#) { return .llama3 }
-                if pattern == llama3Pattern(digits: #"\p{N}"#) { return .qwen2 }
-            default: break
-            }
-        }
-        throw ModelFileError(
-            .unsupported,
-            """
-            \(root.place): pre_tokenizer \(kinds) with these options is not one of GPT-2's, SmolLM's, \
-            Llama 3's or Qwen 2's
-            """
-        )
+    /// An added token with the flags of its entry, here and in tokenizer_config.json.
+    static func addedToken(
+        _ text: String,
+        _ id: Int,
+        _ entry: JSONObject
+    ) throws(ModelFileError) -> Tokenizer.AddedToken {
+        let isSpecial = try entry.flag("special") ?? false
+        var token = Tokenizer.AddedToken(text: text, id: Int32(id), isSpecial: isSpecial)
+        token.stripsLeft = try entry.flag("lstrip") ?? false
+        token.stripsRight = try entry.flag("rstrip") ?? false
+        token.isSingleWord = try entry.flag("single_word") ?? false
+        token.isNormalized = try entry.flag("normalized") ?? !isSpecial
+        return token
     }
+}
 
-    private static func normalization(
-        _ root: JSONObject
-    ) throws(ModelFileError) -> Tokenizer.Normalization {
-        guard let normalizer = try root.object("normalizer") else {
-            return .none
-        }
-        let type = try normalizer.text("type") ?? "?"
-        guard type == "NFC" else {
-            throw ModelFileError(
-                .unsupported,
-                "\(root.place): normalizer \(type); NFC and none are supported"
-            )
-        }
-        return .nfc
-    }
-
-    private static func llama3Pattern(digits: String) -> String {
-        #"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"# + digits
-            + #"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
-    }
-
-    /// A tokenizer.json that Hugging Face's library reads to the same tokenizer.
-    static func render(_ tokenizer: Tokenizer) throws(ModelFileError) -> [UInt8] {
-        let byteLevel: [String: Any] = [
-            "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true,
-        ]
-        let root: [String: Any] = [
-            "version": "1.0",
-            "truncation": NSNull(),
-            "padding": NSNull(),
-            "added_tokens": tokenizer.addedTokens.sorted { $0.id < $1.id }.map { token in
-                [
-                    "id": Int(token.id), "content": token.text, "single_word": false,
-                    "lstrip": false, "rstrip": false, "normalized": false,
-                    "special": token.isSpecial,
-                ] as [String: Any]
-            },
-            "normalizer": tokenizer.normalization == .nfc ? ["type": "NFC"] as Any : NSNull(),
-            "pre_tokenizer": preTokenizer(tokenizer.preTokenizer, byteLevel: byteLevel),
-            "post_processor": NSNull(),
-            "decoder": byteLevel,
-            "model": [
-                "type": "BPE", "dropout": NSNull(), "unk_token": NSNull(),
-                "continuing_subword_prefix": NSNull(), "end_of_word_suffix": NSNull(),
-                "fuse_unk": false, "byte_fallback": false,
-                "ignore_merges": tokenizer.preTokenizer == .llama3,
-                "vocab": vocabularyMark, "merges": mergesMark,
-            ] as [String: Any],
-        ]
-        do {
-            let data = try JSONSerialization.data(
-                withJSONObject: root,
-                options: [.sortedKeys, .withoutEscapingSlashes]
-            )
-            // Sorting a vocabulary's keys takes seconds, so the two large members are written here.
-            return Array(
-                String(decoding: data, as: UTF8.self)
-                    .replacing("\"\(vocabularyMark)\"", with: vocabulary(tokenizer))
-                    .replacing("\"\(mergesMark)\"", with: merges(tokenizer)).utf8
-            )
-        } catch {
-            throw ModelFileError(.inputOutput, "tokenizer.json cannot be written: \(error)")
-        }
-    }
-
-    private static let vocabularyMark = "@vocabulary@"
-    private static let mergesMark = "@merges@"
-
-    /// Tokens and their numbers as a JSON object, in the numbers' order.
-    private static func vocabulary(_ tokenizer: Tokenizer) -> String {
-        let added = Dictionary(
-            tokenizer.addedTokens.map { ($0.id, $0.text) },
-            uniquingKeysWith: { first, _ in first }
-        )
-        var seen: Set<String> = []
-        let members = tokenizer.vocabulary.enumerated().compactMap { id, token -> String? in
-            let text = added[Int32(id)] ?? token
-            return seen.insert(text).inserted ? "\(quoted(text)):\(id)" : nil
-        }
-        return "{" + members.joined(separator: ",") + "}"
-    }
-
-    private static func merges(_ tokenizer: Tokenizer) -> String {
-        let pairs = tokenizer.merges.map { "[\(quoted($0.0)),\(quoted($0.1))]" }
-        return "[" + pairs.joined(separator: ",") + "]"
-    }
-
-    private static func quoted(_ text: String) -> String {
-        var output = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": output += "\\\""
-            case "\\": output += "\\\\"
-            case "\u{0}"..."\u{1F}": output += String(format: "\\u%04x", scalar.value)
-            default: output.unicodeScalars.append(scalar)
-            }
-        }
-        return output + "\""
-    }
-
-    private static func preTokenizer(
-        _ kind: PreTokenizer,
-        byteLevel: [String: Any]
-    ) -> [String: Any] {
-        var plain = byteLevel
-        switch kind {
-        case .gpt2:
-            return byteLevel
-        case .smolLM:
-            let digits: [String: Any] = ["type": "Digits", "individual_digits": true]
-            return ["type": "Sequence", "pretokenizers": [digits, byteLevel]]
-        case .llama3, .qwen2:
-            plain["use_regex"] = false
-            let pattern = llama3Pattern(digits: kind == .llama3 ? #"\p{N}{1,3}"# : #"\p{N}"#)
-            let split: [String: Any] = [
-                "type": "Split", "pattern": ["Regex": pattern], "behavior": "Isolated",
-                "invert": false,
-            ]
-            return ["type": "Sequence", "pretokenizers": [split, plain]]
+extension JSONObject {
+    /// Refuses a key that nothing reads.
+    func expectOnly(_ keys: Set<String>) throws(ModelFileError) {
+        for key in members.keys.sorted() where !keys.contains(key) {
+            throw ModelFileError(.unsupported, "\(place): \(key) is not known, so it is not read")
         }
     }
 }
@@ -278,61 +320,10 @@ enum TokenizerJSON {
 extension Tokenizer {
     /// Reads a tokenizer.json.
     ///
-    /// - Throws: ``ModelFileError``.
+    /// - Throws: ``ModelFileError``; `unsupported` names what is not read.
     public init(tokenizerJSON bytes: [UInt8], path: String = "tokenizer.json")
         throws(ModelFileError)
     {
         self = try TokenizerJSON.parse(bytes, path: path)
-    }
-
-    /// Reads the tokenizer of a GGUF file's metadata.
-    ///
-    /// - Throws: ``ModelFileError``.
-    public init(gguf: GGUFFile) throws(ModelFileError) {
-        let path = gguf.file.path
-        guard gguf.text("tokenizer.ggml.model") == "gpt2",
-            case .texts(let tokens) = gguf.metadata["tokenizer.ggml.tokens"],
-            case .texts(let mergeTexts) = gguf.metadata["tokenizer.ggml.merges"]
-        else {
-            throw ModelFileError(
-                .unsupported,
-                """
-                \(path): tokenizer \(gguf.text("tokenizer.ggml.model") ?? "?"); byte-level BPE \
-                (gpt2) with tokens and merges is what is read
-                """
-            )
-        }
-        let pre = gguf.text("tokenizer.ggml.pre") ?? "gpt-2"
-        guard let preTokenizer = PreTokenizer(rawValue: pre) else {
-            throw ModelFileError(
-                .unsupported,
-                "\(path): tokenizer.ggml.pre is \(pre); read are gpt-2, smollm, llama-bpe, qwen2"
-            )
-        }
-        var types: [Int] = []
-        if case .integers(let values) = gguf.metadata["tokenizer.ggml.token_type"] {
-            types = values
-        }
-        // 3 is a control token, 4 one the user defined.
-        let added = zip(types, tokens).enumerated().compactMap { id, pair -> AddedToken? in
-            [3, 4].contains(pair.0) && !pair.1.isEmpty
-                ? AddedToken(text: pair.1, id: Int32(id), isSpecial: pair.0 == 3) : nil
-        }
-        var merges: [(String, String)] = []
-        for (rank, text) in mergeTexts.enumerated() {
-            let parts = text.split(separator: " ", omittingEmptySubsequences: false)
-            guard parts.count == 2 else {
-                throw ModelFileError(.malformed, "\(path): merge \(rank) is not two tokens")
-            }
-            merges.append((String(parts[0]), String(parts[1])))
-        }
-        try self.init(
-            vocabulary: tokens,
-            merges: merges,
-            addedTokens: added,
-            preTokenizer: preTokenizer,
-            normalization: preTokenizer == .qwen2 ? .nfc : .none,
-            ignoresMerges: preTokenizer == .llama3
-        )
     }
 }

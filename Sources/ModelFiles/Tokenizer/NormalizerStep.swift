@@ -1,0 +1,80 @@
+internal import Foundation
+
+/// What is done to a text before it is split, as tokenizer.json's `normalizer` lists it.
+enum NormalizerStep: Sendable, Equatable {
+    case canonicalComposition
+    case canonicalDecomposition
+    case compatibilityComposition
+    case compatibilityDecomposition
+    case lowercase
+    /// White space at the ends is dropped.
+    case strip(left: Bool, right: Bool)
+    case replace(SplitExpression, [Unicode.Scalar])
+    /// A text is put before, unless there is nothing to put it before.
+    case prepend([Unicode.Scalar])
+    /// SentencePiece's `remove_extra_whitespaces`: no spaces at the ends, one at a time within.
+    case squeezeSpaces
+
+    func apply(_ scalars: [Unicode.Scalar]) -> [Unicode.Scalar] {
+        guard !scalars.isEmpty else { return scalars }
+        switch self {
+        case .canonicalComposition:
+            return Self.map(scalars, from: 0x300, \.precomposedStringWithCanonicalMapping)
+        case .canonicalDecomposition:
+            return Self.map(scalars, from: 0xC0, \.decomposedStringWithCanonicalMapping)
+        case .compatibilityComposition:
+            return Self.map(scalars, from: 0xA0, \.precomposedStringWithCompatibilityMapping)
+        case .compatibilityDecomposition:
+            return Self.map(scalars, from: 0xA0, \.decomposedStringWithCompatibilityMapping)
+        case .lowercase:
+            return scalars.flatMap { $0.properties.lowercaseMapping.unicodeScalars }
+        case .strip(let left, let right):
+            var slice = scalars[...]
+            if left { slice = slice.drop { $0.properties.isWhitespace } }
+            while right, slice.last?.properties.isWhitespace == true { slice.removeLast() }
+            return Array(slice)
+        case .replace(let expression, let content):
+            return Self.replace(scalars, expression, content)
+        case .prepend(let prefix):
+            return prefix + scalars
+        case .squeezeSpaces:
+            var output: [Unicode.Scalar] = []
+            for scalar in scalars where scalar != " " || (output.last ?? " ") != " " {
+                output.append(scalar)
+            }
+            if output.last == " " { output.removeLast() }
+            return output
+        }
+    }
+
+    /// Applies Foundation's mapping if a scalar is not below the first that it changes.
+    private static func map(
+        _ scalars: [Unicode.Scalar],
+        from first: UInt32,
+        _ mapping: KeyPath<String, String>
+    ) -> [Unicode.Scalar] {
+        guard scalars.contains(where: { $0.value >= first }) else { return scalars }
+        var view = String.UnicodeScalarView()
+        view.append(contentsOf: scalars)
+        return Array(String(view)[keyPath: mapping].unicodeScalars)
+    }
+
+    private static func replace(
+        _ scalars: [Unicode.Scalar],
+        _ expression: SplitExpression,
+        _ content: [Unicode.Scalar]
+    ) -> [Unicode.Scalar] {
+        var output: [Unicode.Scalar] = []
+        output.reserveCapacity(scalars.count)
+        var end = 0
+        scalars.withUnsafeBufferPointer { text in
+            expression.forEachMatch(in: text) { match in
+                output.append(contentsOf: text[end..<match.lowerBound])
+                output.append(contentsOf: content)
+                end = match.upperBound
+            }
+            output.append(contentsOf: text[end...])
+        }
+        return output
+    }
+}
