@@ -18,7 +18,7 @@ struct QatClient: AsyncParsableCommand {
             LocalCommand.self, SubmitCommand.self, StatusCommand.self, WatchCommand.self,
             WaitCommand.self, LogsCommand.self, MetricsCommand.self, CancelCommand.self,
             RetryCommand.self, ExplainCommand.self, ArtifactsCommand.self, DownloadCommand.self,
-            GenerateCommand.self, CertsCommand.self,
+            GenerateCommand.self, TokenizeCommand.self, CertsCommand.self,
         ]
     )
 

@@ -8,8 +8,6 @@ internal import Testing
 struct TokenizerKindsTests {
     private struct Digests: Decodable {
         struct Kind: Decodable {
-            /// What fuzzed texts are made of.
-            let alphabets: [[String]]
             /// Eight digits for each 1000 texts.
             let fuzz: String
             /// The same for what the first 10,000 decode to; empty where that is not compared.
@@ -19,6 +17,8 @@ struct TokenizerKindsTests {
         }
 
         let seed: UInt64
+        /// What fuzzed texts are made of.
+        let alphabets: [[String]]
         let kinds: [String: Kind]
     }
 
@@ -60,8 +60,11 @@ struct TokenizerKindsTests {
         let expected = try #require(Self.digests.get().kinds[kind]).points
         for start in stride(from: UInt32(0), to: 0x110000, by: 4096) {
             var digest = Digest()
-            for scalar in (start..<start + 4096).compactMap(Unicode.Scalar.init) {
-                digest.add(tokenizer.encode("a\(scalar)b \(scalar)1"))
+            for block in stride(from: start, to: start + 4096, by: 64) {
+                let parts = (block..<block + 64).compactMap(Unicode.Scalar.init).map {
+                    "a\($0)b \($0)1"
+                }
+                digest.add(tokenizer.encode(parts.joined(separator: "\n")))
             }
             let hex = String(start, radix: 16)
             #expect(
@@ -81,7 +84,7 @@ struct TokenizerKindsTests {
             var decoded = Digest()
             let decodes = start < 10_000 && !expected.decoded.isEmpty
             for index in start..<start + 1000 {
-                let text = Self.text(index, expected.alphabets, seed: digests.seed)
+                let text = Self.text(index, digests.alphabets, seed: digests.seed)
                 let ids = tokenizer.encode(text, addingSpecialTokens: true)
                 digest.add(ids)
                 if decodes { decoded.add(tokenizer.decode(ids).utf8.map { Int32($0) }) }
@@ -103,11 +106,10 @@ struct TokenizerKindsTests {
     @Test(arguments: kinds)
     func survivesBeingWritten(kind: String) throws {
         let digests = try Self.digests.get()
-        let expected = try #require(digests.kinds[kind])
         let tokenizer = try Self.tokenizer(kind)
         let again = try Tokenizer(tokenizerJSON: try TokenizerJSON.render(tokenizer))
         for index in 0..<2000 {
-            let text = Self.text(index, expected.alphabets, seed: digests.seed)
+            let text = Self.text(index, digests.alphabets, seed: digests.seed)
             #expect(
                 again.encode(text, addingSpecialTokens: true)
                     == tokenizer.encode(text, addingSpecialTokens: true),

@@ -1,7 +1,7 @@
 /// Reads the tokenizer of a Hugging Face folder: tokenizer.json, or else tokenizer.model with what
 /// added_tokens.json and tokenizer_config.json add to it.
 enum TokenizerFolder {
-    /// The tokenizer.json if it is there; otherwise one rendered from tokenizer.model on demand.
+    /// tokenizer.json wins, as in Transformers.
     static func read(_ folder: String) throws(ModelFileError) -> Tokenizer {
         let json = folder + "/tokenizer.json"
         let model = folder + "/tokenizer.model"
@@ -64,5 +64,30 @@ enum TokenizerFolder {
             )
         }
         return Int32(id)
+    }
+}
+
+extension Tokenizer {
+    /// Reads the tokenizer of a Hugging Face folder, a GGUF file, a tokenizer.json or a
+    /// tokenizer.model.
+    ///
+    /// - Throws: ``ModelFileError``.
+    public init(path: String) throws(ModelFileError) {
+        if path.hasSuffix(".json") {
+            self = try Tokenizer(
+                tokenizerJSON: try FileSystem.read(path, limit: 256 << 20),
+                path: path
+            )
+        } else if path.hasSuffix(".model") {
+            let bytes = try FileSystem.read(path, limit: 256 << 20)
+            self = try SentencePieceModel(bytes, path: path).tokenizer()
+        } else if path.hasSuffix(".gguf") {
+            self = try Tokenizer(gguf: try GGUFFile(path: path))
+        } else if FileSystem.exists(path + "/model.gguf"), !FileSystem.exists(path + "/config.json")
+        {
+            self = try Tokenizer(gguf: try GGUFFile(path: path + "/model.gguf"))
+        } else {
+            self = try TokenizerFolder.read(path)
+        }
     }
 }

@@ -3,7 +3,7 @@
 usage: python3 make_tokenizer_kinds.py                 writes tokenizer-*.json, tokenizer-*.model and
                                                        tokenizer-digests.json beside itself
        python3 make_tokenizer_kinds.py KIND fuzz N     prints text N of the fuzzed ones and its tokens
-       python3 make_tokenizer_kinds.py KIND points C   prints the text of code point C and its tokens
+       python3 make_tokenizer_kinds.py KIND points C   prints the text of 64 code points from C
 Made with Python 3.11.7, tokenizers 0.23.3, sentencepiece 0.2.3, seed 20261126; the training text is
 made up here. A digest is the CRC-32 of the numbers as 4 bytes each, low byte first, and FFFFFFFF
 after each text.
@@ -196,8 +196,9 @@ def fuzzed(index, alphabets):
     return "".join(picks)
 
 
-def point(code):
-    return f"a{chr(code)}b {chr(code)}1"
+def points(start):
+    """The 64 code points from `start`, each between letters and between a space and a digit."""
+    return "\n".join(f"a{chr(c)}b {chr(c)}1" for c in range(start, start + 64) if not 0xD800 <= c < 0xE000)
 
 
 def digest(lists):
@@ -214,7 +215,7 @@ def load(name):
         own = [model.id_to_piece(i) for i in range(model.get_piece_size()) if model.is_control(i)] + ["<td>", "king", "don't"]
         return (lambda texts, special: model.encode(texts, out_type=int), lambda lists: [model.decode(ids) for ids in lists], own)
     tokenizer = Tokenizer.from_file(str(here / f"tokenizer-{name}.json"))
-    encode = lambda texts, special: [e.ids for e in tokenizer.encode_batch(texts, add_special_tokens=special)]
+    encode = lambda texts, special: [e.ids for e in tokenizer.encode_batch_fast(texts, add_special_tokens=special)]
     own = [t.content for _, t in sorted(tokenizer.get_added_tokens_decoder().items())]
     return encode, lambda lists: [tokenizer.decode(ids, skip_special_tokens=False) for ids in lists], own
 
@@ -225,33 +226,34 @@ def alphabets_of(own):
 
 
 def main():
-    digests = {"seed": SEED, "kinds": {}}
     for name, make in KINDS.items():
         make().save(str(here / f"tokenizer-{name}.json"), pretty=False)
     for name, make in PIECES.items():
         (here / f"tokenizer-{name}.model").write_bytes(make())
-    for name in [*KINDS, *PIECES]:
-        encode, decode, own = load(name)
-        alphabets = alphabets_of(own)
-        fuzz, decoded, points = "", "", ""
+    kinds = {name: load(name) for name in [*KINDS, *PIECES]}
+    alphabets = alphabets_of(sorted({t for _, _, own in kinds.values() for t in own}))
+    texts = [fuzzed(i, alphabets) for i in range(FUZZED)]
+    blocks = [[points(c) for c in range(start, start + PER_POINT_DIGEST, 64)] for start in range(0, 0x110000, PER_POINT_DIGEST)]
+    digests = {"seed": SEED, "alphabets": alphabets, "kinds": {}}
+    for name, (encode, decode, _) in kinds.items():
+        fuzz, decoded = "", ""
         for start in range(0, FUZZED, PER_FUZZ_DIGEST):
-            lists = encode([fuzzed(i, alphabets) for i in range(start, start + PER_FUZZ_DIGEST)], True)
+            lists = encode(texts[start:start + PER_FUZZ_DIGEST], True)
             fuzz += digest(lists)
             # The libraries decode added tokens as if they were made of bytes, and unknown ones as U+2047;
             # both stand as they are here.
             if start < FUZZED // 10 and not name.startswith("added") and name != "spm-unknown":
                 decoded += digest([text.encode() for text in decode(lists)])
-        for start in range(0, 0x110000, PER_POINT_DIGEST):
-            codes = [c for c in range(start, start + PER_POINT_DIGEST) if not 0xD800 <= c < 0xE000]
-            points += digest(encode([point(c) for c in codes], False) if codes else [])
-        digests["kinds"][name] = {"alphabets": alphabets, "fuzz": fuzz, "decoded": decoded, "points": points}
-        print(name, len(own), file=sys.stderr)
+        coded = "".join(digest(encode(block, False)) for block in blocks)
+        digests["kinds"][name] = {"fuzz": fuzz, "decoded": decoded, "points": coded}
+        print(name, file=sys.stderr, flush=True)
     (here / "tokenizer-digests.json").write_text(json.dumps(digests, ensure_ascii=True) + "\n")
 
 
 def show(name, kind, index):
-    encode, decode, own = load(name)
-    text = fuzzed(index, alphabets_of(own)) if kind == "fuzz" else point(index)
+    encode, decode, _ = load(name)
+    alphabets = json.loads((here / "tokenizer-digests.json").read_text())["alphabets"]
+    text = fuzzed(index, alphabets) if kind == "fuzz" else points(index)
     ids = encode([text], kind == "fuzz")[0]
     print(json.dumps({"text": text, "ids": ids, "decoded": decode([ids])[0]}))
 
