@@ -2,7 +2,8 @@
 ///
 /// Module names are Hugging Face's: `model.layers.0.self_attn.q_proj`. Without a rule that names
 /// them, the embedding and the head are left alone, and every other linear layer takes the format
-/// of the current stage.
+/// of the current stage. A rule names where a layer ends: in the stages before the last the layer
+/// takes the more precise of the rule's format and the stage's (``FormatPrecision``).
 public struct QuantizationRecipe: Sendable, Codable, Equatable {
     /// A pattern and the format of the modules it names; nil leaves them unquantized.
     public struct Rule: Sendable, Codable, Equatable {
@@ -74,10 +75,17 @@ public struct QuantizationRecipe: Sendable, Codable, Equatable {
         return stage(at: progress).map(\.format) ?? stages[stages.count - 1].format
     }
 
+    /// Whether `progress` lies in the last stage, or beyond it; so it does where there are none.
+    public func isInLastStage(_ progress: Double) -> Bool {
+        stages.dropLast().allSatisfy { progress >= $0.until }
+    }
+
     /// The format of a module's weight at `progress`; at 1 or beyond, the final one.
     public func format(forModule name: String, progress: Double) -> QuantizationFormat? {
         if let index = ruleIndex(forModule: name) {
-            return rules[index].format
+            let end = rules[index].format
+            return isInLastStage(progress)
+                ? end : QuantizationFormat.morePrecise(end, stageFormat(at: progress))
         }
         let isLeftAlone = name.hasSuffix("embed_tokens") || name.hasSuffix("lm_head")
         return isLeftAlone ? nil : stageFormat(at: progress)
@@ -91,6 +99,12 @@ public struct QuantizationRecipe: Sendable, Codable, Equatable {
     /// The position of the rule that decides about a module, or nil if none names it.
     public func ruleIndex(forModule name: String) -> Int? {
         rules.lastIndex { $0.pattern.matches(name) }
+    }
+
+    /// The stretches of a run in which formats stay: the stages, or all of the run without any.
+    public var stretches: [Range<Double>] {
+        let ends = boundaries + [1]
+        return zip([0] + ends, ends).map { $0..<$1 }
     }
 
     /// The progress values at which formats change, ascending, 0 not included.

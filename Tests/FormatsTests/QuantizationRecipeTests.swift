@@ -46,4 +46,43 @@ internal import Testing
         )
         #expect(recipe.format(forModule: layer, progress: progress) == format)
     }
+
+    private static let progressive = QuantizationRecipe(
+        defaultFormat: .mxfp4,
+        rules: [
+            .init(pattern: "*self_attn*", format: .mxfp6E2M3),
+            .init(pattern: "*embed_tokens", format: .mxfp8),
+            .init(pattern: "*layers.1.mlp*", format: nil),
+        ],
+        stages: [
+            .init(until: 0.3, format: .mxfp8), .init(until: 0.7, format: .mxfp6E2M3),
+            .init(until: 1, format: .mxfp4),
+        ]
+    )
+
+    @Test(
+        arguments: [
+            ("model.layers.0.self_attn.q_proj", [.mxfp8, .mxfp6E2M3, .mxfp6E2M3]),
+            ("model.layers.0.mlp.up_proj", [.mxfp8, .mxfp6E2M3, .mxfp4]),
+            ("model.embed_tokens", [.mxfp8, .mxfp8, .mxfp8]),
+            ("model.layers.1.mlp.up_proj", [nil, nil, nil]),
+            ("lm_head", [nil, nil, nil]),
+        ] as [(String, [QuantizationFormat?])]
+    )
+    func aRuleNamesWhereALayerEnds(module: String, formats: [QuantizationFormat?]) {
+        let recipe = Self.progressive
+        #expect([0, 0.3, 0.7].map { recipe.format(forModule: module, progress: $0) } == formats)
+        #expect(recipe.format(forModule: module, progress: 1) == formats[2])
+        #expect(recipe.stretches == [0..<0.3, 0.3..<0.7, 0.7..<1])
+    }
+
+    @Test func theRuleHoldsInTheLastStageEvenIfTheStageIsMorePrecise() {
+        var recipe = Self.progressive
+        recipe.stages = [.init(until: 0.5, format: .mxfp8), .init(until: 1, format: .mxfp8)]
+        #expect(recipe.format(forModule: layer, progress: 0.4) == .mxfp8)
+        #expect(recipe.format(forModule: layer, progress: 0.6) == .mxfp6E2M3)
+        recipe.stages = []
+        #expect(recipe.format(forModule: layer, progress: 0) == .mxfp6E2M3)
+        #expect(recipe.stretches == [0..<1])
+    }
 }
