@@ -19,9 +19,9 @@ public struct InputReference: Sendable, Hashable {
         /// A path, relative to the job file's folder unless it is absolute.
         case path(String)
 
-        /// Reads `job:ID[/output]`, `sha256:DIGEST` or a path; nil if it is malformed.
+        /// Reads `job:ID[/output]`, `sha256:DIGEST` or a path; nil if it is malformed or a URL.
         public init?(parsing text: String) {
-            guard (1...4096).contains(text.utf8.count),
+            guard (1...4096).contains(text.utf8.count), !InputReference.isURL(text),
                 text.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F })
             else {
                 return nil

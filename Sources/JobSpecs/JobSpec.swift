@@ -67,25 +67,30 @@ public enum JobSpec: Sendable, Equatable {
 public struct ParsedJob: Sendable {
     /// The typed job.
     public let spec: JobSpec
-    /// The document; its ``JSONValue/canonicalBytes`` are what is submitted and hashed.
+    /// The document, whose ``JSONValue/canonicalBytes`` are submitted and hashed.
+    ///
+    /// Extents of `1.0`, all, are left out, since canonical JSON writes them like `1`.
     public let document: JSONValue
+    /// What is accepted and does not do what it seems to, in the order of the file.
+    public let warnings: [JobWarning]
 
     /// Reads and checks a job file; see ``JobSpec/parse(kind:json:)``.
     public init(kind: String, json: [UInt8]) throws(JobSpecError) {
         let schema = try JobSchema.schema(kind: kind)
         let parsed = try JSONParser.parse(json)
-        var validator = SchemaValidator(lines: parsed.lines)
+        var validator = SchemaValidator(parsed, root: schema)
         validator.check(parsed.value, against: .object(schema), path: "$")
         try Self.refuse(validator)
-        let reader = ObjectReader(parsed.value, schema)
+        document = schema.normalized(parsed.value, fractions: parsed.fractions)
+        let reader = ObjectReader(document, schema)
         switch kind {
         case "quantize": spec = .quantize(QuantizeSpec(reader))
         case "train": spec = .train(TrainSpec(reader))
         default: spec = .evaluate(EvaluateSpec(reader))
         }
-        document = parsed.value
         validator.checkConsistency(of: spec)
         try Self.refuse(validator)
+        warnings = JobWarning.warnings(of: spec, reader, lines: parsed.lines)
     }
 
     private static func refuse(_ validator: SchemaValidator) throws(JobSpecError) {

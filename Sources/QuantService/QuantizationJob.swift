@@ -12,6 +12,7 @@ internal import Transformer
 /// model is held in memory and run.
 struct QuantizationJob {
     private let spec: QuantizeSpec
+    private let specWarnings: [String]
     private let options: PostTrainingOptions
     private let request: ComputeRequest
     private let reporter: ComputeReporter
@@ -19,11 +20,8 @@ struct QuantizationJob {
     private let recipe: QuantizationRecipe
 
     init(_ request: ComputeRequest, _ reporter: ComputeReporter) throws {
-        guard
-            case .quantize(let spec) = try JobSpec.parse(
-                kind: request.kind,
-                json: Array(request.spec.utf8)
-            ), let options = spec.quantization.postTraining
+        let job = try ParsedJob(kind: request.kind, json: Array(request.spec.utf8))
+        guard case .quantize(let spec) = job.spec, let options = spec.quantization.postTraining
         else {
             throw ComputeFailure(
                 .invalidSpec,
@@ -31,6 +29,8 @@ struct QuantizationJob {
             )
         }
         self.spec = spec
+        // The canonical text is one line: line numbers would say nothing.
+        specWarnings = job.warnings.map(\.withoutLine.description)
         self.options = options
         self.request = request
         self.reporter = reporter
@@ -97,8 +97,10 @@ struct QuantizationJob {
     }
 
     private func publish(_ outcome: QuantizationOutcome, source: any ModelSource) throws {
+        let table = try LayerTable(source.configuration, recipe: recipe)
         let warnings =
-            outcome.export.warnings
+            specWarnings + table.idleRules.map { "$.quantization.\($0)" }
+            + outcome.export.warnings
             + outcome.layers.flatMap { layer in layer.warnings.map { "\(layer.module): \($0)" } }
         for warning in warnings {
             reporter.log(warning)

@@ -18,11 +18,13 @@ struct TrainingLoop {
     private let trainTokens: [Int32]
     private let validationTokens: [Int32]
     private let checkpoints: CheckpointStore
+    private let layerTable: LayerTable
+    private let warnings: [String]
 
     init(_ request: ComputeRequest, _ reporter: ComputeReporter) throws {
         self.request = request
         self.reporter = reporter
-        let spec = try TrainingPlan.specification(request)
+        let (spec, warnings) = try TrainingPlan.specification(request)
         team = ThreadTeam(threadCount: request.threads)
         reporter.progress(phase: "load", step: 0, of: 0)
         model = try ModelLoader.load(path: try request.path("/model"), team: team)
@@ -51,8 +53,9 @@ struct TrainingLoop {
             tokens: validationTokens,
             paths: validationPaths.isEmpty ? trainPaths : validationPaths
         )
-        plan = try TrainingPlan(
+        plan = TrainingPlan(
             spec,
+            warnings: warnings,
             specText: request.spec,
             trainTokenCount: trainTokens.count
         )
@@ -61,8 +64,22 @@ struct TrainingLoop {
             hasher.update(bytes)
             return hasher.finalize().bytes
         }
-        let layers = try model.parameters.quantizedEntries(of: plan.recipe, progress: 1)
-        reporter.log("quantizable layers: \(layers.count) by the recipe's last stage")
+        let layout = model.parameters.layout
+        layerTable = try LayerTable(layout, recipe: plan.recipe)
+        self.warnings =
+            plan.warnings + layerTable.idleRules.map { "$.quantization.\($0)" }
+            + layout.idlePatterns(plan.frozen).map { "$.frozen[\($0)]: names no parameter" }
+        for warning in self.warnings {
+            reporter.log(warning)
+        }
+        reporter.log("quantizable layers: \(layerTable.quantizedCount) by the recipe's last stage")
+        for stage in layerTable.stages where layerTable.stages.count > 1 {
+            let (start, end) = (stage.progress.lowerBound, stage.progress.upperBound)
+            reporter.log(
+                String(format: "from %.0f %% to %.0f %% of the run: ", start * 100, end * 100)
+                    + stage.precision
+            )
+        }
     }
 
     func run() throws {
@@ -167,7 +184,7 @@ struct TrainingLoop {
         event.learningRate = rate
         event.tokensPerSecond = pace.tokensPerSecond
         event.etaSeconds = pace.secondsPerStep * Double(plan.totalSteps - step)
-        event.precision = plan.recipe.stageFormat(at: progress)?.name ?? "none"
+        event.precision = layerTable.precision(at: progress)
         reporter.send(event)
     }
 
@@ -277,9 +294,9 @@ struct TrainingLoop {
             exportFormat: outcome.format,
             tensorBytes: outcome.tensorByteCount,
             memoryRatio: Double(outcome.tensorByteCount) / Double(model.bf16ByteCount),
-            warnings: plan.warnings + outcome.warnings
+            warnings: warnings + outcome.warnings
         )
-        for warning in results.warnings {
+        for warning in outcome.warnings {
             reporter.log(warning)
         }
         let report = TrainingReport(results: results, layers: layers)

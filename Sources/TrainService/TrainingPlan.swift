@@ -24,11 +24,16 @@ struct TrainingPlan {
     let warnings: [String]
     /// Identifies the settings a checkpoint belongs to.
     let fingerprint: String
-    private let frozen: [ModulePattern]
+    let frozen: [ModulePattern]
 
     var isDistilling: Bool { objective != .crossEntropy }
 
-    init(_ spec: TrainSpec, specText: String, trainTokenCount: Int) throws {
+    init(
+        _ spec: TrainSpec,
+        warnings specWarnings: [JobWarning],
+        specText: String,
+        trainTokenCount: Int
+    ) {
         recipe = spec.quantization.recipe
         let trainer = spec.trainer
         objective =
@@ -64,9 +69,12 @@ struct TrainingPlan {
         seed = spec.seed
         exportFormats = spec.exports.map(\.format.rawValue)
         frozen = spec.frozen
-        var warnings: [String] = []
-        if !["32", "32-true"].contains(trainer.precision) {
-            warnings.append("trainer.precision \(trainer.precision): this engine computes in FP32")
+        var warnings = specWarnings.map(\.description)
+        if spec.trainer.maximumSteps == nil, spec.optimizer.warmupSteps >= totalSteps {
+            warnings.append(
+                "$.optim.sched.warmup_steps: \(spec.optimizer.warmupSteps) is not below the "
+                    + "\(totalSteps) steps that max_epochs comes to: the learning rate climbs to the end"
+            )
         }
         if spec.data.validation.isEmpty {
             warnings.append("data.validation is empty: validated on the training text")
@@ -82,14 +90,16 @@ struct TrainingPlan {
     }
 
     /// The request's specification, once nothing in it is beyond this version.
-    static func specification(_ request: ComputeRequest) throws -> TrainSpec {
-        let spec: JobSpec
+    static func specification(
+        _ request: ComputeRequest
+    ) throws -> (TrainSpec, warnings: [JobWarning]) {
+        let job: ParsedJob
         do {
-            spec = try JobSpec.parse(kind: request.kind, json: Array(request.spec.utf8))
+            job = try ParsedJob(kind: request.kind, json: Array(request.spec.utf8))
         } catch {
             throw ComputeFailure(.invalidSpec, "\(error)")
         }
-        guard case .train(let train) = spec else {
+        guard case .train(let train) = job.spec else {
             throw ComputeFailure(
                 .invalidSpec,
                 "this service trains; the job's kind is \(request.kind)"
@@ -101,7 +111,8 @@ struct TrainingPlan {
                 "not in this version: " + train.unsupported.joined(separator: "; ")
             )
         }
-        return train
+        // The canonical text is one line: line numbers would say nothing.
+        return (train, job.warnings.map(\.withoutLine))
     }
 
     /// Local paths of the texts of a list in the specification.

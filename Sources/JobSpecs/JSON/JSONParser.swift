@@ -15,6 +15,9 @@ public struct JSONParser {
         public let value: JSONValue
         /// Lines by path, such as `$.optim.betas[1]`.
         public let lines: [String: Int]
+        /// The numbers that are written with a point or an exponent, as they are written, by path:
+        /// `1.0` and `1e0`, but not `1`, which is the same number.
+        public let fractions: [String: String]
     }
 
     private static let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
@@ -23,6 +26,7 @@ public struct JSONParser {
     private var position = 0
     private var line = 1
     private var lines: [String: Int] = [:]
+    private var fractions: [String: String] = [:]
 
     private init(_ bytes: [UInt8]) {
         self.bytes = bytes
@@ -48,12 +52,20 @@ public struct JSONParser {
             )
         }
         var parser = JSONParser(bytes)
+        guard !parser.looksLikeYAML else {
+            throw JobSpecError(
+                .invalidJSON,
+                "the file looks like YAML; job files are JSON, so convert it: "
+                    + "python3 -c 'import json, sys, yaml; "
+                    + "print(json.dumps(yaml.safe_load(sys.stdin), indent=2))' < job.yaml"
+            )
+        }
         let value = try parser.parseValue(path: "$", depth: 0)
         parser.skipSpace()
         guard parser.position == bytes.count else {
             throw parser.failure("expected the end of the file, found \(parser.found)")
         }
-        return Document(value: value, lines: parser.lines)
+        return Document(value: value, lines: parser.lines, fractions: parser.fractions)
     }
 
     private var current: UInt8? { position < bytes.count ? bytes[position] : nil }
@@ -64,6 +76,36 @@ public struct JSONParser {
         }
         let rest = String(decoding: bytes[position...].prefix(8), as: UTF8.self)
         return byte < 0x20 ? "a control character" : "'\(rest.prefix(1))'"
+    }
+
+    /// What to write instead of what stands here, where people or Python write something else.
+    private var advice: String {
+        let rest = bytes[position...]
+        let habits: [(String, String)] = [
+            ("//", "JSON has no comments; leave them out"),
+            ("/*", "JSON has no comments; leave them out"),
+            ("#", "JSON has no comments; leave them out"),
+            ("NaN", "JSON has no NaN; write a number"), ("nan", "JSON has no NaN; write a number"),
+            ("Infinity", "JSON has no infinity; write a number"), ("True", "write true"),
+            ("False", "write false"), ("None", "write null"), ("'", "write \" around strings"),
+            (".", "write a digit before the point"), ("+", "leave the sign out"),
+        ]
+        return habits.first { rest.starts(with: $0.0.utf8) }.map { "; \($0.1)" } ?? ""
+    }
+
+    /// Whether the first line that says something is `key: value`, a list's `- ` or `---`.
+    private var looksLikeYAML: Bool {
+        let start = String(decoding: bytes.prefix(4096), as: UTF8.self)
+        let lines = start.split(whereSeparator: \.isNewline).map { $0.drop { $0 == " " } }
+        guard let line = lines.first(where: { !$0.isEmpty && !$0.hasPrefix("#") }) else {
+            return false
+        }
+        guard !line.hasPrefix("---"), !line.hasPrefix("- ") else {
+            return true
+        }
+        let key = line.prefix { $0.isLetter || $0.isNumber || $0 == "_" || $0 == "-" }
+        let rest = line[key.endIndex...]
+        return !key.isEmpty && (rest == ":" || rest.hasPrefix(": "))
     }
 
     private func failure(_ message: String, path: String = "$") -> JobSpecError {
@@ -95,7 +137,7 @@ public struct JSONParser {
         case UInt8(ascii: "n"): return try parseWord("null", .null, path: path)
         case let byte? where byte == UInt8(ascii: "-") || Self.digits.contains(byte):
             return .number(try parseNumber(path: path))
-        default: throw failure("expected a value, found \(found)", path: path)
+        default: throw failure("expected a value, found \(found)\(advice)", path: path)
         }
     }
 
@@ -122,7 +164,9 @@ public struct JSONParser {
         while true {
             skipSpace()
             guard current == UInt8(ascii: "\"") else {
-                throw failure("expected a key in quotes, found \(found)", path: path)
+                let isTrailing = current == UInt8(ascii: "}")
+                let advice = isTrailing ? "; leave out the comma before it" : advice
+                throw failure("expected a key in quotes, found \(found)\(advice)", path: path)
             }
             let key = try parseString(path: path)
             let memberPath = JSONPath.appending(key, to: path)
@@ -141,7 +185,7 @@ public struct JSONParser {
                 return .object(members)
             }
             guard current == UInt8(ascii: ",") else {
-                throw failure("expected ',' or '}', found \(found)", path: memberPath)
+                throw failure("expected ',' or '}', found \(found)\(advice)", path: memberPath)
             }
             position += 1
         }
@@ -157,6 +201,13 @@ public struct JSONParser {
         }
         while true {
             let elementPath = "\(path)[\(elements.count)]"
+            skipSpace()
+            guard elements.isEmpty || current != UInt8(ascii: "]") else {
+                throw failure(
+                    "expected a value, found ']'; leave out the comma before it",
+                    path: elementPath
+                )
+            }
             elements.append(try parseValue(path: elementPath, depth: depth + 1))
             skipSpace()
             if current == UInt8(ascii: "]") {
@@ -164,7 +215,7 @@ public struct JSONParser {
                 return .array(elements)
             }
             guard current == UInt8(ascii: ",") else {
-                throw failure("expected ',' or ']', found \(found)", path: elementPath)
+                throw failure("expected ',' or ']', found \(found)\(advice)", path: elementPath)
             }
             position += 1
         }
@@ -195,6 +246,9 @@ public struct JSONParser {
         }
         guard number.isFinite else {
             throw failure("\(text) is too large for a number", path: path)
+        }
+        if text.contains(where: { ".eE".contains($0) }) {
+            fractions[path] = text
         }
         return number
     }

@@ -24,50 +24,55 @@ enum DataSchema {
     )
 
     private static let common: [ObjectSchema.Field] = [
-        .init("calibration", texts, "Calibration texts."),
+        .init("calibration", texts, "Calibration texts; after training only."),
         .init(
             "data_impl",
             .words(DataOptions.Implementation.self),
             default: .string("text"),
-            "Plain text files, or Megatron's .bin and .idx pairs by their common prefix."
+            "Plain text files; Megatron's .bin and .idx pairs by their common prefix (mmap) are not in "
+                + "this version."
         ),
-        .init("splits_string", .splits, "Shares of training, validation and test."),
+        .init(
+            "splits_string",
+            .splits,
+            "Shares of training, validation and test; not in this version, name validation texts."
+        ),
         .init("seq_length", .integer(2...1_048_576), default: .number(256), "Tokens per window."),
         .init(
             "num_workers",
             .integer(0...1024),
             default: .number(0),
-            "Reader processes; the engines read ahead by themselves."
+            "Has no effect: the engines read ahead by themselves."
         ),
         .init(
             "dataloader_type",
             .words(DataOptions.LoaderType.self),
             default: .string("single"),
-            "In which order windows are drawn."
+            "Has no effect: windows are drawn at random by the seed."
         ),
         .init(
             "reset_position_ids",
             .boolean,
             default: .boolean(false),
-            "Whether positions restart at a document's end."
+            "Whether positions restart at a document's end; true is not in this version."
         ),
         .init(
             "reset_attention_mask",
             .boolean,
             default: .boolean(false),
-            "Whether attention ends at a document's end."
+            "Whether attention ends at a document's end; true is not in this version."
         ),
         .init(
             "eod_mask_loss",
             .boolean,
             default: .boolean(false),
-            "Whether the end-of-document token is left out of the loss."
+            "Whether the end-of-document token is left out of the loss; true is not in this version."
         ),
         .init(
             "skip_warmup",
             .boolean,
             default: .boolean(true),
-            "Whether the corpus is not read once in advance."
+            "Has no effect: texts are tokenized before the first step."
         ),
     ]
 }

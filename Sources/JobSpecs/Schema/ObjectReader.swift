@@ -16,6 +16,9 @@ struct ObjectReader {
         members[key].map { $0 != .null } ?? false
     }
 
+    /// Whether the document has the member as `null`.
+    func isNull(_ key: String) -> Bool { members[key] == .null }
+
     func value(_ key: String) -> JSONValue? {
         guard contains(key) else {
             return schema.field(key)?.defaultValue
@@ -26,6 +29,11 @@ struct ObjectReader {
     func optionalText(_ key: String) -> String? { value(key)?.stringValue }
     func optionalNumber(_ key: String) -> Double? { value(key)?.doubleValue }
     func optionalInteger(_ key: String) -> Int? { value(key)?.integerValue }
+
+    /// The text of a string, or an integer as it is written.
+    func word(_ key: String) -> String {
+        unwrap(value(key).map { $0.stringValue ?? $0.canonicalText }, key)
+    }
 
     func text(_ key: String) -> String { unwrap(optionalText(key), key) }
     func integer(_ key: String) -> Int { unwrap(optionalInteger(key), key) }

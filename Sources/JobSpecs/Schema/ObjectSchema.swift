@@ -12,12 +12,15 @@ public struct ObjectSchema: Sendable {
         public let defaultValue: JSONValue?
         /// One line for `qat-client explain`.
         public let documentation: String
+        /// Values as other tools have them, in canonical JSON, and what to write instead.
+        let pasted: [String: String]
 
         init(
             _ name: String,
             _ value: ValueSchema,
             required: Bool = false,
             default defaultValue: JSONValue? = nil,
+            pasted: [String: String] = [:],
             _ documentation: String
         ) {
             self.name = name
@@ -25,6 +28,7 @@ public struct ObjectSchema: Sendable {
             self.isRequired = required
             self.defaultValue = defaultValue
             self.documentation = documentation
+            self.pasted = pasted
         }
     }
 
@@ -38,5 +42,64 @@ public struct ObjectSchema: Sendable {
     /// The member of that name.
     public func field(_ name: String) -> Field? {
         fields.first { $0.name == name }
+    }
+
+    /// The path of a field of that name in this object or in those within it, arrays left out.
+    func path(ofField name: String, from path: String = "$") -> String? {
+        if field(name) != nil { return JSONPath.appending(name, to: path) }
+        for field in fields {
+            if case .object(let schema) = field.value,
+                let found = schema.path(
+                    ofField: name,
+                    from: JSONPath.appending(field.name, to: path)
+                )
+            {
+                return found
+            }
+        }
+        return nil
+    }
+
+    /// Whether there is a field at a path of plain words, such as `$.optim.lr`.
+    func hasField(at path: String) -> Bool {
+        let words = path.split(separator: ".").dropFirst()
+        guard let word = words.first, let field = field(String(word)) else {
+            return false
+        }
+        guard words.count > 1 else {
+            return true
+        }
+        guard case .object(let schema) = field.value else {
+            return false
+        }
+        return schema.hasField(at: "$." + words.dropFirst().joined(separator: "."))
+    }
+
+    /// An object of this schema without its fractions of `1.0`: all of something is what an extent is
+    /// that is not there, and canonical JSON could not tell `1.0` from `1`.
+    ///
+    /// `fractions`: Numbers written with a point, by path.
+    func normalized(_ value: JSONValue, fractions: [String: String], path: String = "$")
+        -> JSONValue
+    {
+        guard case .object(var members) = value else {
+            return value
+        }
+        for field in fields {
+            guard let member = members[field.name] else { continue }
+            let memberPath = JSONPath.appending(field.name, to: path)
+            switch field.value {
+            case .object(let schema):
+                members[field.name] = schema.normalized(
+                    member,
+                    fractions: fractions,
+                    path: memberPath
+                )
+            case .extent where member == .number(1) && fractions[memberPath] != nil:
+                members[field.name] = nil
+            default: break
+            }
+        }
+        return .object(members)
     }
 }

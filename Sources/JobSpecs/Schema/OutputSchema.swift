@@ -7,15 +7,35 @@ enum OutputSchema {
             required: true,
             "compressed-tensors for vLLM, gguf for llama.cpp, modelopt for TensorRT-LLM, or bf16."
         ),
-        .init("max_input_len", .integer(1...1_048_576), "Longest prompt of the deployment."),
-        .init("max_output_len", .integer(1...1_048_576), "Longest answer of the deployment."),
-        .init("max_batch_size", .integer(1...65_536), "Largest batch of the deployment."),
-        .init("max_beam_width", .integer(1...1024), "Widest beam of the deployment."),
+        .init(
+            "max_input_len",
+            .integer(1...1_048_576),
+            "Has no effect: servers set it when they load the model."
+        ),
+        .init(
+            "max_output_len",
+            .integer(1...1_048_576),
+            "Has no effect: servers set it when they load the model."
+        ),
+        .init(
+            "max_batch_size",
+            .integer(1...65_536),
+            "Has no effect: servers set it when they load the model."
+        ),
+        .init(
+            "max_beam_width",
+            .integer(1...1024),
+            "Has no effect: servers set it when they load the model."
+        ),
         .init(
             "precision",
             .format,
-            "The weights' format, where it is not the quantization's."
+            "The weights' format, where it is not the quantization's; not in this version."
         ),
-        .init("kv_cache", .format, "The format of keys and values."),
+        .init(
+            "kv_cache",
+            .format,
+            "The format of keys and values; not in this version, quantization.kv_cache is."
+        ),
     ])
 }

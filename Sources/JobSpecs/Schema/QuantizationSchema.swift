@@ -62,7 +62,10 @@ enum QuantizationSchema {
             .init(
                 "schedule",
                 .object(schedule),
-                "Progressive quantization: formats by progress through the run."
+                "Progressive quantization: formats by progress through the run. Layers with a rule "
+                    + "take the more precise of rule and stage (more bits per element, then finer "
+                    + "blocks), and end at the rule's format; submit --dry-run shows every layer in "
+                    + "every stage."
             ),
         ]
     )
@@ -80,7 +83,7 @@ enum QuantizationSchema {
             "scale_mode",
             .words(ScaleMode.self),
             default: .string("floor"),
-            "How a block's power-of-two scale is chosen."
+            "How a block's power-of-two scale is chosen; of mx… formats."
         ),
         .init(
             "tie_rule",
@@ -91,7 +94,9 @@ enum QuantizationSchema {
         .init(
             "layers",
             .array(.object(layer), count: 0...64),
-            "Formats by module name; the last pattern that matches wins."
+            "Formats by module name; the last pattern that matches wins. With a schedule a rule names "
+                + "where a layer ends: in each stage before the last the layer takes the more precise "
+                + "of rule and stage."
         ),
         .init(
             "enable_micro_tensor_scaling",
@@ -109,7 +114,7 @@ enum QuantizationSchema {
             "calibration_size",
             .integer(1...10_000),
             default: .number(512),
-            "Calibration samples that are used."
+            "Calibration samples that are used; after training only."
         ),
         .init(
             "method",

@@ -5,13 +5,17 @@ internal import Formats
 /// A `null` member counts as a missing one, as Python configurations write it.
 struct SchemaValidator {
     private let lines: [String: Int]
+    private let fractions: [String: String]
+    private let root: ObjectSchema
     private(set) var violations: [JobSpecError.Violation] = []
 
     /// Most violations reported for one document.
     private static let maximumViolations = 32
 
-    init(lines: [String: Int]) {
-        self.lines = lines
+    init(_ document: JSONParser.Document, root: ObjectSchema) {
+        lines = document.lines
+        fractions = document.fractions
+        self.root = root
     }
 
     mutating func report(_ message: String, at path: String) {
@@ -21,13 +25,19 @@ struct SchemaValidator {
         violations.append(.init(path: path, message: message, line: lines[path]))
     }
 
-    mutating func check(_ value: JSONValue, against schema: ValueSchema, path: String) {
+    /// `pasted`: What to write instead of values as other tools have them.
+    mutating func check(
+        _ value: JSONValue,
+        against schema: ValueSchema,
+        path: String,
+        pasted: [String: String] = [:]
+    ) {
         switch schema {
         case .object(let object): checkObject(value, against: object, path: path)
         case .array(let element, let count):
             checkArray(value, of: element, count: count, schema: schema, path: path)
         case .variant(let variants): checkVariant(value, variants, schema: schema, path: path)
-        default: checkScalar(value, against: schema, path: path)
+        default: checkScalar(value, against: schema, path: path, pasted: pasted)
         }
     }
 
@@ -46,7 +56,9 @@ struct SchemaValidator {
             let free = known.filter { members[$0] == nil }
             let nearest = NearestKey.suggestion(for: key, among: free)
             let hint =
-                nearest.map { "did you mean \"\($0)\"?" }
+                KnownSynonym.hint(for: key, at: path, in: root)
+                ?? nearest.map { "did you mean \"\($0)\"?" }
+                ?? root.path(ofField: key).map { "its place is \($0)" }
                 ?? "known keys: \(known.joined(separator: ", "))"
             report("unknown key; \(hint)", at: JSONPath.appending(key, to: path))
             misspelled.formUnion([nearest].compactMap(\.self))
@@ -54,7 +66,7 @@ struct SchemaValidator {
         for field in schema.fields {
             let memberPath = JSONPath.appending(field.name, to: path)
             if let member = members[field.name], member != .null {
-                check(member, against: field.value, path: memberPath)
+                check(member, against: field.value, path: memberPath, pasted: field.pasted)
             } else if field.isRequired, !misspelled.contains(field.name) {
                 report("missing; expected \(field.value.expectation)", at: memberPath)
             }
@@ -69,7 +81,11 @@ struct SchemaValidator {
         path: String
     ) {
         guard let elements = value.arrayValue else {
-            report("found \(value.kindDescription); expected \(schema.expectation)", at: path)
+            let advice = schema.advice(value, isFraction: false).map { "; \($0)" } ?? ""
+            report(
+                "found \(value.kindDescription); expected \(schema.expectation)\(advice)",
+                at: path
+            )
             return
         }
         guard count.contains(elements.count) else {
@@ -109,15 +125,28 @@ struct SchemaValidator {
     private mutating func checkScalar(
         _ value: JSONValue,
         against schema: ValueSchema,
-        path: String
+        path: String,
+        pasted: [String: String] = [:]
     ) {
-        switch ScalarVerdict(value, schema) {
+        let isFraction = fractions[path] != nil
+        let verdict = ScalarVerdict(value, schema, isFraction: isFraction)
+        if case .allowed = verdict { return }
+        let text = value.canonicalText
+        let advice = (pasted[text] ?? schema.advice(value, isFraction: isFraction))
+            .map { "; \($0)" }
+        switch verdict {
         case .allowed: return
         case .wrongType:
-            report("found \(value.kindDescription); expected \(schema.expectation)", at: path)
+            let found = value.kindDescription
+            report("found \(found); expected \(schema.expectation)\(advice ?? "")", at: path)
         case .wrongValue(let hint):
-            let text = String(value.canonicalText.prefix(80))
-            report("\(text) is not allowed; expected \(schema.expectation)\(hint)", at: path)
+            // What is written with a point may read as a count in canonical JSON.
+            let shown = fractions[path] ?? text
+            report(
+                "\(shown.prefix(80)) is not allowed; expected \(schema.expectation)"
+                    + (advice ?? hint),
+                at: path
+            )
         }
     }
 }
@@ -128,20 +157,23 @@ private enum ScalarVerdict {
     case wrongType
     case wrongValue(hint: String)
 
-    init(_ value: JSONValue, _ schema: ValueSchema) {
+    init(_ value: JSONValue, _ schema: ValueSchema, isFraction: Bool) {
         switch (schema, value) {
         case (.boolean, .boolean): self = .allowed
         case (.integer(let range), .number):
             self = .init(value.integerValue.map(range.contains) ?? false)
         case (.number(let range), .number(let number)): self = .init(range.contains(number))
         case (.extent, .number(let number)):
-            self = .init(number > 0 && (number < 1 || value.integerValue != nil))
+            self = .init(number > 0 && (number <= 1 || value.integerValue != nil && !isFraction))
         case (.text(let maximum), .string(let text)):
             self = .init(
                 (1...maximum).contains(text.utf8.count)
                     && text.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F }
             )
         case (.choice(let words), .string(let text)): self = .init(text, among: words)
+        case (.wordOrInteger(let words), .string(let text)): self = .init(text, among: words)
+        case (.wordOrInteger(let words), .number):
+            self = .init(words.contains(value.canonicalText))
         case (.format, .string(let text)): self = .init(text, among: ValueSchema.formatWords)
         case (.pattern, .string(let text)):
             self = .init(

@@ -1,5 +1,7 @@
 /// Schemas of the `trainer`, `optim` and `distillation` sections.
 enum TrainerSchema {
+    private static let oneDevice = "write 1, or leave it out; a worker uses all its processors"
+
     private static let steps: ClosedRange<Int> = 1...1_000_000_000
 
     static let trainer = ObjectSchema([
@@ -7,20 +9,45 @@ enum TrainerSchema {
             "accelerator",
             .words(ResourceRequest.Accelerator.self),
             default: .string("auto"),
+            pasted: [
+                "\"cuda\"": "write \"gpu\", and the job waits until a worker offers one",
+                "\"nvidia\"": "write \"gpu\", and the job waits until a worker offers one",
+                "\"mps\"": "write \"auto\"", "\"tpu\"": "write \"auto\"",
+            ],
             "The kind of processor; a job no worker can serve waits in the queue."
         ),
-        .init("devices", .integer(1...1024), default: .number(1), "Processors per node."),
+        .init(
+            "devices",
+            .integer(1...1024),
+            default: .number(1),
+            pasted: ["\"auto\"": oneDevice, "-1": oneDevice, "\"-1\"": oneDevice],
+            "Processors per node."
+        ),
         .init("num_nodes", .integer(1...1024), default: .number(1), "Nodes."),
         .init(
             "precision",
-            .choice(["32-true", "32", "bf16-mixed", "bf16-true", "bf16", "16-mixed", "16-true"]),
+            .wordOrInteger([
+                "32-true", "32", "bf16-mixed", "bf16-true", "bf16", "16-mixed", "16-true", "16",
+            ]),
             default: .string("32-true"),
-            "The precision asked for; CPU workers compute in FP32 whatever it is."
+            pasted: [
+                "\"fp32\"": "write \"32-true\"", "\"float32\"": "write \"32-true\"",
+                "\"fp16\"": "write \"16-mixed\"", "\"float16\"": "write \"16-mixed\"",
+                "\"bfloat16\"": "write \"bf16-mixed\"",
+            ],
+            "The precision asked for, 16 and 32 also without quotes; CPU workers compute in FP32 "
+                + "whatever it is, and say so."
         ),
-        .init("max_steps", .integer(steps), "Optimizer steps; what ends first ends the run."),
+        .init(
+            "max_steps",
+            .integer(steps),
+            pasted: ["-1": "leave it out, and max_epochs ends the run"],
+            "Optimizer steps; what ends first ends the run."
+        ),
         .init(
             "max_epochs",
             .integer(1...1_000_000),
+            pasted: ["-1": "leave it out, and max_steps ends the run"],
             "Passes over the training text; 1 when max_steps is missing, too."
         ),
         .init(
@@ -38,18 +65,21 @@ enum TrainerSchema {
         .init(
             "val_check_interval",
             .extent,
-            "Steps between validations, or a fraction of an epoch; once per epoch by default."
+            pasted: ["0": "leave it out for once per epoch, or write more steps than the run has"],
+            "Steps between validations, or a fraction of an epoch: 1 is every step, 1.0 is once per "
+                + "epoch, the default."
         ),
         .init(
             "limit_val_batches",
             .extent,
-            "Windows per validation, or a fraction of them; all by default."
+            pasted: ["0": "every run is validated before and after; write 1 for one window"],
+            "Windows per validation, or a fraction of them: 1 is one window, 1.0 is all, the default."
         ),
         .init(
             "gradient_clip_val",
             .number(.from(0)),
             default: .number(1),
-            "Largest L2 norm of the gradient; 0 for no clipping."
+            "Largest L2 norm of the gradient; 0 for no clipping; null means the default."
         ),
         .init(
             "checkpoint_every_steps",
@@ -66,10 +96,21 @@ enum TrainerSchema {
     ])
 
     static let optimizer = ObjectSchema([
-        .init("name", .choice(["adamw"]), default: .string("adamw"), "The optimizer."),
+        .init(
+            "name",
+            .choice(["adamw"]),
+            default: .string("adamw"),
+            pasted: Dictionary(
+                uniqueKeysWithValues: [
+                    "fused_adam", "distributed_fused_adam", "adam", "adamw_torch",
+                    "adamw_torch_fused", "adamw_hf", "paged_adamw_8bit", "adamw_8bit",
+                ].map { ("\"\($0)\"", "write \"adamw\"") }
+            ),
+            "The optimizer."
+        ),
         .init(
             "lr",
-            .number(.above(0)),
+            .number(.above(0, through: 1)),
             default: .number(1e-5),
             "The learning rate after the warm-up."
         ),
@@ -99,21 +140,33 @@ enum TrainerSchema {
             "name",
             .words(OptimizerOptions.ScheduleName.self),
             default: .string("constant"),
+            pasted: [
+                "\"cosine\"": "write \"CosineAnnealing\"",
+                "\"cosine_with_min_lr\"": "write \"CosineAnnealing\"",
+                "\"WarmupCosine\"": "write \"CosineAnnealing\"",
+                "\"constant_with_warmup\"": "write \"constant\"; warmup_steps holds with it, too",
+                "\"linear\"": "write \"CosineAnnealing\", which also falls to min_lr",
+            ],
             "The course after a linear warm-up."
         ),
         .init(
             "warmup_steps",
             .integer(0...steps.upperBound),
             default: .number(0),
-            "Steps of the warm-up."
+            "Steps of the warm-up; fewer than the run has, else the rate never reaches lr."
         ),
         .init(
             "constant_steps",
             .integer(0...steps.upperBound),
             default: .number(0),
-            "Steps at the end that stay at min_lr."
+            "Steps at the end that stay at min_lr; with CosineAnnealing."
         ),
-        .init("min_lr", .number(.from(0)), default: .number(0), "The learning rate at the end."),
+        .init(
+            "min_lr",
+            .number(.from(0)),
+            default: .number(0),
+            "The learning rate at the end, at most lr; with CosineAnnealing."
+        ),
     ])
 
     static let distillation = ObjectSchema([

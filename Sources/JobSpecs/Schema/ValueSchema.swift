@@ -8,12 +8,14 @@ public indirect enum ValueSchema: Sendable {
     case integer(ClosedRange<Int>)
     /// A number.
     case number(NumberRange)
-    /// A count from 1, or a fraction between 0 and 1; both exclusive of zero.
+    /// A count from 1, or a fraction above 0 up to `1.0`, which is all.
     case extent
     /// Text of 1 to so many bytes, without control characters.
     case text(maximumByteCount: Int)
     /// One of some words.
     case choice([String])
+    /// One of some words; those that are integers may be written without quotes.
+    case wordOrInteger([String])
     /// The name of a number format, or `none`.
     case format
     /// A pattern over module names.
@@ -52,9 +54,9 @@ public indirect enum ValueSchema: Sendable {
                 ? "an integer >= \(range.lowerBound)"
                 : "an integer from \(range.lowerBound) to \(range.upperBound)"
         case .number(let range): "a number \(range)"
-        case .extent: "an integer >= 1 (a count) or a fraction > 0 and < 1"
+        case .extent: "an integer >= 1 (a count; 1 is one), or a fraction > 0 up to 1.0 (all)"
         case .text(let maximum): "a string of 1 to \(maximum) bytes without control characters"
-        case .choice(let words):
+        case .choice(let words), .wordOrInteger(let words):
             words.count == 1 ? "\"\(words[0])\"" : "one of \(words.joined(separator: ", "))"
         case .format: "one of \(Self.formatWords.joined(separator: ", "))"
         case .pattern: "a glob (* and ?), or a regular expression after re:"
@@ -81,7 +83,8 @@ public indirect enum ValueSchema: Sendable {
         return switch element {
         case .object, .variant: "an array of \(size) objects"
         case .number(let range): "an array of \(size) numbers \(range)"
-        case .text, .choice, .format, .pattern, .input: "an array of \(size) strings"
+        case .text, .choice, .wordOrInteger, .format, .pattern, .input:
+            "an array of \(size) strings"
         default: "an array of \(size) elements"
         }
     }

@@ -2,7 +2,7 @@
 public enum Extent: Sendable, Equatable {
     /// So many; at least 1.
     case count(Int)
-    /// A share, above 0 and below 1.
+    /// A share, above 0 and at most 1.
     case fraction(Double)
 
     /// The number this makes out of `total`; at least 1.
@@ -85,13 +85,16 @@ public struct TrainerOptions: Sendable, Equatable {
     /// Steps between logged metrics.
     public var logInterval: Int
 
+    /// The words for what the CPU engine computes in.
+    static let singlePrecisions = ["32", "32-true"]
+
     init(_ reader: ObjectReader) {
         resources = ResourceRequest(
             accelerator: reader.choice("accelerator"),
             devices: reader.integer("devices"),
             nodes: reader.integer("num_nodes")
         )
-        precision = reader.text("precision")
+        precision = reader.word("precision")
         maximumSteps = reader.optionalInteger("max_steps")
         // With max_steps alone the steps decide; a default of one epoch would end such runs early.
         let epochs = reader.optionalInteger("max_epochs")

@@ -38,12 +38,16 @@ struct SubmitCommand: ClientVerb {
 
     func perform() async throws -> ExitStatus {
         let plan = try SubmissionPlan(kind: kind, file: file, name: name)
+        let preview = try RecipePreview(plan.spec, inputs: plan.inputs)
+        let warnings = plan.warnings.map(\.description) + (preview?.warnings ?? [])
+        for warning in warnings {
+            Console.note("warning: \(file): \(warning)")
+        }
         for warning in Self.warnings(plan.spec) {
             Console.note("note: \(warning)")
         }
-        let preview = try RecipePreview(plan.spec, inputs: plan.inputs)
         guard !dryRun else {
-            printDryRun(plan, preview)
+            printDryRun(plan, preview, warnings: warnings)
             return .succeeded
         }
         let home = QatHome()
@@ -143,7 +147,11 @@ struct SubmitCommand: ClientVerb {
         }
     }
 
-    private func printDryRun(_ plan: SubmissionPlan, _ preview: RecipePreview?) {
+    private func printDryRun(
+        _ plan: SubmissionPlan,
+        _ preview: RecipePreview?,
+        warnings: [String]
+    ) {
         if output.json {
             Console.print(
                 .object([
@@ -155,6 +163,7 @@ struct SubmitCommand: ClientVerb {
                     "inputs": .array(plan.inputs.map(\.json)),
                     "byte_count": .number(Double(plan.byteCount)),
                     "unsupported": .array(plan.spec.unsupported.map(JSONValue.string)),
+                    "warnings": .array(warnings.map(JSONValue.string)),
                     "recipe": preview?.json ?? .null,
                 ])
             )

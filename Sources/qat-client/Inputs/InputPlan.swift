@@ -50,6 +50,8 @@ struct SubmissionPlan: Sendable {
     let name: String
     let spec: JobSpec
     let specJSON: [UInt8]
+    /// What the file says in vain.
+    let warnings: [JobWarning]
     let inputs: [PlannedInput]
 
     /// Each local file once.

@@ -7,6 +7,8 @@ struct InputScanner {
     /// Something is wrong with an input.
     struct Problem: Error, Equatable {
         let message: String
+        /// Whether the message needs no advice that goes by the name alone.
+        var saysWhatToDo = false
     }
 
     /// The folder that relative paths start from.
@@ -34,10 +36,17 @@ struct InputScanner {
         case .path(let path):
             let url = URL(filePath: path, relativeTo: folder).standardizedFileURL
             let local = url.path(percentEncoded: false)
-            switch reference.role {
-            case .model: return try model(reference, local)
-            case .text: return try text(reference, local)
-            case .corpus: return try corpus(reference, local)
+            do {
+                switch reference.role {
+                case .model: return try model(reference, local)
+                case .text: return try text(reference, local)
+                case .corpus: return try corpus(reference, local)
+                }
+            } catch let problem as Problem where !problem.saysWhatToDo {
+                guard let advice = InputReference.advice(for: path, role: reference.role) else {
+                    throw problem
+                }
+                throw Problem(message: "\(problem.message); \(advice)")
             }
         }
     }
@@ -69,10 +78,17 @@ struct InputScanner {
             }
         }
         guard names.contains("config.json") else {
-            throw Problem(message: "\(root) has no config.json, so it is no Hugging Face model")
+            throw Problem(
+                message: "\(root) has no config.json, so it is no Hugging Face model"
+                    + Self.advice(forFolderOf: entries),
+                saysWhatToDo: true
+            )
         }
         guard names.contains(where: { $0.hasSuffix(".safetensors") }) else {
-            throw Problem(message: "\(root) has no .safetensors file")
+            throw Problem(
+                message: "\(root) has no .safetensors file" + Self.advice(forFolderOf: entries),
+                saysWhatToDo: true
+            )
         }
         guard names.contains("tokenizer.json") else {
             throw Problem(message: "\(root) has no tokenizer.json")
@@ -80,9 +96,30 @@ struct InputScanner {
         return try input(reference, "folder", names.map { root + "/" + $0 })
     }
 
+    /// What to do about a folder that holds no model as it is read.
+    private static func advice(forFolderOf names: [String]) -> String {
+        let names = names.sorted()
+        if let file = names.first(where: { $0.hasSuffix(".gguf") }) {
+            return "; it holds \(file): write that file's path"
+        }
+        if names.contains("adapter_config.json") {
+            return "; it holds an adapter: merge it into its base model and write that folder"
+        }
+        let suffixes = [".bin", ".pt", ".pth", ".ckpt", ".nemo", ".h5", ".msgpack"]
+        guard let file = names.first(where: { name in suffixes.contains { name.hasSuffix($0) } }),
+            let advice = InputReference.advice(for: file, role: .model)
+        else {
+            return ""
+        }
+        return "; it holds \(file): \(advice)"
+    }
+
     private func text(_ reference: InputReference, _ path: String) throws -> PlannedInput {
         guard try !isFolder(path) else {
-            throw Problem(message: "\(path) is a folder; expected a text file")
+            throw Problem(
+                message:
+                    "\(path) is a folder; expected a text file: write the files in it one by one"
+            )
         }
         let start = try start(of: path, count: 1 << 16)
         guard !start.isEmpty else {
@@ -158,8 +195,19 @@ extension SubmissionPlan {
     ///
     /// - Throws: ``ClientError`` (`usage`) with a line for each thing that is wrong.
     init(kind: String, file: String, name: String?) throws {
-        guard let handle = FileHandle(forReadingAtPath: file) else {
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: file, isDirectory: &isFolder) else {
             throw ClientError(.usage, "no such file: \(file)")
+        }
+        guard !isFolder.boolValue else {
+            throw ClientError(
+                .usage,
+                "\(file) is a folder; expected a job file, in JSON (\"qat-client explain \(kind)\" "
+                    + "says what it may hold)"
+            )
+        }
+        guard let handle = FileHandle(forReadingAtPath: file) else {
+            throw ClientError(.usage, "\(file) cannot be read")
         }
         defer { try? handle.close() }
         // One byte more than allowed, so that the parser sees that there is too much.
@@ -189,6 +237,7 @@ extension SubmissionPlan {
         self.name = name ?? parsed.spec.name ?? url.deletingPathExtension().lastPathComponent
         self.spec = parsed.spec
         self.specJSON = parsed.document.canonicalBytes
+        self.warnings = parsed.warnings
         self.inputs = inputs
     }
 }

@@ -6,6 +6,8 @@ internal import Transformer
 /// What a job will do to a model that is at hand, found out before anything is sent.
 struct RecipePreview {
     let table: LayerTable
+    /// What of the file does nothing to this model, by path.
+    let warnings: [String]
     /// What the table cannot know.
     let remark: String?
 
@@ -15,9 +17,12 @@ struct RecipePreview {
     /// - Throws: ``ClientError`` (`usage`) if the model cannot be read or the recipe does not fit it.
     init?(_ spec: JobSpec, inputs: [PlannedInput]) throws {
         let options: QuantizationOptions
+        var frozen: [ModulePattern] = []
         switch spec {
         case .quantize(let spec): options = spec.quantization
-        case .train(let spec): options = spec.quantization
+        case .train(let spec):
+            options = spec.quantization
+            frozen = spec.frozen
         case .evaluate: return nil
         }
         guard let input = inputs.first(where: { $0.pointer == "/model" }),
@@ -28,8 +33,13 @@ struct RecipePreview {
         let slash = file.lastIndex(of: "/") ?? file.startIndex
         let path = input.source == "folder" ? String(file[..<slash]) : file
         do {
-            let configuration = try ModelLoader.open(path: path).configuration
-            table = try LayerTable(configuration, recipe: options.recipe)
+            let layout = ParameterLayout(
+                configuration: try ModelLoader.open(path: path).configuration
+            )
+            table = try LayerTable(layout, recipe: options.recipe)
+            warnings =
+                table.idleRules.map { "$.quantization.\($0)" }
+                + layout.idlePatterns(frozen).map { "$.frozen[\($0)]: names no parameter" }
         } catch let error as ModelFileError {
             throw ClientError(.usage, "$.model: \(error.message)")
         } catch let error as TransformerError {
@@ -59,10 +69,51 @@ struct RecipePreview {
                         "bits_per_weight": .number(row.bitsPerWeight),
                         "byte_count": .number(Double(row.byteCount)),
                         "by": .string(row.origin),
+                        "stages": .array(
+                            row.stageFormats.map { .string(Self.text($0, isLong: false)) }
+                        ),
+                    ])
+                }
+            ),
+            "stages": .array(
+                table.stages.map { stage in
+                    .object([
+                        "from": .number(stage.progress.lowerBound),
+                        "until": .number(stage.progress.upperBound),
+                        "precision": .string(stage.precision),
                     ])
                 }
             ),
         ])
+    }
+
+    private static func text(_ format: QuantizationFormat?, isLong: Bool) -> String {
+        guard let format else { return "bf16" }
+        return isLong && format.scaleKind.hasBlocks
+            ? "\(format.name) by \(format.blockSize)" : format.name
+    }
+
+    /// Every layer in every stage.
+    private func printStages() {
+        let headings = table.stages.map { stage in
+            "\(Self.percent(stage.progress.lowerBound))-\(Self.percent(stage.progress.upperBound))%"
+        }
+        var text = TextTable(["LAYER"] + headings + ["BY"])
+        for row in table.rows {
+            text.append(
+                [row.module] + row.stageFormats.map { Self.text($0, isLong: true) } + [row.origin]
+            )
+        }
+        Console.print(text.rendered())
+        Console.print(
+            "a rule names where a layer ends: in each stage before the last the layer takes the more "
+                + "precise of rule and stage"
+        )
+    }
+
+    private static func percent(_ share: Double) -> String {
+        let text = Quantities.decimals(share * 100, 1)
+        return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
     }
 
     func print() {
@@ -75,6 +126,7 @@ struct RecipePreview {
             ])
         }
         Console.print(text.rendered())
+        if table.stages.count > 1 { printStages() }
         Console.print(
             "\(table.quantizedCount) of \(table.rows.count) weight matrices are quantized, to "
                 + "\(Quantities.decimals(table.quantizedBitsPerWeight, 2)) bits per weight; all "

@@ -96,6 +96,28 @@ internal import Testing
         #expect(problems(try job(model: "hf"))[0].contains("/hf has no config.json"))
     }
 
+    @Test func saysWhatToDoAboutOtherModels() throws {
+        try folder.write("t.txt", "abc")
+        for (model, advice) in [
+            ("meta-llama/Llama-3.2-1B", "hf download meta-llama/Llama-3.2-1B"),
+            ("m.nemo", "NeMo archives are not read"), ("pytorch_model.bin", "safe_serialization"),
+        ] {
+            let lines = problems(try job(model: model))
+            #expect(lines.count == 1 && lines[0].contains("$.model: no such file or folder"))
+            #expect(lines[0].contains(advice), "\(lines)")
+        }
+        try folder.write("pt/config.json", "{}")
+        try folder.write("pt/pytorch_model.bin", "PK")
+        #expect(
+            problems(try job(model: "pt"))[0].contains("holds pytorch_model.bin: PyTorch files")
+        )
+        try folder.write("gg/model.gguf", "GGUF")
+        #expect(problems(try job(model: "gg"))[0].contains("holds model.gguf: write that file's"))
+        try folder.write("lora/adapter_config.json", "{}")
+        #expect(problems(try job(model: "lora"))[0].contains("merge it into its base model"))
+        #expect(problems(folder.url.path)[0].contains("is a folder; expected a job file, in JSON"))
+    }
+
     @Test func leavesOtherJobsOutputsToTheGateway() throws {
         try folder.write("t.txt", "abc")
         let plan = try SubmissionPlan(kind: "train", file: try job(model: "job:j-1"), name: nil)

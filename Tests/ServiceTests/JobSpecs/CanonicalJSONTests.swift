@@ -55,12 +55,18 @@ internal import Testing
         ("[1.]", "$[0]: 1. is not a JSON number (line 1)"),
         ("[-]", "$[0]: - is not a JSON number (line 1)"),
         ("[1e999]", "$[0]: 1e999 is too large for a number (line 1)"),
-        ("[1,]", "$[1]: expected a value, found ']' (line 1)"),
-        ("{'a':1}", "$: expected a key in quotes, found ''' (line 1)"),
+        (
+            "[1,]",
+            "$[1]: expected a value, found ']'; leave out the comma before it (line 1)"
+        ),
+        (
+            "{'a':1}",
+            "$: expected a key in quotes, found '''; write \" around strings (line 1)"
+        ),
         ("{\"a\" 1}", "$.a: expected ':' after the key, found '1' (line 1)"),
         ("[1 2]", "$[0]: expected ',' or ']', found '2' (line 1)"),
         ("tru", "$: expected true, found 't' (line 1)"),
-        ("NaN", "$: expected a value, found 'N' (line 1)"),
+        ("NaN", "$: expected a value, found 'N'; JSON has no NaN; write a number (line 1)"),
         ("", "$: expected a value, found the end of the file (line 1)"),
         ("{} x", "$: expected the end of the file, found 'x' (line 1)"),
         (#"["\ud800"]"#, "$[0]: a string holds half a surrogate pair (line 1)"),

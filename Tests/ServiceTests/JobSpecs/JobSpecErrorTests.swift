@@ -25,7 +25,7 @@ internal import Testing
     private static let trainingMistakes: [Mistake] = [
         .init(
             train(more: #", "optim": {"lr": -1}"#),
-            "$.optim.lr: -1 is not allowed; expected a number > 0"
+            "$.optim.lr: -1 is not allowed; expected a number > 0 and <= 1"
         ),
         .init(
             train(quantization: #"{"algorithm": "fp4", "activatons": "none"}"#),
@@ -73,8 +73,8 @@ internal import Testing
         ),
         .init(
             train(more: #", "trainer": {"val_check_interval": 1.5}"#),
-            "$.trainer.val_check_interval: 1.5 is not allowed; expected an integer >= 1 (a count) ",
-            "or a fraction > 0 and < 1"
+            "$.trainer.val_check_interval: 1.5 is not allowed; expected an integer >= 1 (a count; ",
+            "1 is one), or a fraction > 0 up to 1.0 (all)"
         ),
         .init(
             train(more: #", "distillation": {"temperature": 0}"#),
@@ -115,7 +115,7 @@ internal import Testing
         ),
         .init(
             #"{"model": "m", "quantization": {"algorithm": "fp4"}, "data": {"train": "t"}}"#,
-            "$.data.train: found a string; expected an array of 1 to 1024 strings"
+            "$.data.train: found a string; expected an array of 1 to 1024 strings; write [\"t\"]"
         ),
         .init(
             #"{"model": "m", "quantization": {"algorithm": "fp4"}, "data": {"train": ["t"], "splits_string": "1,2"}}"#,

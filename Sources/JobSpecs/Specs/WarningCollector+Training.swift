@@ -1,0 +1,134 @@
+internal import Formats
+
+extension WarningCollector {
+    /// What a training job says in vain.
+    mutating func check(_ spec: TrainSpec, _ reader: ObjectReader) {
+        checkFormats(spec.quantization, reader)
+        checkSchedule(spec.quantization.recipe)
+        checkTrainer(spec.trainer, reader.object("trainer"))
+        checkOptimizer(spec, reader.object("optim").object("sched"))
+        checkFiles(reader)
+        warn(
+            reader.object("quantization"),
+            "$.quantization",
+            haveNoEffect: ["calibration_size"],
+            "training does not calibrate"
+        )
+        warn(
+            reader.object("data"),
+            "$.data",
+            haveNoEffect: ["calibration"],
+            "training does not calibrate; leave it out, and the texts are not sent"
+        )
+    }
+
+    /// What every `quantization` section may say in vain.
+    mutating func checkFormats(_ options: QuantizationOptions, _ reader: ObjectReader) {
+        let section = reader.object("quantization")
+        let path = "$.quantization"
+        let recipe = options.recipe
+        let formats = recipe.formats.union([recipe.activations].compactMap(\.self))
+        if !formats.contains(where: { $0.scaleKind == .e8m0 }) {
+            warn(
+                section,
+                path,
+                haveNoEffect: ["scale_mode"],
+                "no format here has power-of-two scales (mx…)"
+            )
+            if recipe.straightThrough == .clip {
+                warn("\(path).ste", "has no effect: no format here has power-of-two scales (mx…)")
+            }
+        }
+        let places =
+            [(path, section)]
+            + section.objects("layers").enumerated().map { ("\(path).layers[\($0)]", $1) }
+        for (place, object) in places where !options.usesBlockScales {
+            warn(
+                object,
+                place,
+                haveNoEffect: ["scaling_granularity"],
+                "enable_micro_tensor_scaling false gives every tensor one scale"
+            )
+        }
+        let isUsed =
+            recipe.defaultFormat != nil || recipe.activations != nil
+            || recipe.rules.contains { $0.format != nil }
+        if !isUsed, recipe.stages.allSatisfy({ $0.format == nil }) {
+            warn("\(path).algorithm", "nothing is quantized: no format stands here or in layers")
+        }
+    }
+
+    private mutating func checkSchedule(_ recipe: QuantizationRecipe) {
+        guard let last = recipe.stages.last, last.format != recipe.defaultFormat else {
+            return
+        }
+        let name = recipe.defaultFormat?.name ?? QuantizationFormat.unquantizedName
+        let end = last.format?.name ?? QuantizationFormat.unquantizedName
+        // A difference in blocks alone would read as "mxfp4 instead of mxfp4".
+        guard name != end else {
+            return
+        }
+        warn(
+            "$.quantization.algorithm",
+            "\(name) is never in force: the schedule ends with \(end), and so does the model; "
+                + "write \(end) here, or \(name) in the last stage"
+        )
+    }
+
+    private mutating func checkTrainer(_ options: TrainerOptions, _ trainer: ObjectReader) {
+        if !TrainerOptions.singlePrecisions.contains(options.precision) {
+            warn(
+                "$.trainer.precision",
+                "\(options.precision): CPU workers compute in FP32 whatever it is; write \"32-true\""
+            )
+        }
+        if trainer.isNull("gradient_clip_val") {
+            warn(
+                "$.trainer.gradient_clip_val",
+                "null means the default here, 1; write 0 for no clipping"
+            )
+        }
+        if case .count(let interval)? = options.validationInterval,
+            let steps = options.maximumSteps,
+            interval > steps
+        {
+            warn(
+                "$.trainer.val_check_interval",
+                "\(interval) steps are more than the run's \(steps): it is validated before and "
+                    + "after only"
+            )
+        }
+    }
+
+    private mutating func checkOptimizer(_ spec: TrainSpec, _ sched: ObjectReader) {
+        let options = spec.optimizer
+        let path = "$.optim.sched"
+        if options.schedule == .constant {
+            warn(
+                sched,
+                path,
+                haveNoEffect: ["min_lr", "constant_steps"],
+                "the course is constant; write \"name\": \"CosineAnnealing\" for one that falls"
+            )
+        }
+        guard let steps = spec.trainer.maximumSteps else {
+            return
+        }
+        if options.warmupSteps >= steps {
+            warn(
+                "\(path).warmup_steps",
+                "\(options.warmupSteps) is not below the \(steps) steps of the run: the learning "
+                    + "rate climbs to the end"
+                    + (steps > 1 ? "; write at most \(steps - 1)" : "; write 0")
+            )
+        } else if options.schedule == .cosineAnnealing,
+            options.warmupSteps + options.constantSteps > steps
+        {
+            warn(
+                "\(path).constant_steps",
+                "\(options.constantSteps) and the warm-up's \(options.warmupSteps) are more than the "
+                    + "\(steps) steps of the run; write at most \(steps - options.warmupSteps)"
+            )
+        }
+    }
+}
