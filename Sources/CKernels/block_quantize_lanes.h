@@ -128,17 +128,20 @@ typedef struct {
     float factor;
     uint32_t carry;
     int32_t offset;
+    int32_t largest;  // byte under which the largest element is finite
 } scale_rule;
 
 static inline scale_rule rule_of(const qat_block_format *format) {
     const qat_element *element = &format->element;
+    int32_t emax = element->emax, largest = 254 - emax;
     switch (format->scale_mode) {
         case QAT_SCALE_EVEN:
-            return (scale_rule){1, UINT32_C(1) << (22 - element->mantissa_bits), element->emax};
-        case QAT_SCALE_EVEN_CT: return (scale_rule){1, UINT32_C(1) << 21, element->emax};
-        case QAT_SCALE_CEIL: return (scale_rule){1, 0x7FFFFF, element->emax};
-        case QAT_SCALE_RCEIL: return (scale_rule){1.0f / element->max_value, 0x7FFFFF, 0};
-        default: return (scale_rule){1, 0, element->emax};
+            return (scale_rule){1, UINT32_C(1) << (22 - element->mantissa_bits), emax, largest};
+        case QAT_SCALE_EVEN_CT: return (scale_rule){1, UINT32_C(1) << 21, emax, largest};
+        case QAT_SCALE_CEIL: return (scale_rule){1, 0x7FFFFF, emax, largest};
+        case QAT_SCALE_RCEIL:
+            return (scale_rule){1.0f / element->max_value, 0x7FFFFF, 0, largest};
+        default: return (scale_rule){1, 0, emax, largest};
     }
 }
 
@@ -148,7 +151,7 @@ LANES_INLINE uint8_t fast_scale(float amax, const scale_rule *rule,
         uint32_t bits = qat_float_bits(amax * rule->factor);
         if (__builtin_expect(bits - 0x800000 < EXPONENT_MASK - 0x800000, 1)) {
             int32_t byte = (int32_t)((bits + rule->carry) >> MANTISSA_BITS) - rule->offset;
-            return (uint8_t)(byte < 0 ? 0 : byte > 254 ? 254 : byte);
+            return (uint8_t)(byte < 0 ? 0 : byte > rule->largest ? rule->largest : byte);
         }
     } else if (format->scales == QAT_SCALES_E4M3 && format->global_scale > 0) {
         return qat_e4m3_of_ratio((amax / format->element.max_value) / format->global_scale);

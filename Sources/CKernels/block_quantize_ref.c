@@ -35,7 +35,8 @@ uint8_t qat_scale_e8m0(float amax, const qat_element *element, int scale_mode) {
             break;
     }
     if (exponent < -127) exponent = -127;
-    if (exponent > 127) exponent = 127;
+    // Above, the largest element times the scale would be infinite.
+    if (exponent > 127 - element->emax) exponent = 127 - element->emax;
     return (uint8_t)(exponent + 127);
 }
 

@@ -6,8 +6,18 @@ extension QuantizationFormat {
     func span(columns: Int) -> Int { scaleKind.hasBlocks ? blockSize : columns }
 
     /// The FP32 scale under which `amax` is the largest value that can be held.
-    func floatScale(amax: Float) -> Float {
-        amax / (element.grid.maximumValue * (scaleKind == .e4m3TwoLevel ? 448 : 1))
+    ///
+    /// Readers divide by it: it is never zero or subnormal, which some of them flush to zero. Of
+    /// `amax` 0 it is 1; of a very small one the least normal number, under which the elements are
+    /// still the nearest there are. Of a finite `amax` it is finite, and so is what the largest
+    /// element counts.
+    package func floatScale(amax: Float) -> Float {
+        guard amax != 0 else { return 1 }
+        let largest = element.grid.maximumValue * (scaleKind == .e4m3TwoLevel ? 448 : 1)
+        let scale = amax / largest
+        if scale < .leastNormalMagnitude { return .leastNormalMagnitude }
+        // Rounded up at the very end of the range, it would count too much.
+        return scale.isFinite && !(scale * largest).isFinite ? scale.nextDown : scale
     }
 
     /// The kernels' view of the format under an FP32 scale.
