@@ -137,6 +137,7 @@ extension GGUFFile.Value {
         case .texts(let texts): "a list of \(texts.count) texts"
         case .integers(let list): "[\(list.prefix(4).map { "\($0)" }.joined(separator: ", ")), …]"
         case .flags(let flags): "a list of \(flags.count) flags"
+        case .floats(let list): "a list of \(list.count) numbers"
         case .other: "a list"
         }
     }
@@ -178,6 +179,7 @@ struct GGUFMetadata {
                 case .texts(let texts): (key, .texts(texts))
                 case .integers(let list): (key, .integers(list.map { Int($0) }))
                 case .flags(let flags): (key, .flags(flags))
+                case .floats(let list): (key, .floats(list))
                 }
             }
         )
