@@ -79,6 +79,9 @@ struct GGUFTokenizerForm {
     ) -> [PieceScoreModel.Kind] {
         var kinds =
             known ?? .init(repeating: .normal, count: tokenizer.vocabulary.count)
+        for (id, token) in tokenizer.vocabulary.enumerated() where token == "[PAD\(id)]" {
+            kinds[id] = .unused
+        }
         for token in tokenizer.addedTokens where kinds[Int(token.id)] != .unknown {
             kinds[Int(token.id)] = token.isSpecial ? .control : .userDefined
         }
