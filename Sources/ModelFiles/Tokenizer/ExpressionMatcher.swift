@@ -13,12 +13,13 @@ struct ExpressionMatcher {
     private var choices: [Choice] = []
     private var steps = 0
 
-    /// A match that takes more steps counts as none: no known tokenizer's expression comes near.
-    private static let stepLimit = 1 << 24
+    /// Beyond so many steps on one text nothing matches: no known tokenizer's expression comes near.
+    private let stepLimit: Int
 
     init(_ program: ExpressionProgram, _ text: UnsafeBufferPointer<Unicode.Scalar>) {
         self.program = program
         self.text = text
+        stepLimit = (1 << 24) + 1024 * text.count
     }
 
     /// The leftmost match that begins at or after a position.
@@ -28,7 +29,6 @@ struct ExpressionMatcher {
             if start < text.count
                 ? program.first.allows(text[start].value) : program.first.isAnywhere
             {
-                steps = 0
                 choices.removeAll(keepingCapacity: true)
                 if let end = match(at: start, from: 0) { return start..<end }
             }
@@ -90,7 +90,7 @@ struct ExpressionMatcher {
                 return position
             }
             if goesOn { continue }
-            guard steps < Self.stepLimit, let next = resume(above: floor, &place) else {
+            guard steps < stepLimit, let next = resume(above: floor, &place) else {
                 choices.removeSubrange(floor...)
                 return nil
             }

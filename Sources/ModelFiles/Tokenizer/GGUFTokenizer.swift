@@ -40,10 +40,11 @@ private struct GGUFTokenizerReader {
                 )
             }
             for (id, type) in types.enumerated() {
-                guard let kind = PieceScoreModel.Kind(rawValue: type) else {
+                // 0 is no type at all; such tokens are as others.
+                guard let kind = PieceScoreModel.Kind(rawValue: type == 0 ? 1 : type) else {
                     throw ModelFileError(
                         .malformed,
-                        "\(path): tokenizer.ggml.token_type of token \(id) is \(type); 1 to 6 are"
+                        "\(path): tokenizer.ggml.token_type of token \(id) is \(type); 0 to 6 are"
                     )
                 }
                 kinds[id] = kind

@@ -30,6 +30,7 @@ enum TokenizerJSON {
         stages.addedTokens = try addedTokens(root)
         let vocabulary = try vocabulary(tokens, added: stages.addedTokens, path: path)
         stages.normalizer = try root.object("normalizer").map(normalizer) ?? []
+        try checkGrowth(stages.normalizer, path: path)
         stages.preTokenizer = PreTokenizer(
             steps: try root.object("pre_tokenizer").map(preTokenizer) ?? []
         )
@@ -54,6 +55,30 @@ enum TokenizerJSON {
             isModelToken: { ids.contains(Int32($0)) }
         )
     }
+
+    /// A small file must not make a text many times as long.
+    private static func checkGrowth(
+        _ steps: [NormalizerStep],
+        path: String
+    ) throws(ModelFileError) {
+        var growth = 1
+        for step in steps {
+            let length =
+                switch step {
+                case .replace(_, let content), .prepend(let content): content.count
+                default: 1
+                }
+            growth = growth.multipliedReportingOverflow(by: max(1, length)).partialValue
+            guard length <= growthLimit, growth <= growthLimit else {
+                throw ModelFileError(
+                    .unsupported,
+                    "\(path): normalizer makes a text more than \(growthLimit) times as long"
+                )
+            }
+        }
+    }
+
+    private static let growthLimit = 4096
 
     private static func checkByteLevelIsLast(
         _ preTokenizer: PreTokenizer,
