@@ -106,6 +106,9 @@ struct CheckpointComparisonTests {
                 root["intermediate_size"] = 48
             }
             try LintFault.stored(folder) { tensors in
+                for name in tensors.keys where name.hasPrefix("model.layers.1.") {
+                    tensors[name] = nil
+                }
                 for (name, tensor) in tensors where tensor.shape.contains(96) {
                     tensors[name]?.shape = tensor.shape.map { $0 == 96 ? 48 : $0 }
                     tensors[name]?.bytes = Array(tensor.bytes.prefix(tensor.bytes.count / 2))

@@ -56,6 +56,11 @@ enum ConfigurationDifference {
         if let modules = value as? Set<LinearModule> {
             return "\(modules.sorted { $0.rawValue < $1.rawValue })"
         }
-        return String("\(value)".prefix(120))
+        let mirror = Mirror(reflecting: value)
+        if mirror.displayStyle == .optional {
+            return mirror.children.first.map { text($0.value) } ?? "nil"
+        }
+        // Names of types without their module's.
+        return String("\(value)".replacing("Transformer.", with: "").prefix(120))
     }
 }
