@@ -22,6 +22,8 @@ public struct LoadedModel: Sendable {
     public let tokenizerJSON: [UInt8]?
     /// The chat template, if any.
     public let chatTemplate: String?
+    /// The generation_config.json it comes with, to be passed on; nil if it has none.
+    public internal(set) var generationJSON: [UInt8]?
     /// The FP8 scales of the key-value cache it comes with; nil if it has none.
     public internal(set) var keyValueScales: KeyValueScales?
 
@@ -41,6 +43,7 @@ extension LoadedModel {
             storedByteCount: model.storedByteCount,
             tokenizerJSON: model.tokenizerJSON,
             chatTemplate: model.chatTemplate,
+            generationJSON: model.generationJSON,
             keyValueScales: model.keyValueScales
         )
     }

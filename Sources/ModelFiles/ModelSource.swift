@@ -18,6 +18,9 @@ public protocol ModelSource {
     var tokenizerJSON: [UInt8]? { get }
     /// The chat template, if any.
     var chatTemplate: String? { get }
+    /// The generation_config.json it comes with, whose tokens ``configuration`` has; nil if it has
+    /// none.
+    var generationJSON: [UInt8]? { get }
     /// The FP8 scales of the key-value cache it comes with; nil if it has none.
     var keyValueScales: KeyValueScales? { get }
 
@@ -95,6 +98,7 @@ public enum ModelLoader {
             storedByteCount: source.storedByteCount,
             tokenizerJSON: source.tokenizerJSON,
             chatTemplate: source.chatTemplate,
+            generationJSON: source.generationJSON,
             keyValueScales: source.keyValueScales
         )
     }

@@ -27,16 +27,16 @@ struct StreamedQuantization {
                 assignment.format.map { (assignment.module, $0) }
             }
         )
-        let export = try begin(
-            ExportDescription(
-                configuration: source.configuration,
-                tokenizer: try source.tokenizer(),
-                tokenizerJSON: source.tokenizerJSON,
-                chatTemplate: source.chatTemplate,
-                formats: formats,
-                activations: recipe.activations
-            )
+        var description = ExportDescription(
+            configuration: source.configuration,
+            tokenizer: try source.tokenizer(),
+            tokenizerJSON: source.tokenizerJSON,
+            chatTemplate: source.chatTemplate,
+            formats: formats,
+            activations: recipe.activations
         )
+        description.generationJSON = source.generationJSON
+        let export = try begin(description)
         let room = Room(layout, formats)
         var layers: [LayerReport] = []
         for entry in layout.entries {

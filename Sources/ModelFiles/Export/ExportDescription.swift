@@ -12,6 +12,8 @@ public struct ExportDescription: Sendable {
     public var tokenizerJSON: [UInt8]?
     /// The chat template, if any.
     public var chatTemplate: String?
+    /// The generation_config.json it came with; nil to write one of the tokens alone.
+    public var generationJSON: [UInt8]?
     /// Formats of the quantized weights, by module name.
     public var formats: [String: QuantizationFormat]
     /// The format in which servers shall quantize the inputs of quantized modules; nil for none.

@@ -45,7 +45,7 @@ public struct QuantizedModel: Sendable {
 
     /// What a writer has to know beforehand.
     public var description: ExportDescription {
-        ExportDescription(
+        var description = ExportDescription(
             configuration: model.configuration,
             tokenizer: model.tokenizer,
             tokenizerJSON: model.tokenizerJSON,
@@ -56,6 +56,8 @@ public struct QuantizedModel: Sendable {
                 }
             )
         )
+        description.generationJSON = model.generationJSON
+        return description
     }
 
     /// Gives all weights to a writer.

@@ -44,7 +44,8 @@ struct GGUFReader: ModelSource {
     var tokenizerJSON: [UInt8]? { nil }
     var chatTemplate: String? { gguf.text("tokenizer.chat_template") }
 
-    // llama.cpp's files have none.
+    // llama.cpp's files have none of these.
+    var generationJSON: [UInt8]? { nil }
     var keyValueScales: KeyValueScales? { nil }
 
     func tokenizer() throws -> Tokenizer { try Tokenizer(gguf: gguf) }

@@ -63,6 +63,10 @@ struct HuggingFaceReader: ModelSource {
     var kind: LoadedModel.Source { .huggingFace }
     var storedByteCount: Int { tensors.byteCount }
     var tokenizerJSON: [UInt8]? { try? readTokenizer() }
+    // Reading the configuration has found it sound, if it is there.
+    var generationJSON: [UInt8]? {
+        try? FileSystem.read(path + "/generation_config.json", limit: 8 << 20)
+    }
 
     func tokenizer() throws -> Tokenizer {
         try TokenizerFolder.read(path)

@@ -186,6 +186,11 @@ public final class HuggingFaceWriter: ModelWriter {
 
     private func generationConfig() throws -> [UInt8] {
         var root: [String: Any] = ["_from_model_config": true]
+        if let bytes = description.generationJSON,
+            let given = try JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any]
+        {
+            root = given
+        }
         root["bos_token_id"] = description.configuration.bosToken
         let eos = description.configuration.eosTokens
         root["eos_token_id"] = eos.count > 1 ? eos : eos.first as Any?

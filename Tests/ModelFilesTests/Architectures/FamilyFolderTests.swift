@@ -139,6 +139,32 @@ internal import Transformer
         #expect(try FamilyGGUFTests.difference(tied, model) == nil)
     }
 
+    @Test func defaultsOfGenerationAreCarriedOver() throws {
+        let folder = try TemporaryFolder()
+        let model = try FamilyGGUFTests.model(FamilySamples.read("llama"))
+        try Self.write(model, to: folder)
+        _ = try folder.write(try #require(model.tokenizerJSON), "tokenizer.json")
+        let generation = #"{"eos_token_id": [5, 6], "temperature": 0.6, "do_sample": true}"#
+        _ = try folder.write(Array(generation.utf8), "generation_config.json")
+        let read = try ModelLoader.load(path: folder.path, team: Self.team)
+        let quantized = QuantizedModel(model: read, stored: [:])
+        let target = folder.path + "/copy"
+        _ = try quantized.write(
+            to: HuggingFaceWriter(quantized.description, format: .f32, folder: target)
+        )
+        let copy = try FamilySamples.keys(
+            String(
+                decoding: FileSystem.read(target + "/generation_config.json", limit: 1 << 20),
+                as: UTF8.self
+            )
+        )
+        #expect(copy["temperature"] as? Double == 0.6 && copy["do_sample"] as? Bool == true)
+        #expect(copy["eos_token_id"] as? [Int] == [5, 6])
+        #expect(
+            try HuggingFaceConfiguration(path: target + "/config.json").model.eosTokens == [5, 6]
+        )
+    }
+
     @Test func vocabulariesThatDisagreeAreRefused() throws {
         let folder = try TemporaryFolder()
         let model = try FamilyGGUFTests.model(FamilySamples.read("llama"))
