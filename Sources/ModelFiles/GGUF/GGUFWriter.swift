@@ -32,7 +32,7 @@ public final class GGUFWriter: ModelWriter {
     private var tensorByteCount = 0
     private var notes: [String]
     /// The parts of a fused tensor that were written so far.
-    private var pending: (type: GGUFTensorType, bytes: [UInt8])?
+    private var pending: [GGUFTensorEncoder.Tensor] = []
 
     /// Begins a file in a folder.
     ///
@@ -86,15 +86,6 @@ public final class GGUFWriter: ModelWriter {
                     "gguf: tensor \(name) holds \(modules): give them one format"
                 )
             }
-            if parts[0]?.scaleKind.hasTensorScale == true {
-                throw ModelFileError(
-                    .unsupported,
-                    """
-                    gguf: tensor \(name) holds \(modules), and has room for one scale of \
-                    \(parts[0]?.name ?? ""); choose a format without scales of tensors
-                    """
-                )
-            }
         }
     }
 
@@ -112,8 +103,7 @@ public final class GGUFWriter: ModelWriter {
         )
         let place = layout.place(of: entry)
         guard place.shape == entry.shape else {
-            let tensor = encoder.tensors[0]
-            return try appendPart(place, tensor.type, tensor.bytes)
+            return try appendPart(place, encoder.tensors)
         }
         for tensor in encoder.tensors {
             try append(tensor.name, tensor.shape, tensor.type, tensor.bytes)
@@ -135,23 +125,32 @@ public final class GGUFWriter: ModelWriter {
     /// Keeps rows of a fused tensor and writes it with the last of them.
     private func appendPart(
         _ place: GGUFLayout.Place,
-        _ type: GGUFTensorType,
-        _ bytes: [UInt8]
+        _ tensors: [GGUFTensorEncoder.Tensor]
     ) throws {
-        guard pending == nil || pending?.type == type else {
-            throw ModelFileError(
-                .unsupported,
-                "gguf: tensor \(place.name): not all of its parts fit into \(type)"
-            )
+        if pending.isEmpty {
+            pending = tensors
+        } else {
+            // NVFP4's scale beside the tensor is one for all of it.
+            let isSame = zip(pending.dropFirst(), tensors.dropFirst()).allSatisfy {
+                $0.bytes == $1.bytes
+            }
+            guard pending[0].type == tensors[0].type, isSame else {
+                throw ModelFileError(
+                    .unsupported,
+                    """
+                    gguf: tensor \(place.name) is \(pending[0].type) of one scale, which does not hold \
+                    all of its parts
+                    """
+                )
+            }
+            pending[0].bytes += tensors[0].bytes
         }
-        let all = (pending?.bytes ?? []) + bytes
+        let type = pending[0].type
         let count = place.shape.reduce(1, *) / type.blockSize * type.blockByteCount
-        guard all.count == count else {
-            pending = (type, all)
-            return
-        }
-        pending = nil
-        try append(place.name, place.shape, type, all)
+        guard pending[0].bytes.count == count else { return }
+        pending[0].shape = place.shape
+        for tensor in pending { try append(tensor.name, tensor.shape, tensor.type, tensor.bytes) }
+        pending = []
     }
 
     /// Writes some rows of a parameter that is not quantized.
@@ -164,7 +163,15 @@ public final class GGUFWriter: ModelWriter {
         let place = layout.place(of: entry)
         precondition(place.permutedHeads == nil, "\(entry.name) is written whole")
         let bytes = HalfPrecision.bfloats(values)
-        guard place.shape == entry.shape else { return try appendPart(place, .bf16, bytes) }
+        guard place.shape == entry.shape else {
+            let part = GGUFTensorEncoder.Tensor(
+                name: place.name,
+                shape: place.shape,
+                type: .bf16,
+                bytes: bytes
+            )
+            return try appendPart(place, [part])
+        }
         if rows.lowerBound == 0 {
             directory.append(
                 Entry(

@@ -1,6 +1,6 @@
+internal import Formats
 internal import Foundation
 internal import Kernels
-internal import Formats
 internal import Quantization
 internal import Testing
 internal import Transformer
@@ -185,6 +185,29 @@ internal import Transformer
         let gguf = try GGUFFile(path: Self.write(model, to: folder))
         for name in present { #expect(gguf.tensors[name] != nil, "\(name)") }
         for name in absent { #expect(gguf.tensors[name] == nil, "\(name)") }
+    }
+
+    @Test(arguments: [QuantizationFormat.mxfp4, .nvfp4, .fp8PerTensor])
+    func quantizedPartsOfAFusedTensorAreOne(format: QuantizationFormat) throws {
+        let folder = try TemporaryFolder()
+        let quantized = try QuantizedModel(
+            rounding: Self.model(FamilySamples.read("phi3", ["intermediate_size": 128])),
+            recipe: .init(defaultFormat: format),
+            team: Self.team
+        )
+        _ = try quantized.write(to: GGUFWriter(quantized.description, folder: folder.path))
+        let path = folder.path + "/model.gguf"
+        let type: GGUFTensorType =
+            format == .mxfp4 ? .mxfp4 : format == .nvfp4 ? .nvfp4 : .f32
+        let gguf = try GGUFFile(path: path)
+        #expect(gguf.tensors["blk.0.attn_qkv.weight"]?.type == type)
+        #expect(gguf.tensors["blk.1.ffn_up.weight"]?.shape == [256, 64])
+        #expect(try Self.difference(ModelLoader.open(path: path), quantized.model) == nil)
+        var description = quantized.description
+        description.formats["model.layers.0.self_attn.q_proj"] = nil
+        #expect {
+            try GGUFWriter(description, folder: folder.path)
+        } throws: { "\($0)".contains("attn_qkv.weight holds model.layers.0.self_attn.q_proj") }
     }
 
     @Test func normsOfGemmaAreStoredPlusOne() throws {
