@@ -68,13 +68,13 @@ struct StoredModuleTests {
             QuantizationDocument(
                 configuration.object,
                 folder: folder.path,
-                modules: description.modules,
+                modules: description.contents.modules,
                 &issues
             )
         )
         let storages = try #require(document.storages(&issues))
         #expect(issues.all.isEmpty)
-        for module in description.modules where module.isMatrix {
+        for module in description.contents.modules where module.isMatrix {
             guard case .scheme(let scheme) = storages[module.name] else {
                 #expect(module.name == "model.embed_tokens")
                 continue

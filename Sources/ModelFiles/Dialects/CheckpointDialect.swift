@@ -17,28 +17,28 @@ protocol CheckpointDialect: Sendable {
     /// How a module of a format is written; nil if it cannot be.
     func scheme(
         of format: QuantizationFormat,
-        in description: ExportDescription
+        in contents: ExportContents
     ) -> StorageScheme?
 
     /// The format in which inputs of modules of a format are said to be quantized, where the files
     /// hold a scale for them; nil if they hold none.
     func staticInputs(
         of format: QuantizationFormat,
-        in description: ExportDescription
+        in contents: ExportContents
     ) -> QuantizationFormat?
 
     /// Why a module of this format cannot be stored, as the end of a sentence; nil if it can.
     func obstacle(
         to format: QuantizationFormat,
         module: StoredModule,
-        in description: ExportDescription
+        in contents: ExportContents
     ) -> String?
 
     /// `quantization_config` of config.json.
-    func configuration(_ description: ExportDescription) -> [String: Any]
+    func configuration(_ contents: ExportContents) -> [String: Any]
 
     /// Further JSON files, by name.
-    func files(_ description: ExportDescription) -> [String: [String: Any]]
+    func files(_ contents: ExportContents) -> [String: [String: Any]]
 
     /// How each module is stored, by what the configuration says.
     func read(
@@ -62,52 +62,100 @@ enum CheckpointDialects {
 }
 
 extension CheckpointDialect {
-    func files(_ description: ExportDescription) -> [String: [String: Any]] { [:] }
+    func files(_ contents: ExportContents) -> [String: [String: Any]] { [:] }
 }
 
 extension CheckpointDialect {
-    /// Why a model cannot be stored, or nil if it can.
-    func obstacle(to description: ExportDescription) -> String? {
-        guard !description.formats.isEmpty else {
-            return "nothing is quantized"
+    /// Everything that cannot be stored, by module.
+    func obstacles(to contents: ExportContents) -> [ExportPlan.Remark] {
+        guard !contents.formats.isEmpty else {
+            return [ExportPlan.Remark(module: nil, reason: "nothing is quantized")]
         }
-        for (module, format) in description.quantizedModules {
-            if module.name == "model.embed_tokens" || module.name == "lm_head" {
-                return """
-                    \(module.name) is quantized; \(name) stores linear layers of the decoder only
-                    """
+        var obstacles: [ExportPlan.Remark] = []
+        for (module, format) in contents.quantizedModules {
+            if let reason = obstacle(to: module, format, contents) {
+                obstacles.append(ExportPlan.Remark(module: module.name, reason: reason))
             }
-            if let obstacle = obstacle(to: format, module: module, in: description) {
-                let size = format.scaleKind.hasBlocks ? " by \(format.blockSize)" : ""
-                return "\(module.name) is \(format.name)\(size); \(obstacle)"
-            }
+        }
+        return obstacles + cacheObstacles(to: contents)
+    }
+
+    private func obstacle(
+        to module: StoredModule,
+        _ format: QuantizationFormat,
+        _ contents: ExportContents
+    ) -> String? {
+        if module.name == "model.embed_tokens" || module.name == "lm_head" {
+            return "is quantized; \(name) stores linear layers of the decoder only"
+        }
+        let size = format.scaleKind.hasBlocks ? " by \(format.blockSize)" : ""
+        if let obstacle = obstacle(to: format, module: module, in: contents) {
+            return "is \(format.name)\(size); \(obstacle)"
+        }
+        let others = module.parts.dropFirst().map { contents.formats[$0.module] }
+        if others.contains(where: { $0?.isStored(as: format) != true }) {
+            return "holds modules of different formats in one tensor; give them one"
+        }
+        if format.scaleKind.hasBlocks, !module.columns.isMultiple(of: format.blockSize) {
+            return "has \(module.columns) inputs, no multiple of \(format.name)'s blocks\(size)"
+        }
+        if let scale = staticInputs(of: format, in: contents)
+            .flatMap({ contents.inputScale(module, $0) }), !scale.isFinite
+        {
+            return "has inputs that are not finite on the calibration text"
         }
         return nil
+    }
+
+    private func cacheObstacles(to contents: ExportContents) -> [ExportPlan.Remark] {
+        var obstacles: [ExportPlan.Remark] = []
+        if !contents.keyAmax.isEmpty, let scales = cacheScales, scales.isBesideProjections {
+            let names = Set(contents.modules.map(\.name))
+            for layer in contents.keyAmax.indices
+            where !scales.projections(layer: layer).allSatisfy(names.contains) {
+                obstacles.append(
+                    .init(
+                        module: "model.layers.\(layer).self_attn",
+                        reason: "stores keys and values as one; \(name) has a scale for each"
+                    )
+                )
+            }
+        }
+        for (layer, amax) in zip(contents.keyAmax, contents.valueAmax).enumerated()
+        where !amax.0.isFinite || !amax.1.isFinite {
+            obstacles.append(
+                .init(
+                    module: "model.layers.\(layer).self_attn",
+                    reason: "has keys or values that are not finite on the calibration text"
+                )
+            )
+        }
+        return obstacles
     }
 
     /// The tensors of one quantized module.
     func tensors(
         of module: StoredModule,
         format: QuantizationFormat,
-        in description: ExportDescription
+        in contents: ExportContents
     ) -> [StoredTensor] {
-        let inputScale = staticInputs(of: format, in: description)
-            .flatMap { description.inputScale(module, $0) }
-        return scheme(of: format, in: description)?.tensors
+        let inputScale = staticInputs(of: format, in: contents)
+            .flatMap { contents.inputScale(module, $0) }
+        return scheme(of: format, in: contents)?.tensors
             .compactMap { StoredTensor($0, of: module, inputScale: inputScale) } ?? []
     }
 
     /// The scales of the key-value cache, in the order of layers.
-    func cacheTensors(_ description: ExportDescription) -> [StoredTensor] {
+    func cacheTensors(_ contents: ExportContents) -> [StoredTensor] {
         guard let cacheScales else { return [] }
-        return zip(description.keyAmax, description.valueAmax).enumerated().flatMap { layer, amax in
+        return zip(contents.keyAmax, contents.valueAmax).enumerated().flatMap { layer, amax in
             let names = cacheScales.names(layer: layer)
             return [(names.key, amax.0), (names.value, amax.1)].map { name, amax in
                 StoredTensor(
                     name: name,
                     type: .f32,
                     shape: cacheScales.shape,
-                    content: .constant(ExportDescription.fp8Scale(amax))
+                    content: .constant(QuantizationFormat.fp8PerTensor.floatScale(amax: amax))
                 )
             }
         }

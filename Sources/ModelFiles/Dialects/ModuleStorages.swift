@@ -25,6 +25,17 @@ struct CacheScaleNames: Sendable, Equatable {
     /// Empty for a scalar.
     let shape: [Int]
 
+    /// Whether they stand beside `k_proj` and `v_proj`, not beside attention.
+    var isBesideProjections: Bool { key.contains(".") }
+
+    /// The modules of a layer that they stand beside.
+    func projections(layer: Int) -> [String] {
+        let names = names(layer: layer)
+        return [names.key, names.value].map { name in
+            String(name[..<(name.lastIndex(of: ".") ?? name.endIndex)])
+        }
+    }
+
     /// The tensors' names in a layer.
     func names(layer: Int) -> (key: String, value: String) {
         let prefix = "model.layers.\(layer).self_attn."

@@ -63,43 +63,16 @@ public struct ExportDescription: Sendable {
     /// The modules as the files name them; nil where each parameter stands by itself.
     var storedModules: [StoredModule]?
 
-    /// All modules as the files name them, in the order of the parameters.
-    var modules: [StoredModule] {
-        storedModules
-            ?? StoredModule.modules(of: ParameterLayout(configuration: configuration))
+    /// What dialects have to know of it.
+    var contents: ExportContents {
+        ExportContents(
+            modules: storedModules
+                ?? StoredModule.modules(of: ParameterLayout(configuration: configuration)),
+            formats: formats,
+            activations: activations,
+            inputAmax: inputAmax,
+            keyAmax: keyAmax,
+            valueAmax: valueAmax
+        )
     }
-
-    /// The quantized modules as the files name them, by name.
-    var quantizedModules: [(module: StoredModule, format: QuantizationFormat)] {
-        modules.compactMap { module in format(of: module).map { (module, $0) } }
-            .sorted { $0.module.name < $1.module.name }
-    }
-
-    /// The linear modules of the decoder that stay as they are, and the head, in the layout's order.
-    var ignoredModules: [String] {
-        var ignored = formats["lm_head"] == nil ? ["lm_head"] : []
-        for module in modules where module.isMatrix {
-            let isEmbedding = module.name == "model.embed_tokens" || module.name == "lm_head"
-            if !isEmbedding, format(of: module) == nil { ignored.append(module.name) }
-        }
-        return ignored
-    }
-
-    /// The format of a module's parts; nil if it is not quantized.
-    func format(of module: StoredModule) -> QuantizationFormat? {
-        module.isMatrix ? formats[module.parts[0].module] : nil
-    }
-
-    /// The value of one step of a module's inputs under a format with a scale per tensor, if it is
-    /// known.
-    func inputScale(_ module: StoredModule, _ format: QuantizationFormat) -> Float? {
-        guard format.scaleKind.hasTensorScale,
-            let amax = module.parts.compactMap({ inputAmax[$0.module] }).max()
-        else { return nil }
-        // NVFP4: 6 · 448.
-        return amax > 0 ? amax / (format.element == .e2m1 ? 2688 : 448) : 1
-    }
-
-    /// The scale under which E4M3 holds `amax`; of zero, 1.
-    static func fp8Scale(_ amax: Float) -> Float { amax > 0 ? amax / 448 : 1 }
 }

@@ -31,32 +31,41 @@ struct GGUFTensorEncoder {
     }
 
     /// The tensors that a place is written as, known before the values are.
-    static func names(
+    ///
+    /// The type is another where a block type cannot hold the scales that are found.
+    static func tensors(
         of place: GGUFLayout.Place,
         format: QuantizationFormat?
-    ) -> [(name: String, shape: [Int])] {
-        let columns = place.shape[place.shape.count - 1]
-        let isNVFP4 = format.map { holdsNVFP4($0, columns: columns) } ?? false
-        return [(place.name, place.shape)] + (isNVFP4 ? [(scaleName(place.name), [1])] : [])
+    ) -> [(name: String, shape: [Int], type: GGUFTensorType)] {
+        let type = type(of: format, shape: place.shape)
+        return [(place.name, place.shape, type)]
+            + (type == .nvfp4 ? [(scaleName(place.name), [1], .f32)] : [])
+    }
+
+    /// The type of a tensor: the block type that holds a format, else BF16, into which products with
+    /// FP32 scales do not fit, and neither do vectors, which no format is of.
+    static func type(of format: QuantizationFormat?, shape: [Int]) -> GGUFTensorType {
+        guard shape.count > 1 else { return .f32 }
+        guard let format else { return .bf16 }
+        if format.isStored(as: .mxfp4) { return .mxfp4 }
+        if format.isStored(as: .nvfp4), shape[1] % 64 == 0 { return .nvfp4 }
+        if format.isStored(as: .mxint8) { return .q8_0 }
+        return format.scaleKind == .e8m0 ? .bf16 : .f32
     }
 
     private static func scaleName(_ name: String) -> String {
         String(name.dropLast(".weight".count)) + ".scale"
     }
 
-    private static func holdsNVFP4(_ format: QuantizationFormat, columns: Int) -> Bool {
-        format.isStored(as: .nvfp4) && columns % 64 == 0
-    }
-
     /// The tensor, or a fused one's part of the entry's shape, and NVFP4's scale beside it.
     var tensors: [Tensor] {
         let name = place.name
-        guard let packed, let type = Self.type(of: packed) else {
-            // Products with FP32 scales do not fit into BF16.
-            if entry.shape.count == 1 || packed?.floatScales.isEmpty == false {
-                return [Tensor(name: name, shape: entry.shape, type: .f32, bytes: floats())]
-            }
-            return [Tensor(name: name, shape: entry.shape, type: .bf16, bytes: bfloats())]
+        let type = Self.type(of: packed?.format, shape: entry.shape)
+        guard let packed, type.blockSize > 1, Self.holds(packed, as: type) else {
+            // What a block type does not hold has power-of-two scales, which BF16 does.
+            let plain = type == .f32 ? GGUFTensorType.f32 : .bf16
+            let bytes = plain == .f32 ? floats() : bfloats()
+            return [Tensor(name: name, shape: entry.shape, type: plain, bytes: bytes)]
         }
         let codes = Self.codes(packed)
         let bytes = rows(byteCount: entry.columns / type.blockSize * type.blockByteCount) {
@@ -79,16 +88,16 @@ struct GGUFTensorEncoder {
         return tensors
     }
 
-    /// The block type that holds a packed tensor exactly, or nil if none does.
-    private static func type(of packed: PackedTensor) -> GGUFTensorType? {
-        if packed.format.isStored(as: .mxfp4) { return .mxfp4 }
-        if packed.format.isStored(as: .nvfp4) {
-            return holdsNVFP4(packed.format, columns: packed.columns) ? .nvfp4 : nil
-        }
+    /// Whether a block type holds a packed tensor exactly.
+    private static func holds(_ packed: PackedTensor, as type: GGUFTensorType) -> Bool {
+        guard type == .q8_0 else { return true }
         // Q8_0's scale is half precision: powers of two from 2^-24 to 2^15, a code step being 2^-6
-        // of the block's scale.
-        let fits = packed.scales.allSatisfy { (127 - 18...127 + 21).contains(Int($0)) || $0 == 0 }
-        return packed.format.isStored(as: .mxint8) && fits ? .q8_0 : nil
+        // of the block's scale. Zeros are zeros under any.
+        let size = packed.format.blockSize
+        return packed.scales.enumerated().allSatisfy { block, scale in
+            (127 - 18...127 + 21).contains(Int(scale))
+                || packed.codes[block * size..<(block + 1) * size].allSatisfy { $0 == 0 }
+        }
     }
 
     /// One code a byte.
@@ -137,9 +146,10 @@ struct GGUFTensorEncoder {
         }
     }
 
-    /// A power of two in half precision, subnormals included; 0 below.
+    /// A power of two in half precision, subnormals included; 0 below, and the largest above, which
+    /// only blocks of zeros have.
     private static func half(exponent: Int) -> UInt16 {
-        if exponent >= -14 { return UInt16(exponent + 15) << 10 }
+        if exponent >= -14 { return UInt16(min(exponent, 15) + 15) << 10 }
         return exponent >= -24 ? 1 << UInt16(exponent + 24) : 0
     }
 

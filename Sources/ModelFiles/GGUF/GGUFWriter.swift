@@ -52,11 +52,11 @@ public final class GGUFWriter: ModelWriter {
         // depend on them.
         let planned =
             export.tensors.map { (name: $0.name, shape: [$0.values.count]) }
-            + layout.stored.flatMap {
-                GGUFTensorEncoder.names(
-                    of: layout.place(of: $0.parts[0]),
-                    format: description.formats[$0.parts[0].module]
-                )
+            + layout.stored.flatMap { stored in
+                GGUFTensorEncoder.tensors(
+                    of: layout.place(of: stored.parts[0]),
+                    format: description.formats[stored.parts[0].module]
+                ).map { ($0.name, $0.shape) }
             }
         headerByteCount =
             Self.header(
@@ -72,7 +72,8 @@ public final class GGUFWriter: ModelWriter {
         }
     }
 
-    private static func checkFusedFormats(
+    /// Parts of one tensor have one format.
+    static func checkFusedFormats(
         _ layout: GGUFLayout,
         _ formats: [String: QuantizationFormat]
     ) throws(ModelFileError) {

@@ -24,7 +24,7 @@ public final class HuggingFaceWriter: ModelWriter {
 
         /// Why a model cannot be stored in this format, or nil if it can.
         public func obstacle(to description: ExportDescription) -> String? {
-            dialect?.obstacle(to: description)
+            dialect?.obstacles(to: description.contents).first?.description
         }
     }
 
@@ -46,7 +46,11 @@ public final class HuggingFaceWriter: ModelWriter {
         self.description = description
         self.format = format
         self.folder = folder
-        shards = ShardPlan(description, format: format)
+        shards = ShardPlan(
+            description.contents,
+            format: format,
+            shardByteCount: description.shardByteCount
+        )
         try FileSystem.makeFolder(folder)
         // A folder of an earlier attempt must not pass for a whole one.
         unlink(folder + "/config.json")
@@ -108,14 +112,14 @@ public final class HuggingFaceWriter: ModelWriter {
                 name: "model.safetensors.index.json"
             )
         }
-        for (name, root) in format.dialect?.files(description) ?? [:] {
+        for (name, root) in format.dialect?.files(description.contents) ?? [:] {
             files[name] = try HuggingFaceConfiguration.json(root, name: name)
         }
         for (name, bytes) in files { try FileSystem.write(bytes, to: "\(folder)/\(name)") }
         let configuration = try HuggingFaceConfiguration.render(
             description.configuration,
             dtype: format == .f32 ? "float32" : "bfloat16",
-            quantization: format.dialect?.configuration(description)
+            quantization: format.dialect?.configuration(description.contents)
         )
         try FileSystem.write(configuration, to: folder + "/config.json")
         return ModelWriterSummary(

@@ -25,8 +25,13 @@ struct ShardPlan {
     /// The tensors that hold a parameter and its place among those that share them, by its name.
     private let parameters: [String: (tensors: [Tensor], part: Int)]
 
-    init(_ description: ExportDescription, format: HuggingFaceWriter.Format) {
-        cacheTensors = format.dialect?.cacheTensors(description) ?? []
+    /// `shardByteCount`: Bytes after which a new file begins.
+    init(
+        _ contents: ExportContents,
+        format: HuggingFaceWriter.Format,
+        shardByteCount: Int
+    ) {
+        cacheTensors = format.dialect?.cacheTensors(contents) ?? []
         var parameters: [String: (tensors: [Tensor], part: Int)] = [:]
         var shards: [[SafetensorsWriter.Tensor]] = [[]]
         var places: [String: Int] = [:]
@@ -35,7 +40,7 @@ struct ShardPlan {
         func place(_ tensors: [StoredTensor]) {
             let count = tensors.reduce(0) { $0 + $1.byteCount }
             // A module's tensors stay together.
-            if byteCount + count > description.shardByteCount, shards.last?.isEmpty == false {
+            if byteCount + count > shardByteCount, shards.last?.isEmpty == false {
                 shards.append([])
                 byteCount = 0
             }
@@ -48,8 +53,8 @@ struct ShardPlan {
             byteCount += count
             total += count
         }
-        for module in description.modules {
-            let tensors = Self.tensors(of: module, description, format)
+        for module in contents.modules {
+            let tensors = Self.tensors(of: module, contents, format)
             place(tensors.map(\.stored))
             for (part, entry) in module.parts.enumerated() {
                 parameters[entry.name] = (tensors, part)
@@ -98,11 +103,11 @@ struct ShardPlan {
 
     private static func tensors(
         of module: StoredModule,
-        _ description: ExportDescription,
+        _ contents: ExportContents,
         _ format: HuggingFaceWriter.Format
     ) -> [Tensor] {
-        if let dialect = format.dialect, let weight = description.format(of: module) {
-            return dialect.tensors(of: module, format: weight, in: description)
+        if let dialect = format.dialect, let weight = contents.format(of: module) {
+            return dialect.tensors(of: module, format: weight, in: contents)
                 .map { Tensor(stored: $0, isPlain: false) }
         }
         let stored = StoredTensor(

@@ -5,8 +5,8 @@ internal import Transformer
 
 /// What compressed-tensors' `quantization_config` says of a model.
 extension CompressedTensors {
-    func configuration(_ description: ExportDescription) -> [String: Any] {
-        let quantized = description.quantizedModules
+    func configuration(_ contents: ExportContents) -> [String: Any] {
+        let quantized = contents.quantizedModules
         var groups: [String: Any] = [:]
         var used: Set<String> = []
         for row in Self.rows {
@@ -14,8 +14,8 @@ extension CompressedTensors {
             let modules = quantized.filter { $0.format.isStored(as: format) }.map(\.module)
             guard let first = modules.first else { continue }
             let isWhole = modules.count == quantized.count
-            let activations = Self.inputs(of: format, in: description)
-            let isStatic = activations.flatMap { description.inputScale(first, $0) } != nil
+            let activations = Self.inputs(of: format, in: contents)
+            let isStatic = activations.flatMap { contents.inputScale(first, $0) } != nil
             let inputs = activations.flatMap(Self.row).map {
                 Self.arguments(ofInputs: $0, isStatic: isStatic)
             }
@@ -35,8 +35,8 @@ extension CompressedTensors {
         return [
             "config_groups": groups,
             "format": used.count == 1 ? used.first ?? "" : "mixed-precision",
-            "global_compression_ratio": NSNull(), "ignore": description.ignoredModules,
-            "kv_cache_scheme": description.keyAmax.isEmpty ? NSNull() : cache as Any,
+            "global_compression_ratio": NSNull(), "ignore": contents.ignoredModules,
+            "kv_cache_scheme": contents.keyAmax.isEmpty ? NSNull() : cache as Any,
             "quant_method": name, "quantization_status": "compressed",
             "sparsity_config": [String: Any](), "transform_config": [String: Any](),
             "version": "0.18.1",

@@ -120,7 +120,7 @@ struct CompressedTensors: CheckpointDialect {
     func obstacle(
         to format: QuantizationFormat,
         module: StoredModule,
-        in description: ExportDescription
+        in contents: ExportContents
     ) -> String? {
         Self.row(of: format) == nil
             ? "compressed-tensors has mxfp4 by 32, nvfp4 by 16, mxfp8 by 32, fp8_per_tensor and "
@@ -130,17 +130,17 @@ struct CompressedTensors: CheckpointDialect {
 
     func scheme(
         of format: QuantizationFormat,
-        in description: ExportDescription
+        in contents: ExportContents
     ) -> StorageScheme? {
         Self.row(of: format)?
-            .scheme(hasInputs: staticInputs(of: format, in: description) != nil)
+            .scheme(hasInputs: staticInputs(of: format, in: contents) != nil)
     }
 
     func staticInputs(
         of format: QuantizationFormat,
-        in description: ExportDescription
+        in contents: ExportContents
     ) -> QuantizationFormat? {
-        guard let inputs = Self.inputs(of: format, in: description),
+        guard let inputs = Self.inputs(of: format, in: contents),
             inputs.scaleKind.hasTensorScale
         else { return nil }
         return inputs
@@ -150,9 +150,9 @@ struct CompressedTensors: CheckpointDialect {
     /// has such inputs.
     static func inputs(
         of format: QuantizationFormat,
-        in description: ExportDescription
+        in contents: ExportContents
     ) -> QuantizationFormat? {
-        guard let activations = description.activations else { return nil }
+        guard let activations = contents.activations else { return nil }
         let isFP8 = format.element == .e4m3 && !format.scaleKind.hasBlocks
         if isFP8, activations.element == .e4m3, !activations.scaleKind.hasBlocks {
             return activations

@@ -7,28 +7,28 @@ internal import Transformer
 extension ModelOpt {
     private static let producer = ["name": "modelopt", "version": "0.43.0"]
 
-    func configuration(_ description: ExportDescription) -> [String: Any] {
-        let quantized = Self.quantized(description)
+    func configuration(_ contents: ExportContents) -> [String: Any] {
+        let quantized = Self.quantized(contents)
         var configuration: [String: Any] = [
-            "ignore": description.ignoredModules, "producer": Self.producer,
+            "ignore": contents.ignoredModules, "producer": Self.producer,
             "quant_method": name, "quant_algo": Self.algorithm(quantized),
         ]
         let groups = Self.groups(quantized)
         if !groups.isEmpty { configuration["config_groups"] = groups }
         if let layers = Self.layers(quantized) { configuration["quantized_layers"] = layers }
-        if !description.keyAmax.isEmpty {
+        if !contents.keyAmax.isEmpty {
             configuration["kv_cache_scheme"] =
                 ["dynamic": false, "num_bits": 8, "type": "float"] as [String: Any]
         }
         return configuration
     }
 
-    func files(_ description: ExportDescription) -> [String: [String: Any]] {
-        let quantized = Self.quantized(description)
+    func files(_ contents: ExportContents) -> [String: [String: Any]] {
+        let quantized = Self.quantized(contents)
         var quantization: [String: Any] = [
             "quant_algo": Self.algorithm(quantized),
-            "exclude_modules": description.ignoredModules,
-            "kv_cache_quant_algo": description.keyAmax.isEmpty ? NSNull() : "FP8" as Any,
+            "exclude_modules": contents.ignoredModules,
+            "kv_cache_quant_algo": contents.keyAmax.isEmpty ? NSNull() : "FP8" as Any,
         ]
         if let layers = Self.layers(quantized) {
             quantization["quantized_layers"] = layers
@@ -41,10 +41,10 @@ extension ModelOpt {
 
     /// The quantized modules with their lines of the table, by name.
     private static func quantized(
-        _ description: ExportDescription
+        _ contents: ExportContents
     ) -> [(module: String, row: Row)] {
-        description.quantizedModules.compactMap { module, format in
-            row(of: format, in: description).map { (module.name, $0) }
+        contents.quantizedModules.compactMap { module, format in
+            row(of: format, in: contents).map { (module.name, $0) }
         }
     }
 

@@ -133,12 +133,12 @@ struct ModelOpt: CheckpointDialect {
     func obstacle(
         to format: QuantizationFormat,
         module: StoredModule,
-        in description: ExportDescription
+        in contents: ExportContents
     ) -> String? {
-        guard let row = Self.row(of: format, in: description) else {
+        guard let row = Self.row(of: format, in: contents) else {
             return "modelopt has nvfp4 by 16, mxfp8 by 32, fp8_per_tensor and fp8_per_channel"
         }
-        if row.format == .fp8PerTensor, description.inputScale(module, format) == nil {
+        if row.format == .fp8PerTensor, contents.inputScale(module, format) == nil {
             return "modelopt's FP8 has input scales, too: give data.calibration"
         }
         return nil
@@ -146,25 +146,25 @@ struct ModelOpt: CheckpointDialect {
 
     func scheme(
         of format: QuantizationFormat,
-        in description: ExportDescription
+        in contents: ExportContents
     ) -> StorageScheme? {
-        Self.row(of: format, in: description)?.scheme
+        Self.row(of: format, in: contents)?.scheme
     }
 
     func staticInputs(
         of format: QuantizationFormat,
-        in description: ExportDescription
+        in contents: ExportContents
     ) -> QuantizationFormat? {
-        Self.row(of: format, in: description).flatMap { $0.hasInputScale ? format : nil }
+        Self.row(of: format, in: contents).flatMap { $0.hasInputScale ? format : nil }
     }
 
     /// The line by which a format is written: FP8 always has input scales, NVFP4 if inputs shall be
     /// quantized and their range is known.
-    static func row(of format: QuantizationFormat, in description: ExportDescription) -> Row? {
+    static func row(of format: QuantizationFormat, in contents: ExportContents) -> Row? {
         let rows = rows.filter { $0.isWritten && format.isStored(as: $0.format) }
         let hasInputs =
-            description.activations.map(format.isStored(as:)) ?? false
-            && !description.inputAmax.isEmpty
+            contents.activations.map(format.isStored(as:)) ?? false
+            && !contents.inputAmax.isEmpty
         return rows.first { $0.hasInputScale == hasInputs } ?? rows.first
     }
 

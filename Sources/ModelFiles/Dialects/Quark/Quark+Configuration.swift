@@ -5,8 +5,8 @@ internal import Transformer
 
 /// What Quark's `quantization_config` says of a model.
 extension Quark {
-    func configuration(_ description: ExportDescription) -> [String: Any] {
-        let quantized = description.quantizedModules.compactMap { module, format in
+    func configuration(_ contents: ExportContents) -> [String: Any] {
+        let quantized = contents.quantizedModules.compactMap { module, format in
             Self.row(of: format).map { (name: module.name, row: $0, format: format) }
         }
         // What most modules have is said of all.
@@ -26,7 +26,7 @@ extension Quark {
             "global_quant_config": common?.first.map { Self.scheme($0.row, $0.format) }
                 ?? NSNull() as Any,
             "layer_quant_config": others, "layer_type_quant_config": [String: Any](),
-            "exclude": description.ignoredModules, "export": export,
+            "exclude": contents.ignoredModules, "export": export,
             "kv_cache_quant_config": [String: Any](),
             "kv_cache_post_rope": false, "version": "0.10",
         ]

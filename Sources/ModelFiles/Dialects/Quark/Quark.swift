@@ -70,7 +70,7 @@ struct Quark: CheckpointDialect {
     func obstacle(
         to format: QuantizationFormat,
         module: StoredModule,
-        in description: ExportDescription
+        in contents: ExportContents
     ) -> String? {
         Self.row(of: format) == nil
             ? "quark has mxfp4, mxfp6_e2m3 and mxfp6_e3m2 by 32" : nil
@@ -78,14 +78,14 @@ struct Quark: CheckpointDialect {
 
     func scheme(
         of format: QuantizationFormat,
-        in description: ExportDescription
+        in contents: ExportContents
     ) -> StorageScheme? {
         Self.row(of: format)?.scheme
     }
 
     func staticInputs(
         of format: QuantizationFormat,
-        in description: ExportDescription
+        in contents: ExportContents
     ) -> QuantizationFormat? { nil }
 
     static func row(of format: QuantizationFormat) -> Row? {
