@@ -21,7 +21,7 @@ struct LintFault: CustomTestStringConvertible, Sendable {
 
     var testDescription: String { name }
 
-    static let all = files + configurations + tensors + values + ggufs
+    static let all = files + configurations + tensors + values + scales + ggufs
 
     private static let q = "model.layers.0.self_attn.q_proj"
     private static let v = "model.layers.1.self_attn.v_proj"

@@ -11,7 +11,8 @@ enum LintSample: CaseIterable {
     case compressedMXFP4, compressedNVFP4, compressedNVFP4Inputs, compressedMXFP8
     case compressedFP8, compressedFP8Inputs, compressedFP8Channel, compressedMixed
     case modeloptNVFP4, modeloptNVFP4Inputs, modeloptMXFP8, modeloptFP8, modeloptFP8Channel
-    case modeloptMixed, quarkMXFP4, quarkE2M3, quarkE3M2, quarkMixed
+    case modeloptMixed, quarkMXFP4, quarkE2M3, quarkE3M2, quarkMixed, quarkCache
+    case quarkMixedCache
     case ggufMXFP4, ggufNVFP4, ggufINT8, ggufMXFP8, ggufFP8Channel, ggufPlain
 
     func write(to folder: String) throws {
@@ -55,6 +56,15 @@ enum LintSample: CaseIterable {
         case .quarkE2M3: try Self.export("mxfp6_e2m3", as: .quark, to: folder)
         case .quarkE3M2: try Self.export("mxfp6_e3m2", as: .quark, to: folder)
         case .quarkMixed: try Self.export("mxfp4", as: .quark, to: folder, attention: "mxfp6_e2m3")
+        case .quarkCache: try Self.export("mxfp4", as: .quark, to: folder, hasCache: true)
+        case .quarkMixedCache:
+            try Self.export(
+                "mxfp4",
+                as: .quark,
+                to: folder,
+                attention: "mxfp6_e2m3",
+                hasCache: true
+            )
         case .ggufMXFP4: try Self.export("mxfp4", as: nil, to: folder)
         case .ggufNVFP4: try Self.export("nvfp4", as: nil, to: folder, tied: false)
         case .ggufINT8: try Self.export("mxint8", as: nil, to: folder)

@@ -72,7 +72,7 @@ struct GGUFLint {
                 log.error(sidecar, "is \(tensor.type) of shape \(tensor.shape), not one f32 number")
                 continue
             }
-            ValueLint.factors(tensor.bytes, sidecar, [], &log)
+            ValueLint.factors(tensor.bytes, sidecar, &log)
         }
         return names
     }

@@ -2,6 +2,10 @@ internal import Transformer
 
 /// Checks that a folder's tensors are exactly what its configuration says, and their scales sound.
 struct TensorLint {
+    /// What scales of a cache are called, in any dialect.
+    private static let cacheSuffixes = CheckpointDialects.all.compactMap(\.cacheScales)
+        .flatMap { ["." + $0.key, "." + $0.value] }
+
     private let folder: CheckpointFolder
     private let schemes: SchemeTable
 
@@ -99,8 +103,7 @@ struct TensorLint {
             }
             log.warning(tensor.name, message)
         }
-        isConverted
-            ? ValueLint.floats(tensor, &log) : ValueLint.values(tensor, expected.role, &log)
+        ValueLint.values(tensor, expected.role, &log)
     }
 
     /// Checks the scales of keys and values; their names.
@@ -132,7 +135,7 @@ struct TensorLint {
         for name in folder.tensors.keys.sorted() where !known.contains(name) {
             if name.hasSuffix(".rotary_emb.inv_freq") {
                 log.warning(name, "is not read any more; drop it")
-            } else if name.hasSuffix(".k_scale") || name.hasSuffix(".v_scale") {
+            } else if Self.cacheSuffixes.contains(where: name.hasSuffix) {
                 log.error(name, "is a scale of the cache, which config.json does not speak of")
             } else {
                 log.error(name, "belongs to nothing that config.json describes")

@@ -29,13 +29,23 @@ enum ValueLint {
             report(nan, "scale bytes are NaN in E4M3", name, shape, &log)
             let negative = tally(tensor.bytes) { $0 & 0x80 != 0 && $0 != 0xFF }
             report(negative, "scale bytes are negative", name, shape, &log)
+            let zeros = tally(tensor.bytes) { $0 == 0 }
+            if zeros.count > 0 {
+                log.warning(
+                    name,
+                    """
+                    \(zeros.count) scale bytes are zero; who quantizes anew divides by them: write \
+                    at least 1, which is 2^-9
+                    """
+                )
+            }
         case .blockScales:
             let found = tally(tensor.bytes) { $0 == 0xFF }
             report(found, "scale bytes are 255, NaN in E8M0", name, shape, &log)
         case .columnFactors: floats(tensor, &log)
         case .factors, .twoLevelFactor, .twoLevelDivisor, .inputFactor, .twoLevelInputFactor,
             .twoLevelInputDivisor:
-            factors(tensor.bytes, name, shape, &log)
+            factors(tensor, &log)
             lintDirection(tensor, role, &log)
         }
         MappedFile.dropPages(of: tensor.bytes)
@@ -83,30 +93,61 @@ enum ValueLint {
         MappedFile.dropPages(of: bytes)
     }
 
-    /// Checks that FP32 scales are finite and positive; a zero among several is a row of zeros.
+    /// Checks that float scales are finite, positive and normal: readers divide by them, and some
+    /// flush subnormal numbers to zero.
+    ///
+    /// Of a row of zeros a scale of zero is only unusual.
+    private static func factors(_ tensor: SafetensorsFile.Tensor, _ log: inout LintLog) {
+        var numbers = [Float](repeating: 0, count: tensor.count)
+        let result = numbers.withUnsafeMutableBufferPointer { buffer in
+            Result { () throws(ModelFileError) in
+                try tensor.copyFloats(to: buffer, path: tensor.name)
+            }
+        }
+        if case .failure(let error) = result { return log.error(tensor.name, error.message) }
+        // What counts as subnormal depends on the type that it is stored in.
+        let least: Float = tensor.type == .f16 ? 0x1p-14 : .leastNormalMagnitude
+        factors(numbers, tensor.name, tensor.shape, least: least, &log)
+    }
+
+    /// The same of an FP32 tensor's bytes.
     static func factors(
         _ bytes: UnsafeRawBufferPointer,
         _ name: String,
-        _ shape: [Int],
         _ log: inout LintLog
     ) {
-        var wrong = Tally()
-        var zeros = Tally()
-        for index in 0..<bytes.count / 4 {
-            let value = float(bytes, index)
+        let numbers = (0..<bytes.count / 4).map { float(bytes, $0) }
+        factors(numbers, name, [], least: .leastNormalMagnitude, &log)
+    }
+
+    private static func factors(
+        _ numbers: [Float],
+        _ name: String,
+        _ shape: [Int],
+        least: Float,
+        _ log: inout LintLog
+    ) {
+        var (wrong, zeros, small) = (Tally(), Tally(), Tally())
+        for (index, value) in numbers.enumerated() {
             if !value.isFinite || value < 0 {
                 wrong.add(index)
             } else if value == 0 {
                 zeros.add(index)
+            } else if value < least {
+                small.add(index)
             }
         }
         report(wrong, "FP32 scales are negative or not finite", name, shape, &log)
-        guard bytes.count > 4 else {
-            return report(zeros, "FP32 scales are zero", name, shape, &log)
+        let subnormal = "FP32 scales are subnormal, zero to those who flush such"
+        guard numbers.count > 1 else {
+            report(zeros, "FP32 scales are zero", name, shape, &log)
+            report(small, subnormal, name, shape, &log)
+            return
         }
         if zeros.count > 0 {
             log.warning(name, "\(zeros.count) rows have a scale of zero")
         }
+        if small.count > 0 { log.warning(name, "\(small.count) \(subnormal)") }
     }
 
     /// A little-endian FP32 number.
@@ -121,7 +162,7 @@ enum ValueLint {
         _ role: SchemeTensor.Role,
         _ log: inout LintLog
     ) {
-        guard role.isTwoLevel else { return }
+        guard role.isTwoLevel, tensor.type == .f32 else { return }
         let value = float(tensor.bytes, 0)
         if role.isReciprocal, value > 0, value < 1 {
             log.warning(

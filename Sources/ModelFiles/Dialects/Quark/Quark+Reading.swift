@@ -44,10 +44,19 @@ extension Quark {
         var storages = ModuleStorages()
         for module in document.linearModules where excluded.match(module) == nil {
             // By name, else by pattern, else of its class, else of all.
-            storages.quantized[module] =
+            let storage =
                 exact[module] ?? globs.first { $0.pattern.matches(module) }?.storage ?? linear
                 ?? global
+            storages.quantized[module] = storage
+            if storage == .plain {
+                issues.error(
+                    module,
+                    "has no weight scheme and is not excluded; vLLM refuses such a layer"
+                )
+            }
         }
+        storages.cacheScales =
+            Self.hasCache(root, layers.map(\.name), &issues) ? cacheScales : nil
         return storages
     }
 
@@ -70,6 +79,44 @@ extension Quark {
         if let method, method != "reorder" {
             issues.warning(export.place, "pack_method is \(method); reorder is checked")
         }
+    }
+
+    /// Whether keys and values have scales: `kv_cache_group` names the modules whose outputs they are.
+    private static func hasCache(
+        _ root: JSONObject,
+        _ layers: [String],
+        _ issues: inout ConfigurationIssues
+    ) -> Bool {
+        let export = object(root, "export", &issues)
+        let group = issues.read(export) { export throws(ModelFileError) in
+            try export.texts("kv_cache_group")
+        }
+        guard let export, let group, !group.isEmpty else { return false }
+        let schemes = object(root, "layer_quant_config", &issues)
+        let names = layers.filter { name in
+            group.contains { $0 == name || ModulePattern($0).matches(name) }
+        }
+        if names.isEmpty {
+            issues.error(
+                export.place,
+                "kv_cache_group has \(group.joined(separator: ", ")), layer_quant_config none of them"
+            )
+        }
+        for name in names {
+            let outputs = object(object(schemes, name, &issues), "output_tensors", &issues)
+            let type = outputs.flatMap { text($0, "dtype", &issues) }
+            let granularity = outputs.flatMap { text($0, "qscheme", &issues) }
+            if type != "fp8_e4m3" || granularity != "per_tensor" {
+                issues.error(
+                    "\(root.place): layer_quant_config: \(name)",
+                    """
+                    output_tensors is \(type ?? "missing") \(granularity ?? ""); a cache has \
+                    fp8_e4m3 per_tensor
+                    """
+                )
+            }
+        }
+        return true
     }
 
     /// The schemes of an object, by name.
@@ -113,9 +160,7 @@ extension Quark {
     ) -> Storage {
         let count = issues.all.count
         guard let weight = object(layer, "weight", &issues) else {
-            guard issues.all.count == count else { return .unchecked }
-            issues.error(place, "has no weight; vLLM refuses layers without, unless excluded")
-            return .plain
+            return issues.all.count == count ? .plain : .unchecked
         }
         let type = text(weight, "dtype", &issues)
         let granularity = text(weight, "qscheme", &issues)

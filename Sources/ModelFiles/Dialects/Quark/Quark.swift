@@ -65,7 +65,14 @@ struct Quark: CheckpointDialect {
 
     var schemes: [StorageScheme] { Self.rows.map(\.scheme) }
 
-    let cacheScales: CacheScaleNames? = nil
+    let cacheScales: CacheScaleNames? = CacheScaleNames(
+        key: "k_proj.output_scale",
+        value: "v_proj.output_scale",
+        shape: []
+    )
+
+    /// The modules that the scales of the cache belong to, as Quark's templates name them.
+    static let cacheGroup = ["*k_proj", "*v_proj"]
 
     func obstacle(
         to format: QuantizationFormat,
