@@ -1,4 +1,4 @@
-public import Quantization
+public import Formats
 public import Transformer
 
 /// What an export of a model would be, known before any weight is read.

@@ -56,7 +56,7 @@ public final class GGUFWriter: ModelWriter {
                 GGUFTensorEncoder.tensors(
                     of: layout.place(of: stored.parts[0]),
                     format: description.formats[stored.parts[0].module]
-                ).map { ($0.name, $0.shape) }
+                ).map { (name: $0.name, shape: $0.shape) }
             }
         headerByteCount =
             Self.header(

@@ -26,7 +26,7 @@ extension Quark {
         let cache = hasCache ? Self.cacheSchemes(contents, quantized) : [:]
         if hasCache {
             // A scheme by name would go before that of the cache, and have no scale of the outputs.
-            for group in Self.cacheGroup.map(ModulePattern.init) {
+            for group in Self.cacheGroup.map({ ModulePattern($0) }) {
                 others = others.filter { !group.matches($0.key) }
             }
             others.merge(cache) { _, new in new }
