@@ -159,15 +159,30 @@ struct ExportPlanTests {
         #expect(Self.plan("quark", [up: .mxfp4], hasCacheScales: true).substitutions.isEmpty)
     }
 
-    @Test func rotaryScalingIsAnObstacleOfGGUF() {
+    /// llama.cpp computes no dynamic scaling, and Llama 3's by a tensor of factors.
+    @Test func rotaryScalingIsAnObstacleOfGGUFWhereLlamaCppHasNone() {
         var configuration = Self.configuration
-        configuration.ropeScaling = .init(
-            factor: 8,
-            lowFrequencyFactor: 1,
-            highFrequencyFactor: 4,
-            originalPositions: 8192
+        configuration.rotary.scaling = .dynamic(
+            factor: 2,
+            originalPositions: configuration.maximumPositions
         )
         let plan = ExportPlan(format: "gguf", configuration: configuration, formats: [:])
-        #expect(plan.obstacles.map(\.description) == ["rotary scaling is not written"])
+        #expect(plan.obstacles.map(\.description).joined().contains("dynamic scaling"))
+        #expect(plan.tensorByteCount == nil)
+        let plain = ExportPlan(format: "gguf", configuration: Self.configuration, formats: [:])
+        configuration.rotary.scaling = .llama3(
+            .init(
+                factor: 8,
+                lowFrequencyFactor: 1,
+                highFrequencyFactor: 4,
+                originalPositions: 8192
+            )
+        )
+        let scaled = ExportPlan(format: "gguf", configuration: configuration, formats: [:])
+        #expect(scaled.obstacles.isEmpty)
+        #expect(
+            scaled.tensorByteCount
+                == plain.tensorByteCount.map { $0 + 2 * configuration.headDimension }
+        )
     }
 }
