@@ -118,10 +118,17 @@ let package = Package(
             swiftSettings: strict
         ),
 
+        // What jobs ask of models and texts, for the client and the compute children alike.
+        .target(
+            name: "JobInputs",
+            dependencies: numeric + ["JobSpecs"],
+            swiftSettings: strict
+        ),
+
         // What the compute children share: jobs in terms of models and recipes.
         .target(
             name: "ComputeKit",
-            dependencies: numeric + ["JobSpecs", "ServiceKit"],
+            dependencies: numeric + ["JobSpecs", "JobInputs", "ServiceKit"],
             swiftSettings: strict
         ),
 
@@ -148,7 +155,9 @@ let package = Package(
         ),
         .executableTarget(
             name: "qat-client",
-            dependencies: numeric + ["Protocol", "JobSpecs", argumentParser, logging],
+            dependencies: numeric + [
+                "Protocol", "JobSpecs", "JobInputs", argumentParser, logging,
+            ],
             swiftSettings: strict
         ),
         .executableTarget(
@@ -200,7 +209,7 @@ let package = Package(
             name: "ServiceTests",
             dependencies: daemon + numeric + [
                 "Gateway", "QuantService", "TrainService", "EvalService", "qat-client", grdb,
-                subprocess, "ComputeKit",
+                subprocess, "ComputeKit", "JobInputs",
             ],
             swiftSettings: strict
         ),

@@ -1,5 +1,6 @@
 internal import ComputeKit
 internal import Foundation
+internal import JobInputs
 internal import JobSpecs
 internal import Kernels
 internal import ModelFiles
@@ -39,6 +40,9 @@ struct EvaluationJob {
     }
 
     func run() throws {
+        for remark in try JobInputs.accept(.evaluate(spec), request, reporter) {
+            reporter.log(remark)
+        }
         var rows: [EvaluationRow] = []
         for (index, entry) in spec.models.enumerated() {
             let path = try request.path("/models/\(index)/model")
@@ -100,7 +104,11 @@ struct EvaluationJob {
         label: String
     ) throws -> PerplexityResult {
         let path = try request.path("/tasks/\(index)/text")
-        let tokens = try TextCorpus.load(paths: [path], tokenizer: model.tokenizer)
+        let tokens = try TextCorpus.load(
+            paths: [path],
+            key: task.textKey,
+            TextTokens(model.tokenizer, model.configuration)
+        )
         try TextCorpus.requireWindow(of: task.sequenceLength, tokens: tokens, paths: [task.text])
         let windows = min(task.windowCount ?? .max, tokens.count / task.sequenceLength)
         let evaluator = try PerplexityEvaluator(

@@ -16,7 +16,8 @@ enum FileSystem {
                 "\(path): \(file.bytes.count) bytes, more than the limit of \(limit)"
             )
         }
-        return [UInt8](file.bytes)
+        // The bytes are gone with the file, which might go after its last use.
+        return withExtendedLifetime(file) { [UInt8](file.bytes) }
     }
 
     static func makeFolder(_ path: String) throws(ModelFileError) {

@@ -27,6 +27,9 @@ public struct LoadedModel: Sendable {
     /// The FP8 scales of the key-value cache it comes with; nil if it has none.
     public internal(set) var keyValueScales: KeyValueScales?
 
+    /// The files beside the weights that an export passes on as they are, by name.
+    public internal(set) var carriedFiles: [String: [UInt8]] = [:]
+
     /// The model's shape.
     public var configuration: ModelConfiguration { parameters.configuration }
     /// What the parameters take in BF16: the yardstick of memory ratios.
@@ -44,7 +47,8 @@ extension LoadedModel {
             tokenizerJSON: model.tokenizerJSON,
             chatTemplate: model.chatTemplate,
             generationJSON: model.generationJSON,
-            keyValueScales: model.keyValueScales
+            keyValueScales: model.keyValueScales,
+            carriedFiles: model.carriedFiles
         )
     }
 }

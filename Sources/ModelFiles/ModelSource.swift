@@ -29,6 +29,12 @@ public protocol ModelSource {
     /// - Throws: ``ModelFileError``.
     func tokenizer() throws -> Tokenizer
 
+    /// The files beside the weights that an export passes on as they are, by name: tokenizer, chat
+    /// template, generation settings. None of GGUF.
+    ///
+    /// - Throws: ``ModelFileError``.
+    func carriedFiles() throws(ModelFileError) -> [String: [UInt8]]
+
     /// Writes the FP32 values of some rows of a parameter, dequantized, row-major.
     ///
     /// The mapped pages that were touched are dropped afterwards, so a model read piece by piece takes
@@ -44,6 +50,9 @@ public protocol ModelSource {
 }
 
 extension ModelSource {
+    /// None.
+    public func carriedFiles() throws(ModelFileError) -> [String: [UInt8]] { [:] }
+
     /// Writes all of one parameter's FP32 values; `output` holds `entry.count` elements.
     ///
     /// - Throws: ``ModelFileError``, naming the tensor.
@@ -63,16 +72,35 @@ public enum ModelLoader {
     /// - Throws: ``ModelFileError``, naming the file and the place.
     public static func open(path: String) throws -> any ModelSource {
         if FileSystem.exists(path + "/config.json") {
+            let weights = ["model.safetensors", "model.safetensors.index.json"]
+            guard weights.contains(where: { FileSystem.exists("\(path)/\($0)") }) else {
+                // What an unknown model lacks would say less than that it is unknown.
+                _ = try HuggingFaceConfiguration(path: path + "/config.json")
+                throw UnreadableModel.error(path)
+            }
             return try HuggingFaceReader(folder: path)
         }
         // What a GGUF export puts into its folder.
         if FileSystem.exists(path + "/model.gguf") {
             return try GGUFReader(path: path + "/model.gguf")
         }
-        guard FileSystem.exists(path) else {
-            throw ModelFileError(.inputOutput, "\(path): no such file or folder")
-        }
+        guard begins(path, with: "GGUF".utf8) else { throw UnreadableModel.error(path) }
         return try GGUFReader(path: path)
+    }
+
+    /// The JSON files of a model's folder that begin with a byte order mark, which is skipped.
+    public static func markedFiles(of folder: String) -> [String] {
+        [
+            "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
+            "special_tokens_map.json", "model.safetensors.index.json",
+        ].filter { name in
+            begins("\(folder)/\(name)", with: JSONScanner.byteOrderMark)
+        }
+    }
+
+    private static func begins(_ path: String, with start: some Collection<UInt8>) -> Bool {
+        guard let file = try? MappedFile(path: path) else { return false }
+        return withExtendedLifetime(file) { file.bytes.starts(with: start) }
     }
 
     /// Reads a GGUF file or a Hugging Face folder; quantized weights are dequantized to FP32.
@@ -87,12 +115,9 @@ public enum ModelLoader {
     /// - Throws: ``ModelFileError``, naming the file and the place.
     public static func load(_ source: any ModelSource, team: ThreadTeam) throws -> LoadedModel {
         let tokenizer = try source.tokenizer()
-        let parameters = try Parameters(configuration: source.configuration)
-        for entry in parameters.layout.entries {
-            try source.read(entry, into: parameters.elements(of: entry), team: team)
-        }
-        return LoadedModel(
-            parameters: parameters,
+        let carriedFiles = try source.carriedFiles()
+        var model = LoadedModel(
+            parameters: try parameters(of: source, team: team),
             tokenizer: tokenizer,
             source: source.kind,
             storedByteCount: source.storedByteCount,
@@ -101,5 +126,37 @@ public enum ModelLoader {
             generationJSON: source.generationJSON,
             keyValueScales: source.keyValueScales
         )
+        model.carriedFiles = carriedFiles
+        return model
+    }
+
+    /// Reads the weights of an opened model.
+    ///
+    /// - Parameters:
+    ///   - source: The model.
+    ///   - rows: How many rows of its embedding and head are read; nil for all. No more than it has.
+    ///   - team: Threads.
+    /// - Returns: FP32 parameters.
+    /// - Throws: ``ModelFileError``, naming the file and the place.
+    public static func parameters(
+        of source: any ModelSource,
+        vocabularySize rows: Int? = nil,
+        team: ThreadTeam
+    ) throws -> Parameters {
+        var configuration = source.configuration
+        configuration.vocabularySize = rows ?? configuration.vocabularySize
+        let parameters = try Parameters(configuration: configuration)
+        let stored = ParameterLayout(configuration: source.configuration).entries
+        for (entry, whole) in zip(parameters.layout.entries, stored) {
+            precondition(entry.rows <= whole.rows, "\(entry.name): \(entry.rows) rows")
+            // A vector's one row is all of it.
+            try source.read(
+                whole,
+                rows: 0..<entry.rows,
+                into: parameters.elements(of: entry),
+                team: team
+            )
+        }
+        return parameters
     }
 }

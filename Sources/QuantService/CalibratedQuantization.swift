@@ -1,5 +1,6 @@
 internal import ComputeKit
 internal import Formats
+internal import JobInputs
 internal import JobSpecs
 internal import Kernels
 internal import ModelFiles
@@ -31,11 +32,13 @@ struct CalibratedQuantization {
     ) throws -> QuantizationOutcome {
         // Every refusal that needs no weight comes before the first is read.
         _ = try ParameterLayout(configuration: source.configuration).assignments(of: recipe)
-        let model = try ModelLoader.load(source, team: team)
-        let calibration = try calibrationWindows(texts, model.tokenizer)
+        let tokenizer =
+            spec.needsTokenizer(of: source.kind) ? try source.tokenizer() : nil
+        let original = try ModelLoader.parameters(of: source, team: team)
+        let calibration = try tokenizer.flatMap { try calibrationWindows(texts, $0, source) }
         let comparison = try calibration.map { windows in
             try LogitDivergence(
-                original: model.parameters,
+                original: original,
                 tokens: windows.tokens.prefix(max(windows.length, comparedTokens)),
                 length: min(windows.length, comparedTokens),
                 team: team
@@ -43,7 +46,7 @@ struct CalibratedQuantization {
         }
         let parameters =
             options.rotation == .hadamard
-            ? try BlockRotation.rotated(model.parameters) : model.parameters
+            ? try BlockRotation.rotated(original) : original
         let (recipe, sensitivities) = try chooseFormats(parameters, calibration, comparison)
         var layers: [LayerReport] = []
         var stored: [String: PackedTensor] = [:]
@@ -60,7 +63,7 @@ struct CalibratedQuantization {
         let divergence = try comparison.map { try $0.measure(parameters) }
         reporter.progress(phase: "export", step: layers.count, of: layers.count)
         let export = try begin(
-            description(model, parameters, stored: stored, ranges: ranges)
+            description(source, tokenizer, parameters, stored: stored, ranges: ranges)
         )
         try export.write(parameters, stored: stored)
         return QuantizationOutcome(
@@ -84,13 +87,17 @@ struct CalibratedQuantization {
 
     private func calibrationWindows(
         _ texts: [String],
-        _ tokenizer: Tokenizer
+        _ tokenizer: Tokenizer,
+        _ source: any ModelSource
     ) throws -> CalibrationWindows? {
         guard !texts.isEmpty else {
             return nil
         }
         let length = spec.data.sequenceLength
-        let tokens = try texts.map { try TextCorpus.load(paths: [$0], tokenizer: tokenizer) }
+        let model = try TextTokens(tokenizer, source.configuration)
+        let tokens = try texts.map {
+            try TextCorpus.load(paths: [$0], key: spec.data.textKey, model)
+        }
         try TextCorpus.requireWindow(
             of: length,
             tokens: tokens.max { $0.count < $1.count } ?? [],
@@ -147,16 +154,27 @@ struct CalibratedQuantization {
     }
 
     private func description(
-        _ model: LoadedModel,
+        _ source: any ModelSource,
+        _ tokenizer: Tokenizer?,
         _ parameters: Parameters,
         stored: [String: PackedTensor],
         ranges: ActivationRanges?
-    ) -> ExportDescription {
-        var description = QuantizedModel(
-            model: LoadedModel(model, parameters: parameters),
-            stored: stored
-        ).description
-        description.activations = recipe.activations
+    ) throws -> ExportDescription {
+        var description = ExportDescription(
+            // A rotated model's head is no longer its embedding.
+            configuration: parameters.configuration,
+            tokenizer: tokenizer,
+            tokenizerJSON: source.tokenizerJSON,
+            chatTemplate: source.chatTemplate,
+            formats: Dictionary(
+                uniqueKeysWithValues: stored.map {
+                    (String($0.key.dropLast(".weight".count)), $0.value.format)
+                }
+            ),
+            activations: recipe.activations
+        )
+        description.generationJSON = source.generationJSON
+        description.carriedFiles = try source.carriedFiles()
         description.inputAmax = ranges?.inputs ?? [:]
         if options.cacheScales == .fp8 {
             description.keyAmax = ranges?.keys ?? []

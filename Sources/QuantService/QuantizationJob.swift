@@ -1,5 +1,6 @@
 internal import ComputeKit
 internal import Formats
+internal import JobInputs
 internal import JobSpecs
 internal import Kernels
 internal import ModelFiles
@@ -45,6 +46,7 @@ struct QuantizationJob {
     }
 
     func run() throws {
+        let remarks = try JobInputs.accept(.quantize(spec), request, reporter)
         reporter.progress(phase: "load", step: 0, of: 0)
         let source = try ModelLoader.open(path: try request.path("/model"))
         let progress = LayerProgress(reporter)
@@ -68,12 +70,13 @@ struct QuantizationJob {
             let run = StreamedQuantization(
                 recipe: recipe,
                 method: options.rounding,
+                needsTokenizer: spec.needsTokenizer(of: source.kind),
                 progress: progress,
                 team: team
             )
             outcome = try run.quantize(source, begin: begin)
         }
-        try publish(outcome, source: source)
+        try publish(outcome, remarks: remarks, source: source)
     }
 
     /// Begins the exports of a model.
@@ -96,10 +99,14 @@ struct QuantizationJob {
         )
     }
 
-    private func publish(_ outcome: QuantizationOutcome, source: any ModelSource) throws {
+    private func publish(
+        _ outcome: QuantizationOutcome,
+        remarks: [String],
+        source: any ModelSource
+    ) throws {
         let table = try LayerTable(source.configuration, recipe: recipe)
         let warnings =
-            specWarnings + table.idleRules.map { "$.quantization.\($0)" }
+            remarks + specWarnings + table.idleRules.map { "$.quantization.\($0)" }
             + outcome.export.warnings
             + outcome.layers.flatMap { layer in layer.warnings.map { "\(layer.module): \($0)" } }
         for warning in warnings {

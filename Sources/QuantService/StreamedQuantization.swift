@@ -10,6 +10,8 @@ internal import Transformer
 struct StreamedQuantization {
     let recipe: QuantizationRecipe
     let method: PostTrainingMethod
+    /// Whether an export has to understand the tokenizer.
+    let needsTokenizer: Bool
     let progress: LayerProgress
     let team: ThreadTeam
 
@@ -29,13 +31,14 @@ struct StreamedQuantization {
         )
         var description = ExportDescription(
             configuration: source.configuration,
-            tokenizer: try source.tokenizer(),
+            tokenizer: needsTokenizer ? try source.tokenizer() : nil,
             tokenizerJSON: source.tokenizerJSON,
             chatTemplate: source.chatTemplate,
             formats: formats,
             activations: recipe.activations
         )
         description.generationJSON = source.generationJSON
+        description.carriedFiles = try source.carriedFiles()
         let export = try begin(description)
         let room = Room(layout, formats)
         var layers: [LayerReport] = []

@@ -1,6 +1,7 @@
 internal import ComputeKit
 internal import Formats
 internal import Foundation
+internal import JobInputs
 internal import JobSpecs
 internal import Kernels
 internal import ModelFiles
@@ -26,6 +27,7 @@ struct TrainingLoop {
         self.reporter = reporter
         let (spec, warnings) = try TrainingPlan.specification(request)
         team = ThreadTeam(threadCount: request.threads)
+        let remarks = try JobInputs.accept(.train(spec), request, reporter)
         reporter.progress(phase: "load", step: 0, of: 0)
         model = try ModelLoader.load(path: try request.path("/model"), team: team)
         reporter.log(
@@ -41,13 +43,14 @@ struct TrainingLoop {
             request
         )
         let length = spec.data.sequenceLength
-        trainTokens = try TextCorpus.load(paths: trainPaths, tokenizer: model.tokenizer)
+        let tokens = try TextTokens(model.tokenizer, model.configuration)
+        trainTokens = try TextCorpus.load(paths: trainPaths, key: spec.data.textKey, tokens)
         try TextCorpus.requireWindow(of: length, tokens: trainTokens, paths: trainPaths)
         // Without a validation text the training text serves, and the results say so.
         validationTokens =
             validationPaths.isEmpty
             ? trainTokens
-            : try TextCorpus.load(paths: validationPaths, tokenizer: model.tokenizer)
+            : try TextCorpus.load(paths: validationPaths, key: spec.data.textKey, tokens)
         try TextCorpus.requireWindow(
             of: length,
             tokens: validationTokens,
@@ -67,7 +70,7 @@ struct TrainingLoop {
         let layout = model.parameters.layout
         layerTable = try LayerTable(layout, recipe: plan.recipe)
         self.warnings =
-            plan.warnings + layerTable.idleRules.map { "$.quantization.\($0)" }
+            remarks + plan.warnings + layerTable.idleRules.map { "$.quantization.\($0)" }
             + layout.idlePatterns(plan.frozen).map { "$.frozen[\($0)]: names no parameter" }
         for warning in self.warnings {
             reporter.log(warning)
@@ -107,7 +110,12 @@ struct TrainingLoop {
         guard let path = request.inputs["/distillation/teacher"] else {
             return model.parameters
         }
-        return try ModelLoader.load(path: path, team: team).parameters
+        // Rows that only the teacher has are padding, or tokens that the student cannot say.
+        return try ModelLoader.parameters(
+            of: ModelLoader.open(path: path),
+            vocabularySize: model.configuration.vocabularySize,
+            team: team
+        )
     }
 
     /// Restores the newest checkpoint; returns the values stored with it.

@@ -120,22 +120,3 @@ struct CheckpointStoreTests {
         #expect(restore("run") == 1)
     }
 }
-
-struct TextCorpusTests {
-    @Test func joinsFilesAndReplacesBrokenUTF8() throws {
-        let folder = try TemporaryFolder()
-        let tokenizer = try TinyModel.make().tokenizer
-        let a = try folder.write(Array("hello ".utf8) + [0xFF], "a.txt")
-        let b = try folder.write(Array("world".utf8), "b.txt")
-        let tokens = try TextCorpus.load(paths: [a, b], tokenizer: tokenizer)
-        #expect(tokens == tokenizer.encode("hello \u{FFFD}") + tokenizer.encode("world"))
-        let error = #expect(throws: ModelFileError.self) {
-            try TextCorpus.requireWindow(of: 512, tokens: tokens, paths: [a, b])
-        }
-        #expect(error?.code == .tooShort)
-        #expect(error?.message.contains("a.txt, b.txt: \(tokens.count) tokens") == true)
-        #expect(throws: ModelFileError.self) {
-            try TextCorpus.load(paths: [folder.path + "/none.txt"], tokenizer: tokenizer)
-        }
-    }
-}

@@ -23,6 +23,22 @@ enum DataSchema {
         ] + common
     )
 
+    /// The key of texts in JSON lines.
+    static let textKey = ObjectSchema.Field(
+        "text_key",
+        .text(maximumByteCount: 256),
+        default: .string("text"),
+        "The key under which the lines of .jsonl files hold their texts."
+    )
+
+    /// Whether windows may be longer than the model's context.
+    static let longContext = ObjectSchema.Field(
+        "allow_long_context",
+        .boolean,
+        default: .boolean(false),
+        "Whether more positions than the model was made for may be used."
+    )
+
     private static let common: [ObjectSchema.Field] = [
         .init("calibration", texts, "Calibration texts; after training only."),
         .init(
@@ -38,6 +54,8 @@ enum DataSchema {
             "Shares of training, validation and test; not in this version, name validation texts."
         ),
         .init("seq_length", .integer(2...1_048_576), default: .number(256), "Tokens per window."),
+        textKey,
+        longContext,
         .init(
             "num_workers",
             .integer(0...1024),

@@ -38,6 +38,8 @@ enum EvaluationSchema {
                 .integer(1...1_000_000),
                 "Windows from the text's start; all by default."
             ),
+            DataSchema.textKey,
+            DataSchema.longContext,
         ])
     }
 
@@ -48,6 +50,7 @@ enum EvaluationSchema {
         .init("output_len", .integer(1...1_048_576), default: .number(64), "Generated tokens."),
         .init("num_runs", .integer(1...100_000), default: .number(100), "Measured runs."),
         .init("warm_up", .integer(0...100_000), default: .number(10), "Runs before them."),
+        DataSchema.longContext,
     ])
 
     private static func questions(_ name: String) -> ObjectSchema {

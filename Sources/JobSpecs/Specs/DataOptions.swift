@@ -53,6 +53,10 @@ public struct DataOptions: Sendable, Equatable {
     public var splits: DataSplits?
     /// Tokens per window.
     public var sequenceLength: Int
+    /// Where the objects of JSON lines hold their text.
+    public var textKey: String
+    /// Whether windows may be longer than the model's context.
+    public var allowsLongContext: Bool
     /// Reader processes; the engines read ahead by themselves.
     public var workerCount: Int
     /// In which order windows are drawn.
@@ -73,6 +77,8 @@ public struct DataOptions: Sendable, Equatable {
         calibration = reader.texts("calibration")
         splits = reader.optionalText("splits_string").flatMap(DataSplits.init(parsing:))
         sequenceLength = reader.integer("seq_length")
+        textKey = reader.text("text_key")
+        allowsLongContext = reader.boolean("allow_long_context")
         workerCount = reader.integer("num_workers")
         loaderType = reader.choice("dataloader_type")
         resetsPositions = reader.boolean("reset_position_ids")

@@ -16,6 +16,10 @@ public struct EvaluateSpec: Sendable, Equatable {
         public var sequenceLength: Int
         /// Windows from the text's start; nil for all.
         public var windowCount: Int?
+        /// Where the objects of JSON lines hold their text.
+        public var textKey = "text"
+        /// Whether windows may be longer than the model's context.
+        public var allowsLongContext = false
     }
 
     /// A timed generation.
@@ -30,6 +34,8 @@ public struct EvaluateSpec: Sendable, Equatable {
         public var runCount: Int
         /// Runs before the measured ones.
         public var warmUpCount: Int
+        /// Whether prompt and output may be longer than the model's context.
+        public var allowsLongContext = false
     }
 
     /// One measurement.
@@ -98,7 +104,8 @@ extension EvaluateSpec.Task {
                     inputLength: reader.integer("input_len"),
                     outputLength: reader.integer("output_len"),
                     runCount: reader.integer("num_runs"),
-                    warmUpCount: reader.integer("warm_up")
+                    warmUpCount: reader.integer("warm_up"),
+                    allowsLongContext: reader.boolean("allow_long_context")
                 )
             )
         case let type:
@@ -124,5 +131,7 @@ extension EvaluateSpec.TextWindows {
         text = reader.text("text")
         sequenceLength = reader.integer("seq_length")
         windowCount = reader.optionalInteger("windows")
+        textKey = reader.text("text_key")
+        allowsLongContext = reader.boolean("allow_long_context")
     }
 }

@@ -6,8 +6,8 @@ public import Transformer
 public struct ExportDescription: Sendable {
     /// The model's shape.
     public var configuration: ModelConfiguration
-    /// The tokenizer.
-    public var tokenizer: Tokenizer
+    /// The tokenizer; nil if it is not read, as ``carriedFiles`` hold it.
+    public var tokenizer: Tokenizer?
     /// The tokenizer.json it came with, to be passed on as it is; nil to write one.
     public var tokenizerJSON: [UInt8]?
     /// The chat template, if any.
@@ -26,13 +26,15 @@ public struct ExportDescription: Sendable {
     public var valueAmax: [Float] = []
     /// What the file should say of its making, beside the formats: the method, say.
     public var metadata: [String: String] = [:]
+    /// Files that a Hugging Face folder gets as they are, by name, instead of ones that are written.
+    public var carriedFiles: [String: [UInt8]] = [:]
     /// Bytes after which a new file of weights begins.
     public var shardByteCount = 5_000_000_000
 
     /// A description of a model whose weights named in `formats` are quantized.
     public init(
         configuration: ModelConfiguration,
-        tokenizer: Tokenizer,
+        tokenizer: Tokenizer?,
         tokenizerJSON: [UInt8]?,
         chatTemplate: String?,
         formats: [String: QuantizationFormat],

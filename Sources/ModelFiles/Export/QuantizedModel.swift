@@ -57,6 +57,7 @@ public struct QuantizedModel: Sendable {
             )
         )
         description.generationJSON = model.generationJSON
+        description.carriedFiles = model.carriedFiles
         return description
     }
 

@@ -39,13 +39,19 @@ public final class GGUFWriter: ModelWriter {
     /// - Throws: ``ModelFileError``; `unsupported` for models and tokenizers that llama.cpp would compute
     ///   otherwise, and for formats that differ within one of its tensors.
     public init(_ description: ExportDescription, folder: String) throws {
+        guard let tokenizer = description.tokenizer else {
+            throw ModelFileError(
+                .unsupported,
+                "gguf: the file holds the tokenizer, which is not read"
+            )
+        }
         self.description = description
         export = try GGUFExport(description.configuration)
         notes = export.notes
         let layout = GGUFLayout(description.configuration)
         self.layout = layout
         try Self.checkFusedFormats(layout, description.formats)
-        form = try GGUFTokenizerForm(description.tokenizer)
+        form = try GGUFTokenizerForm(tokenizer)
         try FileSystem.makeFolder(folder)
         file = try AtomicFile(path: "\(folder)/\(Self.fileName)")
         // Types and offsets come to be known as weights are written, but the header's size does not
@@ -268,7 +274,7 @@ public final class GGUFWriter: ModelWriter {
         _ description: ExportDescription,
         _ form: GGUFTokenizerForm
     ) -> [(String, ByteWriter.Value)] {
-        let tokenizer = description.tokenizer
+        guard let tokenizer = description.tokenizer else { return [] }
         var pairs: [(String, ByteWriter.Value)] = [
             ("tokenizer.ggml.model", .text(form.model)),
             ("tokenizer.ggml.pre", .text(form.pre)),

@@ -100,12 +100,7 @@ public final class HuggingFaceWriter: ModelWriter {
             }
         }
         precondition(open.isEmpty, "\(folder): \(open.count) shards are incomplete")
-        var files: [String: [UInt8]] = [
-            "tokenizer.json": try description.tokenizerJSON
-                ?? TokenizerJSON.render(description.tokenizer),
-            "tokenizer_config.json": try tokenizerConfig(),
-            "generation_config.json": try generationConfig(),
-        ]
+        var files = try ownFiles().merging(description.carriedFiles) { _, carried in carried }
         if let index = shards.index {
             files["model.safetensors.index.json"] = try HuggingFaceConfiguration.json(
                 index,
@@ -172,8 +167,19 @@ public final class HuggingFaceWriter: ModelWriter {
         try writer.write(tensor.name, HalfPrecision.bfloats(values))
     }
 
-    private func tokenizerConfig() throws -> [UInt8] {
-        let vocabulary = description.tokenizer.vocabulary
+    /// What says how to use the model, as far as the description tells.
+    private func ownFiles() throws -> [String: [UInt8]] {
+        var files = ["generation_config.json": try generationConfig()]
+        if let tokenizer = description.tokenizer {
+            files["tokenizer.json"] =
+                try description.tokenizerJSON ?? TokenizerJSON.render(tokenizer)
+            files["tokenizer_config.json"] = try tokenizerConfig(tokenizer)
+        }
+        return files
+    }
+
+    private func tokenizerConfig(_ tokenizer: Tokenizer) throws -> [UInt8] {
+        let vocabulary = tokenizer.vocabulary
         func text(_ token: Int?) -> String? {
             token.flatMap { vocabulary.indices.contains($0) ? vocabulary[$0] : nil }
         }

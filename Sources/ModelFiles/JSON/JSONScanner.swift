@@ -4,7 +4,7 @@
 struct JSONScanner {
     private let path: String
     private let bytes: UnsafeRawBufferPointer
-    private(set) var offset = 0
+    private(set) var offset: Int
 
     /// A number as it stands in the text.
     enum Number {
@@ -13,10 +13,16 @@ struct JSONScanner {
         case real(Double)
     }
 
+    /// The bytes of U+FEFF, which may stand before the text and mean nothing (RFC 8259, section 8.1).
+    static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
+
+    /// A scanner that begins behind a byte order mark.
+    ///
     /// `path`: What messages call the text.
     init(_ bytes: UnsafeRawBufferPointer, path: String) {
         self.bytes = bytes
         self.path = path
+        offset = bytes.starts(with: Self.byteOrderMark) ? Self.byteOrderMark.count : 0
     }
 
     func failure(_ what: String) -> ModelFileError {

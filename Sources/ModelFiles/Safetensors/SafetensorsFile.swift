@@ -55,6 +55,9 @@ public struct SafetensorsFile {
     /// - Throws: ``ModelFileError``, naming the place.
     public init(path: String) throws(ModelFileError) {
         file = try MappedFile(path: path)
+        if let substitute = UnreadableModel.substitute(file.bytes) {
+            throw ModelFileError(.malformed, "\(path): \(substitute)")
+        }
         var reader = ByteReader(file)
         let headerCount = try reader.integer(UInt64.self, "the header's length")
         guard headerCount <= 100_000_000 else {
@@ -76,19 +79,27 @@ public struct SafetensorsFile {
         }
         ranges.sort { ($0.0, $0.1) < ($1.0, $1.1) }
         var end = 0
+        var before: String?
         for (lower, upper, name) in ranges {
             guard lower == end else {
                 throw ModelFileError(
                     .malformed,
-                    "\(path): tensor \(name) begins at \(lower), the one before it ends at \(end)"
+                    """
+                    \(path): tensor \(name) begins at byte \(lower) of the data, but \
+                    \(before.map { "tensor \($0) before it ends" } ?? "the data begins") at \(end)
+                    """
                 )
             }
             end = upper
+            before = name
         }
         guard end == dataCount else {
             throw ModelFileError(
                 .malformed,
-                "\(path): truncated: tensors take \(end) bytes, the file holds \(dataCount)"
+                """
+                \(path): too long: its tensors take \(end) bytes, and \(dataCount - end) more follow \
+                them
+                """
             )
         }
         self.tensors = tensors

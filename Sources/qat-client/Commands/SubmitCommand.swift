@@ -38,8 +38,10 @@ struct SubmitCommand: ClientVerb {
 
     func perform() async throws -> ExitStatus {
         let plan = try SubmissionPlan(kind: kind, file: file, name: name)
+        let inputs = try InputValidation(plan, file: file)
         let preview = try RecipePreview(plan.spec, inputs: plan.inputs)
-        let warnings = plan.warnings.map(\.description) + (preview?.warnings ?? [])
+        let warnings =
+            plan.warnings.map(\.description) + inputs.remarks + (preview?.warnings ?? [])
         for warning in warnings {
             Console.note("warning: \(file): \(warning)")
         }

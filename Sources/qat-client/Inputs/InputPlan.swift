@@ -53,6 +53,8 @@ struct SubmissionPlan: Sendable {
     /// What the file says in vain.
     let warnings: [JobWarning]
     let inputs: [PlannedInput]
+    /// What the submitter should know of the file itself.
+    let notes: [String]
 
     /// Each local file once.
     var uniqueFiles: [PlannedFile] {

@@ -18,7 +18,8 @@ struct InputScanner {
     private static let folderPatterns: [(prefix: String, suffix: String)] = [
         ("config.json", ""), ("hf_quant_config.json", ""), ("generation_config.json", ""),
         ("tokenizer", ".json"),
-        ("tokenizer", ".model"), ("special_tokens_map.json", ""), ("", ".safetensors"),
+        ("tokenizer", ".model"), ("special_tokens_map.json", ""), ("added_tokens.json", ""),
+        ("vocab.json", ""), ("merges.txt", ""), ("chat_template.jinja", ""), ("", ".safetensors"),
         ("", ".index.json"),
     ]
 
@@ -90,9 +91,6 @@ struct InputScanner {
                 saysWhatToDo: true
             )
         }
-        guard names.contains("tokenizer.json") else {
-            throw Problem(message: "\(root) has no tokenizer.json")
-        }
         return try input(reference, "folder", names.map { root + "/" + $0 })
     }
 
@@ -120,13 +118,6 @@ struct InputScanner {
                 message:
                     "\(path) is a folder; expected a text file: write the files in it one by one"
             )
-        }
-        let start = try start(of: path, count: 1 << 16)
-        guard !start.isEmpty else {
-            throw Problem(message: "\(path) is empty")
-        }
-        guard !start.contains(0) else {
-            throw Problem(message: "\(path) holds NUL bytes; expected UTF-8 text")
         }
         return try input(reference, "file", [path])
     }
@@ -212,9 +203,12 @@ extension SubmissionPlan {
         defer { try? handle.close() }
         // One byte more than allowed, so that the parser sees that there is too much.
         let data = try? handle.read(upToCount: JSONParser.maximumByteCount + 1)
+        let bytes = data.map { [UInt8]($0) } ?? []
+        // Windows editors write one; what is sent has none.
+        let hasMark = bytes.starts(with: [0xEF, 0xBB, 0xBF])
         let parsed: ParsedJob
         do {
-            parsed = try ParsedJob(kind: kind, json: data.map { [UInt8]($0) } ?? [])
+            parsed = try ParsedJob(kind: kind, json: hasMark ? Array(bytes.dropFirst(3)) : bytes)
         } catch {
             throw ClientError(.usage, error.lines(file: file))
         }
@@ -239,5 +233,6 @@ extension SubmissionPlan {
         self.specJSON = parsed.document.canonicalBytes
         self.warnings = parsed.warnings
         self.inputs = inputs
+        notes = hasMark ? ["$: the byte order mark at its start is skipped"] : []
     }
 }

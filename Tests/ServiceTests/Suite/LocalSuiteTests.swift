@@ -1,6 +1,7 @@
 internal import Foundation
 internal import Kernels
 internal import ModelFiles
+internal import Protocol
 internal import Testing
 internal import Transformer
 
@@ -191,15 +192,20 @@ struct LocalSuiteTests {
             try (suite.json(suite.client("status", "--json").output)["jobs"] as? [Any])?.isEmpty
                 == true
         )
-        // What only the worker can see: a text shorter than one window, a model cut short.
+        // A text shorter than one window: seen by the client in a file, by the worker in the store.
         try suite.write("short", "train.txt")
         try suite.write(good, "short.json")
-        let short = try suite.client("submit", "train", suite.folder + "/short.json", "--watch")
-        #expect(short.status == 1)
-        #expect(
-            short.output.contains("train.txt: 5 tokens")
-                || short.errors.contains("train.txt: 5 tokens")
-        )
+        let short = try suite.client("submit", "train", suite.folder + "/short.json")
+        #expect(short.status == 2)
+        #expect(short.errors.contains("$.data.train[0]: train.txt: 5 tokens"), "\(short.errors)")
+        let put = try suite.client("artifacts", "put", suite.folder + "/train.txt")
+        #expect(put.status == 0, "\(put.errors)")
+        let digest = SHA256Digest.digest(of: Array("short".utf8)).hex
+        try suite.write(good.replacing("train.txt", with: "sha256:" + digest), "short.json")
+        let stored = try suite.client("submit", "train", suite.folder + "/short.json", "--watch")
+        #expect(stored.status == 1)
+        let said = stored.output + stored.errors
+        #expect(said.contains("$.data.train[0]: \(digest).txt: 5 tokens"), "\(said)")
         // An accelerator that nobody offers waits, and says so.
         try suite.write(
             good.replacing(

@@ -1,0 +1,142 @@
+internal import JobSpecs
+internal import ModelFiles
+internal import Transformer
+
+extension InputCheck {
+    private static func windows(_ data: DataOptions) -> Windows {
+        Windows(
+            length: data.sequenceLength,
+            path: "$.data.seq_length",
+            key: data.textKey,
+            allowsLong: data.allowsLongContext
+        )
+    }
+
+    mutating func check(_ spec: QuantizeSpec) {
+        let model = model("/model") { spec.needsTokenizer(of: $0.kind) }
+        let count = spec.data.calibration.count
+        guard count > 0, spec.data.implementation == .text else { return }
+        let windows = Self.windows(spec.data)
+        context(windows, model)
+        texts(count, "/data/calibration", isJoined: false, windows, model)
+    }
+
+    mutating func check(_ spec: TrainSpec) {
+        let model = model("/model") { _ in true }
+        let windows = Self.windows(spec.data)
+        context(windows, model)
+        if let distillation = spec.distillation, !distillation.teacherIsBaseModel {
+            teacher(of: model, windows)
+        }
+        // Token arrays are not read yet; the job is refused for that elsewhere.
+        guard spec.data.implementation == .text else { return }
+        texts(spec.data.training.count, "/data/train", isJoined: true, windows, model)
+        texts(spec.data.validation.count, "/data/validation", isJoined: true, windows, model)
+    }
+
+    private mutating func teacher(of student: Model?, _ windows: Windows) {
+        let pointer = "/distillation/teacher"
+        let path = "$.distillation.teacher"
+        guard let teacher = model(pointer, needsTokenizer: { _ in true }) else { return }
+        var theirs = windows
+        theirs.label = "the teacher: "
+        context(theirs, teacher)
+        guard let student else { return }
+        _ = attempt(path) {
+            if let known = teacher.tokens?.tokenizer, let ours = student.tokens?.tokenizer {
+                try Vocabulary.requireSame(teacher: known, student: ours)
+            }
+            try Vocabulary.requireRows(
+                teacher: teacher.configuration,
+                student: student.configuration
+            )
+        }
+    }
+
+    mutating func check(_ spec: EvaluateSpec) {
+        // A worker loads whole models, whichever tasks there are.
+        let models = spec.models.indices.map { model("/models/\($0)/model") { _ in true } }
+        for (index, task) in spec.tasks.enumerated() {
+            switch task {
+            case .perplexity(let windows), .accuracy(let windows):
+                check(windows, index: index, spec, models)
+            case .benchmark(let settings): check(settings, index: index, spec, models)
+            case .questions: break
+            }
+        }
+    }
+
+    private static func label(_ row: EvaluateSpec.Model, of spec: EvaluateSpec) -> String {
+        spec.models.count > 1 ? "model \(row.label.debugDescription): " : ""
+    }
+
+    private mutating func check(
+        _ task: EvaluateSpec.TextWindows,
+        index: Int,
+        _ spec: EvaluateSpec,
+        _ models: [Model?]
+    ) {
+        let pointer = "/tasks/\(index)/text"
+        let path = "$.tasks[\(index)].text"
+        let file = text(pointer, key: task.textKey)
+        for (row, model) in zip(spec.models, models) {
+            let windows = Windows(
+                length: task.sequenceLength,
+                path: "$.tasks[\(index)].seq_length",
+                key: task.textKey,
+                allowsLong: task.allowsLongContext,
+                label: Self.label(row, of: spec)
+            )
+            context(windows, model)
+            guard let file, let tokens = model?.tokens else { continue }
+            let fits: Void? = attempt(path) {
+                try tokens.requireRows(of: file)
+                try TextCorpus.requireWindow(
+                    of: task.sequenceLength,
+                    in: [file],
+                    isJoined: true,
+                    tokens
+                )
+            }
+            if fits != nil { remarkFewer(task, index, windows.label, file, tokens) }
+        }
+    }
+
+    /// Says so if a text has fewer windows than the job asks for, where that takes no long time.
+    private mutating func remarkFewer(
+        _ task: EvaluateSpec.TextWindows,
+        _ index: Int,
+        _ label: String,
+        _ file: TextFile,
+        _ tokens: TextTokens
+    ) {
+        guard let wanted = task.windowCount, file.byteCount <= 8 << 20 else { return }
+        let (enough, isHuge) = wanted.multipliedReportingOverflow(by: task.sequenceLength)
+        let path = "$.tasks[\(index)].windows"
+        let count = attempt(path) {
+            try tokens.count(in: file, upTo: isHuge ? .max : enough) / task.sequenceLength
+        }
+        guard let count, count < wanted else { return }
+        let found = "\(file.name) has \(count) windows"
+        remark(path, "\(label)\(found), fewer than \(wanted); all are used")
+    }
+
+    private mutating func check(
+        _ task: EvaluateSpec.Benchmark,
+        index: Int,
+        _ spec: EvaluateSpec,
+        _ models: [Model?]
+    ) {
+        for (row, model) in zip(spec.models, models) {
+            let windows = Windows(
+                length: task.inputLength + task.outputLength,
+                path: "$.tasks[\(index)].input_len",
+                key: "",
+                allowsLong: task.allowsLongContext,
+                label: Self.label(row, of: spec)
+            )
+            let name = "input_len \(task.inputLength) + output_len \(task.outputLength) ="
+            context(windows, name: name, model)
+        }
+    }
+}

@@ -1,0 +1,54 @@
+public import JobSpecs
+public import ModelFiles
+
+/// What a job asks of its models and texts, checked without reading a weight: by the client before
+/// anything is sent, by the worker before any work.
+///
+/// Both run the same checks and say the same sentences; the client skips inputs that it does not have.
+public struct JobInputs: Sendable {
+    /// Something about one place of the job file.
+    public struct Finding: Sendable, Equatable, CustomStringConvertible {
+        /// The place, such as `$.data.train[1]`.
+        public let path: String
+        /// What was found, and what to do.
+        public let message: String
+
+        /// `$.data.train[1]: …`.
+        public var description: String { "\(path): \(message)" }
+    }
+
+    /// Why the job cannot work, in the order of its sections.
+    public let problems: [Finding]
+    /// What a user should know although the job works.
+    public let remarks: [Finding]
+
+    /// Checks a job.
+    ///
+    /// - Parameters:
+    ///   - spec: The job.
+    ///   - paths: Local paths of its inputs by JSON pointer, such as `/data/train/0`; an input that is
+    ///     not there, and what depends on it, is not checked.
+    public init(_ spec: JobSpec, paths: [String: String]) {
+        var check = InputCheck(paths: paths)
+        switch spec {
+        case .quantize(let spec): check.check(spec)
+        case .train(let spec): check.check(spec)
+        case .evaluate(let spec): check.check(spec)
+        }
+        problems = check.problems
+        remarks = check.remarks
+    }
+}
+
+extension QuantizeSpec {
+    /// Whether the job has to understand its model's tokenizer.
+    ///
+    /// It has to read text, or to write the tokenizer in another form; otherwise the tokenizer's files
+    /// are passed on as they are.
+    ///
+    /// `kind`: What the model is read from.
+    public func needsTokenizer(of kind: LoadedModel.Source) -> Bool {
+        !data.calibration.isEmpty || kind == .gguf
+            || exports.contains { $0.format == .gguf }
+    }
+}

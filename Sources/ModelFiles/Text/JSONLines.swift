@@ -1,0 +1,163 @@
+/// The texts in a JSONL file: one object a line, with a text under the key.
+///
+/// Empty lines are skipped; lines end with LF or CRLF.
+struct JSONLines {
+    private let bytes: UnsafeRawBufferPointer
+    private let name: String
+    private let key: String
+
+    private static let lineLimit = 256 << 20
+    private static let depthLimit = 64
+    private static let keysNamed = 8
+
+    init(_ bytes: UnsafeRawBufferPointer, name: String, key: String) {
+        self.bytes = bytes
+        self.name = name
+        self.key = key
+    }
+
+    /// Whether a file of another name begins with two objects, a line each.
+    static func look(like bytes: UnsafeRawBufferPointer) -> Bool {
+        let start = bytes.prefix(1 << 16)
+        let lines = start.split(separator: UInt8(ascii: "\n"), maxSplits: 2).prefix(2)
+        return lines.count == 2
+            && lines.allSatisfy { line in
+                let trimmed = line.last == UInt8(ascii: "\r") ? line.dropLast() : line
+                return trimmed.starts(with: "{\"".utf8) && trimmed.last == UInt8(ascii: "}")
+            }
+    }
+
+    /// Hands out the texts until `body` answers false.
+    func forEachText(_ body: (String) -> Bool) throws(ModelFileError) {
+        var start = 0
+        var number = 0
+        var count = 0
+        while start < bytes.count {
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[start...])
+            let length = rest.firstIndex(of: UInt8(ascii: "\n")) ?? rest.count
+            number += 1
+            let line = UnsafeRawBufferPointer(rebasing: rest[..<length])
+            if let text = try text(of: line, number: number, at: start) {
+                count += 1
+                guard body(text) else { return }
+            }
+            start += length + 1
+        }
+        guard count > 0 else { throw ModelFileError(.tooShort, "\(name): no line holds a text") }
+    }
+
+    /// A line's text; nil if the line is empty.
+    private func text(
+        of line: UnsafeRawBufferPointer,
+        number: Int,
+        at offset: Int
+    ) throws(ModelFileError) -> String? {
+        let place = "\(name): line \(number), from byte \(offset)"
+        guard line.count <= Self.lineLimit else {
+            throw ModelFileError(
+                .malformed,
+                "\(place): \(line.count) bytes, more than a line's limit of \(Self.lineLimit)"
+            )
+        }
+        var scanner = JSONScanner(line, path: place)
+        guard let first = scanner.peek() else { return nil }
+        guard first == UInt8(ascii: "{") else {
+            let output = name.hasSuffix(".json") ? name + "l" : name + ".jsonl"
+            let advice =
+                first == UInt8(ascii: "[")
+                ? "; a JSON list becomes lines by: jq -c '.[]' \(TextForm.quoted(name)) > "
+                    + TextForm.quoted(output)
+                : "; name a plain text .txt"
+            throw ModelFileError(.malformed, "\(place): no JSON object a line\(advice)")
+        }
+        let members: (text: String?, others: [String])
+        do {
+            members = try self.members(&scanner, place)
+        } catch  where error.message.contains("not valid JSON") {
+            throw ModelFileError(
+                .malformed,
+                "\(error.message); expected one JSON object a line (jq -c . makes such lines)"
+            )
+        }
+        let (text, others) = members
+        guard let text else {
+            let found = others.isEmpty ? "none" : others.joined(separator: ", ")
+            throw ModelFileError(
+                .malformed,
+                """
+                \(place): no key \(key.debugDescription); its keys: \(found); name the one that \
+                holds the text as "text_key"\(others.contains("messages") ? Self.rendering : "")
+                """
+            )
+        }
+        return text
+    }
+
+    /// The text, and the first other keys.
+    private func members(
+        _ scanner: inout JSONScanner,
+        _ place: String
+    ) throws(ModelFileError) -> (text: String?, others: [String]) {
+        var text: String?
+        var others: [String] = []
+        try scanner.expect("{")
+        var isMore = !scanner.take("}")
+        while isMore {
+            let member = try scanner.string()
+            try scanner.expect(":")
+            if member == key {
+                guard text == nil else {
+                    throw scanner.failure("\(key.debugDescription) a second time")
+                }
+                guard scanner.peek() == UInt8(ascii: "\"") else {
+                    throw ModelFileError(
+                        .malformed,
+                        "\(place): \(key.debugDescription) is no text\(Self.advice(key))"
+                    )
+                }
+                text = try scanner.string()
+            } else {
+                if others.count < Self.keysNamed { others.append(member) }
+                try Self.skip(&scanner, depth: 1)
+            }
+            isMore = try scanner.hasNext(before: "}")
+        }
+        try scanner.expectEnd()
+        return (text, others)
+    }
+
+    private static let rendering =
+        "; conversations are not rendered here: write each as one text first"
+
+    private static func advice(_ key: String) -> String {
+        key == "messages" || key == "conversations" ? rendering : ""
+    }
+
+    /// Takes a value of any kind; recursion ends at the depth limit.
+    private static func skip(_ scanner: inout JSONScanner, depth: Int) throws(ModelFileError) {
+        guard depth < depthLimit else { throw scanner.failure("more than \(depthLimit) levels") }
+        switch scanner.peek() {
+        case UInt8(ascii: "{"):
+            try scanner.expect("{")
+            var isMore = !scanner.take("}")
+            while isMore {
+                _ = try scanner.string()
+                try scanner.expect(":")
+                try skip(&scanner, depth: depth + 1)
+                isMore = try scanner.hasNext(before: "}")
+            }
+        case UInt8(ascii: "["):
+            try scanner.expect("[")
+            var isMore = !scanner.take("]")
+            while isMore {
+                try skip(&scanner, depth: depth + 1)
+                isMore = try scanner.hasNext(before: "]")
+            }
+        case UInt8(ascii: "\""): _ = try scanner.string()
+        case UInt8(ascii: "t"): try scanner.word("true")
+        case UInt8(ascii: "f"): try scanner.word("false")
+        case UInt8(ascii: "n"): try scanner.word("null")
+        default: _ = try scanner.number()
+        }
+    }
+}

@@ -1,0 +1,179 @@
+/// What a file is that is no plain text, told by its first bytes, and the command that makes text of
+/// it.
+enum TextForm {
+    private struct Signature: Sendable {
+        let bytes: [UInt8]
+        var offset = 0
+        let kind: String
+        /// The command, with IN and OUT for the files; nil without one.
+        let command: String?
+        /// What is cut from the name for the output's.
+        var suffixes: [String] = []
+        /// Whether the output is JSON lines.
+        var isTable = false
+
+        func matches(_ start: UnsafeRawBufferPointer) -> Bool {
+            guard start.count >= offset + bytes.count else { return false }
+            return bytes.indices.allSatisfy { start[offset + $0] == bytes[$0] }
+        }
+    }
+
+    private static let parquet =
+        "python3 -c \"import pandas, sys; pandas.read_parquet(sys.argv[1])"
+        + ".to_json(sys.argv[2], orient='records', lines=True)\" IN OUT"
+    private static let arrow =
+        "python3 -c \"import datasets, sys; datasets.Dataset.from_file(sys.argv[1])"
+        + ".to_json(sys.argv[2])\" IN OUT"
+
+    /// Longer signatures stand before their beginnings: UTF-32's is UTF-16's with two zeros.
+    private static let signatures: [Signature] = [
+        .init(
+            bytes: [0x1F, 0x8B],
+            kind: "gzip",
+            command: "gunzip -c IN > OUT",
+            suffixes: [".gz", ".gzip"]
+        ),
+        .init(
+            bytes: [0x28, 0xB5, 0x2F, 0xFD],
+            kind: "zstd",
+            command: "zstd -dc IN > OUT",
+            suffixes: [".zst", ".zstd"]
+        ),
+        .init(
+            bytes: [0xFD, 0x37, 0x7A, 0x58, 0x5A, 0],
+            kind: "xz",
+            command: "xz -dc IN > OUT",
+            suffixes: [".xz"]
+        ),
+        .init(
+            bytes: text("BZh"),
+            kind: "bzip2",
+            command: "bzip2 -dc IN > OUT",
+            suffixes: [".bz2"]
+        ),
+        .init(
+            bytes: [0x50, 0x4B, 3, 4],
+            kind: "zip",
+            command: "unzip -p IN > OUT",
+            suffixes: [".zip"]
+        ),
+        .init(
+            bytes: text("ustar"),
+            offset: 257,
+            kind: "tar",
+            command: "tar -xOf IN > OUT",
+            suffixes: [".tar"]
+        ),
+        .init(
+            bytes: text("PAR1"),
+            kind: "parquet",
+            command: parquet,
+            suffixes: [".parquet"],
+            isTable: true
+        ),
+        .init(
+            bytes: text("ARROW1"),
+            kind: "arrow",
+            command: arrow,
+            suffixes: [".arrow", ".feather"],
+            isTable: true
+        ),
+        .init(
+            bytes: text("%PDF-"),
+            kind: "PDF",
+            command: "pdftotext IN OUT",
+            suffixes: [".pdf"]
+        ),
+        .init(bytes: [0xFF, 0xFE, 0, 0], kind: "UTF-32", command: iconv("UTF-32")),
+        .init(bytes: [0, 0, 0xFE, 0xFF], kind: "UTF-32", command: iconv("UTF-32")),
+        .init(bytes: [0xFF, 0xFE], kind: "UTF-16", command: iconv("UTF-16")),
+        .init(bytes: [0xFE, 0xFF], kind: "UTF-16", command: iconv("UTF-16")),
+        .init(bytes: text("GGUF"), kind: "GGUF", command: nil),
+        .init(bytes: [0x93, 0x4E, 0x55, 0x4D, 0x50, 0x59], kind: "NumPy", command: nil),
+        .init(bytes: text("MMIDIDX"), kind: "Megatron index", command: nil),
+    ]
+
+    /// Why a file that begins with these bytes is not read; nil if it may be text.
+    ///
+    /// `start`: At least the first 512 bytes, or all.
+    static func refusal(_ start: UnsafeRawBufferPointer, name: String) -> String? {
+        for signature in signatures where signature.matches(start) {
+            let what = "\(name): this is \(signature.kind), not UTF-8 text"
+            guard let command = signature.command else { return what }
+            let output = output(name, cutting: signature.suffixes, isTable: signature.isTable)
+            return "\(what); convert it: \(filled(command, name, output))"
+        }
+        guard let byteOrder = unmarkedUTF16(start) else { return nil }
+        return """
+            \(name): this looks like \(byteOrder), not UTF-8 text; convert it: \
+            \(conversion(of: name, from: byteOrder))
+            """
+    }
+
+    /// The command that converts a file from another encoding.
+    static func conversion(of name: String, from encoding: String) -> String {
+        filled(iconv(encoding), name, output(name, cutting: []))
+    }
+
+    /// The command that leaves out what is broken.
+    static func repair(of name: String) -> String {
+        filled("iconv -c -f UTF-8 -t UTF-8 IN > OUT", name, output(name, cutting: []))
+    }
+
+    /// A command with names in it.
+    static func filled(_ command: String, _ name: String) -> String {
+        filled(command, name, output(name, cutting: []))
+    }
+
+    private static func filled(_ command: String, _ name: String, _ output: String) -> String {
+        // The words are looked for before names are in, which may hold them.
+        command.split(separator: " ").map { word in
+            word == "IN" ? quoted(name) : word == "OUT" ? quoted(output) : String(word)
+        }.joined(separator: " ")
+    }
+
+    /// Latin text in UTF-16 has a zero in every second byte.
+    private static func unmarkedUTF16(_ start: UnsafeRawBufferPointer) -> String? {
+        let count = min(start.count, 512) / 2 * 2
+        guard count >= 8 else { return nil }
+        var zeros = [0, 0]
+        for index in 0..<count where start[index] == 0 { zeros[index % 2] += 1 }
+        let share = count / 2 * 3 / 4
+        if zeros[1] >= share, zeros[0] == 0 { return "UTF-16LE" }
+        return zeros[0] >= share && zeros[1] == 0 ? "UTF-16BE" : nil
+    }
+
+    private static func output(_ name: String, cutting suffixes: [String], isTable: Bool = false)
+        -> String
+    {
+        for suffix in suffixes where name.lowercased().hasSuffix(suffix) && name != suffix {
+            let stem = String(name.dropLast(suffix.count))
+            if isTable { return stem + ".jsonl" }
+            return stem.contains(".") ? stem : stem + ".txt"
+        }
+        guard !isTable else { return name + ".jsonl" }
+        guard let dot = name.lastIndex(of: "."), dot > name.startIndex else {
+            return name + ".utf8"
+        }
+        return name[..<dot] + ".utf8" + name[dot...]
+    }
+
+    /// A name as a shell takes it.
+    static func quoted(_ name: String) -> String {
+        let isPlain = name.utf8.allSatisfy {
+            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0 | 0x20)
+                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
+                || "._-+,".utf8.contains($0)
+        }
+        guard !isPlain || name.hasPrefix("-") else { return name }
+        return "'"
+            + name.split(separator: "'", omittingEmptySubsequences: false)
+            .joined(separator: #"'\''"#) + "'"
+    }
+
+    private static func iconv(_ encoding: String) -> String {
+        "iconv -f \(encoding) -t UTF-8 IN > OUT"
+    }
+
+    private static func text(_ text: StaticString) -> [UInt8] { Array(text.description.utf8) }
+}

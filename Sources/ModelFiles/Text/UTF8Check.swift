@@ -1,0 +1,150 @@
+/// Where a text's bytes first break UTF-8, and what they may be instead.
+///
+/// - SeeAlso: The Unicode Standard, section 3.9, table 3-7.
+struct UTF8Check {
+    /// What is wrong.
+    enum Fault: Equatable {
+        /// A byte that no UTF-8 has there.
+        case byte(UInt8)
+        /// The text ends within a character.
+        case end
+        /// A zero byte, which no text holds.
+        case zero
+    }
+
+    /// The first byte that is wrong, counted from the first byte of the buffer.
+    let offset: Int
+    let fault: Fault
+
+    /// Looks for the first fault; nil if there is none.
+    init?(_ bytes: UnsafeRawBufferPointer) {
+        var index = 0
+        let count = bytes.count
+        while index < count {
+            index = Self.skipPlain(bytes, from: index)
+            guard index < count else { return nil }
+            let lead = bytes[index]
+            guard lead != 0 else {
+                (offset, fault) = (index, .zero)
+                return
+            }
+            guard lead >= 0x80 else {
+                index += 1
+                continue
+            }
+            guard let (length, second) = Self.sequence(lead) else {
+                (offset, fault) = (index, .byte(lead))
+                return
+            }
+            for step in 1..<length {
+                guard index + step < count else {
+                    (offset, fault) = (index, .end)
+                    return
+                }
+                let allowed = step == 1 ? second : 0x80...0xBF
+                guard allowed.contains(bytes[index + step]) else {
+                    (offset, fault) = (index, .byte(lead))
+                    return
+                }
+            }
+            index += length
+        }
+        return nil
+    }
+
+    /// Skips what is neither zero nor above ASCII, eight bytes at a time.
+    private static func skipPlain(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
+        var index = start
+        while index + 8 <= bytes.count {
+            let word = bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            // A byte's high bit stays clear only if the byte is 1...0x7F.
+            let marks = (word &- 0x0101_0101_0101_0101) | word
+            guard marks & 0x8080_8080_8080_8080 == 0 else { break }
+            index += 8
+        }
+        return index
+    }
+
+    /// How long a character with this first byte is, and what its second byte may be.
+    private static func sequence(_ lead: UInt8) -> (length: Int, second: ClosedRange<UInt8>)? {
+        switch lead {
+        case 0xC2...0xDF: (2, 0x80...0xBF)
+        case 0xE0: (3, 0xA0...0xBF)
+        case 0xED: (3, 0x80...0x9F)
+        case 0xE1...0xEF: (3, 0x80...0xBF)
+        case 0xF0: (4, 0x90...0xBF)
+        case 0xF1...0xF3: (4, 0x80...0xBF)
+        case 0xF4: (4, 0x80...0x8F)
+        default: nil
+        }
+    }
+
+    /// The sentence about the fault.
+    ///
+    /// `skipped`: Bytes of the file before the buffer.
+    func message(_ bytes: UnsafeRawBufferPointer, skipped: Int, name: String) -> String {
+        let line = bytes[..<offset].reduce(1) { $1 == UInt8(ascii: "\n") ? $0 + 1 : $0 }
+        let place = "at byte \(skipped + offset), in line \(line)"
+        switch fault {
+        case .zero:
+            return """
+                \(name): a zero byte \(place); expected UTF-8 text: a text cut or padded by a crash \
+                holds such bytes; take them out: \(TextForm.filled(#"tr -d '\000' < IN > OUT"#, name))
+                """
+        case .end:
+            return """
+                \(name): not UTF-8: the file ends within a character, \(place); cut off? This \
+                leaves the rest out: \(TextForm.repair(of: name))
+                """
+        case .byte(let byte):
+            let digits = String(byte, radix: 16, uppercase: true)
+            let what = "\(name): not UTF-8: byte 0x\(digits) \(place)"
+            guard let encoding = Self.singleByteEncoding(bytes, from: offset) else {
+                return """
+                    \(what); if it is in another encoding, convert it: \
+                    \(TextForm.conversion(of: name, from: "ENCODING")); if it is broken, this leaves \
+                    out what is: \(TextForm.repair(of: name))
+                    """
+            }
+            let known = encoding == "ISO-8859-1" ? "Latin-1 (ISO-8859-1)" : encoding
+            return """
+                \(what); it looks like \(known), so convert it: \
+                \(TextForm.conversion(of: name, from: encoding))
+                """
+        }
+    }
+
+    /// The encoding with one byte per character that the text seems to have: none of its bytes above
+    /// ASCII around the fault makes up a UTF-8 character, and hardly any is a control character.
+    private static func singleByteEncoding(
+        _ bytes: UnsafeRawBufferPointer,
+        from fault: Int
+    ) -> String? {
+        let range = max(0, fault - (1 << 16))..<min(bytes.count, fault + (1 << 16))
+        var index = range.lowerBound
+        var (controls, single, multiple, windows) = (0, 0, 0, 0)
+        while index < range.upperBound {
+            let byte = bytes[index]
+            switch byte {
+            case 0x20..<0x7F, 0x09, 0x0A, 0x0C, 0x0D: break
+            case 0..<0x20, 0x7F: controls += 1
+            default:
+                if let (length, second) = sequence(byte), index + length <= range.upperBound,
+                    second.contains(bytes[index + 1]),
+                    (1..<length).allSatisfy({ bytes[index + $0] & 0xC0 == 0x80 })
+                {
+                    multiple += 1
+                    index += length - 1
+                } else {
+                    single += 1
+                    if (0x80...0x9F).contains(byte) { windows += 1 }
+                }
+            }
+            index += 1
+        }
+        // Where most bytes are above ASCII, two of them make up a character: GBK, Shift JIS.
+        guard controls * 100 <= range.count, multiple * 4 <= single, single * 2 <= range.count
+        else { return nil }
+        return windows > 0 ? "WINDOWS-1252" : "ISO-8859-1"
+    }
+}

@@ -1,0 +1,34 @@
+internal import JobInputs
+internal import JobSpecs
+
+/// Whether the worker will take a job's inputs, found out before anything is sent.
+struct InputValidation {
+    /// What the submitter should know, a line each.
+    let remarks: [String]
+
+    /// Checks the inputs that are at hand; those that the gateway holds are the worker's to check.
+    ///
+    /// `file`: The job file, for messages.
+    ///
+    /// - Throws: ``ClientError`` (`usage`) with a line for each thing that is wrong.
+    init(_ plan: SubmissionPlan, file: String) throws {
+        let paths = plan.inputs.compactMap { input in
+            input.localPath.map { (input.pointer, $0) }
+        }
+        let inputs = JobInputs(plan.spec, paths: Dictionary(paths) { first, _ in first })
+        guard inputs.problems.isEmpty else {
+            throw ClientError(.usage, inputs.problems.map { "\(file): \($0)" })
+        }
+        remarks = plan.notes + inputs.remarks.map(\.description)
+    }
+}
+
+extension PlannedInput {
+    /// The file or folder; nil of what the gateway holds.
+    var localPath: String? {
+        guard let file = files.first?.path else { return nil }
+        guard source == "folder" else { return file }
+        // A model's files lie in its folder itself; a corpus has no folder of its own.
+        return file.lastIndex(of: "/").map { String(file[..<$0]) } ?? "."
+    }
+}

@@ -1,0 +1,250 @@
+internal import Foundation
+internal import Testing
+
+@testable internal import ModelFiles
+
+@Suite struct UTF8CheckTests {
+    private func fault(_ bytes: [UInt8]) -> (offset: Int, fault: UTF8Check.Fault)? {
+        bytes.withUnsafeBytes { UTF8Check($0).map { ($0.offset, $0.fault) } }
+    }
+
+    /// Offsets are Python's: `UnicodeDecodeError.start` of `bytes.decode("utf-8")`.
+    @Test(
+        arguments: [
+            ([0x61, 0x62, 0xFF, 0x63], 2), ([0xC0, 0x80], 0), ([0xC1, 0xBF], 0),
+            ([0x61, 0xE0, 0x80, 0x80], 1), ([0x61, 0xED, 0xA0, 0x80], 1),
+            ([0xF4, 0x90, 0x80, 0x80], 0),
+            ([0xF5, 0x80, 0x80, 0x80], 0), ([0x61, 0x80], 1), ([0xC3, 0xA9, 0xC3, 0x28], 2),
+            ([0xF0, 0x9F, 0x98, 0x61], 0), ([0xE2, 0x82, 0xAC, 0x9C], 3),
+        ] as [([UInt8], Int)]
+    )
+    func findsTheFirstBadByte(_ bytes: [UInt8], _ offset: Int) throws {
+        // Behind every length of plain text, as it goes by eight bytes.
+        for before in 0..<20 {
+            let found = try #require(fault([UInt8](repeating: 0x61, count: before) + bytes))
+            #expect(found.offset == before + offset)
+            #expect(found.fault == .byte(bytes[offset]))
+        }
+    }
+
+    @Test func tellsACutCharacterAndZeros() throws {
+        #expect(try #require(fault([0x61, 0xE2, 0x82])) == (1, .end))
+        #expect(try #require(fault([0x61, 0xF0, 0x9F, 0x98])) == (1, .end))
+        for before in 0..<20 {
+            let found = fault([UInt8](repeating: 0x7F, count: before) + [0] + [0x61, 0x62, 0x63])
+            #expect(try #require(found) == (before, .zero))
+        }
+    }
+
+    @Test func agreesWithTheStandardLibrary() {
+        var random = SystemRandomNumberGenerator()
+        for _ in 0..<20_000 {
+            let bytes = (0..<Int.random(in: 0...24, using: &random)).map { _ in
+                // Mostly what makes up characters, so that many are valid.
+                [0x61, 0x7F, 0x80, 0xBF, 0xC2, 0xC3, 0xE0, 0xE2, 0xA0, 0xED, 0xF0, 0x90, 0xF4]
+                    .randomElement(using: &random) ?? UInt8(1)
+            }
+            let isValid = String(validating: bytes, as: UTF8.self) != nil
+            #expect((fault(bytes) == nil) == isValid, "\(bytes)")
+        }
+    }
+}
+
+@Suite struct TextFileTests {
+    private let folder: TemporaryFolder
+    private let text = String(repeating: "the thing and winter under anthem\n", count: 40)
+
+    init() throws {
+        folder = try TemporaryFolder()
+    }
+
+    private func refusal(_ bytes: [UInt8], _ name: String) throws -> String {
+        let path = try folder.write(bytes, name)
+        let error = #expect(throws: ModelFileError.self) { try TextFile(path: path) }
+        return error?.message ?? ""
+    }
+
+    @Test func takesTextWithAndWithoutAByteOrderMark() throws {
+        let plain = try TextFile(path: folder.write(Array(text.utf8), "t.txt"))
+        #expect(plain.notes.isEmpty)
+        let marked = try TextFile(
+            path: folder.write([0xEF, 0xBB, 0xBF] + Array(text.utf8), "bom.txt")
+        )
+        #expect(marked.notes == ["bom.txt: the byte order mark at its start is skipped"])
+        let tokenizer = try TinyModel.make()
+        let tokens = try TextTokens(tokenizer.tokenizer, tokenizer.configuration)
+        #expect(try tokens.tokens(of: marked) == tokens.tokens(of: plain))
+    }
+
+    @Test func keepsLineEndsAsTheyAre() throws {
+        let file = try TextFile(path: folder.write(Array("a\r\nb\rc\n".utf8), "crlf.txt"))
+        var found: [String] = []
+        try file.forEachDocument {
+            found.append($0)
+            return true
+        }
+        #expect(found.map { Array($0.utf8) } == [Array("a\r\nb\rc\n".utf8)])
+        #expect(file.notes.isEmpty)
+    }
+
+    @Test func refusesOtherEncodingsWithTheCommand() throws {
+        let units = Array(text.utf16)
+        let little = units.flatMap { [UInt8(truncatingIfNeeded: $0), UInt8($0 >> 8)] }
+        let big = units.flatMap { [UInt8($0 >> 8), UInt8(truncatingIfNeeded: $0)] }
+        #expect(
+            try refusal([0xFF, 0xFE] + little, "w.txt")
+                == """
+                w.txt: this is UTF-16, not UTF-8 text; convert it: \
+                iconv -f UTF-16 -t UTF-8 w.txt > w.utf8.txt
+                """
+        )
+        #expect(try refusal([0xFE, 0xFF] + big, "w.txt").contains("iconv -f UTF-16 -t UTF-8"))
+        #expect(try refusal(little, "w.txt").contains("iconv -f UTF-16LE -t UTF-8"))
+        #expect(try refusal(big, "w.txt").contains("iconv -f UTF-16BE -t UTF-8"))
+        #expect(try refusal([0xFF, 0xFE, 0, 0, 0x61, 0, 0, 0], "w").contains("-f UTF-32"))
+        let latin = Array("caf".utf8) + [0xE9, 0x20, 0xFC] + Array("ber ".utf8)
+        #expect(
+            try refusal(Array("one\ntwo ".utf8) + latin + Array(text.utf8), "l.txt")
+                == """
+                l.txt: not UTF-8: byte 0xE9 at byte 11, in line 2; it looks like Latin-1 \
+                (ISO-8859-1), so convert it: iconv -f ISO-8859-1 -t UTF-8 l.txt > l.utf8.txt
+                """
+        )
+        // A typographic quotation mark of Windows.
+        let windows = Array("it".utf8) + [0x92] + Array("s ".utf8) + Array(text.utf8)
+        #expect(try refusal(windows, "l.txt").contains("iconv -f WINDOWS-1252"))
+    }
+
+    @Test func tellsBrokenUTF8FromLatin1() throws {
+        let broken = Array("caf\u{E9} na\u{EF}ve \u{20AC} \u{E4}\u{F6}".utf8) + [0xFF, 0x20]
+        let message = try refusal(broken + Array(text.utf8), "b.txt")
+        #expect(message.contains("b.txt: not UTF-8: byte 0xFF at byte 21, in line 1"), "\(message)")
+        #expect(message.contains("iconv -c -f UTF-8 -t UTF-8 b.txt > b.utf8.txt"))
+        // "Chinese text" in GBK: two bytes a character.
+        let gbk = [UInt8]([0xD6, 0xD0, 0xCE, 0xC4, 0xCE, 0xC4, 0xB1, 0xBE])
+        let chinese = try refusal(Array([[UInt8]](repeating: gbk, count: 40).joined()), "c.txt")
+        #expect(chinese.contains("iconv -f ENCODING") && !chinese.contains("looks like"))
+        let cut = try refusal(Array("abc \u{20AC}".utf8).dropLast(), "b.txt")
+        #expect(cut.contains("the file ends within a character, at byte 4"))
+    }
+
+    @Test func findsLateZerosAndCountsAByteOrderMark() throws {
+        let bytes = Array(String(repeating: text, count: 100).utf8)
+        let message = try refusal(bytes + [0, 0, 0, 0] + bytes, "z.txt")
+        #expect(message.contains("z.txt: a zero byte at byte \(bytes.count), in line 4001"))
+        #expect(message.contains(#"tr -d '\000' < z.txt > z.utf8.txt"#))
+        #expect(
+            try refusal([0xEF, 0xBB, 0xBF, 0x61, 0xFF] + bytes, "z.txt").contains("at byte 4,")
+        )
+    }
+
+    /// First bytes as the formats' own documents have them.
+    @Test(
+        arguments: [
+            ("d.txt.gz", [0x1F, 0x8B, 8], "gzip", "gunzip -c d.txt.gz > d.txt"),
+            ("d.jsonl.zst", [0x28, 0xB5, 0x2F, 0xFD], "zstd", "zstd -dc d.jsonl.zst > d.jsonl"),
+            ("d.xz", [0xFD, 0x37, 0x7A, 0x58, 0x5A, 0], "xz", "xz -dc d.xz > d.txt"),
+            ("d.bz2", [0x42, 0x5A, 0x68], "bzip2", "bzip2 -dc d.bz2 > d.txt"),
+            ("d.zip", [0x50, 0x4B, 3, 4], "zip", "unzip -p d.zip > d.txt"),
+            ("d.parquet", [0x50, 0x41, 0x52, 0x31], "parquet", "lines=True)\" d.parquet d.jsonl"),
+            ("it's.txt", [0x1F, 0x8B], "gzip", #"gunzip -c 'it'\''s.txt' > 'it'\''s.utf8.txt'"#),
+        ] as [(String, [UInt8], String, String)]
+    )
+    func namesContainersWithTheCommand(
+        _ name: String,
+        _ start: [UInt8],
+        _ kind: String,
+        _ command: String
+    ) throws {
+        let message = try refusal(start + Array(text.utf8), name)
+        #expect(message.contains("\(name): this is \(kind), not UTF-8 text; convert it: "))
+        #expect(message.hasSuffix(command), "\(message)")
+    }
+
+    @Test func refusesWhatIsNoTextAtAll() throws {
+        #expect(try refusal([], "e.txt") == "e.txt is empty")
+        #expect(try refusal([0xEF, 0xBB, 0xBF], "e.txt") == "e.txt is empty")
+        #expect(try refusal(Array("GGUF....".utf8), "e.txt").contains("this is GGUF"))
+        let binary = (0..<4096).map { UInt8(truncatingIfNeeded: $0 &* 167 | 1) }
+        #expect(try refusal(binary, "e.bin").contains("not UTF-8"))
+        #expect(!(try refusal(binary, "e.bin")).contains("looks like"))
+        #expect(throws: ModelFileError.self) { try TextFile(path: folder.path) }
+        #expect(throws: ModelFileError.self) { try TextFile(path: folder.path + "/none.txt") }
+    }
+}
+
+@Suite struct JSONLinesTests {
+    private let folder: TemporaryFolder
+
+    init() throws {
+        folder = try TemporaryFolder()
+    }
+
+    private func file(_ text: String, _ name: String = "d.jsonl", key: String = "text") throws
+        -> TextFile
+    {
+        try TextFile(path: folder.write(Array(text.utf8), name), key: key)
+    }
+
+    private func texts(_ file: TextFile) throws -> [String] {
+        var found: [String] = []
+        try file.forEachDocument {
+            found.append($0)
+            return true
+        }
+        return found
+    }
+
+    private func refusal(_ text: String, _ name: String = "d.jsonl", key: String = "text") throws
+        -> String
+    {
+        let file = try file(text, name, key: key)
+        let error = #expect(throws: ModelFileError.self) { try file.checkDocuments() }
+        return error?.message ?? ""
+    }
+
+    @Test func readsTheTextOfEveryLine() throws {
+        let lines = """
+            {"text": "one\\ntwo", "meta": {"a": [1, 2.5e3, null, true], "text": "not this"}}\r
+
+            {"id": -7, "text": "\\u00e9\\ud83d\\ude00 \\"q\\""}
+            {"text":""}
+            """
+        #expect(try texts(file(lines)) == ["one\ntwo", "é😀 \"q\"", ""])
+        #expect(try texts(file(lines, "d.NDJSON")).count == 3)
+        let other = #"{"text": 1, "body": "x"}"# + "\n"
+        #expect(try texts(file(other, "d.json", key: "body")) == ["x"])
+        #expect(try texts(file("\u{FEFF}" + lines)).count == 3)
+    }
+
+    @Test func namesTheLineThatHoldsNoText() throws {
+        let good = #"{"text": "abc"}"# + "\n"
+        #expect(
+            try refusal(good + #"{"id": 1, "body": "x"}"#)
+                == """
+                d.jsonl: line 2, from byte 16: no key "text"; its keys: id, body; name the one that \
+                holds the text as "text_key"
+                """
+        )
+        let third = try refusal(good + good + #"{"text": 3}"#)
+        #expect(third.contains(#"line 3, from byte 32: "text" is no text"#))
+        #expect(try refusal(#"{"text": null}"#).contains("is no text"))
+        #expect(try refusal(#"{"messages": []}"#).contains("conversations are not rendered"))
+        #expect(try refusal(#"{"text": "a", "text": "b"}"#).contains("a second time"))
+        #expect(try refusal("plain words\n").contains("name a plain text .txt"))
+        #expect(try refusal("{\n \"text\": \"a\"\n}\n", "d.json").contains("jq -c ."))
+        #expect(
+            try refusal(#"[{"text": "a"}]"#, "d.json").contains("jq -c '.[]' d.json > d.jsonl")
+        )
+        #expect(try refusal("\n\r\n \n") == "d.jsonl: no line holds a text")
+        let deep = String(repeating: "[", count: 100_000)
+        #expect(try refusal(#"{"a": \#(deep)"#).contains("levels"))
+    }
+
+    @Test func saysWhenAPlainFileLooksLikeLines() throws {
+        let lines = String(repeating: #"{"text": "abc"}"# + "\n", count: 3)
+        #expect(try file(lines, "d.txt").notes.first?.contains("name it .jsonl") == true)
+        #expect(try file(lines, "d.txt").form == .plain)
+        #expect(try file("{\n\"a\": 1\n}\n", "d.txt").notes.isEmpty)
+    }
+}

@@ -1,0 +1,209 @@
+internal import Foundation
+internal import JobInputs
+internal import JobSpecs
+internal import Testing
+
+@testable internal import qat_client
+
+@Suite struct InputValidationTests {
+    private let folder: TemporaryHome
+    /// 40 words of 6 bytes: as many tokens as bytes.
+    private let words = String(repeating: "words ", count: 40)
+
+    init() throws {
+        folder = try TemporaryHome()
+        try TinyModelFolder().write(to: folder.home.path + "/m")
+        try folder.write("t.txt", words)
+        try folder.write("short.txt", "words")
+    }
+
+    private func validate(_ kind: String, _ json: String) throws -> [String] {
+        let file = try folder.write("job.json", json)
+        let plan = try SubmissionPlan(kind: kind, file: file, name: nil)
+        return try InputValidation(plan, file: file).remarks
+    }
+
+    /// The lines of a refusal, without the job file's name.
+    private func problems(_ kind: String, _ json: String) -> [String] {
+        let error = #expect(throws: ClientError.self) { try validate(kind, json) }
+        #expect(error?.status == .usage)
+        let file = folder.home.path + "/job.json: "
+        return (error?.lines ?? []).map { $0.replacing(file, with: "") }
+    }
+
+    private func train(
+        _ data: String = #""train": ["t.txt"], "validation": ["t.txt"], "seq_length": 32"#,
+        model: String = "m",
+        _ more: String = ""
+    ) -> String {
+        """
+        {"model": "\(model)", "quantization": {"algorithm": "mxfp4"}, "data": {\(data)},
+         "trainer": {"max_steps": 1}\(more)}
+        """
+    }
+
+    private func evaluate(_ task: String, models: [String] = ["m"]) -> String {
+        let rows = models.map { #"{"label": "\#($0)", "model": "\#($0)"}"# }
+        return #"{"models": [\#(rows.joined(separator: ", "))], "tasks": [{\#(task)}]}"#
+    }
+
+    @Test func takesJobsThatFit() throws {
+        #expect(try validate("train", train()).isEmpty)
+        let task = #""type": "perplexity", "text": "t.txt", "seq_length": 64"#
+        #expect(try validate("evaluate", evaluate(task)).isEmpty)
+        let more = try validate("evaluate", evaluate(task + #", "windows": 100000"#))
+        #expect(
+            more == ["$.tasks[0].windows: t.txt has 3 windows, fewer than 100000; all are used"]
+        )
+    }
+
+    @Test func refusesTextsShorterThanAWindow() throws {
+        let short = "short.txt: 5 tokens, fewer than one window of seq_length 32"
+        let place = "$.data.train[0]: " + short
+        let job = train(#""train": ["short.txt"], "validation": ["t.txt"], "seq_length": 32"#)
+        #expect(problems("train", job).count == 1)
+        #expect(problems("train", job)[0].hasPrefix(place))
+        let shorts = #""train": ["short.txt", "short.txt"], "validation": ["short.txt"]"#
+        let both = problems("train", train(shorts + #", "seq_length": 32"#))
+        #expect(both.count == 2)
+        #expect(both[0].hasPrefix("$.data.train: short.txt, short.txt: 10 tokens"))
+        #expect(both[1].hasPrefix("$.data.validation[0]: " + short))
+        let calibrated = problems(
+            "quantize",
+            """
+            {"model": "m", "quantization": {"algorithm": "mxfp4", "method": "gptq"},
+             "data": {"calibration": ["short.txt"], "seq_length": 32}}
+            """
+        )
+        #expect(calibrated.count == 1 && calibrated[0].hasPrefix("$.data.calibration[0]: short"))
+        let task = #""type": "accuracy", "text": "short.txt", "seq_length": 8"#
+        #expect(problems("evaluate", evaluate(task))[0].hasPrefix("$.tasks[0].text: short.txt: 5"))
+    }
+
+    @Test func refusesWindowsBeyondTheContextUnlessTheyAreAskedFor() throws {
+        let long = #""train": ["t.txt"], "validation": ["t.txt"], "seq_length": 65"#
+        let lines = problems("train", train(long))
+        #expect(lines.count == 1)
+        #expect(
+            lines[0].hasPrefix(
+                "$.data.seq_length: seq_length 65 is beyond the model's context of 64 positions"
+            )
+        )
+        #expect(lines[0].contains(#""allow_long_context": true"#))
+        let allowed = try validate("train", train(long + #", "allow_long_context": true"#))
+        #expect(allowed.count == 1 && allowed[0].hasPrefix("$.data.seq_length: seq_length 65"))
+        try TinyModelFolder(context: 128).write(to: folder.home.path + "/wide")
+        let task = #""type": "perplexity", "text": "t.txt", "seq_length": 100"#
+        let rows = problems("evaluate", evaluate(task, models: ["wide", "m"]))
+        #expect(rows.count == 1 && rows[0].contains(#"$.tasks[0].seq_length: model "m": "#))
+        let timing = #""type": "benchmark", "input_len": 60, "output_len": 5"#
+        let sum = "input_len 60 + output_len 5 = 65 is beyond the model's context of 64"
+        #expect(problems("evaluate", evaluate(timing))[0].contains(sum))
+        let longTiming = timing + #", "allow_long_context": true"#
+        #expect(try validate("evaluate", evaluate(longTiming)).count == 1)
+    }
+
+    @Test func namesTextsThatAreNotUTF8Text() throws {
+        for (name, bytes, part) in [
+            ("u.txt", [0xFF, 0xFE, 0x61, 0], "iconv -f UTF-16"),
+            ("g.txt", [0x1F, 0x8B, 8, 0], "gunzip -c"), ("z.txt", [0x61, 0, 0x62], "at byte 1"),
+            ("e.txt", [], "is empty"), ("l.txt", [0x61, 0xE9, 0x20], "ISO-8859-1"),
+        ] as [(String, [UInt8], String)] {
+            try folder.write(name, bytes)
+            let texts = #""train": ["t.txt", "\#(name)"], "validation": ["t.txt"]"#
+            let data = texts + #", "seq_length": 32"#
+            let lines = problems("train", train(data))
+            #expect(lines.count == 1)
+            #expect(lines[0].hasPrefix("$.data.train[1]: \(name)"), "\(lines)")
+            #expect(lines[0].contains(part), "\(lines)")
+        }
+    }
+
+    @Test func readsLinesByTheirKey() throws {
+        let lines = #"{"body": "\#(words)"}"# + "\n"
+        try folder.write("d.jsonl", lines)
+        let data = #""train": ["d.jsonl"], "validation": ["d.jsonl"], "seq_length": 32"#
+        let refused = problems("train", train(data))
+        #expect(refused.count == 2)
+        let place = "$.data.train[0]: d.jsonl: line 1, from byte 0: "
+        #expect(refused[0].hasPrefix(place + #"no key "text""#))
+        #expect(try validate("train", train(data + #", "text_key": "body""#)).isEmpty)
+        let task = #""type": "perplexity", "text": "d.jsonl", "seq_length": 32, "text_key": "body""#
+        #expect(try validate("evaluate", evaluate(task)).isEmpty)
+        try folder.write("bom.txt", "\u{FEFF}" + words)
+        let marked = try validate("train", train(data.replacing("d.jsonl", with: "bom.txt")))
+        #expect(marked.count == 2 && marked[0].contains("byte order mark"))
+    }
+
+    @Test func opensModelsAndTheirTokenizers() throws {
+        let path = folder.home.path
+        try TinyModelFolder(rows: 250).write(to: path + "/few")
+        let few = problems("train", train(model: "few"))
+        #expect(few.count == 1)
+        let sizes = "the tokenizer has 256 tokens, the model's embedding 250 rows"
+        #expect(few[0].hasPrefix("$.model: " + sizes))
+        try TinyModelFolder(rows: 320, added: ["<pad>"]).write(to: path + "/padded")
+        #expect(try validate("train", train(model: "padded")).isEmpty)
+        try TinyModelFolder(added: ["<x>"]).write(to: path + "/more")
+        let remarks = try validate("train", train(model: "more"))
+        #expect(remarks.count == 1 && remarks[0].contains("1 added tokens have no row"))
+        try folder.write("x.txt", words + "<x>")
+        let data = #""train": ["x.txt"], "validation": ["t.txt"], "seq_length": 32"#
+        #expect(problems("train", train(data, model: "more"))[0].contains(#""<x>" at byte 240"#))
+        let config = try String(contentsOfFile: path + "/m/config.json", encoding: .utf8)
+        try TinyModelFolder().write(to: path + "/strange")
+        try folder.write(
+            "strange/config.json",
+            config.replacing("llama", with: "zebra").replacing("Llama", with: "Zebra")
+        )
+        let quantize = #"{"model": "strange", "quantization": {"algorithm": "mxfp4"}}"#
+        let strange = problems("quantize", quantize)
+        #expect(strange.count == 1 && strange[0].hasPrefix("$.model: "), "\(strange)")
+    }
+
+    @Test func asksForATokenizerOnlyWhereOneIsNeeded() throws {
+        let path = folder.home.path
+        let plain = #"{"model": "m", "quantization": {"algorithm": "mxfp4"}}"#
+        try folder.write("m/tokenizer.json", #"{"model": {"type": "Unheard of"}}"#)
+        #expect(try validate("quantize", plain).isEmpty)
+        try FileManager.default.removeItem(atPath: path + "/m/tokenizer.json")
+        #expect(try validate("quantize", plain).isEmpty)
+        let timing = #""type": "benchmark", "input_len": 6, "output_len": 5"#
+        #expect(problems("evaluate", evaluate(timing)).count == 1)
+        #expect(problems("train", train()).contains { $0.hasPrefix("$.model: ") })
+        let exported = plain.dropLast() + #", "export": [{"format": "gguf"}]}"#
+        #expect(problems("quantize", String(exported)).count == 1)
+    }
+
+    @Test func comparesATeacherWithTheModel() throws {
+        let path = folder.home.path
+        func lines(_ teacher: TinyModelFolder) throws -> [String] {
+            try? FileManager.default.removeItem(atPath: path + "/teacher")
+            try teacher.write(to: path + "/teacher")
+            let job = train(model: "m", #", "distillation": {"teacher": "teacher"}"#)
+            let file = try folder.write("job.json", job)
+            let plan = try SubmissionPlan(kind: "train", file: file, name: nil)
+            let paths = plan.inputs.compactMap { input in
+                input.localPath.map { (input.pointer, $0) }
+            }
+            return JobInputs(plan.spec, paths: Dictionary(uniqueKeysWithValues: paths))
+                .problems.map(\.description)
+        }
+        #expect(try lines(TinyModelFolder()).isEmpty)
+        #expect(try lines(TinyModelFolder(rows: 320, added: ["<pad>"])).isEmpty)
+        let swapped = try lines(TinyModelFolder(swapped: (0x41, 0x42)))
+        #expect(swapped.count == 1)
+        #expect(
+            swapped[0].hasPrefix(#"$.distillation.teacher: token 65 is "B" to the teacher and "A""#)
+        )
+        let short = try lines(TinyModelFolder(context: 16))
+        #expect(short.count == 1 && short[0].contains("$.data.seq_length: the teacher: "))
+    }
+
+    @Test func leavesWhatTheGatewayHoldsToTheWorker() throws {
+        let digest = String(repeating: "a", count: 64)
+        #expect(try validate("train", train(model: "job:j-1")).isEmpty)
+        let data = #""train": ["sha256:\#(digest)"], "validation": ["t.txt"], "seq_length": 32"#
+        #expect(try validate("train", train(data)).isEmpty)
+    }
+}
