@@ -45,6 +45,7 @@ struct TokenizerGGUFTests {
         #expect(form.kinds.count { $0 == .byte } == 256 && form.kinds[0] == .unknown)
         var stages = Tokenizer.Stages()
         stages.normalizer = merges.normalizer
+        stages.addedTokens = merges.addedTokens
         let again = Tokenizer(
             vocabulary: merges.vocabulary,
             scores: .init(

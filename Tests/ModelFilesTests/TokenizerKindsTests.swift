@@ -103,7 +103,13 @@ struct TokenizerKindsTests {
         }
     }
 
-    @Test(arguments: kinds)
+    // With a space before a text and pieces that the user defined there is no tokenizer.json.
+    @Test func refusesToWriteWhatNoFileHolds() throws {
+        let tokenizer = try Self.tokenizer("spm-unknown")
+        #expect(throws: ModelFileError.self) { try TokenizerJSON.render(tokenizer) }
+    }
+
+    @Test(arguments: kinds.filter { $0 != "spm-unknown" })
     func survivesBeingWritten(kind: String) throws {
         let digests = try Self.digests.get()
         let tokenizer = try Self.tokenizer(kind)

@@ -278,7 +278,7 @@ public final class GGUFWriter: ModelWriter {
         var pairs: [(String, ByteWriter.Value)] = [
             ("tokenizer.ggml.model", .text(form.model)),
             ("tokenizer.ggml.pre", .text(form.pre)),
-            ("tokenizer.ggml.tokens", .texts(tokenizer.vocabulary)),
+            ("tokenizer.ggml.tokens", .texts(form.tokens)),
             ("tokenizer.ggml.token_type", .integers(form.kinds.map { Int32($0.rawValue) })),
             ("tokenizer.ggml.add_bos_token", .boolean(form.addsBOS)),
             ("tokenizer.ggml.add_eos_token", .boolean(form.addsEOS)),

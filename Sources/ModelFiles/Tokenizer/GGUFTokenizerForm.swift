@@ -5,6 +5,8 @@ struct GGUFTokenizerForm {
     /// The name of the split; llama.cpp's `default` where there is none.
     let pre: String
     let kinds: [PieceScoreModel.Kind]
+    /// Tokens by number; those that the user defined with spaces, where the vocabulary has stand-ins.
+    let tokens: [String]
     /// For `llama`: a score for each token.
     var scores: [Float] = []
     /// For `gpt2`.
@@ -30,6 +32,10 @@ struct GGUFTokenizerForm {
             kinds = Self.kinds(tokenizer, model.kinds)
             scores = model.scores
             addsSpacePrefix = try Self.spacePrefix(tokenizer)
+            guard !addsSpacePrefix || !model.kinds.contains(.userDefined) else {
+                throw Self.refusal("llama.cpp puts a space after user-defined pieces")
+            }
+            tokens = Self.spaced(tokenizer.vocabulary, kinds)
         case .bytePairs(let pairs) where tokenizer.preTokenizer.isByteLevel:
             let name = GGUFPreTokenizer.name(
                 of: tokenizer.preTokenizer,
@@ -46,6 +52,7 @@ struct GGUFTokenizerForm {
             pre = name
             kinds = Self.kinds(tokenizer, nil)
             merges = tokenizer.merges
+            tokens = tokenizer.vocabulary
         case .bytePairs(let pairs):
             model = "llama"
             pre = "default"
@@ -66,6 +73,22 @@ struct GGUFTokenizerForm {
             self.kinds = kinds
             scores = try MergeScores.scores(tokenizer)
             addsSpacePrefix = try Self.spacePrefix(tokenizer)
+            tokens = Self.spaced(tokenizer.vocabulary, kinds)
+        }
+    }
+
+    /// llama.cpp looks for what the user defined in the text as it is.
+    private static func spaced(
+        _ vocabulary: [String],
+        _ kinds: [PieceScoreModel.Kind]
+    ) -> [String] {
+        zip(vocabulary, kinds).map { token, kind in
+            guard kind == .userDefined else { return token }
+            var view = String.UnicodeScalarView()
+            view.append(
+                contentsOf: token.unicodeScalars.map { $0 == SentencePieceStages.space ? " " : $0 }
+            )
+            return String(view)
         }
     }
 

@@ -15,6 +15,8 @@ enum NormalizerStep: Sendable, Equatable {
     /// SentencePiece's `remove_extra_whitespaces`: no spaces at the ends, one at a time within.
     case squeezeSpaces
 
+    var isPrepend: Bool { if case .prepend = self { true } else { false } }
+
     func apply(_ scalars: [Unicode.Scalar]) -> [Unicode.Scalar] {
         guard !scalars.isEmpty else { return scalars }
         switch self {
@@ -48,15 +50,34 @@ enum NormalizerStep: Sendable, Equatable {
     }
 
     /// Applies Foundation's mapping if a scalar is not below the first that it changes.
+    ///
+    /// The library's tables are of Unicode 11. What later versions assigned stays as it is, and
+    /// nothing is composed or reordered across it.
     private static func map(
         _ scalars: [Unicode.Scalar],
         from first: UInt32,
         _ mapping: KeyPath<String, String>
     ) -> [Unicode.Scalar] {
         guard scalars.contains(where: { $0.value >= first }) else { return scalars }
+        var output: [Unicode.Scalar] = []
+        output.reserveCapacity(scalars.count)
         var view = String.UnicodeScalarView()
-        view.append(contentsOf: scalars)
-        return Array(String(view)[keyPath: mapping].unicodeScalars)
+        for scalar in scalars {
+            guard isUnknown(scalar) else {
+                view.append(scalar)
+                continue
+            }
+            output += String(view)[keyPath: mapping].unicodeScalars
+            output.append(scalar)
+            view = String.UnicodeScalarView()
+        }
+        output += String(view)[keyPath: mapping].unicodeScalars
+        return output
+    }
+
+    /// Whether a scalar was assigned after Unicode 11.
+    private static func isUnknown(_ scalar: Unicode.Scalar) -> Bool {
+        scalar.value >= 0x300 && (scalar.properties.age?.major ?? 0) > 11
     }
 
     private static func replace(

@@ -9,7 +9,7 @@ extension TokenizerJSON {
             "version": "1.0",
             "truncation": NSNull(),
             "padding": NSNull(),
-            "added_tokens": tokenizer.addedTokens.sorted { $0.id < $1.id }.map(render),
+            "added_tokens": try addedTokens(tokenizer).map(render),
             "normalizer": sequence(tokenizer.normalizer.map(render), "normalizers"),
             "pre_tokenizer": sequence(tokenizer.preTokenizer.steps.map(render), "pretokenizers"),
             "post_processor": postProcessor(tokenizer),
@@ -29,6 +29,36 @@ extension TokenizerJSON {
         } catch {
             throw ModelFileError(.inputOutput, "tokenizer.json cannot be written: \(error)")
         }
+    }
+
+    /// With the pieces that the user defined: they are found in the text that the normalizer made.
+    private static func addedTokens(
+        _ tokenizer: Tokenizer
+    ) throws(ModelFileError) -> [Tokenizer.AddedToken] {
+        var tokens = tokenizer.addedTokens
+        if case .scores(let model) = tokenizer.model {
+            let known = Set(tokens.map(\.id))
+            for (id, kind) in model.kinds.enumerated()
+            where kind == .userDefined && !known.contains(Int32(id)) {
+                guard !tokenizer.normalizer.contains(where: \.isPrepend) else {
+                    throw ModelFileError(
+                        .unsupported,
+                        """
+                        tokenizer.json: the user-defined piece \(tokenizer.vocabulary[id]) of a model \
+                        that puts a space before a text; keep its tokenizer.model
+                        """
+                    )
+                }
+                var token = Tokenizer.AddedToken(
+                    text: tokenizer.vocabulary[id],
+                    id: Int32(id),
+                    isSpecial: false
+                )
+                token.isNormalized = true
+                tokens.append(token)
+            }
+        }
+        return tokens.sorted { $0.id < $1.id }
     }
 
     private static func render(_ token: Tokenizer.AddedToken) -> [String: Any] {
