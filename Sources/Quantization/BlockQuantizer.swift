@@ -95,6 +95,34 @@ public enum BlockQuantizer {
         }
     }
 
+    /// Rounds `source` under an FP32 scale that was found beforehand: `x / scale` to the element's
+    /// nearest value, values beyond its largest becoming that.
+    ///
+    /// Of two-level formats, `scale` is the upper level. `destination` may be `source`. Allocates
+    /// nothing on the heap.
+    public static func fakeQuantize(
+        _ source: UnsafePointer<Float>,
+        into destination: UnsafeMutablePointer<Float>,
+        rows: Int,
+        columns: Int,
+        format: QuantizationFormat,
+        scale: Float,
+        team: ThreadTeam
+    ) {
+        precondition(format.scaleKind.hasTensorScale, "\(format.name) has no scale per tensor")
+        let span = format.span(columns: columns)
+        let storage = format.storage(scale: scale)
+        team.parallelFor(count: rows * columns, grain: span) { range in
+            QuantizeKernels.fakeQuantize(
+                destination + range.lowerBound,
+                source + range.lowerBound,
+                count: range.count,
+                blockSize: span,
+                storage: storage
+            )
+        }
+    }
+
     /// Zeroes the gradient where `source` lies beyond what its block's scale can hold.
     ///
     /// FP32 scales hold the largest magnitude, and two-level ones saturate by no more than their own

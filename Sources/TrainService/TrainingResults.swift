@@ -12,8 +12,8 @@ struct TrainingResults: Codable, Sendable {
     var qatPerplexity: Double
     /// The share of PTQ's loss that training won back; nil when rounding lost nothing.
     var recovered: Double?
-    /// 95 % confidence interval of `qatPerplexity`.
-    var qatPerplexityCi95: [Double]
+    /// 95 % confidence interval of `qatPerplexity`; nil of one window.
+    var qatPerplexityCi95: [Double]?
     /// Steps taken.
     var steps: Int
     /// Tokens trained on.

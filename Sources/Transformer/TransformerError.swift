@@ -12,6 +12,8 @@ public struct TransformerError: Error, Sendable, CustomStringConvertible {
         case invalidTokens
         /// A loss or gradient is NaN or infinite.
         case diverged
+        /// A model's hidden states or logits are NaN or infinite on a text.
+        case nonFinite
         /// The feature is not in this version.
         case unimplemented
     }

@@ -20,7 +20,39 @@ struct PerplexityEvaluatorTests {
         let result = try evaluator.evaluate(tokens: tokens, windows: 4)
         #expect(abs(result.perplexity - 53) <= 1e-3)
         #expect(result.windowCount == 4 && result.targetCount == 28)
-        #expect(result.confidenceInterval[0] <= result.perplexity)
+        // All windows are alike: no spread.
+        #expect(result.confidenceInterval == [result.perplexity, result.perplexity])
+        let first = try evaluator.evaluate(tokens: tokens, windows: 1)
+        #expect(first.confidenceInterval == nil && first.accuracyInterval == nil)
+    }
+
+    @Test func intervalsAreStudentsT() throws {
+        let parameters = try Parameters.random(
+            configuration: tinyConfiguration(),
+            seed: 5,
+            deviation: 0.2
+        )
+        let evaluator = try PerplexityEvaluator(
+            parameters: parameters,
+            recipe: .none,
+            length: 8,
+            team: ThreadTeam(threadCount: 1)
+        )
+        let tokens = (0..<24).map { Int32(($0 * $0) % 53) }
+        let losses = try (0..<3).map { window in
+            try evaluator.evaluate(
+                tokens: Array(tokens[window * 8..<window * 8 + 8]),
+                windows: 1
+            ).meanLoss
+        }
+        let mean = (losses[0] + losses[1] + losses[2]) / 3
+        let squares = losses.map { ($0 - mean) * ($0 - mean) }
+        // The 97.5 % quantile of Student's t with two degrees of freedom is 4.303.
+        let margin = 4.303 * ((squares[0] + squares[1] + squares[2]) / 2 / 3).squareRoot()
+        let result = try evaluator.evaluate(tokens: tokens, windows: 3)
+        let interval = try #require(result.confidenceInterval)
+        #expect(abs(interval[0] - exp(mean - margin)) <= 1e-9 * interval[0])
+        #expect(abs(interval[1] - exp(mean + margin)) <= 1e-9 * interval[1])
     }
 
     @Test func recipeEqualsWeightsRoundedInAdvance() throws {

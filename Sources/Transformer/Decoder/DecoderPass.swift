@@ -77,10 +77,21 @@ final class DecoderPass {
 
     /// The same of fewer rows.
     func forward(_ tokens: UnsafePointer<Int32>, rows: Int) {
+        _ = forward(tokens, rows: rows) { _, _ in true }
+    }
+
+    /// The same, as long as `isFine` says so of the residual stream after each layer, or after the
+    /// embedding (nil); returns whether it did to the end.
+    func forward(
+        _ tokens: UnsafePointer<Int32>,
+        rows: Int,
+        isFine: (_ layer: Int?, UnsafePointer<Float>) -> Bool
+    ) -> Bool {
         self.rows = rows
         let c = configuration.hiddenSize
         var stream = activations.layers[0].input
         embed(tokens, into: stream)
+        guard isFine(nil, stream) else { return false }
         for index in 0..<configuration.layerCount {
             let layer = activations.layers[index]
             if layer.input != stream {
@@ -89,8 +100,10 @@ final class DecoderPass {
             let isLast = index + 1 == configuration.layerCount
             stream = isLast ? activations.output : activations.layers[index + 1].input
             decode(layer: index, into: stream)
+            guard isFine(index, stream) else { return false }
         }
         finish()
+        return true
     }
 
     /// Makes the rotary frequencies those of a text of `length` tokens, and says whether keys that were
@@ -122,6 +135,7 @@ final class DecoderPass {
             weights: weights,
             team: team
         )
+        roundHeadInput()
     }
 
     /// The residual stream of tokens before the first layer.
@@ -150,23 +164,29 @@ final class DecoderPass {
 
     private func attend(_ index: Int, _ layer: ActivationArena.Layer) {
         normalize(.attentionInput, index, into: layer.attentionInput)
-        let input = prepared(layer.attentionInput, width: configuration.hiddenSize)
         onInput?(.query, layer.attentionInput)
         let query = layer.norm(.query)?.input ?? layer.query
         let key = layer.norm(.key)?.input ?? layer.key
-        linear(.query, index, input: input, output: query)
-        linear(.key, index, input: input, output: key)
-        linear(.value, index, input: input, output: layer.value)
+        let source = layer.attentionInput
+        linear(.query, index, input: prepared(.query, index, source), output: query)
+        linear(.key, index, input: prepared(.key, index, source, after: .query), output: key)
+        linear(
+            .value,
+            index,
+            input: prepared(.value, index, source, after: .key),
+            output: layer.value
+        )
         normalize(.query, index, into: layer.query)
         normalize(.key, index, into: layer.key)
         rotate(layer.query, heads: configuration.headCount, layer: index)
         rotate(layer.key, heads: configuration.keyValueHeadCount, layer: index)
+        roundCache(index, layer)
         attention.forward(layer: index, slot: layer, rows: rows)
         onInput?(.output, layer.attention)
         linear(
             .output,
             index,
-            input: prepared(layer.attention, width: configuration.queryWidth),
+            input: prepared(.output, index, layer.attention),
             output: layer.norm(.attentionOutput)?.input ?? activations.projection
         )
         normalize(.attentionOutput, index, into: activations.projection)
@@ -175,16 +195,19 @@ final class DecoderPass {
 
     private func transform(_ index: Int, _ layer: ActivationArena.Layer) {
         normalize(.mlpInput, index, into: layer.mlpInput)
-        let input = prepared(layer.mlpInput, width: configuration.hiddenSize)
-        onInput?(architecture.hasGate ? .gate : .up, layer.mlpInput)
-        if architecture.hasGate { linear(.gate, index, input: input, output: layer.gate) }
-        linear(.up, index, input: input, output: layer.up)
+        let source = layer.mlpInput
+        onInput?(architecture.hasGate ? .gate : .up, source)
+        if architecture.hasGate {
+            linear(.gate, index, input: prepared(.gate, index, source), output: layer.gate)
+        }
+        let gate: LinearModule? = architecture.hasGate ? .gate : nil
+        linear(.up, index, input: prepared(.up, index, source, after: gate), output: layer.up)
         activate(layer)
         onInput?(.down, activations.activated)
         linear(
             .down,
             index,
-            input: prepared(activations.activated, width: configuration.intermediateSize),
+            input: prepared(.down, index, activations.activated),
             output: layer.norm(.mlpOutput)?.input ?? activations.projection
         )
         normalize(.mlpOutput, index, into: activations.projection)
@@ -203,22 +226,6 @@ final class DecoderPass {
                 count: range.count
             )
         }
-    }
-
-    /// A linear layer's input as the forward pass uses it; valid until the next call.
-    func prepared(_ input: UnsafeMutablePointer<Float>, width: Int) -> UnsafePointer<Float> {
-        guard let format = weights.recipe.activations else {
-            return UnsafePointer(input)
-        }
-        BlockQuantizer.fakeQuantize(
-            input,
-            into: activations.quantizedInput,
-            rows: rows,
-            columns: width,
-            format: format,
-            team: team
-        )
-        return UnsafePointer(activations.quantizedInput)
     }
 
     /// Which rotary table turns a layer's queries and keys; nil where none does.

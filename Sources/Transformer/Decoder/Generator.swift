@@ -21,7 +21,8 @@ public struct SamplingOptions: Sendable, Equatable {
 
 /// Generates text token by token with a key-value cache.
 ///
-/// Weights are taken as they are. Not for concurrent use.
+/// Weights are taken as they are, inputs and the cache rounded as the model says. Not for concurrent
+/// use.
 public final class Generator {
     /// The cache's capacity, in tokens.
     public let capacity: Int
@@ -41,9 +42,13 @@ public final class Generator {
 
     /// Prepares a cache of `capacity` tokens; prompts are processed `chunk` tokens at a time.
     ///
+    /// `activations`: How inputs, keys and values are rounded; dynamic scales of tensors are found in
+    /// each chunk.
+    ///
     /// - Throws: ``TransformerError``.
     public init(
         parameters: Parameters,
+        activations: ActivationQuantization = .none,
         capacity: Int,
         chunk: Int = 128,
         seed: UInt64 = 0,
@@ -59,7 +64,12 @@ public final class Generator {
             team: team
         )
         pass = DecoderPass(
-            weights: try LayerWeights(parameters: parameters, recipe: .none, team: team),
+            weights: try LayerWeights(
+                parameters: parameters,
+                recipe: .none,
+                activations: activations,
+                team: team
+            ),
             attention: cache,
             rows: maximumRows,
             positions: capacity,
@@ -81,7 +91,8 @@ public final class Generator {
 
     /// Appends `tokens` and leaves the logits of the token that follows.
     ///
-    /// - Throws: ``TransformerError`` (`invalidTokens`) if they do not fit or are not tokens.
+    /// - Throws: ``TransformerError``: `invalidTokens` if they do not fit or are not tokens, `nonFinite`
+    ///   if logits are NaN or infinite, naming the layer where that begins.
     public func append(_ tokens: [Int32]) throws {
         let limit = Int32(configuration.vocabularySize)
         guard !tokens.isEmpty, position + tokens.count <= capacity,
@@ -96,18 +107,45 @@ public final class Generator {
         let isStale = pass.prepareRotation(length: history.count)
         if isStale { cache.clear() }
         feed(from: position)
+        let count = configuration.vocabularySize
+        guard BlockQuantizer.amax(logits.pointer, count: count, team: pass.team).isFinite else {
+            throw pass.nonFiniteError("a logit", at: firstNonFinite())
+        }
+    }
+
+    /// Calls `body` with each chunk of tokens that the cache does not hold, until that says stop.
+    private func forEachChunk(
+        from first: Int,
+        _ body: (UnsafePointer<Int32>, _ rows: Int) -> Bool
+    ) {
+        var start = first
+        var goesOn = true
+        while goesOn, start < history.count {
+            let count = min(pass.activations.rows, history.count - start)
+            history.withUnsafeBufferPointer { buffer in
+                if let base = buffer.baseAddress { goesOn = body(base + start, count) }
+            }
+            cache.advance(rows: count)
+            start += count
+        }
+    }
+
+    /// The first module whose output is not finite; runs all tokens anew.
+    private func firstNonFinite() -> String? {
+        cache.clear()
+        var place: String?
+        forEachChunk(from: 0) { tokens, rows in
+            place = pass.firstNonFinite(tokens, rows: rows)
+            return place == nil
+        }
+        return place
     }
 
     /// Runs the tokens that the cache does not hold.
     private func feed(from first: Int) {
-        var start = first
-        while start < history.count {
-            let count = min(pass.activations.rows, history.count - start)
-            history.withUnsafeBufferPointer { buffer in
-                if let base = buffer.baseAddress { pass.forward(base + start, rows: count) }
-            }
-            cache.advance(rows: count)
-            start += count
+        forEachChunk(from: first) { tokens, rows in
+            pass.forward(tokens, rows: rows)
+            return true
         }
         let c = configuration.hiddenSize
         head.logits(

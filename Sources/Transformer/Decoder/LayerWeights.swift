@@ -38,6 +38,12 @@ final class LayerWeights {
     let embeddingOffset: Int
     let headOffset: Int
     private let team: ThreadTeam
+    // By layer and module.
+    private let inputs: [ActivationQuantization.Input?]
+    /// How the head's inputs are rounded.
+    let headInput: ActivationQuantization.Input?
+    /// Scales of keys and values by layer; empty where they are not rounded.
+    let cacheScales: [(key: Float, value: Float)]
     // By layer and module; refreshed when the recipe's stage changes.
     private var formats: [QuantizationFormat?] = []
     private(set) var embeddingFormat: QuantizationFormat?
@@ -50,12 +56,25 @@ final class LayerWeights {
 
     var configuration: ModelConfiguration { parameters.configuration }
 
-    init(parameters: Parameters, recipe: QuantizationRecipe, team: ThreadTeam) throws {
+    /// `activations`: How inputs are rounded; nil for what the recipe says.
+    init(
+        parameters: Parameters,
+        recipe: QuantizationRecipe,
+        activations: ActivationQuantization? = nil,
+        team: ThreadTeam
+    ) throws {
         self.parameters = parameters
         self.recipe = recipe
         self.team = team
         let configuration = parameters.configuration
         let layout = parameters.layout
+        let activations = activations ?? ActivationQuantization(recipe, of: configuration)
+        try activations.check(configuration)
+        inputs = (0..<configuration.layerCount).flatMap { layer in
+            LinearModule.allCases.map { activations.inputs[$0.name(layer: layer)] }
+        }
+        headInput = activations.inputs["lm_head"]
+        cacheScales = zip(activations.keyScales, activations.valueScales).map { ($0, $1) }
         layers = (0..<configuration.layerCount).map { layer in
             Layer(
                 linear: LinearModule.allCases.map {
@@ -105,6 +124,11 @@ final class LayerWeights {
 
     func format(_ module: LinearModule, layer: Int) -> QuantizationFormat? {
         formats[layer * LinearModule.allCases.count + module.rawValue]
+    }
+
+    /// How a module's inputs are rounded; nil if they are not.
+    func input(_ module: LinearModule, layer: Int) -> ActivationQuantization.Input? {
+        inputs[layer * LinearModule.allCases.count + module.rawValue]
     }
 
     func master(_ module: LinearModule, layer: Int) -> UnsafeMutablePointer<Float> {

@@ -12,14 +12,14 @@ public struct PerplexityResult: Sendable, Codable, Equatable {
     /// `exp(meanLoss)`.
     public var perplexity: Double
     /// 95 % confidence interval of the perplexity over windows: `exp(mean ± t · s / √n)` with
-    /// Student's t.
-    ///
-    /// With one window there is no spread to measure, and both ends are the value.
-    public var confidenceInterval: [Double]
+    /// Student's t; nil of one window, which has no spread to measure.
+    public var confidenceInterval: [Double]?
     /// Mean cross-entropy per target, in nats.
     public var meanLoss: Double
     /// Share of targets that the model's most likely token hits.
     public var accuracy: Double
+    /// 95 % confidence interval of the accuracy over windows, likewise, within 0 … 1.
+    public var accuracyInterval: [Double]?
     /// Windows evaluated.
     public var windowCount: Int
     /// Targets evaluated.
@@ -39,15 +39,24 @@ public final class PerplexityEvaluator {
     /// Prepares evaluation of `parameters` under a recipe; ``QuantizationRecipe/none`` takes the
     /// weights as they are.
     ///
+    /// `activations`: How inputs, keys and values are rounded; nil for what training simulates of the
+    /// recipe.
+    ///
     /// - Throws: ``TransformerError``.
     public init(
         parameters: Parameters,
         recipe: QuantizationRecipe,
+        activations: ActivationQuantization? = nil,
         length: Int,
         team: ThreadTeam
     ) throws {
         self.length = length
-        weights = try LayerWeights(parameters: parameters, recipe: recipe, team: team)
+        weights = try LayerWeights(
+            parameters: parameters,
+            recipe: recipe,
+            activations: activations,
+            team: team
+        )
         pass = DecoderPass(window: length, weights: weights, team: team)
         head = LossHead(
             configuration: parameters.configuration,
@@ -63,7 +72,8 @@ public final class PerplexityEvaluator {
     /// `progress`: Picks the recipe's stage; 1 is the final one. `onWindow`: Called after each
     /// window with how many are done; throwing stops.
     ///
-    /// - Throws: ``TransformerError`` (`invalidTokens`) if the text is shorter than a window.
+    /// - Throws: ``TransformerError``: `invalidTokens` if the text is shorter than a window; `nonFinite`
+    ///   if a window's loss is NaN or infinite, naming the layer where that begins.
     public func evaluate(
         tokens: [Int32],
         windows: Int,
@@ -82,20 +92,24 @@ public final class PerplexityEvaluator {
             throw TransformerError(.invalidTokens, "a token is outside the vocabulary of \(limit)")
         }
         weights.setProgress(progress)
-        var losses: [Double] = []
-        var total = LossSum()
+        var sums: [LossSum] = []
         for window in 0..<count {
-            let sum = tokens.withUnsafeBufferPointer { buffer -> LossSum in
+            let sum = try tokens.withUnsafeBufferPointer { buffer -> LossSum in
                 guard let start = buffer.baseAddress else {
                     return LossSum()
                 }
-                return evaluateWindow(start + window * length)
+                let first = start + window * length
+                let sum = evaluateWindow(first)
+                guard sum.loss.isFinite else {
+                    let what = "the loss of window \(window + 1) of \(count)"
+                    throw pass.nonFiniteError(what, tokens: first, rows: length)
+                }
+                return sum
             }
-            losses.append(sum.loss / Double(length - 1))
-            total.add(sum)
+            sums.append(sum)
             try onWindow(window + 1)
         }
-        return Self.summary(losses: losses, total: total)
+        return summary(of: sums)
     }
 
     private func evaluateWindow(_ tokens: UnsafePointer<Int32>) -> LossSum {
@@ -115,19 +129,41 @@ public final class PerplexityEvaluator {
         )
     }
 
-    private static func summary(losses: [Double], total: LossSum) -> PerplexityResult {
-        let n = Double(losses.count)
-        let mean = losses.reduce(0, +) / n
-        let variance = losses.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / max(n - 1, 1)
-        let margin = losses.count > 1 ? studentT(losses.count - 1) * (variance / n).squareRoot() : 0
+    private func summary(of windows: [LossSum]) -> PerplexityResult {
+        let targets = Double(length - 1)
+        let losses = Spread(windows.map { $0.loss / targets })
+        let hits = Spread(windows.map { Double($0.correct) / targets })
+        let correct = windows.reduce(0) { $0 + $1.correct }
+        let rows = windows.reduce(0) { $0 + $1.rows }
         return PerplexityResult(
-            perplexity: exp(mean),
-            confidenceInterval: [exp(mean - margin), exp(mean + margin)],
-            meanLoss: mean,
-            accuracy: Double(total.correct) / Double(max(total.rows, 1)),
-            windowCount: losses.count,
-            targetCount: total.rows
+            perplexity: exp(losses.mean),
+            confidenceInterval: losses.interval?.map(exp),
+            meanLoss: losses.mean,
+            accuracy: Double(correct) / Double(max(rows, 1)),
+            accuracyInterval: hits.interval?.map { min(max($0, 0), 1) },
+            windowCount: windows.count,
+            targetCount: rows
         )
+    }
+}
+
+/// The mean of some windows' figures, and how sure it is.
+private struct Spread {
+    let mean: Double
+    /// 95 % confidence interval; nil of one figure.
+    let interval: [Double]?
+
+    init(_ figures: [Double]) {
+        let n = Double(figures.count)
+        let mean = figures.reduce(0, +) / n
+        self.mean = mean
+        guard figures.count > 1 else {
+            interval = nil
+            return
+        }
+        let variance = figures.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / (n - 1)
+        let margin = Self.studentT(figures.count - 1) * (variance / n).squareRoot()
+        interval = [mean - margin, mean + margin]
     }
 
     /// The 97.5 % quantile of Student's t; beyond the table, its Cornish-Fisher expansion.

@@ -57,15 +57,31 @@ public final class LogitDivergence {
 
     /// The divergence of a model of the same shape; its head may be tied or not.
     ///
-    /// - Throws: ``TransformerError``.
-    public func measure(_ changed: Parameters) throws -> DivergenceResult {
-        let weights = try LayerWeights(parameters: changed, recipe: .none, team: team)
+    /// `activations`: How the changed model's inputs, keys and values are rounded.
+    ///
+    /// - Throws: ``TransformerError``; `nonFinite` if the divergence is not finite, naming the layer
+    ///   where that begins.
+    public func measure(
+        _ changed: Parameters,
+        activations: ActivationQuantization = .none
+    ) throws -> DivergenceResult {
+        let weights = try LayerWeights(
+            parameters: changed,
+            recipe: .none,
+            activations: activations,
+            team: team
+        )
         let pass = singleWindowPass(weights)
         let loss = lossHead()
         var total = LossSum()
-        forEachWindow { window, tokens in
+        try forEachWindow { window, tokens in
             pass.forward(tokens)
-            total.add(divergence(window, of: pass, head: weights.effectiveHead(), loss))
+            let sum = divergence(window, of: pass, head: weights.effectiveHead(), loss)
+            guard sum.loss.isFinite else {
+                let what = "the divergence from the original on window \(window + 1)"
+                throw pass.nonFiniteError(what, tokens: tokens, rows: length)
+            }
+            total.add(sum)
         }
         return DivergenceResult(
             klDivergence: total.loss / Double(self.tokens.count),
@@ -159,10 +175,10 @@ public final class LogitDivergence {
         )
     }
 
-    private func forEachWindow(_ body: (Int, UnsafePointer<Int32>) -> Void) {
-        tokens.withUnsafeBufferPointer { buffer in
+    private func forEachWindow(_ body: (Int, UnsafePointer<Int32>) throws -> Void) rethrows {
+        try tokens.withUnsafeBufferPointer { buffer in
             guard let start = buffer.baseAddress else { return }
-            for window in 0..<tokens.count / length { body(window, start + window * length) }
+            for window in 0..<tokens.count / length { try body(window, start + window * length) }
         }
     }
 }

@@ -67,23 +67,21 @@ final class BackwardPass {
     }
 
     private func transformBackward(_ index: Int, _ layer: ActivationArena.Layer) {
-        let f = configuration.intermediateSize
         pass.activate(layer)
         linearBackward(
             .down,
             index,
-            input: pass.prepared(pass.activations.activated, width: f),
+            input: pass.prepared(.down, index, pass.activations.activated),
             outputGradient: outputGradient(.mlpOutput, index),
             inputGradient: buffers.activated,
             accumulating: 0
         )
         activateBackward(layer)
-        let input = pass.prepared(layer.mlpInput, width: configuration.hiddenSize)
         if architecture.hasGate {
             linearBackward(
                 .gate,
                 index,
-                input: input,
+                input: pass.prepared(.gate, index, layer.mlpInput),
                 outputGradient: buffers.gate,
                 inputGradient: buffers.branch,
                 accumulating: 0
@@ -92,7 +90,12 @@ final class BackwardPass {
         linearBackward(
             .up,
             index,
-            input: input,
+            input: pass.prepared(
+                .up,
+                index,
+                layer.mlpInput,
+                after: architecture.hasGate ? .gate : nil
+            ),
             outputGradient: buffers.up,
             inputGradient: buffers.branch,
             accumulating: architecture.hasGate ? 1 : 0
@@ -121,7 +124,7 @@ final class BackwardPass {
         linearBackward(
             .output,
             index,
-            input: pass.prepared(layer.attention, width: configuration.queryWidth),
+            input: pass.prepared(.output, index, layer.attention),
             outputGradient: outputGradient(.attentionOutput, index),
             inputGradient: buffers.attention,
             accumulating: 0
@@ -143,15 +146,16 @@ final class BackwardPass {
         }
         let query = projectionGradient(.query, index, of: buffers.query)
         let key = projectionGradient(.key, index, of: buffers.key)
-        let input = pass.prepared(layer.attentionInput, width: configuration.hiddenSize)
         let modules: [(LinearModule, UnsafeMutablePointer<Float>)] = [
             (.query, query), (.key, key), (.value, buffers.value),
         ]
+        var previous: LinearModule?
         for (module, gradient) in modules {
+            defer { previous = module }
             linearBackward(
                 module,
                 index,
-                input: input,
+                input: pass.prepared(module, index, layer.attentionInput, after: previous),
                 outputGradient: gradient,
                 inputGradient: buffers.branch,
                 accumulating: module == .query ? 0 : 1

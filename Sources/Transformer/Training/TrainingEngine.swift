@@ -152,10 +152,7 @@ public final class TrainingEngine {
         let norm = gradients.norm(team: team, partialSums: partialSums)
         let mean = loss.loss / Double(max(loss.rows, 1))
         guard mean.isFinite, norm.isFinite else {
-            throw TransformerError(
-                .diverged,
-                "step \(stepCount + 1): loss \(mean), gradient norm \(norm); lower the learning rate"
-            )
+            throw divergence(loss: mean, norm: norm, tokens: tokens)
         }
         update(learningRate: learningRate, norm: norm)
         return StepResult(loss: mean, gradientNorm: norm)
@@ -213,6 +210,33 @@ public final class TrainingEngine {
         }
         backward.run(finalNormGradient: hiddenGradient.pointer, tokens: tokens)
         return sum
+    }
+
+    /// The error of a step, with the first module whose output is not finite.
+    private func divergence(
+        loss: Double,
+        norm: Double,
+        tokens: UnsafePointer<Int32>
+    ) -> TransformerError {
+        var place = loss.isFinite ? "; the first NaN or infinity is a gradient" : ""
+        for micro in 0..<accumulation where !loss.isFinite {
+            let start = tokens + micro * pass.rows
+            if let module = pass.firstNonFinite(start, rows: pass.rows) {
+                place = "; a NaN or an infinity first appears in \(module)"
+            } else if let module = teacherPass?.firstNonFinite(start, rows: pass.rows) {
+                place = "; a NaN or an infinity first appears in the teacher's \(module)"
+            } else {
+                continue
+            }
+            break
+        }
+        return TransformerError(
+            .diverged,
+            """
+            step \(stepCount + 1): loss \(loss), gradient norm \(norm)\(place); lower the learning \
+            rate
+            """
+        )
     }
 
     private func setTargets(_ tokens: UnsafePointer<Int32>) {
