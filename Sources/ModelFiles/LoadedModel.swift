@@ -26,6 +26,8 @@ public struct LoadedModel: Sendable {
     public internal(set) var generationJSON: [UInt8]?
     /// The FP8 scales of the key-value cache it comes with; nil if it has none.
     public internal(set) var keyValueScales: KeyValueScales?
+    /// How inputs, keys and values are to be rounded as it runs.
+    public internal(set) var activations = StoredActivations()
 
     /// The files beside the weights that an export passes on as they are, by name.
     public internal(set) var carriedFiles: [String: [UInt8]] = [:]
@@ -48,6 +50,7 @@ extension LoadedModel {
             chatTemplate: model.chatTemplate,
             generationJSON: model.generationJSON,
             keyValueScales: model.keyValueScales,
+            activations: model.activations,
             carriedFiles: model.carriedFiles
         )
     }

@@ -1,4 +1,5 @@
 public import Kernels
+internal import Quantization
 public import Transformer
 
 /// A stored model that hands out its weights tensor by tensor.
@@ -23,6 +24,8 @@ public protocol ModelSource {
     var generationJSON: [UInt8]? { get }
     /// The FP8 scales of the key-value cache it comes with; nil if it has none.
     var keyValueScales: KeyValueScales? { get }
+    /// How inputs, keys and values are to be rounded as the model runs.
+    var activations: StoredActivations { get }
 
     /// Reads the tokenizer.
     ///
@@ -53,6 +56,35 @@ extension ModelSource {
     /// None.
     public func carriedFiles() throws(ModelFileError) -> [String: [UInt8]] { [:] }
 
+    /// Nothing is rounded, unless the kind of file can say so.
+    public var activations: StoredActivations { StoredActivations() }
+
+    /// Writes some rows as ``read(_:rows:into:team:)`` does, and refuses what is no number.
+    ///
+    /// - Throws: ``ModelFileError``; `malformed` of a NaN or an infinity, naming the tensor and the
+    ///   place in it.
+    public func readFinite(
+        _ entry: ParameterLayout.Entry,
+        rows: Range<Int>,
+        into output: UnsafeMutableBufferPointer<Float>,
+        team: ThreadTeam
+    ) throws {
+        try read(entry, rows: rows, into: output, team: team)
+        guard let start = output.baseAddress,
+            !BlockQuantizer.amax(start, count: output.count, team: team).isFinite,
+            let index = output.firstIndex(where: { !$0.isFinite })
+        else { return }
+        let place = [rows.lowerBound + index / entry.columns, index % entry.columns]
+        throw ModelFileError(
+            .malformed,
+            """
+            \(path): tensor \(entry.name) holds \(output[index]) at \
+            \(entry.shape.count > 1 ? "\(place)" : "\([index + rows.lowerBound * entry.columns])"); \
+            no model computes with that
+            """
+        )
+    }
+
     /// Writes all of one parameter's FP32 values; `output` holds `entry.count` elements.
     ///
     /// - Throws: ``ModelFileError``, naming the tensor.
@@ -62,6 +94,17 @@ extension ModelSource {
         team: ThreadTeam
     ) throws {
         try read(entry, rows: 0..<entry.rows, into: output, team: team)
+    }
+
+    /// The same, refusing what is no number.
+    ///
+    /// - Throws: ``ModelFileError``; see ``readFinite(_:rows:into:team:)``.
+    public func readFinite(
+        _ entry: ParameterLayout.Entry,
+        into output: UnsafeMutableBufferPointer<Float>,
+        team: ThreadTeam
+    ) throws {
+        try readFinite(entry, rows: 0..<entry.rows, into: output, team: team)
     }
 }
 
@@ -112,7 +155,8 @@ public enum ModelLoader {
 
     /// Reads all of an opened model.
     ///
-    /// - Throws: ``ModelFileError``, naming the file and the place.
+    /// - Throws: ``ModelFileError``, naming the file and the place; also of a weight that holds a NaN
+    ///   or an infinity.
     public static func load(_ source: any ModelSource, team: ThreadTeam) throws -> LoadedModel {
         let tokenizer = try source.tokenizer()
         let carriedFiles = try source.carriedFiles()
@@ -124,7 +168,8 @@ public enum ModelLoader {
             tokenizerJSON: source.tokenizerJSON,
             chatTemplate: source.chatTemplate,
             generationJSON: source.generationJSON,
-            keyValueScales: source.keyValueScales
+            keyValueScales: source.keyValueScales,
+            activations: source.activations
         )
         model.carriedFiles = carriedFiles
         return model
@@ -137,7 +182,8 @@ public enum ModelLoader {
     ///   - rows: How many rows of its embedding and head are read; nil for all. No more than it has.
     ///   - team: Threads.
     /// - Returns: FP32 parameters.
-    /// - Throws: ``ModelFileError``, naming the file and the place.
+    /// - Throws: ``ModelFileError``, naming the file and the place; also of a weight that holds a NaN
+    ///   or an infinity.
     public static func parameters(
         of source: any ModelSource,
         vocabularySize rows: Int? = nil,
@@ -150,7 +196,7 @@ public enum ModelLoader {
         for (entry, whole) in zip(parameters.layout.entries, stored) {
             precondition(entry.rows <= whole.rows, "\(entry.name): \(entry.rows) rows")
             // A vector's one row is all of it.
-            try source.read(
+            try source.readFinite(
                 whole,
                 rows: 0..<entry.rows,
                 into: parameters.elements(of: entry),

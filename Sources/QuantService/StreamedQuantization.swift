@@ -95,7 +95,7 @@ struct StreamedQuantization {
                 start: buffer.pointer,
                 count: rows.count * entry.columns
             )
-            try source.read(entry, rows: rows, into: values, team: team)
+            try source.readFinite(entry, rows: rows, into: values, team: team)
             if isWhole {
                 try export.write(entry, values: UnsafeBufferPointer(values), packed: nil)
             } else {
@@ -114,7 +114,7 @@ struct StreamedQuantization {
     ) throws -> (PackedTensor, QuantizationStatistics) {
         let amax = try sharedAmax(entry, format, layout, source, room.values)
         let values = UnsafeMutableBufferPointer(start: room.values.pointer, count: entry.count)
-        try source.read(entry, into: values, team: team)
+        try source.readFinite(entry, into: values, team: team)
         room.original.pointer.update(from: room.values.pointer, count: entry.count)
         let packed = try round(values, entry, format, amax: amax)
         let statistics = QuantizationStatistics(
@@ -162,7 +162,7 @@ struct StreamedQuantization {
         for member in source.configuration.modules(sharingInputOf: module) {
             let other = layout.entry(of: member, layer: layer)
             let room = UnsafeMutableBufferPointer(start: values.pointer, count: other.count)
-            try source.read(other, into: room, team: team)
+            try source.readFinite(other, into: room, team: team)
             let found = BlockQuantizer.amax(values.pointer, count: other.count, team: team)
             amax = found.isNaN || found > amax ? found : amax
         }

@@ -48,18 +48,23 @@ public struct ExportDescription: Sendable {
         self.activations = activations
     }
 
-    /// What the file says of its making: ``metadata``, and `qat.formats` with all rounding rules.
+    /// What the file says of its making: ``metadata``, and `qat.formats` and `qat.activations` with all
+    /// rounding rules.
     var fileMetadata: [String: String] {
         guard !formats.isEmpty else { return metadata }
-        let rules = Set(formats.values).map { format in
-            """
-            {"name":"\(format.name)","element":"\(format.element.rawValue)",\
-            "scale":"\(format.scaleKind.rawValue)","block_size":\(format.blockSize),\
-            "scale_mode":"\(format.scaleMode.rawValue)","tie_rule":"\(format.tieRule.rawValue)"}
-            """
-        }
-        let list = "[" + rules.sorted().joined(separator: ",") + "]"
-        return metadata.merging(["qat.formats": list]) { own, _ in own }
+        let rules = Set(formats.values).map(Self.rules)
+        var texts = ["qat.formats": "[" + rules.sorted().joined(separator: ",") + "]"]
+        texts[InputScheme.metadataKey] = activations.map(Self.rules)
+        return metadata.merging(texts) { own, _ in own }
+    }
+
+    /// A format with all rounding rules, as JSON.
+    private static func rules(of format: QuantizationFormat) -> String {
+        """
+        {"name":"\(format.name)","element":"\(format.element.rawValue)",\
+        "scale":"\(format.scaleKind.rawValue)","block_size":\(format.blockSize),\
+        "scale_mode":"\(format.scaleMode.rawValue)","tie_rule":"\(format.tieRule.rawValue)"}
+        """
     }
 
     /// The modules as the files name them; nil where each parameter stands by itself.

@@ -10,14 +10,18 @@ struct CheckpointTensors {
     }
 
     let folder: String
+    /// What the first shard says of its making.
+    let metadata: [String: String]
     private let located: [String: Located]
 
     /// Reads the directories of all shards.
     init(folder: String) throws(ModelFileError) {
         self.folder = folder
         var located: [String: Located] = [:]
+        var metadata: [String: String]?
         for name in try Self.shardNames(folder) {
             let file = try SafetensorsFile(path: "\(folder)/\(name)")
+            metadata = metadata ?? file.metadata
             for (key, tensor) in file.tensors {
                 let place = Located(tensor: tensor, file: file.file)
                 guard located.updateValue(place, forKey: key) == nil else {
@@ -26,6 +30,7 @@ struct CheckpointTensors {
             }
         }
         self.located = located
+        self.metadata = metadata ?? [:]
     }
 
     var byteCount: Int { located.values.reduce(0) { $0 + $1.tensor.bytes.count } }

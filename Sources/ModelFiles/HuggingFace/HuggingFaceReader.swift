@@ -11,6 +11,7 @@ struct HuggingFaceReader: ModelSource {
 
     let configuration: ModelConfiguration
     let keyValueScales: KeyValueScales?
+    let activations: StoredActivations
     private let tensors: CheckpointTensors
     /// Where each parameter stands, by its name.
     private let places: [String: (stored: Stored, firstRow: Int)]
@@ -28,16 +29,18 @@ struct HuggingFaceReader: ModelSource {
         self.configuration = configuration
         let modules = StoredModule.modules(of: ParameterLayout(configuration: configuration))
         var issues = ConfigurationIssues()
-        let storages = QuantizationDocument(
+        let document = QuantizationDocument(
             root.object,
             folder: folder,
             modules: modules,
             &issues
-        )?.storages(&issues)
+        )
+        let storages = document?.storages(&issues)
         try issues.throwRefusal()
         var claims = TensorClaims(cacheScales: keyValueScales != nil)
         if head.isTied { claims.add(name: HeadTensors.name) }
         var places: [String: (stored: Stored, firstRow: Int)] = [:]
+        var quantized: [(module: StoredModule, scheme: StorageScheme)] = []
         for module in modules {
             // The head may stand in the file alone, and the embedding, which is the same, not.
             let isHead = head.standsForEmbedding && module.name == "model.embed_tokens"
@@ -49,7 +52,9 @@ struct HuggingFaceReader: ModelSource {
             )
             switch stored {
             case .plain(let located): claims.add(name: located.tensor.name)
-            case .quantized: claims.add(module: module.name)
+            case .quantized(let weight):
+                claims.add(module: module.name)
+                quantized.append((module, weight.scheme))
             }
             for part in module.parts {
                 places[part.name] = (stored, module.firstRow(of: part) ?? 0)
@@ -57,6 +62,11 @@ struct HuggingFaceReader: ModelSource {
         }
         self.places = places
         try claims.refuseOthers(of: tensors, family: configuration.architecture.family)
+        activations = try StoredActivations(
+            try document?.inputs(of: quantized) ?? [],
+            tensors,
+            cache: keyValueScales
+        )
     }
 
     var path: String { tensors.folder }
