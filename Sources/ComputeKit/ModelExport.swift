@@ -18,6 +18,8 @@ public final class ModelExport {
         public var warnings: [String]
     }
 
+    /// The folder of the first format.
+    public let folder: String
     private let writers: [(name: String, writer: any ModelWriter)]
     private var warnings: [String]
 
@@ -66,6 +68,7 @@ public final class ModelExport {
             let writer = try HuggingFaceWriter(description, format: format, folder: folder(""))
             writers.append((format.rawValue, writer))
         }
+        self.folder = outputFolder + "/model"
         self.writers = writers
         self.warnings = warnings
     }
@@ -113,6 +116,13 @@ public final class ModelExport {
                 packed: stored[entry.name]
             )
         }
+    }
+
+    /// How the completed `model/` says that inputs, keys and values are rounded.
+    ///
+    /// - Throws: `ModelFileError`.
+    public func activations() throws -> ActivationQuantization {
+        try ModelLoader.open(path: folder).activations.complete()
     }
 
     /// Completes the files.

@@ -1,10 +1,9 @@
 internal import ComputeKit
-internal import Foundation
+internal import Formats
 internal import JobInputs
 internal import JobSpecs
 internal import Kernels
 internal import ModelFiles
-internal import Formats
 internal import ServiceKit
 internal import Transformer
 
@@ -14,6 +13,7 @@ struct EvaluationJob {
     private let request: ComputeRequest
     private let reporter: ComputeReporter
     private let team: ThreadTeam
+    private let tasks: [any EvaluationTask]
 
     init(_ request: ComputeRequest, _ reporter: ComputeReporter) throws {
         guard
@@ -37,6 +37,27 @@ struct EvaluationJob {
         self.request = request
         self.reporter = reporter
         team = ThreadTeam(threadCount: request.threads)
+        tasks = try spec.tasks.enumerated().map { index, task in
+            try Self.task(task, index: index, request)
+        }
+    }
+
+    private static func task(
+        _ task: EvaluateSpec.Task,
+        index: Int,
+        _ request: ComputeRequest
+    ) throws -> any EvaluationTask {
+        func path() throws -> String { try request.path("/tasks/\(index)/text") }
+        switch task {
+        case .perplexity(let windows):
+            return PerplexityTask(index: index, windows: windows, path: try path())
+        case .accuracy(let windows):
+            return AccuracyTask(index: index, windows: windows, path: try path())
+        case .benchmark(let settings):
+            return BenchmarkTask(index: index, settings: settings)
+        case .questions(let type, _, _):
+            throw ComputeFailure(.userError, "tasks[\(index)].type \(type) is not in this version")
+        }
     }
 
     func run() throws {
@@ -45,16 +66,9 @@ struct EvaluationJob {
         }
         var rows: [EvaluationRow] = []
         for (index, entry) in spec.models.enumerated() {
-            let path = try request.path("/models/\(index)/model")
             reporter.progress(phase: "\(entry.label): load", step: index, of: spec.models.count)
             PeakMemory.reset()
-            var measured: [EvaluateSpec.TextWindows: PerplexityResult] = [:]
-            let model = try ModelLoader.load(path: path, team: team)
-            var row = EvaluationRow(label: entry.label, model: model)
-            for (taskIndex, task) in spec.tasks.enumerated() {
-                try evaluate(task, index: taskIndex, model: model, row: &row, measured: &measured)
-            }
-            row.peakMemoryBytes = PeakMemory.byteCount()
+            let row = try row(of: entry, path: try request.path("/models/\(index)/model"))
             try reporter.metric(step: index + 1, row)
             rows.append(row)
         }
@@ -63,63 +77,39 @@ struct EvaluationJob {
         try reporter.result(results)
     }
 
-    private func evaluate(
-        _ task: EvaluateSpec.Task,
-        index: Int,
-        model: LoadedModel,
-        row: inout EvaluationRow,
-        measured: inout [EvaluateSpec.TextWindows: PerplexityResult]
-    ) throws {
-        switch task {
-        case .perplexity(let windows), .accuracy(let windows):
-            // Both on the same windows are one pass over them.
-            let result =
-                try measured[windows]
-                ?? onText(windows, index: index, model: model, label: row.label)
-            measured[windows] = result
-            if case .perplexity = task {
-                row.perplexity = result.perplexity
-                row.perplexityCi95 = result.confidenceInterval
-            } else {
-                row.accuracy = result.accuracy
+    private func row(of entry: EvaluateSpec.Model, path: String) throws -> EvaluationRow {
+        let model = try ModelLoader.load(path: path, team: team)
+        let activations =
+            switch entry.activations ?? spec.activations {
+            case .asExported: try Self.activations(of: model)
+            case .none: ActivationQuantization.none
             }
-        case .benchmark(let settings):
-            let timing = try GenerationBenchmark(settings, model: model, team: team).run {
-                done,
-                total in
-                reporter.progress(phase: "\(row.label): benchmark", step: done, of: total)
-                try reporter.checkStop()
-            }
-            row.latencyMs = timing.latencyMilliseconds
-            row.tokensPerS = timing.tokensPerSecond
-        case .questions(let type, _, _):
-            throw ComputeFailure(.userError, "tasks[\(index)].type \(type) is not in this version")
-        }
+        let subject = EvaluationSubject(
+            label: entry.label,
+            model: model,
+            activations: activations,
+            team: team,
+            reporter: reporter
+        )
+        var row = EvaluationRow(
+            label: entry.label,
+            storedByteCount: model.storedByteCount,
+            bf16ByteCount: model.bf16ByteCount,
+            activations: activations
+        )
+        for task in tasks { row.measurements += try task.run(subject) }
+        row.peakMemoryBytes = PeakMemory.byteCount()
+        return row
     }
 
-    private func onText(
-        _ task: EvaluateSpec.TextWindows,
-        index: Int,
-        model: LoadedModel,
-        label: String
-    ) throws -> PerplexityResult {
-        let path = try request.path("/tasks/\(index)/text")
-        let tokens = try TextCorpus.load(
-            paths: [path],
-            key: task.textKey,
-            TextTokens(model.tokenizer, model.configuration)
-        )
-        try TextCorpus.requireWindow(of: task.sequenceLength, tokens: tokens, paths: [task.text])
-        let windows = min(task.windowCount ?? .max, tokens.count / task.sequenceLength)
-        let evaluator = try PerplexityEvaluator(
-            parameters: model.parameters,
-            recipe: .none,
-            length: task.sequenceLength,
-            team: team
-        )
-        return try evaluator.evaluate(tokens: tokens, windows: windows) { done in
-            reporter.progress(phase: "\(label): \(task.text)", step: done, of: windows)
-            try reporter.checkStop()
+    private static func activations(of model: LoadedModel) throws -> ActivationQuantization {
+        do {
+            return try model.activations.complete()
+        } catch let error as ModelFileError {
+            throw ComputeFailure(
+                .userError,
+                "\(error.message); \"activations\": \"none\" evaluates the weights alone"
+            )
         }
     }
 }

@@ -1,55 +1,68 @@
-internal import Foundation
-internal import ModelFiles
+internal import Transformer
 
-/// One model's figures; what no task measured is absent.
-struct EvaluationRow: Codable, Sendable {
+/// One model's figures: what each task measured, and the first of each kind under its own key.
+struct EvaluationRow: Encodable, Sendable {
     /// The model's name in the job.
-    var label: String
+    let label: String
     /// Bytes of its tensors as stored.
-    var memoryBytes: Int
+    let memoryBytes: Int
     /// Those bytes relative to all parameters in BF16.
-    var memoryRatio: Double
-    /// `exp` of the mean loss.
-    var perplexity: Double?
-    /// 95 % confidence interval of `perplexity`.
-    var perplexityCi95: [Double]?
-    /// Share of next tokens that the most likely one hits.
-    var accuracy: Double?
-    /// Milliseconds of one generation, prompt included; the median of the runs.
-    var latencyMs: Double?
-    /// Generated tokens per second, prompt included.
-    var tokensPerS: Double?
-    /// The process's peak memory so far.
+    let memoryRatio: Double
+    /// The formats in which inputs of linear layers were rounded, as in `mxfp4`; `none` for as they
+    /// are.
+    let activations: String
+    /// The format of keys and values: `fp8` or `none`.
+    let kvCache: String
+    /// The process's peak memory while the model was measured; nil where the system does not tell.
     var peakMemoryBytes: Int?
+    /// What was measured, in the order of the job's tasks.
+    var measurements: [Measurement] = []
 
-    init(label: String, model: LoadedModel) {
+    /// `bf16ByteCount`: What all parameters take in BF16.
+    init(
+        label: String,
+        storedByteCount: Int,
+        bf16ByteCount: Int,
+        activations: ActivationQuantization
+    ) {
         self.label = label
-        memoryBytes = model.storedByteCount
-        memoryRatio = Double(model.storedByteCount) / Double(model.bf16ByteCount)
+        memoryBytes = storedByteCount
+        memoryRatio = Double(storedByteCount) / Double(bf16ByteCount)
+        self.activations = activations.inputFormatName
+        kvCache = activations.cacheFormatName
+    }
+
+    /// The first measurement of a name.
+    func first(_ name: Measurement.Name) -> Measurement? {
+        measurements.first { $0.name == name }
+    }
+
+    // The encoder turns these into snake case.
+    private enum CodingKeys: CodingKey {
+        case label, memoryBytes, memoryRatio, activations, kvCache, perplexity, perplexityCi95
+        case accuracy, latencyMs, tokensPerS, peakMemoryBytes, measurements
+    }
+
+    /// What no task measured is null.
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(label, forKey: .label)
+        try container.encode(memoryBytes, forKey: .memoryBytes)
+        try container.encode(memoryRatio, forKey: .memoryRatio)
+        try container.encode(activations, forKey: .activations)
+        try container.encode(kvCache, forKey: .kvCache)
+        try container.encode(first(.perplexity)?.value, forKey: .perplexity)
+        try container.encode(first(.perplexity)?.interval, forKey: .perplexityCi95)
+        try container.encode(first(.accuracy)?.value, forKey: .accuracy)
+        try container.encode(first(.latency)?.value, forKey: .latencyMs)
+        try container.encode(first(.throughput)?.value, forKey: .tokensPerS)
+        try container.encode(peakMemoryBytes, forKey: .peakMemoryBytes)
+        try container.encode(measurements, forKey: .measurements)
     }
 }
 
 /// What an evaluation job answers.
-struct EvaluationResults: Codable, Sendable {
+struct EvaluationResults: Encodable, Sendable {
     /// One row per model, in the job's order.
     var rows: [EvaluationRow]
-}
-
-/// The process's peak resident memory.
-enum PeakMemory {
-    /// Starts the peak anew, so that each model's row tells its own; see proc(5), clear_refs.
-    static func reset() {
-        try? Data("5".utf8).write(to: URL(fileURLWithPath: "/proc/self/clear_refs"))
-    }
-
-    /// Bytes, or nil where the system does not tell.
-    static func byteCount() -> Int? {
-        guard let text = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8),
-            let line = text.split(separator: "\n").first(where: { $0.hasPrefix("VmHWM:") }),
-            let kilobytes = line.split(whereSeparator: { !$0.isNumber }).first.flatMap({ Int($0) })
-        else {
-            return nil
-        }
-        return kilobytes * 1024
-    }
 }

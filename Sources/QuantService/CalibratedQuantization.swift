@@ -59,16 +59,20 @@ struct CalibratedQuantization {
             layers.append(LayerReport(result.entry, result.packed.format, result.statistics))
             try progress.report("quantize", layers.count, of: count)
         }
-        reporter.progress(phase: "compare", step: layers.count, of: layers.count)
-        let divergence = try comparison.map { try $0.measure(parameters) }
         reporter.progress(phase: "export", step: layers.count, of: layers.count)
         let export = try begin(
             description(source, tokenizer, parameters, stored: stored, ranges: ranges)
         )
         try export.write(parameters, stored: stored)
+        let outcome = try export.finish()
+        reporter.progress(phase: "compare", step: layers.count, of: layers.count)
+        // Inputs, keys and values as the first export says, which is what will be run.
+        let divergence = try comparison.map {
+            try $0.measure(parameters, activations: try export.activations())
+        }
         return QuantizationOutcome(
             layers: layers,
-            export: try export.finish(),
+            export: outcome,
             calibrationTokens: needsPass ? calibration?.tokens.count ?? 0 : 0,
             sensitivities: sensitivities,
             divergence: divergence

@@ -253,11 +253,13 @@ struct TrainingLoop {
     private func validate(
         _ parameters: Parameters,
         _ recipe: QuantizationRecipe,
+        activations: ActivationQuantization? = nil,
         phase: String
     ) throws -> PerplexityResult {
         let evaluator = try PerplexityEvaluator(
             parameters: parameters,
             recipe: recipe,
+            activations: activations,
             length: plan.length,
             team: team
         )
@@ -271,7 +273,6 @@ struct TrainingLoop {
     }
 
     private func finish(_ student: Parameters, before: [String: Double]) throws {
-        let after = try validate(student, plan.recipe, phase: "validate QAT")
         reporter.progress(phase: "export", step: plan.totalSteps, of: plan.totalSteps)
         let layers = try LayerReport.measure(student, recipe: plan.recipe, team: team)
         let trained = try QuantizedModel(
@@ -289,27 +290,62 @@ struct TrainingLoop {
         )
         try export.write(student, stored: trained.stored)
         let outcome = try export.finish()
-        let baseline = before["baseline"] ?? .nan
-        let ptq = before["ptq"] ?? .nan
+        let (after, activations, notes) = try validateExport(in: export.folder)
         let results = TrainingResults(
-            baselinePerplexity: baseline,
-            ptqPerplexity: ptq,
+            baselinePerplexity: before["baseline"],
+            ptqPerplexity: before["ptq"],
             qatPerplexity: after.perplexity,
-            recovered: ptq > baseline ? (ptq - after.perplexity) / (ptq - baseline) : nil,
+            recovered: Self.recovered(before, after: after.perplexity),
             qatPerplexityCi95: after.confidenceInterval,
+            activations: activations.inputFormatName,
             steps: plan.totalSteps,
             tokens: plan.totalSteps * plan.batchSize * plan.accumulation * plan.length,
             exportFormat: outcome.format,
             tensorBytes: outcome.tensorByteCount,
             memoryRatio: Double(outcome.tensorByteCount) / Double(model.bf16ByteCount),
-            warnings: warnings + outcome.warnings
+            warnings: warnings + outcome.warnings + notes
         )
-        for warning in outcome.warnings {
+        for warning in outcome.warnings + notes {
             reporter.log(warning)
         }
         let report = TrainingReport(results: results, layers: layers)
         try JobReport.write(report, to: request.outputFolder)
         try reporter.result(results)
+    }
+
+    /// Validates what was written, read back: BF16 parts are rounded, scales are as stored, inputs are
+    /// rounded as the files say.
+    private func validateExport(in folder: String) throws -> (
+        PerplexityResult, ActivationQuantization, notes: [String]
+    ) {
+        let exported = try ModelLoader.load(path: folder, team: team)
+        let activations = try exported.activations.complete()
+        let simulated = ActivationQuantization(plan.recipe, of: model.configuration)
+        var notes: [String] = []
+        if simulated.inputs.mapValues(\.format) != activations.inputs.mapValues(\.format) {
+            notes.append(
+                """
+                model/ rounds the inputs of \(activations.inputs.count) modules \
+                (\(activations.inputFormatName)), training those of \
+                \(simulated.inputs.count) (\(simulated.inputFormatName)); qat_perplexity is of model/
+                """
+            )
+        }
+        let result = try validate(
+            exported.parameters,
+            .none,
+            activations: activations,
+            phase: "validate QAT"
+        )
+        return (result, activations, notes)
+    }
+
+    /// The share of PTQ's loss that training won back; nil where rounding lost nothing.
+    private static func recovered(_ before: [String: Double], after: Double) -> Double? {
+        guard let baseline = before["baseline"], let ptq = before["ptq"], ptq > baseline else {
+            return nil
+        }
+        return (ptq - after) / (ptq - baseline)
     }
 }
 

@@ -1,19 +1,23 @@
 internal import ComputeKit
 internal import Formats
 internal import Quantization
+internal import ServiceKit
 
 /// What a training job answers.
-struct TrainingResults: Codable, Sendable {
+struct TrainingResults: Encodable, Sendable {
     /// Validation perplexity of the model as it came.
-    var baselinePerplexity: Double
+    @NullIfNone var baselinePerplexity: Double?
     /// The same, rounded without training.
-    var ptqPerplexity: Double
-    /// The same, after training.
+    @NullIfNone var ptqPerplexity: Double?
+    /// The same of what was exported, read back from `model/`: an evaluation of it on the same windows
+    /// finds the same.
     var qatPerplexity: Double
     /// The share of PTQ's loss that training won back; nil when rounding lost nothing.
-    var recovered: Double?
+    @NullIfNone var recovered: Double?
     /// 95 % confidence interval of `qatPerplexity`; nil of one window.
-    var qatPerplexityCi95: [Double]?
+    @NullIfNone var qatPerplexityCi95: [Double]?
+    /// The formats in which `model/` says that inputs are rounded, and `qatPerplexity` rounds them.
+    var activations: String
     /// Steps taken.
     var steps: Int
     /// Tokens trained on.

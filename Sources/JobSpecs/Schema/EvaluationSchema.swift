@@ -8,7 +8,18 @@ enum EvaluationSchema {
             required: true,
             "A GGUF file or a Hugging Face folder, job:ID[/output], or sha256:DIGEST."
         ),
+        activations(default: nil),
     ])
+
+    /// How activations are rounded: of the job, or of one model.
+    static func activations(default word: EvaluateSpec.Activations?) -> ObjectSchema.Field {
+        .init(
+            "activations",
+            .choice(EvaluateSpec.Activations.allCases.map(\.rawValue)),
+            default: word.map { .string($0.rawValue) },
+            "Inputs of linear layers, keys and values: rounded as the model's files say, or none."
+        )
+    }
 
     static let tasks: [ValueSchema.Variant] = [
         .init(name: "perplexity", schema: windows("perplexity")),

@@ -104,6 +104,7 @@ public enum JobSchema {
             required: true,
             "The measurements."
         ),
+        EvaluationSchema.activations(default: .asExported),
         seed,
     ])
 }

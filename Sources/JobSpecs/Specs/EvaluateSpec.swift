@@ -1,11 +1,21 @@
 /// A job that measures models side by side.
 public struct EvaluateSpec: Sendable, Equatable {
+    /// How what flows through a model is rounded.
+    public enum Activations: String, Sendable, CaseIterable {
+        /// As the model's files say: inputs of linear layers, keys and values.
+        case asExported = "as-exported"
+        /// Not at all.
+        case none
+    }
+
     /// One row of the table.
     public struct Model: Sendable, Equatable {
         /// The row's name; unique.
         public var label: String
         /// The model: a path, `job:ID[/output]` or `sha256:DIGEST`.
         public var model: String
+        /// How its activations are rounded; nil for the job's choice.
+        public var activations: Activations?
     }
 
     /// Windows of a text.
@@ -56,15 +66,22 @@ public struct EvaluateSpec: Sendable, Equatable {
     public var models: [Model]
     /// The table's columns.
     public var tasks: [Task]
+    /// How activations are rounded, unless a model's own entry says.
+    public var activations: Activations
     /// The seed of everything random.
     public var seed: UInt64
 
     init(_ reader: ObjectReader) {
         name = reader.optionalText("name")
         models = reader.objects("models").map {
-            Model(label: $0.text("label"), model: $0.text("model"))
+            Model(
+                label: $0.text("label"),
+                model: $0.text("model"),
+                activations: $0.optionalChoice("activations")
+            )
         }
         tasks = reader.objects("tasks").map(Task.init)
+        activations = reader.choice("activations")
         seed = UInt64(reader.integer("seed"))
     }
 

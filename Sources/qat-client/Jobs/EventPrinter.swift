@@ -82,6 +82,9 @@ final class EventPrinter {
         return members.keys.sorted().map { key in
             let value = members[key] ?? .null
             if let nested = value.objectValue { return "\(key) \(nested.count)" }
+            if let list = value.arrayValue, list.contains(where: { $0.objectValue != nil }) {
+                return "\(key) \(list.count)"
+            }
             guard let number = value.doubleValue, number != number.rounded() else {
                 return "\(key) " + ResultsTable.cell(value)
             }

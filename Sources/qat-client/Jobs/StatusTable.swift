@@ -99,12 +99,29 @@ enum ResultsTable {
             "latency_ms", "tokens_per_s", "peak_memory_bytes",
         ]
         let keys = known.filter { key in rows.contains { cell($0[key]) != "-" } }
-        let others = first.keys.filter { !known.contains($0) }.sorted()
+        // Measurements are there once more under the known keys, unless a task is there twice.
+        let others = first.keys.filter { !known.contains($0) && $0 != "measurements" }.sorted()
         var table = TextTable((keys + others).map { $0.uppercased() })
         for row in rows {
             table.append((keys + others).map { cell(row[$0]) })
         }
-        return table.rendered().split(separator: "\n").map(String.init)
+        return [table.rendered(), measurements(rows)].joined(separator: "\n")
+            .split(separator: "\n").map(String.init)
+    }
+
+    /// All measurements, where some task is there more than once; else nothing.
+    private static func measurements(_ rows: [JSONValue]) -> String {
+        let lists = rows.map { $0["measurements"]?.arrayValue ?? [] }
+        let names = (lists.first ?? []).map { $0["name"]?.stringValue }
+        guard Set(names).count < names.count else { return "" }
+        let keys = ["task", "text", "name", "value", "interval", "count"]
+        var table = TextTable((["label"] + keys).map { $0.uppercased() })
+        for (row, list) in zip(rows, lists) {
+            for measurement in list {
+                table.append([cell(row["label"])] + keys.map { cell(measurement[$0]) })
+            }
+        }
+        return table.rendered()
     }
 
     /// A value as people read it: numbers with four decimals at most, an interval as `a..b`.

@@ -193,6 +193,24 @@ internal import Testing
         #expect(job.unsupported.count == 3)
     }
 
+    @Test func evaluationsRoundActivationsAsExportedUnlessTold() throws {
+        let tasks = #""tasks":[{"type":"benchmark"}]"#
+        func spec(_ job: String, _ model: String) throws -> EvaluateSpec? {
+            let json = #"{\#(job)"models":[{"label":"a","model":"m"\#(model)}],\#(tasks)}"#
+            let parsed = try JobSpec.parse(kind: "evaluate", json: Array(json.utf8))
+            guard case .evaluate(let spec) = parsed else { return nil }
+            return spec
+        }
+        let plain = try #require(try spec("", ""))
+        #expect(plain.activations == .asExported && plain.models[0].activations == nil)
+        let told = try #require(
+            try spec(#""activations":"none","#, #","activations":"as-exported""#)
+        )
+        #expect(told.activations == .none && told.models[0].activations == .asExported)
+        let error = #expect(throws: (any Error).self) { try spec("", #","activations":"mxfp4""#) }
+        #expect("\(error.map { "\($0)" } ?? "")".contains("as-exported"))
+    }
+
     @Test func treatsNullAsMissing() throws {
         let source =
             #"{"model":"m","name":null,"quantization":{"algorithm":"fp4"},"data":{"train":["t"]},"#
