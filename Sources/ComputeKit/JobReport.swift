@@ -1,18 +1,11 @@
 internal import Foundation
+internal import ServiceKit
 
 /// Writes a job's reports to its output folder.
 public enum JobReport {
-    /// Writes `report.json`, keys in snake case; numbers that JSON lacks become text.
+    /// Writes `report.json`, keys in snake case; numbers that JSON lacks are null.
     public static func write(_ report: some Encodable, to outputFolder: String) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.nonConformingFloatEncodingStrategy = .convertToString(
-            positiveInfinity: "inf",
-            negativeInfinity: "-inf",
-            nan: "nan"
-        )
-        let data = try encoder.encode(report)
+        let data = try ResultJSON.data(report, isPretty: true)
         try data.write(to: URL(fileURLWithPath: outputFolder + "/report.json"))
     }
 

@@ -71,14 +71,6 @@ public final class ComputeReporter: Sendable {
     }
 
     static func json(_ values: some Encodable) throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.nonConformingFloatEncodingStrategy = .convertToString(
-            positiveInfinity: "inf",
-            negativeInfinity: "-inf",
-            nan: "nan"
-        )
-        return String(decoding: try encoder.encode(values), as: UTF8.self)
+        String(decoding: try ResultJSON.data(values), as: UTF8.self)
     }
 }
