@@ -274,7 +274,7 @@ public final class GGUFWriter: ModelWriter {
         _ description: ExportDescription,
         _ form: GGUFTokenizerForm
     ) -> [(String, ByteWriter.Value)] {
-        guard let tokenizer = description.tokenizer else { return [] }
+        guard description.tokenizer != nil else { return [] }
         var pairs: [(String, ByteWriter.Value)] = [
             ("tokenizer.ggml.model", .text(form.model)),
             ("tokenizer.ggml.pre", .text(form.pre)),
