@@ -274,7 +274,6 @@ public final class GGUFWriter: ModelWriter {
         _ description: ExportDescription,
         _ form: GGUFTokenizerForm
     ) -> [(String, ByteWriter.Value)] {
-        guard description.tokenizer != nil else { return [] }
         var pairs: [(String, ByteWriter.Value)] = [
             ("tokenizer.ggml.model", .text(form.model)),
             ("tokenizer.ggml.pre", .text(form.pre)),

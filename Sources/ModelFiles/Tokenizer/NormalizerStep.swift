@@ -15,19 +15,26 @@ enum NormalizerStep: Sendable, Equatable {
     /// SentencePiece's `remove_extra_whitespaces`: no spaces at the ends, one at a time within.
     case squeezeSpaces
 
-    var isPrepend: Bool { if case .prepend = self { true } else { false } }
+    var isPrepend: Bool {
+        if case .prepend = self { true } else { false }
+    }
 
     func apply(_ scalars: [Unicode.Scalar]) -> [Unicode.Scalar] {
         guard !scalars.isEmpty else { return scalars }
         switch self {
         case .canonicalComposition:
-            return Self.map(scalars, from: 0x300, \.precomposedStringWithCanonicalMapping)
+            return Self.map(scalars, from: 0x300) { $0.precomposedStringWithCanonicalMapping }
         case .canonicalDecomposition:
-            return Self.map(scalars, from: 0xC0, \.decomposedStringWithCanonicalMapping)
+            return Self.map(scalars, from: 0xC0) { $0.decomposedStringWithCanonicalMapping }
         case .compatibilityComposition:
-            return Self.map(scalars, from: 0xA0, \.precomposedStringWithCompatibilityMapping)
+            // Foundation's own mapping does not reorder marks after a character that it decomposes.
+            return Self.map(scalars, from: 0xA0) {
+                $0.decomposedStringWithCompatibilityMapping.precomposedStringWithCanonicalMapping
+            }
         case .compatibilityDecomposition:
-            return Self.map(scalars, from: 0xA0, \.decomposedStringWithCompatibilityMapping)
+            return Self.map(scalars, from: 0xA0) {
+                $0.decomposedStringWithCompatibilityMapping.decomposedStringWithCanonicalMapping
+            }
         case .lowercase:
             return scalars.flatMap { $0.properties.lowercaseMapping.unicodeScalars }
         case .strip(let left, let right):
@@ -56,7 +63,7 @@ enum NormalizerStep: Sendable, Equatable {
     private static func map(
         _ scalars: [Unicode.Scalar],
         from first: UInt32,
-        _ mapping: KeyPath<String, String>
+        _ mapping: (String) -> String
     ) -> [Unicode.Scalar] {
         guard scalars.contains(where: { $0.value >= first }) else { return scalars }
         var output: [Unicode.Scalar] = []
@@ -67,11 +74,11 @@ enum NormalizerStep: Sendable, Equatable {
                 view.append(scalar)
                 continue
             }
-            output += String(view)[keyPath: mapping].unicodeScalars
+            output += mapping(String(view)).unicodeScalars
             output.append(scalar)
             view = String.UnicodeScalarView()
         }
-        output += String(view)[keyPath: mapping].unicodeScalars
+        output += mapping(String(view)).unicodeScalars
         return output
     }
 
