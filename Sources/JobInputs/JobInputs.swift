@@ -48,7 +48,7 @@ extension QuantizeSpec {
     ///
     /// `kind`: What the model is read from.
     public func needsTokenizer(of kind: LoadedModel.Source) -> Bool {
-        !data.calibration.isEmpty || kind == .gguf
-            || exports.contains { $0.format == .gguf }
+        let asGGUF = exports.isEmpty ? [false] : exports.map { $0.format == .gguf }
+        return !data.calibration.isEmpty || asGGUF.contains { $0 != (kind == .gguf) }
     }
 }

@@ -47,6 +47,12 @@ enum FileSystem {
         FileManager.default.fileExists(atPath: path)
     }
 
+    static func isFile(_ path: String) -> Bool {
+        var isFolder: ObjCBool = false
+        return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
+            && !isFolder.boolValue
+    }
+
     static func failure(_ action: String, _ path: String) -> ModelFileError {
         ModelFileError(.inputOutput, "\(path): \(action): \(String(cString: strerror(errno)))")
     }

@@ -18,22 +18,19 @@ public struct LoadedModel: Sendable {
     public let source: Source
     /// Bytes of the tensors as stored.
     public let storedByteCount: Int
-    /// The tokenizer.json it came with, to be passed on as it is; nil for GGUF.
-    public let tokenizerJSON: [UInt8]?
-    /// The chat template, if any.
-    public let chatTemplate: String?
-    /// The generation_config.json it comes with, to be passed on; nil if it has none.
-    public internal(set) var generationJSON: [UInt8]?
+    /// What it says of itself beside its weights.
+    public internal(set) var files: SourceFiles
     /// The FP8 scales of the key-value cache it comes with; nil if it has none.
     public internal(set) var keyValueScales: KeyValueScales?
     /// How inputs, keys and values are to be rounded as it runs.
     public internal(set) var activations = StoredActivations()
 
-    /// The files beside the weights that an export passes on as they are, by name.
-    public internal(set) var carriedFiles: [String: [UInt8]] = [:]
-
     /// The model's shape.
     public var configuration: ModelConfiguration { parameters.configuration }
+    /// The tokenizer.json it came with; nil for GGUF.
+    public var tokenizerJSON: [UInt8]? { files.tokenizerJSON }
+    /// The chat template, if any.
+    public var chatTemplate: String? { files.chatTemplate }
     /// What the parameters take in BF16: the yardstick of memory ratios.
     public var bf16ByteCount: Int { parameters.layout.totalCount * 2 }
 }
@@ -46,12 +43,27 @@ extension LoadedModel {
             tokenizer: model.tokenizer,
             source: model.source,
             storedByteCount: model.storedByteCount,
-            tokenizerJSON: model.tokenizerJSON,
-            chatTemplate: model.chatTemplate,
-            generationJSON: model.generationJSON,
+            files: model.files,
             keyValueScales: model.keyValueScales,
-            activations: model.activations,
-            carriedFiles: model.carriedFiles
+            activations: model.activations
+        )
+    }
+
+    /// A model made in memory.
+    init(
+        parameters: Parameters,
+        tokenizer: Tokenizer,
+        source: Source,
+        storedByteCount: Int,
+        tokenizerJSON: [UInt8]?,
+        chatTemplate: String?
+    ) {
+        self.init(
+            parameters: parameters,
+            tokenizer: tokenizer,
+            source: source,
+            storedByteCount: storedByteCount,
+            files: SourceFiles(tokenizerJSON: tokenizerJSON, chatTemplate: chatTemplate)
         )
     }
 }

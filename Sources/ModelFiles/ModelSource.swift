@@ -15,13 +15,8 @@ public protocol ModelSource {
     var kind: LoadedModel.Source { get }
     /// Bytes of the tensors as stored.
     var storedByteCount: Int { get }
-    /// The tokenizer.json it comes with; nil for GGUF.
-    var tokenizerJSON: [UInt8]? { get }
-    /// The chat template, if any.
-    var chatTemplate: String? { get }
-    /// The generation_config.json it comes with, whose tokens ``configuration`` has; nil if it has
-    /// none.
-    var generationJSON: [UInt8]? { get }
+    /// What it says of itself beside its weights.
+    var files: SourceFiles { get }
     /// The FP8 scales of the key-value cache it comes with; nil if it has none.
     var keyValueScales: KeyValueScales? { get }
     /// How inputs, keys and values are to be rounded as the model runs.
@@ -31,12 +26,6 @@ public protocol ModelSource {
     ///
     /// - Throws: ``ModelFileError``.
     func tokenizer() throws -> Tokenizer
-
-    /// The files beside the weights that an export passes on as they are, by name: tokenizer, chat
-    /// template, generation settings. None of GGUF.
-    ///
-    /// - Throws: ``ModelFileError``.
-    func carriedFiles() throws(ModelFileError) -> [String: [UInt8]]
 
     /// Writes the FP32 values of some rows of a parameter, dequantized, row-major.
     ///
@@ -53,8 +42,10 @@ public protocol ModelSource {
 }
 
 extension ModelSource {
-    /// None.
-    public func carriedFiles() throws(ModelFileError) -> [String: [UInt8]] { [:] }
+    /// The tokenizer.json it comes with; nil for GGUF.
+    public var tokenizerJSON: [UInt8]? { files.tokenizerJSON }
+    /// The chat template, if any.
+    public var chatTemplate: String? { files.chatTemplate }
 
     /// Nothing is rounded, unless the kind of file can say so.
     public var activations: StoredActivations { StoredActivations() }
@@ -159,20 +150,15 @@ public enum ModelLoader {
     ///   or an infinity.
     public static func load(_ source: any ModelSource, team: ThreadTeam) throws -> LoadedModel {
         let tokenizer = try source.tokenizer()
-        let carriedFiles = try source.carriedFiles()
-        var model = LoadedModel(
+        return LoadedModel(
             parameters: try parameters(of: source, team: team),
             tokenizer: tokenizer,
             source: source.kind,
             storedByteCount: source.storedByteCount,
-            tokenizerJSON: source.tokenizerJSON,
-            chatTemplate: source.chatTemplate,
-            generationJSON: source.generationJSON,
+            files: source.files,
             keyValueScales: source.keyValueScales,
             activations: source.activations
         )
-        model.carriedFiles = carriedFiles
-        return model
     }
 
     /// Reads the weights of an opened model.

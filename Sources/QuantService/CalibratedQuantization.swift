@@ -163,13 +163,12 @@ struct CalibratedQuantization {
         _ parameters: Parameters,
         stored: [String: PackedTensor],
         ranges: ActivationRanges?
-    ) throws -> ExportDescription {
+    ) -> ExportDescription {
         var description = ExportDescription(
             // A rotated model's head is no longer its embedding.
             configuration: parameters.configuration,
+            source: source.files,
             tokenizer: tokenizer,
-            tokenizerJSON: source.tokenizerJSON,
-            chatTemplate: source.chatTemplate,
             formats: Dictionary(
                 uniqueKeysWithValues: stored.map {
                     (String($0.key.dropLast(".weight".count)), $0.value.format)
@@ -177,8 +176,6 @@ struct CalibratedQuantization {
             ),
             activations: recipe.activations
         )
-        description.generationJSON = source.generationJSON
-        description.carriedFiles = try source.carriedFiles()
         description.inputAmax = ranges?.inputs ?? [:]
         if options.cacheScales == .fp8 {
             description.keyAmax = ranges?.keys ?? []

@@ -82,6 +82,7 @@ struct QuantizationJob {
     /// Begins the exports of a model.
     private func begin(_ description: ExportDescription) throws -> ModelExport {
         var description = description
+        description.source.rename(reference: spec.model)
         description.metadata = [
             "qat.version": SuiteVersion.current, "qat.method": options.method.rawValue,
             "qat.rotation": options.rotation.rawValue,

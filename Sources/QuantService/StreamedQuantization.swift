@@ -29,17 +29,15 @@ struct StreamedQuantization {
                 assignment.format.map { (assignment.module, $0) }
             }
         )
-        var description = ExportDescription(
-            configuration: source.configuration,
-            tokenizer: needsTokenizer ? try source.tokenizer() : nil,
-            tokenizerJSON: source.tokenizerJSON,
-            chatTemplate: source.chatTemplate,
-            formats: formats,
-            activations: recipe.activations
+        let export = try begin(
+            ExportDescription(
+                configuration: source.configuration,
+                source: source.files,
+                tokenizer: needsTokenizer ? try source.tokenizer() : nil,
+                formats: formats,
+                activations: recipe.activations
+            )
         )
-        description.generationJSON = source.generationJSON
-        description.carriedFiles = try source.carriedFiles()
-        let export = try begin(description)
         let room = Room(layout, formats)
         var layers: [LayerReport] = []
         for entry in layout.entries {

@@ -16,6 +16,7 @@ struct TrainingLoop {
     private let reporter: ComputeReporter
     private let team: ThreadTeam
     private let model: LoadedModel
+    private let modelReference: String
     private let trainTokens: [Int32]
     private let validationTokens: [Int32]
     private let checkpoints: CheckpointStore
@@ -30,6 +31,7 @@ struct TrainingLoop {
         let remarks = try JobInputs.accept(.train(spec), request, reporter)
         reporter.progress(phase: "load", step: 0, of: 0)
         model = try ModelLoader.load(path: try request.path("/model"), team: team)
+        modelReference = spec.model
         reporter.log(
             """
             model: \(model.source.rawValue), \(model.configuration.architecture.family), \
@@ -281,6 +283,7 @@ struct TrainingLoop {
             team: team
         )
         var description = trained.description
+        description.source.rename(reference: modelReference)
         description.activations = plan.recipe.activations
         description.metadata = ["qat.version": SuiteVersion.current, "qat.method": "qat"]
         let export = try ModelExport(

@@ -72,7 +72,7 @@ internal import Transformer
         let folder = try TemporaryFolder()
         try RawCheckpoint(with: [], ["special_tokens_map.json": "{}"]).write(to: folder)
         let plain = try ModelLoader.open(path: folder.path)
-        let carried = try plain.carriedFiles()
+        let carried = try plain.files.files.mapValues { try $0.read() }
         #expect(carried.keys.sorted() == ["special_tokens_map.json", "tokenizer.json"])
         for name in ["config.json", "tokenizer.json"] {
             let file = URL(fileURLWithPath: "\(folder.path)/\(name)")
@@ -81,32 +81,7 @@ internal import Transformer
         let marked = try ModelLoader.open(path: folder.path)
         #expect(marked.configuration == plain.configuration)
         #expect(try marked.tokenizer().vocabulary == plain.tokenizer().vocabulary)
-        #expect(try marked.carriedFiles() == carried)
+        #expect(try marked.files.files.mapValues { try $0.read() } == carried)
         #expect(ModelLoader.markedFiles(of: folder.path) == ["config.json", "tokenizer.json"])
-    }
-
-    @Test func carriesAnUnreadTokenizerIntoTheExport() throws {
-        let model = try TinyModel.make()
-        var description = ExportDescription(
-            configuration: model.configuration,
-            tokenizer: nil,
-            tokenizerJSON: nil,
-            chatTemplate: nil,
-            formats: [:]
-        )
-        let strange = Array(#"{"model": {"type": "Unheard of"}}"#.utf8)
-        description.carriedFiles = ["tokenizer.json": strange, "chat_template.jinja": [0x78]]
-        let writer = try HuggingFaceWriter(description, format: .f32, folder: folder.path + "/m")
-        for entry in model.parameters.layout.entries {
-            let values = UnsafeBufferPointer(model.parameters.elements(of: entry))
-            try writer.write(entry, values: values, packed: nil)
-        }
-        let files = try writer.finish().files
-        #expect(files.contains("chat_template.jinja") && !files.contains("tokenizer_config.json"))
-        let written = try Data(contentsOf: URL(fileURLWithPath: folder.path + "/m/tokenizer.json"))
-        #expect([UInt8](written) == strange)
-        #expect(throws: ModelFileError.self) {
-            try GGUFWriter(description, folder: folder.path + "/g")
-        }
     }
 }

@@ -6,14 +6,10 @@ public import Transformer
 public struct ExportDescription: Sendable {
     /// The model's shape.
     public var configuration: ModelConfiguration
-    /// The tokenizer; nil if it is not read, as ``carriedFiles`` hold it.
-    public var tokenizer: Tokenizer?
-    /// The tokenizer.json it came with, to be passed on as it is; nil to write one.
-    public var tokenizerJSON: [UInt8]?
-    /// The chat template, if any.
-    public var chatTemplate: String?
-    /// The generation_config.json it came with; nil to write one of the tokens alone.
-    public var generationJSON: [UInt8]?
+    /// What the model says of itself beside its weights.
+    public var source: SourceFiles
+    /// The tokenizer, where it was read already.
+    public var readTokenizer: Tokenizer?
     /// Formats of the quantized weights, by module name.
     public var formats: [String: QuantizationFormat]
     /// The format in which servers shall quantize the inputs of quantized modules; nil for none.
@@ -26,26 +22,30 @@ public struct ExportDescription: Sendable {
     public var valueAmax: [Float] = []
     /// What the file should say of its making, beside the formats: the method, say.
     public var metadata: [String: String] = [:]
-    /// Files that a Hugging Face folder gets as they are, by name, instead of ones that are written.
-    public var carriedFiles: [String: [UInt8]] = [:]
     /// Bytes after which a new file of weights begins.
     public var shardByteCount = 5_000_000_000
 
     /// A description of a model whose weights named in `formats` are quantized.
     public init(
         configuration: ModelConfiguration,
-        tokenizer: Tokenizer?,
-        tokenizerJSON: [UInt8]?,
-        chatTemplate: String?,
+        source: SourceFiles,
+        tokenizer: Tokenizer? = nil,
         formats: [String: QuantizationFormat],
         activations: QuantizationFormat? = nil
     ) {
         self.configuration = configuration
-        self.tokenizer = tokenizer
-        self.tokenizerJSON = tokenizerJSON
-        self.chatTemplate = chatTemplate
+        self.source = source
+        readTokenizer = tokenizer
         self.formats = formats
         self.activations = activations
+    }
+
+    /// The tokenizer, read from the source if it was not before.
+    ///
+    /// - Throws: ``ModelFileError``.
+    func tokenizer() throws(ModelFileError) -> Tokenizer {
+        if let readTokenizer { return readTokenizer }
+        return try source.tokenizer()
     }
 
     /// What the file says of its making: ``metadata``, and `qat.formats` and `qat.activations` with all

@@ -45,20 +45,16 @@ public struct QuantizedModel: Sendable {
 
     /// What a writer has to know beforehand.
     public var description: ExportDescription {
-        var description = ExportDescription(
+        ExportDescription(
             configuration: model.configuration,
+            source: model.files,
             tokenizer: model.tokenizer,
-            tokenizerJSON: model.tokenizerJSON,
-            chatTemplate: model.chatTemplate,
             formats: Dictionary(
                 uniqueKeysWithValues: stored.map {
                     (String($0.key.dropLast(".weight".count)), $0.value.format)
                 }
             )
         )
-        description.generationJSON = model.generationJSON
-        description.carriedFiles = model.carriedFiles
-        return description
     }
 
     /// Gives all weights to a writer.

@@ -40,6 +40,8 @@ public struct GGUFFile {
     public let file: MappedFile
     /// Metadata by key.
     public let metadata: [String: Value]
+    /// Where the type and the value of each metadata key stand in the file, in order.
+    let pairs: [GGUFOrigin.Pair]
     /// Tensors by name.
     public let tensors: [String: Tensor]
 
@@ -51,6 +53,7 @@ public struct GGUFFile {
         var parser = GGUFParser(file)
         let (tensorCount, keyCount) = try parser.header()
         metadata = try parser.metadata(count: keyCount)
+        pairs = parser.pairs.map { GGUFOrigin.Pair(key: $0.key, value: $0.value) }
         let directory = try parser.directory(count: tensorCount)
         tensors = try GGUFDirectory.tensors(
             directory,

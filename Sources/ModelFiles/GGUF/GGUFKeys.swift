@@ -180,6 +180,7 @@ struct GGUFMetadata {
                 case .integers(let list): (key, .integers(list.map { Int($0) }))
                 case .flags(let flags): (key, .flags(flags))
                 case .floats(let list): (key, .floats(list))
+                case .stored: (key, .other)
                 }
             }
         )

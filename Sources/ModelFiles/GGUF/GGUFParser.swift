@@ -25,6 +25,9 @@ struct GGUFParser {
         reader = ByteReader(file)
     }
 
+    /// Where the type and the value of each metadata key stand, in order.
+    private(set) var pairs: [(key: String, value: Range<Int>)] = []
+
     /// Where the next value stands.
     var offset: Int { reader.offset }
 
@@ -51,6 +54,7 @@ struct GGUFParser {
         var metadata: [String: GGUFFile.Value] = [:]
         for _ in 0..<count {
             let key = try text("a metadata key", limit: 65_535)
+            let start = reader.offset
             let type = try reader.integer(UInt32.self, "the type of \(key)")
             let value = try value(type: type, key: key)
             guard metadata.updateValue(value, forKey: key) == nil else {
@@ -59,6 +63,7 @@ struct GGUFParser {
                     "\(reader.file.path): metadata key \(key) stands twice"
                 )
             }
+            pairs.append((key, start..<reader.offset))
         }
         return metadata
     }

@@ -4,6 +4,7 @@ internal import Transformer
 /// A model in a GGUF file.
 struct GGUFReader: ModelSource {
     let configuration: ModelConfiguration
+    let files: SourceFiles
     private let gguf: GGUFFile
     private let layout: GGUFLayout
 
@@ -12,6 +13,7 @@ struct GGUFReader: ModelSource {
         gguf = try GGUFFile(path: path)
         configuration = try GGUFConfiguration(gguf).model
         layout = GGUFLayout(configuration)
+        files = SourceFiles(gguf)
         var claimed = Set(GGUFLayout.factorTensors)
         for stored in layout.stored {
             let tensor = try tensor(layout.place(of: stored.parts[0]))
@@ -41,11 +43,8 @@ struct GGUFReader: ModelSource {
     var path: String { gguf.file.path }
     var kind: LoadedModel.Source { .gguf }
     var storedByteCount: Int { gguf.tensors.values.reduce(0) { $0 + $1.bytes.count } }
-    var tokenizerJSON: [UInt8]? { nil }
-    var chatTemplate: String? { gguf.text("tokenizer.chat_template") }
 
-    // llama.cpp's files have none of these.
-    var generationJSON: [UInt8]? { nil }
+    // llama.cpp's files have none.
     var keyValueScales: KeyValueScales? { nil }
 
     func tokenizer() throws -> Tokenizer { try Tokenizer(gguf: gguf) }

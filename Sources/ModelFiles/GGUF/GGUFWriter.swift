@@ -24,7 +24,7 @@ public final class GGUFWriter: ModelWriter {
     private let description: ExportDescription
     private let layout: GGUFLayout
     private let export: GGUFExport
-    private let form: GGUFTokenizerForm
+    private var keys: GGUFHeaderKeys
     private let file: AtomicFile
     private let headerByteCount: Int
     private var directory: [Entry] = []
@@ -39,19 +39,14 @@ public final class GGUFWriter: ModelWriter {
     /// - Throws: ``ModelFileError``; `unsupported` for models and tokenizers that llama.cpp would compute
     ///   otherwise, and for formats that differ within one of its tensors.
     public init(_ description: ExportDescription, folder: String) throws {
-        guard let tokenizer = description.tokenizer else {
-            throw ModelFileError(
-                .unsupported,
-                "gguf: the file holds the tokenizer, which is not read"
-            )
-        }
         self.description = description
         export = try GGUFExport(description.configuration)
         notes = export.notes
         let layout = GGUFLayout(description.configuration)
         self.layout = layout
         try Self.checkFusedFormats(layout, description.formats)
-        form = try GGUFTokenizerForm(tokenizer)
+        keys = try GGUFHeaderKeys(description, export.metadata, alignment: Self.alignment)
+        notes += keys.notes
         try FileSystem.makeFolder(folder)
         file = try AtomicFile(path: "\(folder)/\(Self.fileName)")
         // Types and offsets come to be known as weights are written, but the header's size does not
@@ -67,7 +62,7 @@ public final class GGUFWriter: ModelWriter {
         headerByteCount =
             Self.header(
                 planned.map { Entry(name: $0.name, shape: $0.shape, type: .f32, offset: 0) },
-                Self.metadata(description, export, form, types: [])
+                keys.pairs
             ).count
         if !description.keyAmax.isEmpty {
             notes.append("llama.cpp takes no scales of the key-value cache; they are left out")
@@ -199,11 +194,8 @@ public final class GGUFWriter: ModelWriter {
 
     /// Writes the header and completes the file.
     public func finish() throws -> ModelWriterSummary {
-        let types = Set(directory.map(\.type))
-        let header = Self.header(
-            directory,
-            Self.metadata(description, export, form, types: types)
-        )
+        keys.setTypes(Set(directory.map(\.type)))
+        let header = Self.header(directory, keys.pairs)
         precondition(
             header.count == headerByteCount,
             "gguf: a header of \(header.count) bytes, planned \(headerByteCount)"
@@ -222,7 +214,7 @@ public final class GGUFWriter: ModelWriter {
 
     private static func header(
         _ directory: [Entry],
-        _ metadata: [(String, ByteWriter.Value)]
+        _ metadata: [(key: String, value: ByteWriter.Value)]
     ) -> [UInt8] {
         var header = ByteWriter()
         header.integer(UInt32(0x4655_4747))
@@ -244,72 +236,6 @@ public final class GGUFWriter: ModelWriter {
     private static func padded(_ count: Int) -> Int {
         (count + alignment - 1) / alignment * alignment
     }
-
-    private static func metadata(
-        _ description: ExportDescription,
-        _ export: GGUFExport,
-        _ form: GGUFTokenizerForm,
-        types: Set<GGUFTensorType>
-    ) -> [(String, ByteWriter.Value)] {
-        var pairs: [(String, ByteWriter.Value)] = [
-            ("general.architecture", .text(export.metadata.architecture)),
-            ("general.name", .text("qat")),
-            ("general.file_type", .unsigned(fileType(types))),
-            ("general.quantization_version", .unsigned(2)),
-            ("general.alignment", .unsigned(UInt32(alignment))),
-            (
-                GGUFConfiguration.familyKey,
-                .text(description.configuration.architecture.family)
-            ),
-        ]
-        pairs += export.metadata.pairs
-        pairs += description.fileMetadata.sorted { $0.key < $1.key }.map {
-            ($0.key, .text($0.value))
-        }
-        pairs += tokenizerMetadata(description, form)
-        return pairs
-    }
-
-    private static func tokenizerMetadata(
-        _ description: ExportDescription,
-        _ form: GGUFTokenizerForm
-    ) -> [(String, ByteWriter.Value)] {
-        var pairs: [(String, ByteWriter.Value)] = [
-            ("tokenizer.ggml.model", .text(form.model)),
-            ("tokenizer.ggml.pre", .text(form.pre)),
-            ("tokenizer.ggml.tokens", .texts(form.tokens)),
-            ("tokenizer.ggml.token_type", .integers(form.kinds.map { Int32($0.rawValue) })),
-            ("tokenizer.ggml.add_bos_token", .boolean(form.addsBOS)),
-            ("tokenizer.ggml.add_eos_token", .boolean(form.addsEOS)),
-        ]
-        if form.model == "llama" {
-            pairs.append(("tokenizer.ggml.scores", .floats(form.scores)))
-            pairs.append(("tokenizer.ggml.add_space_prefix", .boolean(form.addsSpacePrefix)))
-        } else {
-            let merges = form.merges.map { "\($0.0) \($0.1)" }
-            pairs.append(("tokenizer.ggml.merges", .texts(merges)))
-        }
-        if let token = description.configuration.bosToken {
-            pairs.append(("tokenizer.ggml.bos_token_id", .unsigned(UInt32(clamping: token))))
-        }
-        for (key, token) in zip(GGUFLayout.endKeys, description.configuration.eosTokens) {
-            pairs.append((key, .unsigned(UInt32(clamping: token))))
-        }
-        if let token = description.configuration.padToken {
-            pairs.append(("tokenizer.ggml.padding_token_id", .unsigned(UInt32(clamping: token))))
-        }
-        if let template = description.chatTemplate {
-            pairs.append(("tokenizer.chat_template", .text(template)))
-        }
-        return pairs
-    }
-
-    /// llama.cpp's number for what most weights are.
-    private static func fileType(_ types: Set<GGUFTensorType>) -> UInt32 {
-        if types.contains(.mxfp4) { return 38 }
-        if types.contains(.nvfp4) { return 39 }
-        return types.contains(.q8_0) ? 7 : 32
-    }
 }
 
 /// Appends little-endian values as GGUF stores them.
@@ -324,6 +250,8 @@ struct ByteWriter {
         case integers([Int32])
         case flags([Bool])
         case floats([Float])
+        /// A type and a value as another file has them.
+        case stored([UInt8])
     }
 
     private(set) var bytes: [UInt8] = []
@@ -372,7 +300,17 @@ struct ByteWriter {
             integer(UInt32(6))
             integer(UInt64(values.count))
             for value in values { integer(value.bitPattern) }
+        case .stored(let pair): bytes += pair
         }
+    }
+
+    /// The only element of a list, or a text, without what stands before it.
+    mutating func element(_ value: Value) {
+        var writer = ByteWriter()
+        writer.pair("", value)
+        // The key's length and the type; of a list also the type of the elements and their number.
+        let isText = if case .text = value { true } else { false }
+        bytes += writer.bytes.dropFirst(isText ? 12 : 24)
     }
 
     mutating func pad(to alignment: Int) {

@@ -6,12 +6,16 @@ struct HuggingFaceConfiguration {
     let model: ModelConfiguration
     /// All keys of config.json.
     let object: JSONObject
+    /// config.json as it stands.
+    let members: JSONMembers
 
     /// Reads config.json, and the tokens of the generation_config.json beside it, if there is one.
     ///
     /// - Throws: ``ModelFileError``, naming the key that is missing, wrong, or not computed.
     init(path: String) throws(ModelFileError) {
         object = try JSONValue.object(path: path, byteLimit: 8 << 20, limit: 1 << 18)
+        let text = try FileSystem.read(path, limit: 8 << 20)
+        members = try JSONMembers(text, path: path, limit: 1 << 18)
         var keys = ConfigurationKeys(object)
         let family = try ModelFamilies.family(of: &keys)
         var model = try family.configuration(from: &keys)

@@ -12,6 +12,7 @@ struct HuggingFaceReader: ModelSource {
     let configuration: ModelConfiguration
     let keyValueScales: KeyValueScales?
     let activations: StoredActivations
+    let files: SourceFiles
     private let tensors: CheckpointTensors
     /// Where each parameter stands, by its name.
     private let places: [String: (stored: Stored, firstRow: Int)]
@@ -67,23 +68,17 @@ struct HuggingFaceReader: ModelSource {
             tensors,
             cache: keyValueScales
         )
+        files = try SourceFolder.read(
+            HuggingFaceOrigin(path: folder, config: root.members, configuration: root.model)
+        )
     }
 
     var path: String { tensors.folder }
     var kind: LoadedModel.Source { .huggingFace }
     var storedByteCount: Int { tensors.byteCount }
-    var tokenizerJSON: [UInt8]? { try? readTokenizer() }
-    // Reading the configuration has found it sound, if it is there.
-    var generationJSON: [UInt8]? {
-        try? FileSystem.read(path + "/generation_config.json", limit: 8 << 20)
-    }
 
     func tokenizer() throws -> Tokenizer {
         try TokenizerFolder.read(path)
-    }
-
-    private func readTokenizer() throws(ModelFileError) -> [UInt8] {
-        try FileSystem.read(path + "/tokenizer.json", limit: 256 << 20)
     }
 
     func read(
@@ -139,12 +134,5 @@ struct HuggingFaceReader: ModelSource {
                     : "the configuration does not have it quantized"
             )
         )
-    }
-
-    var chatTemplate: String? {
-        let path = path + "/tokenizer_config.json"
-        // A list of named templates, or none: a model without one.
-        let root = try? JSONValue.object(path: path, byteLimit: 16 << 20, limit: 1 << 18)
-        return (try? root?.text("chat_template")) ?? nil
     }
 }

@@ -100,7 +100,8 @@ public final class HuggingFaceWriter: ModelWriter {
             }
         }
         precondition(open.isEmpty, "\(folder): \(open.count) shards are incomplete")
-        var files = try ownFiles().merging(description.carriedFiles) { _, carried in carried }
+        let carried = try HuggingFaceFiles.files(of: description)
+        var files: [String: [UInt8]] = [:]
         if let index = shards.index {
             files["model.safetensors.index.json"] = try HuggingFaceConfiguration.json(
                 index,
@@ -111,16 +112,27 @@ public final class HuggingFaceWriter: ModelWriter {
             files[name] = try HuggingFaceConfiguration.json(root, name: name)
         }
         for (name, bytes) in files { try FileSystem.write(bytes, to: "\(folder)/\(name)") }
-        let configuration = try HuggingFaceConfiguration.render(
-            description.configuration,
+        try write(carried)
+        let configuration = try HuggingFaceFiles.configuration(
+            of: description,
             dtype: format == .f32 ? "float32" : "bfloat16",
             quantization: format.dialect?.configuration(description.contents)
         )
         try FileSystem.write(configuration, to: folder + "/config.json")
         return ModelWriterSummary(
-            files: (files.keys + shards.fileNames + ["config.json"]).sorted(),
-            tensorByteCount: shards.tensorByteCount
+            files: (Array(carried.keys) + files.keys + shards.fileNames + ["config.json"]).sorted(),
+            tensorByteCount: shards.tensorByteCount,
+            notes: description.source.notes
         )
+    }
+
+    private func write(_ files: [String: SourceFiles.Content]) throws {
+        for (name, content) in files {
+            if name.contains("/") {
+                try FileSystem.makeFolder("\(folder)/\(SourceFolder.templateFolder)")
+            }
+            try FileSystem.write(try content.read(), to: "\(folder)/\(name)")
+        }
     }
 
     /// Parts of one module have one scale per tensor in the file.
@@ -165,46 +177,5 @@ public final class HuggingFaceWriter: ModelWriter {
             return try writer.write(tensor.name, UnsafeRawBufferPointer(values))
         }
         try writer.write(tensor.name, HalfPrecision.bfloats(values))
-    }
-
-    /// What says how to use the model, as far as the description tells.
-    private func ownFiles() throws -> [String: [UInt8]] {
-        var files = ["generation_config.json": try generationConfig()]
-        if let tokenizer = description.tokenizer {
-            files["tokenizer.json"] =
-                try description.tokenizerJSON ?? TokenizerJSON.render(tokenizer)
-            files["tokenizer_config.json"] = try tokenizerConfig(tokenizer)
-        }
-        return files
-    }
-
-    private func tokenizerConfig(_ tokenizer: Tokenizer) throws -> [UInt8] {
-        let vocabulary = tokenizer.vocabulary
-        func text(_ token: Int?) -> String? {
-            token.flatMap { vocabulary.indices.contains($0) ? vocabulary[$0] : nil }
-        }
-        var root: [String: Any] = [
-            "tokenizer_class": "PreTrainedTokenizerFast",
-            "model_max_length": description.configuration.maximumPositions,
-            "clean_up_tokenization_spaces": false,
-        ]
-        root["bos_token"] = text(description.configuration.bosToken)
-        root["eos_token"] = text(description.configuration.eosTokens.first)
-        root["chat_template"] = description.chatTemplate
-        return try HuggingFaceConfiguration.json(root, name: "tokenizer_config.json")
-    }
-
-    private func generationConfig() throws -> [UInt8] {
-        var root: [String: Any] = ["_from_model_config": true]
-        if let bytes = description.generationJSON,
-            let given = try JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any]
-        {
-            root = given
-        }
-        root["bos_token_id"] = description.configuration.bosToken
-        let eos = description.configuration.eosTokens
-        root["eos_token_id"] = eos.count > 1 ? eos : eos.first as Any?
-        root["pad_token_id"] = description.configuration.padToken
-        return try HuggingFaceConfiguration.json(root, name: "generation_config.json")
     }
 }

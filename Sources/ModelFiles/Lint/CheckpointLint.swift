@@ -48,6 +48,8 @@ public enum CheckpointLint {
         }
         for name in ["tokenizer.json", "tokenizer_config.json"]
         where !files.contains(name) {
+            // SentencePiece's file stands for tokenizer.json.
+            if name == "tokenizer.json", files.contains("tokenizer.model") { continue }
             let message = "is missing; copy it from the original model"
             name == "tokenizer.json" ? log.error(name, message) : log.warning(name, message)
         }

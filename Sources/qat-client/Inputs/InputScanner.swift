@@ -1,5 +1,6 @@
 internal import Foundation
 internal import JobSpecs
+internal import ModelFiles
 internal import Protocol
 
 /// Finds the local files behind a job's inputs and checks that they look right.
@@ -14,7 +15,8 @@ struct InputScanner {
     /// The folder that relative paths start from.
     let folder: URL
 
-    /// What of a Hugging Face folder is sent; everything else stays.
+    /// What of a Hugging Face folder is sent beside the files that exports carry over; everything
+    /// else stays.
     private static let folderPatterns: [(prefix: String, suffix: String)] = [
         ("config.json", ""), ("hf_quant_config.json", ""), ("generation_config.json", ""),
         ("tokenizer", ".json"),
@@ -71,13 +73,14 @@ struct InputScanner {
         }
         let root = path.hasSuffix("/") ? String(path.dropLast()) : path
         let entries = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
-        let names = entries.sorted().filter { name in
+        let sent = entries.filter { name in
             Self.folderPatterns.contains { pattern in
                 pattern.suffix.isEmpty
                     ? name == pattern.prefix
                     : name.hasPrefix(pattern.prefix) && name.hasSuffix(pattern.suffix)
             }
         }
+        let names = Set(sent).union(SourceFiles.names(in: root)).sorted()
         guard names.contains("config.json") else {
             throw Problem(
                 message: "\(root) has no config.json, so it is no Hugging Face model"
@@ -91,7 +94,7 @@ struct InputScanner {
                 saysWhatToDo: true
             )
         }
-        return try input(reference, "folder", names.map { root + "/" + $0 })
+        return try input(reference, "folder", names.map { root + "/" + $0 }, below: root)
     }
 
     /// What to do about a folder that holds no model as it is read.
@@ -150,12 +153,15 @@ struct InputScanner {
     private func input(
         _ reference: InputReference,
         _ source: String,
-        _ paths: [String]
+        _ paths: [String],
+        below root: String? = nil
     ) throws -> PlannedInput {
         let files = try paths.map { path in
             do {
                 let (digest, size) = try SHA256Digest.digest(ofFile: path)
-                let name = URL(filePath: path).lastPathComponent
+                let name =
+                    root.map { String(path.dropFirst($0.count + 1)) }
+                    ?? URL(filePath: path).lastPathComponent
                 return PlannedFile(name: name, path: path, digest: digest, size: size)
             } catch let error as RPCError {
                 throw Problem(message: error.message)

@@ -23,13 +23,20 @@ internal import Transformer
             let value = abs(values[index]) < 0.01 ? 0.25 : values[index]
             values[index] = Float(bitPattern: UInt32(HalfPrecision.bfloat(value)) << 16)
         }
-        let tiny = try TinyModel.make()
+        // llama.cpp refuses more tokens than the embedding has rows.
+        let tokens = try TinyModel.make().tokenizer.vocabulary
+        let tokenizer = try Tokenizer(
+            vocabulary: Array(tokens.prefix(configuration.vocabularySize)),
+            merges: [],
+            addedTokens: [],
+            preTokenizer: .gpt2
+        )
         return LoadedModel(
             parameters: parameters,
-            tokenizer: tiny.tokenizer,
+            tokenizer: tokenizer,
             source: .huggingFace,
             storedByteCount: 0,
-            tokenizerJSON: tiny.tokenizerJSON,
+            tokenizerJSON: nil,
             chatTemplate: nil
         )
     }

@@ -75,7 +75,8 @@ internal import Testing
         for name in [
             "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
             "generation_config.json", "model-00001.safetensors", "model.safetensors.index.json",
-            "README.md", "pytorch_model.bin", "training_args.json",
+            "README.md", "LICENSE", "chat_template.jinja", "additional_chat_templates/rag.jinja",
+            "tokenizer.model", "modeling_own.py", "pytorch_model.bin", "training_args.json",
         ] {
             try folder.write("hf/\(name)", name)
         }
@@ -84,8 +85,10 @@ internal import Testing
         #expect(plan.inputs[0].source == "folder")
         #expect(
             plan.inputs[0].files.map(\.name) == [
-                "config.json", "generation_config.json", "model-00001.safetensors",
-                "model.safetensors.index.json", "special_tokens_map.json", "tokenizer.json",
+                "LICENSE", "README.md", "additional_chat_templates/rag.jinja",
+                "chat_template.jinja", "config.json", "generation_config.json",
+                "model-00001.safetensors", "model.safetensors.index.json",
+                "special_tokens_map.json", "tokenizer.json", "tokenizer.model",
                 "tokenizer_config.json",
             ]
         )

@@ -43,9 +43,8 @@ struct TinyModelFolder {
         )
         let description = ExportDescription(
             configuration: configuration,
+            source: SourceFiles(),
             tokenizer: tokenizer,
-            tokenizerJSON: nil,
-            chatTemplate: nil,
             formats: [:]
         )
         let parameters = try Parameters.random(

@@ -1,0 +1,180 @@
+internal import Transformer
+
+/// `tokenizer.*` of a GGUF file.
+///
+/// - SeeAlso: llama.cpp, `gguf-py/gguf/vocab.py`, `SpecialVocab`, and `convert_hf_to_gguf.py`: what
+///   its converter makes of a folder.
+struct GGUFTokenizerKeys {
+    private(set) var pairs: [(key: String, value: ByteWriter.Value)] = []
+    /// What llama.cpp does otherwise than the source.
+    private(set) var notes: [String] = []
+
+    /// llama.cpp's keys of the roles that tokenizer_config.json gives tokens.
+    static let roles = [
+        ("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("sep", "seperator"),
+        ("pad", "padding"), ("cls", "cls"), ("mask", "mask"), ("eot", "eot"), ("eom", "eom"),
+    ].map { (role: $0.0, key: "tokenizer.ggml.\($0.1)_token_id") }
+
+    /// The keys of a model.
+    ///
+    /// - Throws: ``ModelFileError`` if it has no tokenizer, or one that llama.cpp has no form for,
+    ///   or one with more tokens than the embedding has rows.
+    init(_ description: ExportDescription) throws(ModelFileError) {
+        let tokenizer: Tokenizer
+        do {
+            tokenizer = try description.tokenizer()
+        } catch {
+            throw ModelFileError(error.code, "a GGUF file holds the tokenizer: \(error.message)")
+        }
+        let rows = description.configuration.vocabularySize
+        let form = try GGUFTokenizerForm(tokenizer)
+        let count = tokenizer.vocabulary.count
+        guard count <= rows else {
+            throw ModelFileError(
+                .unsupported,
+                "gguf: the tokenizer has \(count) tokens, the embedding \(rows) rows; remove the "
+                    + "tokens that it lacks"
+            )
+        }
+        let padding = (count..<rows).map { "[PAD\($0)]" }
+        var kinds = form.kinds.map { Int32($0.rawValue) }
+        let added = Set(tokenizer.addedTokens.map(\.id))
+        for id in 0..<count where tokenizer.vocabulary[id].hasPrefix("[PAD") {
+            // What a tokenizer has no token for.
+            let isHole = tokenizer.vocabulary[id] == "[PAD\(id)]" && !added.contains(Int32(id))
+            if isHole { kinds[id] = Int32(PieceScoreModel.Kind.unused.rawValue) }
+        }
+        kinds += padding.map { _ in Int32(PieceScoreModel.Kind.unused.rawValue) }
+        pairs = [
+            ("tokenizer.ggml.model", .text(form.model)),
+            ("tokenizer.ggml.pre", .text(form.pre)),
+            ("tokenizer.ggml.tokens", .texts(form.tokens + padding)),
+            ("tokenizer.ggml.token_type", .integers(kinds)),
+        ]
+        if form.model == "llama" {
+            let scores = form.scores + padding.map { _ in -10_000 }
+            pairs.append(("tokenizer.ggml.scores", .floats(scores)))
+            pairs.append(("tokenizer.ggml.add_space_prefix", .boolean(form.addsSpacePrefix)))
+        } else {
+            let merges = form.merges.map { "\($0.0) \($0.1)" }
+            pairs.append(("tokenizer.ggml.merges", .texts(merges)))
+        }
+        addSpecial(
+            try SpecialTokens(description, tokenizer),
+            tokenizer,
+            description.configuration
+        )
+        pairs += description.source.chatTemplates.pairs
+    }
+
+    private mutating func addSpecial(
+        _ special: SpecialTokens,
+        _ tokenizer: Tokenizer,
+        _ configuration: ModelConfiguration
+    ) {
+        var tokens = special.tokens
+        // Every token that ends a text, as far as there are keys.
+        let roles = ["eos", "eot", "eom"]
+        let named = roles.compactMap { tokens[$0] }
+        var ends = configuration.eosTokens.filter { !named.contains($0) }
+        for role in roles where tokens[role] == nil && !ends.isEmpty {
+            tokens[role] = ends.removeFirst()
+        }
+        if !ends.isEmpty {
+            notes.append(
+                "GGUF has keys for three tokens that end a text; left out are \(ends)"
+            )
+        }
+        for (role, key) in Self.roles {
+            if let token = tokens[role] { pairs.append((key, .unsigned(UInt32(clamping: token)))) }
+        }
+        let flags = [
+            ("bos", special.addsBOS, tokenizer.addedAtStart.first),
+            ("eos", special.addsEOS, tokenizer.addedAtEnd.last),
+        ]
+        for (role, asked, added) in flags {
+            let adds = (asked ?? (added.map(Int.init) == tokens[role])) && tokens[role] != nil
+            pairs.append(("tokenizer.ggml.add_\(role)_token", .boolean(adds)))
+            if adds != (added != nil) {
+                notes.append(
+                    """
+                    the tokenizer's post-processor \(added == nil ? "adds no" : "adds another") \
+                    \(role) token than tokenizer_config.json says; llama.cpp is told \
+                    add_\(role)_token \(adds), as by its converter
+                    """
+                )
+            }
+        }
+    }
+}
+
+/// The tokens of the roles that tokenizer_config.json names, and what is added to texts.
+private struct SpecialTokens {
+    private(set) var tokens: [String: Int] = [:]
+    private(set) var addsBOS: Bool?
+    private(set) var addsEOS: Bool?
+
+    init(_ description: ExportDescription, _ tokenizer: Tokenizer) throws(ModelFileError) {
+        let configuration = description.configuration
+        var texts: [String: String] = [:]
+        if let config = try Self.config(description.source) {
+            let names = ["bos", "eos", "unk", "sep", "pad", "cls", "mask", "eot", "eom"]
+            for role in names { texts[role] = try Self.token("\(role)_token", of: config) }
+            texts["bos"] = texts["bos"] ?? texts["cls"]
+            texts["eos"] = texts["eos"] ?? texts["sep"]
+            addsBOS = try config.flag("add_bos_token")
+            addsEOS = try config.flag("add_eos_token")
+        }
+        var ids = Dictionary(
+            tokenizer.addedTokens.map { ($0.text, Int($0.id)) },
+            uniquingKeysWith: { first, _ in first }
+        )
+        for text in texts.values where ids[text] == nil {
+            ids[text] = tokenizer.vocabulary.firstIndex(of: text)
+        }
+        for (role, text) in texts {
+            if let id = ids[text], id < configuration.vocabularySize { tokens[role] = id }
+        }
+        takeTemplate(tokenizer)
+        let known = [("bos", configuration.bosToken), ("pad", configuration.padToken)]
+        for (role, token) in known where tokens[role] == nil { tokens[role] = token }
+    }
+
+    /// What the post-processor puts at the ends is what begins and ends a text; another end token
+    /// then ends a turn.
+    private mutating func takeTemplate(_ tokenizer: Tokenizer) {
+        if let first = tokenizer.addedAtStart.first, tokens["bos"] == nil {
+            tokens["bos"] = Int(first)
+        }
+        guard let last = tokenizer.addedAtEnd.last.map(Int.init), last != tokens["eos"] else {
+            return
+        }
+        if let eos = tokens["eos"], tokens["eot"] == nil { tokens["eot"] = eos }
+        tokens["eos"] = last
+    }
+
+    private static func config(_ source: SourceFiles) throws(ModelFileError) -> JSONObject? {
+        let name = "tokenizer_config.json"
+        guard let content = source.files[name] else { return nil }
+        guard
+            case .object(let members) = try JSONValue.parse(
+                try content.read(),
+                path: name,
+                limit: 1 << 18
+            )
+        else { throw ModelFileError(.malformed, "\(name): no JSON object") }
+        return JSONObject(members: members, place: name)
+    }
+
+    /// A text, or an object with one.
+    private static func token(
+        _ key: String,
+        of config: JSONObject
+    ) throws(ModelFileError) -> String? {
+        switch config[key] {
+        case .text(let text): text
+        case .object: try config.object(key)?.text("content")
+        default: nil
+        }
+    }
+}

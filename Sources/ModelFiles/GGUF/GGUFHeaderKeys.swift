@@ -1,0 +1,99 @@
+internal import Transformer
+
+/// The metadata of a GGUF file that is to be written, in order.
+struct GGUFHeaderKeys {
+    private(set) var pairs: [(key: String, value: ByteWriter.Value)]
+    /// What the file says otherwise than the source.
+    private(set) var notes: [String] = []
+
+    private static let typeKey = "general.file_type"
+
+    /// Another GGUF file's general and tokenizer keys as they are, or those that are made of the
+    /// source's files.
+    ///
+    /// - Throws: ``ModelFileError`` if there is no tokenizer that llama.cpp reads.
+    init(
+        _ description: ExportDescription,
+        _ architecture: GGUFMetadata,
+        alignment: Int
+    ) throws(ModelFileError) {
+        pairs = [("general.architecture", .text(architecture.architecture))]
+        let tokenizer: [(key: String, value: ByteWriter.Value)]
+        if case .gguf(let origin) = description.source.origin {
+            let carried = try Self.carried(
+                origin,
+                rows: description.configuration.vocabularySize
+            )
+            if origin.text("general.name") == nil {
+                pairs.append(("general.name", .text(description.source.name)))
+            }
+            pairs += carried.filter { $0.key.hasPrefix("general.") }
+            tokenizer = carried.filter { $0.key.hasPrefix("tokenizer.") }
+        } else {
+            pairs += try GGUFGeneralKeys.pairs(
+                of: description.source,
+                parameterCount: ParameterLayout(configuration: description.configuration).totalCount
+            )
+            let made = try GGUFTokenizerKeys(description)
+            tokenizer = made.pairs
+            notes = made.notes
+        }
+        pairs += [
+            (Self.typeKey, .unsigned(0)),
+            ("general.quantization_version", .unsigned(2)),
+            ("general.alignment", .unsigned(UInt32(alignment))),
+            (
+                GGUFConfiguration.familyKey,
+                .text(description.configuration.architecture.family)
+            ),
+        ]
+        pairs += architecture.pairs
+        pairs += description.fileMetadata.sorted { $0.key < $1.key }.map {
+            ($0.key, .text($0.value))
+        }
+        pairs += tokenizer
+    }
+
+    /// The keys of another GGUF file; lists of tokens that are shorter than the embedding are filled.
+    private static func carried(
+        _ origin: GGUFOrigin,
+        rows: Int
+    ) throws(ModelFileError) -> [(key: String, value: ByteWriter.Value)] {
+        let count = origin.tokenCount
+        guard count <= rows else {
+            throw ModelFileError(
+                .malformed,
+                "\(origin.file.path): \(count) tokens, but the embedding has \(rows) rows"
+            )
+        }
+        let fillings: [String: (Int) -> ByteWriter.Value] = [
+            "tokenizer.ggml.tokens": { .text("[PAD\($0)]") },
+            "tokenizer.ggml.token_type": { _ in .integers([5]) },
+            "tokenizer.ggml.scores": { _ in .floats([-10_000]) },
+        ]
+        return origin.pairs.map { pair in
+            var bytes = origin.bytes(of: pair)
+            if count > 0, count < rows, let filling = fillings[pair.key], bytes.count >= 16 {
+                // The type of the list, that of its elements, and their number come first.
+                var writer = ByteWriter()
+                for id in count..<rows { writer.element(filling(id)) }
+                let total = withUnsafeBytes(of: UInt64(rows).littleEndian) { Array($0) }
+                bytes = bytes[..<8] + total + bytes[16...] + writer.bytes
+            }
+            return (pair.key, .stored(bytes))
+        }
+    }
+
+    /// Says of which types the weights are.
+    mutating func setTypes(_ types: Set<GGUFTensorType>) {
+        guard let index = pairs.firstIndex(where: { $0.key == Self.typeKey }) else { return }
+        pairs[index].value = .unsigned(Self.fileType(types))
+    }
+
+    /// llama.cpp's number for what most weights are.
+    private static func fileType(_ types: Set<GGUFTensorType>) -> UInt32 {
+        if types.contains(.mxfp4) { return 38 }
+        if types.contains(.nvfp4) { return 39 }
+        return types.contains(.q8_0) ? 7 : 32
+    }
+}

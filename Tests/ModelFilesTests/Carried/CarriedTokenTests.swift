@@ -1,0 +1,96 @@
+internal import Foundation
+internal import Testing
+
+@testable internal import ModelFiles
+
+/// Special tokens of folders in GGUF files; expectations by the rules of gguf-py's `SpecialVocab`.
+@Suite struct CarriedTokenTests {
+    private func keys(_ config: String?, tokenizer: String? = nil) throws -> [String: String] {
+        var files: [String: String] = [:]
+        files["tokenizer_config.json"] = config
+        files["tokenizer.json"] = tokenizer
+        let file = try SourceSample(files).gguf()
+        let prefix = "tokenizer.ggml."
+        let roles = file.metadata.filter {
+            $0.key.hasPrefix(prefix)
+                && ($0.key.hasSuffix("_id") || $0.key.hasPrefix(prefix + "add"))
+        }
+        return Dictionary(
+            uniqueKeysWithValues: roles.map {
+                (String($0.key.dropFirst(prefix.count)), $0.value.excerpt)
+            }
+        )
+    }
+
+    /// The sample's tokenizer with a post-processor.
+    private func tokenizer(_ single: String, _ tokens: String...) throws -> String {
+        let json = try #require(try SourceSample().model.tokenizerJSON)
+        var root = try #require(
+            try JSONSerialization.jsonObject(with: Data(json)) as? [String: Any]
+        )
+        let table = tokens.map { #""\#($0)": {"id": "\#($0)", "ids": [0], "tokens": ["\#($0)"]}"# }
+        let processor = """
+            {"type": "TemplateProcessing", "single": \(single), "pair": \(single),
+            "special_tokens": {\(table.joined(separator: ", "))}}
+            """
+        root["post_processor"] = try JSONSerialization.jsonObject(with: Data(processor.utf8))
+        return String(decoding: try JSONSerialization.data(withJSONObject: root), as: UTF8.self)
+    }
+
+    /// config.json has the end tokens 1 and 2, begins with 0 and fills with 2.
+    @Test func withoutATokenizerConfigurationTheModelsTokensCount() throws {
+        #expect(
+            try keys(nil) == [
+                "bos_token_id": "0", "eos_token_id": "1", "eot_token_id": "2",
+                "padding_token_id": "2", "add_bos_token": "false", "add_eos_token": "false",
+            ]
+        )
+    }
+
+    @Test func theTokenizersTokensComeFirst() throws {
+        let config = """
+            {"bos_token": "<|im_start|>", "eos_token": {"content": "<|im_end|>", "special": true},
+            "unk_token": "<|endoftext|>", "pad_token": null, "sep_token": "<|no such|>",
+            "add_bos_token": true}
+            """
+        #expect(
+            try keys(config) == [
+                "bos_token_id": "1", "eos_token_id": "2", "eot_token_id": "1",
+                "unknown_token_id": "0", "padding_token_id": "2", "add_bos_token": "true",
+                "add_eos_token": "false",
+            ]
+        )
+    }
+
+    @Test func thePostProcessorSaysWhatIsAdded() throws {
+        let a = #"{"Sequence": {"id": "A", "type_id": 0}}"#
+        let first = #"{"SpecialToken": {"id": "<|endoftext|>", "type_id": 0}}"#
+        let begun = try tokenizer("[\(first), \(a)]", "<|endoftext|>")
+        let config = #"{"bos_token": "<|endoftext|>", "eos_token": "<|im_end|>"}"#
+        let keys = try keys(config, tokenizer: begun)
+        #expect(keys["add_bos_token"] == "true" && keys["bos_token_id"] == "0")
+        // A token at the end that is no eos_token ends texts, and that one turns.
+        let ended = try tokenizer("[\(a), \(first)]", "<|endoftext|>")
+        let other = try self.keys(config, tokenizer: ended)
+        #expect(other["add_eos_token"] == "true" && other["add_bos_token"] == "false")
+        #expect(other["eos_token_id"] == "0" && other["eot_token_id"] == "2")
+        // The flag wins, as in the converter.
+        let off = config.replacing("}", with: #", "add_bos_token": false}"#)
+        #expect(try self.keys(off, tokenizer: begun)["add_bos_token"] == "false")
+    }
+
+    @Test func whatLlamaCppDoesOtherwiseIsNoted() throws {
+        let sample = try SourceSample([
+            "tokenizer_config.json": #"{"add_bos_token": true}"#,
+            "generation_config.json": #"{"eos_token_id": [0, 1, 2, 3]}"#,
+        ])
+        let summary = try SourceSample.export(
+            sample.path,
+            to: sample.folder.path + "/out",
+            format: nil
+        )
+        #expect(summary.notes.count == 2)
+        #expect(summary.notes.contains { $0.contains("add_bos_token true") })
+        #expect(summary.notes.contains { $0.contains("left out are [3]") })
+    }
+}
