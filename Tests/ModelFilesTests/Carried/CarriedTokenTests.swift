@@ -49,31 +49,31 @@ internal import Testing
 
     @Test func theTokenizersTokensComeFirst() throws {
         let config = """
-            {"bos_token": "<|im_start|>", "eos_token": {"content": "<|im_end|>", "special": true},
-            "unk_token": "<|endoftext|>", "pad_token": null, "sep_token": "<|no such|>",
+            {"bos_token": "<|im_end|>", "eos_token": {"content": "<|im_start|>", "special": true},
+            "unk_token": "<|im_end|>", "pad_token": null, "sep_token": "<|no such|>",
             "add_bos_token": true}
             """
         #expect(
             try keys(config) == [
-                "bos_token_id": "1", "eos_token_id": "2", "eot_token_id": "1",
-                "unknown_token_id": "0", "padding_token_id": "2", "add_bos_token": "true",
-                "add_eos_token": "false",
+                "bos_token_id": "1", "eos_token_id": "0", "eot_token_id": "1",
+                "eom_token_id": "2", "unknown_token_id": "1", "padding_token_id": "2",
+                "add_bos_token": "true", "add_eos_token": "false",
             ]
         )
     }
 
     @Test func thePostProcessorSaysWhatIsAdded() throws {
         let a = #"{"Sequence": {"id": "A", "type_id": 0}}"#
-        let first = #"{"SpecialToken": {"id": "<|endoftext|>", "type_id": 0}}"#
-        let begun = try tokenizer("[\(first), \(a)]", "<|endoftext|>")
-        let config = #"{"bos_token": "<|endoftext|>", "eos_token": "<|im_end|>"}"#
+        let first = #"{"SpecialToken": {"id": "<|im_start|>", "type_id": 0}}"#
+        let begun = try tokenizer("[\(first), \(a)]", "<|im_start|>")
+        let config = #"{"bos_token": "<|im_start|>", "eos_token": "<|im_end|>"}"#
         let keys = try keys(config, tokenizer: begun)
         #expect(keys["add_bos_token"] == "true" && keys["bos_token_id"] == "0")
         // A token at the end that is no eos_token ends texts, and that one turns.
-        let ended = try tokenizer("[\(a), \(first)]", "<|endoftext|>")
+        let ended = try tokenizer("[\(a), \(first)]", "<|im_start|>")
         let other = try self.keys(config, tokenizer: ended)
         #expect(other["add_eos_token"] == "true" && other["add_bos_token"] == "false")
-        #expect(other["eos_token_id"] == "0" && other["eot_token_id"] == "2")
+        #expect(other["eos_token_id"] == "0" && other["eot_token_id"] == "1")
         // The flag wins, as in the converter.
         let off = config.replacing("}", with: #", "add_bos_token": false}"#)
         #expect(try self.keys(off, tokenizer: begun)["add_bos_token"] == "false")
