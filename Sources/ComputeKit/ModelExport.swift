@@ -1,76 +1,115 @@
 internal import Formats
 internal import Foundation
+public import JobSpecs
 public import ModelFiles
 public import Quantization
+internal import ServiceKit
 public import Transformer
 
-/// Writes a job's model, in one or several forms at once, and its reports to its output folder.
+/// Writes a job's model, in one or several forms at once, to its output folder.
+///
+/// An export that fails costs only itself: it is removed, the others are written on, and
+/// ``Outcome/failures`` names it.
 ///
 /// Not for concurrent use.
 public final class ModelExport {
     /// What came of the formats that were asked for.
     public struct Outcome: Sendable {
-        /// The format that `model/` has.
+        /// The format of the first folder that was written, `model/` if nothing failed.
         public var format: String
-        /// Bytes of the tensors in `model/`.
+        /// Bytes of the tensors in it.
         public var tensorByteCount: Int
         /// What was asked for and not done, and what was done instead.
         public var warnings: [String]
+        /// The exports that the job must have and that failed, with the reason.
+        public var failures: [String]
+
+        /// Fails the job if an export did that it must have; to be called when all else is written.
+        ///
+        /// - Throws: `ComputeFailure` (`exportFailed`).
+        public func requireAll() throws {
+            guard !failures.isEmpty else { return }
+            throw ComputeFailure(
+                .exportFailed,
+                failures.joined(separator: "; ")
+                    + "; the others are stored, and \"qat-client retry\" exports again"
+            )
+        }
     }
 
-    /// The folder of the first format.
-    public let folder: String
-    private let writers: [(name: String, writer: any ModelWriter)]
-    private var warnings: [String]
+    private struct Target {
+        let name: String
+        let folder: String
+        let isRequired: Bool
+        let writer: any ModelWriter
+    }
 
-    /// Begins the model in each of `formats`: the first that holds it in `model/`, another one in
+    private let outputFolder: String
+    private var targets: [Target] = []
+    private var warnings: [String] = []
+    private var failures: [String] = []
+
+    /// The first folder that is written, `model/` if nothing failed.
+    public var folder: String { targets.first?.folder ?? outputFolder + "/model" }
+
+    /// Begins the model in each of `exports`: the first that holds it in `model/`, another one in
     /// `model-<format>/`.
     ///
-    /// If none holds it, the quantized values themselves are written: in BF16 where that is exact
-    /// for all of them, else in FP32.
+    /// If none holds it and all may be skipped, the quantized values themselves are written: in BF16
+    /// where that is exact for all of them, else in FP32.
     ///
-    /// - Throws: `ModelFileError`.
+    /// - Throws: `ComputeFailure` (`exportFailed`) if nothing can be written.
     public init(
         _ description: ExportDescription,
-        formats: [String],
+        exports: [ExportOptions],
         outputFolder: String
     ) throws {
-        var writers: [(name: String, writer: any ModelWriter)] = []
-        var warnings: [String] = []
-        var written: Set<String> = []
-        func folder(_ name: String) -> String {
-            outputFolder + (writers.isEmpty ? "/model" : "/model-\(name)")
-        }
-        for name in formats.isEmpty ? ["compressed-tensors"] : formats
-        where written.insert(name).inserted {
-            if name == "gguf" {
-                writers.append((name, try GGUFWriter(description, folder: folder(name))))
-            } else if let format = HuggingFaceWriter.Format(rawValue: name) {
-                if let obstacle = format.obstacle(to: description) {
-                    warnings.append("export \(name) was left out: \(obstacle)")
-                    continue
-                }
-                let writer = try HuggingFaceWriter(
-                    description,
-                    format: format,
-                    folder: folder(name)
+        self.outputFolder = outputFolder
+        var begun: Set<String> = []
+        var isFirst = true
+        let asked =
+            exports.isEmpty ? [.init(format: .compressedTensors, onObstacle: .skip)] : exports
+        for export in asked where begun.insert(export.format.rawValue).inserted {
+            let name = export.format.rawValue
+            let folder = outputFolder + (isFirst ? "/model" : "/model-\(name)")
+            let isRequired = export.onObstacle == .fail
+            do {
+                let writer = try Self.writer(description, name, folder)
+                targets.append(
+                    Target(name: name, folder: folder, isRequired: isRequired, writer: writer)
                 )
-                writers.append((name, writer))
-            } else {
-                warnings.append("export \(name) was left out: not in this version")
+                isFirst = false
+            } catch let error as ModelFileError where error.code == .unsupported {
+                note(error, name: name, isRequired: isRequired)
+            } catch {
+                note(error, name: name, isRequired: isRequired)
+                try? FileManager.default.removeItem(atPath: folder)
+                isFirst = false
             }
         }
-        if writers.isEmpty {
+        if targets.isEmpty, failures.isEmpty {
             let format = Self.exactFormat(description)
             warnings.append(
                 "model/ holds the quantized values in \(format.rawValue) instead, exactly"
             )
-            let writer = try HuggingFaceWriter(description, format: format, folder: folder(""))
-            writers.append((format.rawValue, writer))
+            let folder = outputFolder + "/model"
+            let writer = try HuggingFaceWriter(description, format: format, folder: folder)
+            targets.append(
+                Target(name: format.rawValue, folder: folder, isRequired: true, writer: writer)
+            )
         }
-        self.folder = outputFolder + "/model"
-        self.writers = writers
-        self.warnings = warnings
+        try requireOne()
+    }
+
+    private static func writer(
+        _ description: ExportDescription,
+        _ name: String,
+        _ folder: String
+    ) throws -> any ModelWriter {
+        guard let format = HuggingFaceWriter.Format(rawValue: name) else {
+            return try GGUFWriter(description, folder: folder)
+        }
+        return try HuggingFaceWriter(description, format: format, folder: folder)
     }
 
     /// A plain format that holds every quantized value: BF16 has the exponents of FP32 and seven
@@ -79,35 +118,70 @@ public final class ModelExport {
         description.formats.values.allSatisfy { $0.scaleKind == .e8m0 } ? .bf16 : .f32
     }
 
+    /// Remembers why an export is not written.
+    private func note(_ error: any Error, name: String, isRequired: Bool) {
+        let reason = (error as? ModelFileError)?.message ?? "\(error)"
+        let label = name + ": "
+        let text = reason.hasPrefix(label) ? String(reason.dropFirst(label.count)) : reason
+        if isRequired {
+            failures.append("export \(name) failed: \(text)")
+        } else {
+            warnings.append("export \(name) was left out: \(text)")
+        }
+    }
+
+    private func requireOne() throws {
+        guard targets.isEmpty else { return }
+        let reasons = failures.isEmpty ? warnings : failures
+        throw ComputeFailure(
+            .exportFailed,
+            reasons.joined(separator: "; ") + "; \"qat-client retry\" exports again"
+        )
+    }
+
+    /// Does something with every export; those that throw are removed.
+    private func forEach<Result>(_ work: (any ModelWriter) throws -> Result) throws -> [Result] {
+        var results: [Result] = []
+        var left: [Target] = []
+        for target in targets {
+            do {
+                results.append(try work(target.writer))
+                left.append(target)
+            } catch {
+                note(error, name: target.name, isRequired: target.isRequired)
+                try? FileManager.default.removeItem(atPath: target.folder)
+            }
+        }
+        targets = left
+        try requireOne()
+        return results
+    }
+
     /// Writes one parameter; each of the layout once, in its order.
     ///
-    /// - Throws: `ModelFileError`.
+    /// - Throws: `ComputeFailure` (`exportFailed`) if no export is left.
     public func write(
         _ entry: ParameterLayout.Entry,
         values: UnsafeBufferPointer<Float>,
         packed: PackedTensor?
     ) throws {
-        for (_, writer) in writers {
-            try writer.write(entry, values: values, packed: packed)
-        }
+        _ = try forEach { try $0.write(entry, values: values, packed: packed) }
     }
 
     /// Writes some rows of a parameter that is not quantized; see `ModelWriter`.
     ///
-    /// - Throws: `ModelFileError`.
+    /// - Throws: `ComputeFailure` (`exportFailed`) if no export is left.
     public func write(
         _ entry: ParameterLayout.Entry,
         rows: Range<Int>,
         values: UnsafeBufferPointer<Float>
     ) throws {
-        for (_, writer) in writers {
-            try writer.write(entry, rows: rows, values: values)
-        }
+        _ = try forEach { try $0.write(entry, rows: rows, values: values) }
     }
 
     /// Writes all of a model in memory.
     ///
-    /// - Throws: `ModelFileError`.
+    /// - Throws: `ComputeFailure` (`exportFailed`) if no export is left.
     public func write(_ parameters: Parameters, stored: [String: PackedTensor]) throws {
         for entry in parameters.layout.entries {
             try write(
@@ -118,7 +192,7 @@ public final class ModelExport {
         }
     }
 
-    /// How the completed `model/` says that inputs, keys and values are rounded.
+    /// How the completed ``folder`` says that inputs, keys and values are rounded.
     ///
     /// - Throws: `ModelFileError`.
     public func activations() throws -> ActivationQuantization {
@@ -127,16 +201,17 @@ public final class ModelExport {
 
     /// Completes the files.
     ///
-    /// - Throws: `ModelFileError`.
+    /// - Throws: `ComputeFailure` (`exportFailed`) if none could be completed.
     public func finish() throws -> Outcome {
-        let summaries = try writers.map { try $0.writer.finish() }
-        for ((name, _), summary) in zip(writers, summaries) {
-            warnings += summary.notes.map { "export \(name): \($0)" }
+        let summaries = try forEach { try $0.finish() }
+        for (target, summary) in zip(targets, summaries) {
+            warnings += summary.notes.map { "export \(target.name): \($0)" }
         }
         return Outcome(
-            format: writers[0].name,
+            format: targets[0].name,
             tensorByteCount: summaries[0].tensorByteCount,
-            warnings: warnings
+            warnings: warnings,
+            failures: failures
         )
     }
 }

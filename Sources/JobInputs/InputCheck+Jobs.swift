@@ -14,6 +14,7 @@ extension InputCheck {
 
     mutating func check(_ spec: QuantizeSpec) {
         let model = model("/model") { spec.needsTokenizer(of: $0.kind) }
+        defer { exports(ExportSource(spec), model) }
         let count = spec.data.calibration.count
         guard count > 0, spec.data.implementation == .text else { return }
         let windows = Self.windows(spec.data)
@@ -23,6 +24,7 @@ extension InputCheck {
 
     mutating func check(_ spec: TrainSpec) {
         let model = model("/model") { _ in true }
+        defer { exports(ExportSource(spec), model) }
         let windows = Self.windows(spec.data)
         context(windows, model)
         if let distillation = spec.distillation, !distillation.teacherIsBaseModel {

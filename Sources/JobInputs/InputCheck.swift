@@ -26,11 +26,18 @@ struct InputCheck {
 
     private(set) var problems: [JobInputs.Finding] = []
     private(set) var remarks: [JobInputs.Finding] = []
+    /// The job's exports; empty while the model is not at hand.
+    var planned: [PlannedExport] = []
     private let paths: [String: String]
     private var texts: [String: TextFile?] = [:]
 
     init(paths: [String: String]) {
         self.paths = paths
+    }
+
+    mutating func problem(_ path: String, _ message: String) {
+        let finding = JobInputs.Finding(path: path, message: message)
+        if !problems.contains(finding) { problems.append(finding) }
     }
 
     mutating func remark(_ path: String, _ message: String) {
@@ -52,8 +59,7 @@ struct InputCheck {
             return try work()
         } catch {
             let message = (error as? ModelFileError)?.message ?? "\(error)"
-            let finding = JobInputs.Finding(path: path, message: label + message)
-            if !problems.contains(finding) { problems.append(finding) }
+            problem(path, label + message)
             return nil
         }
     }

@@ -21,6 +21,8 @@ public struct JobInputs: Sendable {
     public let problems: [Finding]
     /// What a user should know although the job works.
     public let remarks: [Finding]
+    /// The job's exports, resolved; empty of jobs without, and while the model is not at hand.
+    public let exports: [PlannedExport]
 
     /// Checks a job.
     ///
@@ -37,6 +39,7 @@ public struct JobInputs: Sendable {
         }
         problems = check.problems
         remarks = check.remarks
+        exports = check.planned
     }
 }
 
@@ -50,5 +53,18 @@ extension QuantizeSpec {
     public func needsTokenizer(of kind: LoadedModel.Source) -> Bool {
         let asGGUF = exports.isEmpty ? [false] : exports.map { $0.format == .gguf }
         return !data.calibration.isEmpty || asGGUF.contains { $0 != (kind == .gguf) }
+    }
+    /// Whether the method, an export or the scales asked for go by what the modules' inputs are on
+    /// calibration text.
+    public var needsInputs: Bool {
+        guard let options = quantization.postTraining else { return false }
+        let recipe = quantization.recipe
+        let asksForInputScales = recipe.activations?.scaleKind.hasTensorScale ?? false
+        let formats = recipe.formats.union(options.mixedPrecision?.candidates ?? [])
+        let isStaticFP8 =
+            exports.contains { $0.format == .modelopt }
+            && formats.contains { $0.scaleKind == .perTensor }
+        return options.rounding.usesMoments || options.cacheScales == .fp8 || asksForInputScales
+            || isStaticFP8
     }
 }

@@ -80,14 +80,7 @@ struct CalibratedQuantization {
     }
 
     /// Whether the model must be run on the calibration text while it is rounded.
-    private var needsPass: Bool {
-        let asksForInputScales = recipe.activations?.scaleKind.hasTensorScale ?? false
-        let isStaticFP8 =
-            spec.exports.contains { $0.format == .modelopt }
-            && recipe.formats.contains { $0.scaleKind == .perTensor }
-        return method.usesMoments || options.cacheScales == .fp8 || asksForInputScales
-            || isStaticFP8
-    }
+    private var needsPass: Bool { spec.needsInputs }
 
     private func calibrationWindows(
         _ texts: [String],

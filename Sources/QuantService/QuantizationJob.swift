@@ -95,7 +95,7 @@ struct QuantizationJob {
         }
         return try ModelExport(
             description,
-            formats: spec.exports.map(\.format.rawValue),
+            exports: spec.exports,
             outputFolder: request.outputFolder
         )
     }
@@ -108,7 +108,7 @@ struct QuantizationJob {
         let table = try LayerTable(source.configuration, recipe: recipe)
         let warnings =
             remarks + specWarnings + table.idleRules.map { "$.quantization.\($0)" }
-            + outcome.export.warnings
+            + outcome.export.warnings + outcome.export.failures
             + outcome.layers.flatMap { layer in layer.warnings.map { "\(layer.module): \($0)" } }
         for warning in warnings {
             reporter.log(warning)
@@ -128,6 +128,7 @@ struct QuantizationJob {
         let page = report.page(title: spec.name ?? "Quantization", model: spec.model)
         try JobReport.write(html: page.html(), to: request.outputFolder)
         try reporter.result(results)
+        try outcome.export.requireAll()
     }
 }
 

@@ -132,7 +132,11 @@ struct TrainingLoop {
             return nil
         }
         engine.resume(atStep: manifest.step)
-        reporter.log("resuming from the checkpoint of step \(manifest.step)")
+        reporter.log(
+            manifest.step < plan.totalSteps
+                ? "resuming from the checkpoint of step \(manifest.step)"
+                : "all \(manifest.step) steps are in the checkpoint: exporting without training"
+        )
         return manifest.values
     }
 
@@ -214,18 +218,35 @@ struct TrainingLoop {
             let validation = try validate(engine.parameters, plan.recipe, phase: "validate")
             try reporter.metric(step: step, ["validation_perplexity": validation.perplexity])
         }
-        if reporter.isStopRequested || step % plan.checkpointInterval == 0 && !isLast {
-            try checkpoints.save(
-                step: step,
-                fingerprint: plan.fingerprint,
-                parameters: engine.parameters,
-                optimizer: engine.optimizer,
-                values: values
-            )
-            reporter.log("checkpoint of step \(step) written")
+        if isLast {
+            try saveTrained(engine, values)
+        } else if reporter.isStopRequested || step % plan.checkpointInterval == 0 {
+            try save(engine, values)
         }
         if reporter.isStopRequested {
             throw ComputeFailure(.stopped, "stopped at step \(step)")
+        }
+    }
+
+    private func save(_ engine: TrainingEngine, _ values: [String: Double]) throws {
+        try checkpoints.save(
+            step: engine.stepCount,
+            fingerprint: plan.fingerprint,
+            parameters: engine.parameters,
+            optimizer: engine.optimizer,
+            values: values
+        )
+        reporter.log("checkpoint of step \(engine.stepCount) written")
+    }
+
+    /// Stores the trained weights before anything that can fail is done with them: another attempt
+    /// exports without training.
+    private func saveTrained(_ engine: TrainingEngine, _ values: [String: Double]) throws {
+        do {
+            try save(engine, values)
+        } catch where !reporter.isStopRequested {
+            // An export takes less room than a checkpoint, and may go to where there is some.
+            reporter.log("the trained weights are in no checkpoint: \(error)")
         }
     }
 
@@ -288,7 +309,7 @@ struct TrainingLoop {
         description.metadata = ["qat.version": SuiteVersion.current, "qat.method": "qat"]
         let export = try ModelExport(
             description,
-            formats: plan.exportFormats,
+            exports: plan.exports,
             outputFolder: request.outputFolder
         )
         try export.write(student, stored: trained.stored)
@@ -306,14 +327,15 @@ struct TrainingLoop {
             exportFormat: outcome.format,
             tensorBytes: outcome.tensorByteCount,
             memoryRatio: Double(outcome.tensorByteCount) / Double(model.bf16ByteCount),
-            warnings: warnings + outcome.warnings + notes
+            warnings: warnings + outcome.warnings + outcome.failures + notes
         )
-        for warning in outcome.warnings + notes {
+        for warning in outcome.warnings + outcome.failures + notes {
             reporter.log(warning)
         }
         let report = TrainingReport(results: results, layers: layers)
         try JobReport.write(report, to: request.outputFolder)
         try reporter.result(results)
+        try outcome.requireAll()
     }
 
     /// Validates what was written, read back: BF16 parts are rounded, scales are as stored, inputs are

@@ -20,7 +20,7 @@ struct TrainingPlan {
     let checkpointInterval: Int
     let logInterval: Int
     let seed: UInt64
-    let exportFormats: [String]
+    let exports: [ExportOptions]
     let warnings: [String]
     /// Identifies the settings a checkpoint belongs to.
     let fingerprint: String
@@ -67,7 +67,7 @@ struct TrainingPlan {
             totalSteps: totalSteps
         )
         seed = spec.seed
-        exportFormats = spec.exports.map(\.format.rawValue)
+        exports = spec.exports
         frozen = spec.frozen
         var warnings = specWarnings.map(\.description)
         if spec.trainer.maximumSteps == nil, spec.optimizer.warmupSteps >= totalSteps {

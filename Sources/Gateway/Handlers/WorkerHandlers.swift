@@ -25,7 +25,7 @@ struct WorkerHandlers: Sendable {
         }
         router.unary(QatMethods.completeLease, allow: .workers) { request, _ in
             try await mapped {
-                if request.outcome == .succeeded {
+                if request.outcome == .succeeded || !request.outputs.isEmpty {
                     try checkOutputs(request.outputs)
                 }
                 return CompleteLeaseResponse(accepted: try await store.complete(request))

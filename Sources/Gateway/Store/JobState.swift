@@ -50,6 +50,7 @@ enum JobReason: String, Sendable {
     case artifactMissing = "ARTIFACT_MISSING"
     case outOfMemory = "OUT_OF_MEMORY"
     case noDisk = "NO_DISK"
+    case exportFailed = "EXPORT_FAILED"
     case deadline = "DEADLINE"
     case diverged = "DIVERGED"
     case workerLost = "WORKER_LOST"

@@ -205,14 +205,7 @@ extension JobStore {
     }
 
     private func succeed(_ db: Database, _ job: JobRow, _ request: CompleteLeaseRequest) throws {
-        for output in request.outputs {
-            try db.execute(
-                sql: "INSERT OR REPLACE INTO output (job, name, digest, size) VALUES (?, ?, ?, ?)",
-                arguments: [
-                    job.id, output.name, Data(output.digest.bytes), Int64(clamping: output.size),
-                ]
-            )
-        }
+        try store(db, job, request.outputs)
         let transition = JobTransition(
             to: .succeeded,
             epoch: job.epoch,
@@ -221,8 +214,23 @@ extension JobStore {
         _ = try transition.apply(db, to: job, now: now)
     }
 
+    /// Makes files the outputs of a job, in the place of those of an earlier attempt.
+    private func store(_ db: Database, _ job: JobRow, _ outputs: [OutputFile]) throws {
+        try db.execute(sql: "DELETE FROM output WHERE job = ?", arguments: [job.id])
+        for output in outputs {
+            try db.execute(
+                sql: "INSERT OR REPLACE INTO output (job, name, digest, size) VALUES (?, ?, ?, ?)",
+                arguments: [
+                    job.id, output.name, Data(output.digest.bytes), Int64(clamping: output.size),
+                ]
+            )
+        }
+    }
+
     private func fail(_ db: Database, _ job: JobRow, _ request: CompleteLeaseRequest) throws {
         let reason = JobReason(rawValue: request.reason) ?? .internalError
+        // A job whose export failed has the other ones.
+        if !request.outputs.isEmpty { try store(db, job, request.outputs) }
         guard !job.isCancelRequested, job.failures + 1 < Int64(reason.attemptLimit) else {
             let transition = JobTransition(
                 to: job.isCancelRequested ? .cancelled : .failed,

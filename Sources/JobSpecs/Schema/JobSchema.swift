@@ -45,7 +45,11 @@ public enum JobSchema {
     private static let exports = ObjectSchema.Field(
         "export",
         .array(.object(OutputSchema.export), count: 0...8),
-        default: .array([.object(["format": .string("compressed-tensors")])]),
+        default: .array([
+            .object([
+                "format": .string("compressed-tensors"), "on_obstacle": .string("skip"),
+            ])
+        ]),
         "Forms in which the resulting model is written."
     )
 

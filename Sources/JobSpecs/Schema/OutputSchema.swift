@@ -8,6 +8,13 @@ enum OutputSchema {
             "compressed-tensors for vLLM, gguf for llama.cpp, modelopt for TensorRT-LLM, or bf16."
         ),
         .init(
+            "on_obstacle",
+            .words(ExportOptions.ObstacleRule.self),
+            default: .string("fail"),
+            "If the form cannot hold the model: fail refuses the job before any work, skip leaves "
+                + "the export out with a warning."
+        ),
+        .init(
             "max_input_len",
             .integer(1...1_048_576),
             "Has no effect: servers set it when they load the model."

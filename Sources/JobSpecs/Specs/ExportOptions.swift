@@ -16,8 +16,18 @@ public struct ExportOptions: Sendable, Equatable {
         case bf16
     }
 
+    /// What becomes of an export that cannot be written.
+    public enum ObstacleRule: String, Sendable, CaseIterable {
+        /// The job is refused before any work.
+        case fail
+        /// It is left out, and the warnings say why.
+        case skip
+    }
+
     /// The form.
     public var format: Format
+    /// What becomes of it if it cannot be written.
+    public var onObstacle: ObstacleRule
     /// Longest prompt the deployment expects.
     public var maximumInputLength: Int?
     /// Longest answer the deployment expects.
@@ -31,8 +41,15 @@ public struct ExportOptions: Sendable, Equatable {
     /// The precision of keys and values.
     public var keyValueCache: QuantizationFormat?
 
+    /// An export that asks for nothing else.
+    public init(format: Format, onObstacle: ObstacleRule = .fail) {
+        self.format = format
+        self.onObstacle = onObstacle
+    }
+
     init(_ reader: ObjectReader) {
         format = reader.choice("format")
+        onObstacle = reader.choice("on_obstacle")
         maximumInputLength = reader.optionalInteger("max_input_len")
         maximumOutputLength = reader.optionalInteger("max_output_len")
         maximumBatchSize = reader.optionalInteger("max_batch_size")

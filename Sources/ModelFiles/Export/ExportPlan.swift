@@ -47,13 +47,15 @@ public struct ExportPlan: Sendable, Equatable {
     ///   - activations: The format in which servers shall quantize inputs; nil for none.
     ///   - isCalibrated: Whether the ranges of all inputs will be known.
     ///   - hasCacheScales: Whether FP8 scales of the key-value cache are wanted.
+    ///   - tokenizer: The tokenizer, which GGUF must have a form for; nil if that is not known.
     public init(
         format: String,
         configuration: ModelConfiguration,
         formats: [String: QuantizationFormat],
         activations: QuantizationFormat? = nil,
         isCalibrated: Bool = false,
-        hasCacheScales: Bool = false
+        hasCacheScales: Bool = false,
+        tokenizer: Tokenizer? = nil
     ) {
         // Any range will do: none of the sizes depends on it.
         let ranges = hasCacheScales ? [Float](repeating: 1, count: configuration.layerCount) : []
@@ -67,7 +69,9 @@ public struct ExportPlan: Sendable, Equatable {
         )
         self.format = format
         if format == "gguf" {
-            obstacles = Self.unknown(contents) + GGUFWriter.obstacles(to: contents, configuration)
+            obstacles =
+                Self.unknown(contents) + GGUFWriter.obstacles(to: contents, configuration)
+                + (tokenizer.map(GGUFWriter.obstacles) ?? [])
             substitutions = GGUFWriter.substitutions(contents)
             tensorByteCount =
                 obstacles.isEmpty

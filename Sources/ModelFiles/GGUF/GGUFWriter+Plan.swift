@@ -14,13 +14,7 @@ extension GGUFWriter {
             _ = try GGUFExport(configuration)
             try checkFusedFormats(GGUFLayout(configuration), contents.formats)
         } catch {
-            let reason = error.message
-            obstacles.append(
-                .init(
-                    module: nil,
-                    reason: reason.hasPrefix("gguf: ") ? String(reason.dropFirst(6)) : reason
-                )
-            )
+            obstacles.append(.init(module: nil, reason: withoutLabel(error.message)))
         }
         for (module, format) in contents.quantizedModules
         where format.scaleKind.hasBlocks && !module.columns.isMultiple(of: format.blockSize) {
@@ -35,6 +29,20 @@ extension GGUFWriter {
             )
         }
         return obstacles
+    }
+
+    /// Why a tokenizer is not written.
+    static func obstacles(to tokenizer: Tokenizer) -> [ExportPlan.Remark] {
+        do {
+            _ = try GGUFTokenizerForm(tokenizer)
+            return []
+        } catch {
+            return [.init(module: nil, reason: withoutLabel(error.message))]
+        }
+    }
+
+    private static func withoutLabel(_ message: String) -> String {
+        message.hasPrefix("gguf: ") ? String(message.dropFirst(6)) : message
     }
 
     /// What is held in a wider type, or left out.

@@ -61,6 +61,8 @@ public struct ComputeFailure: Error, Sendable, CustomStringConvertible {
         case diverged = "DIVERGED"
         /// The disk is full.
         case noDisk = "NO_DISK"
+        /// An export could not be written; those that could are outputs of the job.
+        case exportFailed = "EXPORT_FAILED"
         /// A fault of the program.
         case internalError = "INTERNAL"
         /// Not a failure: the attempt was asked to stop.

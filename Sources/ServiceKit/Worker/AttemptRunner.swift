@@ -21,8 +21,8 @@ struct AttemptRunner: Sendable {
 
     /// How an attempt ended, as far as the lease loop cares.
     enum End: Sendable, Equatable {
-        /// The gateway knows the outcome.
-        case reported
+        /// The gateway knows the outcome; `isDone` unless a retry may go on from the checkpoints.
+        case reported(isDone: Bool)
         /// The lease is lost or the daemon stops; the gateway will hand the job out again.
         case abandoned
     }
@@ -198,6 +198,11 @@ struct AttemptRunner: Sendable {
                 request.outcome = .failed
                 request.reason = reason
                 request.message = String(message.prefix(1000))
+                if reason == ComputeFailure.Reason.exportFailed.rawValue {
+                    // One failing export does not cost the others.
+                    journal.enter(phase: "publish")
+                    request.outputs = try await publisher.publish(jobFolder + "/output")
+                }
             case .stopped:
                 if Task.isCancelled {
                     return .abandoned
@@ -211,7 +216,8 @@ struct AttemptRunner: Sendable {
             let response = try await link.untilAnswered("completing job \(lease.jobID)") {
                 try await link.client.call(QatMethods.completeLease, completed)
             }
-            return response.accepted ? .reported : .abandoned
+            let isDone = completed.outcome == .succeeded
+            return response.accepted ? .reported(isDone: isDone) : .abandoned
         } catch {
             logger.error("job \(lease.jobID) cannot be reported: \(error)")
             return .abandoned

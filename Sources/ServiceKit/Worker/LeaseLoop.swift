@@ -106,8 +106,22 @@ public final class LeaseLoop: Service {
             threads: configuration.threads,
             logger: logger
         )
-        if await runner.run() == .reported {
-            try? FileManager.default.removeItem(atPath: jobFolder)
+        if case .reported(let isDone) = await runner.run() {
+            Self.clean(jobFolder, keepsCheckpoints: !isDone)
+            removeFinishedJobs()
+        }
+    }
+
+    /// Removes a job's folder; of a job that can be retried, all but its checkpoints.
+    static func clean(_ jobFolder: String, keepsCheckpoints: Bool) {
+        let manager = FileManager.default
+        let names = (try? manager.contentsOfDirectory(atPath: jobFolder)) ?? []
+        guard keepsCheckpoints, names.contains("checkpoints") else {
+            try? manager.removeItem(atPath: jobFolder)
+            return
+        }
+        for name in names where name != "checkpoints" {
+            try? manager.removeItem(atPath: "\(jobFolder)/\(name)")
         }
     }
 
@@ -123,7 +137,8 @@ public final class LeaseLoop: Service {
         return "\(configuration.listen)"
     }
 
-    /// Job folders hold checkpoints of unfinished jobs; those untouched for a week are given up.
+    /// Job folders hold checkpoints of jobs that did not succeed; those untouched for a week are
+    /// given up.
     private func removeFinishedJobs() {
         let root = folder.path + "/jobs"
         let manager = FileManager.default

@@ -49,7 +49,7 @@ struct SubmitCommand: ClientVerb {
             Console.note("note: \(warning)")
         }
         guard !dryRun else {
-            printDryRun(plan, preview, warnings: warnings)
+            printDryRun(plan, preview, inputs.exports, warnings: warnings)
             return .succeeded
         }
         let home = QatHome()
@@ -152,6 +152,7 @@ struct SubmitCommand: ClientVerb {
     private func printDryRun(
         _ plan: SubmissionPlan,
         _ preview: RecipePreview?,
+        _ exports: ExportTable,
         warnings: [String]
     ) {
         if output.json {
@@ -167,6 +168,7 @@ struct SubmitCommand: ClientVerb {
                     "unsupported": .array(plan.spec.unsupported.map(JSONValue.string)),
                     "warnings": .array(warnings.map(JSONValue.string)),
                     "recipe": preview?.json ?? .null,
+                    "exports": exports.json,
                 ])
             )
             return
@@ -186,6 +188,7 @@ struct SubmitCommand: ClientVerb {
         Console.print(table.rendered())
         if let preview {
             preview.print()
+            Console.print(exports.text)
         } else if plan.kind != "evaluate" {
             Console.print("the model is not at hand, so its layers cannot be listed here")
         }

@@ -5,6 +5,8 @@ internal import JobSpecs
 struct InputValidation {
     /// What the submitter should know, a line each.
     let remarks: [String]
+    /// The job's exports, resolved; empty while its model is not at hand.
+    let exports: ExportTable
 
     /// Checks the inputs that are at hand; those that the gateway holds are the worker's to check.
     ///
@@ -19,6 +21,7 @@ struct InputValidation {
         guard inputs.problems.isEmpty else {
             throw ClientError(.usage, inputs.problems.map { "\(file): \($0)" })
         }
+        exports = ExportTable(exports: inputs.exports)
         remarks = plan.notes + inputs.remarks.map(\.description)
     }
 }

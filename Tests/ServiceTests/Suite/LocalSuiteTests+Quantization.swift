@@ -13,7 +13,7 @@ extension LocalSuiteTests {
                           "calibration_size": 16},
          "data": {"calibration": ["train.txt", "validation.txt"], "seq_length": 32},
          "export": [{"format": "compressed-tensors"}, {"format": "bf16"}, {"format": "gguf"},
-                    {"format": "quark"}]}
+                    {"format": "quark", "on_obstacle": "skip"}]}
         """
 
     @Test func quantizesByEveryMeansAtOnce() throws {

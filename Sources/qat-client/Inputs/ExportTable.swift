@@ -1,0 +1,50 @@
+internal import JobInputs
+internal import JobSpecs
+internal import ModelFiles
+
+/// A job's exports as `submit --dry-run` shows them.
+struct ExportTable {
+    let exports: [PlannedExport]
+
+    var json: JSONValue {
+        .array(
+            exports.map { export in
+                .object([
+                    "path": .string(export.path),
+                    "format": .string(export.options.format.rawValue),
+                    "on_obstacle": .string(export.options.onObstacle.rawValue),
+                    "byte_count": Self.number(export.tensorByteCounts?.lowerBound),
+                    "byte_count_max": Self.number(export.tensorByteCounts?.upperBound),
+                    "obstacles": .array(export.obstacles.map { .string($0.description) }),
+                    "substitutions": .array(export.substitutions.map { .string($0.description) }),
+                ])
+            }
+        )
+    }
+
+    private static func number(_ count: Int?) -> JSONValue {
+        count.map { .number(Double($0)) } ?? .null
+    }
+
+    /// Empty without exports.
+    var text: String {
+        guard !exports.isEmpty else { return "" }
+        var table = TextTable(["EXPORT", "SIZE", "REMARKS"])
+        for export in exports {
+            let remarks =
+                PlannedExport.sentences(export.obstacles).map { "left out: " + $0 }
+                + PlannedExport.sentences(export.substitutions)
+            let name = export.options.format.rawValue
+            table.append([name, Self.size(export), remarks.first ?? ""])
+            for remark in remarks.dropFirst() { table.append(["", "", remark]) }
+        }
+        return table.rendered()
+    }
+
+    private static func size(_ export: PlannedExport) -> String {
+        guard let counts = export.tensorByteCounts else { return "-" }
+        let least = Quantities.bytes(UInt64(counts.lowerBound))
+        let most = Quantities.bytes(UInt64(counts.upperBound))
+        return least == most ? least : "\(least) to \(most)"
+    }
+}

@@ -1,0 +1,121 @@
+internal import Foundation
+internal import JobInputs
+internal import JobSpecs
+internal import Testing
+
+@testable internal import qat_client
+
+/// Exports that are planned from a tiny model's headers: one layer of seven matrices with 6144 weights
+/// in 192 blocks by 32, an embedding of 256 by 32, three norms of 32.
+@Suite struct PlannedExportTests {
+    private let folder: TemporaryHome
+
+    init() throws {
+        folder = try TemporaryHome()
+        try TinyModelFolder().write(to: folder.home.path + "/m")
+        try folder.write("t.txt", String(repeating: "words ", count: 40))
+    }
+
+    private func validate(_ kind: String, _ json: String) throws -> InputValidation {
+        let file = try folder.write("job.json", json)
+        let plan = try SubmissionPlan(kind: kind, file: file, name: nil)
+        return try InputValidation(plan, file: file)
+    }
+
+    private func quantize(_ algorithm: String, _ exports: String) -> String {
+        """
+        {"model": "m", "quantization": {"algorithm": "\(algorithm)"}, "export": [\(exports)]}
+        """
+    }
+
+    @Test func knowsTheSizeOfEveryLayout() throws {
+        let exports = try validate(
+            "quantize",
+            quantize(
+                "mxfp4",
+                """
+                {"format": "compressed-tensors"}, {"format": "quark"}, {"format": "bf16"},
+                {"format": "gguf"}
+                """
+            )
+        ).exports.exports
+        let packed = 6144 / 2 + 192
+        let embedding = 256 * 32 * 2
+        #expect(
+            exports.map(\.tensorByteCounts?.lowerBound) == [
+                packed + embedding + 96 * 2, packed + embedding + 96 * 2,
+                (6144 + 256 * 32 + 96) * 2,
+                // GGUF has norms in FP32.
+                packed + embedding + 96 * 4,
+            ]
+        )
+        #expect(exports.allSatisfy { $0.obstacles.isEmpty })
+        #expect(exports.map(\.path).last == "$.export[3].format")
+    }
+
+    @Test func refusesAnExportThatCannotHoldTheRecipe() throws {
+        let list = #"{"format": "gguf"}, {"format": "compressed-tensors"}"#
+        for (kind, more) in [
+            ("quantize", ""),
+            (
+                "train",
+                #", "data": {"train": ["t.txt"], "validation": ["t.txt"], "seq_length": 32}"#
+            ),
+        ] {
+            let job = quantize("mxint8", list).dropLast() + more + "}"
+            let error = #expect(throws: ClientError.self) { try validate(kind, String(job)) }
+            #expect(error?.status == .usage)
+            let lines = error?.lines ?? []
+            #expect(lines.count == 1)
+            #expect(
+                lines[0].contains("job.json: $.export[1].format: compressed-tensors cannot hold")
+                    && lines[0].contains("model.layers.0.") && lines[0].contains("more modules")
+                    && lines[0].contains(#""on_obstacle": "skip""#),
+                "\(lines)"
+            )
+        }
+    }
+
+    @Test func leavesOutWhatMayBeSkipped() throws {
+        let list = #"{"format": "gguf"}, {"format": "quark", "on_obstacle": "skip"}"#
+        let found = try validate("quantize", quantize("mxint8", list))
+        #expect(found.remarks.count == 1)
+        #expect(found.remarks[0].hasPrefix("$.export[1].format: quark will be left out: "))
+        let table = found.exports.text.split(separator: "\n")
+        #expect(table[0].hasPrefix("EXPORT  SIZE") && table[0].hasSuffix("REMARKS"))
+        #expect(table[2].hasPrefix("quark   -") && table[2].contains("left out: "))
+        // The default list is of forms that may be skipped.
+        let plain = #"{"model": "m", "quantization": {"algorithm": "mxint8"}}"#
+        #expect(try validate("quantize", plain).remarks.count == 1)
+    }
+
+    @Test func plansEveryFormatThatMayBeChosen() throws {
+        func job(_ export: String) -> String {
+            """
+            {"model": "m", "quantization": {"algorithm": "mxfp4", "effective_bits": 6,
+              "candidates": ["mxfp4", "mxfp8"]},
+             "data": {"calibration": ["t.txt"], "seq_length": 32}, "export": [\(export)]}
+            """
+        }
+        let export = try validate("quantize", job(#"{"format": "compressed-tensors"}"#))
+            .exports.exports[0]
+        let rest = 256 * 32 * 2 + 96 * 2
+        #expect(export.tensorByteCounts == rest + 3072 + 192...rest + 6144 + 192)
+        #expect(throws: ClientError.self) {
+            try validate("quantize", job(#"{"format": "quark"}"#))
+        }
+    }
+
+    @Test func refusesATokenizerThatGGUFHasNoFormFor() throws {
+        let path = folder.home.path + "/m/tokenizer.json"
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        let json = try JSONSerialization.jsonObject(with: Data(text.utf8))
+        var object = try #require(json as? [String: Any])
+        object["normalizer"] = ["type": "Lowercase"]
+        try JSONSerialization.data(withJSONObject: object).write(to: URL(filePath: path))
+        let error = #expect(throws: ClientError.self) {
+            try validate("quantize", quantize("mxfp4", #"{"format": "gguf"}"#))
+        }
+        #expect(error?.lines.first?.contains("$.export[0].format: gguf cannot hold") == true)
+    }
+}

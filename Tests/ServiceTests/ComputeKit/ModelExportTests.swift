@@ -1,0 +1,80 @@
+internal import ComputeKit
+internal import Foundation
+internal import JobSpecs
+internal import Kernels
+internal import ModelFiles
+internal import ServiceKit
+internal import Testing
+internal import Transformer
+
+@testable internal import qat_client
+
+/// Several exports of one model, some of which fail.
+@Suite struct ModelExportTests {
+    private let home: TemporaryHome
+    private let model: LoadedModel
+
+    init() throws {
+        home = try TemporaryHome()
+        try TinyModelFolder().write(to: home.home.path + "/source")
+        model = try ModelLoader.load(
+            path: home.home.path + "/source",
+            team: ThreadTeam(threadCount: 1)
+        )
+    }
+
+    private func export(_ exports: [ExportOptions]) throws -> ModelExport.Outcome {
+        let description = QuantizedModel(model: model, stored: [:]).description
+        let export = try ModelExport(
+            description,
+            exports: exports,
+            outputFolder: home.home.path + "/output"
+        )
+        try export.write(model.parameters, stored: [:])
+        return try export.finish()
+    }
+
+    @Test(arguments: [ExportOptions.ObstacleRule.fail, .skip])
+    func aFailingExportCostsOnlyItself(rule: ExportOptions.ObstacleRule) throws {
+        // A file where the folder should be: writing there fails for everybody.
+        try home.write("output/model-gguf", "in the way")
+        let outcome = try export([
+            .init(format: .bf16), .init(format: .gguf, onObstacle: rule),
+            .init(format: .compressedTensors),
+        ])
+        for name in ["model", "model-compressed-tensors"] {
+            let read = try ModelLoader.load(
+                path: home.home.path + "/output/" + name,
+                team: ThreadTeam(threadCount: 1)
+            )
+            #expect(read.parameters.layout.totalCount == model.parameters.layout.totalCount)
+        }
+        #expect(outcome.format == "bf16")
+        if rule == .skip {
+            #expect(outcome.warnings.contains { $0.hasPrefix("export gguf was left out: ") })
+            try outcome.requireAll()
+        } else {
+            let error = #expect(throws: ComputeFailure.self) { try outcome.requireAll() }
+            #expect(error?.reason == .exportFailed)
+            #expect(error?.message.hasPrefix("export gguf failed: ") == true)
+        }
+    }
+
+    @Test func aFailingFirstExportLeavesTheNamesOfTheOthers() throws {
+        try home.write("output/model", "in the way")
+        let outcome = try export([.init(format: .bf16), .init(format: .gguf)])
+        #expect(outcome.format == "gguf")
+        #expect(
+            FileManager.default.fileExists(atPath: home.home.path + "/output/model-gguf/model.gguf")
+        )
+        #expect(throws: ComputeFailure.self) { try outcome.requireAll() }
+    }
+
+    @Test func failsWhereNothingCanBeWritten() throws {
+        try home.write("output", "in the way")
+        let error = #expect(throws: ComputeFailure.self) {
+            try export([.init(format: .bf16), .init(format: .gguf, onObstacle: .skip)])
+        }
+        #expect(error?.reason == .exportFailed)
+    }
+}

@@ -1,0 +1,65 @@
+internal import Foundation
+internal import Testing
+
+extension LocalSuiteTests {
+    private static let exportingJob = """
+        {"name": "x", "model": "model", "quantization": {"algorithm": "mxfp4"},
+         "trainer": {"max_steps": 200, "micro_batch_size": 2, "limit_val_batches": 4,
+                     "checkpoint_every_steps": 1000},
+         "data": {"train": ["train.txt"], "validation": ["validation.txt"], "seq_length": 64},
+         "export": [{"format": "compressed-tensors"}, {"format": "gguf"}], "seed": 7}
+        """
+
+    /// A failing export costs neither the other one nor the training.
+    @Test func exportsAgainWithoutTraining() throws {
+        let suite = try LocalSuiteFixture()
+        defer { suite.down() }
+        try suite.writeInputs()
+        try suite.up()
+        try suite.write(Self.exportingJob, "x.json")
+        let submitted = try suite.client("submit", "train", suite.folder + "/x.json", "--json")
+        #expect(submitted.status == 0, "\(submitted.errors)")
+        let job = try #require(try suite.json(submitted.output)["job_id"] as? String)
+        // A file where the folder should be: that export cannot be written.
+        try Self.block("model-gguf", of: job, in: suite.folder)
+        let failed = try suite.client("wait", job, "--json", "--timeout", "120")
+        #expect(failed.status == 1)
+        #expect(try suite.json(failed.output)["reason"] as? String == "EXPORT_FAILED")
+        let first = suite.folder + "/first"
+        #expect(try suite.client("download", job, "--to", first).status == 0)
+        #expect(FileManager.default.fileExists(atPath: first + "/model/config.json"))
+        #expect(FileManager.default.fileExists(atPath: first + "/report.json"))
+        #expect(try suite.client("retry", job).status == 0)
+        let waited = try suite.client("wait", job, "--json", "--timeout", "120")
+        #expect(waited.status == 0, "\(waited.output)")
+        let second = suite.folder + "/second"
+        #expect(try suite.client("download", job, "--to", second).status == 0)
+        #expect(FileManager.default.fileExists(atPath: second + "/model-gguf/model.gguf"))
+        #expect(
+            FileManager.default.contentsEqual(
+                atPath: first + "/model/model.safetensors",
+                andPath: second + "/model/model.safetensors"
+            )
+        )
+        let watched = try suite.client("watch", job, "--json")
+        let events = try watched.output.split(separator: "\n").map { try suite.json(String($0)) }
+        let trained = events.filter { $0["phase"] as? String == "train" }
+        #expect(trained.compactMap { $0["step"] as? Int } == Array(1...200))
+    }
+
+    /// Waits for a job's output folder, and puts a file there.
+    private static func block(_ name: String, of job: String, in folder: String) throws {
+        for _ in 0..<3000 {
+            let home = FileManager.default.enumerator(atPath: folder + "/home")
+            while let path = home?.nextObject() as? String {
+                if path.hasSuffix("\(job)/output") {
+                    try Data("in the way".utf8)
+                        .write(to: URL(filePath: "\(folder)/home/\(path)/\(name)"))
+                    return
+                }
+            }
+            usleep(10_000)
+        }
+        Issue.record("job \(job) has no output folder")
+    }
+}
