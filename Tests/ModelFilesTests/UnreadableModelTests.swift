@@ -41,7 +41,8 @@ internal import Transformer
         _ = try folder.write([1], "a-q4.gguf")
         #expect(message(folder.path).contains("it holds a-q4.gguf: take that file"))
         let other = try TemporaryFolder()
-        _ = try other.write(Array("{}".utf8), "config.json")
+        try RawCheckpoint(with: []).write(to: other)
+        try FileManager.default.removeItem(atPath: other.path + "/model.safetensors")
         _ = try other.write([1], "pytorch_model.bin")
         let text = message(other.path)
         #expect(
