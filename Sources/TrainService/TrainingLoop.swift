@@ -244,7 +244,8 @@ struct TrainingLoop {
     private func saveTrained(_ engine: TrainingEngine, _ values: [String: Double]) throws {
         do {
             try save(engine, values)
-        } catch where !reporter.isStopRequested {
+        } catch {
+            guard !reporter.isStopRequested else { throw error }
             // An export takes less room than a checkpoint, and may go to where there is some.
             reporter.log("the trained weights are in no checkpoint: \(error)")
         }
