@@ -94,7 +94,7 @@ public struct RotaryEmbedding: Sendable, Codable, Equatable {
 
     /// Base of the frequencies.
     public var theta: Double
-    /// The first dimensions of a head that turn; nil for all. Even.
+    /// The first dimensions of a head that turn, an even number; nil for all.
     public var dimension: Int?
     /// The change for longer texts, if any.
     public var scaling: Scaling?

@@ -30,7 +30,7 @@ final class LossHead {
     private let teacherLogits: AlignedBuffer<Float>?
     private let sums: AlignedBuffer<LossSum>
 
-    /// `teacher`: The teacher's shape, to distill; nil otherwise. It has the same vocabulary.
+    /// A head over chunks of `chunkRows` rows; `teacher` is the teacher's shape, to distill.
     init(
         configuration: ModelConfiguration,
         teacher: ModelConfiguration?,
