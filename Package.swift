@@ -140,17 +140,17 @@ let package = Package(
         ),
         .executableTarget(
             name: "QuantService",
-            dependencies: daemon + numeric + ["ComputeKit"],
+            dependencies: daemon + numeric + ["ComputeKit", "JobInputs"],
             swiftSettings: strict
         ),
         .executableTarget(
             name: "TrainService",
-            dependencies: daemon + numeric + ["ComputeKit"],
+            dependencies: daemon + numeric + ["ComputeKit", "JobInputs"],
             swiftSettings: strict
         ),
         .executableTarget(
             name: "EvalService",
-            dependencies: daemon + numeric + ["ComputeKit"],
+            dependencies: daemon + numeric + ["ComputeKit", "JobInputs"],
             swiftSettings: strict
         ),
         .executableTarget(
@@ -201,7 +201,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ArchitectureTests",
-            dependencies: ["Kernels", "Quantization", "Transformer", "ModelFiles"],
+            dependencies: ["Formats", "Kernels", "Quantization", "Transformer", "ModelFiles"],
             resources: [.copy("Fixtures")],
             swiftSettings: strict
         ),

@@ -24,9 +24,10 @@ struct StreamedQuantization {
     ) throws -> QuantizationOutcome {
         let layout = ParameterLayout(configuration: source.configuration)
         let assignments = try layout.assignments(of: recipe)
+        // By parameter: a module's bias stays as it is.
         let formats = Dictionary(
             uniqueKeysWithValues: assignments.compactMap { assignment in
-                assignment.format.map { (assignment.module, $0) }
+                assignment.format.map { (assignment.entry.name, $0) }
             }
         )
         let export = try begin(
@@ -34,14 +35,18 @@ struct StreamedQuantization {
                 configuration: source.configuration,
                 source: source.files,
                 tokenizer: needsTokenizer ? try source.tokenizer() : nil,
-                formats: formats,
+                formats: Dictionary(
+                    uniqueKeysWithValues: assignments.compactMap { assignment in
+                        assignment.format.map { (assignment.module, $0) }
+                    }
+                ),
                 activations: recipe.activations
             )
         )
         let room = Room(layout, formats)
         var layers: [LayerReport] = []
         for entry in layout.entries {
-            guard let format = formats[entry.module] else {
+            guard let format = formats[entry.name] else {
                 try copy(entry, layout, from: source, to: export, room)
                 continue
             }
@@ -66,7 +71,7 @@ struct StreamedQuantization {
         static let piece = 1 << 20
 
         init(_ layout: ParameterLayout, _ formats: [String: QuantizationFormat]) {
-            let rounded = layout.entries.filter { formats[$0.module] != nil }
+            let rounded = layout.entries.filter { formats[$0.name] != nil }
             let whole = layout.entries.filter { layout.module(of: $0) != nil }
             let largest = (rounded + whole).map(\.count).max() ?? 0
             values = AlignedBuffer(count: max(largest, Self.piece))

@@ -8,6 +8,7 @@ struct TinyModelFolder {
     var rows = 256
     var context = 64
     var added: [String] = []
+    var architecture = Architecture.llama
     /// Tokens that change places.
     var swapped: (Int, Int)?
 
@@ -31,7 +32,7 @@ struct TinyModelFolder {
             },
             preTokenizer: .gpt2
         )
-        let configuration = ModelConfiguration(
+        var configuration = ModelConfiguration(
             vocabularySize: rows,
             hiddenSize: 32,
             intermediateSize: 32,
@@ -41,6 +42,7 @@ struct TinyModelFolder {
             maximumPositions: context,
             tiedEmbeddings: true
         )
+        configuration.architecture = architecture
         let description = ExportDescription(
             configuration: configuration,
             source: SourceFiles(),
@@ -52,6 +54,10 @@ struct TinyModelFolder {
             seed: 1,
             deviation: 0.1
         )
+        // No bias is nothing, and BF16 holds all of them.
+        for entry in parameters.layout.entries where entry.name.hasSuffix(".bias") {
+            parameters.elements(of: entry).update(repeating: 0.5)
+        }
         let writer = try HuggingFaceWriter(description, format: .f32, folder: folder)
         for entry in parameters.layout.entries {
             let values = UnsafeBufferPointer(parameters.elements(of: entry))
