@@ -15,6 +15,11 @@ extension InputCheck {
     mutating func check(_ spec: QuantizeSpec) {
         let model = model("/model") { spec.needsTokenizer(of: $0.kind) }
         defer { exports(ExportSource(spec), model) }
+        if let model, spec.quantization.postTraining?.rotation == .hadamard {
+            _ = attempt("$.quantization.rotation") {
+                try BlockRotation.check(model.configuration.architecture)
+            }
+        }
         let count = spec.data.calibration.count
         guard count > 0, spec.data.implementation == .text else { return }
         let windows = Self.windows(spec.data)

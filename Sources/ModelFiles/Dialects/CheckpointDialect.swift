@@ -27,6 +27,12 @@ protocol CheckpointDialect: Sendable {
         in contents: ExportContents
     ) -> QuantizationFormat?
 
+    /// The format in which servers will quantize inputs of modules of a format; nil for none.
+    func writtenInputs(
+        of format: QuantizationFormat,
+        in contents: ExportContents
+    ) -> QuantizationFormat?
+
     /// Why a module of this format cannot be stored, as the end of a sentence; nil if it can.
     func obstacle(
         to format: QuantizationFormat,

@@ -72,14 +72,16 @@ public struct ExportPlan: Sendable, Equatable {
             obstacles =
                 Self.unknown(contents) + GGUFWriter.obstacles(to: contents, configuration)
                 + (tokenizer.map(GGUFWriter.obstacles) ?? [])
-            substitutions = GGUFWriter.substitutions(contents)
+            substitutions = GGUFWriter.substitutions(contents) + Self.inputs(contents, nil, format)
             tensorByteCount =
                 obstacles.isEmpty
                 ? try? GGUFWriter.tensorByteCount(contents, configuration) : nil
         } else if let layout = HuggingFaceWriter.Format(rawValue: format) {
             obstacles =
                 Self.unknown(contents) + (layout.dialect?.obstacles(to: contents) ?? [])
-            substitutions = layout.dialect == nil ? Self.substitutions(layout, contents) : []
+            substitutions =
+                (layout.dialect == nil ? Self.substitutions(layout, contents) : [])
+                + Self.inputs(contents, layout.dialect, format)
             tensorByteCount =
                 obstacles.isEmpty
                 ? ShardPlan(contents, format: layout, shardByteCount: .max).tensorByteCount : nil
@@ -89,6 +91,30 @@ public struct ExportPlan: Sendable, Equatable {
             substitutions = []
             tensorByteCount = nil
         }
+    }
+
+    /// Where servers will round inputs otherwise than the job asks for.
+    private static func inputs(
+        _ contents: ExportContents,
+        _ dialect: (any CheckpointDialect)?,
+        _ layout: String
+    ) -> [Remark] {
+        guard let wanted = contents.activations else { return [] }
+        let written = contents.quantizedModules.map { _, format in
+            dialect?.writtenInputs(of: format, in: contents)
+        }
+        let others = written.filter { $0.map { !wanted.isStored(as: $0) } ?? true }
+        let names = Set(others.map { $0?.name ?? "not at all" }).sorted().joined(separator: ", ")
+        guard !others.isEmpty else { return [] }
+        return [
+            Remark(
+                module: nil,
+                reason: """
+                    \(layout) has the inputs of \(others.count) modules rounded otherwise than \
+                    \(wanted.name): \(names)
+                    """
+            )
+        ]
     }
 
     /// Formats of modules that the model does not have.

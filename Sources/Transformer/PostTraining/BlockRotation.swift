@@ -52,7 +52,9 @@ public enum BlockRotation {
 
     /// A rotation passes a norm only if that divides by the root mean square alone, and its weight can
     /// move into the layers behind it.
-    private static func check(_ architecture: Architecture) throws {
+    ///
+    /// - Throws: ``TransformerError`` (`invalidRecipe`), naming the family and why.
+    public static func check(_ architecture: Architecture) throws {
         guard architecture.normPlacement == .before else {
             throw TransformerError(
                 .invalidRecipe,

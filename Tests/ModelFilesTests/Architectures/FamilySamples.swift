@@ -191,7 +191,7 @@ enum FamilySamples {
          "hidden_act": "relu2", "hidden_dropout": 0.0, "hidden_size": 32,
          "initializer_range": 0.0134, "intermediate_size": 64, "max_position_embeddings": 4096,
          "mlp_bias": false, "model_type": "nemotron", "norm_eps": 1e-05,
-         "num_attention_heads": 4, "num_hidden_layers": 2, "num_key_value_heads": 2,
+         "num_attention_heads": 2, "num_hidden_layers": 2, "num_key_value_heads": 1,
          "partial_rotary_factor": 0.5, "rope_theta": 10000.0, "tie_word_embeddings": false,
          "torch_dtype": "bfloat16", "transformers_version": "4.32.0.dev0", "use_cache": true,
          "vocab_size": 48}

@@ -7,7 +7,8 @@ struct NemotronFamily: ModelFamily {
     let gguf = GGUFTraits(
         architecture: "nemotron",
         rotaryScalings: [.linear],
-        head: .own
+        head: .own,
+        hasHeadsOfHiddenSize: true
     )
 
     init() {

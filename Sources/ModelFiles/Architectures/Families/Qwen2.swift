@@ -8,7 +8,8 @@ struct Qwen2Family: ModelFamily {
         architecture: "qwen2",
         biases: [.query, .key, .value],
         rotaryScalings: [.linear, .yarn],
-        windows: .carried
+        windows: .carried,
+        hasHeadsOfHiddenSize: true
     )
 
     init() {

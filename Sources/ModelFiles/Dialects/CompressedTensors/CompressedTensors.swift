@@ -146,6 +146,11 @@ struct CompressedTensors: CheckpointDialect {
         return inputs
     }
 
+    func writtenInputs(
+        of format: QuantizationFormat,
+        in contents: ExportContents
+    ) -> QuantizationFormat? { Self.inputs(of: format, in: contents) }
+
     /// How the inputs of modules of a format are quantized: as asked for, where the weights' scheme
     /// has such inputs.
     static func inputs(

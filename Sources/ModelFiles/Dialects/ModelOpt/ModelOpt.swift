@@ -158,6 +158,15 @@ struct ModelOpt: CheckpointDialect {
         Self.row(of: format, in: contents).flatMap { $0.hasInputScale ? format : nil }
     }
 
+    /// Servers round the inputs of all but NVFP4 whatever the files say, and its own by their scale.
+    func writtenInputs(
+        of format: QuantizationFormat,
+        in contents: ExportContents
+    ) -> QuantizationFormat? {
+        guard let row = Self.row(of: format, in: contents) else { return nil }
+        return row.hasInputScale || format.scaleKind != .e4m3TwoLevel ? format : nil
+    }
+
     /// The line by which a format is written: FP8 always has input scales, NVFP4 if inputs shall be
     /// quantized and their range is known.
     static func row(of format: QuantizationFormat, in contents: ExportContents) -> Row? {

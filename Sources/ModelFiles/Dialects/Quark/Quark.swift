@@ -95,6 +95,12 @@ struct Quark: CheckpointDialect {
         in contents: ExportContents
     ) -> QuantizationFormat? { nil }
 
+    /// Quark's schemes have inputs as they have weights.
+    func writtenInputs(
+        of format: QuantizationFormat,
+        in contents: ExportContents
+    ) -> QuantizationFormat? { Self.row(of: format).map { _ in format } }
+
     static func row(of format: QuantizationFormat) -> Row? {
         rows.first { $0.isWritten && format.isStored(as: $0.format) }
     }
