@@ -98,7 +98,9 @@ QAT_AVX2 void qat_activation_backward_f32_avx2(qat_activation f, float *dgate, f
         if (gate) {
             __m256 g = _mm256_loadu_ps(gate + i);
             curve c = at(f, g);
-            _mm256_storeu_ps(dup + i, MUL(d, c.value));
+            // SwiGLU multiplies in this order, on which recorded trainings stand to the bit.
+            __m256 v = f == QAT_SILU ? MUL(MUL(d, g), sigmoid(g)) : MUL(d, c.value);
+            _mm256_storeu_ps(dup + i, v);
             _mm256_storeu_ps(dgate + i, MUL(MUL(d, u), c.slope));
         } else {
             _mm256_storeu_ps(dup + i, MUL(d, at(f, u).slope));
