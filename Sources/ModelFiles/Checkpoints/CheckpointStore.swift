@@ -70,6 +70,8 @@ public struct CheckpointStore {
         )
         let files = try ["model.safetensors", "optimizer.safetensors"].map { name in
             let file = try MappedFile(path: "\(temporary)/\(name)")
+            // Its bytes are gone with it, and it might go after its last use.
+            defer { withExtendedLifetime(file) {} }
             return Manifest.File(name: name, size: file.bytes.count, sha256: hex(file.bytes))
         }
         let manifest = Manifest(step: step, fingerprint: fingerprint, files: files, values: values)
@@ -126,6 +128,7 @@ public struct CheckpointStore {
         }
         for file in manifest.files {
             let mapped = try MappedFile(path: "\(path)/\(file.name)")
+            defer { withExtendedLifetime(mapped) {} }
             guard mapped.bytes.count == file.size, hex(mapped.bytes) == file.sha256 else {
                 throw ModelFileError(.corrupt, "\(path)/\(file.name): the digest does not match")
             }

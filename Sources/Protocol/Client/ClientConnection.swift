@@ -8,6 +8,10 @@ struct ClientConnection: Sendable {
     let link: ConnectionLink
     let limits: NegotiatedLimits
     private let session: ClientSession
+    private let channel: any Channel
+
+    /// How long ``close()`` waits for the peer before it hangs up.
+    private static let closingTime = TimeAmount.seconds(2)
 
     /// Connects, does TLS and HELLO; returns when the server has accepted this client.
     ///
@@ -55,9 +59,9 @@ struct ClientConnection: Sendable {
                 }
             }
         do {
-            _ = try await bootstrap.connect(host: address.host, port: address.port).get()
+            let channel = try await bootstrap.connect(host: address.host, port: address.port).get()
             let (link, agreed) = try await session.established()
-            return ClientConnection(link: link, limits: agreed, session: session)
+            return ClientConnection(link: link, limits: agreed, session: session, channel: channel)
         } catch let error as RPCError {
             throw Self.failure(error.message, address, error.category, error)
         } catch {
@@ -70,6 +74,18 @@ struct ClientConnection: Sendable {
 
     /// Lets the open calls finish, then closes.
     func drain() { link.drain() }
+
+    /// Drains; returns when nothing of the connection runs any more.
+    ///
+    /// A process that ends earlier would take OpenSSL from under the event loop.
+    func close() async {
+        drain()
+        let overdue = channel.eventLoop.scheduleTask(in: Self.closingTime) { [channel] in
+            channel.close(promise: nil)
+        }
+        try? await channel.closeFuture.get()
+        overdue.cancel()
+    }
 
     private static func failure(
         _ cause: String,

@@ -39,15 +39,15 @@ final class ClientConnector: Sendable {
         return try await usable()
     }
 
-    /// Closes the connection for good.
+    /// Closes the connection for good; returns when it is gone.
     func close() async {
         let old = state.withLock { state in
             defer { state = .closed }
             return state
         }
         switch old {
-        case .connected(let connection): connection.drain()
-        case .connecting(let attempt): (try? await attempt.value)?.drain()
+        case .connected(let connection): await connection.close()
+        case .connecting(let attempt): await (try? await attempt.value)?.close()
         case .idle, .closed: break
         }
     }

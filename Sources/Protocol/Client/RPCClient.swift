@@ -140,7 +140,9 @@ public final class RPCClient: Sendable {
         }
     }
 
-    /// Closes the connection once its calls are done; later calls fail.
+    /// Closes the connection once its calls are done, two seconds later at most; later calls fail.
+    ///
+    /// Returns when the connection is gone.
     public func close() async { await connector.close() }
 }
 

@@ -77,6 +77,7 @@ public struct SHA256Hasher {
         let pointer: OpaquePointer
 
         init() {
+            OpenSSLLibrary.load()
             guard let pointer = EVP_MD_CTX_new(),
                 EVP_DigestInit_ex(pointer, EVP_sha256(), nil) == 1
             else {

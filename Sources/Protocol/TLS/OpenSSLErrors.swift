@@ -3,7 +3,10 @@ internal import COpenSSL
 /// The thread's OpenSSL error queue: cleared before a call, drained after one that failed.
 enum OpenSSLErrors {
     /// Forgets what earlier calls left.
-    static func clear() { ERR_clear_error() }
+    static func clear() {
+        OpenSSLLibrary.load()
+        ERR_clear_error()
+    }
 
     /// Takes every error out of the queue, oldest first.
     static func drain() -> [OpenSSLError] {
@@ -58,4 +61,15 @@ struct OpenSSLError {
             return nil
         }
     }
+}
+
+/// The library's state in this process.
+enum OpenSSLLibrary {
+    private static let isLoaded =
+        OPENSSL_init_crypto(UInt64(OPENSSL_INIT_NO_ATEXIT), nil) == 1
+
+    /// Loads OpenSSL so that it stays until the process is gone; to be called before anything of it.
+    ///
+    /// Otherwise it frees its locks in `exit`, while event loops may still close connections.
+    static func load() { _ = isLoaded }
 }
