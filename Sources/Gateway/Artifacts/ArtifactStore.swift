@@ -1,13 +1,19 @@
 internal import Foundation
 internal import Protocol
+internal import Synchronization
 
 /// Content-addressed files: `sha256/ab/<digest>`, written whole or not at all.
+///
+/// An artifact whose bytes are no longer those of its digest is set aside under `damaged/` when that
+/// is found, and counts as missing from then on: the next put of the right bytes repairs it.
 struct ArtifactStore: Sendable {
     private let root: String
     /// The largest artifact that is taken.
     var byteLimit: UInt64 = 512 << 30
     /// What must stay free on the disk.
     var reserve: UInt64 = 256 << 20
+    private let incoming = IncomingBytes()
+    private let verified = VerifiedFiles()
 
     /// A store below `root`; what an earlier process left half-written is removed.
     init(root: String) throws {
@@ -15,6 +21,7 @@ struct ArtifactStore: Sendable {
         let manager = FileManager.default
         try? manager.removeItem(atPath: root + "/tmp")
         try manager.createDirectory(atPath: root + "/tmp", withIntermediateDirectories: true)
+        try manager.createDirectory(atPath: root + "/damaged", withIntermediateDirectories: true)
         for byte in 0..<256 {
             let folder = root + "/sha256/" + String(format: "%02x", byte)
             try manager.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -40,7 +47,8 @@ struct ArtifactStore: Sendable {
         digests.filter { size($0) == nil }
     }
 
-    /// Stores what `next` yields, once its digest and size are as announced.
+    /// Stores what `chunks` yield, once its digest and size are as announced; also where a file of
+    /// this digest stands, which may be damaged.
     ///
     /// - Throws: ``StoreError`` (`corrupt`, `noSpace`); nothing is left behind.
     func put(
@@ -48,7 +56,8 @@ struct ArtifactStore: Sendable {
         size: UInt64,
         chunks: some AsyncSequence<[UInt8], any Error>
     ) async throws {
-        try checkRoom(size)
+        try takeRoom(size)
+        defer { incoming.remove(size) }
         let temporary = "\(root)/tmp/\(UUID().uuidString)"
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
@@ -82,17 +91,22 @@ struct ArtifactStore: Sendable {
             throw Self.failure("rename", path(digest))
         }
         try Self.synchronizeFolder((path(digest) as NSString).deletingLastPathComponent)
+        verified.insert(digest, FileVersion(path(digest)))
     }
 
-    /// Reads a range in chunks.
+    /// Reads a range in chunks; a file that this process has not yet read whole is verified first, so
+    /// that no damaged byte is handed out.
     ///
     /// `length`: 0 for all that follows `offset`.
+    ///
+    /// - Throws: ``StoreError`` (`notFound`; `corrupt` if the file is damaged, which sets it aside).
     func read(
         _ digest: SHA256Digest,
         offset: UInt64,
         length: UInt64,
         onChunk: ([UInt8]) async throws -> Void
     ) async throws {
+        try verify(digest)
         guard let total = size(digest), let handle = FileHandle(forReadingAtPath: path(digest))
         else {
             throw StoreError(.notFound, "no artifact sha256:\(digest.hex)")
@@ -113,17 +127,96 @@ struct ArtifactStore: Sendable {
         }
     }
 
-    private func checkRoom(_ size: UInt64) throws {
+    /// Checks that an artifact's bytes are those of its digest.
+    ///
+    /// `isTrusting`: Whether a file that was verified since this process began, and that has the same
+    /// length and time, is believed.
+    ///
+    /// - Throws: ``StoreError`` (`notFound`; `corrupt`, which sets the file aside).
+    func verify(_ digest: SHA256Digest, isTrusting: Bool = true) throws {
+        let path = path(digest)
+        guard let version = FileVersion(path) else {
+            throw StoreError(.notFound, "no artifact sha256:\(digest.hex)")
+        }
+        if isTrusting, verified.holds(digest, version) { return }
+        let (found, _) = try SHA256Digest.digest(ofFile: path)
+        if found == digest { return verified.insert(digest, version) }
+        let aside = "\(root)/damaged/\(digest.hex)"
+        guard rename(path, aside) == 0 else { throw Self.failure("rename", path) }
+        throw StoreError(
+            .corrupt,
+            """
+            artifact sha256:\(digest.hex) is damaged: its bytes have the digest \(found.hex); it is \
+            set aside in \(aside) and counts as missing until it is put again
+            """
+        )
+    }
+
+    /// Every artifact's digest, in no order.
+    func digests() throws -> [SHA256Digest] {
+        var digests: [SHA256Digest] = []
+        for byte in 0..<256 {
+            let folder = root + "/sha256/" + String(format: "%02x", byte)
+            digests += try FileManager.default.contentsOfDirectory(atPath: folder)
+                .compactMap { SHA256Digest(hex: $0) }
+        }
+        return digests
+    }
+
+    /// Removes an artifact.
+    func remove(_ digest: SHA256Digest) throws {
+        guard unlink(path(digest)) == 0 || errno == ENOENT else {
+            throw Self.failure("remove", path(digest))
+        }
+    }
+
+    /// Writes a little to the disk, durably, and takes it back: whether artifacts could be stored.
+    ///
+    /// - Throws: ``StoreError`` (`noSpace`, `unusable`).
+    func probe() throws {
+        try checkRoom(0, incoming: incoming.count)
+        let path = "\(root)/tmp/probe-\(UUID().uuidString)"
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw Self.failure("create", path) }
+        defer {
+            close(descriptor)
+            unlink(path)
+        }
+        try Self.write([UInt8](repeating: 0, count: 4096), to: descriptor, path: path)
+        guard fsync(descriptor) == 0 else { throw Self.failure("fsync", path) }
+    }
+
+    /// Reserves room for an artifact that is coming.
+    private func takeRoom(_ size: UInt64) throws {
         guard size <= byteLimit else {
             throw StoreError(
-                .noSpace,
+                .tooLarge,
                 "\(size) bytes exceed the limit of \(byteLimit) per artifact"
             )
         }
+        // What came of the others may lie on the disk already: they count in full, which errs to the
+        // safe side.
+        let others = incoming.add(size)
+        do {
+            try checkRoom(size, incoming: others)
+        } catch {
+            incoming.remove(size)
+            throw error
+        }
+    }
+
+    private func checkRoom(_ size: UInt64, incoming: UInt64) throws {
         let attributes = try FileManager.default.attributesOfFileSystem(forPath: root)
         let free = attributes[.systemFreeSize] as? UInt64 ?? .max
-        guard free > reserve, size <= free - reserve else {
-            throw StoreError(.noSpace, "\(size) bytes do not fit: \(free) are free in \(root)")
+        let (taken, overflow) = reserve.addingReportingOverflow(incoming)
+        guard !overflow, free > taken, size <= free - taken else {
+            throw StoreError(
+                .noSpace,
+                """
+                \(size) bytes do not fit: \(free) are free in \(root), \(reserve) of them are the \
+                reserve that stays free, \(incoming) are promised to other uploads
+                """
+            )
         }
     }
 
@@ -161,5 +254,63 @@ struct ArtifactStore: Sendable {
     private static func failure(_ action: String, _ path: String) -> StoreError {
         let code: StoreError.Code = errno == ENOSPC ? .noSpace : .unusable
         return StoreError(code, "\(path): \(action): \(String(cString: strerror(errno)))")
+    }
+}
+
+/// The sizes of the uploads that are on their way.
+private final class IncomingBytes: Sendable {
+    private let total = Mutex<UInt64>(0)
+
+    var count: UInt64 { total.withLock { $0 } }
+
+    /// Adds an upload; returns the bytes of the others.
+    func add(_ size: UInt64) -> UInt64 {
+        total.withLock { total in
+            defer { total = total.addingReportingOverflow(size).partialValue }
+            return total
+        }
+    }
+
+    func remove(_ size: UInt64) {
+        total.withLock { $0 = $0.subtractingReportingOverflow(size).partialValue }
+    }
+}
+
+/// What a file was when its bytes were last verified.
+private struct FileVersion: Equatable, Sendable {
+    let size: Int
+    let inode: UInt64
+    let modified: [Int]
+
+    /// Nil if there is no such file.
+    init?(_ path: String) {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        size = Int(status.st_size)
+        inode = UInt64(status.st_ino)
+        modified = [Int(status.st_mtim.tv_sec), Int(status.st_mtim.tv_nsec)]
+    }
+}
+
+/// The files whose bytes this process has verified; a bounded memory, the oldest forgotten first.
+private final class VerifiedFiles: Sendable {
+    private static let limit = 100_000
+
+    private let state = Mutex<(versions: [SHA256Digest: FileVersion], order: [SHA256Digest])>(([:], []))
+
+    func holds(_ digest: SHA256Digest, _ version: FileVersion) -> Bool {
+        state.withLock { $0.versions[digest] == version }
+    }
+
+    func insert(_ digest: SHA256Digest, _ version: FileVersion?) {
+        guard let version else { return }
+        state.withLock { state in
+            if state.versions.updateValue(version, forKey: digest) == nil {
+                state.order.append(digest)
+            }
+            guard state.order.count > Self.limit else { return }
+            for old in state.order.prefix(Self.limit / 2) { state.versions[old] = nil }
+            state.order.removeFirst(Self.limit / 2)
+        }
     }
 }

@@ -59,6 +59,7 @@ struct GatewayService: Sendable {
                 try await store.pool.write { db in
                     try db.execute(sql: "UPDATE worker SET seen = seen WHERE instance = ''")
                 }
+                try artifacts.probe()
                 return HealthCheckResponse(status: .serving)
             } catch {
                 return HealthCheckResponse(status: .notServing, message: "\(error)")

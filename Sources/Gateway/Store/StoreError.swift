@@ -13,6 +13,7 @@ struct StoreError: Error, Sendable, CustomStringConvertible {
         case invalidArgument
         case corrupt
         case noSpace
+        case tooLarge
     }
 
     let code: Code
@@ -34,7 +35,9 @@ struct StoreError: Error, Sendable, CustomStringConvertible {
             case .alreadyExists: .alreadyExists
             case .invalidState, .missingArtifacts: .failedPrecondition
             case .invalidArgument: .invalidArgument
-            case .noSpace: .resourceExhausted
+            // Somebody can make room: worth trying later.
+            case .noSpace: .unavailable
+            case .tooLarge: .invalidArgument
             }
         return RPCError(code, message)
     }

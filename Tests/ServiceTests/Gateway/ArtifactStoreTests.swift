@@ -71,13 +71,77 @@ struct ArtifactStoreTests {
             let large = await #expect(throws: StoreError.self) {
                 try await store.put(.of("x"), size: 11, chunks: chunks([]))
             }
-            #expect(large?.code == .noSpace && large?.message.contains("limit of 10") == true)
+            #expect(large?.code == .tooLarge && large?.message.contains("limit of 10") == true)
             store.byteLimit = .max
             store.reserve = 1 << 62
             let full = await #expect(throws: StoreError.self) {
                 try await store.put(.of("x"), size: 1, chunks: chunks([]))
             }
             #expect(full?.code == .noSpace)
+            #expect(full?.message.contains("reserve") == true)
+            // A full disk is no fault of the request: it is worth trying later.
+            #expect(full?.rpcError.code == .unavailable)
+            #expect(throws: StoreError.self) { try store.probe() }
+            store.reserve = 0
+            try store.probe()
+        }
+    }
+
+    @Test func uploadsAtATimeShareTheRoomThatIsFree() async throws {
+        try await withStore { store in
+            let attributes = try FileManager.default.attributesOfFileSystem(forPath: folder)
+            let free = try #require(attributes[.systemFreeSize] as? UInt64)
+            let size = free / 3 * 2
+            let (slow, sender) = AsyncThrowingStream<[UInt8], any Error>.makeStream()
+            store.reserve = 0
+            let shared = store
+            let first = Task { try await shared.put(.of("x"), size: size, chunks: slow) }
+            // Two thirds are promised to the first; the second two thirds do not fit.
+            var refusal: StoreError?
+            while refusal?.code != .noSpace {
+                do {
+                    try await store.put(.of("y"), size: size, chunks: chunks([]))
+                } catch let error as StoreError {
+                    refusal = error
+                }
+                await Task.yield()
+            }
+            sender.finish()
+            await #expect(throws: StoreError.self) { try await first.value }
+            // What the first did not use is free again.
+            let error = await #expect(throws: StoreError.self) {
+                try await store.put(.of("y"), size: size, chunks: chunks([]))
+            }
+            #expect(error?.code == .corrupt)
+        }
+    }
+
+    @Test func aDamagedArtifactIsNeverServedAndIsRepairedByTheNextPut() async throws {
+        try await withStore { store in
+            let bytes = Array("the right bytes".utf8)
+            let digest = SHA256Digest.of("the right bytes")
+            try await store.put(digest, size: UInt64(bytes.count), chunks: chunks([bytes]))
+            // Another length, the same length, and nothing.
+            for wrong in ["other", "the wrong bytes", ""] {
+                try Data(wrong.utf8).write(to: URL(fileURLWithPath: store.path(digest)))
+                var served: [UInt8] = []
+                let error = await #expect(throws: StoreError.self) {
+                    try await store.read(digest, offset: 0, length: 0) { served += $0 }
+                }
+                #expect(error?.code == .corrupt && served.isEmpty)
+                #expect(store.missing([digest]) == [digest])
+                try await store.put(digest, size: UInt64(bytes.count), chunks: chunks([bytes]))
+                try await store.read(digest, offset: 0, length: 0) { served += $0 }
+                #expect(served == bytes)
+                // A put of the right bytes repairs damage that nobody has found yet, too.
+                try Data(wrong.utf8).write(to: URL(fileURLWithPath: store.path(digest)))
+                try await store.put(digest, size: UInt64(bytes.count), chunks: chunks([bytes]))
+                try store.verify(digest, isTrusting: false)
+            }
+            #expect(try store.digests() == [digest])
+            try store.remove(digest)
+            #expect(try store.digests().isEmpty)
+            try store.remove(digest)
         }
     }
 
