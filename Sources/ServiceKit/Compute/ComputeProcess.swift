@@ -27,6 +27,8 @@ struct ComputeProcess: Sendable {
     let request: ComputeRequest
     /// How long a stopping child may take to write its checkpoint.
     let stopGrace: Duration
+    /// How long a child may print nothing before it counts as hung.
+    var stallLimit = Duration.seconds(1800)
 
     /// Runs the child to its end.
     ///
@@ -40,9 +42,12 @@ struct ComputeProcess: Sendable {
     ) async throws -> Outcome {
         let line = try JSONEncoder().encode(request)
         let notes = ChildNotes()
+        let killsBefore = OutOfMemoryKills.counted()
         let result = try await Subprocess.run(
             .path(FilePath(executable)),
             arguments: ["compute"],
+            // A trap says what it is in one line; a backtrace is for developers.
+            environment: .inherit.updating(["SWIFT_BACKTRACE": "enable=no"]),
             input: .inputWriter,
             output: .sequence,
             error: .sequence
@@ -50,19 +55,18 @@ struct ComputeProcess: Sendable {
             _ = try await execution.standardInputWriter.write(Array(line) + [10])
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask {
-                    for await command in commands {
-                        switch command {
-                        case .stop:
+                    try await obey(commands, notes) { stop in
+                        if stop {
                             let text = Array("{\"command\":\"cancel\"}\n".utf8)
                             _ = try? await execution.standardInputWriter.write(text)
-                            try await Task.sleep(for: stopGrace)
-                            notes.markKilled()
-                            try? execution.send(signal: .kill)
-                        case .kill:
-                            notes.markKilled()
+                        } else {
                             try? execution.send(signal: .kill)
                         }
                     }
+                }
+                group.addTask {
+                    try await watch(execution.processIdentifier.value, notes)
+                    try? execution.send(signal: .kill)
                 }
                 async let standardError: Void = {
                     for try await line in execution.standardError.strings() {
@@ -76,6 +80,7 @@ struct ComputeProcess: Sendable {
                     bufferingPolicy: .maxLineLength(ComputeEvent.maximumLineByteCount)
                 )
                 for try await line in lines {
+                    notes.touch()
                     let event = try ComputeEvent(line: line)
                     if event.type == .result || event.type == .error {
                         notes.conclude(event)
@@ -87,34 +92,73 @@ struct ComputeProcess: Sendable {
                 group.cancelAll()
             }
         }
-        return Self.classify(
-            result.terminationStatus,
-            last: notes.last,
-            lastWords: notes.lastWords,
-            wasKilled: notes.wasKilled
-        )
+        let kills = OutOfMemoryKills.counted().since(killsBefore)
+        return Self.classify(result.terminationStatus, notes.testimony(kills: kills))
     }
 
-    static func classify(
-        _ status: TerminationStatus,
-        last: ComputeEvent?,
-        lastWords: [String],
-        wasKilled: Bool
-    ) -> Outcome {
-        let words = lastWords.isEmpty ? "" : "; it last said: " + lastWords.joined(separator: " | ")
+    /// Does what is asked of the child: `tell(true)` asks it to stop, `tell(false)` kills it.
+    ///
+    /// A kill acts at once, also while a stop waits for its grace.
+    private func obey(
+        _ commands: AsyncStream<Command>,
+        _ notes: ChildNotes,
+        tell: @escaping @Sendable (_ stop: Bool) async -> Void
+    ) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            var isStopping = false
+            for await command in commands {
+                switch command {
+                case .stop where isStopping: break
+                case .stop:
+                    isStopping = true
+                    await tell(true)
+                    group.addTask {
+                        try await Task.sleep(for: stopGrace)
+                        notes.markKilled()
+                        await tell(false)
+                    }
+                case .kill:
+                    notes.markKilled()
+                    await tell(false)
+                }
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    /// Returns when the child has been silent for too long; measures its memory meanwhile.
+    private func watch(_ pid: pid_t, _ notes: ChildNotes) async throws {
+        while notes.silence < stallLimit {
+            if let peak = ProcessMemory.peakByteCount(of: pid) { notes.see(peak: peak) }
+            try await Task.sleep(for: min(.seconds(1), stallLimit / 4))
+        }
+        notes.markStalled(after: stallLimit)
+    }
+
+    /// What a child's end means.
+    static func classify(_ status: TerminationStatus, _ child: ChildTestimony) -> Outcome {
+        if let silence = child.stalledAfter {
+            return .failed(
+                reason: "STALLED",
+                message: """
+                    the compute child printed nothing for \(silence.components.seconds) s and was \
+                    killed\(child.words); --stall-limit sets how long it may
+                    """
+            )
+        }
         switch status {
         case .exited(let code) where code == ComputeChild.stoppedStatus:
             return .stopped
         case .exited(0):
-            if let last, last.type == .result {
+            if let last = child.last, last.type == .result {
                 return .succeeded(last.json ?? "{}")
             }
             return .failed(
                 reason: "INTERNAL",
-                message: "the compute child ended without results\(words)"
+                message: "the compute child ended without results\(child.words)"
             )
         case .exited(let code):
-            if let last, last.type == .error {
+            if let last = child.last, last.type == .error {
                 return .failed(
                     reason: last.reason ?? "INTERNAL",
                     message: last.message ?? "the compute child failed without a message"
@@ -122,53 +166,39 @@ struct ComputeProcess: Sendable {
             }
             return .failed(
                 reason: "INTERNAL",
-                message: "the compute child exited with status \(code)\(words)"
+                message: "the compute child exited with status \(code)\(child.words)"
             )
         case .signaled(let signal):
-            if wasKilled {
-                return .stopped
-            }
-            if signal == SIGKILL {
-                return .failed(
-                    reason: "OUT_OF_MEMORY",
-                    message: """
-                        the compute child was killed (signal 9), most likely by the system for lack \
-                        of memory; lower micro_batch_size or seq_length
-                        """
-                )
-            }
+            return child.wasKilled ? .stopped : death(signal, child)
+        }
+    }
+
+    /// What is known of a signal that nobody here sent.
+    private static func death(_ signal: Int32, _ child: ChildTestimony) -> Outcome {
+        let memory =
+            child.peakByteCount.map { "; it had used \($0 >> 20) MiB of memory at most" } ?? ""
+        guard signal == SIGKILL else {
             let name = strsignal(signal).map { String(cString: $0) } ?? "?"
             return .failed(
                 reason: "INTERNAL",
-                message: "the compute child died of signal \(signal) (\(name))\(words)"
+                message: "the compute child died of signal \(signal) (\(name))\(child.words)\(memory)"
             )
         }
-    }
-}
-
-/// What is remembered of a child while it runs, for the verdict at its end.
-private final class ChildNotes: Sendable {
-    private struct State {
-        var last: ComputeEvent?
-        var lastWords: [String] = []
-        var wasKilled = false
-    }
-
-    private let state = Mutex(State())
-
-    var last: ComputeEvent? { state.withLock { $0.last } }
-    var lastWords: [String] { state.withLock { $0.lastWords } }
-    var wasKilled: Bool { state.withLock { $0.wasKilled } }
-
-    func conclude(_ event: ComputeEvent) {
-        state.withLock { $0.last = event }
-    }
-
-    func hear(_ line: String) {
-        state.withLock { $0.lastWords = Array(($0.lastWords + [line]).suffix(5)) }
-    }
-
-    func markKilled() {
-        state.withLock { $0.wasKilled = true }
+        guard let kills = child.outOfMemoryKills, !kills.isEmpty else {
+            return .failed(
+                reason: "KILLED",
+                message: """
+                    the compute child was killed from outside (signal 9)\(memory); the system counts \
+                    no kill for lack of memory meanwhile
+                    """
+            )
+        }
+        return .failed(
+            reason: "OUT_OF_MEMORY",
+            message: """
+                the system killed the compute child for lack of memory (signal 9; \(kills))\(memory); \
+                lower micro_batch_size or seq_length
+                """
+        )
     }
 }

@@ -40,14 +40,16 @@ public struct DaemonConfiguration: Sendable {
     public let instance: String
     /// Threads to compute with.
     public let threads: Int
+    /// How long a compute child may print nothing.
+    public let stallLimit: Duration
     /// The least level that is logged.
     public let logLevel: Logger.Level
     /// How log lines look.
     public let logFormat: LogFormat
 
     private static let keys = [
-        "listen", "gateway", "state", "cert", "key", "ca", "instance", "threads", "log-level",
-        "log-format",
+        "listen", "gateway", "state", "cert", "key", "ca", "instance", "threads",
+        "stall-limit", "log-level", "log-format",
     ]
 
     /// Merges and checks the settings.
@@ -67,6 +69,7 @@ public struct DaemonConfiguration: Sendable {
             "listen": options.listen, "gateway": options.gateway, "state": options.state,
             "cert": options.cert, "key": options.key, "ca": options.ca,
             "instance": options.instance, "threads": options.threads,
+            "stall-limit": options.stallLimit,
             "log-level": options.logLevel, "log-format": options.logFormat,
         ]
         func value(_ key: String) -> String? {
@@ -92,6 +95,7 @@ public struct DaemonConfiguration: Sendable {
         )
         instance = value("instance") ?? "\(defaults.role)-1"
         threads = try Self.threads(value("threads"))
+        stallLimit = try Self.stallLimit(value("stall-limit"))
         logLevel = try Self.choice(value("log-level") ?? "info", key: "log-level")
         logFormat = try Self.choice(
             value("log-format") ?? (isTerminal ? "text" : "json"),
@@ -108,6 +112,16 @@ public struct DaemonConfiguration: Sendable {
             throw invalid("--threads is \(text); a number from 1 to 256 is needed")
         }
         return count
+    }
+
+    private static func stallLimit(_ text: String?) throws -> Duration {
+        guard let text else {
+            return .seconds(1800)
+        }
+        guard let seconds = Int64(text), (60...604_800).contains(seconds) else {
+            throw invalid("--stall-limit is \(text); a number of seconds from 60 to 604800 is needed")
+        }
+        return .seconds(seconds)
     }
 
     private static func choice<Value: RawRepresentable>(

@@ -31,6 +31,14 @@ public struct DaemonOptions: ParsableArguments, Sendable {
     /// Threads to compute with.
     @Option(help: "Threads to compute with; all processors by default. [QAT_THREADS]")
     public var threads: String?
+    /// Seconds of silence after which a compute child is ended.
+    @Option(
+        help: """
+            Workers: seconds a job's process may print nothing before it is ended as hung, 60 to \
+            604800; 1800 by default. [QAT_STALL_LIMIT]
+            """
+    )
+    public var stallLimit: String?
     /// The least level that is logged.
     @Option(help: "trace, debug, info, notice, warning or error. [QAT_LOG_LEVEL]")
     public var logLevel: String?

@@ -1,3 +1,4 @@
+internal import AsyncAlgorithms
 internal import Foundation
 internal import Logging
 internal import Protocol
@@ -14,6 +15,7 @@ struct AttemptRunner: Sendable {
     let link: GatewayLink
     let executable: String
     let threads: Int
+    let stallLimit: Duration
     let logger: Logger
 
     /// How long a stopping child may take: a checkpoint of a large model is several gigabytes.
@@ -101,7 +103,8 @@ struct AttemptRunner: Sendable {
                 checkpointFolder: jobFolder + "/checkpoints",
                 threads: threads
             ),
-            stopGrace: Self.stopGrace
+            stopGrace: Self.stopGrace,
+            stallLimit: stallLimit
         )
         journal.enter(phase: "run")
         // The child outlives the cancellation of this task by design: it is asked to stop through
@@ -126,14 +129,10 @@ struct AttemptRunner: Sendable {
         _ commands: AsyncStream<ComputeProcess.Command>.Continuation
     ) async {
         // A heartbeat goes out when something happened, but no more than four a second, and at the
-        // interval when nothing did.
-        while !Task.isCancelled {
-            await withTaskGroup(of: Void.self) { group in
-                group.addTask { try? await Task.sleep(for: heartbeatInterval) }
-                group.addTask { for await _ in journal.isDue { return } }
-                await group.next()
-                group.cancelAll()
-            }
+        // interval when nothing did. The stream of news has one consumer for the attempt's whole
+        // life: cancelling a consumer ends an AsyncStream, and the loop would spin.
+        let ticks = AsyncTimerSequence(interval: heartbeatInterval, clock: .continuous).map { _ in }
+        for await _ in merge(ticks, journal.isDue) {
             switch await beat(journal) {
             case .cancel: commands.yield(.stop)
             case .cancelNow, .lost: commands.yield(.kill)

@@ -104,6 +104,7 @@ public final class LeaseLoop: Service {
             link: link,
             executable: "/proc/self/exe",
             threads: configuration.threads,
+            stallLimit: configuration.stallLimit,
             logger: logger
         )
         if case .reported(let isDone) = await runner.run() {

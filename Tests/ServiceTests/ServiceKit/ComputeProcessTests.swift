@@ -18,9 +18,17 @@ struct ComputeProcessTests {
         _ status: TerminationStatus,
         _ last: ComputeEvent? = nil,
         words: [String] = [],
-        wasKilled: Bool = false
+        wasKilled: Bool = false,
+        kills: String? = nil
     ) -> ComputeProcess.Outcome {
-        ComputeProcess.classify(status, last: last, lastWords: words, wasKilled: wasKilled)
+        let child = ChildTestimony(
+            last: last,
+            lastWords: words,
+            wasKilled: wasKilled,
+            peakByteCount: 3 << 30,
+            outOfMemoryKills: kills
+        )
+        return ComputeProcess.classify(status, child)
     }
 
     @Test func endsAreClassified() {
@@ -31,11 +39,23 @@ struct ComputeProcessTests {
                 == .failed(reason: "USER_ERROR", message: "no such text")
         )
         #expect(verdict(.signaled(SIGKILL), wasKilled: true) == .stopped)
-        guard case .failed("OUT_OF_MEMORY", let advice) = verdict(.signaled(SIGKILL)) else {
-            Issue.record("a kill from outside is taken for lack of memory")
+        let kills = "the control group's oom_kill rose from 3 to 4"
+        guard case .failed("OUT_OF_MEMORY", let advice) = verdict(.signaled(SIGKILL), kills: kills)
+        else {
+            Issue.record("a counted kill is lack of memory")
             return
         }
+        #expect(advice.contains(kills) && advice.contains("3072 MiB"))
         #expect(advice.contains("micro_batch_size"))
+        // Where nothing is counted, nobody knows who it was.
+        for kills in ["", nil] {
+            guard case .failed("KILLED", let cause) = verdict(.signaled(SIGKILL), kills: kills)
+            else {
+                Issue.record("a kill that no counter saw is not called lack of memory")
+                return
+            }
+            #expect(cause.contains("signal 9"))
+        }
         guard case .failed("INTERNAL", let trap) = verdict(.signaled(SIGSEGV), words: ["index 3"])
         else {
             Issue.record("a trap is an internal failure")
@@ -55,9 +75,11 @@ struct ComputeProcessTests {
     }
 
     /// Runs a shell script in the place of a daemon's compute mode.
-    private func run(_ script: String, kill: Bool = false) async throws
-        -> (outcome: ComputeProcess.Outcome, events: [ComputeEvent])
-    {
+    private func run(
+        _ script: String,
+        ask: [ComputeProcess.Command] = [],
+        stallLimit: Duration = .seconds(600)
+    ) async throws -> (outcome: ComputeProcess.Outcome, events: [ComputeEvent]) {
         let path = NSTemporaryDirectory() + "/qat-child-" + UUID().uuidString
         try Data("#!/bin/sh\nread request\n\(script)\n".utf8).write(to: URL(fileURLWithPath: path))
         try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: path)
@@ -76,13 +98,14 @@ struct ComputeProcessTests {
                 checkpointFolder: "/nowhere",
                 threads: 1
             ),
-            stopGrace: .seconds(60)
+            stopGrace: .seconds(600),
+            stallLimit: stallLimit
         )
         let outcome = try await process.run(
             commands: commands,
             onEvent: { event in
                 collector.yield(event)
-                if kill { sender.yield(.kill) }
+                for command in ask { sender.yield(command) }
             },
             onStandardError: { _ in }
         )
@@ -112,7 +135,52 @@ struct ComputeProcessTests {
         }
         #expect(message.contains("status 9") && message.contains("dying"))
         let hanging = #"printf '{"type":"log","message":"x"}\n'; exec sleep 600"#
-        #expect(try await run(hanging, kill: true).outcome == .stopped)
+        #expect(try await run(hanging, ask: [.kill]).outcome == .stopped)
+    }
+
+    /// Both waited for the stop's grace of two minutes before the kill was even read.
+    @Test(.timeLimit(.minutes(1)))
+    func aKillActsAtOnceWhateverWasAskedBefore() async throws {
+        let deaf = #"printf '{"type":"log","message":"x"}\n'; exec sleep 600"#
+        let start = ContinuousClock.now
+        #expect(try await run(deaf, ask: [.stop, .stop, .kill]).outcome == .stopped)
+        #expect(ContinuousClock.now - start < .seconds(10))
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func aSilentChildIsEndedByTheStallLimit() async throws {
+        let script = #"printf '{"type":"log","message":"x"}\n'; exec sleep 600"#
+        guard
+            case .failed("STALLED", let message) = try await run(
+                script,
+                stallLimit: .milliseconds(500)
+            ).outcome
+        else {
+            Issue.record("a child that neither ends nor speaks is hung")
+            return
+        }
+        #expect(message.contains("--stall-limit"))
+    }
+
+    @Test func aTrapSpeaksInOneLine() async throws {
+        let script = """
+            echo 'Array.swift:12: Fatal error: Index out of range' >&2
+            for i in $(seq 190); do echo "frame $i" >&2; done
+            test "$SWIFT_BACKTRACE" = enable=no && kill -ILL $$
+            """
+        guard case .failed("INTERNAL", let message) = try await run(script).outcome else {
+            Issue.record("a trap is an internal failure")
+            return
+        }
+        #expect(!message.contains("frame"))
+    }
+
+    @Test func aKillFromOutsideIsNotCalledLackOfMemory() async throws {
+        guard case .failed("KILLED", let message) = try await run("kill -KILL $$").outcome else {
+            Issue.record("no counter moved, so nobody ran out of memory")
+            return
+        }
+        #expect(message.contains("signal 9"))
     }
 
     @Test func aChildThatDoesNotSpeakTheProtocolIsAnError() async throws {
