@@ -142,6 +142,51 @@ void   qat__v1__acquire_lease_request__free_unpacked
   assert(message->base.descriptor == &qat__v1__acquire_lease_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   qat__v1__checkpoint__init
+                     (Qat__V1__Checkpoint         *message)
+{
+  static const Qat__V1__Checkpoint init_value = QAT__V1__CHECKPOINT__INIT;
+  *message = init_value;
+}
+size_t qat__v1__checkpoint__get_packed_size
+                     (const Qat__V1__Checkpoint *message)
+{
+  assert(message->base.descriptor == &qat__v1__checkpoint__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__checkpoint__pack
+                     (const Qat__V1__Checkpoint *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__checkpoint__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__checkpoint__pack_to_buffer
+                     (const Qat__V1__Checkpoint *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__checkpoint__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__Checkpoint *
+       qat__v1__checkpoint__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__Checkpoint *)
+     protobuf_c_message_unpack (&qat__v1__checkpoint__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__checkpoint__free_unpacked
+                     (Qat__V1__Checkpoint *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__checkpoint__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   qat__v1__lease__init
                      (Qat__V1__Lease         *message)
 {
@@ -320,6 +365,141 @@ void   qat__v1__heartbeat_response__free_unpacked
   if(!message)
     return;
   assert(message->base.descriptor == &qat__v1__heartbeat_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   qat__v1__await_directive_request__init
+                     (Qat__V1__AwaitDirectiveRequest         *message)
+{
+  static const Qat__V1__AwaitDirectiveRequest init_value = QAT__V1__AWAIT_DIRECTIVE_REQUEST__INIT;
+  *message = init_value;
+}
+size_t qat__v1__await_directive_request__get_packed_size
+                     (const Qat__V1__AwaitDirectiveRequest *message)
+{
+  assert(message->base.descriptor == &qat__v1__await_directive_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__await_directive_request__pack
+                     (const Qat__V1__AwaitDirectiveRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__await_directive_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__await_directive_request__pack_to_buffer
+                     (const Qat__V1__AwaitDirectiveRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__await_directive_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__AwaitDirectiveRequest *
+       qat__v1__await_directive_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__AwaitDirectiveRequest *)
+     protobuf_c_message_unpack (&qat__v1__await_directive_request__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__await_directive_request__free_unpacked
+                     (Qat__V1__AwaitDirectiveRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__await_directive_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   qat__v1__save_checkpoint_request__init
+                     (Qat__V1__SaveCheckpointRequest         *message)
+{
+  static const Qat__V1__SaveCheckpointRequest init_value = QAT__V1__SAVE_CHECKPOINT_REQUEST__INIT;
+  *message = init_value;
+}
+size_t qat__v1__save_checkpoint_request__get_packed_size
+                     (const Qat__V1__SaveCheckpointRequest *message)
+{
+  assert(message->base.descriptor == &qat__v1__save_checkpoint_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__save_checkpoint_request__pack
+                     (const Qat__V1__SaveCheckpointRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__save_checkpoint_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__save_checkpoint_request__pack_to_buffer
+                     (const Qat__V1__SaveCheckpointRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__save_checkpoint_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__SaveCheckpointRequest *
+       qat__v1__save_checkpoint_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__SaveCheckpointRequest *)
+     protobuf_c_message_unpack (&qat__v1__save_checkpoint_request__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__save_checkpoint_request__free_unpacked
+                     (Qat__V1__SaveCheckpointRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__save_checkpoint_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   qat__v1__save_checkpoint_response__init
+                     (Qat__V1__SaveCheckpointResponse         *message)
+{
+  static const Qat__V1__SaveCheckpointResponse init_value = QAT__V1__SAVE_CHECKPOINT_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t qat__v1__save_checkpoint_response__get_packed_size
+                     (const Qat__V1__SaveCheckpointResponse *message)
+{
+  assert(message->base.descriptor == &qat__v1__save_checkpoint_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__save_checkpoint_response__pack
+                     (const Qat__V1__SaveCheckpointResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__save_checkpoint_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__save_checkpoint_response__pack_to_buffer
+                     (const Qat__V1__SaveCheckpointResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__save_checkpoint_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__SaveCheckpointResponse *
+       qat__v1__save_checkpoint_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__SaveCheckpointResponse *)
+     protobuf_c_message_unpack (&qat__v1__save_checkpoint_response__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__save_checkpoint_response__free_unpacked
+                     (Qat__V1__SaveCheckpointResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__save_checkpoint_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   qat__v1__append_log_request__init
@@ -746,7 +926,58 @@ const ProtobufCMessageDescriptor qat__v1__acquire_lease_request__descriptor =
   (ProtobufCMessageInit) qat__v1__acquire_lease_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor qat__v1__lease__field_descriptors[7] =
+static const ProtobufCFieldDescriptor qat__v1__checkpoint__field_descriptors[2] =
+{
+  {
+    "step",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Qat__V1__Checkpoint, has_step),
+    offsetof(Qat__V1__Checkpoint, step),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "files",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Qat__V1__Checkpoint, n_files),
+    offsetof(Qat__V1__Checkpoint, files),
+    &qat__v1__output_file__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__checkpoint__field_indices_by_name[] = {
+  1,   /* field[1] = files */
+  0,   /* field[0] = step */
+};
+static const ProtobufCIntRange qat__v1__checkpoint__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor qat__v1__checkpoint__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.Checkpoint",
+  "Checkpoint",
+  "Qat__V1__Checkpoint",
+  "qat.v1",
+  sizeof(Qat__V1__Checkpoint),
+  2,
+  qat__v1__checkpoint__field_descriptors,
+  qat__v1__checkpoint__field_indices_by_name,
+  1,  qat__v1__checkpoint__number_ranges,
+  (ProtobufCMessageInit) qat__v1__checkpoint__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor qat__v1__lease__field_descriptors[8] =
 {
   {
     "job_id",
@@ -832,9 +1063,22 @@ static const ProtobufCFieldDescriptor qat__v1__lease__field_descriptors[7] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "checkpoint",
+    8,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Qat__V1__Lease, checkpoint),
+    &qat__v1__checkpoint__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__lease__field_indices_by_name[] = {
   3,   /* field[3] = attempt */
+  7,   /* field[7] = checkpoint */
   4,   /* field[4] = epoch */
   6,   /* field[6] = inputs */
   0,   /* field[0] = job_id */
@@ -845,7 +1089,7 @@ static const unsigned qat__v1__lease__field_indices_by_name[] = {
 static const ProtobufCIntRange qat__v1__lease__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor qat__v1__lease__descriptor =
 {
@@ -855,7 +1099,7 @@ const ProtobufCMessageDescriptor qat__v1__lease__descriptor =
   "Qat__V1__Lease",
   "qat.v1",
   sizeof(Qat__V1__Lease),
-  7,
+  8,
   qat__v1__lease__field_descriptors,
   qat__v1__lease__field_indices_by_name,
   1,  qat__v1__lease__number_ranges,
@@ -1075,6 +1319,237 @@ const ProtobufCMessageDescriptor qat__v1__heartbeat_response__descriptor =
   (ProtobufCMessageInit) qat__v1__heartbeat_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor qat__v1__await_directive_request__field_descriptors[6] =
+{
+  {
+    "job_id",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__AwaitDirectiveRequest, has_job_id),
+    offsetof(Qat__V1__AwaitDirectiveRequest, job_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "epoch",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Qat__V1__AwaitDirectiveRequest, has_epoch),
+    offsetof(Qat__V1__AwaitDirectiveRequest, epoch),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "instance",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__AwaitDirectiveRequest, has_instance),
+    offsetof(Qat__V1__AwaitDirectiveRequest, instance),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "boot_id",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__AwaitDirectiveRequest, has_boot_id),
+    offsetof(Qat__V1__AwaitDirectiveRequest, boot_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "known",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_ENUM,
+    offsetof(Qat__V1__AwaitDirectiveRequest, has_known),
+    offsetof(Qat__V1__AwaitDirectiveRequest, known),
+    &qat__v1__heartbeat_response__directive__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "wait_seconds",
+    6,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Qat__V1__AwaitDirectiveRequest, has_wait_seconds),
+    offsetof(Qat__V1__AwaitDirectiveRequest, wait_seconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__await_directive_request__field_indices_by_name[] = {
+  3,   /* field[3] = boot_id */
+  1,   /* field[1] = epoch */
+  2,   /* field[2] = instance */
+  0,   /* field[0] = job_id */
+  4,   /* field[4] = known */
+  5,   /* field[5] = wait_seconds */
+};
+static const ProtobufCIntRange qat__v1__await_directive_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor qat__v1__await_directive_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.AwaitDirectiveRequest",
+  "AwaitDirectiveRequest",
+  "Qat__V1__AwaitDirectiveRequest",
+  "qat.v1",
+  sizeof(Qat__V1__AwaitDirectiveRequest),
+  6,
+  qat__v1__await_directive_request__field_descriptors,
+  qat__v1__await_directive_request__field_indices_by_name,
+  1,  qat__v1__await_directive_request__number_ranges,
+  (ProtobufCMessageInit) qat__v1__await_directive_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor qat__v1__save_checkpoint_request__field_descriptors[5] =
+{
+  {
+    "job_id",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__SaveCheckpointRequest, has_job_id),
+    offsetof(Qat__V1__SaveCheckpointRequest, job_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "epoch",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Qat__V1__SaveCheckpointRequest, has_epoch),
+    offsetof(Qat__V1__SaveCheckpointRequest, epoch),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "instance",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__SaveCheckpointRequest, has_instance),
+    offsetof(Qat__V1__SaveCheckpointRequest, instance),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "boot_id",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__SaveCheckpointRequest, has_boot_id),
+    offsetof(Qat__V1__SaveCheckpointRequest, boot_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "checkpoint",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Qat__V1__SaveCheckpointRequest, checkpoint),
+    &qat__v1__checkpoint__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__save_checkpoint_request__field_indices_by_name[] = {
+  3,   /* field[3] = boot_id */
+  4,   /* field[4] = checkpoint */
+  1,   /* field[1] = epoch */
+  2,   /* field[2] = instance */
+  0,   /* field[0] = job_id */
+};
+static const ProtobufCIntRange qat__v1__save_checkpoint_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor qat__v1__save_checkpoint_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.SaveCheckpointRequest",
+  "SaveCheckpointRequest",
+  "Qat__V1__SaveCheckpointRequest",
+  "qat.v1",
+  sizeof(Qat__V1__SaveCheckpointRequest),
+  5,
+  qat__v1__save_checkpoint_request__field_descriptors,
+  qat__v1__save_checkpoint_request__field_indices_by_name,
+  1,  qat__v1__save_checkpoint_request__number_ranges,
+  (ProtobufCMessageInit) qat__v1__save_checkpoint_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor qat__v1__save_checkpoint_response__field_descriptors[1] =
+{
+  {
+    "accepted",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Qat__V1__SaveCheckpointResponse, has_accepted),
+    offsetof(Qat__V1__SaveCheckpointResponse, accepted),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__save_checkpoint_response__field_indices_by_name[] = {
+  0,   /* field[0] = accepted */
+};
+static const ProtobufCIntRange qat__v1__save_checkpoint_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor qat__v1__save_checkpoint_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.SaveCheckpointResponse",
+  "SaveCheckpointResponse",
+  "Qat__V1__SaveCheckpointResponse",
+  "qat.v1",
+  sizeof(Qat__V1__SaveCheckpointResponse),
+  1,
+  qat__v1__save_checkpoint_response__field_descriptors,
+  qat__v1__save_checkpoint_response__field_indices_by_name,
+  1,  qat__v1__save_checkpoint_response__number_ranges,
+  (ProtobufCMessageInit) qat__v1__save_checkpoint_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCFieldDescriptor qat__v1__append_log_request__field_descriptors[4] =
 {
   {
@@ -1190,20 +1665,22 @@ const ProtobufCMessageDescriptor qat__v1__append_log_response__descriptor =
   (ProtobufCMessageInit) qat__v1__append_log_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCEnumValue qat__v1__complete_lease_request__outcome__enum_values_by_number[4] =
+static const ProtobufCEnumValue qat__v1__complete_lease_request__outcome__enum_values_by_number[5] =
 {
   { "OUTCOME_UNSPECIFIED", "QAT__V1__COMPLETE_LEASE_REQUEST__OUTCOME__OUTCOME_UNSPECIFIED", 0 },
   { "OUTCOME_SUCCEEDED", "QAT__V1__COMPLETE_LEASE_REQUEST__OUTCOME__OUTCOME_SUCCEEDED", 1 },
   { "OUTCOME_FAILED", "QAT__V1__COMPLETE_LEASE_REQUEST__OUTCOME__OUTCOME_FAILED", 2 },
   { "OUTCOME_CANCELLED", "QAT__V1__COMPLETE_LEASE_REQUEST__OUTCOME__OUTCOME_CANCELLED", 3 },
+  { "OUTCOME_RELEASED", "QAT__V1__COMPLETE_LEASE_REQUEST__OUTCOME__OUTCOME_RELEASED", 4 },
 };
 static const ProtobufCIntRange qat__v1__complete_lease_request__outcome__value_ranges[] = {
-{0, 0},{0, 4}
+{0, 0},{0, 5}
 };
-static const ProtobufCEnumValueIndex qat__v1__complete_lease_request__outcome__enum_values_by_name[4] =
+static const ProtobufCEnumValueIndex qat__v1__complete_lease_request__outcome__enum_values_by_name[5] =
 {
   { "OUTCOME_CANCELLED", 3 },
   { "OUTCOME_FAILED", 2 },
+  { "OUTCOME_RELEASED", 4 },
   { "OUTCOME_SUCCEEDED", 1 },
   { "OUTCOME_UNSPECIFIED", 0 },
 };
@@ -1214,9 +1691,9 @@ const ProtobufCEnumDescriptor qat__v1__complete_lease_request__outcome__descript
   "Outcome",
   "Qat__V1__CompleteLeaseRequest__Outcome",
   "qat.v1",
-  4,
+  5,
   qat__v1__complete_lease_request__outcome__enum_values_by_number,
-  4,
+  5,
   qat__v1__complete_lease_request__outcome__enum_values_by_name,
   1,
   qat__v1__complete_lease_request__outcome__value_ranges,

@@ -229,13 +229,14 @@ struct TrainingLoop {
     }
 
     private func save(_ engine: TrainingEngine, _ values: [String: Double]) throws {
-        try checkpoints.save(
+        let name = try checkpoints.save(
             step: engine.stepCount,
             fingerprint: plan.fingerprint,
             parameters: engine.parameters,
             optimizer: engine.optimizer,
             values: values
         )
+        reporter.checkpoint(step: engine.stepCount, name: name)
         reporter.log("checkpoint of step \(engine.stepCount) written")
     }
 

@@ -23,6 +23,9 @@ static inline const ProtobufCMessageDescriptor *qat_schema_append_log_request(vo
 static inline const ProtobufCMessageDescriptor *qat_schema_append_log_response(void) {
     return &qat__v1__append_log_response__descriptor;
 }
+static inline const ProtobufCMessageDescriptor *qat_schema_await_directive_request(void) {
+    return &qat__v1__await_directive_request__descriptor;
+}
 static inline const ProtobufCMessageDescriptor *qat_schema_call_envelope(void) {
     return &qat__v1__call_envelope__descriptor;
 }
@@ -34,6 +37,9 @@ static inline const ProtobufCMessageDescriptor *qat_schema_call_status(void) {
 }
 static inline const ProtobufCMessageDescriptor *qat_schema_cancel_job_request(void) {
     return &qat__v1__cancel_job_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_checkpoint(void) {
+    return &qat__v1__checkpoint__descriptor;
 }
 static inline const ProtobufCMessageDescriptor *qat_schema_complete_lease_request(void) {
     return &qat__v1__complete_lease_request__descriptor;
@@ -127,6 +133,12 @@ static inline const ProtobufCMessageDescriptor *qat_schema_register_worker_respo
 }
 static inline const ProtobufCMessageDescriptor *qat_schema_retry_job_request(void) {
     return &qat__v1__retry_job_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_save_checkpoint_request(void) {
+    return &qat__v1__save_checkpoint_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_save_checkpoint_response(void) {
+    return &qat__v1__save_checkpoint_response__descriptor;
 }
 static inline const ProtobufCMessageDescriptor *qat_schema_service_info(void) {
     return &qat__v1__service_info__descriptor;

@@ -20,10 +20,14 @@ PROTOBUF_C__BEGIN_DECLS
 typedef struct Qat__V1__RegisterWorkerRequest Qat__V1__RegisterWorkerRequest;
 typedef struct Qat__V1__RegisterWorkerResponse Qat__V1__RegisterWorkerResponse;
 typedef struct Qat__V1__AcquireLeaseRequest Qat__V1__AcquireLeaseRequest;
+typedef struct Qat__V1__Checkpoint Qat__V1__Checkpoint;
 typedef struct Qat__V1__Lease Qat__V1__Lease;
 typedef struct Qat__V1__AcquireLeaseResponse Qat__V1__AcquireLeaseResponse;
 typedef struct Qat__V1__HeartbeatRequest Qat__V1__HeartbeatRequest;
 typedef struct Qat__V1__HeartbeatResponse Qat__V1__HeartbeatResponse;
+typedef struct Qat__V1__AwaitDirectiveRequest Qat__V1__AwaitDirectiveRequest;
+typedef struct Qat__V1__SaveCheckpointRequest Qat__V1__SaveCheckpointRequest;
+typedef struct Qat__V1__SaveCheckpointResponse Qat__V1__SaveCheckpointResponse;
 typedef struct Qat__V1__AppendLogRequest Qat__V1__AppendLogRequest;
 typedef struct Qat__V1__AppendLogResponse Qat__V1__AppendLogResponse;
 typedef struct Qat__V1__CompleteLeaseRequest Qat__V1__CompleteLeaseRequest;
@@ -71,7 +75,11 @@ typedef enum _Qat__V1__CompleteLeaseRequest__Outcome {
   /*
    * It stopped because it was told to.
    */
-  QAT__V1__COMPLETE_LEASE_REQUEST__OUTCOME__OUTCOME_CANCELLED = 3
+  QAT__V1__COMPLETE_LEASE_REQUEST__OUTCOME__OUTCOME_CANCELLED = 3,
+  /*
+   * The worker goes away; the job waits for another, which is no loss.
+   */
+  QAT__V1__COMPLETE_LEASE_REQUEST__OUTCOME__OUTCOME_RELEASED = 4
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(QAT__V1__COMPLETE_LEASE_REQUEST__OUTCOME)
 } Qat__V1__CompleteLeaseRequest__Outcome;
 
@@ -179,6 +187,28 @@ struct  Qat__V1__AcquireLeaseRequest
 
 
 /*
+ * A job's newest checkpoint, kept in the store so that any worker can go on from it.
+ */
+struct  Qat__V1__Checkpoint
+{
+  ProtobufCMessage base;
+  /*
+   * Steps finished in it.
+   */
+  protobuf_c_boolean has_step;
+  uint64_t step;
+  /*
+   * Its files, already put in the store.
+   */
+  size_t n_files;
+  Qat__V1__OutputFile **files;
+};
+#define QAT__V1__CHECKPOINT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__checkpoint__descriptor) \
+    , 0, 0, 0,NULL }
+
+
+/*
  * A worker's right to run one attempt of a job.
  */
 struct  Qat__V1__Lease
@@ -219,10 +249,14 @@ struct  Qat__V1__Lease
    */
   size_t n_inputs;
   Qat__V1__Input **inputs;
+  /*
+   * Where an earlier attempt came to, if it came anywhere.
+   */
+  Qat__V1__Checkpoint *checkpoint;
 };
 #define QAT__V1__LEASE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__lease__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, 0, {0,NULL}, 0,NULL }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, 0, {0,NULL}, 0,NULL, NULL }
 
 
 /*
@@ -298,6 +332,101 @@ struct  Qat__V1__HeartbeatResponse
 #define QAT__V1__HEARTBEAT_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__heartbeat_response__descriptor) \
     , 0, QAT__V1__HEARTBEAT_RESPONSE__DIRECTIVE__DIRECTIVE_UNSPECIFIED }
+
+
+/*
+ * Waits until the worker is to do something else than it was last told.
+ */
+struct  Qat__V1__AwaitDirectiveRequest
+{
+  ProtobufCMessage base;
+  /*
+   * The job.
+   */
+  protobuf_c_boolean has_job_id;
+  ProtobufCBinaryData job_id;
+  /*
+   * The lease's epoch.
+   */
+  protobuf_c_boolean has_epoch;
+  uint64_t epoch;
+  /*
+   * The worker.
+   */
+  protobuf_c_boolean has_instance;
+  ProtobufCBinaryData instance;
+  /*
+   * Its boot.
+   */
+  protobuf_c_boolean has_boot_id;
+  ProtobufCBinaryData boot_id;
+  /*
+   * What the worker was last told.
+   */
+  protobuf_c_boolean has_known;
+  Qat__V1__HeartbeatResponse__Directive known;
+  /*
+   * How long to wait; at most 30.
+   */
+  protobuf_c_boolean has_wait_seconds;
+  uint32_t wait_seconds;
+};
+#define QAT__V1__AWAIT_DIRECTIVE_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__await_directive_request__descriptor) \
+    , 0, {0,NULL}, 0, 0, 0, {0,NULL}, 0, {0,NULL}, 0, QAT__V1__HEARTBEAT_RESPONSE__DIRECTIVE__DIRECTIVE_UNSPECIFIED, 0, 0 }
+
+
+/*
+ * Makes files the job's newest checkpoint.
+ */
+struct  Qat__V1__SaveCheckpointRequest
+{
+  ProtobufCMessage base;
+  /*
+   * The job.
+   */
+  protobuf_c_boolean has_job_id;
+  ProtobufCBinaryData job_id;
+  /*
+   * The lease's epoch.
+   */
+  protobuf_c_boolean has_epoch;
+  uint64_t epoch;
+  /*
+   * The worker.
+   */
+  protobuf_c_boolean has_instance;
+  ProtobufCBinaryData instance;
+  /*
+   * Its boot.
+   */
+  protobuf_c_boolean has_boot_id;
+  ProtobufCBinaryData boot_id;
+  /*
+   * The checkpoint; its files are in the store.
+   */
+  Qat__V1__Checkpoint *checkpoint;
+};
+#define QAT__V1__SAVE_CHECKPOINT_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__save_checkpoint_request__descriptor) \
+    , 0, {0,NULL}, 0, 0, 0, {0,NULL}, 0, {0,NULL}, NULL }
+
+
+/*
+ * Whether the checkpoint was taken.
+ */
+struct  Qat__V1__SaveCheckpointResponse
+{
+  ProtobufCMessage base;
+  /*
+   * False when the lease was lost, or the job has a newer one.
+   */
+  protobuf_c_boolean has_accepted;
+  protobuf_c_boolean accepted;
+};
+#define QAT__V1__SAVE_CHECKPOINT_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__save_checkpoint_response__descriptor) \
+    , 0, 0 }
 
 
 /*
@@ -470,6 +599,25 @@ Qat__V1__AcquireLeaseRequest *
 void   qat__v1__acquire_lease_request__free_unpacked
                      (Qat__V1__AcquireLeaseRequest *message,
                       ProtobufCAllocator *allocator);
+/* Qat__V1__Checkpoint methods */
+void   qat__v1__checkpoint__init
+                     (Qat__V1__Checkpoint         *message);
+size_t qat__v1__checkpoint__get_packed_size
+                     (const Qat__V1__Checkpoint   *message);
+size_t qat__v1__checkpoint__pack
+                     (const Qat__V1__Checkpoint   *message,
+                      uint8_t             *out);
+size_t qat__v1__checkpoint__pack_to_buffer
+                     (const Qat__V1__Checkpoint   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__Checkpoint *
+       qat__v1__checkpoint__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__checkpoint__free_unpacked
+                     (Qat__V1__Checkpoint *message,
+                      ProtobufCAllocator *allocator);
 /* Qat__V1__Lease methods */
 void   qat__v1__lease__init
                      (Qat__V1__Lease         *message);
@@ -545,6 +693,63 @@ Qat__V1__HeartbeatResponse *
                       const uint8_t       *data);
 void   qat__v1__heartbeat_response__free_unpacked
                      (Qat__V1__HeartbeatResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Qat__V1__AwaitDirectiveRequest methods */
+void   qat__v1__await_directive_request__init
+                     (Qat__V1__AwaitDirectiveRequest         *message);
+size_t qat__v1__await_directive_request__get_packed_size
+                     (const Qat__V1__AwaitDirectiveRequest   *message);
+size_t qat__v1__await_directive_request__pack
+                     (const Qat__V1__AwaitDirectiveRequest   *message,
+                      uint8_t             *out);
+size_t qat__v1__await_directive_request__pack_to_buffer
+                     (const Qat__V1__AwaitDirectiveRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__AwaitDirectiveRequest *
+       qat__v1__await_directive_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__await_directive_request__free_unpacked
+                     (Qat__V1__AwaitDirectiveRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Qat__V1__SaveCheckpointRequest methods */
+void   qat__v1__save_checkpoint_request__init
+                     (Qat__V1__SaveCheckpointRequest         *message);
+size_t qat__v1__save_checkpoint_request__get_packed_size
+                     (const Qat__V1__SaveCheckpointRequest   *message);
+size_t qat__v1__save_checkpoint_request__pack
+                     (const Qat__V1__SaveCheckpointRequest   *message,
+                      uint8_t             *out);
+size_t qat__v1__save_checkpoint_request__pack_to_buffer
+                     (const Qat__V1__SaveCheckpointRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__SaveCheckpointRequest *
+       qat__v1__save_checkpoint_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__save_checkpoint_request__free_unpacked
+                     (Qat__V1__SaveCheckpointRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Qat__V1__SaveCheckpointResponse methods */
+void   qat__v1__save_checkpoint_response__init
+                     (Qat__V1__SaveCheckpointResponse         *message);
+size_t qat__v1__save_checkpoint_response__get_packed_size
+                     (const Qat__V1__SaveCheckpointResponse   *message);
+size_t qat__v1__save_checkpoint_response__pack
+                     (const Qat__V1__SaveCheckpointResponse   *message,
+                      uint8_t             *out);
+size_t qat__v1__save_checkpoint_response__pack_to_buffer
+                     (const Qat__V1__SaveCheckpointResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__SaveCheckpointResponse *
+       qat__v1__save_checkpoint_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__save_checkpoint_response__free_unpacked
+                     (Qat__V1__SaveCheckpointResponse *message,
                       ProtobufCAllocator *allocator);
 /* Qat__V1__AppendLogRequest methods */
 void   qat__v1__append_log_request__init
@@ -633,6 +838,9 @@ typedef void (*Qat__V1__RegisterWorkerResponse_Closure)
 typedef void (*Qat__V1__AcquireLeaseRequest_Closure)
                  (const Qat__V1__AcquireLeaseRequest *message,
                   void *closure_data);
+typedef void (*Qat__V1__Checkpoint_Closure)
+                 (const Qat__V1__Checkpoint *message,
+                  void *closure_data);
 typedef void (*Qat__V1__Lease_Closure)
                  (const Qat__V1__Lease *message,
                   void *closure_data);
@@ -644,6 +852,15 @@ typedef void (*Qat__V1__HeartbeatRequest_Closure)
                   void *closure_data);
 typedef void (*Qat__V1__HeartbeatResponse_Closure)
                  (const Qat__V1__HeartbeatResponse *message,
+                  void *closure_data);
+typedef void (*Qat__V1__AwaitDirectiveRequest_Closure)
+                 (const Qat__V1__AwaitDirectiveRequest *message,
+                  void *closure_data);
+typedef void (*Qat__V1__SaveCheckpointRequest_Closure)
+                 (const Qat__V1__SaveCheckpointRequest *message,
+                  void *closure_data);
+typedef void (*Qat__V1__SaveCheckpointResponse_Closure)
+                 (const Qat__V1__SaveCheckpointResponse *message,
                   void *closure_data);
 typedef void (*Qat__V1__AppendLogRequest_Closure)
                  (const Qat__V1__AppendLogRequest *message,
@@ -666,11 +883,15 @@ typedef void (*Qat__V1__CompleteLeaseResponse_Closure)
 extern const ProtobufCMessageDescriptor qat__v1__register_worker_request__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__register_worker_response__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__acquire_lease_request__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__checkpoint__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__lease__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__acquire_lease_response__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__heartbeat_request__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__heartbeat_response__descriptor;
 extern const ProtobufCEnumDescriptor    qat__v1__heartbeat_response__directive__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__await_directive_request__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__save_checkpoint_request__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__save_checkpoint_response__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__append_log_request__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__append_log_response__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__complete_lease_request__descriptor;

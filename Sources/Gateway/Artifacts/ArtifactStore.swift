@@ -296,7 +296,9 @@ private struct FileVersion: Equatable, Sendable {
 private final class VerifiedFiles: Sendable {
     private static let limit = 100_000
 
-    private let state = Mutex<(versions: [SHA256Digest: FileVersion], order: [SHA256Digest])>(([:], []))
+    private let state = Mutex<(versions: [SHA256Digest: FileVersion], order: [SHA256Digest])>(
+        ([:], [])
+    )
 
     func holds(_ digest: SHA256Digest, _ version: FileVersion) -> Bool {
         state.withLock { $0.versions[digest] == version }

@@ -187,6 +187,8 @@ extension JobStore {
             switch request.outcome {
             case .succeeded: try succeed(db, job, request)
             case .failed: try fail(db, job, request)
+            case .released:
+                try recover(db, job, request.message)
             case .cancelled:
                 let transition = JobTransition(
                     to: .cancelled,

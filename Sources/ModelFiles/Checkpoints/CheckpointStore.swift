@@ -43,14 +43,16 @@ public struct CheckpointStore {
 
     /// Saves a checkpoint durably, then removes all but the two newest.
     ///
+    /// - Returns: The name of the checkpoint's folder.
     /// - Throws: ``ModelFileError``; a failed save leaves earlier checkpoints alone.
+    @discardableResult
     public func save(
         step: Int,
         fingerprint: String,
         parameters: Parameters,
         optimizer: AdamWState,
         values: [String: Double] = [:]
-    ) throws {
+    ) throws -> String {
         let name = "step-" + String(repeating: "0", count: max(0, 8 - "\(step)".count)) + "\(step)"
         let temporary = "\(folder)/.tmp-\(name)"
         try? FileManager.default.removeItem(atPath: temporary)
@@ -86,6 +88,7 @@ public struct CheckpointStore {
         try FileManager.default.moveItem(atPath: temporary, toPath: target)
         try FileSystem.synchronizeFolder(folder)
         prune(keeping: 2)
+        return name
     }
 
     /// Restores the newest checkpoint of this run whose every digest verifies.

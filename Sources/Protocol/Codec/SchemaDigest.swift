@@ -28,6 +28,7 @@ enum SchemaDigest {
         HeartbeatResponse.schema, AppendLogRequest.schema, AppendLogResponse.schema,
         CompleteLeaseRequest.schema, CompleteLeaseResponse.schema, HealthCheckRequest.schema,
         HealthCheckResponse.schema, FieldViolation.schema, Input.schema, InputFile.schema,
-        OutputFile.schema, JobProgress.schema, ServiceInfo.schema,
+        OutputFile.schema, JobProgress.schema, ServiceInfo.schema, Checkpoint.schema,
+        SaveCheckpointRequest.schema, SaveCheckpointResponse.schema, AwaitDirectiveRequest.schema,
     ]
 }

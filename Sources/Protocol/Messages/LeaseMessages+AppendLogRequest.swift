@@ -73,6 +73,8 @@ public struct CompleteLeaseRequest: WireMessage, Equatable {
         case failed
         /// It stopped because it was told to.
         case cancelled
+        /// The worker goes away; the job waits for another, which is no loss.
+        case released
     }
 
     /// The job.

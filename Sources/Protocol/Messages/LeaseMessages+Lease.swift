@@ -16,6 +16,8 @@ public struct Lease: WireMessage, Equatable {
     public var specJSON: [UInt8]
     /// Files the specification refers to.
     public var inputs: [Input]
+    /// Where an earlier attempt came to, if it came anywhere.
+    public var checkpoint: Checkpoint?
 
     /// Makes a message; every field has its wire default.
     public init(
@@ -25,7 +27,8 @@ public struct Lease: WireMessage, Equatable {
         attempt: UInt32 = 0,
         epoch: UInt64 = 0,
         specJSON: [UInt8] = [],
-        inputs: [Input] = []
+        inputs: [Input] = [],
+        checkpoint: Checkpoint? = nil
     ) {
         self.jobID = jobID
         self.kind = kind
@@ -34,6 +37,7 @@ public struct Lease: WireMessage, Equatable {
         self.epoch = epoch
         self.specJSON = specJSON
         self.inputs = inputs
+        self.checkpoint = checkpoint
     }
 
     /// The schema's name for this message.
@@ -48,6 +52,7 @@ public struct Lease: WireMessage, Equatable {
         epoch = reader.uint64(5)
         specJSON = reader.bytes(6)
         inputs = try reader.messages(7)
+        checkpoint = try reader.message(8)
     }
 
     /// Writes the fields.
@@ -59,6 +64,7 @@ public struct Lease: WireMessage, Equatable {
         writer.set(5, epoch)
         writer.set(6, specJSON)
         writer.set(7, inputs)
+        writer.set(8, checkpoint)
     }
 }
 

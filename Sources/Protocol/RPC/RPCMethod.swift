@@ -99,6 +99,16 @@ public enum QatMethods {
         name: "qat.v1.Lease/Heartbeat",
         isIdempotent: false
     )
+    /// Waits for a change of what the worker is to do; a long poll.
+    public static let awaitDirective = UnaryMethod<AwaitDirectiveRequest, HeartbeatResponse>(
+        name: "qat.v1.Lease/AwaitDirective",
+        isIdempotent: true
+    )
+    /// Names a job's newest checkpoint.
+    public static let saveCheckpoint = UnaryMethod<SaveCheckpointRequest, SaveCheckpointResponse>(
+        name: "qat.v1.Lease/SaveCheckpoint",
+        isIdempotent: true
+    )
     /// Adds to a job's log at a given offset.
     public static let appendLog = UnaryMethod<AppendLogRequest, AppendLogResponse>(
         name: "qat.v1.Lease/AppendLog",

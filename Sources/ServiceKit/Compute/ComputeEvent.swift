@@ -10,6 +10,8 @@ public struct ComputeEvent: Codable, Sendable, Equatable {
         case metric
         /// A line for the job's log.
         case log
+        /// A checkpoint is complete on disk: its step, and its folder's name as the message.
+        case checkpoint
         /// The job's results, as JSON text; the last line of a success.
         case result
         /// The job's failure; the last line.

@@ -13,10 +13,12 @@ struct ComputeProcess: Sendable {
         case failed(reason: String, message: String)
         /// It stopped because it was asked to.
         case stopped
+        /// It was killed because that was asked for, or because it did not stop in time.
+        case killed
     }
 
     /// What a daemon may ask of its child.
-    enum Command: Sendable {
+    enum Command: Sendable, Equatable {
         /// Write a checkpoint and exit.
         case stop
         /// Die now.
@@ -169,7 +171,7 @@ struct ComputeProcess: Sendable {
                 message: "the compute child exited with status \(code)\(child.words)"
             )
         case .signaled(let signal):
-            return child.wasKilled ? .stopped : death(signal, child)
+            return child.wasKilled ? .killed : death(signal, child)
         }
     }
 
@@ -181,7 +183,8 @@ struct ComputeProcess: Sendable {
             let name = strsignal(signal).map { String(cString: $0) } ?? "?"
             return .failed(
                 reason: "INTERNAL",
-                message: "the compute child died of signal \(signal) (\(name))\(child.words)\(memory)"
+                message:
+                    "the compute child died of signal \(signal) (\(name))\(child.words)\(memory)"
             )
         }
         guard let kills = child.outOfMemoryKills, !kills.isEmpty else {

@@ -55,6 +55,14 @@ public final class ComputeReporter: Sendable {
         send(event)
     }
 
+    /// Prints that a checkpoint is complete, by the name of its folder.
+    public func checkpoint(step: Int, name: String) {
+        var event = ComputeEvent(.checkpoint)
+        event.step = step
+        event.message = name
+        send(event)
+    }
+
     /// Prints measured values.
     public func metric(step: Int, _ values: some Encodable) throws {
         var event = ComputeEvent(.metric)

@@ -71,7 +71,8 @@ enum ProcessMemory {
     static func peakByteCount(of pid: pid_t) -> Int? {
         guard let text = try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8),
             let line = text.split(separator: "\n").first(where: { $0.hasPrefix("VmHWM:") }),
-            let kibibytes = line.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first
+            let kibibytes = line.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst()
+                .first
         else {
             return nil
         }

@@ -119,7 +119,9 @@ public struct DaemonConfiguration: Sendable {
             return .seconds(1800)
         }
         guard let seconds = Int64(text), (60...604_800).contains(seconds) else {
-            throw invalid("--stall-limit is \(text); a number of seconds from 60 to 604800 is needed")
+            throw invalid(
+                "--stall-limit is \(text); a number of seconds from 60 to 604800 is needed"
+            )
         }
         return .seconds(seconds)
     }

@@ -61,7 +61,7 @@ final class AttemptJournal: Sendable {
             entry.type = .metric
             entry.progress = event.step.map { JobProgress(step: UInt64(clamping: $0)) }
             entry.metricsJSON = Array((event.json ?? "{}").utf8)
-        case .log, .result, .error:
+        case .log, .checkpoint, .result, .error:
             entry.type = .log
             entry.message = String((event.message ?? "").prefix(2000))
         }

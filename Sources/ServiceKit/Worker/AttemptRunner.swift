@@ -1,4 +1,3 @@
-internal import AsyncAlgorithms
 internal import Foundation
 internal import Logging
 internal import Protocol
@@ -6,8 +5,7 @@ internal import Protocol
 /// Runs one leased attempt from fetching its inputs to reporting its end.
 struct AttemptRunner: Sendable {
     let lease: Lease
-    let instance: String
-    let bootID: String
+    let worker: WorkerIdentity
     let heartbeatInterval: Duration
     let jobFolder: String
     let inputs: InputStore
@@ -25,68 +23,79 @@ struct AttemptRunner: Sendable {
     enum End: Sendable, Equatable {
         /// The gateway knows the outcome; `isDone` unless a retry may go on from the checkpoints.
         case reported(isDone: Bool)
-        /// The lease is lost or the daemon stops; the gateway will hand the job out again.
+        /// The lease is lost, or could not be handed back; the gateway will hand the job out again.
         case abandoned
     }
 
     /// Runs the attempt.
     ///
-    /// A cancelled task asks the child for a checkpoint and abandons the lease.
+    /// A cancelled task asks the child for a checkpoint and hands the lease back; until then the lease
+    /// is kept alive.
     func run() async -> End {
-        let journal = AttemptJournal(jobID: lease.jobID)
-        let (commands, commandInput) = AsyncStream<ComputeProcess.Command>.makeStream()
+        let reporter = AttemptReporter(
+            lease: lease,
+            worker: worker,
+            interval: heartbeatInterval,
+            journal: AttemptJournal(jobID: lease.jobID),
+            link: link,
+            logger: logger
+        )
+        let orders = AttemptOrders()
         logger.info("attempt \(lease.attempt) of job \(lease.jobID) (\(lease.kind)) begins")
-        let end = await withTaskGroup(of: End?.self) { group in
-            group.addTask {
-                await heartbeats(journal, commandInput)
-                return nil
-            }
-            group.addTask {
-                await withTaskCancellationHandler {
-                    await attempt(journal, commands: commands)
-                } onCancel: {
-                    commandInput.yield(.stop)
-                }
-            }
-            var end: End?
-            while end == nil {
-                guard let next = await group.next() else {
-                    break
-                }
-                end = next
-            }
-            group.cancelAll()
-            return end ?? .abandoned
+        // These outlive the cancellation of this task: a stopping daemon has things to do and to tell.
+        let reports = Task { await reporter.run(orders) }
+        let wishes = Task { await reporter.listen(orders) }
+        let attempt = Task { await self.attempt(reporter, orders) }
+        let end = await withTaskCancellationHandler {
+            let outcome = await attempt.value
+            let isStopping = Task.isCancelled
+            return await Task { await report(outcome, reporter, orders, isStopping) }.value
+        } onCancel: {
+            orders.give(.stop)
         }
-        commandInput.finish()
-        journal.finish()
+        reports.cancel()
+        wishes.cancel()
+        orders.finish()
+        reporter.journal.finish()
         logger.info("attempt \(lease.attempt) of job \(lease.jobID) ended: \(end)")
         return end
     }
 
     private func attempt(
-        _ journal: AttemptJournal,
-        commands: AsyncStream<ComputeProcess.Command>
-    ) async -> End {
-        let outcome: ComputeProcess.Outcome
+        _ reporter: AttemptReporter,
+        _ orders: AttemptOrders
+    ) async -> ComputeProcess.Outcome {
+        let checkpoints = CheckpointExchange(
+            lease: lease,
+            worker: worker,
+            folder: jobFolder + "/checkpoints",
+            staging: jobFolder + "/upload",
+            inputs: inputs,
+            publisher: publisher,
+            link: link,
+            logger: logger
+        )
         do {
-            journal.enter(phase: "fetch")
-            let paths = try await inputs.materialize(lease.inputs, in: jobFolder + "/inputs")
-            outcome = try await compute(journal, paths: paths, commands: commands)
+            reporter.journal.enter(phase: "fetch")
+            let paths = try await orders.interruptible(isStoppable: true) {
+                try await checkpoints.restore()
+                return try await inputs.materialize(lease.inputs, in: jobFolder + "/inputs")
+            }
+            return try await compute(reporter.journal, orders, checkpoints, paths: paths)
         } catch {
-            if Task.isCancelled {
-                return .abandoned
+            if let order = orders.given {
+                return order == .kill ? .killed : .stopped
             }
             logger.error("job \(lease.jobID): \(error)")
-            outcome = .failed(reason: "INTERNAL", message: "\(error)")
+            return .failed(reason: "INTERNAL", message: "\(error)")
         }
-        return await report(outcome, journal)
     }
 
     private func compute(
         _ journal: AttemptJournal,
-        paths: [String: String],
-        commands: AsyncStream<ComputeProcess.Command>
+        _ orders: AttemptOrders,
+        _ checkpoints: CheckpointExchange,
+        paths: [String: String]
     ) async throws -> ComputeProcess.Outcome {
         let output = jobFolder + "/output"
         try? FileManager.default.removeItem(atPath: output)
@@ -100,19 +109,29 @@ struct AttemptRunner: Sendable {
                 spec: String(decoding: lease.specJSON, as: UTF8.self),
                 inputs: paths,
                 outputFolder: output,
-                checkpointFolder: jobFolder + "/checkpoints",
+                checkpointFolder: checkpoints.folder,
                 threads: threads
             ),
             stopGrace: Self.stopGrace,
             stallLimit: stallLimit
         )
+        // An upload that is behind gives way to the newest checkpoint.
+        let (staged, stage) = AsyncStream<CheckpointExchange.Notice>.makeStream(
+            bufferingPolicy: .bufferingNewest(1)
+        )
+        let uploads = Task { for await notice in staged { await checkpoints.upload(notice) } }
+        defer { try? FileManager.default.removeItem(atPath: checkpoints.staging) }
         journal.enter(phase: "run")
-        // The child outlives the cancellation of this task by design: it is asked to stop through
-        // `commands` and gets its grace there.
-        return try await Task {
+        let result = await Swift.Result.of {
             try await process.run(
-                commands: commands,
+                commands: orders.commands,
                 onEvent: { event in
+                    if event.type == .checkpoint {
+                        checkpoints.stage(step: event.step, name: event.message).map {
+                            _ = stage.yield($0)
+                        }
+                        return
+                    }
                     journal.append(event)
                     if let message = event.message {
                         journal.appendLog(message)
@@ -120,117 +139,83 @@ struct AttemptRunner: Sendable {
                 },
                 onStandardError: { journal.appendLog($0) }
             )
-        }.value
-    }
-
-    /// Sends heartbeats until cancelled; passes the gateway's wishes on to the child.
-    private func heartbeats(
-        _ journal: AttemptJournal,
-        _ commands: AsyncStream<ComputeProcess.Command>.Continuation
-    ) async {
-        // A heartbeat goes out when something happened, but no more than four a second, and at the
-        // interval when nothing did. The stream of news has one consumer for the attempt's whole
-        // life: cancelling a consumer ends an AsyncStream, and the loop would spin.
-        let ticks = AsyncTimerSequence(interval: heartbeatInterval, clock: .continuous).map { _ in }
-        for await _ in merge(ticks, journal.isDue) {
-            switch await beat(journal) {
-            case .cancel: commands.yield(.stop)
-            case .cancelNow, .lost: commands.yield(.kill)
-            case .continue, nil: break
-            }
-            try? await Task.sleep(for: .milliseconds(250))
         }
+        stage.finish()
+        let outcome = try result.get()
+        switch outcome {
+        // Outputs make checkpoints worthless; a kill waits for nothing.
+        case .succeeded, .killed: uploads.cancel()
+        case .failed, .stopped: journal.enter(phase: "store checkpoint")
+        }
+        await uploads.value
+        return outcome
     }
 
-    private func beat(_ journal: AttemptJournal) async -> HeartbeatResponse.Directive? {
-        let events = journal.pendingEvents()
-        let request = HeartbeatRequest(
-            jobID: lease.jobID,
-            epoch: lease.epoch,
-            instance: instance,
-            bootID: bootID,
-            events: events,
-            runningPhase: journal.phase
-        )
+    private func report(
+        _ outcome: ComputeProcess.Outcome,
+        _ reporter: AttemptReporter,
+        _ orders: AttemptOrders,
+        _ isStopping: Bool
+    ) async -> End {
         do {
-            let response = try await link.client.call(QatMethods.heartbeat, request)
-            journal.confirm(eventCount: events.count)
-            await sendLog(journal)
-            return response.directive
-        } catch {
-            logger.warning("heartbeat of job \(lease.jobID): \(error)")
-            return nil
-        }
-    }
-
-    private func sendLog(_ journal: AttemptJournal) async {
-        guard let (offset, bytes) = journal.pendingLog() else {
-            return
-        }
-        let request = AppendLogRequest(
-            jobID: lease.jobID,
-            epoch: lease.epoch,
-            offset: offset,
-            data: bytes
-        )
-        guard let response = try? await link.client.call(QatMethods.appendLog, request) else {
-            return
-        }
-        if response.nextOffset == offset + UInt64(bytes.count) {
-            journal.confirmLog(byteCount: bytes.count, nextOffset: response.nextOffset)
-        } else {
-            // An earlier attempt wrote to the same log: go on where it ends.
-            journal.moveLog(to: response.nextOffset)
-        }
-    }
-
-    private func report(_ outcome: ComputeProcess.Outcome, _ journal: AttemptJournal) async -> End {
-        var request = CompleteLeaseRequest(jobID: lease.jobID, epoch: lease.epoch)
-        do {
-            switch outcome {
-            case .succeeded(let results):
-                journal.enter(phase: "publish")
-                request.outcome = .succeeded
-                request.resultsJSON = Array(results.utf8)
-                request.outputs = try await publisher.publish(jobFolder + "/output")
-            case .failed(let reason, let message):
-                request.outcome = .failed
-                request.reason = reason
-                request.message = String(message.prefix(1000))
-                if reason == ComputeFailure.Reason.exportFailed.rawValue {
-                    // One failing export does not cost the others.
-                    journal.enter(phase: "publish")
-                    request.outputs = try await publisher.publish(jobFolder + "/output")
-                }
-            case .stopped:
-                if Task.isCancelled {
-                    return .abandoned
-                }
-                request.outcome = .cancelled
-                request.reason = "CANCELLED_BY"
-                request.message = "stopped as asked"
-            }
-            await drain(journal)
-            let completed = request
+            let request = try await request(outcome, reporter, orders, isStopping)
+            await reporter.drain()
             let response = try await link.untilAnswered("completing job \(lease.jobID)") {
-                try await link.client.call(QatMethods.completeLease, completed)
+                try await link.client.call(QatMethods.completeLease, request)
             }
-            let isDone = completed.outcome == .succeeded
-            return response.accepted ? .reported(isDone: isDone) : .abandoned
+            return response.accepted
+                ? .reported(isDone: request.outcome == .succeeded) : .abandoned
         } catch {
             logger.error("job \(lease.jobID) cannot be reported: \(error)")
             return .abandoned
         }
     }
 
-    /// Sends what events and log lines are left, so that they precede the end.
-    private func drain(_ journal: AttemptJournal) async {
-        for _ in 0..<64 {
-            guard !journal.pendingEvents().isEmpty || journal.pendingLog() != nil,
-                await beat(journal) != nil
-            else {
-                return
+    /// What the gateway is told of an outcome; what belongs to it is in the store by then.
+    private func request(
+        _ outcome: ComputeProcess.Outcome,
+        _ reporter: AttemptReporter,
+        _ orders: AttemptOrders,
+        _ isStopping: Bool
+    ) async throws -> CompleteLeaseRequest {
+        var request = CompleteLeaseRequest(jobID: lease.jobID, epoch: lease.epoch)
+        func publish() async throws -> [OutputFile] {
+            reporter.journal.enter(phase: "publish")
+            return try await orders.interruptible(isStoppable: false) {
+                try await publisher.publish(jobFolder + "/output")
             }
         }
+        do {
+            switch outcome {
+            case .succeeded(let results):
+                request.outcome = .succeeded
+                request.resultsJSON = Array(results.utf8)
+                request.outputs = try await publish()
+                return request
+            case .failed(let reason, let message):
+                request.outcome = .failed
+                request.reason = reason
+                request.message = String(message.prefix(1000))
+                if reason == ComputeFailure.Reason.exportFailed.rawValue {
+                    // One failing export does not cost the others.
+                    request.outputs = try await publish()
+                }
+                return request
+            case .stopped, .killed: break
+            }
+        } catch  where orders.given == .kill {
+            request = CompleteLeaseRequest(jobID: lease.jobID, epoch: lease.epoch)
+        }
+        request.outcome = isStopping ? .released : .cancelled
+        request.reason = isStopping ? "" : "CANCELLED_BY"
+        request.message =
+            isStopping ? "worker \(worker.instance) is stopping" : "stopped as asked"
+        return request
+    }
+}
+
+extension Swift.Result where Failure == any Error {
+    fileprivate static func of(_ body: () async throws -> Success) async -> Self {
+        do { return .success(try await body()) } catch { return .failure(error) }
     }
 }

@@ -16,22 +16,25 @@ struct InputStore: Sendable {
         var paths: [String: String] = [:]
         for (index, input) in inputs.enumerated() {
             let root = "\(folder)/\(index)"
-            var names: [String] = []
-            for file in input.files {
-                let name = try Self.checked(file.path)
-                let cached = try await cached(file)
-                let target = "\(root)/\(name)"
-                let parent = (target as NSString).deletingLastPathComponent
-                try FileManager.default.createDirectory(
-                    atPath: parent,
-                    withIntermediateDirectories: true
-                )
-                try Self.linkOrCopy(cached, target)
-                names.append(name)
-            }
-            paths[input.pointer] = Self.location(of: names, root: root)
+            try await place(input.files, in: root)
+            paths[input.pointer] = Self.location(of: input.files.map(\.path), root: root)
         }
         return paths
+    }
+
+    /// Fetches files and lays them out below a folder, by their paths.
+    func place(_ files: [InputFile], in root: String) async throws {
+        for file in files {
+            let name = try Self.checked(file.path)
+            let cached = try await cached(file)
+            let target = "\(root)/\(name)"
+            let parent = (target as NSString).deletingLastPathComponent
+            try FileManager.default.createDirectory(
+                atPath: parent,
+                withIntermediateDirectories: true
+            )
+            try Self.linkOrCopy(cached, target)
+        }
     }
 
     /// One file stands for itself; several for the folder of their config.json, or the root.

@@ -95,8 +95,7 @@ public final class LeaseLoop: Service {
         let link = GatewayLink(client: client, logger: logger)
         let runner = AttemptRunner(
             lease: lease,
-            instance: configuration.instance,
-            bootID: bootID,
+            worker: WorkerIdentity(instance: configuration.instance, bootID: bootID),
             heartbeatInterval: .seconds(Int64(max(1, terms.heartbeatSeconds))),
             jobFolder: jobFolder,
             inputs: InputStore(cacheFolder: try folder.makeFolder("cache"), link: link),

@@ -38,7 +38,7 @@ struct ComputeProcessTests {
             verdict(.exited(1), event(.error, message: "no such text"))
                 == .failed(reason: "USER_ERROR", message: "no such text")
         )
-        #expect(verdict(.signaled(SIGKILL), wasKilled: true) == .stopped)
+        #expect(verdict(.signaled(SIGKILL), wasKilled: true) == .killed)
         let kills = "the control group's oom_kill rose from 3 to 4"
         guard case .failed("OUT_OF_MEMORY", let advice) = verdict(.signaled(SIGKILL), kills: kills)
         else {
@@ -135,7 +135,7 @@ struct ComputeProcessTests {
         }
         #expect(message.contains("status 9") && message.contains("dying"))
         let hanging = #"printf '{"type":"log","message":"x"}\n'; exec sleep 600"#
-        #expect(try await run(hanging, ask: [.kill]).outcome == .stopped)
+        #expect(try await run(hanging, ask: [.kill]).outcome == .killed)
     }
 
     /// Both waited for the stop's grace of two minutes before the kill was even read.
@@ -143,7 +143,7 @@ struct ComputeProcessTests {
     func aKillActsAtOnceWhateverWasAskedBefore() async throws {
         let deaf = #"printf '{"type":"log","message":"x"}\n'; exec sleep 600"#
         let start = ContinuousClock.now
-        #expect(try await run(deaf, ask: [.stop, .stop, .kill]).outcome == .stopped)
+        #expect(try await run(deaf, ask: [.stop, .stop, .kill]).outcome == .killed)
         #expect(ContinuousClock.now - start < .seconds(10))
     }
 

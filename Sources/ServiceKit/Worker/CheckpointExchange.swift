@@ -1,0 +1,113 @@
+internal import Foundation
+internal import Logging
+internal import Protocol
+
+/// Moves a job's checkpoints between this machine and the gateway's store, so that they belong to the
+/// job and not to the worker that wrote them.
+struct CheckpointExchange: Sendable {
+    let lease: Lease
+    let worker: WorkerIdentity
+    /// Where the compute child writes and looks: a folder per checkpoint, `step-<n>`.
+    let folder: String
+    /// Where files wait for their upload, out of reach of the child, which removes old checkpoints.
+    let staging: String
+    let inputs: InputStore
+    let publisher: OutputPublisher
+    let link: GatewayLink
+    let logger: Logger
+
+    /// A checkpoint that is complete on this machine's disk.
+    struct Notice: Sendable, Equatable {
+        let step: UInt64
+        /// The folder's name.
+        let name: String
+    }
+
+    /// Brings the job's newest checkpoint here, unless this machine has one as new.
+    ///
+    /// - Throws: Cancellation. A checkpoint that cannot be had is passed over with a warning: the
+    ///   job starts from an older one, or from the beginning.
+    func restore() async throws {
+        guard let checkpoint = lease.checkpoint, checkpoint.step > newestLocalStep() else { return }
+        let name = Self.folderName(step: checkpoint.step)
+        let incoming = "\(folder)/.incoming"
+        do {
+            try? FileManager.default.removeItem(atPath: incoming)
+            let files = checkpoint.files.map {
+                InputFile(path: $0.name, digest: $0.digest, size: $0.size)
+            }
+            try await inputs.place(files, in: incoming)
+            try FileManager.default.moveItem(atPath: incoming, toPath: "\(folder)/\(name)")
+            logger.info("job \(lease.jobID): checkpoint of step \(checkpoint.step) fetched")
+        } catch {
+            try Task.checkCancellation()
+            logger.warning(
+                "job \(lease.jobID): checkpoint of step \(checkpoint.step) cannot be fetched: \(error)"
+            )
+        }
+    }
+
+    /// Sets a checkpoint's files aside for the upload; hard links cost nothing.
+    ///
+    /// - Returns: The notice, or nil if the files are gone or cannot be linked.
+    func stage(step: Int?, name: String?) -> Notice? {
+        guard let step = step.map({ UInt64(clamping: $0) }), let name,
+            name == Self.folderName(step: step)
+        else {
+            return nil
+        }
+        let manager = FileManager.default
+        let target = "\(staging)/\(name)"
+        do {
+            try? manager.removeItem(atPath: target)
+            try manager.createDirectory(atPath: target, withIntermediateDirectories: true)
+            for file in try manager.contentsOfDirectory(atPath: "\(folder)/\(name)") {
+                try manager.linkItem(
+                    atPath: "\(folder)/\(name)/\(file)",
+                    toPath: "\(target)/\(file)"
+                )
+            }
+            return Notice(step: step, name: name)
+        } catch {
+            logger.warning("job \(lease.jobID): checkpoint \(name) cannot be set aside: \(error)")
+            try? manager.removeItem(atPath: target)
+            return nil
+        }
+    }
+
+    /// Uploads a staged checkpoint and makes it the job's newest.
+    func upload(_ notice: Notice) async {
+        let source = "\(staging)/\(notice.name)"
+        defer { try? FileManager.default.removeItem(atPath: source) }
+        do {
+            let request = SaveCheckpointRequest(
+                jobID: lease.jobID,
+                epoch: lease.epoch,
+                instance: worker.instance,
+                bootID: worker.bootID,
+                checkpoint: Checkpoint(
+                    step: notice.step,
+                    files: try await publisher.publish(source)
+                )
+            )
+            let response = try await link.untilAnswered("naming checkpoint \(notice.name)") {
+                try await link.client.call(QatMethods.saveCheckpoint, request)
+            }
+            guard response.accepted else { return }
+            logger.info("job \(lease.jobID): checkpoint of step \(notice.step) is stored")
+        } catch {
+            logger.warning("job \(lease.jobID): checkpoint \(notice.name) is not stored: \(error)")
+        }
+    }
+
+    private func newestLocalStep() -> UInt64 {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return names.filter { $0.hasPrefix("step-") }.compactMap { UInt64($0.dropFirst(5)) }.max()
+            ?? 0
+    }
+
+    /// The name of a checkpoint's folder, as the compute child gives it: at least eight digits.
+    static func folderName(step: UInt64) -> String {
+        "step-" + String(repeating: "0", count: max(0, 8 - "\(step)".count)) + "\(step)"
+    }
+}

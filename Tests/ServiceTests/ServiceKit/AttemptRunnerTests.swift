@@ -1,0 +1,135 @@
+internal import Foundation
+internal import Protocol
+internal import Synchronization
+internal import Testing
+
+@testable internal import ServiceKit
+@testable internal import qat_client
+
+/// Attempts over real TLS with real child processes; only the gateway behind the wire is scripted.
+@Suite(.timeLimit(.minutes(2)))
+struct AttemptRunnerTests {
+    private let gateway: LeaseGateway
+
+    init() throws { gateway = try LeaseGateway() }
+
+    private var ends: [CompleteLeaseRequest.Outcome] {
+        gateway.state.withLock { $0.ends.map(\.outcome) }
+    }
+
+    /// A child that says it wrote a checkpoint of a step; `$root` is the job's folder.
+    private func checkpoint(_ step: Int) -> String {
+        let name = String(format: "step-%08d", step)
+        return """
+            mkdir -p \(gateway.folder.home.path)/job-1/checkpoints/\(name)
+            echo weights-\(step) > \(gateway.folder.home.path)/job-1/checkpoints/\(name)/manifest.json
+            printf '{"type":"checkpoint","step":\(step),"message":"\(name)"}\\n'
+
+            """
+    }
+
+    /// The shell waits for the order to stop, and ends as a child that has stopped.
+    private let waitForStop = "read order; exit 75"
+
+    /// It sent 133 heartbeats in 40 s: a loop over a stream that had ended.
+    @Test func aQuietAttemptSendsOneHeartbeatAnInterval() async throws {
+        let end = try await gateway.run(
+            #"sleep 3; printf '{"type":"result","json":"{}"}\n'"#,
+            heartbeat: .seconds(1)
+        )
+        #expect(end == .reported(isDone: true))
+        // Two or three intervals, and the phases fetch, run and publish, which are news.
+        #expect((2...7).contains(gateway.state.withLock { $0.heartbeats }))
+    }
+
+    @Test func checkpointsAreStoredWithTheJob() async throws {
+        let script = checkpoint(20) + checkpoint(40) + waitForStop
+        _ = try await gateway.run(script, cancelledWhen: { $0.checkpoints.last?.step == 40 })
+        let newest = try #require(gateway.state.withLock { $0.checkpoints.last })
+        #expect(newest.files.map(\.name) == ["manifest.json"])
+        let bytes = gateway.state.withLock { $0.blobs[newest.files[0].digest] }
+        #expect(bytes == Array("weights-40\n".utf8))
+    }
+
+    /// A daemon that stops hands its lease back, after the child's last checkpoint is stored.
+    @Test func aStoppingDaemonHandsTheLeaseBack() async throws {
+        let script = checkpoint(20) + "read order; " + checkpoint(33) + "exit 75"
+        let end = try await gateway.run(script, cancelledWhen: { !$0.checkpoints.isEmpty })
+        #expect(end == .reported(isDone: false))
+        #expect(ends == [.released])
+        #expect(gateway.state.withLock { $0.checkpoints.map(\.step) } == [20, 33])
+    }
+
+    @Test func anotherWorkerGoesOnFromTheStoredCheckpoint() async throws {
+        let digest = SHA256Digest.of("weights-20\n")
+        gateway.state.withLock { $0.blobs[digest] = Array("weights-20\n".utf8) }
+        let stored = Checkpoint(
+            step: 20,
+            files: [OutputFile(name: "manifest.json", digest: digest, size: 11)]
+        )
+        let path = gateway.folder.home.path + "/job-1/checkpoints/step-00000020/manifest.json"
+        let script = """
+            test "$(cat \(path))" = weights-20 || exit 1
+            printf '{"type":"result","json":"{}"}\\n'
+            """
+        let end = try await gateway.run(script, checkpoint: stored)
+        #expect(end == .reported(isDone: true))
+        #expect(ends == [.succeeded])
+    }
+
+    /// What this machine has is not fetched; what cannot be had does not end the job.
+    @Test func aCheckpointThatIsGoneIsPassedOver() async throws {
+        gateway.state.withLock { $0.blobs[.of("x")] = Array("other bytes".utf8) }
+        let lost = Checkpoint(
+            step: 20,
+            files: [OutputFile(name: "manifest.json", digest: .of("x"), size: 1)]
+        )
+        let end = try await gateway.run(#"printf '{"type":"result","json":"{}"}\n'"#, checkpoint: lost)
+        #expect(end == .reported(isDone: true))
+    }
+
+    @Test func aCancelIsReportedAfterTheLastCheckpoint() async throws {
+        let script = checkpoint(20) + "read order; " + checkpoint(33) + "exit 75"
+        let gateway = gateway
+        let order = Task {
+            while gateway.state.withLock({ $0.checkpoints.isEmpty }) {
+                try await Task.sleep(for: .milliseconds(10))
+            }
+            gateway.state.withLock { $0.directive = .cancel }
+        }
+        let end = try await gateway.run(script)
+        try await order.value
+        #expect(end == .reported(isDone: false) && ends == [.cancelled])
+        #expect(gateway.state.withLock { $0.checkpoints.last?.step } == 33)
+    }
+
+    /// cancel, then cancel --now took 112 s; a child that fetches its inputs was not asked at all.
+    @Test func aKillActsWithinASecondInEveryPhase() async throws {
+        let deaf = checkpoint(20) + "exec sleep 600"
+        let input = Input(
+            pointer: "/model",
+            source: "m",
+            files: [InputFile(path: "m", digest: .of("never"), size: 5)]
+        )
+        for (script, inputs) in [(deaf, []), ("exit 1", [input])] {
+            let gateway = try LeaseGateway()
+            let order = Task {
+                while gateway.state.withLock({ $0.heartbeats < 1 }) {
+                    try await Task.sleep(for: .milliseconds(10))
+                }
+                if inputs.isEmpty {
+                    gateway.state.withLock { $0.directive = .cancel }
+                    try await Task.sleep(for: .seconds(1))
+                }
+                gateway.state.withLock { $0.directive = .cancelNow }
+                return ContinuousClock.now
+            }
+            let end = try await gateway.run(script, inputs: inputs, heartbeat: .seconds(30))
+            let waited = ContinuousClock.now - (try await order.value)
+            #expect(end == .reported(isDone: false))
+            #expect(gateway.state.withLock { $0.ends.map(\.outcome) } == [.cancelled])
+            // A second here; five on a machine that builds something meanwhile.
+            #expect(waited < .seconds(5))
+        }
+    }
+}

@@ -1,0 +1,170 @@
+internal import Foundation
+internal import Logging
+internal import Protocol
+internal import Synchronization
+
+@testable internal import ServiceKit
+@testable internal import qat_client
+
+/// The half of a gateway that workers see, on loopback: it takes blobs, checkpoints and ends, and says
+/// what the test wants it to say.
+final class LeaseGateway: Sendable {
+    struct State {
+        var blobs: [SHA256Digest: [UInt8]] = [:]
+        var heartbeats = 0
+        var checkpoints: [Checkpoint] = []
+        var ends: [CompleteLeaseRequest] = []
+        var directive = HeartbeatResponse.Directive.continue
+    }
+
+    let state = Mutex(State())
+    let folder: TemporaryHome
+
+    init() throws {
+        folder = try TemporaryHome()
+        try CertificateAuthority.createAuthority(in: folder.home.path, trustDomain: "test")
+    }
+
+    /// Runs an attempt whose compute child is a shell script; what the script prints are its events.
+    ///
+    /// `checkpoint`: What the lease says an earlier attempt came to. `heartbeat`: The interval.
+    func run(
+        _ script: String,
+        job: String = "job-1",
+        checkpoint: Checkpoint? = nil,
+        inputs: [Input] = [],
+        heartbeat: Duration = .seconds(5),
+        cancelledWhen: (@Sendable (State) -> Bool)? = nil
+    ) async throws -> AttemptRunner.End {
+        let executable = folder.home.path + "/child-" + UUID().uuidString
+        try Data("#!/bin/sh\nread request\n\(script)\n".utf8)
+            .write(to: URL(fileURLWithPath: executable))
+        try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: executable)
+        return try await serve { client in
+            let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            let link = GatewayLink(client: client, logger: logger)
+            let root = self.folder.home.path
+            try FileManager.default.createDirectory(
+                atPath: root + "/cache",
+                withIntermediateDirectories: true
+            )
+            let runner = AttemptRunner(
+                lease: Lease(
+                    jobID: job,
+                    kind: "train",
+                    attempt: 1,
+                    epoch: 1,
+                    specJSON: Array("{}".utf8),
+                    inputs: inputs,
+                    checkpoint: checkpoint
+                ),
+                worker: WorkerIdentity(instance: "train-1", bootID: "b"),
+                heartbeatInterval: heartbeat,
+                jobFolder: root + "/" + job,
+                inputs: InputStore(cacheFolder: root + "/cache", link: link),
+                publisher: OutputPublisher(link: link),
+                link: link,
+                executable: executable,
+                threads: 1,
+                stallLimit: .seconds(60),
+                logger: logger
+            )
+            let attempt = Task { await runner.run() }
+            if let cancelledWhen {
+                while !self.state.withLock({ cancelledWhen($0) }) {
+                    try await Task.sleep(for: .milliseconds(10))
+                }
+                attempt.cancel()
+            }
+            return await attempt.value
+        }
+    }
+
+    private func serve<Result: Sendable>(
+        _ body: @escaping @Sendable (RPCClient) async throws -> Result
+    ) async throws -> Result {
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let server = RPCServer(
+            configuration: RPCServerConfiguration(
+                host: "127.0.0.1",
+                port: 0,
+                tls: try issue("gateway", "g")
+            ),
+            router: router(),
+            logger: logger
+        )
+        let tls = try issue("train", "train-1")
+        return try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await server.run() }
+            defer { group.cancelAll() }
+            let client = RPCClient(
+                configuration: RPCClientConfiguration(
+                    address: try await server.boundAddress(),
+                    tls: tls,
+                    expectedServerRole: "gateway"
+                ),
+                logger: logger
+            )
+            let result = try await body(client)
+            await client.close()
+            return result
+        }
+    }
+
+    private func issue(_ role: String, _ instance: String) throws -> TLSIdentityFiles {
+        try CertificateAuthority.issue(
+            subject: .service(role: role, instance: instance),
+            hosts: ["127.0.0.1"],
+            authorityFolder: folder.home.path,
+            folder: folder.home.path,
+            name: role + UUID().uuidString
+        )
+    }
+
+    private func router() -> RPCRouter {
+        var router = RPCRouter()
+        router.unary(QatMethods.heartbeat, allow: .workers) { [self] _, _ in
+            state.withLock { state in
+                state.heartbeats += 1
+                return HeartbeatResponse(directive: state.directive)
+            }
+        }
+        router.unary(QatMethods.awaitDirective, allow: .workers) { [self] request, _ in
+            while state.withLock({ $0.directive }) == request.known {
+                try await Task.sleep(for: .milliseconds(10))
+            }
+            return HeartbeatResponse(directive: state.withLock { $0.directive })
+        }
+        router.unary(QatMethods.appendLog, allow: .workers) { request, _ in
+            AppendLogResponse(nextOffset: request.offset + UInt64(request.data.count))
+        }
+        router.unary(QatMethods.saveCheckpoint, allow: .workers) { [self] request, _ in
+            state.withLock { $0.checkpoints += [request.checkpoint].compactMap { $0 } }
+            return SaveCheckpointResponse(accepted: true)
+        }
+        router.unary(QatMethods.completeLease, allow: .workers) { [self] request, _ in
+            state.withLock { $0.ends.append(request) }
+            return CompleteLeaseResponse(accepted: true)
+        }
+        router.unary(QatMethods.findMissing, allow: .workers) { [self] request, _ in
+            let stored = state.withLock { Set($0.blobs.keys) }
+            return FindMissingResponse(digests: request.digests.filter { !stored.contains($0) })
+        }
+        router.blobUpload(QatMethods.putBlob, allow: .workers) { [self] request, blob, _ in
+            var bytes: [UInt8] = []
+            for try await piece in blob { bytes += piece }
+            state.withLock { [bytes] in $0.blobs[request.digest] = bytes }
+            return PutBlobResponse(size: UInt64(bytes.count))
+        }
+        router.blobDownload(QatMethods.getBlob, allow: .workers) { [self] request, _, writer in
+            guard let bytes = state.withLock({ $0.blobs[request.digest] }) else {
+                // A blob that never comes, for attempts that are ended while they fetch.
+                try await Task.sleep(for: .seconds(3600))
+                return
+            }
+            try writer.begin(digest: request.digest, size: UInt64(bytes.count))
+            try await writer.write(bytes)
+        }
+        return router
+    }
+}
