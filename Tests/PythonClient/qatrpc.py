@@ -78,9 +78,9 @@ def tls_context(ca, certificate=None, key=None, alpn=ALPN):
     return context
 
 
-def connect_tls(host, port, context, timeout=10):
+def connect_tls(host, port, context, timeout=10, source=""):
     """A TLS connection; its other side has proved nothing but its chain and its host so far."""
-    plain = socket.create_connection((host, port), timeout)
+    plain = socket.create_connection((host, port), timeout, (source, 0))
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         return context.wrap_socket(plain, server_hostname=host)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -57,17 +58,16 @@ class Suite:
         certificate, key = self.files(name) if name else (None, None)
         return qatrpc.tls_context(self.ca, certificate, key, **options)
 
-    def tls(self, name="user", *, context=None, timeout=10):
-        return qatrpc.connect_tls(
-            self.host, self.port, context or self.context(name), timeout
-        )
+    def tls(self, name="user", *, context=None, timeout=10, source="127.0.0.1"):
+        context = context or self.context(name)
+        return qatrpc.connect_tls(self.host, self.port, context, timeout, source)
 
     def wire(self, name="user", **options):
         """TLS and nothing yet said."""
         return qatrpc.Wire(self.tls(name, **options))
 
-    def connect(self, name="user", **hello):
-        return Gateway(self.tls(name), **hello)
+    def connect(self, name="user", *, source="127.0.0.1", timeout=10, **hello):
+        return Gateway(self.tls(name, source=source, timeout=timeout), **hello)
 
     def greet(self, name="user", **hello):
         """Bare frames after HELLO_ACK: for what a proper client would never send."""
@@ -102,11 +102,18 @@ class Suite:
     def response(self, stream):
         return UNARY["Jobs/Submit"][1].FromString(stream.messages[0])
 
+    def pid(self, daemon):
+        with open(os.path.join(self.home, "local", "run", f"{daemon}.pid")) as file:
+            return json.load(file)["pid"]
+
+    def resident_bytes(self, daemon):
+        with open(f"/proc/{self.pid(daemon)}/statm") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+
     @contextmanager
     def stopped(self, daemon):
         """Lets a daemon of the suite, and none else, stand still for a while."""
-        with open(os.path.join(self.home, "local", "run", f"{daemon}.pid")) as file:
-            pid = json.load(file)["pid"]
+        pid = self.pid(daemon)
         os.kill(pid, signal.SIGSTOP)
         try:
             yield

@@ -7,11 +7,10 @@ import time
 
 import qatrpc
 from expectations import (
-    BAD_PATHS, NOT_FOUND, PERMISSION_DENIED, REFUSALS, RESOURCE_EXHAUSTED, call, fields_of, probe,
-    refused,
+    BAD_PATHS, DATA_LOSS, NOT_FOUND, OUT_OF_RANGE, PERMISSION_DENIED, REFUSALS,
+    RESOURCE_EXHAUSTED, fields_of, probe, refused,
 )
-from qat.v1 import common_pb2, control_pb2
-from qatrpc import CALL, END_STREAM, frame
+from qat.v1 import common_pb2, jobs_service_pb2
 
 # Authority
 
@@ -208,28 +207,43 @@ def dependents_of_a_cancelled_job_end(suite):
         assert now in (b"FAILED", b"CANCELLED"), f"its dependent is {now.decode()}"
 
 
-# Peers
+@probe(known="a Put of what is stored is answered before its bytes are looked at")
+def a_put_proves_possession(suite):
+    """Whoever names a digest that is stored already still has to send its bytes."""
+    secret = os.urandom(64)
+    digest = hashlib.sha256(secret).digest()
+    suite.user.put(digest, secret)
+    eve = suite.connect(suite.issue("--user", "eve"))
+    refused(lambda: eve.put(digest, os.urandom(64)), (DATA_LOSS, PERMISSION_DENIED))
 
 
 @probe
-def loops_of_calls_and_cancels_gain_nothing(suite):
-    """Opening and cancelling at once: as many as the rate of control frames admits, then ABORT."""
-    wire = suite.greet()
+def any_offset_into_a_log_is_answered(suite):
     job_id = suite.submit(suite.user)
-    request = b"\x0a" + bytes([len(job_id)]) + job_id
-    envelope = call("qat.v1.Jobs/Watch", request)
-    cancel = b"\0\0\0\1"
-    try:
-        for number in range(1, 2001, 2):
-            wire.send(frame(CALL, END_STREAM, number, envelope)
-                      + frame(qatrpc.CANCEL, 0, number, cancel))
-        while True:
-            type, *_, payload = wire.receive_frame()
-            if type == qatrpc.ABORT:
-                abort = control_pb2.Abort.FromString(payload)
-                assert abort.code == 9, abort
-                return
-    except qatrpc.ConnectionEnded:
-        pass
-    finally:
-        assert suite.user.call("Health/Check").status == 1
+    list(suite.user.watch(job_id))
+    for offset in (1, 2**31, 2**63 - 1, 2**63, 2**64 - 1):
+        request = jobs_service_pb2.JobLogsRequest(job_id=job_id, offset=offset)
+        stream = suite.user.open("qat.v1.Jobs/Logs", request)
+        try:
+            suite.user.finish(stream)
+        except qatrpc.CallFailed as failure:
+            assert failure.code in REFUSALS + (OUT_OF_RANGE,), str(failure)
+
+
+@probe(known="what a user stores in a reason comes back in everybody's pages")
+def what_one_user_stores_breaks_no_page(suite):
+    """The last of this file: where it succeeds, status is broken for good."""
+    eve = suite.connect(suite.issue("--user", "eve"))
+    model = suite.store(eve)
+    job_id = submit(eve, [model]).job_id
+    list(eve.watch(job_id))
+    for number in range(3):
+        source = b"job:" + job_id + b"/" + b"x" * 200_000
+        reference = common_pb2.Input(pointer=b"/model", source=source)
+        try:
+            submit(eve, [reference])
+        except qatrpc.CallFailed as failure:
+            assert failure.code in REFUSALS, str(failure)
+    suite.user.call("Admin/Status")
+    suite.user.call("Jobs/List", page_size=200)
+    eve.call("Jobs/List", page_size=200)

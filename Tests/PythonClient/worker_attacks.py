@@ -31,11 +31,13 @@ def own_lease(suite):
     worker.call("Lease/Register", role=b"quant", kinds=[b"quantize"], cores=1,
                 memory_bytes=2**30, version=b"1", address=b"127.0.0.1:1", **me)
     with suite.stopped("quant"):
-        for _ in range(3):  # the daemon that stands still may have been waiting for one job
-            suite.submit(suite.user)
-            answer = worker.call("Lease/Acquire", wait_seconds=1, **me)
+        for attempt in range(20):
+            if attempt % 5 == 0:  # the daemon that stands still may have been waiting for one
+                suite.submit(suite.user)
+            answer = worker.call("Lease/Acquire", wait_seconds=0, **me)
             if answer.HasField("lease"):
                 break
+            time.sleep(0.05)
         lease = answer.lease
         assert lease.job_id, "no lease came"
         held = dict(job_id=lease.job_id, epoch=lease.epoch)

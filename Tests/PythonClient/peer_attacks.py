@@ -1,0 +1,211 @@
+"""What one peer costs the others: openings, memory, floods, and queues of a hostile shape.
+
+Most of it takes long, or what everybody needs, and is run by name only: see README.md.
+"""
+
+import hashlib
+import os
+import resource
+import socket
+import threading
+import time
+from contextlib import ExitStack, contextmanager, suppress
+
+import qatrpc
+from expectations import REFUSALS, RESOURCE_EXHAUSTED, call, probe
+from qat.v1 import cas_pb2, common_pb2, control_pb2
+from qatrpc import CALL, DATA, END_STREAM, MORE, frame
+from user_attacks import submit
+
+
+@contextmanager
+def silent_openings(suite, count, source):
+    """TCP connections from one address, on which nothing is ever said."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    sockets = []
+    try:
+        for _ in range(count):
+            with suppress(ConnectionError):
+                sockets.append(socket.create_connection((suite.host, suite.port), 5, (source, 0)))
+        yield
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def expect_service(suite, source):
+    """Somebody with a certificate is served within a few seconds."""
+    try:
+        gateway = suite.connect(source=source, timeout=5)
+        assert gateway.call("Health/Check").status == 1
+        gateway.close()
+    except (OSError, qatrpc.ConnectionEnded) as error:
+        raise AssertionError(f"a user at {source} is not served: {error}") from error
+
+
+@probe
+def silent_openings_harm_no_other_address(suite):
+    with silent_openings(suite, 300, "127.0.0.9"):
+        expect_service(suite, "127.0.0.1")
+
+
+@probe(known="256 openings without a certificate lock their address out; a proxy is one address")
+def silent_openings_do_not_lock_their_address_out(suite):
+    with silent_openings(suite, 300, "127.0.0.10"):
+        expect_service(suite, "127.0.0.10")
+
+
+@probe(known="1,024 openings without a certificate lock everybody out", alone=True)
+def silent_openings_from_many_addresses_lock_nobody_out(suite):
+    with ExitStack() as stack:
+        for last in range(11, 17):
+            stack.enter_context(silent_openings(suite, 260, f"127.0.0.{last}"))
+        expect_service(suite, "127.0.0.1")
+
+
+@probe
+def loops_of_calls_and_cancels_gain_nothing(suite):
+    """Opening and cancelling at once: as many as the rate of control frames admits, then ABORT."""
+    wire = suite.greet()
+    job_id = suite.submit(suite.user)
+    request = b"\x0a" + bytes([len(job_id)]) + job_id
+    envelope = call("qat.v1.Jobs/Watch", request)
+    cancel = b"\0\0\0\1"
+    try:
+        for number in range(1, 2001, 2):
+            wire.send(frame(CALL, END_STREAM, number, envelope)
+                      + frame(qatrpc.CANCEL, 0, number, cancel))
+        while True:
+            type, *_, payload = wire.receive_frame()
+            if type == qatrpc.ABORT:
+                abort = control_pb2.Abort.FromString(payload)
+                assert abort.code == 9, abort
+                return
+    except qatrpc.ConnectionEnded:
+        pass
+    finally:
+        assert suite.user.call("Health/Check").status == 1
+
+
+# Memory: what one certificate may cost, of the 256 connections that an address may have
+
+MEBIBYTE = 2**20
+
+
+@contextmanager
+def bounded_memory(suite, bound):
+    """The gateway's resident memory may grow by that much."""
+    before = suite.resident_bytes("gateway")
+    yield
+    grown = suite.resident_bytes("gateway") - before
+    assert grown < bound, f"{grown / MEBIBYTE:.0f} MiB more"
+
+
+@probe(known="128 streams of 256 KiB each: 30 MiB per connection", alone=True)
+def unfinished_messages_are_bounded_per_connection(suite):
+    wires = [suite.greet() for _ in range(4)]
+    for wire in wires:
+        threading.Thread(target=drain, args=(wire,), daemon=True).start()
+    envelope = control_pb2.CallEnvelope(method=b"qat.v1.Jobs/Submit").SerializeToString()
+    with bounded_memory(suite, len(wires) * 8 * MEBIBYTE):
+        for wire in wires:
+            for number in range(1, 257, 2):
+                wire.send(frame(CALL, 0, number, envelope))
+                for _ in range(4):
+                    wire.send(frame(DATA, MORE, number, b"\x22" * 65_000))
+        time.sleep(1)
+    for wire in wires:
+        wire.close()
+
+
+def drain(wire):
+    with suppress(Exception):
+        while True:
+            wire.receive_frame()
+
+
+@probe(known="128 outboxes fill, each to its own limit: 100 MiB per connection", alone=True)
+def unread_answers_are_bounded_per_connection(suite):
+    blob = os.urandom(4 * MEBIBYTE)
+    digest = hashlib.sha256(blob).digest()
+    suite.user.put(digest, blob)
+    request = cas_pb2.GetBlobRequest(digest=digest).SerializeToString()
+    wires = [suite.greet(stream_credit=2**24, connection_credit=2**24) for _ in range(4)]
+    with bounded_memory(suite, len(wires) * 8 * MEBIBYTE):
+        for wire in wires:
+            for number in range(1, 257, 2):
+                wire.send(frame(CALL, END_STREAM, number, call("qat.v1.Cas/Get", request)))
+        time.sleep(3)
+    for wire in wires:
+        wire.close()
+
+
+@probe(alone=True)
+def a_peer_that_reads_nothing_is_dropped(suite):
+    """Bytes that do not move for ten seconds end the connection."""
+    blob = os.urandom(16 * MEBIBYTE)
+    digest = hashlib.sha256(blob).digest()
+    suite.user.put(digest, blob)
+    wire = suite.greet(stream_credit=2**24, connection_credit=2**24)
+    request = cas_pb2.GetBlobRequest(digest=digest).SerializeToString()
+    wire.send(frame(CALL, END_STREAM, 1, call("qat.v1.Cas/Get", request)))
+    time.sleep(13)
+    with suppress(qatrpc.ConnectionEnded):
+        while wire.receive_frame()[0] != qatrpc.STATUS:
+            pass
+        raise AssertionError("the download went on after 13 seconds")
+
+
+# Queues
+
+
+@probe(known="a failure runs down a chain of dependents by recursion", alone=True)
+def a_chain_of_dependents_ends_with_its_first(suite):
+    """6,000 jobs, each waiting for the one before: limits at submission, or an end for all."""
+    broken = common_pb2.Input()
+    broken.CopyFrom(suite.model())
+    broken.files[0].path = b"no-config.json"
+    boot = suite.user.ack.boot_id
+    with suite.stopped("quant"):
+        submit(suite.user, [suite.model()])  # for the worker that stands still
+        ids = [submit(suite.user, [broken]).job_id]
+        for _ in range(6000):
+            try:
+                ids.append(submit(suite.user, [dependent(ids[-1])]).job_id)
+            except qatrpc.CallFailed as failure:
+                assert failure.code in REFUSALS + (RESOURCE_EXHAUSTED,), str(failure)
+                break
+    print(f"  a chain of {len(ids)} jobs")
+    deadline = time.monotonic() + 60
+    told = None
+    while told != b"FAILED":
+        assert time.monotonic() < deadline, f"the last is {told}"
+        time.sleep(1)
+        gateway = suite.connect()
+        assert gateway.ack.boot_id == boot, "the gateway has died of it"
+        told = gateway.call("Jobs/Get", job_id=ids[-1]).summary.state
+
+
+def dependent(job_id):
+    return common_pb2.Input(pointer=b"/model", source=b"job:" + job_id)
+
+
+GPU = b"""{"model": "tiny", "quantization": {"algorithm": "mxfp4"}, "optim": {"lr": 1e-4},
+"trainer": {"max_steps": 1, "accelerator": "gpu"}, "data": {"train": ["t"], "seq_length": 8}}"""
+CPU = GPU.replace(b'"gpu"', b'"cpu"')
+
+
+@probe(known="the queue's head is looked at, whatever workers offer", alone=True)
+def jobs_that_fit_nobody_stand_before_nobody(suite):
+    text = b"to be or not to be, " * 400
+    digest = hashlib.sha256(text).digest()
+    suite.user.put(digest, text)
+    inputs = [suite.model(), common_pb2.Input(pointer=b"/data/train/0", source=b"t", files=[
+        common_pb2.InputFile(path=b"t", digest=digest, size=len(text))])]
+    for _ in range(150):
+        submit(suite.user, inputs, kind=b"train", spec=GPU)
+    job_id = submit(suite.user, inputs, kind=b"train", spec=CPU).job_id
+    for event in suite.user.watch(job_id):  # a read that times out fails the probe
+        if event.state == b"STARTING":
+            return
