@@ -11,10 +11,11 @@ import time
 import qatrpc
 from expectations import (
     ABORT_UNIMPLEMENTED, DATA_LOSS, FLOW_CONTROL, FRAME_TOO_LARGE, HANDSHAKE_TIMEOUT,
-    INVALID_ARGUMENT, MESSAGE_TOO_LARGE, NO, PROTOCOL_ERROR, RETRY_LATER, TOO_MANY_CONTROL,
-    UNAVAILABLE, VERSION_MISMATCH, call, expect_abort, expect_alive, expect_no_connection,
-    expect_status, fields_of, probe, read_status,
+    INVALID_ARGUMENT, MESSAGE_TOO_LARGE, NO, PERMISSION_DENIED, PROTOCOL_ERROR, RETRY_LATER,
+    TOO_MANY_CONTROL, UNAVAILABLE, VERSION_MISMATCH, call, expect_abort, expect_alive,
+    expect_no_connection, expect_status, fields_of, probe, read_status,
 )
+from gateway import UNARY
 from qat.v1 import cas_pb2, control_pb2, jobs_service_pb2
 from qatrpc import (
     BLOB, CALL, CANCEL, COMPRESSED, CREDIT, DATA, END_STREAM, GOAWAY, HELLO, HELLO_ACK, IGNORABLE,
@@ -95,6 +96,20 @@ def wrong_certificates_are_refused(suite):
             expect_no_connection(suite, suite.context(certificate(suite, name, **changed)))
         except AssertionError as error:
             raise AssertionError(f"{name}: {error}") from error
+
+
+@probe(known="the domain in a name is read and compared with nothing")
+def another_trust_domain_is_refused(suite):
+    """A name of another domain is nobody here, though this authority has signed it."""
+    for name in ("spiffe://elsewhere/user/local", "spiffe://elsewhere/svc/quant/quant-1"):
+        expect_no_connection(suite, suite.context(certificate(suite, "elsewhere", [name])))
+
+
+@probe
+def a_service_of_no_known_role_may_do_nothing(suite):
+    peer = suite.connect(certificate(suite, "admin", ["spiffe://local/svc/admin/admin-1"]))
+    for method in UNARY:
+        expect_status(PERMISSION_DENIED, lambda: peer.call(method), processed=NO)
 
 
 @probe

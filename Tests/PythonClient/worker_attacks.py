@@ -41,6 +41,8 @@ def own_lease(suite):
         lease = answer.lease
         assert lease.job_id, "no lease came"
         held = dict(job_id=lease.job_id, epoch=lease.epoch)
+        if "boot_id" in lease_pb2.CompleteLeaseRequest.DESCRIPTOR.fields_by_name:
+            held["boot_id"] = me["boot_id"]
         try:
             yield worker, held, me
         finally:
@@ -86,9 +88,9 @@ def a_heartbeat_comes_from_its_holder_only(suite):
         for instance in (b"quant-1", me["instance"]):
             for boot in (b"", b"guessed", me["boot_id"]):
                 try:
-                    answer = worker.call(
-                        "Lease/Heartbeat", instance=instance, boot_id=boot, **held,
-                        events=[jobs_pb2.JobEvent(seq=1, type=4, message=b"forged")])
+                    claim = dict(held, instance=instance, boot_id=boot)
+                    answer = worker.call("Lease/Heartbeat", **claim, events=[
+                        jobs_pb2.JobEvent(seq=1, type=4, message=b"forged")])
                 except qatrpc.CallFailed:
                     continue
                 assert answer.directive == LOST, f"{instance}, {boot}: {answer}"
@@ -99,10 +101,10 @@ def an_older_epoch_is_answered_lost(suite):
     with own_lease(suite) as (worker, held, me):
         for epoch in (held["epoch"] - 1, held["epoch"] + 1, 2**64 - 1):
             wrong = dict(held, epoch=epoch)
-            assert worker.call("Lease/Heartbeat", **wrong, **me).directive == LOST
+            assert worker.call("Lease/Heartbeat", **{**wrong, **me}).directive == LOST
             assert not worker.call("Lease/Complete", outcome=FAILED, **wrong).accepted
             refused(lambda: worker.call("Lease/AppendLog", offset=0, data=b"x", **wrong))
-        assert worker.call("Lease/Heartbeat", **held, **me).directive != LOST
+        assert worker.call("Lease/Heartbeat", **{**held, **me}).directive != LOST
 
 
 @probe
@@ -211,7 +213,8 @@ def numbers_at_their_limits_do_no_harm(suite):
             jobs_pb2.JobEvent(seq=most, type=2, progress=progress(step=5)),
         )):
             event.seq = event.seq or number + 1
-            tolerate(lambda: worker.call("Lease/Heartbeat", events=[event], **held, **me))
+            tolerate(lambda: worker.call("Lease/Heartbeat", events=[event],
+                                        **{**held, **me}))
         for offset in (2**63 - 1, 2**63, most):
             tolerate(lambda: worker.call("Lease/AppendLog", offset=offset, data=b"x", **held))
         detail = suite.user.call("Jobs/Get", job_id=held["job_id"])
