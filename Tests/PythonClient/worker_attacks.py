@@ -135,6 +135,11 @@ def the_same_instance_of_another_role_is_another(suite):
         worker = suite.connect(suite.issue("--service", f"train/{instance}"))
         tolerate(lambda: worker.call("Lease/Register", role=b"train", kinds=[b"train"], cores=1,
                                      memory_bytes=1, instance=me["instance"], boot_id=b"other"))
+        try:
+            answer = worker.call("Lease/Heartbeat", **{**held, **me})
+            assert answer.directive == LOST, f"train/{instance} holds the lease, too"
+        except qatrpc.CallFailed:
+            pass
         time.sleep(0.3)
         now = suite.state(held["job_id"])
         assert now in (b"STARTING", b"RUNNING"), f"quant/{instance} has lost its job: {now}"

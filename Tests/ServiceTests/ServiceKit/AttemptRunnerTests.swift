@@ -84,7 +84,8 @@ struct AttemptRunnerTests {
             step: 20,
             files: [OutputFile(name: "manifest.json", digest: .of("x"), size: 1)]
         )
-        let end = try await gateway.run(#"printf '{"type":"result","json":"{}"}\n'"#, checkpoint: lost)
+        let script = #"printf '{"type":"result","json":"{}"}\n'"#
+        let end = try await gateway.run(script, checkpoint: lost)
         #expect(end == .reported(isDone: true))
     }
 
