@@ -50,7 +50,7 @@ struct  Qat__V1__ServiceInfo
 {
   ProtobufCMessage base;
   /*
-   * `gateway`, `quant`, `train` or `eval`.
+   * `quant`, `train` or `eval`.
    */
   protobuf_c_boolean has_role;
   ProtobufCBinaryData role;
@@ -65,7 +65,7 @@ struct  Qat__V1__ServiceInfo
   protobuf_c_boolean has_address;
   ProtobufCBinaryData address;
   /*
-   * `READY`, `BUSY`, `LOST`…
+   * `ready`, `busy` or `lost`.
    */
   protobuf_c_boolean has_state;
   ProtobufCBinaryData state;

@@ -300,12 +300,12 @@ struct  Qat__V1__CallStatus
   protobuf_c_boolean has_code;
   uint32_t code;
   /*
-   * What the caller should do: see `RPCError.Category`.
+   * What the caller should do: 1 permanent, 2 retry later, 3 reconnect, 4 unimplemented.
    */
   protobuf_c_boolean has_category;
   uint32_t category;
   /*
-   * Whether the handler ran: see `RPCError.Processed`.
+   * Whether the handler ran: 1 no, 2 maybe, 3 yes.
    */
   protobuf_c_boolean has_processed;
   uint32_t processed;
@@ -342,7 +342,7 @@ struct  Qat__V1__GoAway
   protobuf_c_boolean has_last_stream;
   uint32_t last_stream;
   /*
-   * Why: see `GoAwayReason`.
+   * 1 shutdown, 2 too many pings, 3 age.
    */
   protobuf_c_boolean has_reason;
   uint32_t reason;
@@ -374,7 +374,7 @@ struct  Qat__V1__Abort
 {
   ProtobufCMessage base;
   /*
-   * Which rule was broken: see `AbortCode`.
+   * Which rule was broken: see docs/PROTOCOL.md.
    */
   protobuf_c_boolean has_code;
   uint32_t code;
