@@ -31,7 +31,7 @@ let numeric: [Target.Dependency] = [
     "Formats", "Kernels", "Quantization", "Transformer", "ModelFiles",
 ]
 let daemon: [Target.Dependency] = [
-    "ServiceKit", "Protocol", "JobSpecs", argumentParser, logging, lifecycle, unixSignals,
+    "Jobs", "ServiceKit", "Protocol", "JobSpecs", argumentParser, logging, lifecycle, unixSignals,
 ]
 
 let package = Package(
@@ -103,6 +103,9 @@ let package = Package(
             swiftSettings: strict
         ),
 
+        // The rules of a job's life as values and pure functions: no clock, no socket, no database.
+        .target(name: "Jobs", swiftSettings: strict),
+
         // Wire, jobs and what daemons share: no tensors.
         .target(
             name: "Protocol",
@@ -113,8 +116,8 @@ let package = Package(
         .target(
             name: "ServiceKit",
             dependencies: [
-                "Protocol", "JobSpecs", argumentParser, logging, lifecycle, unixSignals,
-                subprocess, .product(name: "SystemPackage", package: "swift-system"),
+                "Jobs", "Protocol", "JobSpecs", argumentParser, logging, lifecycle,
+                unixSignals, subprocess, .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "AsyncAlgorithms", package: "swift-async-algorithms"),
             ],
             swiftSettings: strict
@@ -158,7 +161,7 @@ let package = Package(
         .executableTarget(
             name: "qat-client",
             dependencies: numeric + [
-                "Protocol", "JobSpecs", "JobInputs", argumentParser, logging,
+                "Jobs", "Protocol", "JobSpecs", "JobInputs", argumentParser, logging,
             ],
             swiftSettings: strict
         ),
@@ -170,6 +173,7 @@ let package = Package(
         ),
 
         // Tests.
+        .testTarget(name: "JobsTests", dependencies: ["Jobs"], swiftSettings: strict),
         .testTarget(
             name: "FormatsTests",
             dependencies: ["Formats"],

@@ -682,7 +682,7 @@ void   qat__v1__complete_lease_response__free_unpacked
   assert(message->base.descriptor == &qat__v1__complete_lease_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor qat__v1__register_worker_request__field_descriptors[8] =
+static const ProtobufCFieldDescriptor qat__v1__register_worker_request__field_descriptors[11] =
 {
   {
     "role",
@@ -780,21 +780,60 @@ static const ProtobufCFieldDescriptor qat__v1__register_worker_request__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "accelerator",
+    9,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__RegisterWorkerRequest, has_accelerator),
+    offsetof(Qat__V1__RegisterWorkerRequest, accelerator),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "devices",
+    10,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Qat__V1__RegisterWorkerRequest, has_devices),
+    offsetof(Qat__V1__RegisterWorkerRequest, devices),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "nodes",
+    11,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Qat__V1__RegisterWorkerRequest, has_nodes),
+    offsetof(Qat__V1__RegisterWorkerRequest, nodes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__register_worker_request__field_indices_by_name[] = {
+  8,   /* field[8] = accelerator */
   3,   /* field[3] = address */
   2,   /* field[2] = boot_id */
   5,   /* field[5] = cores */
+  9,   /* field[9] = devices */
   1,   /* field[1] = instance */
   4,   /* field[4] = kinds */
   6,   /* field[6] = memory_bytes */
+  10,   /* field[10] = nodes */
   0,   /* field[0] = role */
   7,   /* field[7] = version */
 };
 static const ProtobufCIntRange qat__v1__register_worker_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor qat__v1__register_worker_request__descriptor =
 {
@@ -804,7 +843,7 @@ const ProtobufCMessageDescriptor qat__v1__register_worker_request__descriptor =
   "Qat__V1__RegisterWorkerRequest",
   "qat.v1",
   sizeof(Qat__V1__RegisterWorkerRequest),
-  8,
+  11,
   qat__v1__register_worker_request__field_descriptors,
   qat__v1__register_worker_request__field_indices_by_name,
   1,  qat__v1__register_worker_request__number_ranges,
@@ -1550,7 +1589,7 @@ const ProtobufCMessageDescriptor qat__v1__save_checkpoint_response__descriptor =
   (ProtobufCMessageInit) qat__v1__save_checkpoint_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor qat__v1__append_log_request__field_descriptors[4] =
+static const ProtobufCFieldDescriptor qat__v1__append_log_request__field_descriptors[5] =
 {
   {
     "job_id",
@@ -1600,8 +1639,21 @@ static const ProtobufCFieldDescriptor qat__v1__append_log_request__field_descrip
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "boot_id",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__AppendLogRequest, has_boot_id),
+    offsetof(Qat__V1__AppendLogRequest, boot_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__append_log_request__field_indices_by_name[] = {
+  4,   /* field[4] = boot_id */
   3,   /* field[3] = data */
   1,   /* field[1] = epoch */
   0,   /* field[0] = job_id */
@@ -1610,7 +1662,7 @@ static const unsigned qat__v1__append_log_request__field_indices_by_name[] = {
 static const ProtobufCIntRange qat__v1__append_log_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor qat__v1__append_log_request__descriptor =
 {
@@ -1620,7 +1672,7 @@ const ProtobufCMessageDescriptor qat__v1__append_log_request__descriptor =
   "Qat__V1__AppendLogRequest",
   "qat.v1",
   sizeof(Qat__V1__AppendLogRequest),
-  4,
+  5,
   qat__v1__append_log_request__field_descriptors,
   qat__v1__append_log_request__field_indices_by_name,
   1,  qat__v1__append_log_request__number_ranges,
@@ -1699,7 +1751,7 @@ const ProtobufCEnumDescriptor qat__v1__complete_lease_request__outcome__descript
   qat__v1__complete_lease_request__outcome__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCFieldDescriptor qat__v1__complete_lease_request__field_descriptors[7] =
+static const ProtobufCFieldDescriptor qat__v1__complete_lease_request__field_descriptors[8] =
 {
   {
     "job_id",
@@ -1785,8 +1837,21 @@ static const ProtobufCFieldDescriptor qat__v1__complete_lease_request__field_des
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "boot_id",
+    8,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__CompleteLeaseRequest, has_boot_id),
+    offsetof(Qat__V1__CompleteLeaseRequest, boot_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__complete_lease_request__field_indices_by_name[] = {
+  7,   /* field[7] = boot_id */
   1,   /* field[1] = epoch */
   0,   /* field[0] = job_id */
   4,   /* field[4] = message */
@@ -1798,7 +1863,7 @@ static const unsigned qat__v1__complete_lease_request__field_indices_by_name[] =
 static const ProtobufCIntRange qat__v1__complete_lease_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor qat__v1__complete_lease_request__descriptor =
 {
@@ -1808,7 +1873,7 @@ const ProtobufCMessageDescriptor qat__v1__complete_lease_request__descriptor =
   "Qat__V1__CompleteLeaseRequest",
   "qat.v1",
   sizeof(Qat__V1__CompleteLeaseRequest),
-  7,
+  8,
   qat__v1__complete_lease_request__field_descriptors,
   qat__v1__complete_lease_request__field_indices_by_name,
   1,  qat__v1__complete_lease_request__number_ranges,

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Jobs
 internal import ComputeKit
 internal import Foundation
 internal import ServiceKit
@@ -18,7 +19,7 @@ struct EvaluationDaemon: AsyncParsableCommand {
         defaultSubcommand: Run.self
     )
 
-    static let defaults = DaemonConfiguration.Defaults(role: "eval", listen: "127.0.0.1:7446")
+    static let defaults = DaemonConfiguration.Defaults(role: .eval, listen: "127.0.0.1:7446")
 
     struct Run: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Runs the daemon.")
@@ -26,7 +27,7 @@ struct EvaluationDaemon: AsyncParsableCommand {
 
         func run() async throws {
             let settings = try DaemonMain.configuration(options, EvaluationDaemon.defaults)
-            try await WorkerDaemon(configuration: settings, kinds: ["evaluate"]).run()
+            try await WorkerDaemon(configuration: settings).run()
         }
     }
 

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Jobs
 internal import ServiceKit
 
 /// qat-gateway: routes jobs and keeps everything that must last.
@@ -16,7 +17,7 @@ struct GatewayDaemon: AsyncParsableCommand {
         defaultSubcommand: Run.self
     )
 
-    static let defaults = DaemonConfiguration.Defaults(role: "gateway", listen: "127.0.0.1:7443")
+    static let defaults = DaemonConfiguration.Defaults(role: .gateway, listen: "127.0.0.1:7443")
 
     struct Run: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Runs the daemon.")

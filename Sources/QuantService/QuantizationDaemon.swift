@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Jobs
 internal import ComputeKit
 internal import Foundation
 internal import ServiceKit
@@ -18,7 +19,7 @@ struct QuantizationDaemon: AsyncParsableCommand {
         defaultSubcommand: Run.self
     )
 
-    static let defaults = DaemonConfiguration.Defaults(role: "quant", listen: "127.0.0.1:7444")
+    static let defaults = DaemonConfiguration.Defaults(role: .quant, listen: "127.0.0.1:7444")
 
     struct Run: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Runs the daemon.")
@@ -26,7 +27,7 @@ struct QuantizationDaemon: AsyncParsableCommand {
 
         func run() async throws {
             let settings = try DaemonMain.configuration(options, QuantizationDaemon.defaults)
-            try await WorkerDaemon(configuration: settings, kinds: ["quantize"]).run()
+            try await WorkerDaemon(configuration: settings).run()
         }
     }
 

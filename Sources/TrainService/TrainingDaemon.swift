@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Jobs
 internal import ComputeKit
 internal import Foundation
 internal import ServiceKit
@@ -19,7 +20,7 @@ struct TrainingDaemon: AsyncParsableCommand {
         defaultSubcommand: Run.self
     )
 
-    static let defaults = DaemonConfiguration.Defaults(role: "train", listen: "127.0.0.1:7445")
+    static let defaults = DaemonConfiguration.Defaults(role: .train, listen: "127.0.0.1:7445")
 
     struct Run: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Runs the daemon.")
@@ -27,7 +28,7 @@ struct TrainingDaemon: AsyncParsableCommand {
 
         func run() async throws {
             let settings = try DaemonMain.configuration(options, TrainingDaemon.defaults)
-            try await WorkerDaemon(configuration: settings, kinds: ["train"]).run()
+            try await WorkerDaemon(configuration: settings).run()
         }
     }
 

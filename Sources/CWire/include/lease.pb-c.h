@@ -131,10 +131,25 @@ struct  Qat__V1__RegisterWorkerRequest
    */
   protobuf_c_boolean has_version;
   ProtobufCBinaryData version;
+  /*
+   * What it computes with, `cpu` or `gpu`; empty means `cpu`.
+   */
+  protobuf_c_boolean has_accelerator;
+  ProtobufCBinaryData accelerator;
+  /*
+   * Its processors; 0 means one.
+   */
+  protobuf_c_boolean has_devices;
+  uint32_t devices;
+  /*
+   * Nodes it stands for; 0 means one.
+   */
+  protobuf_c_boolean has_nodes;
+  uint32_t nodes;
 };
 #define QAT__V1__REGISTER_WORKER_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__register_worker_request__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0,NULL, 0, 0, 0, 0, 0, {0,NULL} }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0,NULL, 0, 0, 0, 0, 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0 }
 
 
 /*
@@ -455,10 +470,15 @@ struct  Qat__V1__AppendLogRequest
    */
   protobuf_c_boolean has_data;
   ProtobufCBinaryData data;
+  /*
+   * The worker's boot.
+   */
+  protobuf_c_boolean has_boot_id;
+  ProtobufCBinaryData boot_id;
 };
 #define QAT__V1__APPEND_LOG_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__append_log_request__descriptor) \
-    , 0, {0,NULL}, 0, 0, 0, 0, 0, {0,NULL} }
+    , 0, {0,NULL}, 0, 0, 0, 0, 0, {0,NULL}, 0, {0,NULL} }
 
 
 /*
@@ -519,10 +539,15 @@ struct  Qat__V1__CompleteLeaseRequest
    */
   size_t n_outputs;
   Qat__V1__OutputFile **outputs;
+  /*
+   * The worker's boot.
+   */
+  protobuf_c_boolean has_boot_id;
+  ProtobufCBinaryData boot_id;
 };
 #define QAT__V1__COMPLETE_LEASE_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__complete_lease_request__descriptor) \
-    , 0, {0,NULL}, 0, 0, 0, QAT__V1__COMPLETE_LEASE_REQUEST__OUTCOME__OUTCOME_UNSPECIFIED, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0,NULL }
+    , 0, {0,NULL}, 0, 0, 0, QAT__V1__COMPLETE_LEASE_REQUEST__OUTCOME__OUTCOME_UNSPECIFIED, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0,NULL, 0, {0,NULL} }
 
 
 /*

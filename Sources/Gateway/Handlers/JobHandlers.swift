@@ -1,11 +1,12 @@
 internal import Foundation
 internal import JobSpecs
+internal import Jobs
 internal import Protocol
 internal import ServiceKit
 
 /// What users ask of jobs.
 struct JobHandlers: Sendable {
-    let store: JobStore
+    let engine: JobEngine
     let artifacts: ArtifactStore
     let logs: JobLogStore
     let started = ContinuousClock.now
@@ -17,7 +18,7 @@ struct JobHandlers: Sendable {
             try await mapped { try await submit(request, context) }
         }
         router.unary(QatMethods.getJob, allow: .users) { request, _ in
-            try await mapped { try await store.detail(request.jobID) }
+            try await mapped { try await engine.detail(request.jobID) }
         }
         router.unary(QatMethods.listJobs, allow: .users) { request, _ in
             try await mapped { try await list(request) }
@@ -27,14 +28,14 @@ struct JobHandlers: Sendable {
         }
         router.unary(QatMethods.cancelJob, allow: .users) { request, context in
             try await mapped {
-                try await store.cancel(request.jobID, now: request.now, by: user(context))
-                return try await store.detail(request.jobID).summary
+                try await engine.cancel(request.jobID, now: request.now, by: user(context))
+                return try await engine.detail(request.jobID).summary
             }
         }
         router.unary(QatMethods.retryJob, allow: .users) { request, context in
             try await mapped {
-                try await store.retry(request.jobID, by: user(context))
-                return try await store.detail(request.jobID).summary
+                try await engine.retry(request.jobID, by: user(context))
+                return try await engine.detail(request.jobID).summary
             }
         }
         router.serverStream(QatMethods.jobLogs, allow: .users) { request, _, writer in
@@ -64,16 +65,20 @@ struct JobHandlers: Sendable {
         } catch {
             throw StoreError(.invalidArgument, "\(error)")
         }
+        guard let kind = Kind(rawValue: parsed.spec.kind) else {
+            throw StoreError(.invalidArgument, "jobs of kind \(parsed.spec.kind) are not run here")
+        }
         let inputs = try checked(request.inputs, of: parsed.spec)
         let canonical = parsed.document.canonicalBytes
-        let (id, isCreated) = try await store.submit(
-            JobStore.Submission(
-                tenant: user(context),
+        let (id, isCreated) = try await engine.submit(
+            JobEngine.Submission(
+                owner: user(context),
                 key: request.key,
                 digest: Self.digest(request, canonical),
-                kind: request.kind,
+                kind: kind,
                 name: request.name.isEmpty ? parsed.spec.name ?? "" : request.name,
                 spec: canonical,
+                resources: Resources(parsed.spec.resources),
                 inputs: inputs
             )
         )
@@ -104,7 +109,7 @@ struct JobHandlers: Sendable {
                 let name = input.files.first?.path ?? "artifact"
                 input.files = [InputFile(path: name, digest: digest, size: size)]
             }
-            guard !input.files.isEmpty || JobStore.reference(input.source) != nil else {
+            guard !input.files.isEmpty || InputSource(input.source).job != nil else {
                 throw StoreError(.invalidArgument, "\(input.pointer): an input without files")
             }
             for file in input.files {
@@ -169,7 +174,7 @@ struct JobHandlers: Sendable {
             }
             before = token
         }
-        let (jobs, next) = try await store.list(
+        let (jobs, next) = try await engine.list(
             pageSize: Self.pageSize(request.pageSize),
             before: before
         )
@@ -177,11 +182,12 @@ struct JobHandlers: Sendable {
     }
 
     private func status(_ request: StatusRequest) async throws -> StatusResponse {
-        let jobs = try await store.list(pageSize: Self.pageSize(request.pageSize), before: nil).jobs
+        let jobs = try await engine.list(pageSize: Self.pageSize(request.pageSize), before: nil)
+            .jobs
         return StatusResponse(
             version: SuiteVersion.current,
             uptimeSeconds: (ContinuousClock.now - started) / .seconds(1),
-            services: try await store.services(),
+            services: try await engine.services(),
             jobs: jobs
         )
     }
@@ -195,11 +201,11 @@ struct JobHandlers: Sendable {
     /// The subscription comes before the reading, so an event that is written in between wakes the
     /// loop.
     private func watch(_ request: WatchJobRequest, _ writer: StreamWriter<JobEvent>) async throws {
-        let changes = store.hub.subscribe(request.jobID)
+        let changes = engine.hub.subscribe(request.jobID)
         var iterator = changes.makeAsyncIterator()
         var seq = request.fromSeq
         while true {
-            let (events, isOver) = try await store.events(request.jobID, after: seq, limit: 200)
+            let (events, isOver) = try await engine.events(request.jobID, after: seq, limit: 200)
             for event in events {
                 try await writer.write(event)
                 seq = event.seq
@@ -215,12 +221,12 @@ struct JobHandlers: Sendable {
     }
 
     private func readLog(_ request: JobLogsRequest, _ writer: StreamWriter<LogChunk>) async throws {
-        let changes = store.hub.subscribe(request.jobID)
+        let changes = engine.hub.subscribe(request.jobID)
         var iterator = changes.makeAsyncIterator()
         var offset = request.offset
         while true {
             // Read the state before the log: what is written before the end is then not missed.
-            let summary = try await store.detail(request.jobID).summary
+            let summary = try await engine.detail(request.jobID).summary
             let isOver = JobState(rawValue: summary.state)?.isTerminal ?? true
             var bytes = try logs.read(request.jobID, offset: offset, count: 32 << 10)
             while !bytes.isEmpty {
@@ -240,6 +246,17 @@ struct JobHandlers: Sendable {
             return name
         }
         return "\(context.peer)"
+    }
+}
+
+extension Resources {
+    /// What a job file asks for.
+    init(_ request: ResourceRequest) {
+        self.init(
+            accelerator: Accelerator(rawValue: request.accelerator.rawValue) ?? .auto,
+            devices: request.devices,
+            nodes: request.nodes
+        )
     }
 }
 

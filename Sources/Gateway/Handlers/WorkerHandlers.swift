@@ -1,9 +1,10 @@
 internal import Foundation
+internal import Jobs
 internal import Protocol
 
 /// What workers ask: leases, and a place for what they made.
 struct WorkerHandlers: Sendable {
-    let store: JobStore
+    let engine: JobEngine
     let artifacts: ArtifactStore
     let logs: JobLogStore
 
@@ -16,19 +17,25 @@ struct WorkerHandlers: Sendable {
         }
         router.unary(QatMethods.heartbeat, allow: .workers) { request, context in
             try await mapped {
+                let claim = try claim(request.epoch, request.bootID, context)
                 try checkInstance(request.instance, context)
-                return HeartbeatResponse(directive: try await store.heartbeat(request))
+                return HeartbeatResponse(
+                    directive: try await engine.heartbeat(request.jobID, claim, request.events)
+                )
             }
         }
-        router.unary(QatMethods.appendLog, allow: .workers) { request, _ in
-            try await mapped { try await appendLog(request) }
+        router.unary(QatMethods.appendLog, allow: .workers) { request, context in
+            try await mapped { try await appendLog(request, context) }
         }
-        router.unary(QatMethods.completeLease, allow: .workers) { request, _ in
+        router.unary(QatMethods.completeLease, allow: .workers) { request, context in
             try await mapped {
                 if request.outcome == .succeeded || !request.outputs.isEmpty {
                     try checkOutputs(request.outputs)
                 }
-                return CompleteLeaseResponse(accepted: try await store.complete(request))
+                let holder = try holder(request.bootID, context)
+                return CompleteLeaseResponse(
+                    accepted: try await engine.complete(request, by: holder)
+                )
             }
         }
         router.unary(QatMethods.findMissing, allow: [.users, .workers]) { request, _ in
@@ -61,17 +68,58 @@ struct WorkerHandlers: Sendable {
                 "role \(request.role) is not the certificate's \(context.peer.role ?? "none")"
             )
         }
-        guard request.kinds.allSatisfy({ !$0.isEmpty && !$0.contains(",") }),
-            request.kinds.count < 17
-        else {
-            throw StoreError(.invalidArgument, "a worker names up to 16 kinds")
-        }
-        try await store.register(request)
-        let seconds = store.leaseDuration / .seconds(1)
+        try await engine.register(try worker(request, context))
+        let seconds = Double(engine.lifecycle.leaseDuration) / 1000
         return RegisterWorkerResponse(
             leaseSeconds: UInt32(seconds.rounded(.up)),
             heartbeatSeconds: UInt32(max(1, (seconds / 6).rounded(.down)))
         )
+    }
+
+    private func worker(_ request: RegisterWorkerRequest, _ context: CallContext) throws -> Worker {
+        let kinds = request.kinds.compactMap(Kind.init(rawValue:))
+        guard kinds.count == request.kinds.count, kinds.count < 17 else {
+            throw StoreError(.invalidArgument, "a worker names up to 16 kinds of job")
+        }
+        let identity = try identity(context)
+        let accelerator = Accelerator(rawValue: request.accelerator) ?? .cpu
+        return Worker(
+            identity: identity,
+            boot: request.bootID,
+            address: request.address,
+            offer: Offer(
+                kinds: kinds,
+                accelerator: accelerator,
+                devices: max(1, Int(request.devices)),
+                nodes: max(1, Int(request.nodes))
+            ),
+            cores: Int64(request.cores),
+            memory: Int64(clamping: request.memoryBytes),
+            version: request.version,
+            registered: engine.now.unix
+        )
+    }
+
+    /// Which worker calls, as its certificate says.
+    private func identity(_ context: CallContext) throws -> WorkerIdentity {
+        guard case .service(let name, let instance) = context.peer.subject,
+            let role = Role(rawValue: name), role.isWorker
+        else {
+            throw RPCError(.permissionDenied, "\(context.peer) is no worker")
+        }
+        return WorkerIdentity(role: role, instance: instance)
+    }
+
+    private func holder(_ boot: String, _ context: CallContext) throws -> LeaseHolder {
+        LeaseHolder(worker: try identity(context), boot: boot)
+    }
+
+    private func claim(
+        _ epoch: UInt64,
+        _ boot: String,
+        _ context: CallContext
+    ) throws -> LeaseClaim {
+        LeaseClaim(epoch: Int64(clamping: epoch), holder: try holder(boot, context))
     }
 
     /// A worker speaks for the instance in its certificate only.
@@ -90,16 +138,11 @@ struct WorkerHandlers: Sendable {
         _ context: CallContext
     ) async throws -> AcquireLeaseResponse {
         try checkInstance(request.instance, context)
-        let changes = store.hub.subscribe(JobStore.queueTopic)
+        let holder = try holder(request.bootID, context)
+        let changes = engine.hub.subscribe(JobEngine.queueTopic)
         let deadline = ContinuousClock.now + .seconds(Int64(min(request.waitSeconds, 30)))
         while true {
-            guard try await store.touch(request.instance, boot: request.bootID) else {
-                throw StoreError(
-                    .invalidState,
-                    "worker \(request.instance) is not registered; register again"
-                )
-            }
-            let lease = try await store.acquire(instance: request.instance, boot: request.bootID)
+            let lease = try await engine.acquire(holder)
             if lease != nil || ContinuousClock.now >= deadline {
                 return AcquireLeaseResponse(lease: lease)
             }
@@ -113,12 +156,16 @@ struct WorkerHandlers: Sendable {
         }
     }
 
-    private func appendLog(_ request: AppendLogRequest) async throws -> AppendLogResponse {
-        guard try await store.holds(request.jobID, epoch: request.epoch) else {
+    private func appendLog(
+        _ request: AppendLogRequest,
+        _ context: CallContext
+    ) async throws -> AppendLogResponse {
+        let claim = try claim(request.epoch, request.bootID, context)
+        guard try await engine.holds(request.jobID, claim) else {
             throw StoreError(.invalidState, "the lease on job \(request.jobID) is lost")
         }
         let end = try logs.append(request.jobID, offset: request.offset, request.data)
-        store.hub.signal(request.jobID)
+        engine.hub.signal(request.jobID)
         return AppendLogResponse(nextOffset: end)
     }
 

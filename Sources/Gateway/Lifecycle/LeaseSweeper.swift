@@ -1,10 +1,9 @@
-internal import GRDB
 internal import Logging
 internal import ServiceLifecycle
 
-/// Takes back expired leases, and keeps the write-ahead log short.
+/// Takes back expired leases, and does what the store wants done now and then.
 struct LeaseSweeper: Service {
-    let store: JobStore
+    let engine: JobEngine
     let logger: Logger
 
     func run() async throws {
@@ -14,13 +13,12 @@ struct LeaseSweeper: Service {
                 try? await Task.sleep(for: .seconds(1))
                 round += 1
                 do {
-                    for id in try await store.recoverExpired() {
+                    for id in try await engine.recoverExpired() {
                         logger.warning("job \(id): its worker was not heard of in time")
                     }
+                    try await engine.settleLeftovers()
                     if round % 300 == 0 {
-                        try await store.pool.writeWithoutTransaction { db in
-                            _ = try db.checkpoint(.truncate)
-                        }
+                        try await engine.store.tidy()
                     }
                 } catch {
                     if !Task.isCancelled {

@@ -14,6 +14,8 @@ struct StoreError: Error, Sendable, CustomStringConvertible {
         case corrupt
         case noSpace
         case tooLarge
+        /// Too many at once; the same call may succeed later.
+        case busy
     }
 
     let code: Code
@@ -38,6 +40,7 @@ struct StoreError: Error, Sendable, CustomStringConvertible {
             // Somebody can make room: worth trying later.
             case .noSpace: .unavailable
             case .tooLarge: .invalidArgument
+            case .busy: .aborted
             }
         return RPCError(code, message)
     }

@@ -10,13 +10,22 @@ public struct AppendLogRequest: WireMessage, Equatable {
     public var offset: UInt64
     /// The bytes.
     public var data: [UInt8]
+    /// The worker's boot.
+    public var bootID: String
 
     /// Makes a message; every field has its wire default.
-    public init(jobID: String = "", epoch: UInt64 = 0, offset: UInt64 = 0, data: [UInt8] = []) {
+    public init(
+        jobID: String = "",
+        epoch: UInt64 = 0,
+        offset: UInt64 = 0,
+        data: [UInt8] = [],
+        bootID: String = ""
+    ) {
         self.jobID = jobID
         self.epoch = epoch
         self.offset = offset
         self.data = data
+        self.bootID = bootID
     }
 
     /// The schema's name for this message.
@@ -28,6 +37,7 @@ public struct AppendLogRequest: WireMessage, Equatable {
         epoch = reader.uint64(2)
         offset = reader.uint64(3)
         data = reader.bytes(4)
+        bootID = try reader.text(5)
     }
 
     /// Writes the fields.
@@ -36,6 +46,7 @@ public struct AppendLogRequest: WireMessage, Equatable {
         writer.set(2, epoch)
         writer.set(3, offset)
         writer.set(4, data)
+        writer.set(5, bootID)
     }
 }
 
@@ -91,6 +102,8 @@ public struct CompleteLeaseRequest: WireMessage, Equatable {
     public var resultsJSON: [UInt8]
     /// Files already put in the store.
     public var outputs: [OutputFile]
+    /// The worker's boot.
+    public var bootID: String
 
     /// Makes a message; every field has its wire default.
     public init(
@@ -100,7 +113,8 @@ public struct CompleteLeaseRequest: WireMessage, Equatable {
         reason: String = "",
         message: String = "",
         resultsJSON: [UInt8] = [],
-        outputs: [OutputFile] = []
+        outputs: [OutputFile] = [],
+        bootID: String = ""
     ) {
         self.jobID = jobID
         self.epoch = epoch
@@ -109,6 +123,7 @@ public struct CompleteLeaseRequest: WireMessage, Equatable {
         self.message = message
         self.resultsJSON = resultsJSON
         self.outputs = outputs
+        self.bootID = bootID
     }
 
     /// The schema's name for this message.
@@ -123,6 +138,7 @@ public struct CompleteLeaseRequest: WireMessage, Equatable {
         message = try reader.text(5)
         resultsJSON = reader.bytes(6)
         outputs = try reader.messages(7)
+        bootID = try reader.text(8)
     }
 
     /// Writes the fields.
@@ -134,6 +150,7 @@ public struct CompleteLeaseRequest: WireMessage, Equatable {
         writer.set(5, message)
         writer.set(6, resultsJSON)
         writer.set(7, outputs)
+        writer.set(8, bootID)
     }
 }
 

@@ -18,6 +18,12 @@ public struct RegisterWorkerRequest: WireMessage, Equatable {
     public var memoryBytes: UInt64
     /// Its version.
     public var version: String
+    /// What it computes with, `cpu` or `gpu`; empty means `cpu`.
+    public var accelerator: String
+    /// Its processors; 0 means one.
+    public var devices: UInt32
+    /// Nodes it stands for; 0 means one.
+    public var nodes: UInt32
 
     /// Makes a message; every field has its wire default.
     public init(
@@ -28,7 +34,10 @@ public struct RegisterWorkerRequest: WireMessage, Equatable {
         kinds: [String] = [],
         cores: UInt32 = 0,
         memoryBytes: UInt64 = 0,
-        version: String = ""
+        version: String = "",
+        accelerator: String = "",
+        devices: UInt32 = 0,
+        nodes: UInt32 = 0
     ) {
         self.role = role
         self.instance = instance
@@ -38,6 +47,9 @@ public struct RegisterWorkerRequest: WireMessage, Equatable {
         self.cores = cores
         self.memoryBytes = memoryBytes
         self.version = version
+        self.accelerator = accelerator
+        self.devices = devices
+        self.nodes = nodes
     }
 
     /// The schema's name for this message.
@@ -53,6 +65,9 @@ public struct RegisterWorkerRequest: WireMessage, Equatable {
         cores = reader.uint32(6)
         memoryBytes = reader.uint64(7)
         version = try reader.text(8)
+        accelerator = try reader.text(9)
+        devices = reader.uint32(10)
+        nodes = reader.uint32(11)
     }
 
     /// Writes the fields.
@@ -65,6 +80,9 @@ public struct RegisterWorkerRequest: WireMessage, Equatable {
         writer.set(6, cores)
         writer.set(7, memoryBytes)
         writer.set(8, version)
+        writer.set(9, accelerator)
+        writer.set(10, devices)
+        writer.set(11, nodes)
     }
 }
 

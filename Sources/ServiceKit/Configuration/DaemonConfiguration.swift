@@ -1,4 +1,5 @@
 internal import Foundation
+public import Jobs
 public import Logging
 public import Protocol
 
@@ -14,20 +15,20 @@ public struct DaemonConfiguration: Sendable {
 
     /// What a daemon is when nothing says otherwise.
     public struct Defaults: Sendable {
-        /// `gateway`, `quant`, `train` or `eval`.
-        public var role: String
+        /// What the daemon is.
+        public var role: Role
         /// Where it listens.
         public var listen: String
 
         /// Defaults of a role.
-        public init(role: String, listen: String) {
+        public init(role: Role, listen: String) {
             self.role = role
             self.listen = listen
         }
     }
 
     /// The role, as in the certificate.
-    public let role: String
+    public let role: Role
     /// Where to listen.
     public let listen: ServerAddress
     /// Where the gateway is; nil for the gateway itself.
@@ -85,7 +86,7 @@ public struct DaemonConfiguration: Sendable {
         role = defaults.role
         listen = try Self.address(value("listen") ?? defaults.listen, key: "listen")
         gateway =
-            defaults.role == "gateway"
+            defaults.role == .gateway
             ? nil : try Self.address(try required("gateway"), key: "gateway")
         stateFolder = try required("state")
         tls = TLSIdentityFiles(
@@ -93,7 +94,7 @@ public struct DaemonConfiguration: Sendable {
             privateKeyPath: try required("key"),
             trustRootsPath: try required("ca")
         )
-        instance = value("instance") ?? "\(defaults.role)-1"
+        instance = value("instance") ?? "\(defaults.role.rawValue)-1"
         threads = try Self.threads(value("threads"))
         stallLimit = try Self.stallLimit(value("stall-limit"))
         logLevel = try Self.choice(value("log-level") ?? "info", key: "log-level")

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Jobs
 internal import Logging
 internal import Protocol
 
@@ -22,7 +23,7 @@ public enum HealthProbe {
             configuration: RPCClientConfiguration(
                 address: ServerAddress(host: host, port: bound.port),
                 tls: configuration.tls,
-                expectedServerRole: configuration.role
+                expectedServerRole: configuration.role.rawValue
             ),
             logger: Logger(label: "healthcheck", factory: { _ in SwiftLogNoOpLogHandler() })
         )

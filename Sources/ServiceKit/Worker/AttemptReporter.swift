@@ -107,7 +107,8 @@ struct AttemptReporter: Sendable {
             jobID: lease.jobID,
             epoch: lease.epoch,
             offset: offset,
-            data: bytes
+            data: bytes,
+            bootID: worker.bootID
         )
         guard let response = try? await link.client.call(QatMethods.appendLog, request) else {
             return

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Jobs
 internal import Logging
 internal import Protocol
 
@@ -87,7 +88,7 @@ struct AttemptRunner: Sendable {
                 return order == .kill ? .killed : .stopped
             }
             logger.error("job \(lease.jobID): \(error)")
-            return .failed(reason: "INTERNAL", message: "\(error)")
+            return .failed(reason: JobReason.internalError.rawValue, message: "\(error)")
         }
     }
 
@@ -178,7 +179,11 @@ struct AttemptRunner: Sendable {
         _ orders: AttemptOrders,
         _ isStopping: Bool
     ) async throws -> CompleteLeaseRequest {
-        var request = CompleteLeaseRequest(jobID: lease.jobID, epoch: lease.epoch)
+        var request = CompleteLeaseRequest(
+            jobID: lease.jobID,
+            epoch: lease.epoch,
+            bootID: worker.bootID
+        )
         func publish() async throws -> [OutputFile] {
             reporter.journal.enter(phase: "publish")
             return try await orders.interruptible(isStoppable: false) {
@@ -204,10 +209,14 @@ struct AttemptRunner: Sendable {
             case .stopped, .killed: break
             }
         } catch  where orders.given == .kill {
-            request = CompleteLeaseRequest(jobID: lease.jobID, epoch: lease.epoch)
+            request = CompleteLeaseRequest(
+                jobID: lease.jobID,
+                epoch: lease.epoch,
+                bootID: worker.bootID
+            )
         }
         request.outcome = isStopping ? .released : .cancelled
-        request.reason = isStopping ? "" : "CANCELLED_BY"
+        request.reason = isStopping ? "" : JobReason.cancelledBy.rawValue
         request.message =
             isStopping ? "worker \(worker.instance) is stopping" : "stopped as asked"
         return request

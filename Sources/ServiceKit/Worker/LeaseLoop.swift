@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Jobs
 public import Logging
 public import Protocol
 public import ServiceLifecycle
@@ -9,23 +10,20 @@ internal import Synchronization
 /// The gateway may come and go; the loop starts over until a graceful shutdown.
 public final class LeaseLoop: Service {
     private let configuration: DaemonConfiguration
-    private let kinds: [String]
     private let client: RPCClient
     private let folder: StateFolder
     private let logger: Logger
     private let bootID = UUID().uuidString.lowercased()
     private let registered = Mutex(false)
 
-    /// A loop for jobs of `kinds`.
+    /// A loop for the jobs of the configuration's role.
     public init(
         configuration: DaemonConfiguration,
-        kinds: [String],
         client: RPCClient,
         folder: StateFolder,
         logger: Logger
     ) {
         self.configuration = configuration
-        self.kinds = kinds
         self.client = client
         self.folder = folder
         self.logger = logger
@@ -59,11 +57,11 @@ public final class LeaseLoop: Service {
         let terms = try await client.call(
             QatMethods.registerWorker,
             RegisterWorkerRequest(
-                role: configuration.role,
+                role: configuration.role.rawValue,
                 instance: configuration.instance,
                 bootID: bootID,
                 address: address,
-                kinds: kinds,
+                kinds: configuration.role.kinds.map(\.rawValue),
                 cores: UInt32(configuration.threads),
                 memoryBytes: ProcessInfo.processInfo.physicalMemory,
                 version: SuiteVersion.current

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Jobs
 public import Logging
 internal import Protocol
 internal import ServiceLifecycle
@@ -7,19 +8,17 @@ internal import UnixSignals
 /// Wires a worker: its health endpoint, its connection to the gateway and its lease loop.
 public struct WorkerDaemon: Sendable {
     private let configuration: DaemonConfiguration
-    private let kinds: [String]
 
-    /// A worker for jobs of `kinds`.
-    public init(configuration: DaemonConfiguration, kinds: [String]) {
+    /// A worker for the jobs of its role.
+    public init(configuration: DaemonConfiguration) {
         self.configuration = configuration
-        self.kinds = kinds
     }
 
     /// Runs until SIGTERM or SIGINT.
     ///
     /// - Throws: If the state folder, the certificates or the address cannot be used.
     public func run() async throws {
-        let logger = configuration.makeLogger("qat-\(configuration.role)d")
+        let logger = configuration.makeLogger("qat-\(configuration.role.rawValue)d")
         guard let gateway = configuration.gateway else {
             throw ServiceError(.invalidConfiguration, "--gateway is missing")
         }
@@ -29,13 +28,12 @@ public struct WorkerDaemon: Sendable {
             configuration: RPCClientConfiguration(
                 address: gateway,
                 tls: configuration.tls,
-                expectedServerRole: "gateway"
+                expectedServerRole: Role.gateway.rawValue
             ),
             logger: logger
         )
         let loop = LeaseLoop(
             configuration: configuration,
-            kinds: kinds,
             client: client,
             folder: folder,
             logger: logger

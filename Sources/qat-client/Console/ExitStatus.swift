@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Foundation
 internal import JobSpecs
+internal import Jobs
 internal import Protocol
 
 /// How the process exits; scripts rely on the numbers.
@@ -35,10 +36,10 @@ enum ExitStatus: Int32, Sendable {
 
     /// The exit of a job in a terminal state; nil for states that are not.
     init?(jobState: String) {
-        switch jobState {
-        case "SUCCEEDED": self = .succeeded
-        case "FAILED": self = .failed
-        case "CANCELLED": self = .cancelled
+        switch JobState(rawValue: jobState) {
+        case .succeeded: self = .succeeded
+        case .failed: self = .failed
+        case .cancelled: self = .cancelled
         default: return nil
         }
     }

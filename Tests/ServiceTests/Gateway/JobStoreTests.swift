@@ -1,5 +1,5 @@
 internal import Foundation
-internal import GRDB
+internal import Jobs
 internal import Protocol
 internal import Testing
 
@@ -12,7 +12,7 @@ struct JobStoreTests {
         let ids = try await withThrowingTaskGroup(of: (String, Bool).self) { group in
             for _ in 0..<50 {
                 group.addTask {
-                    let result = try await fixture.store.submit(submission)
+                    let result = try await fixture.engine.submit(submission)
                     return (result.id, result.isCreated)
                 }
             }
@@ -20,7 +20,7 @@ struct JobStoreTests {
         }
         #expect(Set(ids.map(\.0)).count == 1)
         #expect(ids.filter(\.1).count == 1)
-        #expect(try await fixture.store.list(pageSize: 10, before: nil).jobs.count == 1)
+        #expect(try await fixture.engine.list(pageSize: 10, before: nil).jobs.count == 1)
     }
 
     @Test func aKeyOfAnotherJobIsRefused() async throws {
@@ -52,66 +52,44 @@ struct JobStoreTests {
         let rest = try await reopened.events(id, after: 7, limit: 1000)
         #expect(rest.events == Array(events.dropFirst(7)))
         #expect(try await reopened.detail(id).outputs.map(\.name) == ["model/model.safetensors"])
-        try reopened.pool.close()
+        try reopened.store.close()
     }
 
-    /// The whole table of transitions, from every state to every state.
-    @Test(arguments: JobState.allCases)
-    func onlyTheTablesTransitionsApply(from: JobState) async throws {
-        let fixture = try StoreFixture()
-        for to in JobState.allCases {
-            let id = try await fixture.submit("\(from)-\(to)")
-            let outcome = try await fixture.store.pool.write { db -> JobTransition.Outcome in
-                try db.execute(
-                    sql: "UPDATE job SET state = ? WHERE id = ?",
-                    arguments: [from.rawValue, id]
-                )
-                let job = try fixture.store.job(db, id)
-                return try JobTransition(to: to).apply(db, to: job, now: fixture.store.now)
-            }
-            let expected: JobTransition.Outcome =
-                from == to
-                ? .alreadyTarget : from.successors.contains(to) ? .applied : .invalidState
-            #expect(outcome == expected, "\(from) to \(to)")
-            let state = try await fixture.state(id)
-            #expect(state == (expected == .applied ? to : from).rawValue)
-            // Submission wrote BLOCKED and QUEUED; only an applied change writes another.
-            let count = try await fixture.events(id).count
-            #expect(count == (expected == .applied ? 3 : 2))
-        }
-    }
-
-    @Test func aStaleRowChangesNothing() async throws {
+    @Test func aJobThatChangedInBetweenIsNotOverwritten() async throws {
         let fixture = try StoreFixture()
         let id = try await fixture.submit("k")
-        let outcomes = try await fixture.store.pool.write { db in
-            let job = try fixture.store.job(db, id)
-            let now = fixture.store.now
-            return [
-                try JobTransition(to: .starting).apply(db, to: job, now: now),
-                // The same row again: somebody was faster.
-                try JobTransition(to: .cancelled).apply(db, to: job, now: now),
-                try JobTransition(to: .cancelled, epoch: 7).apply(db, to: job, now: now),
-            ]
-        }
-        #expect(outcomes == [.applied, .invalidState, .ownerLost])
-        #expect(try await fixture.state(id) == "STARTING")
+        let stored = try await fixture.engine.store.job(id)
+        let decision = fixture.engine.decide(.cancelled(now: false, by: "ada"), stored.job)
+        var batch = JobBatch()
+        batch.tell(decision)
+        batch.changes = [JobBatch.Change(job: decision.job)]
+        #expect(try await fixture.engine.store.commit(batch) == .committed)
+        let count = try await fixture.events(id).count
+        // The same row again: somebody was faster.
+        #expect(try await fixture.engine.store.commit(batch) == .conflict)
+        #expect(try await fixture.events(id).count == count)
+        // A condition that does not hold holds the whole batch back.
+        var other = JobBatch()
+        other.conditions = [(id, .queued)]
+        other.events = [JobEvent(jobID: id, seq: 99, type: .log, message: "never")]
+        #expect(try await fixture.engine.store.commit(other) == .conflict)
+        #expect(try await fixture.events(id).count == count)
     }
 
     @Test func jobsWaitForTheOutputsTheyName() async throws {
         let fixture = try StoreFixture()
-        try await fixture.register(kind: "quantize")
+        try await fixture.register(offer: Offer(kinds: [.quantize]))
         let first = try await fixture.submit("a", kind: "quantize")
         let second = try await fixture.submit("b", kind: "quantize", model: "job:\(first)")
         #expect(try await fixture.state(second) == "BLOCKED")
         #expect(
-            try await fixture.store.detail(second).summary.waitReason.contains("job:\(first)")
+            try await fixture.engine.detail(second).summary.waitReason.contains("job:\(first)")
         )
-        let lease = try #require(try await fixture.acquire())
+        let lease = try #require(try await fixture.acquire(role: .quant))
         #expect(lease.jobID == first)
         _ = try await fixture.heartbeat(lease)
         #expect(try await fixture.complete(lease))
-        let next = try #require(try await fixture.acquire())
+        let next = try #require(try await fixture.acquire(role: .quant))
         #expect(next.jobID == second)
         #expect(next.inputs.flatMap(\.files).map(\.path) == ["model/model.safetensors"])
     }
@@ -121,12 +99,12 @@ struct JobStoreTests {
         let first = try await fixture.submit("a", kind: "quantize")
         let second = try await fixture.submit("b", kind: "quantize", model: "job:\(first)")
         let third = try await fixture.submit("c", kind: "quantize", model: "job:\(second)")
-        try await fixture.register(kind: "quantize")
-        let lease = try #require(try await fixture.acquire())
+        try await fixture.register(offer: Offer(kinds: [.quantize]))
+        let lease = try #require(try await fixture.acquire(role: .quant))
         _ = try await fixture.heartbeat(lease)
         #expect(try await fixture.complete(lease, .failed, reason: "USER_ERROR"))
         for id in [second, third] {
-            let summary = try await fixture.store.detail(id).summary
+            let summary = try await fixture.engine.detail(id).summary
             #expect(summary.state == "FAILED" && summary.reason == "ARTIFACT_MISSING")
         }
         let unknown = await #expect(throws: StoreError.self) {
@@ -139,20 +117,20 @@ struct JobStoreTests {
         let fixture = try StoreFixture()
         try await fixture.register()
         let waiting = try await fixture.submit("a")
-        try await fixture.store.cancel(waiting, now: false, by: "ada")
+        try await fixture.engine.cancel(waiting, now: false, by: "ada")
         #expect(try await fixture.state(waiting) == "CANCELLED")
 
         let running = try await fixture.submit("b")
         let lease = try #require(try await fixture.acquire())
         #expect(try await fixture.heartbeat(lease) == .continue)
-        try await fixture.store.cancel(running, now: false, by: "ada")
+        try await fixture.engine.cancel(running, now: false, by: "ada")
         #expect(try await fixture.heartbeat(lease) == .cancel)
-        try await fixture.store.cancel(running, now: true, by: "ada")
+        try await fixture.engine.cancel(running, now: true, by: "ada")
         #expect(try await fixture.heartbeat(lease) == .cancelNow)
         #expect(try await fixture.complete(lease, .cancelled))
         #expect(try await fixture.state(running) == "CANCELLED")
 
-        try await fixture.store.retry(running, by: "ada")
+        try await fixture.engine.retry(running, by: "ada")
         #expect(try await fixture.state(running) == "QUEUED")
         let again = try #require(try await fixture.acquire())
         #expect(again.jobID == running && again.attempt == 2)
@@ -163,7 +141,7 @@ struct JobStoreTests {
         let fixture = try StoreFixture()
         let id = try await fixture.submit("a")
         func reason() async throws -> String {
-            try await fixture.store.detail(id).summary.waitReason
+            try await fixture.engine.detail(id).summary.waitReason
         }
         #expect(try await reason() == "no worker for train jobs is registered")
         try await fixture.register()

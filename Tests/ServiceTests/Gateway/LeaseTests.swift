@@ -1,5 +1,5 @@
 internal import Foundation
-internal import GRDB
+internal import Jobs
 internal import Protocol
 internal import Testing
 
@@ -28,20 +28,24 @@ struct LeaseTests {
         let old = try #require(try await fixture.acquire("a"))
         #expect(try await fixture.heartbeat(old, instance: "a", steps: 1...2) == .continue)
         fixture.advance(seconds: 29)
-        #expect(try await fixture.store.recoverExpired().isEmpty)
+        #expect(try await fixture.engine.recoverExpired().isEmpty)
         fixture.advance(seconds: 2)
-        #expect(try await fixture.store.recoverExpired() == [id])
+        #expect(try await fixture.engine.recoverExpired() == [id])
         #expect(try await fixture.state(id) == "QUEUED")
 
         let new = try #require(try await fixture.acquire("b"))
         #expect(new.epoch > old.epoch && new.attempt == 2)
         // The first worker comes back: nothing it says counts.
         #expect(try await fixture.heartbeat(old, instance: "a", steps: 3...3) == .lost)
-        #expect(try await fixture.complete(old) == false)
-        #expect(try await fixture.store.holds(id, epoch: old.epoch) == false)
+        #expect(try await fixture.complete(old, instance: "a") == false)
+        let stale = LeaseClaim(
+            epoch: Int64(old.epoch),
+            holder: StoreFixture.holder("a", boot: "b1")
+        )
+        #expect(try await fixture.engine.holds(id, stale) == false)
         #expect(try await fixture.heartbeat(new, instance: "a") == .lost)
         #expect(try await fixture.heartbeat(new, instance: "b", steps: 3...9) == .continue)
-        #expect(try await fixture.complete(new))
+        #expect(try await fixture.complete(new, instance: "b"))
         #expect(try await fixture.state(id) == "SUCCEEDED")
         let steps = try await fixture.events(id).compactMap(\.progress?.step)
         #expect(steps == Array(1...9))
@@ -53,20 +57,17 @@ struct LeaseTests {
         let id = try await fixture.submit("k")
         let lease = try #require(try await fixture.acquire("a"))
         func beat(_ steps: ClosedRange<UInt64>) async throws {
-            let request = HeartbeatRequest(
-                jobID: lease.jobID,
-                epoch: lease.epoch,
-                instance: "a",
-                events: steps.map { step in
-                    JobEvent(
-                        jobID: lease.jobID,
-                        seq: step,
-                        type: .progress,
-                        progress: JobProgress(step: step, totalSteps: 9, phase: "train")
-                    )
-                }
+            let events = steps.map { step in
+                JobEvent(
+                    jobID: lease.jobID,
+                    seq: step,
+                    type: .progress,
+                    progress: JobProgress(step: step, totalSteps: 9, phase: "train")
+                )
+            }
+            #expect(
+                try await fixture.heartbeat(lease, instance: "a", events: events) == .continue
             )
-            #expect(try await fixture.store.heartbeat(request) == .continue)
         }
         try await beat(1...3)
         // The answer was lost: the same again, and what has come since.
@@ -75,7 +76,7 @@ struct LeaseTests {
         #expect(try await fixture.events(id).compactMap(\.progress?.step) == [1, 2, 3, 4, 5])
         // The next lease counts from 1 again.
         fixture.advance(seconds: 40)
-        #expect(try await fixture.store.recoverExpired() == [id])
+        #expect(try await fixture.engine.recoverExpired() == [id])
         let next = try #require(try await fixture.acquire("a"))
         let event = JobEvent(
             jobID: id,
@@ -83,9 +84,7 @@ struct LeaseTests {
             type: .progress,
             progress: JobProgress(step: 6, totalSteps: 9, phase: "train")
         )
-        _ = try await fixture.store.heartbeat(
-            HeartbeatRequest(jobID: id, epoch: next.epoch, instance: "a", events: [event])
-        )
+        _ = try await fixture.heartbeat(next, instance: "a", events: [event])
         #expect(try await fixture.events(id).compactMap(\.progress?.step).last == 6)
     }
 
@@ -110,13 +109,13 @@ struct LeaseTests {
         let lease = try #require(try await fixture.acquire())
         _ = try await fixture.heartbeat(lease, steps: 1...1)
         fixture.advance(seconds: 3600)
-        let store = try fixture.reopened()
-        try await store.extendLeasesAtBoot()
-        #expect(try await store.recoverExpired().isEmpty)
+        let engine = try fixture.reopened()
+        try await engine.start()
+        #expect(try await engine.recoverExpired().isEmpty)
         #expect(try await fixture.heartbeat(lease, steps: 2...2) == .continue)
         fixture.advance(seconds: 31)
-        #expect(try await store.recoverExpired() == [id])
-        try store.pool.close()
+        #expect(try await engine.recoverExpired() == [id])
+        try engine.store.close()
     }
 
     @Test func aRestartedWorkerLosesItsLeaseAtOnce() async throws {
@@ -141,10 +140,10 @@ struct LeaseTests {
         for boot in 1...3 {
             try await fixture.register(boot: "b\(boot)")
             let lease = try #require(try await fixture.acquire(boot: "b\(boot)"))
-            _ = try await fixture.heartbeat(lease, steps: 1...4)
+            _ = try await fixture.heartbeat(lease, boot: "b\(boot)", steps: 1...4)
         }
         try await fixture.register(boot: "b4")
-        let summary = try await fixture.store.detail(id).summary
+        let summary = try await fixture.engine.detail(id).summary
         #expect(summary.state == "FAILED" && summary.reason == "CRASH_LOOP")
         #expect(summary.reasonMessage.contains("step 4"))
     }
@@ -156,7 +155,7 @@ struct LeaseTests {
             try await fixture.register(boot: "b\(boot)")
             let lease = try #require(try await fixture.acquire(boot: "b\(boot)"))
             let step = UInt64(boot)
-            _ = try await fixture.heartbeat(lease, steps: step...step)
+            _ = try await fixture.heartbeat(lease, boot: "b\(boot)", steps: step...step)
         }
         try await fixture.register(boot: "b6")
         #expect(try await fixture.state(id) == "QUEUED")
@@ -176,7 +175,7 @@ struct LeaseTests {
         let again = try #require(try await fixture.acquire())
         _ = try await fixture.heartbeat(again)
         #expect(try await fixture.complete(again, .failed, reason: reason))
-        let summary = try await fixture.store.detail(id).summary
+        let summary = try await fixture.engine.detail(id).summary
         #expect(summary.state == "FAILED" && summary.reason == reason)
     }
 }

@@ -1,55 +1,76 @@
 internal import Foundation
 internal import GRDB
 internal import JobSpecs
+internal import Jobs
 internal import Protocol
 internal import Synchronization
 internal import Testing
 
 @testable internal import Gateway
 
-/// A job store on a real SQLite file with a clock that stands until it is moved.
+/// A job engine on a real SQLite file with clocks that stand until they are moved.
 final class StoreFixture: Sendable {
     let folder: String
-    let store: JobStore
+    let engine: JobEngine
     private let clock: Clock
 
-    /// A settable time in Unix milliseconds.
+    /// Two settable clocks: the wall's, and the one that never jumps.
     final class Clock: Sendable {
-        private let time = Mutex<Int64>(1_700_000_000_000)
+        private let time = Mutex(Moment(unix: 1_700_000_000_000, uptime: 5_000))
 
-        var now: Int64 { time.withLock { $0 } }
+        var now: Moment { time.withLock { $0 } }
 
-        func advance(seconds: Int64) { time.withLock { $0 += seconds * 1000 } }
+        func advance(seconds: Int64) {
+            time.withLock {
+                $0.unix += seconds * 1000
+                $0.uptime += seconds * 1000
+            }
+        }
+
+        func setWallClock(bySeconds seconds: Int64) { time.withLock { $0.unix += seconds * 1000 } }
     }
 
-    init() throws {
+    init(limits: JobLimits = JobLimits()) throws {
         folder = NSTemporaryDirectory() + "/qat-store-" + UUID().uuidString
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let clock = Clock()
         self.clock = clock
-        store = try Self.open(folder, clock)
+        engine = try Self.open(folder, clock, limits)
     }
 
     deinit {
-        try? store.pool.close()
+        try? engine.store.close()
         try? FileManager.default.removeItem(atPath: folder)
     }
 
-    private static func open(_ folder: String, _ clock: Clock) throws -> JobStore {
-        JobStore(
-            pool: try GatewayDatabase.open(path: folder + "/gateway.sqlite"),
+    private static func open(
+        _ folder: String,
+        _ clock: Clock,
+        _ limits: JobLimits
+    ) throws -> JobEngine {
+        JobEngine(
+            store: SQLiteJobStore(pool: try GatewayDatabase.open(path: folder + "/gateway.sqlite")),
             leaseDuration: .seconds(30),
+            limits: limits,
             clock: { clock.now }
         )
     }
 
     /// A second store on the same file, as a gateway has after a restart.
-    func reopened() throws -> JobStore { try Self.open(folder, clock) }
+    func reopened() throws -> JobEngine { try Self.open(folder, clock, engine.limits) }
+
+    /// Runs SQL behind the engine's back.
+    func execute(_ sql: String) async throws {
+        let store = try #require(engine.store as? SQLiteJobStore)
+        try await store.pool.write { try $0.execute(sql: sql) }
+    }
+
+    func setWallClock(bySeconds seconds: Int64) { clock.setWallClock(bySeconds: seconds) }
 
     func advance(seconds: Int64) { clock.advance(seconds: seconds) }
 
     func submission(_ key: String, kind: String = "train", model: String = "m.gguf")
-        throws -> JobStore.Submission
+        throws -> JobEngine.Submission
     {
         let spec: String =
             kind == "quantize"
@@ -66,13 +87,14 @@ final class StoreFixture: Sendable {
             source: model,
             files: model.hasPrefix("job:") ? [] : [file]
         )
-        return JobStore.Submission(
-            tenant: "ada",
+        return JobEngine.Submission(
+            owner: "ada",
             key: key,
             digest: hasher.finalize(),
-            kind: kind,
+            kind: try #require(Kind(rawValue: kind)),
             name: key,
             spec: canonical,
+            resources: Resources(parsed.spec.resources),
             inputs: [source]
         )
     }
@@ -81,33 +103,45 @@ final class StoreFixture: Sendable {
     func submit(_ key: String, kind: String = "train", model: String = "m.gguf") async throws
         -> String
     {
-        try await store.submit(submission(key, kind: kind, model: model)).id
+        try await engine.submit(submission(key, kind: kind, model: model)).id
     }
 
-    func register(_ instance: String = "train-1", boot: String = "b1", kind: String = "train")
-        async throws
-    {
-        try await store.register(
-            RegisterWorkerRequest(
-                role: "train",
-                instance: instance,
-                bootID: boot,
+    static func holder(_ instance: String, boot: String, role: Role = .train) -> LeaseHolder {
+        LeaseHolder(worker: WorkerIdentity(role: role, instance: instance), boot: boot)
+    }
+
+    func register(
+        _ instance: String? = nil,
+        boot: String = "b1",
+        offer: Offer = Offer(kinds: [.train])
+    ) async throws {
+        let role = try #require(offer.kinds.first).role
+        try await engine.register(
+            Worker(
+                identity: WorkerIdentity(role: role, instance: instance ?? "\(role)-1"),
+                boot: boot,
                 address: "127.0.0.1:1",
-                kinds: [kind],
+                offer: offer,
                 cores: 2,
-                memoryBytes: 1 << 30,
-                version: "0"
+                memory: 1 << 30,
+                version: "0",
+                registered: engine.now.unix
             )
         )
     }
 
-    func acquire(_ instance: String = "train-1", boot: String = "b1") async throws -> Lease? {
-        try await store.acquire(instance: instance, boot: boot)
+    func acquire(
+        _ instance: String? = nil,
+        boot: String = "b1",
+        role: Role = .train
+    ) async throws -> Lease? {
+        try await engine.acquire(Self.holder(instance ?? "\(role)-1", boot: boot, role: role))
     }
 
     func heartbeat(
         _ lease: Lease,
-        instance: String = "train-1",
+        instance: String? = nil,
+        boot: String = "b1",
         steps: ClosedRange<UInt64>? = nil
     ) async throws -> HeartbeatResponse.Directive {
         let events = (steps.map(Array.init) ?? []).map { step in
@@ -117,22 +151,36 @@ final class StoreFixture: Sendable {
                 progress: JobProgress(step: step, totalSteps: 9, phase: "train")
             )
         }
-        return try await store.heartbeat(
-            HeartbeatRequest(
-                jobID: lease.jobID,
-                epoch: lease.epoch,
-                instance: instance,
-                events: events
-            )
+        return try await heartbeat(lease, instance: instance, boot: boot, events: events)
+    }
+
+    func heartbeat(
+        _ lease: Lease,
+        instance: String? = nil,
+        boot: String = "b1",
+        events: [JobEvent]
+    ) async throws -> HeartbeatResponse.Directive {
+        try await engine.heartbeat(
+            lease.jobID,
+            LeaseClaim(epoch: Int64(lease.epoch), holder: holder(of: lease, instance, boot)),
+            events
         )
+    }
+
+    /// The worker of a lease's role.
+    private func holder(of lease: Lease, _ instance: String?, _ boot: String) -> LeaseHolder {
+        let role = Kind(rawValue: lease.kind)?.role ?? .train
+        return Self.holder(instance ?? "\(role)-1", boot: boot, role: role)
     }
 
     func complete(
         _ lease: Lease,
         _ outcome: CompleteLeaseRequest.Outcome = .succeeded,
-        reason: String = ""
+        reason: String = "",
+        instance: String? = nil,
+        boot: String = "b1"
     ) async throws -> Bool {
-        try await store.complete(
+        try await engine.complete(
             CompleteLeaseRequest(
                 jobID: lease.jobID,
                 epoch: lease.epoch,
@@ -147,15 +195,16 @@ final class StoreFixture: Sendable {
                         size: 3
                     )
                 ]
-            )
+            ),
+            by: holder(of: lease, instance, boot)
         )
     }
 
-    func state(_ id: String) async throws -> String { try await store.detail(id).summary.state }
+    func state(_ id: String) async throws -> String { try await engine.detail(id).summary.state }
 
     /// The numbers and states of all events of a job.
     func events(_ id: String) async throws -> [JobEvent] {
-        try await store.events(id, after: 0, limit: 10_000).events
+        try await engine.events(id, after: 0, limit: 10_000).events
     }
 }
 

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Foundation
+internal import Jobs
 internal import Logging
 internal import Protocol
 internal import Testing
@@ -7,7 +8,7 @@ internal import Testing
 @testable internal import ServiceKit
 
 struct DaemonConfigurationTests {
-    private let defaults = DaemonConfiguration.Defaults(role: "train", listen: "127.0.0.1:0")
+    private let defaults = DaemonConfiguration.Defaults(role: .train, listen: "127.0.0.1:0")
     private let environment = [
         "QAT_STATE": "/env/state", "QAT_CERT": "c", "QAT_KEY": "k", "QAT_CA": "a",
         "QAT_GATEWAY": "env:1", "QAT_THREADS": "3",

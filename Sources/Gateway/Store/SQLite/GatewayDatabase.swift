@@ -1,9 +1,11 @@
+internal import Foundation
 internal import GRDB
+internal import JobSpecs
 
 /// Opens the gateway's SQLite file so that what is acknowledged is on disk.
 enum GatewayDatabase {
     /// The schema's version; a newer file is refused.
-    static let schemaVersion = 2
+    static let schemaVersion = 3
 
     /// Opens, checks and migrates the file.
     ///
@@ -51,9 +53,72 @@ enum GatewayDatabase {
         // The number of the worker's last event that was taken, in the present lease.
         migrator.registerMigration("v2") { db in
             try db.execute(sql: "ALTER TABLE job ADD COLUMN reported INTEGER NOT NULL DEFAULT 0")
+            try db.execute(sql: "PRAGMA user_version = 2")
+        }
+        migrator.registerMigration("v3") { db in
+            try db.execute(sql: schedulingColumns)
+            try fillResources(db)
             try db.execute(sql: "PRAGMA user_version = \(schemaVersion)")
         }
         return migrator
+    }
+
+    // What scheduling and dependencies ask for stands in columns of its own; a worker is its role
+    // and its instance. `lease_until` and `worker.seen` are history: memory keeps both now.
+    private static let schedulingColumns = """
+        ALTER TABLE job ADD COLUMN worker_role TEXT NOT NULL DEFAULT '';
+        UPDATE job SET worker_role = CASE kind
+            WHEN 'quantize' THEN 'quant' WHEN 'evaluate' THEN 'eval' ELSE 'train' END
+            WHERE worker <> '';
+        ALTER TABLE job ADD COLUMN accelerator TEXT NOT NULL DEFAULT 'auto';
+        ALTER TABLE job ADD COLUMN devices INTEGER NOT NULL DEFAULT 1;
+        ALTER TABLE job ADD COLUMN nodes INTEGER NOT NULL DEFAULT 1;
+        ALTER TABLE job ADD COLUMN depth INTEGER NOT NULL DEFAULT 1;
+        CREATE INDEX job_in_queue ON job (kind, number, accelerator, devices, nodes)
+            WHERE state = 'QUEUED';
+        ALTER TABLE input ADD COLUMN source_job TEXT;
+        UPDATE input SET source_job =
+            CASE instr(source, '/') WHEN 0 THEN substr(source, 5)
+            ELSE substr(source, 5, instr(source, '/') - 5) END
+            WHERE source LIKE 'job:%';
+        CREATE INDEX input_by_source ON input (source_job) WHERE source_job IS NOT NULL;
+        DROP TABLE worker;
+        CREATE TABLE worker (
+            role TEXT NOT NULL,
+            instance TEXT NOT NULL,
+            boot TEXT NOT NULL,
+            address TEXT NOT NULL,
+            kinds TEXT NOT NULL,
+            accelerator TEXT NOT NULL,
+            devices INTEGER NOT NULL,
+            nodes INTEGER NOT NULL,
+            cores INTEGER NOT NULL,
+            memory INTEGER NOT NULL,
+            version TEXT NOT NULL,
+            registered INTEGER NOT NULL,
+            PRIMARY KEY (role, instance)
+        ) STRICT;
+        """
+
+    /// Reads what jobs of an older schema ask for out of their specifications.
+    private static func fillResources(_ db: Database) throws {
+        let rows = try Row.fetchAll(
+            db,
+            sql: "SELECT number, kind, spec FROM job WHERE kind = 'train' AND finished IS NULL"
+        )
+        for row in rows {
+            let spec = [UInt8](row["spec"] as Data)
+            guard let resources = try? JobSpec.parse(kind: row["kind"], json: spec).resources else {
+                continue
+            }
+            try db.execute(
+                sql: "UPDATE job SET accelerator = ?, devices = ?, nodes = ? WHERE number = ?",
+                arguments: [
+                    resources.accelerator.rawValue, resources.devices, resources.nodes,
+                    row["number"] as Int64,
+                ]
+            )
+        }
     }
 
     // Times are Unix milliseconds. `version` counts changes of a job's row, `epoch` its leases,

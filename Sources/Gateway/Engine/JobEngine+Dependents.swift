@@ -1,0 +1,176 @@
+internal import Jobs
+internal import Protocol
+internal import Synchronization
+
+extension JobEngine {
+    /// What a job's inputs come to.
+    struct SettledInputs: Sendable {
+        var verdict = InputsVerdict.ready
+        /// The files of inputs that are other jobs' outputs, by the inputs' positions.
+        var files: [Int: [InputFile]] = [:]
+        /// The states of those jobs that this rests on.
+        var conditions: [(id: String, state: JobState)] = []
+        /// The most jobs in a row before this one.
+        var depth = 0
+    }
+
+    /// Dependents that one commit stores.
+    private static let settlementLimit = 256
+
+    /// Looks at the jobs that a job's inputs come from.
+    ///
+    /// `overlay`: Jobs that a commit to come will have changed.
+    ///
+    /// - Throws: ``StoreError`` (`notFound`) if there is no such job.
+    func settled(
+        _ inputs: [Input],
+        overlay: [String: JobState] = [:]
+    ) async throws -> SettledInputs {
+        var result = SettledInputs()
+        var isWaiting = false
+        for (position, input) in inputs.enumerated() {
+            guard case .job(let id, let output) = InputSource(input.source) else { continue }
+            let source = try await store.job(id)
+            let state = overlay[id] ?? source.job.state
+            result.depth = max(result.depth, source.depth)
+            if overlay[id] == nil {
+                result.conditions.append((id, state))
+            }
+            switch state {
+            case .succeeded:
+                let files = try await files(named: output, of: id)
+                guard !files.isEmpty else {
+                    result.verdict = .never("job \(id) has no output \(PlainText.quoted(output))")
+                    return result
+                }
+                result.files[position] = files
+            case .failed, .cancelled:
+                let name = PlainText.quoted(output)
+                result.verdict = .never(
+                    "job \(id), whose output \(name) this needs, is \(state.rawValue)"
+                )
+                return result
+            default:
+                isWaiting = true
+            }
+        }
+        if isWaiting {
+            result.verdict = .waiting
+        }
+        return result
+    }
+
+    func settledInputs(
+        of id: String,
+        overlay: [String: JobState] = [:]
+    ) async throws -> SettledInputs {
+        try await settled(try await store.inputs(of: id), overlay: overlay)
+    }
+
+    private func files(named output: String, of id: String) async throws -> [InputFile] {
+        try await store.outputs(of: id)
+            .filter { $0.name == output || $0.name.hasPrefix(output + "/") }
+            .map { InputFile(path: $0.name, digest: $0.digest, size: $0.size) }
+    }
+
+    /// Looks at the jobs that waited for one that ended, at those that waited for these, and so on.
+    ///
+    /// A failure here takes nothing back: the sweeper tries again, and so does the next start.
+    func settleDependents(of id: String) async {
+        unsettled.withLock { _ = $0.insert(id) }
+        do {
+            try await settle(after: [id])
+            unsettled.withLock { _ = $0.remove(id) }
+        } catch {
+            hub.signal(id)
+        }
+    }
+
+    /// Looks again where that failed before.
+    func settleLeftovers() async throws {
+        for id in unsettled.withLock({ $0 }) {
+            try await settle(after: [id])
+            unsettled.withLock { _ = $0.remove(id) }
+        }
+    }
+
+    /// Looks at every blocked job once.
+    ///
+    /// A job is younger than those it waits for, so that one pass from the oldest settles chains of
+    /// any length.
+    func settleAllBlocked() async throws {
+        var settlement = Settlement()
+        try await forEach(in: [.blocked]) { stored in
+            _ = try await add(stored, to: &settlement)
+        }
+        try await commit(&settlement)
+    }
+
+    private func settle(after ended: [String]) async throws {
+        var work = ended
+        var settlement = Settlement()
+        while let id = work.popLast() {
+            var last: Int64 = 0
+            while true {
+                let page = try await store.dependents(of: id, after: last, limit: 256)
+                for stored in page {
+                    last = stored.number
+                    if try await add(stored, to: &settlement) {
+                        work.append(stored.job.id)
+                    }
+                }
+                guard page.count == 256 else { break }
+            }
+        }
+        try await commit(&settlement)
+    }
+
+    /// Dependents that are decided upon and not stored yet.
+    private struct Settlement {
+        var batch = JobBatch()
+        var decisions: [Decision] = []
+        var states: [String: JobState] = [:]
+    }
+
+    /// Decides on a blocked job, unless that is done.
+    ///
+    /// - Returns: Whether it ended.
+    private func add(_ stored: StoredJob, to settlement: inout Settlement) async throws -> Bool {
+        guard settlement.states[stored.job.id] == nil else { return false }
+        let inputs = try await settledInputs(of: stored.job.id, overlay: settlement.states)
+        let decision = decide(.inputsSettled(inputs.verdict), stored.job)
+        guard decision.isChange else { return false }
+        settlement.batch.tell(decision)
+        settlement.batch.changes.append(JobBatch.Change(job: decision.job, files: inputs.files))
+        settlement.batch.conditions += inputs.conditions
+        settlement.decisions.append(decision)
+        settlement.states[stored.job.id] = decision.job.state
+        if settlement.decisions.count >= Self.settlementLimit {
+            try await commit(&settlement)
+        }
+        return decision.isEnd
+    }
+
+    private func commit(_ settlement: inout Settlement) async throws {
+        let done = settlement
+        settlement = Settlement()
+        guard !done.decisions.isEmpty else { return }
+        guard try await store.commit(done.batch) != .committed else {
+            for decision in done.decisions { note(decision) }
+            return
+        }
+        // Somebody changed one of them in between: one after the other then, from the oldest.
+        for decision in done.decisions {
+            _ = try await change(decision.job.id) { stored in
+                let inputs = try await settledInputs(of: stored.job.id)
+                let decision = decide(.inputsSettled(inputs.verdict), stored.job)
+                var batch = JobBatch()
+                if decision.isChange {
+                    batch.changes = [JobBatch.Change(job: decision.job, files: inputs.files)]
+                    batch.conditions = inputs.conditions
+                }
+                return (decision, batch)
+            }
+        }
+    }
+}

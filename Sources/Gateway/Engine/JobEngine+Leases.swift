@@ -1,0 +1,154 @@
+internal import Jobs
+internal import Protocol
+
+extension JobEngine {
+    /// Leases the oldest queued job that a worker can run, or nil.
+    ///
+    /// - Throws: ``StoreError`` (`invalidState`) if this process of the worker is not registered.
+    func acquire(_ holder: LeaseHolder) async throws -> Lease? {
+        let worker = try registered(holder)
+        while let next = try await store.nextQueued(for: worker.offer) {
+            let decision = decide(.leased(holder), next.job)
+            var batch = JobBatch()
+            batch.tell(decision)
+            batch.changes = [JobBatch.Change(job: decision.job)]
+            // Somebody was faster: the next one.
+            guard try await store.commit(batch) == .committed else { continue }
+            note(decision)
+            return Lease(
+                jobID: decision.job.id,
+                kind: decision.job.kind.rawValue,
+                name: next.name,
+                attempt: UInt32(clamping: decision.job.attempt),
+                epoch: UInt64(clamping: decision.job.epoch),
+                specJSON: try await store.document(decision.job.id).spec,
+                inputs: try await store.inputs(of: decision.job.id)
+            )
+        }
+        return nil
+    }
+
+    /// Extends a lease and appends what the worker tells.
+    func heartbeat(
+        _ id: String,
+        _ claim: LeaseClaim,
+        _ events: [JobEvent]
+    ) async throws -> HeartbeatResponse.Directive {
+        presence.hear(claim.holder, at: now)
+        let told = events.filter { $0.type != .state }
+        let reports = told.map { event in
+            WorkerReport(number: Int64(clamping: event.seq), step: Self.trainingStep(event))
+        }
+        let decision = try await change(id) { stored in
+            let decision = decide(.heartbeat(claim, reports), stored.job)
+            var batch = JobBatch()
+            batch.events = decision.reports.map { taken in
+                var event = told[taken.position]
+                event.jobID = id
+                event.seq = UInt64(taken.seq)
+                event.state = JobState.running.rawValue
+                event.timeUnixMs = now.unix
+                return event
+            }
+            if !batch.isEmpty {
+                let progress = batch.events.last { $0.type == .progress }?.progress
+                batch.changes = [JobBatch.Change(job: decision.job, progress: progress)]
+            }
+            return (decision, batch)
+        }
+        guard decision.verdict == .accepted else { return .lost }
+        return switch decision.job.cancellation {
+        case .none: .continue
+        case .gently: .cancel
+        case .now: .cancelNow
+        }
+    }
+
+    private static func trainingStep(_ event: JobEvent) -> Int64? {
+        guard event.type == .progress, let progress = event.progress, progress.phase == "train"
+        else {
+            return nil
+        }
+        return Int64(clamping: progress.step)
+    }
+
+    /// Ends an attempt; a repeated report of the same lease is accepted again.
+    ///
+    /// The caller has checked that the outputs are stored.
+    func complete(_ request: CompleteLeaseRequest, by holder: LeaseHolder) async throws -> Bool {
+        let claim = LeaseClaim(epoch: Int64(clamping: request.epoch), holder: holder)
+        presence.hear(holder, at: now)
+        let decision = try await change(request.jobID) { stored in
+            let decision = decide(.completed(claim, Self.completion(request)), stored.job)
+            var batch = JobBatch()
+            if decision.isChange {
+                var change = JobBatch.Change(job: decision.job)
+                if decision.job.state == .succeeded {
+                    change.results = request.resultsJSON
+                    change.outputs = request.outputs
+                } else if request.outcome == .failed, !request.outputs.isEmpty {
+                    // A job whose export failed has the other ones.
+                    change.outputs = request.outputs
+                }
+                batch.changes = [change]
+            }
+            return (decision, batch)
+        }
+        return decision.verdict == .accepted
+    }
+
+    private static func completion(_ request: CompleteLeaseRequest) -> Completion {
+        switch request.outcome {
+        case .succeeded: .succeeded
+        case .failed:
+            .failed(JobReason(rawValue: request.reason) ?? .internalError, request.message)
+        case .cancelled: .stopped(request.message)
+        case .released: .released(request.message)
+        }
+    }
+
+    /// Takes back the leases that ended without a heartbeat.
+    ///
+    /// - Returns: The jobs concerned.
+    func recoverExpired() async throws -> [String] {
+        var lost: [String] = []
+        for (id, epoch) in leases.expired(before: now.uptime) {
+            do {
+                let isLost = try await endLease(of: id, epoch: epoch) { holder in
+                    "worker \(holder?.worker.instance ?? "?") was not heard of in time"
+                }
+                if isLost {
+                    lost.append(id)
+                }
+                leases.remove(id, epoch: epoch)
+            } catch let error as StoreError where [.notFound, .corrupt].contains(error.code) {
+                // Lists say what is wrong with the row; it must not keep the others.
+                leases.remove(id, epoch: epoch)
+            }
+        }
+        return lost
+    }
+
+    /// Ends a lease without its holder's doing, unless there is a younger one: that one counts.
+    ///
+    /// - Returns: Whether there was such a lease.
+    func endLease(
+        of id: String,
+        epoch: Int64,
+        _ message: (LeaseHolder?) -> String
+    ) async throws -> Bool {
+        let decision = try await change(id) { stored in
+            guard stored.job.epoch == epoch else {
+                return (Decision(unchanged: stored.job), JobBatch())
+            }
+            let message = message(stored.job.holder)
+            return (decide(.leaseEnded(message), stored.job), JobBatch())
+        }
+        return decision.isChange
+    }
+
+    /// Whether a claim is that of a job's present lease.
+    func holds(_ id: String, _ claim: LeaseClaim) async throws -> Bool {
+        try await store.job(id).job.isHeld(by: claim)
+    }
+}

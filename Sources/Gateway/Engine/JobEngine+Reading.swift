@@ -1,0 +1,79 @@
+internal import Jobs
+internal import Protocol
+
+extension JobEngine {
+    func detail(_ id: String) async throws -> JobDetail {
+        let stored = try await store.job(id)
+        let document = try await store.document(id)
+        return JobDetail(
+            summary: try await summary(stored),
+            specJSON: document.spec,
+            resultsJSON: document.results,
+            outputs: try await store.outputs(of: id),
+            lastSeq: UInt64(clamping: stored.job.lastSeq)
+        )
+    }
+
+    /// Jobs from the newest, and where the next page begins.
+    func list(pageSize: Int, before: Int64?) async throws -> (jobs: [JobSummary], next: Int64?) {
+        let page = try await store.page(before: before, limit: pageSize + 1)
+        var jobs: [JobSummary] = []
+        for listed in page.prefix(pageSize) {
+            jobs.append(try await summary(listed))
+        }
+        return (jobs, page.count > pageSize ? page[pageSize - 1].number : nil)
+    }
+
+    /// Events after `seq`, in order, and whether the job is over.
+    func events(_ id: String, after seq: UInt64, limit: Int) async throws
+        -> (events: [JobEvent], isOver: Bool)
+    {
+        let job = try await store.job(id).job
+        let events = try await store.events(of: id, after: Int64(clamping: seq), limit: limit)
+        let last = events.last?.seq ?? seq
+        return (events, job.state.isTerminal && last >= UInt64(clamping: job.lastSeq))
+    }
+
+    private func summary(_ listed: ListedJob) async throws -> JobSummary {
+        switch listed {
+        case .job(let stored): try await summary(stored)
+        case .unreadable(_, let id, let error):
+            JobSummary(
+                jobID: id,
+                state: JobState.failed.rawValue,
+                reason: JobReason.internalError.rawValue,
+                reasonMessage: error.message
+            )
+        }
+    }
+
+    private func summary(_ stored: StoredJob) async throws -> JobSummary {
+        let job = stored.job
+        return JobSummary(
+            jobID: job.id,
+            kind: job.kind.rawValue,
+            name: stored.name,
+            state: job.state.rawValue,
+            reason: job.reason.rawValue,
+            reasonMessage: job.message,
+            progress: stored.progress ?? JobProgress(),
+            createdUnixMs: job.created,
+            startedUnixMs: job.started,
+            finishedUnixMs: job.finished,
+            attempt: UInt32(clamping: job.attempt),
+            waitReason: try await waitSentence(stored),
+            cancelRequested: job.cancellation != .none
+        )
+    }
+
+    private func waitSentence(_ stored: StoredJob) async throws -> String {
+        switch stored.job.state {
+        case .blocked:
+            let sources = try await store.inputs(of: stored.job.id).map(\.source)
+                .filter { InputSource($0).job != nil }
+            return "waits for the outputs of \(sources.joined(separator: ", "))"
+        case .queued: return waitReason(stored)
+        default: return ""
+        }
+    }
+}

@@ -1,0 +1,93 @@
+internal import Foundation
+internal import Jobs
+internal import Protocol
+
+extension JobEngine {
+    /// What a user submits.
+    struct Submission: Sendable {
+        let owner: String
+        let key: String
+        let digest: SHA256Digest
+        let kind: Kind
+        let name: String
+        let spec: [UInt8]
+        let resources: Resources
+        let inputs: [Input]
+    }
+
+    /// Inserts a job, or finds the one that was submitted with the same key before.
+    ///
+    /// - Throws: ``StoreError`` (`alreadyExists`) if that one is different, (`notFound`) if an input
+    ///   names a job that does not exist.
+    func submit(_ submission: Submission) async throws -> (id: String, isCreated: Bool) {
+        while true {
+            let moment = now
+            let inputs = try await settled(submission.inputs)
+            let decision = lifecycle.submit(
+                id: Self.makeID(moment),
+                kind: submission.kind,
+                by: submission.owner,
+                inputs: inputs.verdict,
+                at: moment
+            )
+            switch try await store.commit(batch(submission, decision, inputs)) {
+            case .committed:
+                note(decision)
+                return (decision.job.id, true)
+            case .conflict:
+                continue
+            case .taken:
+                // The key's, or the id's by chance: then another id is tried.
+                guard
+                    let known = try await store.submission(
+                        owner: submission.owner,
+                        key: submission.key
+                    )
+                else { continue }
+                guard known.digest == submission.digest.bytes else {
+                    throw StoreError(
+                        .alreadyExists,
+                        """
+                        key \(submission.key) belongs to job \(known.id), which is another one; \
+                        choose another key
+                        """
+                    )
+                }
+                return (known.id, false)
+            }
+        }
+    }
+
+    private func batch(
+        _ submission: Submission,
+        _ decision: Decision,
+        _ inputs: SettledInputs
+    ) -> JobBatch {
+        var batch = JobBatch()
+        var resolved = submission.inputs
+        for (position, files) in inputs.files {
+            resolved[position].files = files
+        }
+        batch.insertions = [
+            JobBatch.Insertion(
+                owner: submission.owner,
+                key: submission.key,
+                digest: submission.digest,
+                name: submission.name,
+                spec: submission.spec,
+                resources: submission.resources,
+                depth: inputs.depth + 1,
+                job: decision.job,
+                inputs: resolved
+            )
+        ]
+        batch.tell(decision)
+        batch.conditions = inputs.conditions
+        return batch
+    }
+
+    // Ids are short enough to type and sort by time: milliseconds in hexadecimal, then chance.
+    private static func makeID(_ moment: Moment) -> String {
+        String(format: "%011x", moment.unix) + String(format: "%05x", Int.random(in: 0..<(1 << 20)))
+    }
+}

@@ -1,0 +1,88 @@
+internal import Jobs
+internal import Protocol
+
+extension JobEngine {
+    /// Makes a worker known.
+    ///
+    /// Another process of the same worker has lost its leases.
+    func register(_ worker: Worker) async throws {
+        try await store.put(worker)
+        presence.add(worker, heard: now)
+        try await forEach(in: JobState.leased) { stored in
+            guard let holder = stored.job.holder, holder.worker == worker.identity,
+                holder.boot != worker.boot
+            else { return }
+            _ = try await endLease(of: stored.job.id, epoch: stored.job.epoch) { _ in
+                "worker \(worker.identity.instance) was restarted"
+            }
+        }
+        hub.signal(Self.queueTopic)
+    }
+
+    /// The worker that a caller is.
+    ///
+    /// - Throws: ``StoreError`` (`invalidState`) if this process of it is not registered.
+    @discardableResult
+    func registered(_ holder: LeaseHolder) throws -> Worker {
+        guard let worker = presence.worker(holder.worker), worker.boot == holder.boot else {
+            throw StoreError(
+                .invalidState,
+                "worker \(holder.worker.instance) is not registered; register again"
+            )
+        }
+        presence.hear(holder, at: now)
+        return worker
+    }
+
+    /// Services as status shows them, with how many jobs each runs.
+    func services() async throws -> [ServiceInfo] {
+        var running: [WorkerIdentity: UInt32] = [:]
+        try await forEach(in: JobState.leased) { stored in
+            if let holder = stored.job.holder {
+                running[holder.worker, default: 0] += 1
+            }
+        }
+        let moment = now
+        return presence.all.map { entry in
+            let count = running[entry.worker.identity] ?? 0
+            let isSilent = Self.isSilent(entry, at: moment)
+            return ServiceInfo(
+                role: entry.worker.identity.role.rawValue,
+                instance: entry.worker.identity.instance,
+                address: entry.worker.address,
+                state: isSilent ? "lost" : count > 0 ? "busy" : "ready",
+                running: count,
+                lastSeenUnixMs: entry.heard.unix
+            )
+        }
+    }
+
+    private static func isSilent(_ entry: WorkerPresence.Entry, at moment: Moment) -> Bool {
+        moment.uptime - entry.heard.uptime > WorkerPresence.silenceLimit
+    }
+
+    /// Why a queued job waits, in a sentence, from what the workers offer.
+    func waitReason(_ stored: StoredJob) -> String {
+        let kind = stored.job.kind
+        let able = presence.all.filter { $0.worker.offer.kinds.contains(kind) }
+        guard !able.isEmpty else {
+            return "no worker for \(kind.rawValue) jobs is registered"
+        }
+        let fitting = able.filter { $0.worker.offer.fits(kind, stored.resources) }
+        guard !fitting.isEmpty else {
+            let offers = Set(able.map(\.worker.offer.description)).sorted()
+            return "waits for \(stored.resources.description); the workers offer "
+                + offers.joined(separator: " or ")
+        }
+        let moment = now
+        let alive = fitting.filter { !Self.isSilent($0, at: moment) }
+        guard !alive.isEmpty else {
+            return "no worker for \(kind.rawValue) jobs answers; known: \(Self.names(fitting))"
+        }
+        return "waits for \(Self.names(alive)) to become free"
+    }
+
+    private static func names(_ entries: [WorkerPresence.Entry]) -> String {
+        entries.map(\.worker.identity.instance).joined(separator: ", ")
+    }
+}

@@ -1,0 +1,184 @@
+internal import Foundation
+internal import Jobs
+internal import Protocol
+internal import Synchronization
+
+/// Carries out what the rules of ``JobLifecycle`` decide: reads a job, has the rules decide, stores
+/// the decision if the job is still the one that was read, and wakes whoever waits for it.
+///
+/// Whoever waits for a change subscribes to ``hub``: the topic of a job is its id, that of waiting
+/// workers ``queueTopic``.
+final class JobEngine: Sendable {
+    static let queueTopic = "queue"
+
+    let store: any JobStore
+    let lifecycle: JobLifecycle
+    let limits: JobLimits
+    let hub = EventHub()
+    let leases = LeaseTable()
+    let presence = WorkerPresence()
+    /// Ended jobs whose dependents were not all looked at yet.
+    let unsettled = Mutex<Set<String>>([])
+    private let clock: @Sendable () -> Moment
+
+    /// An engine on a store.
+    ///
+    /// `leaseDuration`: How long a lease lasts without a heartbeat. `clock`: Tests bring their own.
+    init(
+        store: any JobStore,
+        leaseDuration: Duration,
+        limits: JobLimits = JobLimits(),
+        clock: @escaping @Sendable () -> Moment = { Moment.now }
+    ) {
+        self.store = store
+        self.limits = limits
+        self.clock = clock
+        lifecycle = JobLifecycle(leaseDuration: Int64(leaseDuration / .milliseconds(1)))
+    }
+
+    var now: Moment { clock() }
+
+    /// Takes up what an earlier process left: its workers, its leases, and dependents that it did
+    /// not get to.
+    ///
+    /// After the gateway's own absence every lease lasts a whole duration again, so that workers
+    /// get the chance to be heard before anything is taken from them.
+    func start() async throws {
+        let moment = now
+        for worker in try await store.workers() {
+            presence.add(worker, heard: moment)
+        }
+        try await forEach(in: JobState.leased) { stored in
+            leases.set(
+                stored.job.id,
+                epoch: stored.job.epoch,
+                until: lifecycle.leaseEnd(at: moment)
+            )
+        }
+        try await forEach(in: [.recovering]) { stored in
+            try await apply(.leaseEnded("the gateway was restarted"), to: stored.job.id)
+        }
+        try await settleAllBlocked()
+    }
+
+    /// Calls `body` for every job in some states, from the oldest, a page at a time.
+    func forEach(in states: [JobState], _ body: (StoredJob) async throws -> Void) async throws {
+        var last: Int64 = 0
+        while true {
+            let page = try await store.jobs(in: states, after: last, limit: 256)
+            for stored in page {
+                try await body(stored)
+                last = stored.number
+            }
+            guard page.count == 256 else { return }
+        }
+    }
+
+    // MARK: Changes
+
+    /// A try to change a job often fails only because somebody else changed it; then again.
+    private static let attemptLimit = 32
+
+    /// Decides on an occurrence and stores what is decided.
+    @discardableResult
+    func apply(_ occurrence: Occurrence, to id: String) async throws -> Decision {
+        try await change(id) { stored in (decide(occurrence, stored.job), JobBatch()) }
+    }
+
+    /// What the rules say now.
+    func decide(_ occurrence: Occurrence, _ job: Job) -> Decision {
+        lifecycle.decide(occurrence, job, at: now)
+    }
+
+    /// Reads a job, lets `body` decide, and stores the decision with what `body` adds to it; over
+    /// again if the job was changed in between.
+    ///
+    /// `body` gets the job as it stands, and adds its change of the job itself only if it carries
+    /// more than the job's life.
+    func change(
+        _ id: String,
+        _ body: (StoredJob) async throws -> (Decision, JobBatch)
+    ) async throws -> Decision {
+        for _ in 0..<Self.attemptLimit {
+            let (decision, additions) = try await body(try await store.job(id))
+            guard decision.isChange || !additions.isEmpty else {
+                note(decision)
+                return decision
+            }
+            var batch = additions
+            let own = batch.events
+            batch.events = []
+            batch.tell(decision)
+            batch.events += own
+            if batch.changes.isEmpty {
+                batch.changes = [JobBatch.Change(job: decision.job)]
+            }
+            guard try await store.commit(batch) == .committed else { continue }
+            note(decision)
+            if decision.isEnd {
+                await settleDependents(of: id)
+            }
+            return decision
+        }
+        throw StoreError(.busy, "job \(id) is being changed by too many callers; try again")
+    }
+
+    /// Makes memory follow a stored decision, and wakes whoever waits for it.
+    func note(_ decision: Decision) {
+        let id = decision.job.id
+        switch decision.lease {
+        case .none: break
+        case .lasts(let end): leases.set(id, epoch: decision.job.epoch, until: end)
+        case .ends: leases.remove(id, epoch: decision.job.epoch)
+        }
+        if decision.isChange {
+            hub.signal(id)
+        }
+        if decision.wakesQueue {
+            hub.signal(Self.queueTopic)
+        }
+    }
+
+    // MARK: Users' changes
+
+    /// Ends a job that nobody runs, or asks the one who does to stop.
+    func cancel(_ id: String, now isNow: Bool, by user: String) async throws {
+        let decision = try await apply(.cancelled(now: isNow, by: user), to: id)
+        try Self.check(decision)
+    }
+
+    /// Puts a failed or cancelled job back into the queue under the same id.
+    func retry(_ id: String, by user: String) async throws {
+        let decision = try await change(id) { stored in
+            let inputs = try await settledInputs(of: stored.job.id)
+            let decision = decide(.retried(by: user, inputs: inputs.verdict), stored.job)
+            var batch = JobBatch()
+            if decision.isChange {
+                batch.changes = [JobBatch.Change(job: decision.job, files: inputs.files)]
+                batch.conditions = inputs.conditions
+            }
+            return (decision, batch)
+        }
+        try Self.check(decision)
+    }
+
+    private static func check(_ decision: Decision) throws {
+        if case .refused(let message) = decision.verdict {
+            throw StoreError(.invalidState, message)
+        }
+    }
+}
+
+extension Moment {
+    /// The present, on the machine's clocks.
+    ///
+    /// The uptime stands still while the machine sleeps: a lease does not end by it.
+    static var now: Moment {
+        Moment(
+            unix: Int64(Date.now.timeIntervalSince1970 * 1000),
+            uptime: Int64(start.duration(to: .now) / .milliseconds(1))
+        )
+    }
+
+    private static let start = SuspendingClock.now
+}

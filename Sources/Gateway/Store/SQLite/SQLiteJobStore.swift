@@ -1,0 +1,199 @@
+internal import Foundation
+internal import GRDB
+internal import Jobs
+internal import Protocol
+
+/// Jobs in one SQLite file.
+final class SQLiteJobStore: JobStore {
+    let pool: DatabasePool
+
+    /// A store on an open database.
+    init(pool: DatabasePool) {
+        self.pool = pool
+    }
+
+    func job(_ id: String) async throws -> StoredJob {
+        try await pool.read { db in
+            guard let record = try JobRecord.filter(JobRecord.CodingKeys.id == id).fetchOne(db)
+            else {
+                throw StoreError(.notFound, "no job \(PlainText.quoted(id))")
+            }
+            return try record.stored()
+        }
+    }
+
+    func submission(owner: String, key: String) async throws -> (id: String, digest: [UInt8])? {
+        try await pool.read { db in
+            let record =
+                try JobRecord
+                .filter(JobRecord.CodingKeys.tenant == owner && JobRecord.CodingKeys.key == key)
+                .fetchOne(db)
+            return record.map { ($0.id, [UInt8]($0.digest)) }
+        }
+    }
+
+    func document(_ id: String) async throws -> JobDocument {
+        try await pool.read { db in
+            let row = try Row.fetchOne(
+                db,
+                sql: "SELECT spec, results FROM job WHERE id = ?",
+                arguments: [id]
+            )
+            guard let row else {
+                throw StoreError(.notFound, "no job \(PlainText.quoted(id))")
+            }
+            let results = row["results"] as Data?
+            return JobDocument(
+                spec: [UInt8](row["spec"] as Data),
+                results: results.map { [UInt8]($0) } ?? []
+            )
+        }
+    }
+
+    func inputs(of id: String) async throws -> [Input] {
+        try await pool.read { db in
+            let files =
+                try InputFileRecord
+                .filter(InputFileRecord.CodingKeys.job == id)
+                .order(InputFileRecord.CodingKeys.path)
+                .fetchAll(db)
+            let filesByPosition = Dictionary(grouping: files, by: \.position)
+            return
+                try InputRecord
+                .filter(InputRecord.CodingKeys.job == id)
+                .order(InputRecord.CodingKeys.position)
+                .fetchAll(db)
+                .map { input in
+                    Input(
+                        pointer: input.pointer,
+                        source: input.source,
+                        files: try (filesByPosition[input.position] ?? []).map { try $0.file() }
+                    )
+                }
+        }
+    }
+
+    func outputs(of id: String) async throws -> [OutputFile] {
+        try await pool.read { db in
+            try OutputRecord
+                .filter(OutputRecord.CodingKeys.job == id)
+                .order(OutputRecord.CodingKeys.name)
+                .fetchAll(db)
+                .map { try $0.output() }
+        }
+    }
+
+    func events(of id: String, after seq: Int64, limit: Int) async throws -> [JobEvent] {
+        try await pool.read { db in
+            try EventRecord
+                .filter(EventRecord.CodingKeys.job == id && EventRecord.CodingKeys.seq > seq)
+                .order(EventRecord.CodingKeys.seq)
+                .limit(limit)
+                .fetchAll(db)
+                .map { try JobEvent(encoded: [UInt8]($0.body)) }
+        }
+    }
+
+    func page(before number: Int64?, limit: Int) async throws -> [ListedJob] {
+        try await pool.read { db in
+            let request =
+                JobRecord
+                .filter(JobRecord.CodingKeys.number < number ?? .max)
+                .order(JobRecord.CodingKeys.number.desc)
+                .limit(limit)
+            return try Row.fetchAll(db, request).map { row in
+                do {
+                    return .job(try JobRecord(row: row).stored())
+                } catch {
+                    let id = row["id"] as String? ?? "?"
+                    return .unreadable(
+                        number: row["number"],
+                        id: id,
+                        error as? StoreError
+                            ?? StoreError(.corrupt, "job \(id) cannot be read: \(error)")
+                    )
+                }
+            }
+        }
+    }
+
+    func jobs(in states: [JobState], after number: Int64, limit: Int) async throws -> [StoredJob] {
+        try await pool.read { db in
+            try Self.readable(
+                db,
+                JobRecord
+                    .filter(states.map(\.rawValue).contains(JobRecord.CodingKeys.state))
+                    .filter(JobRecord.CodingKeys.number > number)
+                    .order(JobRecord.CodingKeys.number)
+                    .limit(limit)
+            )
+        }
+    }
+
+    func dependents(of id: String, after number: Int64, limit: Int) async throws -> [StoredJob] {
+        try await pool.read { db in
+            let waiting =
+                InputRecord
+                .filter(InputRecord.CodingKeys.sourceJob == id)
+                .select(InputRecord.CodingKeys.job)
+            return try Self.readable(
+                db,
+                JobRecord
+                    .filter(waiting.contains(JobRecord.CodingKeys.id))
+                    .filter(JobRecord.CodingKeys.state == JobState.blocked.rawValue)
+                    .filter(JobRecord.CodingKeys.number > number)
+                    .order(JobRecord.CodingKeys.number)
+                    .limit(limit)
+            )
+        }
+    }
+
+    func nextQueued(for offer: Offer) async throws -> StoredJob? {
+        let accelerators = [Accelerator.auto, offer.accelerator].map(\.rawValue)
+        return try await pool.read { db in
+            try Self.readable(
+                db,
+                JobRecord
+                    .filter(JobRecord.CodingKeys.state == JobState.queued.rawValue)
+                    .filter(offer.kinds.map(\.rawValue).contains(JobRecord.CodingKeys.kind))
+                    .filter(accelerators.contains(JobRecord.CodingKeys.accelerator))
+                    .filter(JobRecord.CodingKeys.devices <= offer.devices)
+                    .filter(JobRecord.CodingKeys.nodes <= offer.nodes)
+                    .order(JobRecord.CodingKeys.number)
+                    // More than one: a row that cannot be read does not stand before the others.
+                    .limit(16)
+            ).first
+        }
+    }
+
+    /// The jobs of rows that can be read; those that cannot are shown where jobs are listed.
+    private static func readable(
+        _ db: Database,
+        _ request: QueryInterfaceRequest<JobRecord>
+    ) throws -> [StoredJob] {
+        try Row.fetchAll(db, request).compactMap { try? JobRecord(row: $0).stored() }
+    }
+
+    func workers() async throws -> [Worker] {
+        try await pool.read { db in
+            try WorkerRecord.order(Column("role"), Column("instance")).fetchAll(db)
+                .compactMap(\.worker)
+        }
+    }
+
+    func put(_ worker: Worker) async throws {
+        try await pool.write { db in try WorkerRecord(worker).insert(db) }
+    }
+
+    func probe() async throws {
+        try await pool.write { db in
+            try db.execute(sql: "UPDATE worker SET version = version WHERE instance = ''")
+        }
+    }
+
+    func tidy() async throws {
+        try await pool.writeWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
+    }
+
+    func close() throws { try pool.close() }
+}

@@ -1,0 +1,169 @@
+internal import Foundation
+internal import GRDB
+internal import Jobs
+internal import Protocol
+
+/// A row of a job's inputs.
+struct InputRecord: Codable, FetchableRecord, PersistableRecord {
+    static let databaseTableName = "input"
+
+    enum CodingKeys: String, CodingKey, ColumnExpression {
+        case job, position, pointer, source
+        case sourceJob = "source_job"
+    }
+
+    var job: String
+    var position: Int
+    var pointer: String
+    var source: String
+    /// The job whose output this is.
+    var sourceJob: String?
+}
+
+/// A row of an input's files.
+struct InputFileRecord: Codable, FetchableRecord, PersistableRecord {
+    static let databaseTableName = "input_file"
+    // A retried job gets the files of its inputs again.
+    static let persistenceConflictPolicy = PersistenceConflictPolicy(insert: .replace)
+
+    enum CodingKeys: String, CodingKey, ColumnExpression {
+        case job, position, path, digest, size
+    }
+
+    var job: String
+    var position: Int
+    var path: String
+    var digest: Data
+    var size: Int64
+
+    init(job: String, position: Int, _ file: InputFile) {
+        self.job = job
+        self.position = position
+        path = file.path
+        digest = Data(file.digest.bytes)
+        size = Int64(clamping: file.size)
+    }
+
+    func file() throws -> InputFile {
+        InputFile(
+            path: path,
+            digest: try SHA256Digest(stored: digest),
+            size: UInt64(clamping: size)
+        )
+    }
+}
+
+/// A row of a job's outputs.
+struct OutputRecord: Codable, FetchableRecord, PersistableRecord {
+    static let databaseTableName = "output"
+
+    enum CodingKeys: String, CodingKey, ColumnExpression {
+        case job, name, digest, size
+    }
+
+    var job: String
+    var name: String
+    var digest: Data
+    var size: Int64
+
+    init(job: String, _ output: OutputFile) {
+        self.job = job
+        name = output.name
+        digest = Data(output.digest.bytes)
+        size = Int64(clamping: output.size)
+    }
+
+    func output() throws -> OutputFile {
+        OutputFile(
+            name: name,
+            digest: try SHA256Digest(stored: digest),
+            size: UInt64(clamping: size)
+        )
+    }
+}
+
+/// A row of a job's history.
+struct EventRecord: Codable, FetchableRecord, PersistableRecord {
+    static let databaseTableName = "event"
+
+    enum CodingKeys: String, CodingKey, ColumnExpression {
+        case job, seq, body
+    }
+
+    var job: String
+    var seq: Int64
+    var body: Data
+
+    init(_ event: JobEvent) throws {
+        job = event.jobID
+        seq = Int64(clamping: event.seq)
+        body = Data(try event.encoded())
+    }
+}
+
+/// A row of the workers.
+struct WorkerRecord: Codable, FetchableRecord, PersistableRecord {
+    static let databaseTableName = "worker"
+    static let persistenceConflictPolicy = PersistenceConflictPolicy(insert: .replace)
+
+    var role: String
+    var instance: String
+    var boot: String
+    var address: String
+    var kinds: String
+    var accelerator: String
+    var devices: Int
+    var nodes: Int
+    var cores: Int64
+    var memory: Int64
+    var version: String
+    var registered: Int64
+
+    init(_ worker: Worker) {
+        role = worker.identity.role.rawValue
+        instance = worker.identity.instance
+        boot = worker.boot
+        address = worker.address
+        kinds = worker.offer.kinds.map(\.rawValue).joined(separator: ",")
+        accelerator = worker.offer.accelerator.rawValue
+        devices = worker.offer.devices
+        nodes = worker.offer.nodes
+        cores = worker.cores
+        memory = worker.memory
+        version = worker.version
+        registered = worker.registered
+    }
+
+    /// The worker, or nil if the row is none of ours; it registers again.
+    var worker: Worker? {
+        guard let role = Role(rawValue: role), let accelerator = Accelerator(rawValue: accelerator)
+        else {
+            return nil
+        }
+        return Worker(
+            identity: WorkerIdentity(role: role, instance: instance),
+            boot: boot,
+            address: address,
+            offer: Offer(
+                kinds: kinds.split(separator: ",").compactMap { Kind(rawValue: String($0)) },
+                accelerator: accelerator,
+                devices: devices,
+                nodes: nodes
+            ),
+            cores: cores,
+            memory: memory,
+            version: version,
+            registered: registered
+        )
+    }
+}
+
+extension SHA256Digest {
+    /// A digest out of the database.
+    init(stored data: Data) throws {
+        guard let digest = SHA256Digest(bytes: [UInt8](data)) else {
+            throw StoreError(.corrupt, "the database holds a digest of \(data.count) bytes")
+        }
+        self = digest
+    }
+}

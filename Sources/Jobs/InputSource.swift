@@ -1,0 +1,31 @@
+/// Where an input of a job comes from, as its submitter wrote it.
+public enum InputSource: Sendable, Hashable {
+    /// An output of another job.
+    case job(id: String, output: String)
+    /// Content that the store has already, by the digits of its SHA-256.
+    case digest(String)
+    /// A file or folder of the submitter's, uploaded before; the text is for people only.
+    case local(String)
+
+    /// Reads `job:ID[/output]`, `sha256:DIGEST` or anything else, which is local.
+    ///
+    /// The output is `model` unless said otherwise.
+    public init(_ text: String) {
+        if text.hasPrefix("sha256:") {
+            self = .digest(String(text.dropFirst(7)))
+            return
+        }
+        let parts = text.dropFirst(4).split(separator: "/", maxSplits: 1)
+        guard text.hasPrefix("job:"), let job = parts.first else {
+            self = .local(text)
+            return
+        }
+        self = .job(id: String(job), output: parts.count > 1 ? String(parts[1]) : "model")
+    }
+
+    /// The job whose output this is, or nil.
+    public var job: String? {
+        guard case .job(let id, _) = self else { return nil }
+        return id
+    }
+}

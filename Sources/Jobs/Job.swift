@@ -1,0 +1,69 @@
+/// A job's life: everything that decides what may happen to it next.
+///
+/// What it computes (specification, inputs, outputs) is not here; it decides nothing.
+public struct Job: Sendable, Equatable {
+    /// How firmly a user asked for the end.
+    public enum Cancellation: Int64, Sendable {
+        /// Not at all.
+        case none = 0
+        /// After a checkpoint.
+        case gently = 1
+        /// At once.
+        case now = 2
+    }
+
+    /// Its id.
+    public let id: String
+    /// What it does.
+    public let kind: Kind
+    /// Where it stands.
+    public var state: JobState
+    /// Why it stands there.
+    public var reason = JobReason.none
+    /// The reason as a sentence.
+    public var message = ""
+    /// Counts the changes that were stored; a change is stored only over the version it was made
+    /// from.
+    public var version: Int64 = 1
+    /// Counts leases; a lease is worthless once there is a younger one.
+    public var epoch: Int64 = 0
+    /// Attempts begun.
+    public var attempt: Int64 = 0
+    /// Leases lost.
+    public var losses: Int64 = 0
+    /// Leases lost in a row without a training step in between.
+    public var lossesAtStep: Int64 = 0
+    /// The training step reached at the last loss.
+    public var lostStep: Int64 = 0
+    /// Attempts that failed and were tried again.
+    public var failures: Int64 = 0
+    /// The last training step reached.
+    public var lastStep: Int64 = 0
+    /// Who holds the lease, or held the last one.
+    public var holder: LeaseHolder?
+    /// Whether a user wants it to end.
+    public var cancellation = Cancellation.none
+    /// The number of its newest event.
+    public var lastSeq: Int64 = 0
+    /// The number of the worker's last report that was taken under the present lease.
+    public var reported: Int64 = 0
+    /// Submission, in Unix milliseconds.
+    public let created: Int64
+    /// Start of the first attempt, in Unix milliseconds.
+    public var started: Int64?
+    /// When it ended, in Unix milliseconds.
+    public var finished: Int64?
+
+    /// A job as it is submitted, before anything happened to it.
+    public init(id: String, kind: Kind, state: JobState = .blocked, created: Int64) {
+        self.id = id
+        self.kind = kind
+        self.state = state
+        self.created = created
+    }
+
+    /// Whether a claim is that of the present lease.
+    public func isHeld(by claim: LeaseClaim) -> Bool {
+        state.isLeased && epoch == claim.epoch && holder == claim.holder
+    }
+}

@@ -1,0 +1,119 @@
+extension JobLifecycle {
+    /// A heartbeat: the lease is extended, the reports that are new are taken.
+    func hear(
+        _ job: Job,
+        _ claim: LeaseClaim,
+        _ reports: [WorkerReport],
+        _ moment: Moment
+    ) -> Decision {
+        var decision = Decision(job)
+        guard job.isHeld(by: claim) else {
+            decision.verdict = .leaseLost
+            return decision
+        }
+        if job.state == .starting {
+            decision.enter(.running, at: moment)
+        }
+        for (position, report) in reports.enumerated() {
+            // A heartbeat whose answer was lost comes again; a worker numbers its events from 1.
+            guard report.number == 0 || report.number > decision.job.reported else { continue }
+            decision.job.reported = max(decision.job.reported, report.number)
+            decision.job.lastSeq += 1
+            decision.job.lastStep = max(decision.job.lastStep, report.step ?? 0)
+            decision.reports.append(
+                Decision.TakenReport(position: position, seq: decision.job.lastSeq)
+            )
+        }
+        decision.lease = .lasts(leaseEnd(at: moment))
+        return decision
+    }
+
+    /// The end of an attempt, as its worker tells it; a repeated report of the same lease is
+    /// accepted again and changes nothing.
+    func complete(
+        _ job: Job,
+        _ claim: LeaseClaim,
+        _ completion: Completion,
+        _ moment: Moment
+    ) -> Decision {
+        var decision = Decision(job)
+        guard job.epoch == claim.epoch, job.holder == claim.holder,
+            job.state.isLeased || job.state.isTerminal
+        else {
+            decision.verdict = .leaseLost
+            return decision
+        }
+        guard !job.state.isTerminal else { return decision }
+        switch completion {
+        case .succeeded:
+            decision.enter(.succeeded, at: moment)
+        case .stopped(let message):
+            decision.enter(.cancelled, .cancelledBy, message, at: moment)
+        case .released(let message):
+            release(&decision, message, moment)
+        case .failed(let reason, let message):
+            fail(&decision, reason, message, moment)
+        }
+        return decision
+    }
+
+    private func release(_ decision: inout Decision, _ message: String, _ moment: Moment) {
+        if decision.job.cancellation != .none {
+            decision.enter(.cancelled, .cancelledBy, message, at: moment)
+        } else {
+            decision.enter(.recovering, .none, message, at: moment)
+            decision.job.holder = nil
+            decision.enter(.queued, .none, message, at: moment)
+        }
+    }
+
+    private func fail(
+        _ decision: inout Decision,
+        _ reason: JobReason,
+        _ message: String,
+        _ moment: Moment
+    ) {
+        let job = decision.job
+        if job.cancellation != .none {
+            decision.enter(.cancelled, .cancelledBy, message, at: moment)
+        } else if job.failures + 1 >= reason.attemptLimit {
+            decision.enter(.failed, reason, message, at: moment)
+        } else {
+            decision.enter(.recovering, reason, message, at: moment)
+            decision.job.failures += 1
+            decision.enter(.queued, reason, "trying again after: \(message)", at: moment)
+        }
+    }
+
+    /// A lease that ended by itself: back into the queue, unless the job was to end anyway or gets
+    /// nowhere.
+    func recover(_ job: Job, _ message: String, _ moment: Moment) -> Decision {
+        var decision = Decision(job)
+        guard job.state.isLeased || job.state == .recovering else {
+            decision.verdict = .leaseLost
+            return decision
+        }
+        let isStuck = job.losses > 0 && job.lastStep <= job.lostStep
+        if job.state != .recovering {
+            decision.enter(.recovering, .workerLost, message, at: moment)
+        }
+        decision.job.losses += 1
+        decision.job.lossesAtStep = isStuck ? job.lossesAtStep + 1 : 1
+        decision.job.lostStep = job.lastStep
+        decision.job.holder = nil
+        if job.cancellation != .none {
+            decision.enter(.cancelled, .cancelledBy, message, at: moment)
+        } else if decision.job.lossesAtStep >= crashLoopLimit || decision.job.losses >= lossLimit {
+            let count = decision.job.losses
+            decision.enter(
+                .failed,
+                .crashLoop,
+                "lost \(count) times, the last time at step \(job.lastStep): \(message)",
+                at: moment
+            )
+        } else {
+            decision.enter(.queued, .workerLost, message, at: moment)
+        }
+        return decision
+    }
+}

@@ -1,0 +1,134 @@
+/// The rules of a job's life: a job and an occurrence in, a decision out.
+///
+/// Pure: it reads no clock, stores nothing and wakes nobody; its caller does, and stores the
+/// decision only if the job is still the one that was decided on.
+public struct JobLifecycle: Sendable {
+    /// How long a lease lasts without a heartbeat, in milliseconds.
+    public let leaseDuration: Int64
+    /// Losses after which a job fails, whatever it achieved in between.
+    public var lossLimit: Int64 = 10
+    /// Losses without a training step in between after which a job fails.
+    public var crashLoopLimit: Int64 = 3
+
+    /// Rules with leases of a duration in milliseconds.
+    public init(leaseDuration: Int64) {
+        self.leaseDuration = leaseDuration
+    }
+
+    /// A new job: it is BLOCKED until its inputs were looked at, which happens here, too.
+    public func submit(
+        id: String,
+        kind: Kind,
+        by user: String,
+        inputs: InputsVerdict,
+        at moment: Moment
+    ) -> Decision {
+        var job = Job(id: id, kind: kind, created: moment.unix)
+        job.lastSeq = 1
+        var decision = decide(.inputsSettled(inputs), job, at: moment)
+        decision.entries.insert(
+            Decision.Entry(
+                seq: 1,
+                time: moment.unix,
+                state: .blocked,
+                reason: .none,
+                message: "submitted by \(user)"
+            ),
+            at: 0
+        )
+        return decision
+    }
+
+    /// What comes of an occurrence.
+    public func decide(_ occurrence: Occurrence, _ job: Job, at moment: Moment) -> Decision {
+        switch occurrence {
+        case .inputsSettled(let verdict): settle(verdict, job, moment)
+        case .leased(let holder): lease(job, to: holder, moment)
+        case .heartbeat(let claim, let reports): hear(job, claim, reports, moment)
+        case .completed(let claim, let completion): complete(job, claim, completion, moment)
+        case .cancelled(let isNow, let user): cancel(job, isNow, user, moment)
+        case .retried(let user, let inputs): retry(job, user, inputs, moment)
+        case .leaseEnded(let message): recover(job, message, moment)
+        }
+    }
+
+    /// When a lease ends that is extended, or taken up again after the gateway's own absence, at
+    /// this moment.
+    ///
+    /// After its absence the gateway knows nothing of what workers did; each gets a whole duration
+    /// to be heard, whatever the wall clock says.
+    public func leaseEnd(at moment: Moment) -> Int64 { moment.uptime + leaseDuration }
+
+    private func settle(_ verdict: InputsVerdict, _ job: Job, _ moment: Moment) -> Decision {
+        var decision = Decision(job)
+        // Somebody else was faster, or the job waits no more: its inputs matter to nobody now.
+        guard job.state == .blocked else { return decision }
+        leaveBlocked(&decision, verdict, moment)
+        return decision
+    }
+
+    private func leaveBlocked(
+        _ decision: inout Decision,
+        _ verdict: InputsVerdict,
+        _ moment: Moment
+    ) {
+        switch verdict {
+        case .ready: decision.enter(.queued, at: moment)
+        case .waiting: break
+        case .never(let message): decision.enter(.failed, .artifactMissing, message, at: moment)
+        }
+    }
+
+    private func lease(_ job: Job, to holder: LeaseHolder, _ moment: Moment) -> Decision {
+        var decision = Decision(job)
+        decision.enter(.starting, .none, "leased to \(holder.worker.instance)", at: moment)
+        guard decision.verdict == .accepted else { return decision }
+        decision.job.holder = holder
+        decision.job.epoch += 1
+        decision.job.attempt += 1
+        decision.job.reported = 0
+        decision.job.started = job.started ?? moment.unix
+        decision.lease = .lasts(leaseEnd(at: moment))
+        return decision
+    }
+
+    private func cancel(_ job: Job, _ isNow: Bool, _ user: String, _ moment: Moment) -> Decision {
+        var decision = Decision(job)
+        guard !job.state.isTerminal else { return decision }
+        if isNow || job.cancellation == .none {
+            decision.job.cancellation = isNow ? .now : .gently
+        }
+        // Asked again, perhaps more firmly: the state stands.
+        guard job.state != .cancelling else { return decision }
+        decision.enter(
+            job.state.isLeased ? .cancelling : .cancelled,
+            .cancelledBy,
+            "cancelled by \(user)",
+            at: moment
+        )
+        return decision
+    }
+
+    private func retry(
+        _ job: Job,
+        _ user: String,
+        _ inputs: InputsVerdict,
+        _ moment: Moment
+    ) -> Decision {
+        var decision = Decision(job)
+        guard job.state == .failed || job.state == .cancelled else {
+            decision.verdict = .refused(
+                "job \(job.id) is \(job.state.rawValue); only failed and cancelled jobs are retried"
+            )
+            return decision
+        }
+        decision.enter(.blocked, .none, "retried by \(user)", at: moment)
+        decision.job.cancellation = .none
+        decision.job.losses = 0
+        decision.job.lossesAtStep = 0
+        decision.job.failures = 0
+        decision.job.finished = nil
+        leaveBlocked(&decision, inputs, moment)
+        return decision
+    }
+}

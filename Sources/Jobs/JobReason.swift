@@ -1,0 +1,37 @@
+/// Why a job is where it is; the raw values go over the wire and into the database.
+public enum JobReason: String, Sendable, CaseIterable, Codable {
+    /// Nothing to explain.
+    case none = ""
+    /// The job asks for something impossible, seen while it ran.
+    case userError = "USER_ERROR"
+    /// The specification cannot be carried out.
+    case invalidSpec = "INVALID_SPEC"
+    /// An input is not there and never will be.
+    case artifactMissing = "ARTIFACT_MISSING"
+    /// Memory ran out.
+    case outOfMemory = "OUT_OF_MEMORY"
+    /// Disk ran out.
+    case noDisk = "NO_DISK"
+    /// An export failed; what came before it is kept.
+    case exportFailed = "EXPORT_FAILED"
+    /// The time given to the job ran out.
+    case deadline = "DEADLINE"
+    /// The loss is no number any more.
+    case diverged = "DIVERGED"
+    /// The worker was not heard of in time, or was restarted.
+    case workerLost = "WORKER_LOST"
+    /// The job lost its worker again and again without getting anywhere.
+    case crashLoop = "CRASH_LOOP"
+    /// A user ended it.
+    case cancelledBy = "CANCELLED_BY"
+    /// A fault of the program.
+    case internalError = "INTERNAL"
+
+    /// Attempts that may end this way before the job fails.
+    public var attemptLimit: Int64 {
+        switch self {
+        case .outOfMemory, .internalError: 2
+        default: 1
+        }
+    }
+}

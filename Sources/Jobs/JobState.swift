@@ -1,0 +1,53 @@
+/// Where a job stands; the raw values go over the wire and into the database.
+///
+/// docs/JOBS.md draws the table of what may follow what.
+public enum JobState: String, Sendable, CaseIterable, Codable {
+    /// An input is another job's output that is not there yet.
+    case blocked = "BLOCKED"
+    /// Waiting for a worker.
+    case queued = "QUEUED"
+    /// Leased; no heartbeat yet.
+    case starting = "STARTING"
+    /// Leased and alive.
+    case running = "RUNNING"
+    /// Leased; asked to stop.
+    case cancelling = "CANCELLING"
+    /// The lease ended without an outcome; never at rest, always followed at once.
+    case recovering = "RECOVERING"
+    /// Done, with outputs.
+    case succeeded = "SUCCEEDED"
+    /// Ended by a failure.
+    case failed = "FAILED"
+    /// Ended by a user.
+    case cancelled = "CANCELLED"
+
+    /// The states in which a worker holds a lease.
+    public static let leased: [JobState] = [.starting, .running, .cancelling]
+    /// The states in which a job waits.
+    public static let waiting: [JobState] = [.blocked, .queued]
+    /// The states that end a job.
+    public static let terminal: [JobState] = [.succeeded, .failed, .cancelled]
+
+    /// Whether the job is over.
+    public var isTerminal: Bool { Self.terminal.contains(self) }
+    /// Whether a worker holds a lease on the job.
+    public var isLeased: Bool { Self.leased.contains(self) }
+    /// Whether the job waits for inputs or for a worker.
+    public var isWaiting: Bool { Self.waiting.contains(self) }
+
+    /// The states that may follow.
+    ///
+    /// Only a retry leads out of failed and cancelled; nothing leads out of succeeded.
+    public var successors: Set<JobState> {
+        switch self {
+        case .blocked: [.queued, .failed, .cancelled]
+        case .queued: [.starting, .failed, .cancelled]
+        case .starting: [.running, .cancelling, .recovering, .succeeded, .failed, .cancelled]
+        case .running: [.cancelling, .recovering, .succeeded, .failed, .cancelled]
+        case .cancelling: [.recovering, .succeeded, .failed, .cancelled]
+        case .recovering: [.queued, .failed, .cancelled]
+        case .succeeded: []
+        case .failed, .cancelled: [.blocked]
+        }
+    }
+}

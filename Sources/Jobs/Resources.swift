@@ -1,0 +1,79 @@
+/// The machines a job asks for.
+public struct Resources: Sendable, Hashable {
+    /// The kind of processor; `auto` takes any.
+    public var accelerator: Accelerator
+    /// Processors per node.
+    public var devices: Int
+    /// Nodes.
+    public var nodes: Int
+
+    /// A request; the defaults fit every worker.
+    public init(accelerator: Accelerator = .auto, devices: Int = 1, nodes: Int = 1) {
+        self.accelerator = accelerator
+        self.devices = devices
+        self.nodes = nodes
+    }
+
+    /// The request as people say it: `accelerator gpu, 8 devices`; what every worker has is left out.
+    public var description: String {
+        var wants: [String] = []
+        if accelerator == .gpu {
+            wants.append("accelerator gpu")
+        }
+        if devices > 1 {
+            wants.append("\(devices) devices")
+        }
+        if nodes > 1 {
+            wants.append("\(nodes) nodes")
+        }
+        return wants.joined(separator: ", ")
+    }
+}
+
+/// A kind of processor.
+public enum Accelerator: String, Sendable, CaseIterable, Codable {
+    /// Whatever there is.
+    case auto
+    /// The host's processor.
+    case cpu
+    /// A graphics processor.
+    case gpu
+}
+
+/// What a worker offers to jobs.
+public struct Offer: Sendable, Hashable {
+    /// Kinds of job it runs.
+    public var kinds: [Kind]
+    /// The kind of processor it computes with: `cpu` or `gpu`.
+    public var accelerator: Accelerator
+    /// Its processors.
+    public var devices: Int
+    /// The nodes it stands for.
+    public var nodes: Int
+
+    /// An offer; the defaults are those of one host that computes with its processor.
+    public init(
+        kinds: [Kind],
+        accelerator: Accelerator = .cpu,
+        devices: Int = 1,
+        nodes: Int = 1
+    ) {
+        self.kinds = kinds
+        self.accelerator = accelerator
+        self.devices = devices
+        self.nodes = nodes
+    }
+
+    /// Whether a job of a kind, with its request, can run here.
+    public func fits(_ kind: Kind, _ resources: Resources) -> Bool {
+        kinds.contains(kind)
+            && (resources.accelerator == .auto || resources.accelerator == accelerator)
+            && resources.devices <= devices && resources.nodes <= nodes
+    }
+
+    /// The machines as people say it: `accelerator cpu, 1 device, 1 node`.
+    public var description: String {
+        "accelerator \(accelerator.rawValue), \(devices) device\(devices == 1 ? "" : "s"), "
+            + "\(nodes) node\(nodes == 1 ? "" : "s")"
+    }
+}

@@ -1,0 +1,152 @@
+internal import Jobs
+internal import Testing
+
+struct JobLifecycleTests {
+    private static let lifecycle = JobLifecycle(leaseDuration: 30_000)
+    private static let ada = LeaseHolder(
+        worker: WorkerIdentity(role: .train, instance: "train-1"),
+        boot: "b1"
+    )
+    private static let moment = Moment(unix: 1_700_000_000_000, uptime: 7_000)
+
+    private static func job(_ state: JobState, _ configure: (inout Job) -> Void = { _ in }) -> Job {
+        var job = Job(id: "j", kind: .train, state: state, created: 0)
+        job.epoch = 4
+        job.lastSeq = 9
+        if state.isLeased || state.isTerminal {
+            job.holder = ada
+        }
+        configure(&job)
+        return job
+    }
+
+    private static func claim(_ epoch: Int64 = 4, _ holder: LeaseHolder = ada) -> LeaseClaim {
+        LeaseClaim(epoch: epoch, holder: holder)
+    }
+
+    private static func decide(_ occurrence: Occurrence, _ job: Job) -> Decision {
+        lifecycle.decide(occurrence, job, at: moment)
+    }
+
+    private static let occurrences: [Occurrence] = [
+        .inputsSettled(.ready), .inputsSettled(.waiting), .inputsSettled(.never("gone")),
+        .leased(ada), .heartbeat(claim(), [WorkerReport(number: 1, step: 3)]),
+        .completed(claim(), .succeeded), .completed(claim(), .failed(.userError, "no")),
+        .completed(claim(), .failed(.internalError, "oops")), .completed(claim(), .stopped("ok")),
+        .cancelled(now: false, by: "ada"), .cancelled(now: true, by: "ada"),
+        .retried(by: "ada", inputs: .ready), .retried(by: "ada", inputs: .never("gone")),
+        .leaseEnded("silence"),
+    ]
+
+    /// Whatever happens to a job in whatever state: it moves along the table, its history has no
+    /// gaps, it never rests in RECOVERING, and a refusal changes nothing.
+    @Test(arguments: JobState.allCases)
+    func everyOccurrenceKeepsTheRules(state: JobState) {
+        for occurrence in Self.occurrences {
+            let job = Self.job(state)
+            let decision = Self.decide(occurrence, job)
+            var from = state
+            for (offset, entry) in decision.entries.enumerated() {
+                #expect(from.successors.contains(entry.state), "\(from) \(entry.state)")
+                #expect(entry.seq == job.lastSeq + 1 + Int64(offset))
+                from = entry.state
+            }
+            #expect(decision.job.state == from)
+            #expect(from != .recovering || state == .recovering)
+            #expect(
+                decision.job.lastSeq
+                    == job.lastSeq + Int64(decision.entries.count + decision.reports.count)
+            )
+            if decision.verdict != .accepted {
+                #expect(decision.job == job && decision.entries.isEmpty, "\(occurrence)")
+            }
+            if from.isTerminal, !state.isTerminal {
+                #expect(decision.job.finished == Self.moment.unix && decision.isEnd)
+            }
+        }
+    }
+
+    /// Random lives: at any moment at most one epoch is live, and it never goes back.
+    @Test(arguments: 0..<64)
+    func anOldEpochNeverWrites(seed: UInt64) {
+        var random = SplitMix(state: seed)
+        var job = Self.job(.queued) { $0.epoch = 0 }
+        var claims: [LeaseClaim] = []
+        for _ in 0..<200 {
+            let stale = claims.dropLast().randomElement(using: &random)
+            if let stale {
+                let forged = Self.decide(.completed(stale, .succeeded), job)
+                #expect(forged.verdict == .leaseLost && !forged.isChange)
+                #expect(Self.decide(.heartbeat(stale, []), job).verdict == .leaseLost)
+            }
+            let live = claims.last ?? Self.claim(0)
+            let choice: Occurrence =
+                switch random.next() % 9 {
+                case 0, 1: .leased(Self.ada)
+                case 2, 3: .heartbeat(live, [WorkerReport(step: Int64(random.next() % 50))])
+                case 4: .completed(live, .failed(.internalError, "oops"))
+                case 5: .cancelled(now: false, by: "ada")
+                case 6: .retried(by: "ada", inputs: .ready)
+                default: .leaseEnded("silence")
+                }
+            let decision = Self.decide(choice, job)
+            #expect(decision.job.epoch >= job.epoch)
+            if decision.job.epoch > job.epoch {
+                claims.append(Self.claim(decision.job.epoch))
+            }
+            job = decision.job
+        }
+    }
+
+    @Test func aLeaseBelongsToOneProcessOfOneWorker() {
+        let others = [
+            LeaseHolder(worker: Self.ada.worker, boot: "b2"),
+            LeaseHolder(worker: WorkerIdentity(role: .train, instance: "train-2"), boot: "b1"),
+            LeaseHolder(worker: WorkerIdentity(role: .eval, instance: "train-1"), boot: "b1"),
+        ]
+        for state in JobState.leased + JobState.terminal {
+            for other in others {
+                let job = Self.job(state)
+                let claim = Self.claim(4, other)
+                for occurrence in [
+                    Occurrence.heartbeat(claim, []), .completed(claim, .succeeded),
+                ] {
+                    let decision = Self.decide(occurrence, job)
+                    #expect(decision.verdict == .leaseLost && decision.job == job)
+                }
+            }
+        }
+    }
+
+    @Test func aHeartbeatWithoutNewsStoresNothing() {
+        let decision = Self.decide(.heartbeat(Self.claim(), []), Self.job(.running))
+        #expect(!decision.isChange)
+        #expect(decision.lease == .lasts(Self.moment.uptime + 30_000))
+    }
+
+    @Test func aGentleCancellationDoesNotTakeAFirmOneBack() {
+        let firm = Self.decide(.cancelled(now: true, by: "ada"), Self.job(.running))
+        #expect(firm.job.cancellation == .now && firm.job.state == .cancelling)
+        let gentle = Self.decide(.cancelled(now: false, by: "ada"), firm.job)
+        #expect(gentle.job.cancellation == .now && !gentle.isChange)
+    }
+
+    @Test func aRetriedJobWhoseInputsAreGoneFailsAtOnce() {
+        let decision = Self.decide(.retried(by: "ada", inputs: .never("gone")), Self.job(.failed))
+        #expect(decision.entries.map(\.state) == [.blocked, .failed])
+        #expect(decision.job.reason == .artifactMissing && decision.job.message == "gone")
+    }
+}
+
+/// A small generator with a seed: replays are exact.
+private struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+}
