@@ -56,8 +56,19 @@ extension JobEngine {
         }
         if isWaiting {
             result.verdict = .waiting
+        } else if let fault = rules.sizeFault(of: resolved(inputs, result.files)) {
+            result.verdict = .never(fault)
         }
         return result
+    }
+
+    /// Inputs with the files of other jobs' outputs in their places.
+    func resolved(_ inputs: [Input], _ files: [Int: [InputFile]]) -> [Input] {
+        var resolved = inputs
+        for (position, files) in files {
+            resolved[position].files = files
+        }
+        return resolved
     }
 
     func settledInputs(

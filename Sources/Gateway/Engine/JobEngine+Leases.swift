@@ -35,7 +35,7 @@ extension JobEngine {
         _ events: [JobEvent]
     ) async throws -> HeartbeatResponse.Directive {
         presence.hear(claim.holder, at: now)
-        let told = events.filter { $0.type != .state }
+        let told = events.filter { $0.type != .state }.map(reportRules.kept)
         let reports = told.map { event in
             WorkerReport(number: Int64(clamping: event.seq), step: Self.trainingStep(event))
         }
@@ -75,11 +75,15 @@ extension JobEngine {
     /// Ends an attempt; a repeated report of the same lease is accepted again.
     ///
     /// The caller has checked that the outputs are stored.
+    ///
+    /// - Throws: ``StoreError`` (`invalidArgument`) if the outputs or results break a limit; the
+    ///   lease stands, and the worker may report a failure instead.
     func complete(_ request: CompleteLeaseRequest, by holder: LeaseHolder) async throws -> Bool {
+        try rules.check(request.outputs, results: request.resultsJSON)
         let claim = LeaseClaim(epoch: Int64(clamping: request.epoch), holder: holder)
         presence.hear(holder, at: now)
         let decision = try await change(request.jobID) { stored in
-            let decision = decide(.completed(claim, Self.completion(request)), stored.job)
+            let decision = decide(.completed(claim, completion(request)), stored.job)
             var batch = JobBatch()
             if decision.isChange {
                 var change = JobBatch.Change(job: decision.job)
@@ -97,13 +101,16 @@ extension JobEngine {
         return decision.verdict == .accepted
     }
 
-    private static func completion(_ request: CompleteLeaseRequest) -> Completion {
+    private func completion(_ request: CompleteLeaseRequest) -> Completion {
         switch request.outcome {
         case .succeeded: .succeeded
         case .failed:
-            .failed(JobReason(rawValue: request.reason) ?? .internalError, request.message)
-        case .cancelled: .stopped(request.message)
-        case .released: .released(request.message)
+            .failed(
+                JobReason(rawValue: request.reason) ?? .internalError,
+                reportRules.sentence(request.message)
+            )
+        case .cancelled: .stopped(reportRules.sentence(request.message))
+        case .released: .released(reportRules.sentence(request.message))
         }
     }
 

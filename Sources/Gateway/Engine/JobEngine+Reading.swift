@@ -15,11 +15,19 @@ extension JobEngine {
     }
 
     /// Jobs from the newest, and where the next page begins.
+    ///
+    /// A page holds at most `pageSize` jobs and ``JobLimits/pageBytes`` bytes, and one job at least.
     func list(pageSize: Int, before: Int64?) async throws -> (jobs: [JobSummary], next: Int64?) {
         let page = try await store.page(before: before, limit: pageSize + 1)
         var jobs: [JobSummary] = []
-        for listed in page.prefix(pageSize) {
-            jobs.append(try await summary(listed))
+        var bytes = 0
+        for (index, listed) in page.prefix(pageSize).enumerated() {
+            let summary = try await summary(listed)
+            bytes += try summary.encoded().count + 8
+            guard jobs.isEmpty || bytes <= limits.pageBytes else {
+                return (jobs, page[index - 1].number)
+            }
+            jobs.append(summary)
         }
         return (jobs, page.count > pageSize ? page[pageSize - 1].number : nil)
     }
@@ -39,10 +47,10 @@ extension JobEngine {
         case .job(let stored): try await summary(stored)
         case .unreadable(_, let id, let error):
             JobSummary(
-                jobID: id,
+                jobID: PlainText.cut(id, byteLimit: limits.keyBytes),
                 state: JobState.failed.rawValue,
                 reason: JobReason.internalError.rawValue,
-                reasonMessage: error.message
+                reasonMessage: reportRules.sentence(error.message)
             )
         }
     }
@@ -52,16 +60,17 @@ extension JobEngine {
         return JobSummary(
             jobID: job.id,
             kind: job.kind.rawValue,
-            name: stored.name,
+            // Older versions took longer texts.
+            name: PlainText.cut(stored.name, byteLimit: limits.nameBytes),
             state: job.state.rawValue,
             reason: job.reason.rawValue,
-            reasonMessage: job.message,
+            reasonMessage: reportRules.sentence(job.message),
             progress: stored.progress ?? JobProgress(),
             createdUnixMs: job.created,
             startedUnixMs: job.started,
             finishedUnixMs: job.finished,
             attempt: UInt32(clamping: job.attempt),
-            waitReason: try await waitSentence(stored),
+            waitReason: reportRules.sentence(try await waitSentence(stored)),
             cancelRequested: job.cancellation != .none
         )
     }
@@ -71,6 +80,7 @@ extension JobEngine {
         case .blocked:
             let sources = try await store.inputs(of: stored.job.id).map(\.source)
                 .filter { InputSource($0).job != nil }
+                .map { PlainText.quoted($0, byteLimit: 120) }
             return "waits for the outputs of \(sources.joined(separator: ", "))"
         case .queued: return waitReason(stored)
         default: return ""

@@ -18,11 +18,18 @@ extension JobEngine {
     /// Inserts a job, or finds the one that was submitted with the same key before.
     ///
     /// - Throws: ``StoreError`` (`alreadyExists`) if that one is different, (`notFound`) if an input
-    ///   names a job that does not exist.
+    ///   names a job that does not exist, (`invalidArgument`) above a limit.
     func submit(_ submission: Submission) async throws -> (id: String, isCreated: Bool) {
+        try rules.check(submission)
         while true {
             let moment = now
             let inputs = try await settled(submission.inputs)
+            guard inputs.depth < limits.chainDepth else {
+                throw SubmissionRules.refusal(
+                    "the job would be the \(inputs.depth + 1)th in a row of jobs that wait for "
+                        + "one another; the limit is \(limits.chainDepth)"
+                )
+            }
             let decision = lifecycle.submit(
                 id: Self.makeID(moment),
                 kind: submission.kind,
@@ -64,10 +71,6 @@ extension JobEngine {
         _ inputs: SettledInputs
     ) -> JobBatch {
         var batch = JobBatch()
-        var resolved = submission.inputs
-        for (position, files) in inputs.files {
-            resolved[position].files = files
-        }
         batch.insertions = [
             JobBatch.Insertion(
                 owner: submission.owner,
@@ -78,7 +81,7 @@ extension JobEngine {
                 resources: submission.resources,
                 depth: inputs.depth + 1,
                 job: decision.job,
-                inputs: resolved
+                inputs: resolved(submission.inputs, inputs.files)
             )
         ]
         batch.tell(decision)

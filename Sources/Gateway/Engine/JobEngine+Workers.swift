@@ -34,6 +34,9 @@ extension JobEngine {
         return worker
     }
 
+    /// Services that one answer shows.
+    private static let serviceLimit = 128
+
     /// Services as status shows them, with how many jobs each runs.
     func services() async throws -> [ServiceInfo] {
         var running: [WorkerIdentity: UInt32] = [:]
@@ -43,7 +46,7 @@ extension JobEngine {
             }
         }
         let moment = now
-        return presence.all.map { entry in
+        return presence.all.prefix(Self.serviceLimit).map { entry in
             let count = running[entry.worker.identity] ?? 0
             let isSilent = Self.isSilent(entry, at: moment)
             return ServiceInfo(

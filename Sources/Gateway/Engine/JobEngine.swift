@@ -14,6 +14,8 @@ final class JobEngine: Sendable {
     let store: any JobStore
     let lifecycle: JobLifecycle
     let limits: JobLimits
+    let rules: SubmissionRules
+    let reportRules: ReportRules
     let hub = EventHub()
     let leases = LeaseTable()
     let presence = WorkerPresence()
@@ -32,6 +34,8 @@ final class JobEngine: Sendable {
     ) {
         self.store = store
         self.limits = limits
+        rules = SubmissionRules(limits: limits)
+        reportRules = ReportRules(limits: limits)
         self.clock = clock
         lifecycle = JobLifecycle(leaseDuration: Int64(leaseDuration / .milliseconds(1)))
     }

@@ -81,6 +81,11 @@ struct WorkerHandlers: Sendable {
         guard kinds.count == request.kinds.count, kinds.count < 17 else {
             throw StoreError(.invalidArgument, "a worker names up to 16 kinds of job")
         }
+        for text in [request.bootID, request.address, request.version] {
+            if let fault = PlainText.fault(in: text, byteLimit: 128) {
+                throw StoreError(.invalidArgument, "\(PlainText.quoted(text)) \(fault)")
+            }
+        }
         let identity = try identity(context)
         let accelerator = Accelerator(rawValue: request.accelerator) ?? .cpu
         return Worker(

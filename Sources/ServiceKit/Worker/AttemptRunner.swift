@@ -161,14 +161,36 @@ struct AttemptRunner: Sendable {
         do {
             let request = try await request(outcome, reporter, orders, isStopping)
             await reporter.drain()
+            return try await send(request)
+        } catch {
+            logger.error("job \(lease.jobID) cannot be reported: \(error)")
+            return .abandoned
+        }
+    }
+
+    private func send(_ request: CompleteLeaseRequest) async throws -> End {
+        do {
             let response = try await link.untilAnswered("completing job \(lease.jobID)") {
                 try await link.client.call(QatMethods.completeLease, request)
             }
             return response.accepted
                 ? .reported(isDone: request.outcome == .succeeded) : .abandoned
-        } catch {
-            logger.error("job \(lease.jobID) cannot be reported: \(error)")
-            return .abandoned
+        } catch let error as RPCError
+            where error.code == .invalidArgument
+            && [.succeeded, .failed].contains(request.outcome)
+        {
+            // Results that the gateway cannot keep end the job with a sentence; running it again
+            // would make the same ones.
+            let failure = CompleteLeaseRequest(
+                jobID: lease.jobID,
+                epoch: lease.epoch,
+                outcome: .failed,
+                reason: JobReason.userError.rawValue,
+                message: "the gateway refuses the results: \(error.message)",
+                bootID: worker.bootID
+            )
+            let response = try await link.client.call(QatMethods.completeLease, failure)
+            return response.accepted ? .reported(isDone: false) : .abandoned
         }
     }
 

@@ -1,0 +1,110 @@
+internal import Jobs
+internal import Protocol
+
+/// What a submission must keep to, so that whatever is accepted can be leased, listed and shown.
+struct SubmissionRules: Sendable {
+    let limits: JobLimits
+
+    /// Checks all that does not depend on other jobs.
+    ///
+    /// - Throws: ``StoreError`` (`invalidArgument`) that names the field and its limit.
+    func check(_ submission: JobEngine.Submission) throws {
+        guard !submission.key.isEmpty else {
+            throw Self.refusal("the key is empty; it has 1 to \(limits.keyBytes) bytes")
+        }
+        try check(submission.key, "the key", limits.keyBytes)
+        try check(submission.name, "the name", limits.nameBytes)
+        guard submission.spec.count <= limits.specBytes else {
+            throw Self.refusal(
+                "the specification has \(submission.spec.count) bytes in canonical form; "
+                    + "the limit is \(limits.specBytes)"
+            )
+        }
+        guard submission.inputs.count <= limits.inputs else {
+            throw Self.refusal(
+                "\(submission.inputs.count) inputs; a job has at most \(limits.inputs)"
+            )
+        }
+        for input in submission.inputs {
+            try check(input)
+        }
+        if let fault = sizeFault(of: submission.inputs) {
+            throw Self.refusal(fault)
+        }
+    }
+
+    private func check(_ input: Input) throws {
+        let place = PlainText.quoted(input.pointer)
+        try check(input.pointer, "an input's pointer", limits.pathBytes)
+        try check(input.source, "\(place): the source", limits.sourceBytes)
+        if case .job(let id, let output) = InputSource(input.source) {
+            guard PlainText.pathFault(in: id, byteLimit: limits.keyBytes) == nil,
+                PlainText.pathFault(in: output, byteLimit: limits.pathBytes) == nil
+            else {
+                throw Self.refusal(
+                    "\(place): \(PlainText.quoted(input.source)) is not job:ID or job:ID/OUTPUT"
+                )
+            }
+        }
+        for file in input.files {
+            if let fault = PlainText.pathFault(in: file.path, byteLimit: limits.pathBytes) {
+                throw Self.refusal("\(place): the path \(PlainText.quoted(file.path)) \(fault)")
+            }
+        }
+    }
+
+    private func check(_ text: String, _ what: String, _ byteLimit: Int) throws {
+        if let fault = PlainText.fault(in: text, byteLimit: byteLimit) {
+            throw Self.refusal("\(what) \(PlainText.quoted(text, byteLimit: 80)) \(fault)")
+        }
+    }
+
+    /// Why inputs cannot be leased, or nil.
+    func sizeFault(of inputs: [Input]) -> String? {
+        let size = Self.byteCount(of: inputs)
+        guard size > limits.inputBytes else { return nil }
+        let files = inputs.reduce(0) { $0 + $1.files.count }
+        return "\(inputs.count) inputs of \(files) files take \(size) bytes to name; "
+            + "the limit is \(limits.inputBytes); pack small files together"
+    }
+
+    /// Bytes that inputs take in a lease, a little more than less: text, digests, and eight bytes
+    /// for each field's number and length.
+    static func byteCount(of inputs: [Input]) -> Int {
+        inputs.reduce(0) { sum, input in
+            sum + input.pointer.utf8.count + input.source.utf8.count + 24
+                + input.files.reduce(0) { $0 + $1.path.utf8.count + 32 + 32 }
+        }
+    }
+
+    /// Checks what an attempt leaves.
+    ///
+    /// - Throws: ``StoreError`` (`invalidArgument`) that names the output and its limit.
+    func check(_ outputs: [OutputFile], results: [UInt8]) throws {
+        guard results.count <= limits.resultBytes else {
+            throw Self.refusal(
+                "the results have \(results.count) bytes; the limit is \(limits.resultBytes)"
+            )
+        }
+        var names: Set<String> = []
+        for output in outputs {
+            if let fault = PlainText.pathFault(in: output.name, byteLimit: limits.pathBytes) {
+                throw Self.refusal("the output's name \(PlainText.quoted(output.name)) \(fault)")
+            }
+            guard names.insert(output.name).inserted else {
+                throw Self.refusal("two outputs are called \(PlainText.quoted(output.name))")
+            }
+        }
+        let size = outputs.reduce(0) { $0 + $1.name.utf8.count + 32 + 32 }
+        guard size <= limits.outputBytes else {
+            throw Self.refusal(
+                "\(outputs.count) outputs take \(size) bytes to name; "
+                    + "the limit is \(limits.outputBytes)"
+            )
+        }
+    }
+
+    static func refusal(_ message: String) -> StoreError {
+        StoreError(.invalidArgument, message)
+    }
+}

@@ -1,0 +1,133 @@
+internal import Foundation
+internal import Jobs
+internal import Protocol
+internal import Testing
+
+@testable internal import Gateway
+
+struct DependencyTests {
+    /// Jobs in a row, each waiting for the one before, put in behind the limits: what an older
+    /// version took.
+    private func chain(_ count: Int, in fixture: StoreFixture) async throws -> [String] {
+        let first = try await fixture.submit("0", kind: "quantize")
+        var ids = [first]
+        var batch = JobBatch()
+        for index in 1..<count {
+            let submission = try fixture.submission(
+                "\(index)",
+                kind: "quantize",
+                model: "job:\(ids[index - 1])"
+            )
+            let id = "chained-\(index)"
+            ids.append(id)
+            batch.insertions.append(
+                JobBatch.Insertion(
+                    owner: submission.owner,
+                    key: submission.key,
+                    digest: submission.digest,
+                    name: submission.name,
+                    spec: submission.spec,
+                    resources: submission.resources,
+                    depth: index + 1,
+                    job: Job(id: id, kind: .quantize, created: fixture.engine.now.unix),
+                    inputs: submission.inputs
+                )
+            )
+        }
+        #expect(try await fixture.engine.store.commit(batch) == .committed)
+        return ids
+    }
+
+    /// Seen to overflow the stack at every restart.
+    @Test func aFailureAtTheHeadOfSixThousandJobsEndsThemAll() async throws {
+        let fixture = try StoreFixture()
+        let ids = try await chain(6_000, in: fixture)
+        try await fixture.register(offer: Offer(kinds: [.quantize]))
+        let lease = try #require(try await fixture.acquire(role: .quant))
+        #expect(try await fixture.complete(lease, .failed, reason: "USER_ERROR"))
+        let left = try await fixture.engine.store.jobs(in: [.blocked], after: 0, limit: 10)
+        #expect(left.isEmpty)
+        let last = try await fixture.engine.store.job(try #require(ids.last)).job
+        #expect(last.state == .failed && last.reason == .artifactMissing)
+    }
+
+    /// The gateway died between the failure and what follows from it.
+    @Test func aRestartSettlesWhatWasLeft() async throws {
+        let fixture = try StoreFixture()
+        let ids = try await chain(1_000, in: fixture)
+        try await fixture.execute("UPDATE job SET state = 'FAILED' WHERE id = '\(ids[0])'")
+        let engine = try fixture.reopened()
+        try await engine.start()
+        #expect(try await engine.store.jobs(in: [.blocked], after: 0, limit: 10).isEmpty)
+        #expect(try await engine.store.job(ids[999]).job.state == .failed)
+        try engine.store.close()
+    }
+
+    @Test func cancellingAWaitingJobEndsThoseThatWaitForIt() async throws {
+        let fixture = try StoreFixture()
+        let first = try await fixture.submit("a", kind: "quantize")
+        let second = try await fixture.submit("b", kind: "quantize", model: "job:\(first)")
+        let third = try await fixture.submit("c", kind: "quantize", model: "job:\(second)")
+        try await fixture.engine.cancel(first, now: false, by: "ada")
+        for id in [second, third] {
+            let summary = try await fixture.engine.detail(id).summary
+            #expect(summary.state == "FAILED" && summary.reason == "ARTIFACT_MISSING")
+        }
+        // Retried from the head, each waits again, and the row can succeed.
+        for id in [first, second, third] {
+            try await fixture.engine.retry(id, by: "ada")
+        }
+        #expect(try await fixture.state(first) == "QUEUED")
+        #expect(try await fixture.state(third) == "BLOCKED")
+    }
+
+    @Test func aRowThatIsTooLongIsRefused() async throws {
+        var limits = JobLimits()
+        limits.chainDepth = 3
+        let fixture = try StoreFixture(limits: limits)
+        var last = try await fixture.submit("0", kind: "quantize")
+        for index in 1..<3 {
+            last = try await fixture.submit("\(index)", kind: "quantize", model: "job:\(last)")
+        }
+        let tail = last
+        let error = await #expect(throws: StoreError.self) {
+            try await fixture.submit("3", kind: "quantize", model: "job:\(tail)")
+        }
+        #expect(error?.code == .invalidArgument && error?.message.contains("limit is 3") == true)
+    }
+
+    /// Many jobs that wait for one: each is queued when it ends, however many there are.
+    @Test func aThousandDependentsOfOneJobAreAllQueued() async throws {
+        let fixture = try StoreFixture()
+        let first = try await fixture.submit("0", kind: "quantize")
+        try await fixture.register(offer: Offer(kinds: [.quantize]))
+        var batch = JobBatch()
+        for index in 1...1_000 {
+            let submission = try fixture.submission(
+                "\(index)",
+                kind: "quantize",
+                model: "job:\(first)"
+            )
+            batch.insertions.append(
+                JobBatch.Insertion(
+                    owner: "ada",
+                    key: submission.key,
+                    digest: submission.digest,
+                    name: "",
+                    spec: submission.spec,
+                    resources: submission.resources,
+                    depth: 2,
+                    job: Job(id: "d\(index)", kind: .quantize, created: 0),
+                    inputs: submission.inputs
+                )
+            )
+        }
+        #expect(try await fixture.engine.store.commit(batch) == .committed)
+        let lease = try #require(try await fixture.acquire(role: .quant))
+        #expect(try await fixture.complete(lease))
+        #expect(try await fixture.engine.store.jobs(in: [.blocked], after: 0, limit: 9).isEmpty)
+        let next = try #require(try await fixture.acquire(role: .quant))
+        #expect(next.jobID == "d1")
+        #expect(next.inputs.first?.files.map(\.path) == ["model/model.safetensors"])
+    }
+}
