@@ -492,7 +492,7 @@ const ProtobufCMessageDescriptor qat__v1__job_event__descriptor =
   (ProtobufCMessageInit) qat__v1__job_event__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor qat__v1__job_summary__field_descriptors[13] =
+static const ProtobufCFieldDescriptor qat__v1__job_summary__field_descriptors[14] =
 {
   {
     "job_id",
@@ -650,6 +650,18 @@ static const ProtobufCFieldDescriptor qat__v1__job_summary__field_descriptors[13
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "owner",
+    14,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__JobSummary, has_owner),
+    offsetof(Qat__V1__JobSummary, owner),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__job_summary__field_indices_by_name[] = {
   10,   /* field[10] = attempt */
@@ -659,6 +671,7 @@ static const unsigned qat__v1__job_summary__field_indices_by_name[] = {
   0,   /* field[0] = job_id */
   1,   /* field[1] = kind */
   2,   /* field[2] = name */
+  13,   /* field[13] = owner */
   6,   /* field[6] = progress */
   4,   /* field[4] = reason */
   5,   /* field[5] = reason_message */
@@ -669,7 +682,7 @@ static const unsigned qat__v1__job_summary__field_indices_by_name[] = {
 static const ProtobufCIntRange qat__v1__job_summary__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 13 }
+  { 0, 14 }
 };
 const ProtobufCMessageDescriptor qat__v1__job_summary__descriptor =
 {
@@ -679,7 +692,7 @@ const ProtobufCMessageDescriptor qat__v1__job_summary__descriptor =
   "Qat__V1__JobSummary",
   "qat.v1",
   sizeof(Qat__V1__JobSummary),
-  13,
+  14,
   qat__v1__job_summary__field_descriptors,
   qat__v1__job_summary__field_indices_by_name,
   1,  qat__v1__job_summary__number_ranges,

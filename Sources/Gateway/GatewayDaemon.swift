@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Foundation
 internal import Jobs
 internal import ServiceKit
 
@@ -24,6 +25,11 @@ struct GatewayDaemon: AsyncParsableCommand {
         @OptionGroup var options: DaemonOptions
         @Option(help: "Seconds a lease lasts without a heartbeat, 3 to 3600.")
         var leaseSeconds = 30
+        @Option(
+            help:
+                "JSON file of who may do what; policy.json in the state folder by default. [QAT_POLICY]"
+        )
+        var policy: String?
 
         func validate() throws {
             guard (3...3600).contains(leaseSeconds) else {
@@ -35,7 +41,8 @@ struct GatewayDaemon: AsyncParsableCommand {
             let settings = try DaemonMain.configuration(options, GatewayDaemon.defaults)
             let service = GatewayService(
                 configuration: settings,
-                leaseDuration: .seconds(leaseSeconds)
+                leaseDuration: .seconds(leaseSeconds),
+                policyPath: policy ?? ProcessInfo.processInfo.environment["QAT_POLICY"]
             )
             try await service.run()
         }

@@ -228,10 +228,15 @@ struct  Qat__V1__JobSummary
    */
   protobuf_c_boolean has_cancel_requested;
   protobuf_c_boolean cancel_requested;
+  /*
+   * Who submitted it.
+   */
+  protobuf_c_boolean has_owner;
+  ProtobufCBinaryData owner;
 };
 #define QAT__V1__JOB_SUMMARY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__job_summary__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, 0 }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, 0, 0, {0,NULL} }
 
 
 /*

@@ -5,9 +5,15 @@ extension JobEngine {
     /// Leases the oldest queued job that a worker can run, or nil.
     ///
     /// - Throws: ``StoreError`` (`invalidState`) if this process of the worker is not registered.
-    func acquire(_ holder: LeaseHolder) async throws -> Lease? {
-        let worker = try registered(holder)
-        while let next = try await store.nextQueued(for: worker.offer) {
+    ///
+    /// `owners`: Whose jobs wait for now.
+    func acquire(
+        _ holder: LeaseHolder,
+        excluding owners: Set<String> = [],
+        isConnected: (@Sendable () -> Bool)? = nil
+    ) async throws -> Lease? {
+        let worker = try registered(holder, isConnected: isConnected)
+        while let next = try await store.nextQueued(for: worker.offer, excluding: owners) {
             let decision = decide(.leased(holder), next.job)
             var batch = JobBatch()
             batch.tell(decision)
@@ -32,9 +38,10 @@ extension JobEngine {
     func heartbeat(
         _ id: String,
         _ claim: LeaseClaim,
-        _ events: [JobEvent]
+        _ events: [JobEvent],
+        isConnected: (@Sendable () -> Bool)? = nil
     ) async throws -> HeartbeatResponse.Directive {
-        presence.hear(claim.holder, at: now)
+        presence.hear(claim.holder, at: now, isConnected: isConnected)
         let told = events.filter { $0.type != .state }.map(reportRules.kept)
         let reports = told.map { event in
             WorkerReport(number: Int64(clamping: event.seq), step: Self.trainingStep(event))
@@ -74,18 +81,24 @@ extension JobEngine {
 
     /// Ends an attempt; a repeated report of the same lease is accepted again.
     ///
-    /// The caller has checked that the outputs are stored.
+    /// `checkStored`: Throws if outputs are not stored, or not the worker's to name.
     ///
     /// - Throws: ``StoreError`` (`invalidArgument`) if the outputs or results break a limit; the
     ///   lease stands, and the worker may report a failure instead.
-    func complete(_ request: CompleteLeaseRequest, by holder: LeaseHolder) async throws -> Bool {
-        try rules.check(request.outputs, results: request.resultsJSON)
+    func complete(
+        _ request: CompleteLeaseRequest,
+        by holder: LeaseHolder,
+        checkStored: ([OutputFile]) async throws -> Void = { _ in }
+    ) async throws -> Bool {
         let claim = LeaseClaim(epoch: Int64(clamping: request.epoch), holder: holder)
         presence.hear(holder, at: now)
         let decision = try await change(request.jobID) { stored in
             let decision = decide(.completed(claim, completion(request)), stored.job)
             var batch = JobBatch()
+            // Whoever does not hold the lease learns nothing of what is stored.
             if decision.isChange {
+                try rules.check(request.outputs, results: request.resultsJSON)
+                try await checkStored(request.outputs)
                 var change = JobBatch.Change(job: decision.job)
                 if decision.job.state == .succeeded {
                     change.results = request.resultsJSON
@@ -95,6 +108,8 @@ extension JobEngine {
                     change.outputs = request.outputs
                 }
                 batch.changes = [change]
+                let owner = Grant.holder(user: stored.owner)
+                batch.grants = (change.outputs ?? []).map { (owner, $0.digest, $0.size) }
             }
             return (decision, batch)
         }

@@ -17,8 +17,10 @@ extension JobEngine {
     /// Jobs from the newest, and where the next page begins.
     ///
     /// A page holds at most `pageSize` jobs and ``JobLimits/pageBytes`` bytes, and one job at least.
-    func list(pageSize: Int, before: Int64?) async throws -> (jobs: [JobSummary], next: Int64?) {
-        let page = try await store.page(before: before, limit: pageSize + 1)
+    func list(pageSize: Int, before: Int64?, owner: String? = nil) async throws -> (
+        jobs: [JobSummary], next: Int64?
+    ) {
+        let page = try await store.page(before: before, limit: pageSize + 1, owner: owner)
         var jobs: [JobSummary] = []
         var bytes = 0
         for (index, listed) in page.prefix(pageSize).enumerated() {
@@ -71,7 +73,8 @@ extension JobEngine {
             finishedUnixMs: job.finished,
             attempt: UInt32(clamping: job.attempt),
             waitReason: reportRules.sentence(try await waitSentence(stored)),
-            cancelRequested: job.cancellation != .none
+            cancelRequested: job.cancellation != .none,
+            owner: stored.owner
         )
     }
 

@@ -19,11 +19,21 @@ extension JobEngine {
     ///
     /// - Throws: ``StoreError`` (`alreadyExists`) if that one is different, (`notFound`) if an input
     ///   names a job that does not exist, (`invalidArgument`) above a limit.
-    func submit(_ submission: Submission) async throws -> (id: String, isCreated: Bool) {
+    ///
+    /// `quota`: What the owner may have waiting; calls at the same instant may exceed it by their
+    /// number.
+    func submit(
+        _ submission: Submission,
+        quota: AccessPolicy.Quota = AccessPolicy.Quota()
+    ) async throws -> (id: String, isCreated: Bool) {
         try rules.check(submission)
+        let isOverQuota = try await isOver(quota, submission.owner)
         while true {
             let moment = now
             let inputs = try await settled(submission.inputs)
+            if isOverQuota {
+                return try await repeated(submission)
+            }
             guard inputs.depth < limits.chainDepth else {
                 throw SubmissionRules.refusal(
                     "the job would be the \(inputs.depth + 1)th in a row of jobs that wait for "
@@ -45,24 +55,46 @@ extension JobEngine {
                 continue
             case .taken:
                 // The key's, or the id's by chance: then another id is tried.
-                guard
-                    let known = try await store.submission(
-                        owner: submission.owner,
-                        key: submission.key
-                    )
-                else { continue }
-                guard known.digest == submission.digest.bytes else {
-                    throw StoreError(
-                        .alreadyExists,
-                        """
-                        key \(submission.key) belongs to job \(known.id), which is another one; \
-                        choose another key
-                        """
-                    )
-                }
-                return (known.id, false)
+                guard let known = try await known(submission) else { continue }
+                return (known, false)
             }
         }
+    }
+
+    private func isOver(_ quota: AccessPolicy.Quota, _ owner: String) async throws -> Bool {
+        guard let limit = quota.queued else { return false }
+        return try await store.waitingCount(of: owner) >= limit
+    }
+
+    /// A submission above the quota is taken only if it was before.
+    private func repeated(
+        _ submission: Submission
+    ) async throws -> (id: String, isCreated: Bool) {
+        guard let known = try await known(submission) else {
+            throw StoreError(
+                .quota,
+                "\(submission.owner) has as many jobs waiting as the quota allows; "
+                    + "wait for one to end, or cancel one"
+            )
+        }
+        return (known, false)
+    }
+
+    /// The job that was submitted with the same key before, if any.
+    private func known(_ submission: Submission) async throws -> String? {
+        guard
+            let known = try await store.submission(owner: submission.owner, key: submission.key)
+        else { return nil }
+        guard known.digest == submission.digest.bytes else {
+            throw StoreError(
+                .alreadyExists,
+                """
+                key \(submission.key) belongs to job \(known.id), which is another one; \
+                choose another key
+                """
+            )
+        }
+        return known.id
     }
 
     private func batch(

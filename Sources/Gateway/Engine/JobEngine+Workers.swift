@@ -5,9 +5,24 @@ extension JobEngine {
     /// Makes a worker known.
     ///
     /// Another process of the same worker has lost its leases.
-    func register(_ worker: Worker) async throws {
+    ///
+    /// `isConnected`: Whether the connection it calls on is open; while it is, no other process
+    /// takes its place.
+    ///
+    /// - Throws: ``StoreError`` (`alreadyExists`) while another process of this worker lives.
+    func register(
+        _ worker: Worker,
+        isConnected: @escaping @Sendable () -> Bool = { false }
+    ) async throws {
+        if let living = presence.add(worker, heard: now, isConnected: isConnected) {
+            throw StoreError(
+                .alreadyExists,
+                "\(worker.identity) is at work already: process \(living.boot) at "
+                    + "\(living.address) lives, so process \(worker.boot) at \(worker.address) "
+                    + "is refused; stop one of them, or give each a certificate of its own"
+            )
+        }
         try await store.put(worker)
-        presence.add(worker, heard: now)
         try await forEach(in: JobState.leased) { stored in
             guard let holder = stored.job.holder, holder.worker == worker.identity,
                 holder.boot != worker.boot
@@ -23,15 +38,31 @@ extension JobEngine {
     ///
     /// - Throws: ``StoreError`` (`invalidState`) if this process of it is not registered.
     @discardableResult
-    func registered(_ holder: LeaseHolder) throws -> Worker {
+    func registered(
+        _ holder: LeaseHolder,
+        isConnected: (@Sendable () -> Bool)? = nil
+    ) throws -> Worker {
         guard let worker = presence.worker(holder.worker), worker.boot == holder.boot else {
             throw StoreError(
                 .invalidState,
                 "worker \(holder.worker.instance) is not registered; register again"
             )
         }
-        presence.hear(holder, at: now)
+        presence.hear(holder, at: now, isConnected: isConnected)
         return worker
+    }
+
+    /// The owners who run as many jobs as they may.
+    func ownersAtQuota(_ policy: AccessPolicy) async throws -> Set<String> {
+        guard
+            policy.quota.running != nil
+                || policy.userQuotas.values.contains(where: { $0.running != nil })
+        else { return [] }
+        return Set(
+            try await store.runningCounts().filter { owner, count in
+                policy.quota(of: owner).running.map { count >= $0 } ?? false
+            }.keys
+        )
     }
 
     /// Services that one answer shows.

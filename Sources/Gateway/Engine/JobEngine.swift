@@ -50,7 +50,7 @@ final class JobEngine: Sendable {
     func start() async throws {
         let moment = now
         for worker in try await store.workers() {
-            presence.add(worker, heard: moment)
+            _ = presence.add(worker, heard: moment)
         }
         try await forEach(in: JobState.leased) { stored in
             leases.set(

@@ -9,6 +9,7 @@ struct JobHandlers: Sendable {
     let engine: JobEngine
     let artifacts: ArtifactStore
     let logs: JobLogStore
+    let authority: Authority
     let started = ContinuousClock.now
 
     private static let pageLimit = 200
@@ -17,33 +18,57 @@ struct JobHandlers: Sendable {
         router.unary(QatMethods.submitJob, allow: .users) { request, context in
             try await mapped { try await submit(request, context) }
         }
-        router.unary(QatMethods.getJob, allow: .users) { request, _ in
-            try await mapped { try await engine.detail(request.jobID) }
+        router.unary(QatMethods.getJob, allow: .users) { request, context in
+            try await mapped {
+                _ = try await user(context, to: .see, request.jobID)
+                return try await engine.detail(request.jobID)
+            }
         }
-        router.unary(QatMethods.listJobs, allow: .users) { request, _ in
-            try await mapped { try await list(request) }
+        router.unary(QatMethods.listJobs, allow: .users) { request, context in
+            try await mapped { try await list(request, try authority.user(context)) }
         }
-        router.serverStream(QatMethods.watchJob, allow: .users) { request, _, writer in
-            try await mapped { try await watch(request, writer) }
+        router.serverStream(QatMethods.watchJob, allow: .users) { request, context, writer in
+            try await mapped {
+                _ = try await user(context, to: .see, request.jobID)
+                try await watch(request, writer)
+            }
         }
         router.unary(QatMethods.cancelJob, allow: .users) { request, context in
             try await mapped {
-                try await engine.cancel(request.jobID, now: request.now, by: user(context))
+                let user = try await user(context, to: .act, request.jobID)
+                try await engine.cancel(request.jobID, now: request.now, by: user.name)
+                authority.audit.allow(context, "job \(request.jobID)")
                 return try await engine.detail(request.jobID).summary
             }
         }
         router.unary(QatMethods.retryJob, allow: .users) { request, context in
             try await mapped {
-                try await engine.retry(request.jobID, by: user(context))
+                let user = try await user(context, to: .act, request.jobID)
+                try await engine.retry(request.jobID, by: user.name)
+                authority.audit.allow(context, "job \(request.jobID)")
                 return try await engine.detail(request.jobID).summary
             }
         }
-        router.serverStream(QatMethods.jobLogs, allow: .users) { request, _, writer in
-            try await mapped { try await readLog(request, writer) }
+        router.serverStream(QatMethods.jobLogs, allow: .users) { request, context, writer in
+            try await mapped {
+                _ = try await user(context, to: .see, request.jobID)
+                try await readLog(request, writer)
+            }
         }
-        router.unary(QatMethods.status, allow: .users) { request, _ in
-            try await mapped { try await status(request) }
+        router.unary(QatMethods.status, allow: .users) { request, context in
+            try await mapped { try await status(request, try authority.user(context)) }
         }
+    }
+
+    /// The caller, who may have their way with a job.
+    private func user(
+        _ context: CallContext,
+        to access: JobAccess,
+        _ id: String
+    ) async throws -> User {
+        let user = try authority.user(context)
+        try authority.check(user, access, try await engine.store.job(id), context)
+        return user
     }
 
     private func submit(
@@ -59,11 +84,13 @@ struct JobHandlers: Sendable {
         guard let kind = Kind(rawValue: parsed.spec.kind) else {
             throw StoreError(.invalidArgument, "jobs of kind \(parsed.spec.kind) are not run here")
         }
+        let user = try authority.user(context)
         let inputs = try checked(request.inputs, of: parsed.spec)
+        try await checkOpen(inputs, to: user, context)
         let canonical = parsed.document.canonicalBytes
         let (id, isCreated) = try await engine.submit(
             JobEngine.Submission(
-                owner: user(context),
+                owner: user.name,
                 key: request.key,
                 digest: Self.digest(request, canonical),
                 kind: kind,
@@ -71,9 +98,33 @@ struct JobHandlers: Sendable {
                 spec: canonical,
                 resources: Resources(parsed.spec.resources),
                 inputs: inputs
-            )
+            ),
+            quota: authority.policy.quota(of: user.name)
         )
+        authority.audit.allow(context, "job \(id)")
         return SubmitJobResponse(jobID: id, created: isCreated)
+    }
+
+    /// Inputs are what the user brought, or comes from jobs that they may see.
+    private func checkOpen(
+        _ inputs: [Input],
+        to user: User,
+        _ context: CallContext
+    ) async throws {
+        for input in inputs {
+            guard let id = InputSource(input.source).job else { continue }
+            try authority.check(user, .see, try await engine.store.job(id), context)
+        }
+        guard !user.seesAll else { return }
+        let digests = Set(inputs.flatMap(\.files).map(\.digest))
+        let open = try await engine.store.granted(digests, to: Grant.holder(user: user.name))
+        if let closed = inputs.flatMap(\.files).first(where: { !open.contains($0.digest) }) {
+            authority.audit.deny(context, "sha256:\(closed.digest.hex) is not open to the caller")
+            throw StoreError(
+                .missingArtifacts,
+                "not uploaded yet: \(PlainText.quoted(closed.path)) (sha256:\(closed.digest.hex))"
+            )
+        }
     }
 
     /// The inputs, once they are those the specification names and their files are stored.
@@ -141,7 +192,7 @@ struct JobHandlers: Sendable {
         return hasher.finalize()
     }
 
-    private func list(_ request: ListJobsRequest) async throws -> ListJobsResponse {
+    private func list(_ request: ListJobsRequest, _ user: User) async throws -> ListJobsResponse {
         var before: Int64?
         if !request.pageToken.isEmpty {
             guard let token = Int64(request.pageToken) else {
@@ -154,14 +205,18 @@ struct JobHandlers: Sendable {
         }
         let (jobs, next) = try await engine.list(
             pageSize: Self.pageSize(request.pageSize),
-            before: before
+            before: before,
+            owner: user.onlyOwner
         )
         return ListJobsResponse(jobs: jobs, nextPageToken: next.map { "\($0)" } ?? "")
     }
 
-    private func status(_ request: StatusRequest) async throws -> StatusResponse {
-        let jobs = try await engine.list(pageSize: Self.pageSize(request.pageSize), before: nil)
-            .jobs
+    private func status(_ request: StatusRequest, _ user: User) async throws -> StatusResponse {
+        let jobs = try await engine.list(
+            pageSize: Self.pageSize(request.pageSize),
+            before: nil,
+            owner: user.onlyOwner
+        ).jobs
         return StatusResponse(
             version: SuiteVersion.current,
             uptimeSeconds: (ContinuousClock.now - started) / .seconds(1),
@@ -218,13 +273,6 @@ struct JobHandlers: Sendable {
             }
             try Task.checkCancellation()
         }
-    }
-
-    private func user(_ context: CallContext) -> String {
-        if case .user(let name) = context.peer.subject {
-            return name
-        }
-        return "\(context.peer)"
     }
 }
 

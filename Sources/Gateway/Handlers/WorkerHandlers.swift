@@ -2,11 +2,14 @@ internal import Foundation
 internal import Jobs
 internal import Protocol
 
-/// What workers ask: leases, and a place for what they made.
+/// What workers ask: leases, and to have what they tell kept.
+///
+/// Who calls is what its certificate says; a call that shows another's lease changes nothing.
 struct WorkerHandlers: Sendable {
     let engine: JobEngine
     let artifacts: ArtifactStore
     let logs: JobLogStore
+    let authority: Authority
 
     func add(to router: inout RPCRouter) {
         router.unary(QatMethods.registerWorker, allow: .workers) { request, context in
@@ -16,44 +19,13 @@ struct WorkerHandlers: Sendable {
             try await mapped { try await acquire(request, context) }
         }
         router.unary(QatMethods.heartbeat, allow: .workers) { request, context in
-            try await mapped {
-                let claim = try claim(request.epoch, request.bootID, context)
-                try checkInstance(request.instance, context)
-                return HeartbeatResponse(
-                    directive: try await engine.heartbeat(request.jobID, claim, request.events)
-                )
-            }
+            try await mapped { try await heartbeat(request, context) }
         }
         router.unary(QatMethods.appendLog, allow: .workers) { request, context in
             try await mapped { try await appendLog(request, context) }
         }
         router.unary(QatMethods.completeLease, allow: .workers) { request, context in
-            try await mapped {
-                if request.outcome == .succeeded || !request.outputs.isEmpty {
-                    try checkOutputs(request.outputs)
-                }
-                let holder = try holder(request.bootID, context)
-                return CompleteLeaseResponse(
-                    accepted: try await engine.complete(request, by: holder)
-                )
-            }
-        }
-        router.unary(QatMethods.findMissing, allow: [.users, .workers]) { request, _ in
-            FindMissingResponse(digests: artifacts.missing(request.digests))
-        }
-        router.blobUpload(QatMethods.putBlob, allow: [.users, .workers]) { request, blob, _ in
-            try await mapped {
-                guard blob.offset == 0, blob.digest == request.digest, blob.size == request.size
-                else {
-                    throw StoreError(.invalidArgument, "the blob is not the one announced")
-                }
-                // Also where the store has it: the right bytes repair a damaged file.
-                try await artifacts.put(request.digest, size: request.size, chunks: blob)
-                return PutBlobResponse(size: request.size)
-            }
-        }
-        router.blobDownload(QatMethods.getBlob, allow: [.users, .workers]) { request, _, writer in
-            try await mapped { try await download(request, writer) }
+            try await mapped { try await complete(request, context) }
         }
     }
 
@@ -61,40 +33,40 @@ struct WorkerHandlers: Sendable {
         _ request: RegisterWorkerRequest,
         _ context: CallContext
     ) async throws -> RegisterWorkerResponse {
-        try checkInstance(request.instance, context)
-        guard context.peer.role == request.role else {
-            throw StoreError(
-                .invalidArgument,
-                "role \(request.role) is not the certificate's \(context.peer.role ?? "none")"
+        let holder = try authority.holder(
+            boot: request.bootID,
+            instance: request.instance,
+            context
+        )
+        guard request.role == holder.worker.role.rawValue else {
+            throw authority.denied(
+                context,
+                "role \(PlainText.quoted(request.role)) is not the certificate's"
             )
         }
-        try await engine.register(try worker(request, context))
-        let seconds = Double(engine.lifecycle.leaseDuration) / 1000
-        return RegisterWorkerResponse(
-            leaseSeconds: UInt32(seconds.rounded(.up)),
-            heartbeatSeconds: UInt32(max(1, (seconds / 6).rounded(.down)))
-        )
-    }
-
-    private func worker(_ request: RegisterWorkerRequest, _ context: CallContext) throws -> Worker {
         let kinds = request.kinds.compactMap(Kind.init(rawValue:))
-        guard kinds.count == request.kinds.count, kinds.count < 17 else {
-            throw StoreError(.invalidArgument, "a worker names up to 16 kinds of job")
+        guard kinds.count == request.kinds.count,
+            kinds.allSatisfy(holder.worker.role.kinds.contains)
+        else {
+            let asked = request.kinds.prefix(8).map { PlainText.quoted($0, byteLimit: 40) }
+            throw authority.denied(
+                context,
+                "role \(holder.worker.role.rawValue) runs no jobs of kinds "
+                    + asked.joined(separator: ", ")
+            )
         }
         for text in [request.bootID, request.address, request.version] {
             if let fault = PlainText.fault(in: text, byteLimit: 128) {
                 throw StoreError(.invalidArgument, "\(PlainText.quoted(text)) \(fault)")
             }
         }
-        let identity = try identity(context)
-        let accelerator = Accelerator(rawValue: request.accelerator) ?? .cpu
-        return Worker(
-            identity: identity,
-            boot: request.bootID,
+        let worker = Worker(
+            identity: holder.worker,
+            boot: holder.boot,
             address: request.address,
             offer: Offer(
                 kinds: kinds,
-                accelerator: accelerator,
+                accelerator: Accelerator(rawValue: request.accelerator) ?? .cpu,
                 devices: max(1, Int(request.devices)),
                 nodes: max(1, Int(request.nodes))
             ),
@@ -103,38 +75,18 @@ struct WorkerHandlers: Sendable {
             version: request.version,
             registered: engine.now.unix
         )
-    }
-
-    /// Which worker calls, as its certificate says.
-    private func identity(_ context: CallContext) throws -> WorkerIdentity {
-        guard case .service(let name, let instance) = context.peer.subject,
-            let role = Role(rawValue: name), role.isWorker
-        else {
-            throw RPCError(.permissionDenied, "\(context.peer) is no worker")
+        do {
+            try await engine.register(worker, isConnected: context.isConnected)
+        } catch let error as StoreError where error.code == .alreadyExists {
+            authority.audit.deny(context, error.message)
+            throw error
         }
-        return WorkerIdentity(role: role, instance: instance)
-    }
-
-    private func holder(_ boot: String, _ context: CallContext) throws -> LeaseHolder {
-        LeaseHolder(worker: try identity(context), boot: boot)
-    }
-
-    private func claim(
-        _ epoch: UInt64,
-        _ boot: String,
-        _ context: CallContext
-    ) throws -> LeaseClaim {
-        LeaseClaim(epoch: Int64(clamping: epoch), holder: try holder(boot, context))
-    }
-
-    /// A worker speaks for the instance in its certificate only.
-    private func checkInstance(_ instance: String, _ context: CallContext) throws {
-        guard case .service(_, let certified) = context.peer.subject, certified == instance else {
-            throw RPCError(
-                .permissionDenied,
-                "\(context.peer) may not speak for instance \(instance)"
-            )
-        }
+        authority.audit.allow(context, "\(holder.worker) is process \(holder.boot)")
+        let seconds = Double(engine.lifecycle.leaseDuration) / 1000
+        return RegisterWorkerResponse(
+            leaseSeconds: UInt32(seconds.rounded(.up)),
+            heartbeatSeconds: UInt32(max(1, (seconds / 6).rounded(.down)))
+        )
     }
 
     /// Answers when there is a job or the wait is over.
@@ -142,12 +94,23 @@ struct WorkerHandlers: Sendable {
         _ request: AcquireLeaseRequest,
         _ context: CallContext
     ) async throws -> AcquireLeaseResponse {
-        try checkInstance(request.instance, context)
-        let holder = try holder(request.bootID, context)
+        let holder = try authority.holder(
+            boot: request.bootID,
+            instance: request.instance,
+            context
+        )
         let changes = engine.hub.subscribe(JobEngine.queueTopic)
         let deadline = ContinuousClock.now + .seconds(Int64(min(request.waitSeconds, 30)))
         while true {
-            let lease = try await engine.acquire(holder)
+            let busy = try await engine.ownersAtQuota(authority.policy)
+            let lease = try await engine.acquire(
+                holder,
+                excluding: busy,
+                isConnected: context.isConnected
+            )
+            if let lease {
+                authority.audit.allow(context, "job \(lease.jobID), epoch \(lease.epoch)")
+            }
             if lease != nil || ContinuousClock.now >= deadline {
                 return AcquireLeaseResponse(lease: lease)
             }
@@ -161,40 +124,93 @@ struct WorkerHandlers: Sendable {
         }
     }
 
+    private func heartbeat(
+        _ request: HeartbeatRequest,
+        _ context: CallContext
+    ) async throws -> HeartbeatResponse {
+        let claim = LeaseClaim(
+            epoch: Int64(clamping: request.epoch),
+            holder: try authority.holder(
+                boot: request.bootID,
+                instance: request.instance,
+                context
+            )
+        )
+        let directive = try await engine.heartbeat(
+            request.jobID,
+            claim,
+            request.events,
+            isConnected: context.isConnected
+        )
+        if directive == .lost {
+            denyLease(request.jobID, request.epoch, context)
+        }
+        return HeartbeatResponse(directive: directive)
+    }
+
     private func appendLog(
         _ request: AppendLogRequest,
         _ context: CallContext
     ) async throws -> AppendLogResponse {
-        let claim = try claim(request.epoch, request.bootID, context)
+        let claim = LeaseClaim(
+            epoch: Int64(clamping: request.epoch),
+            holder: try authority.holder(boot: request.bootID, context)
+        )
         guard try await engine.holds(request.jobID, claim) else {
-            throw StoreError(.invalidState, "the lease on job \(request.jobID) is lost")
+            denyLease(request.jobID, request.epoch, context)
+            throw StoreError(
+                .invalidState,
+                "the lease on job \(PlainText.quoted(request.jobID)) is lost"
+            )
         }
         let end = try logs.append(request.jobID, offset: request.offset, request.data)
         engine.hub.signal(request.jobID)
         return AppendLogResponse(nextOffset: end)
     }
 
-    private func checkOutputs(_ outputs: [OutputFile]) throws {
-        let missing = outputs.filter { artifacts.size($0.digest) != $0.size }
+    private func complete(
+        _ request: CompleteLeaseRequest,
+        _ context: CallContext
+    ) async throws -> CompleteLeaseResponse {
+        let holder = try authority.holder(boot: request.bootID, context)
+        let isAccepted = try await engine.complete(request, by: holder) { outputs in
+            try await checkStored(outputs, of: request.jobID, by: holder.worker)
+        }
+        if isAccepted {
+            authority.audit.allow(context, "job \(request.jobID) \(request.outcome)")
+        } else {
+            denyLease(request.jobID, request.epoch, context)
+        }
+        return CompleteLeaseResponse(accepted: isAccepted)
+    }
+
+    private func denyLease(_ job: String, _ epoch: UInt64, _ context: CallContext) {
+        authority.audit.deny(
+            context,
+            "holds no lease of epoch \(epoch) on job \(PlainText.quoted(job))"
+        )
+    }
+
+    /// Outputs must be stored, and be what this worker brought or got for the job: a digest that it
+    /// merely names would open somebody else's artifact to the job's owner.
+    private func checkStored(
+        _ outputs: [OutputFile],
+        of job: String,
+        by worker: WorkerIdentity
+    ) async throws {
+        let digests = Set(outputs.map(\.digest))
+        let own = try await engine.store.granted(digests, to: Grant.holder(worker))
+        let given = try await engine.store.inputs(among: digests, of: [job])
+        let missing = outputs.filter { output in
+            !(own.contains(output.digest) || given.contains(output.digest))
+                || artifacts.size(output.digest) != output.size
+        }
         guard missing.isEmpty else {
             let names = missing.prefix(5).map { "\($0.name) (sha256:\($0.digest.hex))" }
             throw StoreError(
                 .missingArtifacts,
                 "outputs not stored: \(names.joined(separator: ", "))"
             )
-        }
-    }
-
-    private func download(_ request: GetBlobRequest, _ writer: BlobWriter) async throws {
-        guard let size = artifacts.size(request.digest) else {
-            throw StoreError(.notFound, "no artifact sha256:\(request.digest.hex)")
-        }
-        guard request.offset <= size else {
-            throw StoreError(.invalidArgument, "offset \(request.offset) is beyond \(size) bytes")
-        }
-        try writer.begin(digest: request.digest, size: size, offset: request.offset)
-        try await artifacts.read(request.digest, offset: request.offset, length: request.length) {
-            try await writer.write($0)
         }
     }
 }

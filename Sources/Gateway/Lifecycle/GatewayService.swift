@@ -10,6 +10,8 @@ struct GatewayService: Sendable {
     let configuration: DaemonConfiguration
     /// How long a lease lasts without a heartbeat.
     let leaseDuration: Duration
+    /// The policy file; the state folder's policy.json without one.
+    var policyPath: String?
 
     func run() async throws {
         let logger = configuration.makeLogger("qat-gateway")
@@ -22,6 +24,8 @@ struct GatewayService: Sendable {
         )
         let artifacts = try ArtifactStore(root: folder.path + "/cas")
         let logs = try JobLogStore(folder: folder.path + "/logs")
+        let policies = try PolicyFile(path: policyPath ?? folder.path + "/policy.json")
+        let authority = Authority(policies: policies, audit: AuditLog(logger))
         try await engine.start()
         let server = RPCServer(
             configuration: RPCServerConfiguration(
@@ -29,14 +33,21 @@ struct GatewayService: Sendable {
                 port: configuration.listen.port,
                 tls: configuration.tls
             ),
-            router: router(engine, artifacts, logs),
+            router: GatewayRouter(
+                engine: engine,
+                artifacts: artifacts,
+                logs: logs,
+                authority: authority
+            ).router,
             logger: logger
         )
         logger.info("version \(SuiteVersion.current), state in \(folder.path)")
         let group = ServiceGroup(
             configuration: .init(
                 services: [
-                    .init(service: LeaseSweeper(engine: engine, logger: logger)),
+                    .init(
+                        service: LeaseSweeper(engine: engine, policies: policies, logger: logger)
+                    ),
                     .init(service: RPCServerService(server: server, folder: folder)),
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint],
@@ -45,26 +56,5 @@ struct GatewayService: Sendable {
         )
         try await group.run()
         try engine.store.close()
-    }
-
-    private func router(
-        _ engine: JobEngine,
-        _ artifacts: ArtifactStore,
-        _ logs: JobLogStore
-    ) -> RPCRouter {
-        var router = RPCRouter()
-        JobHandlers(engine: engine, artifacts: artifacts, logs: logs).add(to: &router)
-        WorkerHandlers(engine: engine, artifacts: artifacts, logs: logs).add(to: &router)
-        router.unary(QatMethods.healthCheck, allow: [.users, .services]) { _, _ in
-            do {
-                // A real write: a full or broken disk is not healthy.
-                try await engine.store.probe()
-                try artifacts.probe()
-                return HealthCheckResponse(status: .serving)
-            } catch {
-                return HealthCheckResponse(status: .notServing, message: "\(error)")
-            }
-        }
-        return router
     }
 }

@@ -4,6 +4,7 @@ internal import ServiceLifecycle
 /// Takes back expired leases, and does what the store wants done now and then.
 struct LeaseSweeper: Service {
     let engine: JobEngine
+    let policies: PolicyFile
     let logger: Logger
 
     func run() async throws {
@@ -12,6 +13,7 @@ struct LeaseSweeper: Service {
             while !Task.isCancelled {
                 try? await Task.sleep(for: .seconds(1))
                 round += 1
+                policies.reload(logger)
                 do {
                     for id in try await engine.recoverExpired() {
                         logger.warning("job \(id): its worker was not heard of in time")

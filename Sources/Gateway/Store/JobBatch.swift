@@ -32,6 +32,8 @@ struct JobBatch: Sendable {
     var events: [JobEvent] = []
     /// Jobs that must be in a state still, without changing.
     var conditions: [(id: String, state: JobState)] = []
+    /// Artifacts that are opened to a holder.
+    var grants: [(holder: String, digest: SHA256Digest, size: UInt64)] = []
 
     var isEmpty: Bool { insertions.isEmpty && changes.isEmpty && events.isEmpty }
 

@@ -27,8 +27,8 @@ protocol JobStore: Sendable {
     /// Events of a job after a number, in order.
     func events(of id: String, after seq: Int64, limit: Int) async throws -> [JobEvent]
 
-    /// Jobs from the newest, below a number.
-    func page(before number: Int64?, limit: Int) async throws -> [ListedJob]
+    /// Jobs from the newest, below a number; those of one owner, or all.
+    func page(before number: Int64?, limit: Int, owner: String?) async throws -> [ListedJob]
 
     /// Jobs in some states from the oldest, above a number.
     func jobs(in states: [JobState], after number: Int64, limit: Int) async throws -> [StoredJob]
@@ -36,11 +36,34 @@ protocol JobStore: Sendable {
     /// Blocked jobs that need an output of a job, from the oldest, above a number.
     func dependents(of id: String, after number: Int64, limit: Int) async throws -> [StoredJob]
 
-    /// The oldest queued job that fits an offer.
-    func nextQueued(for offer: Offer) async throws -> StoredJob?
+    /// The oldest queued job that fits an offer and is not of some owners.
+    func nextQueued(for offer: Offer, excluding owners: Set<String>) async throws -> StoredJob?
+
+    /// How many jobs of an owner wait.
+    func waitingCount(of owner: String) async throws -> Int
+
+    /// How many jobs each owner has running.
+    func runningCounts() async throws -> [String: Int]
+
+    /// The jobs that a worker holds leases on.
+    func leases(of worker: WorkerIdentity) async throws -> [String]
 
     /// Stores changes, all or none.
     func commit(_ batch: JobBatch) async throws -> CommitOutcome
+
+    /// Opens an artifact to a holder.
+    func grant(_ digest: SHA256Digest, size: UInt64, to holder: String) async throws
+
+    /// Those of some artifacts that are open to a holder.
+    func granted(_ digests: Set<SHA256Digest>, to holder: String) async throws
+        -> Set<SHA256Digest>
+
+    /// Bytes of all artifacts that are open to a holder.
+    func byteCount(of holder: String) async throws -> Int64
+
+    /// Those of some artifacts that are inputs of some jobs.
+    func inputs(among digests: Set<SHA256Digest>, of jobs: [String]) async throws
+        -> Set<SHA256Digest>
 
     /// Remembers a worker, in the place of what was known of it.
     func put(_ worker: Worker) async throws

@@ -16,6 +16,8 @@ struct StoreError: Error, Sendable, CustomStringConvertible {
         case tooLarge
         /// Too many at once; the same call may succeed later.
         case busy
+        /// More than a user may have.
+        case quota
     }
 
     let code: Code
@@ -41,6 +43,7 @@ struct StoreError: Error, Sendable, CustomStringConvertible {
             case .noSpace: .unavailable
             case .tooLarge: .invalidArgument
             case .busy: .aborted
+            case .quota: .resourceExhausted
             }
         return RPCError(code, message)
     }

@@ -25,6 +25,9 @@ final class ConnectionLink: Sendable {
 
     init(eventLoop: any EventLoop) { self.eventLoop = eventLoop }
 
+    /// Whether the connection is open still.
+    var isOpen: Bool { state.withLock { $0.end == nil } }
+
     /// Names what the loop runs when there is work.
     func onWork(_ wake: @escaping @Sendable () -> Void) {
         state.withLock { $0.wake = wake }

@@ -28,6 +28,8 @@ public struct JobSummary: WireMessage, Equatable {
     public var waitReason: String
     /// Whether its cancellation was asked for.
     public var cancelRequested: Bool
+    /// Who submitted it.
+    public var owner: String
 
     /// Makes a message; every field has its wire default.
     public init(
@@ -43,7 +45,8 @@ public struct JobSummary: WireMessage, Equatable {
         finishedUnixMs: Int64? = nil,
         attempt: UInt32 = 0,
         waitReason: String = "",
-        cancelRequested: Bool = false
+        cancelRequested: Bool = false,
+        owner: String = ""
     ) {
         self.jobID = jobID
         self.kind = kind
@@ -58,6 +61,7 @@ public struct JobSummary: WireMessage, Equatable {
         self.attempt = attempt
         self.waitReason = waitReason
         self.cancelRequested = cancelRequested
+        self.owner = owner
     }
 
     /// The schema's name for this message.
@@ -78,6 +82,7 @@ public struct JobSummary: WireMessage, Equatable {
         attempt = reader.uint32(11)
         waitReason = try reader.text(12)
         cancelRequested = reader.bool(13)
+        owner = try reader.text(14)
     }
 
     /// Writes the fields.
@@ -95,6 +100,7 @@ public struct JobSummary: WireMessage, Equatable {
         writer.set(11, attempt)
         writer.set(12, waitReason)
         writer.set(13, cancelRequested)
+        writer.set(14, owner)
     }
 }
 

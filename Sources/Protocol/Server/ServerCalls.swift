@@ -27,11 +27,13 @@ final class ServerCalls: ConnectionOwner {
         peer: PeerIdentity
     ) -> Task<Void, Never>? {
         let timeout = Duration.milliseconds(Int64(clamping: envelope.timeoutMs))
+        let link = stream.link
         let context = CallContext(
             peer: peer,
             deadline: envelope.timeoutMs == 0 ? nil : clock.now + timeout,
             method: envelope.method,
-            callID: Self.hex(envelope.callID)
+            callID: Self.hex(envelope.callID),
+            isConnected: { link.isOpen }
         )
         do {
             let handle = try route(envelope, peer)

@@ -20,6 +20,7 @@ enum PeerCertificate {
             throw refusal("the certificate's key usage is not digitalSignature")
         }
         let identity = try PeerIdentity(parsing: try uri(of: certificate))
+        try check(identity, against: SSL_get_certificate(connection))
         if identity.role != nil {
             let extended = X509_get_extended_key_usage(certificate)
             let both = UInt32(XKU_SSL_SERVER | XKU_SSL_CLIENT)
@@ -28,6 +29,17 @@ enum PeerCertificate {
             }
         }
         return identity
+    }
+
+    /// Whoever signed it: a name of another trust domain is not one of this deployment's.
+    private static func check(_ peer: PeerIdentity, against own: OpaquePointer?) throws {
+        // A certificate of one's own that names nobody has no domain to compare.
+        guard let own, let name = try? uri(of: own), let mine = try? PeerIdentity(parsing: name),
+            mine.trustDomain != peer.trustDomain
+        else { return }
+        throw refusal(
+            "the certificate's trust domain is \(peer.trustDomain), not \(mine.trustDomain)"
+        )
     }
 
     static func uri(of certificate: OpaquePointer) throws -> String {

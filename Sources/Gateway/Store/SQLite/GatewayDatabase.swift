@@ -5,7 +5,7 @@ internal import JobSpecs
 /// Opens the gateway's SQLite file so that what is acknowledged is on disk.
 enum GatewayDatabase {
     /// The schema's version; a newer file is refused.
-    static let schemaVersion = 3
+    static let schemaVersion = 4
 
     /// Opens, checks and migrates the file.
     ///
@@ -58,6 +58,10 @@ enum GatewayDatabase {
         migrator.registerMigration("v3") { db in
             try db.execute(sql: schedulingColumns)
             try fillResources(db)
+            try db.execute(sql: "PRAGMA user_version = 3")
+        }
+        migrator.registerMigration("v4") { db in
+            try db.execute(sql: grants)
             try db.execute(sql: "PRAGMA user_version = \(schemaVersion)")
         }
         return migrator
@@ -98,6 +102,24 @@ enum GatewayDatabase {
             registered INTEGER NOT NULL,
             PRIMARY KEY (role, instance)
         ) STRICT;
+        """
+
+    // Whom artifacts are open to; what jobs refer to already is open to their owners.
+    private static let grants = """
+        CREATE TABLE artifact_grant (
+            holder TEXT NOT NULL,
+            digest BLOB NOT NULL,
+            size INTEGER NOT NULL,
+            PRIMARY KEY (holder, digest)
+        ) STRICT, WITHOUT ROWID;
+        INSERT OR REPLACE INTO artifact_grant (holder, digest, size)
+            SELECT 'user/' || job.tenant, input_file.digest, input_file.size
+            FROM input_file JOIN job ON job.id = input_file.job;
+        INSERT OR REPLACE INTO artifact_grant (holder, digest, size)
+            SELECT 'user/' || job.tenant, output.digest, output.size
+            FROM output JOIN job ON job.id = output.job;
+        CREATE INDEX job_by_owner ON job (tenant, number);
+        CREATE INDEX job_waiting ON job (tenant) WHERE state IN ('BLOCKED', 'QUEUED');
         """
 
     /// Reads what jobs of an older schema ask for out of their specifications.

@@ -34,6 +34,9 @@ extension SQLiteJobStore {
         for change in batch.changes {
             try apply(change, db)
         }
+        for grant in batch.grants {
+            try insertGrant(grant, db)
+        }
         for event in batch.events {
             try EventRecord(event).insert(db)
         }

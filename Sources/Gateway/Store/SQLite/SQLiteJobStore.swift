@@ -94,13 +94,16 @@ final class SQLiteJobStore: JobStore {
         }
     }
 
-    func page(before number: Int64?, limit: Int) async throws -> [ListedJob] {
+    func page(before number: Int64?, limit: Int, owner: String?) async throws -> [ListedJob] {
         try await pool.read { db in
-            let request =
+            var request =
                 JobRecord
                 .filter(JobRecord.CodingKeys.number < number ?? .max)
                 .order(JobRecord.CodingKeys.number.desc)
                 .limit(limit)
+            if let owner {
+                request = request.filter(JobRecord.CodingKeys.tenant == owner)
+            }
             return try Row.fetchAll(db, request).map { row in
                 do {
                     return .job(try JobRecord(row: row).stored())
@@ -148,7 +151,7 @@ final class SQLiteJobStore: JobStore {
         }
     }
 
-    func nextQueued(for offer: Offer) async throws -> StoredJob? {
+    func nextQueued(for offer: Offer, excluding owners: Set<String>) async throws -> StoredJob? {
         let accelerators = [Accelerator.auto, offer.accelerator].map(\.rawValue)
         return try await pool.read { db in
             try Self.readable(
@@ -159,6 +162,7 @@ final class SQLiteJobStore: JobStore {
                     .filter(accelerators.contains(JobRecord.CodingKeys.accelerator))
                     .filter(JobRecord.CodingKeys.devices <= offer.devices)
                     .filter(JobRecord.CodingKeys.nodes <= offer.nodes)
+                    .filter(!owners.contains(JobRecord.CodingKeys.tenant))
                     .order(JobRecord.CodingKeys.number)
                     // More than one: a row that cannot be read does not stand before the others.
                     .limit(16)

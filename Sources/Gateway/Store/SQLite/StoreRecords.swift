@@ -101,6 +101,20 @@ struct EventRecord: Codable, FetchableRecord, PersistableRecord {
     }
 }
 
+/// A row of what is open to whom.
+struct GrantRecord: Codable, FetchableRecord, PersistableRecord {
+    static let databaseTableName = "artifact_grant"
+    static let persistenceConflictPolicy = PersistenceConflictPolicy(insert: .replace)
+
+    enum CodingKeys: String, CodingKey, ColumnExpression {
+        case holder, digest, size
+    }
+
+    var holder: String
+    var digest: Data
+    var size: Int64
+}
+
 /// A row of the workers.
 struct WorkerRecord: Codable, FetchableRecord, PersistableRecord {
     static let databaseTableName = "worker"

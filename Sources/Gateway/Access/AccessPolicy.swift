@@ -1,0 +1,168 @@
+internal import Foundation
+internal import Jobs
+
+/// Who may do what: the policy file's contents.
+///
+/// Everything that no line allows is denied. The built-in policy names no operators, lets users act
+/// on their own jobs, and workers take leases.
+struct AccessPolicy: Sendable, Equatable {
+    /// Whose jobs a user sees.
+    enum Visibility: String, Sendable {
+        /// The user's own.
+        case own
+        /// Everybody's; acting on them stays with their owners and operators.
+        case all
+    }
+
+    /// What a user may have at once; nil is no limit.
+    struct Quota: Sendable, Equatable {
+        /// Jobs that wait.
+        var queued: Int?
+        /// Jobs that run.
+        var running: Int?
+        /// Bytes of artifacts: uploads and outputs.
+        var bytes: Int64?
+    }
+
+    /// Whose jobs a user sees.
+    var visibility = Visibility.own
+    /// Users who see and act on everything.
+    var operators: Set<String> = []
+    /// The methods of each kind of caller, as on the wire, or a service with `/*`.
+    ///
+    /// Callers are `user`, `operator` and the daemons' roles.
+    var methods: [String: [String]] = Self.builtInMethods
+    /// What every user may have.
+    var quota = Quota(queued: 10_000, running: nil, bytes: nil)
+    /// What single users may have instead.
+    var userQuotas: [String: Quota] = [:]
+
+    /// The built-in policy.
+    init() {}
+
+    private static let builtInMethods: [String: [String]] = {
+        let user = ["qat.v1.Jobs/*", "qat.v1.Cas/*", "qat.v1.Admin/Status", "qat.v1.Health/*"]
+        let worker = ["qat.v1.Lease/*", "qat.v1.Cas/*", "qat.v1.Health/*"]
+        return [
+            "user": user, "operator": user, "gateway": ["qat.v1.Health/*"],
+            Role.quant.rawValue: worker, Role.train.rawValue: worker, Role.eval.rawValue: worker,
+        ]
+    }()
+
+    /// Whether a kind of caller may call a method.
+    func allows(_ method: String, to caller: String) -> Bool {
+        (methods[caller] ?? []).contains { pattern in
+            pattern == method
+                || pattern.hasSuffix("/*") && method.hasPrefix(pattern.dropLast())
+        }
+    }
+
+    /// What a user may have.
+    func quota(of user: String) -> Quota { userQuotas[user] ?? quota }
+}
+
+extension AccessPolicy {
+    private static let keys = ["visibility", "operators", "methods", "quota", "user_quotas"]
+    private static let callers = ["user", "operator"] + Role.allCases.map(\.rawValue)
+
+    /// Reads a policy file: a JSON object of at most 1 MiB; what it does not say stays built in.
+    ///
+    /// - Throws: ``StoreError`` (`invalidArgument`) that names the key; an unknown key is an error,
+    ///   for a misspelt rule must not be taken for none.
+    init(json: Data) throws {
+        guard json.count <= 1 << 20,
+            let object = try? JSONSerialization.jsonObject(with: json) as? [String: Any]
+        else {
+            throw Self.fault("it is no JSON object of at most 1 MiB")
+        }
+        if let odd = object.keys.sorted().first(where: { !Self.keys.contains($0) }) {
+            throw Self.fault(
+                "unknown key \(PlainText.quoted(odd)); known are \(Self.keys.joined(separator: ", "))"
+            )
+        }
+        if let value = object["visibility"] {
+            guard let text = value as? String, let known = Visibility(rawValue: text) else {
+                throw Self.fault("visibility is \"own\" or \"all\"")
+            }
+            visibility = known
+        }
+        if let value = object["operators"] {
+            operators = Set(try Self.names(value, "operators"))
+        }
+        if let value = object["methods"] {
+            try readMethods(value)
+        }
+        if let value = object["quota"] {
+            quota = try Self.quota(value, "quota", over: quota)
+        }
+        if let value = object["user_quotas"] {
+            guard let quotas = value as? [String: Any] else {
+                throw Self.fault("user_quotas is an object of users and their quotas")
+            }
+            userQuotas = try quotas.reduce(into: [:]) { result, entry in
+                result[entry.key] = try Self.quota(
+                    entry.value,
+                    "user_quotas.\(entry.key)",
+                    over: quota
+                )
+            }
+        }
+    }
+
+    private mutating func readMethods(_ value: Any) throws {
+        guard let lists = value as? [String: Any] else {
+            throw Self.fault("methods is an object of callers and their methods")
+        }
+        for (caller, list) in lists {
+            guard Self.callers.contains(caller) else {
+                throw Self.fault(
+                    "methods.\(PlainText.quoted(caller)): callers are "
+                        + Self.callers.joined(separator: ", ")
+                )
+            }
+            let names = try Self.names(list, "methods.\(caller)")
+            if let odd = names.first(where: { !$0.hasPrefix("qat.v1.") || !$0.contains("/") }) {
+                throw Self.fault(
+                    "methods.\(caller): \(PlainText.quoted(odd)) is neither qat.v1.SERVICE/METHOD "
+                        + "nor qat.v1.SERVICE/*"
+                )
+            }
+            methods[caller] = names
+        }
+    }
+
+    private static func names(_ value: Any, _ key: String) throws -> [String] {
+        guard let names = value as? [String] else {
+            throw fault("\(key) is a list of strings")
+        }
+        return names
+    }
+
+    private static func quota(_ value: Any, _ key: String, over base: Quota) throws -> Quota {
+        guard let object = value as? [String: Any] else {
+            throw fault("\(key) is an object with queued, running, bytes")
+        }
+        var quota = base
+        for (name, value) in object {
+            // JSON's true is a number to Foundation.
+            guard value is NSNull || (value as? NSNumber)?.int64Value ?? -1 >= 0,
+                !(value is Bool) || (value as? NSNumber)?.doubleValue.rounded() != 1
+            else {
+                throw fault("\(key).\(name) is a whole number from 0, or null for no limit")
+            }
+            let number = (value as? NSNumber)?.int64Value
+            switch name {
+            case "queued": quota.queued = number.map { Int($0) }
+            case "running": quota.running = number.map { Int($0) }
+            case "bytes": quota.bytes = number
+            default:
+                throw fault("\(key).\(PlainText.quoted(name)) is none of queued, running, bytes")
+            }
+        }
+        return quota
+    }
+
+    private static func fault(_ message: String) -> StoreError {
+        StoreError(.invalidArgument, message)
+    }
+}

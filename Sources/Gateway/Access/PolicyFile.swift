@@ -1,0 +1,80 @@
+internal import Foundation
+internal import Jobs
+internal import Logging
+internal import Synchronization
+
+/// The policy in force, and the file it comes from: read again when it changes; a file that is
+/// wrong changes nothing, and the log says why.
+final class PolicyFile: Sendable {
+    private struct State {
+        var policy: AccessPolicy
+        /// What the file looked like when it was last read.
+        var stamp: Stamp?
+    }
+
+    private struct Stamp: Equatable {
+        let modified: Date?
+        let size: Int?
+        let file: Int?
+    }
+
+    private let path: String?
+    private let state: Mutex<State>
+
+    /// The policy of a file; without one, or while there is none at the path, the built-in policy.
+    ///
+    /// - Throws: ``StoreError`` if the file is there and wrong: a gateway does not start with rules
+    ///   that nobody wrote.
+    init(path: String?) throws {
+        self.path = path
+        let stamp = path.flatMap(Self.stamp)
+        state = Mutex(State(policy: try Self.read(path, stamp), stamp: stamp))
+    }
+
+    /// A fixed policy.
+    init(_ policy: AccessPolicy) {
+        path = nil
+        state = Mutex(State(policy: policy))
+    }
+
+    /// The policy in force.
+    var policy: AccessPolicy { state.withLock { $0.policy } }
+
+    /// Reads the file again if it changed.
+    func reload(_ logger: Logger) {
+        guard let path else { return }
+        let stamp = Self.stamp(path)
+        guard state.withLock({ $0.stamp != stamp }) else { return }
+        do {
+            let policy = try Self.read(path, stamp)
+            state.withLock { $0 = State(policy: policy, stamp: stamp) }
+            logger.notice("policy \(path) is in force")
+        } catch {
+            state.withLock { $0.stamp = stamp }
+            logger.error("policy \(path): \(error); the policy before stays in force")
+        }
+    }
+
+    private static func read(_ path: String?, _ stamp: Stamp?) throws -> AccessPolicy {
+        guard let path, stamp != nil else { return AccessPolicy() }
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw StoreError(.unusable, "policy \(path): cannot be read")
+        }
+        do {
+            return try AccessPolicy(json: data)
+        } catch let error as StoreError {
+            throw StoreError(error.code, "policy \(path): \(error.message)")
+        }
+    }
+
+    private static func stamp(_ path: String) -> Stamp? {
+        guard let found = try? FileManager.default.attributesOfItem(atPath: path) else {
+            return nil
+        }
+        return Stamp(
+            modified: found[.modificationDate] as? Date,
+            size: found[.size] as? Int,
+            file: found[.systemFileNumber] as? Int
+        )
+    }
+}

@@ -1,0 +1,65 @@
+internal import Foundation
+internal import Logging
+internal import Testing
+
+@testable internal import Gateway
+
+struct AccessPolicyTests {
+    private static func policy(_ text: String) throws -> AccessPolicy {
+        try AccessPolicy(json: Data(text.utf8))
+    }
+
+    @Test func whatTheFileSaysHolds() throws {
+        let policy = try Self.policy(
+            """
+            {"visibility": "all", "operators": ["root"],
+             "methods": {"operator": ["qat.v1.Jobs/*"]},
+             "quota": {"queued": 5, "bytes": 1000000000000},
+             "user_quotas": {"ada": {"running": 2}, "bob": {"queued": null}}}
+            """
+        )
+        #expect(policy.visibility == .all && policy.operators == ["root"])
+        #expect(policy.allows("qat.v1.Jobs/Cancel", to: "operator"))
+        #expect(!policy.allows("qat.v1.Admin/Status", to: "operator"))
+        #expect(!policy.allows("qat.v1.JobsX/Cancel", to: "operator"))
+        // What it does not say stays as it was.
+        #expect(policy.allows("qat.v1.Admin/Status", to: "user"))
+        #expect(!policy.allows("qat.v1.Lease/Acquire", to: "user"))
+        #expect(policy.quota(of: "eve") == .init(queued: 5, running: nil, bytes: 1_000_000_000_000))
+        #expect(policy.quota(of: "ada") == .init(queued: 5, running: 2, bytes: 1_000_000_000_000))
+        #expect(policy.quota(of: "bob").queued == nil)
+    }
+
+    @Test(arguments: [
+        ("[]", "JSON object"), ("{", "JSON object"), (#"{"operator": []}"#, "operator"),
+        (#"{"visibility": "some"}"#, "visibility"), (#"{"operators": "root"}"#, "operators"),
+        (#"{"methods": {"nobody": []}}"#, "nobody"), (#"{"methods": {"user": ["*"]}}"#, "*"),
+        (#"{"quota": {"queue": 1}}"#, "queue"), (#"{"quota": {"queued": -1}}"#, "queued"),
+        (#"{"quota": {"queued": "many"}}"#, "queued"), (#"{"user_quotas": []}"#, "user_quotas"),
+    ])
+    func aFaultNamesItsKey(text: String, word: String) {
+        let error = #expect(throws: StoreError.self) { try Self.policy(text) }
+        #expect(error?.message.contains(word) == true, "\(error?.message ?? "")")
+    }
+
+    @Test func aChangedFileIsReadAgainAndAWrongOneChangesNothing() throws {
+        let path = NSTemporaryDirectory() + "/qat-policy-" + UUID().uuidString
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+        let file = try PolicyFile(path: path)
+        #expect(file.policy == AccessPolicy())
+        func write(_ text: String) throws {
+            try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+            file.reload(logger)
+        }
+        try write(#"{"operators": ["root"]}"#)
+        #expect(file.policy.operators == ["root"])
+        try write(#"{"operators": ["eve"], "typo": 1}"#)
+        #expect(file.policy.operators == ["root"])
+        try write(#"{"operators": ["ada"]}"#)
+        #expect(file.policy.operators == ["ada"])
+        // A gateway does not start with a file that is wrong.
+        try write(#"{"typo": 1}"#)
+        #expect(throws: StoreError.self) { try PolicyFile(path: path) }
+    }
+}
