@@ -5,15 +5,15 @@ extension JobEngine {
     /// Leases the oldest queued job that a worker can run, or nil.
     ///
     /// - Throws: ``StoreError`` (`invalidState`) if this process of the worker is not registered.
-    ///
-    /// `owners`: Whose jobs wait for now.
     func acquire(
         _ holder: LeaseHolder,
-        excluding owners: Set<String> = [],
         isConnected: (@Sendable () -> Bool)? = nil
     ) async throws -> Lease? {
         let worker = try registered(holder, isConnected: isConnected)
-        while let next = try await store.nextQueued(for: worker.offer, excluding: owners) {
+        while let next = try await store.nextQueued(
+            for: worker.offer,
+            excluding: try await ownersAtQuota()
+        ) {
             let decision = decide(.leased(holder), next.job)
             var batch = JobBatch()
             batch.tell(decision)

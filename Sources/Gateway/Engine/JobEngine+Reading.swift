@@ -6,7 +6,7 @@ extension JobEngine {
         let stored = try await store.job(id)
         let document = try await store.document(id)
         return JobDetail(
-            summary: try await summary(stored),
+            summary: try await summary(stored, busy: try await ownersAtQuota()),
             specJSON: document.spec,
             resultsJSON: document.results,
             outputs: try await store.outputs(of: id),
@@ -20,11 +20,12 @@ extension JobEngine {
     func list(pageSize: Int, before: Int64?, owner: String? = nil) async throws -> (
         jobs: [JobSummary], next: Int64?
     ) {
+        let busy = try await ownersAtQuota()
         let page = try await store.page(before: before, limit: pageSize + 1, owner: owner)
         var jobs: [JobSummary] = []
         var bytes = 0
         for (index, listed) in page.prefix(pageSize).enumerated() {
-            let summary = try await summary(listed)
+            let summary = try await summary(listed, busy: busy)
             bytes += try summary.encoded().count + 8
             guard jobs.isEmpty || bytes <= limits.pageBytes else {
                 return (jobs, page[index - 1].number)
@@ -44,9 +45,9 @@ extension JobEngine {
         return (events, job.state.isTerminal && last >= UInt64(clamping: job.lastSeq))
     }
 
-    private func summary(_ listed: ListedJob) async throws -> JobSummary {
+    private func summary(_ listed: ListedJob, busy: Set<String>) async throws -> JobSummary {
         switch listed {
-        case .job(let stored): try await summary(stored)
+        case .job(let stored): try await summary(stored, busy: busy)
         case .unreadable(_, let id, let error):
             JobSummary(
                 jobID: PlainText.cut(id, byteLimit: limits.keyBytes),
@@ -57,7 +58,7 @@ extension JobEngine {
         }
     }
 
-    private func summary(_ stored: StoredJob) async throws -> JobSummary {
+    private func summary(_ stored: StoredJob, busy: Set<String>) async throws -> JobSummary {
         let job = stored.job
         return JobSummary(
             jobID: job.id,
@@ -72,20 +73,20 @@ extension JobEngine {
             startedUnixMs: job.started,
             finishedUnixMs: job.finished,
             attempt: UInt32(clamping: job.attempt),
-            waitReason: reportRules.sentence(try await waitSentence(stored)),
+            waitReason: reportRules.sentence(try await waitSentence(stored, busy: busy)),
             cancelRequested: job.cancellation != .none,
             owner: stored.owner
         )
     }
 
-    private func waitSentence(_ stored: StoredJob) async throws -> String {
+    private func waitSentence(_ stored: StoredJob, busy: Set<String>) async throws -> String {
         switch stored.job.state {
         case .blocked:
             let sources = try await store.inputs(of: stored.job.id).map(\.source)
                 .filter { InputSource($0).job != nil }
                 .map { PlainText.quoted($0, byteLimit: 120) }
             return "waits for the outputs of \(sources.joined(separator: ", "))"
-        case .queued: return waitReason(stored)
+        case .queued: return waitReason(stored, busy: busy)
         default: return ""
         }
     }

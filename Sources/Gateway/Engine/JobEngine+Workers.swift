@@ -53,11 +53,10 @@ extension JobEngine {
     }
 
     /// The owners who run as many jobs as they may.
-    func ownersAtQuota(_ policy: AccessPolicy) async throws -> Set<String> {
-        guard
-            policy.quota.running != nil
-                || policy.userQuotas.values.contains(where: { $0.running != nil })
-        else { return [] }
+    func ownersAtQuota() async throws -> Set<String> {
+        let policy = policies.policy
+        let quotas = [policy.quota] + policy.userQuotas.values
+        guard quotas.contains(where: { $0.running != nil }) else { return [] }
         return Set(
             try await store.runningCounts().filter { owner, count in
                 policy.quota(of: owner).running.map { count >= $0 } ?? false
@@ -96,7 +95,13 @@ extension JobEngine {
     }
 
     /// Why a queued job waits, in a sentence, from what the workers offer.
-    func waitReason(_ stored: StoredJob) -> String {
+    ///
+    /// `busy`: The owners who run as many jobs as they may.
+    func waitReason(_ stored: StoredJob, busy: Set<String>) -> String {
+        if busy.contains(stored.owner) {
+            let limit = policies.policy.quota(of: stored.owner).running ?? 0
+            return "waits for one of \(stored.owner)'s \(limit) running jobs to end (quota)"
+        }
         let kind = stored.job.kind
         let able = presence.all.filter { $0.worker.offer.kinds.contains(kind) }
         guard !able.isEmpty else {

@@ -14,6 +14,7 @@ final class JobEngine: Sendable {
     let store: any JobStore
     let lifecycle: JobLifecycle
     let limits: JobLimits
+    let policies: PolicyFile
     let rules: SubmissionRules
     let reportRules: ReportRules
     let hub = EventHub()
@@ -25,15 +26,18 @@ final class JobEngine: Sendable {
 
     /// An engine on a store.
     ///
-    /// `leaseDuration`: How long a lease lasts without a heartbeat. `clock`: Tests bring their own.
+    /// `leaseDuration`: How long a lease lasts without a heartbeat. `policies`: What users may have.
+    /// `clock`: Tests bring their own.
     init(
         store: any JobStore,
         leaseDuration: Duration,
         limits: JobLimits = JobLimits(),
+        policies: PolicyFile = PolicyFile(AccessPolicy()),
         clock: @escaping @Sendable () -> Moment = { Moment.now }
     ) {
         self.store = store
         self.limits = limits
+        self.policies = policies
         rules = SubmissionRules(limits: limits)
         reportRules = ReportRules(limits: limits)
         self.clock = clock
@@ -138,7 +142,8 @@ final class JobEngine: Sendable {
         if decision.isChange {
             hub.signal(id)
         }
-        if decision.wakesQueue {
+        // A lease that ended may make room in its owner's quota.
+        if decision.wakesQueue || decision.isChange && decision.lease == .ends {
             hub.signal(Self.queueTopic)
         }
     }

@@ -102,10 +102,8 @@ struct WorkerHandlers: Sendable {
         let changes = engine.hub.subscribe(JobEngine.queueTopic)
         let deadline = ContinuousClock.now + .seconds(Int64(min(request.waitSeconds, 30)))
         while true {
-            let busy = try await engine.ownersAtQuota(authority.policy)
             let lease = try await engine.acquire(
                 holder,
-                excluding: busy,
                 isConnected: context.isConnected
             )
             if let lease {

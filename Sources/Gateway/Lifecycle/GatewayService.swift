@@ -17,14 +17,18 @@ struct GatewayService: Sendable {
         let logger = configuration.makeLogger("qat-gateway")
         let folder = try StateFolder(path: configuration.stateFolder)
         try? FileManager.default.removeItem(atPath: folder.path + "/address")
-        let pool = try GatewayDatabase.open(path: folder.path + "/gateway.sqlite")
+        let pool = try GatewayDatabase.open(
+            path: folder.path + "/gateway.sqlite",
+            artifactFolder: folder.path + "/cas"
+        )
+        let policies = try PolicyFile(path: policyPath ?? folder.path + "/policy.json")
         let engine = JobEngine(
             store: SQLiteJobStore(pool: pool),
-            leaseDuration: leaseDuration
+            leaseDuration: leaseDuration,
+            policies: policies
         )
         let artifacts = try ArtifactStore(root: folder.path + "/cas")
         let logs = try JobLogStore(folder: folder.path + "/logs")
-        let policies = try PolicyFile(path: policyPath ?? folder.path + "/policy.json")
         let authority = Authority(policies: policies, audit: AuditLog(logger))
         try await engine.start()
         let server = RPCServer(

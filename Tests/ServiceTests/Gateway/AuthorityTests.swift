@@ -336,6 +336,11 @@ struct AuthorityTests {
                 try await gateway.jobs.engine.store.job($0.jobID).owner
             }
             #expect(owners == ["ada", "bob"])
+            let waiting = try await ada.call(QatMethods.listJobs, ListJobsRequest()).jobs
+            #expect(
+                waiting.first?.waitReason
+                    == "waits for one of ada's 1 running jobs to end (quota)"
+            )
         }
     }
 

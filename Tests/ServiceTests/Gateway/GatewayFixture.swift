@@ -18,7 +18,7 @@ final class GatewayFixture: Sendable {
     private let entries = Mutex<[AuditLog.Entry]>([])
 
     private init(_ policy: AccessPolicy) throws {
-        jobs = try StoreFixture()
+        jobs = try StoreFixture(policy: policy)
         folder = jobs.folder
         certificates = folder + "/certs"
         artifacts = try ArtifactStore(root: folder + "/cas")

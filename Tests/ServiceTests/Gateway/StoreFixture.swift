@@ -30,12 +30,12 @@ final class StoreFixture: Sendable {
         func setWallClock(bySeconds seconds: Int64) { time.withLock { $0.unix += seconds * 1000 } }
     }
 
-    init(limits: JobLimits = JobLimits()) throws {
+    init(limits: JobLimits = JobLimits(), policy: AccessPolicy = AccessPolicy()) throws {
         folder = NSTemporaryDirectory() + "/qat-store-" + UUID().uuidString
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let clock = Clock()
         self.clock = clock
-        engine = try Self.open(folder, clock, limits)
+        engine = try Self.open(folder, clock, limits, policy)
     }
 
     deinit {
@@ -46,18 +46,22 @@ final class StoreFixture: Sendable {
     private static func open(
         _ folder: String,
         _ clock: Clock,
-        _ limits: JobLimits
+        _ limits: JobLimits,
+        _ policy: AccessPolicy
     ) throws -> JobEngine {
         JobEngine(
             store: SQLiteJobStore(pool: try GatewayDatabase.open(path: folder + "/gateway.sqlite")),
             leaseDuration: .seconds(30),
             limits: limits,
+            policies: PolicyFile(policy),
             clock: { clock.now }
         )
     }
 
     /// A second store on the same file, as a gateway has after a restart.
-    func reopened() throws -> JobEngine { try Self.open(folder, clock, engine.limits) }
+    func reopened() throws -> JobEngine {
+        try Self.open(folder, clock, engine.limits, engine.policies.policy)
+    }
 
     /// Runs SQL behind the engine's back.
     func execute(_ sql: String) async throws {

@@ -9,8 +9,12 @@ enum GatewayDatabase {
 
     /// Opens, checks and migrates the file.
     ///
-    /// - Throws: ``StoreError`` (`unusable`) if the file is damaged, newer, or not durable.
-    static func open(path: String) throws -> DatabasePool {
+    /// `artifactFolder`: Where the artifacts are that the database names; a database that is missing
+    /// beside some is a mishap, not a first start.
+    ///
+    /// - Throws: ``StoreError`` (`unusable`) if the file is damaged, newer, lost, or not durable.
+    static func open(path: String, artifactFolder: String? = nil) throws -> DatabasePool {
+        try checkPresence(path, artifactFolder)
         var configuration = Configuration()
         configuration.busyMode = .timeout(5)
         configuration.foreignKeysEnabled = true
@@ -42,6 +46,21 @@ enum GatewayDatabase {
         }
         try migrator.migrate(pool)
         return pool
+    }
+
+    private static func checkPresence(_ path: String, _ artifactFolder: String?) throws {
+        let manager = FileManager.default
+        guard let artifactFolder, !manager.fileExists(atPath: path) else { return }
+        let root = artifactFolder + "/sha256"
+        for name in (try? manager.contentsOfDirectory(atPath: root)) ?? [] {
+            guard let first = try? manager.contentsOfDirectory(atPath: "\(root)/\(name)").first
+            else { continue }
+            throw StoreError(
+                .unusable,
+                "\(path) is missing, but \(root) holds artifacts (\(first.prefix(12))…); restore the "
+                    + "database from a backup, or move the artifacts away to start anew"
+            )
+        }
     }
 
     private static var migrator: DatabaseMigrator {

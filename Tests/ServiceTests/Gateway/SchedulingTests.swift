@@ -1,0 +1,133 @@
+internal import Foundation
+internal import Jobs
+internal import Protocol
+internal import Testing
+
+@testable internal import Gateway
+
+struct SchedulingTests {
+    private func submit(
+        _ fixture: StoreFixture,
+        _ key: String,
+        _ resources: Resources
+    ) async throws -> String {
+        let usual = try fixture.submission(key)
+        return try await fixture.engine.submit(
+            JobEngine.Submission(
+                owner: usual.owner,
+                key: key,
+                digest: SHA256Digest.of(key),
+                kind: usual.kind,
+                name: key,
+                spec: usual.spec,
+                resources: resources,
+                inputs: usual.inputs
+            )
+        ).id
+    }
+
+    private func reason(_ fixture: StoreFixture, _ id: String) async throws -> String {
+        try await fixture.engine.detail(id).summary.waitReason
+    }
+
+    /// Seen: a hundred jobs that ask for a GPU stood before an ordinary one for ever.
+    @Test func jobsThatFitNobodyStandBeforeNobody() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register()
+        let gpu = Resources(accelerator: .gpu, devices: 8)
+        var first = ""
+        for index in 0..<100 {
+            let id = try await submit(fixture, "gpu-\(index)", gpu)
+            if index == 0 { first = id }
+        }
+        let ordinary = try await submit(fixture, "cpu", Resources())
+        #expect(try await fixture.acquire()?.jobID == ordinary)
+        #expect(try await fixture.acquire() == nil)
+        // A worker that offers it takes the oldest.
+        let offer = Offer(kinds: [.train], accelerator: .gpu, devices: 8)
+        try await fixture.register("big", offer: offer)
+        #expect(try await fixture.acquire("big")?.jobID == first)
+    }
+
+    /// Every request against every offer, beside a plain statement of what fits.
+    @Test func whatIsLeasedFits() async throws {
+        let fixture = try StoreFixture()
+        var requests: [String: Resources] = [:]
+        for accelerator in Accelerator.allCases {
+            for (devices, nodes) in [(1, 1), (2, 1), (1, 2), (4, 4)] {
+                let request = Resources(
+                    accelerator: accelerator,
+                    devices: devices,
+                    nodes: nodes
+                )
+                let key = "\(accelerator)-\(devices)-\(nodes)"
+                requests[try await submit(fixture, key, request)] = request
+            }
+        }
+        var left = requests
+        for (name, accelerator, devices, nodes) in [
+            ("a", Accelerator.cpu, 1, 1), ("b", .gpu, 1, 1), ("c", .gpu, 2, 2), ("d", .cpu, 4, 4),
+            ("e", .gpu, 4, 4),
+        ] {
+            let offer = Offer(
+                kinds: [.train],
+                accelerator: accelerator,
+                devices: devices,
+                nodes: nodes
+            )
+            try await fixture.register(name, offer: offer)
+            var taken: Set<String> = []
+            while let lease = try await fixture.acquire(name) {
+                taken.insert(lease.jobID)
+            }
+            let expected = left.filter { _, request in
+                (request.accelerator == .auto || request.accelerator == accelerator)
+                    && request.devices <= devices && request.nodes <= nodes
+            }
+            #expect(taken == Set(expected.keys), "\(name)")
+            for id in taken { left[id] = nil }
+        }
+        #expect(left.isEmpty)
+    }
+
+    @Test func eachJobSaysWhyItWaitsFromWhatWorkersOffer() async throws {
+        let fixture = try StoreFixture()
+        let id = try await submit(fixture, "k", Resources(accelerator: .gpu, devices: 8))
+        #expect(try await reason(fixture, id) == "no worker for train jobs is registered")
+        try await fixture.register()
+        #expect(
+            try await reason(fixture, id)
+                == "waits for accelerator gpu, 8 devices; the workers offer "
+                + "accelerator cpu, 1 device, 1 node"
+        )
+        let small = Offer(kinds: [.train], accelerator: .gpu, devices: 2)
+        try await fixture.register("small", offer: small)
+        #expect(
+            try await reason(fixture, id)
+                == "waits for accelerator gpu, 8 devices; the workers offer "
+                + "accelerator cpu, 1 device, 1 node or accelerator gpu, 2 devices, 1 node"
+        )
+        let large = Offer(kinds: [.train], accelerator: .gpu, devices: 8)
+        try await fixture.register("large", offer: large)
+        #expect(try await reason(fixture, id) == "waits for large to become free")
+    }
+
+    /// One row that cannot be read is shown as such, and stands before nobody.
+    @Test func anUnreadableRowIsReportedAndHidesNothing() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register()
+        let bad = try await fixture.submit("bad")
+        let good = try await fixture.submit("good")
+        try await fixture.execute("UPDATE job SET reason = 'NONSENSE' WHERE id = '\(bad)'")
+        let jobs = try await fixture.engine.list(pageSize: 10, before: nil).jobs
+        #expect(jobs.map(\.jobID) == [good, bad])
+        let shown = try #require(jobs.last)
+        #expect(shown.reason == "INTERNAL" && shown.reasonMessage.contains("NONSENSE"))
+        let error = await #expect(throws: StoreError.self) { try await fixture.engine.detail(bad) }
+        #expect(error?.code == .corrupt)
+        #expect(try await fixture.acquire()?.jobID == good)
+        let engine = try fixture.reopened()
+        try await engine.start()
+        try engine.store.close()
+    }
+}
