@@ -39,6 +39,8 @@ public struct Job: Sendable, Equatable {
     public var failures: Int64 = 0
     /// The last training step reached.
     public var lastStep: Int64 = 0
+    /// The training step of its newest stored checkpoint; 0 without one.
+    public var checkpointStep: Int64 = 0
     /// Who holds the lease, or held the last one.
     public var holder: LeaseHolder?
     /// Whether a user wants it to end.

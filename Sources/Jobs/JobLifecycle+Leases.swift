@@ -28,6 +28,17 @@ extension JobLifecycle {
         return decision
     }
 
+    /// A checkpoint: the newest counts, an older one changes nothing.
+    func checkpoint(_ job: Job, _ claim: LeaseClaim, _ step: Int64) -> Decision {
+        var decision = Decision(unchanged: job)
+        guard job.isHeld(by: claim) else {
+            decision.verdict = .leaseLost
+            return decision
+        }
+        decision.job.checkpointStep = max(job.checkpointStep, step)
+        return decision
+    }
+
     /// The end of an attempt, as its worker tells it; a repeated report of the same lease is
     /// accepted again and changes nothing.
     func complete(
@@ -47,6 +58,8 @@ extension JobLifecycle {
         switch completion {
         case .succeeded:
             decision.enter(.succeeded, at: moment)
+            // Outputs make checkpoints worthless.
+            decision.job.checkpointStep = 0
         case .stopped(let message):
             decision.enter(.cancelled, .cancelledBy, message, at: moment)
         case .released(let message):

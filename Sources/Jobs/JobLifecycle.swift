@@ -45,6 +45,7 @@ public struct JobLifecycle: Sendable {
         case .inputsSettled(let verdict): settle(verdict, job, moment)
         case .leased(let holder): lease(job, to: holder, moment)
         case .heartbeat(let claim, let reports): hear(job, claim, reports, moment)
+        case .checkpointed(let claim, let step): checkpoint(job, claim, step)
         case .completed(let claim, let completion): complete(job, claim, completion, moment)
         case .cancelled(let isNow, let user): cancel(job, isNow, user, moment)
         case .retried(let user, let inputs): retry(job, user, inputs, moment)

@@ -1,7 +1,7 @@
 /// How large a job and what belongs to it may be; docs/JOBS.md says why.
 ///
-/// Whatever is accepted must fit into every answer that will carry it: a lease (specification and
-/// inputs), a detail (specification, results and outputs) and a page of a list, each one message of
+/// Whatever is accepted must fit into every answer that will carry it: a lease (specification,
+/// inputs and checkpoint), a detail (specification, results and outputs) and a page of a list, each one message of
 /// at most ``messageBytes``.
 public struct JobLimits: Sendable, Equatable {
     /// Bytes of one message on the wire.
@@ -9,7 +9,9 @@ public struct JobLimits: Sendable, Equatable {
     /// Bytes of a canonical specification.
     public var specBytes = 96 << 10
     /// Bytes of all inputs (pointers, sources, paths, digests) as a lease carries them.
-    public var inputBytes = 144 << 10
+    public var inputBytes = 128 << 10
+    /// Bytes of a checkpoint's files (names, digests, sizes) as a lease carries them.
+    public var checkpointBytes = 24 << 10
     /// Bytes of a job's results as JSON.
     public var resultBytes = 96 << 10
     /// Bytes of all outputs (names, digests, sizes) as a detail carries them.

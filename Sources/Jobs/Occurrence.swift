@@ -6,6 +6,8 @@ public enum Occurrence: Sendable, Equatable {
     case leased(LeaseHolder)
     /// The worker lives, and tells what happened.
     case heartbeat(LeaseClaim, [WorkerReport])
+    /// The worker stored a checkpoint of a training step.
+    case checkpointed(LeaseClaim, step: Int64)
     /// The worker's attempt ended.
     case completed(LeaseClaim, Completion)
     /// A user wants it to end: at once, or after a checkpoint.

@@ -30,9 +30,11 @@ struct JobLifecycleTests {
 
     private static let occurrences: [Occurrence] = [
         .inputsSettled(.ready), .inputsSettled(.waiting), .inputsSettled(.never("gone")),
-        .leased(ada), .heartbeat(claim(), [WorkerReport(number: 1, step: 3)]),
+        .leased(ada), .checkpointed(claim(), step: 5),
+        .heartbeat(claim(), [WorkerReport(number: 1, step: 3)]),
         .completed(claim(), .succeeded), .completed(claim(), .failed(.userError, "no")),
         .completed(claim(), .failed(.internalError, "oops")), .completed(claim(), .stopped("ok")),
+        .completed(claim(), .released("the worker stops")),
         .cancelled(now: false, by: "ada"), .cancelled(now: true, by: "ada"),
         .retried(by: "ada", inputs: .ready), .retried(by: "ada", inputs: .never("gone")),
         .leaseEnded("silence"),
@@ -129,6 +131,35 @@ struct JobLifecycleTests {
         #expect(firm.job.cancellation == .now && firm.job.state == .cancelling)
         let gentle = Self.decide(.cancelled(now: false, by: "ada"), firm.job)
         #expect(gentle.job.cancellation == .now && !gentle.isChange)
+    }
+
+    /// Ten graceful restarts are no loss; ten losses end a job.
+    @Test func aLeaseThatIsHandedBackIsNoLoss() {
+        var job = Self.job(.queued) { $0.lastStep = 4 }
+        for _ in 0..<20 {
+            job = Self.decide(.leased(Self.ada), job).job
+            let claim = Self.claim(job.epoch)
+            job = Self.decide(.completed(claim, .released("the worker stops")), job).job
+            #expect(job.state == .queued && job.losses == 0 && job.holder == nil)
+        }
+        // Unless the job was to end anyway.
+        job = Self.decide(.leased(Self.ada), job).job
+        job = Self.decide(.cancelled(now: false, by: "ada"), job).job
+        job = Self.decide(.completed(Self.claim(job.epoch), .released("stops")), job).job
+        #expect(job.state == .cancelled)
+    }
+
+    @Test func theNewestCheckpointCounts() {
+        let job = Self.job(.running) { $0.checkpointStep = 8 }
+        let newer = Self.decide(.checkpointed(Self.claim(), step: 9), job)
+        #expect(newer.job.checkpointStep == 9 && newer.isChange)
+        #expect(!Self.decide(.checkpointed(Self.claim(), step: 7), job).isChange)
+        #expect(Self.decide(.checkpointed(Self.claim(3), step: 9), job).verdict == .leaseLost)
+        // It survives a cancellation and a retry, and goes with success.
+        let stopped = Self.decide(.completed(Self.claim(), .stopped("ok")), job).job
+        #expect(Self.decide(.retried(by: "a", inputs: .ready), stopped).job.checkpointStep == 8)
+        let done = Self.decide(.completed(Self.claim(), .succeeded), job).job
+        #expect(done.checkpointStep == 0)
     }
 
     @Test func aRetriedJobWhoseInputsAreGoneFailsAtOnce() {

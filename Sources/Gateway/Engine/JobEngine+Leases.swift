@@ -28,7 +28,8 @@ extension JobEngine {
                 attempt: UInt32(clamping: decision.job.attempt),
                 epoch: UInt64(clamping: decision.job.epoch),
                 specJSON: try await store.document(decision.job.id).spec,
-                inputs: try await store.inputs(of: decision.job.id)
+                inputs: try await store.inputs(of: decision.job.id),
+                checkpoint: try await checkpoint(of: decision.job)
             )
         }
         return nil
@@ -63,12 +64,7 @@ extension JobEngine {
             }
             return (decision, batch)
         }
-        guard decision.verdict == .accepted else { return .lost }
-        return switch decision.job.cancellation {
-        case .none: .continue
-        case .gently: .cancel
-        case .now: .cancelNow
-        }
+        return decision.verdict == .accepted ? Self.directive(decision.job) : .lost
     }
 
     private static func trainingStep(_ event: JobEvent) -> Int64? {
@@ -102,6 +98,7 @@ extension JobEngine {
                 var change = JobBatch.Change(job: decision.job)
                 if decision.job.state == .succeeded {
                     change.results = request.resultsJSON
+                    change.checkpoint = []
                     change.outputs = request.outputs
                 } else if request.outcome == .failed, !request.outputs.isEmpty {
                     // A job whose export failed has the other ones.

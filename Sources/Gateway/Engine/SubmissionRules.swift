@@ -86,20 +86,33 @@ struct SubmissionRules: Sendable {
                 "the results have \(results.count) bytes; the limit is \(limits.resultBytes)"
             )
         }
+        try check(outputs, byteLimit: limits.outputBytes)
+    }
+
+    /// Checks a checkpoint's files.
+    ///
+    /// - Throws: ``StoreError`` (`invalidArgument`) that names the file and its limit.
+    func check(checkpoint files: [OutputFile]) throws {
+        guard !files.isEmpty else {
+            throw Self.refusal("the checkpoint has no files")
+        }
+        try check(files, byteLimit: limits.checkpointBytes)
+    }
+
+    private func check(_ outputs: [OutputFile], byteLimit: Int) throws {
         var names: Set<String> = []
         for output in outputs {
             if let fault = PlainText.pathFault(in: output.name, byteLimit: limits.pathBytes) {
-                throw Self.refusal("the output's name \(PlainText.quoted(output.name)) \(fault)")
+                throw Self.refusal("the name \(PlainText.quoted(output.name)) \(fault)")
             }
             guard names.insert(output.name).inserted else {
-                throw Self.refusal("two outputs are called \(PlainText.quoted(output.name))")
+                throw Self.refusal("two files are called \(PlainText.quoted(output.name))")
             }
         }
         let size = outputs.reduce(0) { $0 + $1.name.utf8.count + 32 + 32 }
-        guard size <= limits.outputBytes else {
+        guard size <= byteLimit else {
             throw Self.refusal(
-                "\(outputs.count) outputs take \(size) bytes to name; "
-                    + "the limit is \(limits.outputBytes)"
+                "\(outputs.count) files take \(size) bytes to name; the limit is \(byteLimit)"
             )
         }
     }

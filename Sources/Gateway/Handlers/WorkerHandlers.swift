@@ -21,6 +21,12 @@ struct WorkerHandlers: Sendable {
         router.unary(QatMethods.heartbeat, allow: .workers) { request, context in
             try await mapped { try await heartbeat(request, context) }
         }
+        router.unary(QatMethods.awaitDirective, allow: .workers) { request, context in
+            try await mapped { try await awaitDirective(request, context) }
+        }
+        router.unary(QatMethods.saveCheckpoint, allow: .workers) { request, context in
+            try await mapped { try await saveCheckpoint(request, context) }
+        }
         router.unary(QatMethods.appendLog, allow: .workers) { request, context in
             try await mapped { try await appendLog(request, context) }
         }
@@ -112,12 +118,7 @@ struct WorkerHandlers: Sendable {
             if lease != nil || ContinuousClock.now >= deadline {
                 return AcquireLeaseResponse(lease: lease)
             }
-            await withTaskGroup(of: Void.self) { group in
-                group.addTask { for await _ in changes { return } }
-                group.addTask { try? await Task.sleep(until: deadline, clock: .continuous) }
-                await group.next()
-                group.cancelAll()
-            }
+            await Self.wait(for: changes, until: deadline)
             try Task.checkCancellation()
         }
     }
@@ -180,6 +181,70 @@ struct WorkerHandlers: Sendable {
             denyLease(request.jobID, request.epoch, context)
         }
         return CompleteLeaseResponse(accepted: isAccepted)
+    }
+
+    /// Answers when the worker is to do something else, or the wait is over.
+    private func awaitDirective(
+        _ request: AwaitDirectiveRequest,
+        _ context: CallContext
+    ) async throws -> HeartbeatResponse {
+        let claim = LeaseClaim(
+            epoch: Int64(clamping: request.epoch),
+            holder: try authority.holder(
+                boot: request.bootID,
+                instance: request.instance,
+                context
+            )
+        )
+        let changes = engine.hub.subscribe(request.jobID)
+        let deadline = ContinuousClock.now + .seconds(Int64(min(request.waitSeconds, 30)))
+        while true {
+            let directive = try await engine.directive(request.jobID, claim)
+            if directive == .lost {
+                denyLease(request.jobID, request.epoch, context)
+            }
+            if directive != request.known || ContinuousClock.now >= deadline {
+                return HeartbeatResponse(directive: directive)
+            }
+            await Self.wait(for: changes, until: deadline)
+            try Task.checkCancellation()
+        }
+    }
+
+    /// Waits for a change, which the stream keeps until somebody looks, or for a deadline.
+    private static func wait(
+        for changes: AsyncStream<Void>,
+        until deadline: ContinuousClock.Instant
+    ) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { for await _ in changes { return } }
+            group.addTask { try? await Task.sleep(until: deadline, clock: .continuous) }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    private func saveCheckpoint(
+        _ request: SaveCheckpointRequest,
+        _ context: CallContext
+    ) async throws -> SaveCheckpointResponse {
+        let holder = try authority.holder(
+            boot: request.bootID,
+            instance: request.instance,
+            context
+        )
+        let claim = LeaseClaim(epoch: Int64(clamping: request.epoch), holder: holder)
+        guard let checkpoint = request.checkpoint else {
+            throw StoreError(.invalidArgument, "the call names no checkpoint")
+        }
+        guard try await engine.holds(request.jobID, claim) else {
+            denyLease(request.jobID, request.epoch, context)
+            return SaveCheckpointResponse(accepted: false)
+        }
+        let isTaken = try await engine.saveCheckpoint(request.jobID, claim, checkpoint) { files in
+            try await checkStored(files, of: request.jobID, by: holder.worker)
+        }
+        return SaveCheckpointResponse(accepted: isTaken)
     }
 
     private func denyLease(_ job: String, _ epoch: UInt64, _ context: CallContext) {

@@ -23,6 +23,8 @@ struct JobBatch: Sendable {
         var progress: JobProgress?
         var results: [UInt8]?
         var outputs: [OutputFile]?
+        /// The files of the checkpoint in the place of those before.
+        var checkpoint: [OutputFile]?
         /// The files of inputs that were other jobs' outputs, by the inputs' positions.
         var files: [Int: [InputFile]] = [:]
     }

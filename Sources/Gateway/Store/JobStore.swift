@@ -24,6 +24,9 @@ protocol JobStore: Sendable {
     /// A job's outputs, by name.
     func outputs(of id: String) async throws -> [OutputFile]
 
+    /// The files of a job's newest checkpoint.
+    func checkpoint(of id: String) async throws -> [OutputFile]
+
     /// Events of a job after a number, in order.
     func events(of id: String, after seq: Int64, limit: Int) async throws -> [JobEvent]
 
@@ -61,7 +64,7 @@ protocol JobStore: Sendable {
     /// Bytes of all artifacts that are open to a holder.
     func byteCount(of holder: String) async throws -> Int64
 
-    /// Those of some artifacts that are inputs of some jobs.
+    /// Those of some artifacts that are inputs or checkpoints of some jobs.
     func inputs(among digests: Set<SHA256Digest>, of jobs: [String]) async throws
         -> Set<SHA256Digest>
 

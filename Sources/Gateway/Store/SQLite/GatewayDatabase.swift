@@ -5,7 +5,7 @@ internal import JobSpecs
 /// Opens the gateway's SQLite file so that what is acknowledged is on disk.
 enum GatewayDatabase {
     /// The schema's version; a newer file is refused.
-    static let schemaVersion = 4
+    static let schemaVersion = 5
 
     /// Opens, checks and migrates the file.
     ///
@@ -81,6 +81,10 @@ enum GatewayDatabase {
         }
         migrator.registerMigration("v4") { db in
             try db.execute(sql: grants)
+            try db.execute(sql: "PRAGMA user_version = 4")
+        }
+        migrator.registerMigration("v5") { db in
+            try db.execute(sql: checkpoints)
             try db.execute(sql: "PRAGMA user_version = \(schemaVersion)")
         }
         return migrator
@@ -139,6 +143,18 @@ enum GatewayDatabase {
             FROM output JOIN job ON job.id = output.job;
         CREATE INDEX job_by_owner ON job (tenant, number);
         CREATE INDEX job_waiting ON job (tenant) WHERE state IN ('BLOCKED', 'QUEUED');
+        """
+
+    // A job's newest checkpoint, so that any worker goes on from it.
+    private static let checkpoints = """
+        ALTER TABLE job ADD COLUMN checkpoint_step INTEGER NOT NULL DEFAULT 0;
+        CREATE TABLE checkpoint_file (
+            job TEXT NOT NULL REFERENCES job (id),
+            name TEXT NOT NULL,
+            digest BLOB NOT NULL,
+            size INTEGER NOT NULL,
+            PRIMARY KEY (job, name)
+        ) STRICT;
         """
 
     /// Reads what jobs of an older schema ask for out of their specifications.

@@ -19,6 +19,7 @@ struct JobRecord: Codable, FetchableRecord, PersistableRecord {
         case cancelRequested = "cancel_requested"
         case lastStep = "last_step"
         case lastSeq = "last_seq"
+        case checkpointStep = "checkpoint_step"
     }
 
     /// All but the specification, which is large and seldom wanted.
@@ -60,6 +61,7 @@ struct JobRecord: Codable, FetchableRecord, PersistableRecord {
     var devices: Int
     var nodes: Int
     var depth: Int
+    var checkpointStep: Int64
 }
 
 extension JobRecord {
@@ -99,7 +101,8 @@ extension JobRecord {
             accelerator: insertion.resources.accelerator.rawValue,
             devices: insertion.resources.devices,
             nodes: insertion.resources.nodes,
-            depth: insertion.depth
+            depth: insertion.depth,
+            checkpointStep: job.checkpointStep
         )
     }
 
@@ -139,6 +142,7 @@ extension JobRecord {
         job.lostStep = lostStep
         job.failures = failures
         job.lastStep = lastStep
+        job.checkpointStep = checkpointStep
         job.holder = try holder()
         job.cancellation = try known(cancelRequested, "cancel_requested")
         job.lastSeq = lastSeq
@@ -184,6 +188,7 @@ extension JobRecord {
             CodingKeys.lostStep.set(to: job.lostStep),
             CodingKeys.failures.set(to: job.failures),
             CodingKeys.lastStep.set(to: job.lastStep),
+            CodingKeys.checkpointStep.set(to: job.checkpointStep),
             CodingKeys.worker.set(to: job.holder?.worker.instance ?? ""),
             CodingKeys.workerRole.set(to: job.holder?.worker.role.rawValue ?? ""),
             CodingKeys.workerBoot.set(to: job.holder?.boot ?? ""),

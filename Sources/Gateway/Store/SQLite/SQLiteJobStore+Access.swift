@@ -79,13 +79,21 @@ extension SQLiteJobStore {
         guard !jobs.isEmpty else { return [] }
         return try await Self.known(among: digests) { [pool] wanted in
             try await pool.read { db in
-                try Data.fetchAll(
+                let inputs = try Data.fetchAll(
                     db,
                     InputFileRecord
                         .filter(jobs.contains(InputFileRecord.CodingKeys.job))
                         .filter(wanted.contains(InputFileRecord.CodingKeys.digest))
                         .select(InputFileRecord.CodingKeys.digest)
                 )
+                let checkpoints = try Data.fetchAll(
+                    db,
+                    CheckpointRecord
+                        .filter(jobs.contains(CheckpointRecord.CodingKeys.job))
+                        .filter(wanted.contains(CheckpointRecord.CodingKeys.digest))
+                        .select(CheckpointRecord.CodingKeys.digest)
+                )
+                return inputs + checkpoints
             }
         }
     }

@@ -74,6 +74,12 @@ extension SQLiteJobStore {
                 try OutputRecord(job: id, output).insert(db, onConflict: .replace)
             }
         }
+        if let checkpoint = change.checkpoint {
+            try CheckpointRecord.filter(CheckpointRecord.CodingKeys.job == id).deleteAll(db)
+            for file in checkpoint {
+                try CheckpointRecord(job: id, file).insert(db, onConflict: .replace)
+            }
+        }
         for (position, files) in change.files {
             for file in files {
                 try InputFileRecord(job: id, position: position, file).insert(db)

@@ -83,6 +83,16 @@ final class SQLiteJobStore: JobStore {
         }
     }
 
+    func checkpoint(of id: String) async throws -> [OutputFile] {
+        try await pool.read { db in
+            try CheckpointRecord
+                .filter(CheckpointRecord.CodingKeys.job == id)
+                .order(CheckpointRecord.CodingKeys.name)
+                .fetchAll(db)
+                .map { try $0.file() }
+        }
+    }
+
     func events(of id: String, after seq: Int64, limit: Int) async throws -> [JobEvent] {
         try await pool.read { db in
             try EventRecord

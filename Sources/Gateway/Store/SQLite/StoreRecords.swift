@@ -82,6 +82,35 @@ struct OutputRecord: Codable, FetchableRecord, PersistableRecord {
     }
 }
 
+/// A row of a job's checkpoint.
+struct CheckpointRecord: Codable, FetchableRecord, PersistableRecord {
+    static let databaseTableName = "checkpoint_file"
+
+    enum CodingKeys: String, CodingKey, ColumnExpression {
+        case job, name, digest, size
+    }
+
+    var job: String
+    var name: String
+    var digest: Data
+    var size: Int64
+
+    init(job: String, _ file: OutputFile) {
+        self.job = job
+        name = file.name
+        digest = Data(file.digest.bytes)
+        size = Int64(clamping: file.size)
+    }
+
+    func file() throws -> OutputFile {
+        OutputFile(
+            name: name,
+            digest: try SHA256Digest(stored: digest),
+            size: UInt64(clamping: size)
+        )
+    }
+}
+
 /// A row of a job's history.
 struct EventRecord: Codable, FetchableRecord, PersistableRecord {
     static let databaseTableName = "event"

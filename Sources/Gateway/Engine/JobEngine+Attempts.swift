@@ -1,0 +1,53 @@
+internal import Jobs
+internal import Protocol
+
+extension JobEngine {
+    /// Makes files the job's newest checkpoint.
+    ///
+    /// `checkStored`: Throws if they are not stored, or not the worker's to name.
+    ///
+    /// - Returns: Whether it was taken: not without the lease, nor over a newer one.
+    func saveCheckpoint(
+        _ id: String,
+        _ claim: LeaseClaim,
+        _ checkpoint: Checkpoint,
+        checkStored: ([OutputFile]) async throws -> Void = { _ in }
+    ) async throws -> Bool {
+        let step = Int64(clamping: checkpoint.step)
+        let decision = try await change(id) { stored in
+            let decision = decide(.checkpointed(claim, step: step), stored.job)
+            var batch = JobBatch()
+            if decision.isChange {
+                try rules.check(checkpoint: checkpoint.files)
+                try await checkStored(checkpoint.files)
+                batch.changes = [
+                    JobBatch.Change(job: decision.job, checkpoint: checkpoint.files)
+                ]
+            }
+            return (decision, batch)
+        }
+        return decision.isChange
+    }
+
+    /// The job's newest checkpoint, for a lease.
+    func checkpoint(of job: Job) async throws -> Checkpoint? {
+        guard job.checkpointStep > 0 else { return nil }
+        let files = try await store.checkpoint(of: job.id)
+        return files.isEmpty
+            ? nil : Checkpoint(step: UInt64(clamping: job.checkpointStep), files: files)
+    }
+
+    /// What a worker is to do.
+    func directive(_ id: String, _ claim: LeaseClaim) async throws -> HeartbeatResponse.Directive {
+        let job = try await store.job(id).job
+        return job.isHeld(by: claim) ? Self.directive(job) : .lost
+    }
+
+    static func directive(_ job: Job) -> HeartbeatResponse.Directive {
+        switch job.cancellation {
+        case .none: .continue
+        case .gently: .cancel
+        case .now: .cancelNow
+        }
+    }
+}

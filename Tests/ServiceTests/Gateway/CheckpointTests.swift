@@ -1,0 +1,124 @@
+internal import Foundation
+internal import Jobs
+internal import Protocol
+internal import Testing
+
+@testable internal import Gateway
+
+/// A job's checkpoints and its worker's orders, over real connections.
+struct CheckpointTests {
+    private static func save(
+        _ client: RPCClient,
+        _ lease: Lease,
+        _ instance: String,
+        step: UInt64,
+        text: String
+    ) async throws -> Bool {
+        try await client.call(
+            QatMethods.saveCheckpoint,
+            SaveCheckpointRequest(
+                jobID: lease.jobID,
+                epoch: lease.epoch,
+                instance: instance,
+                bootID: "b1",
+                checkpoint: Checkpoint(
+                    step: step,
+                    files: [
+                        OutputFile(
+                            name: "state",
+                            digest: SHA256Digest.of(text),
+                            size: UInt64(text.utf8.count)
+                        )
+                    ]
+                )
+            )
+        ).accepted
+    }
+
+    private static func release(_ client: RPCClient, _ lease: Lease) async throws -> Bool {
+        try await client.call(
+            QatMethods.completeLease,
+            CompleteLeaseRequest(
+                jobID: lease.jobID,
+                epoch: lease.epoch,
+                outcome: .released,
+                message: "worker quant-1 is stopping",
+                bootID: "b1"
+            )
+        ).accepted
+    }
+
+    /// A worker hands its lease back; another one goes on from the checkpoint, and may read it.
+    @Test func anotherWorkerGoesOnFromTheNewestCheckpoint() async throws {
+        try await GatewayFixture.run { gateway in
+            let ada = try gateway.user("ada")
+            let first = try await gateway.worker(.quant, "quant-1")
+            let second = try await gateway.worker(.quant, "quant-2")
+            let thief = try await gateway.worker(.eval, "eval-9")
+            let id = try await gateway.submit(ada)
+            let lease = try await gateway.lease(first, "quant-1")
+            #expect(lease.checkpoint == nil)
+            // What is not stored is no checkpoint.
+            #expect(
+                await code {
+                    _ = try await Self.save(first, lease, "quant-1", step: 4, text: "four")
+                } == .failedPrecondition
+            )
+            try await gateway.put("four", first)
+            #expect(try await Self.save(first, lease, "quant-1", step: 4, text: "four"))
+            try await gateway.put("eight", first)
+            #expect(try await Self.save(first, lease, "quant-1", step: 8, text: "eight"))
+            // An upload that was overtaken changes nothing, nor does another's certificate.
+            #expect(try await !Self.save(first, lease, "quant-1", step: 4, text: "four"))
+            #expect(try await !Self.save(thief, lease, "eval-9", step: 9, text: "four"))
+            #expect(
+                await code { _ = try await gateway.get(SHA256Digest.of("eight"), second) }
+                    == .notFound
+            )
+            #expect(try await Self.release(first, lease))
+            let next = try await gateway.lease(second, "quant-2")
+            #expect(next.jobID == id && next.checkpoint?.step == 8)
+            #expect(next.checkpoint?.files.map(\.name) == ["state"])
+            #expect(try await gateway.get(SHA256Digest.of("eight"), second) == "eight")
+            // Handing back is no loss.
+            let job = try await gateway.jobs.engine.store.job(id).job
+            #expect(job.losses == 0 && job.attempt == 2)
+        }
+    }
+
+    /// cancel --now reaches a worker that waits for its orders at once, not at a heartbeat.
+    @Test func ordersArriveBetweenHeartbeats() async throws {
+        try await GatewayFixture.run { gateway in
+            let ada = try gateway.user("ada")
+            let worker = try await gateway.worker(.quant, "quant-1")
+            let id = try await gateway.submit(ada)
+            let lease = try await gateway.lease(worker, "quant-1")
+            func ask(
+                _ known: HeartbeatResponse.Directive,
+                seconds: UInt32
+            ) async throws -> HeartbeatResponse.Directive {
+                try await worker.call(
+                    QatMethods.awaitDirective,
+                    AwaitDirectiveRequest(
+                        jobID: id,
+                        epoch: lease.epoch,
+                        instance: "quant-1",
+                        bootID: "b1",
+                        known: known,
+                        waitSeconds: seconds
+                    )
+                ).directive
+            }
+            #expect(try await ask(.continue, seconds: 0) == .continue)
+            async let waiting = ask(.continue, seconds: 20)
+            try await Task.sleep(for: .milliseconds(100))
+            let start = ContinuousClock.now
+            _ = try await ada.call(QatMethods.cancelJob, CancelJobRequest(jobID: id))
+            #expect(try await waiting == .cancel)
+            async let firmer = ask(.cancel, seconds: 20)
+            _ = try await ada.call(QatMethods.cancelJob, CancelJobRequest(jobID: id, now: true))
+            #expect(try await firmer == .cancelNow)
+            #expect(ContinuousClock.now - start < .seconds(10))
+        }
+    }
+}
