@@ -54,6 +54,8 @@ public struct Decision: Sendable, Equatable {
     public var reports: [TakenReport] = []
     /// What to do about the lease.
     public var lease = LeaseChange.none
+    /// How long a queued job is not to be handed out yet, in milliseconds.
+    public var delay: Int64 = 0
 
     /// Whether there is anything to store.
     public var isChange: Bool { job != before }

@@ -64,12 +64,15 @@ extension JobLifecycle {
             decision.enter(.cancelled, .cancelledBy, message, at: moment)
         case .released(let message):
             release(&decision, message, moment)
+        case .failed(let reason, let message) where reason.isLoss:
+            return recover(job, reason, message, moment)
         case .failed(let reason, let message):
             fail(&decision, reason, message, moment)
         }
         return decision
     }
 
+    /// The worker hands its lease back: nobody is at fault, and nothing counts.
     private func release(_ decision: inout Decision, _ message: String, _ moment: Moment) {
         if decision.job.cancellation != .none {
             decision.enter(.cancelled, .cancelledBy, message, at: moment)
@@ -100,7 +103,15 @@ extension JobLifecycle {
 
     /// A lease that ended by itself: back into the queue, unless the job was to end anyway or gets
     /// nowhere.
-    func recover(_ job: Job, _ message: String, _ moment: Moment) -> Decision {
+    ///
+    /// Losses are judged by progress: a job may be lost any number of times, as long as it came further
+    /// than the last time.
+    func recover(
+        _ job: Job,
+        _ reason: JobReason,
+        _ message: String,
+        _ moment: Moment
+    ) -> Decision {
         var decision = Decision(job)
         guard job.state.isLeased || job.state == .recovering else {
             decision.verdict = .leaseLost
@@ -108,7 +119,7 @@ extension JobLifecycle {
         }
         let isStuck = job.losses > 0 && job.lastStep <= job.lostStep
         if job.state != .recovering {
-            decision.enter(.recovering, .workerLost, message, at: moment)
+            decision.enter(.recovering, reason, message, at: moment)
         }
         decision.job.losses += 1
         decision.job.lossesAtStep = isStuck ? job.lossesAtStep + 1 : 1
@@ -116,17 +127,29 @@ extension JobLifecycle {
         decision.job.holder = nil
         if job.cancellation != .none {
             decision.enter(.cancelled, .cancelledBy, message, at: moment)
-        } else if decision.job.lossesAtStep >= crashLoopLimit || decision.job.losses >= lossLimit {
+        } else if decision.job.lossesAtStep >= crashLoopLimit {
             let count = decision.job.losses
             decision.enter(
                 .failed,
                 .crashLoop,
-                "lost \(count) times, the last time at step \(job.lastStep): \(message)",
+                """
+                lost \(count) times, the last \(decision.job.lossesAtStep) without getting beyond step \
+                \(job.lastStep): \(message)
+                """,
                 at: moment
             )
         } else {
-            decision.enter(.queued, .workerLost, message, at: moment)
+            decision.enter(.queued, reason, message, at: moment)
+            decision.delay = Self.backoff(losses: decision.job.lossesAtStep)
         }
         return decision
+    }
+
+    /// How long a lost job waits before it is handed out again, in milliseconds.
+    ///
+    /// Nothing after a loss that followed progress, 2 s after the second in a row, four times as long
+    /// after each further one, a minute at most.
+    static func backoff(losses: Int64) -> Int64 {
+        losses <= 1 ? 0 : min(60_000, 500 << min(2 * (losses - 1), 20))
     }
 }

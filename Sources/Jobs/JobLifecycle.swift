@@ -5,9 +5,7 @@
 public struct JobLifecycle: Sendable {
     /// How long a lease lasts without a heartbeat, in milliseconds.
     public let leaseDuration: Int64
-    /// Losses after which a job fails, whatever it achieved in between.
-    public var lossLimit: Int64 = 10
-    /// Losses without a training step in between after which a job fails.
+    /// Losses in a row without a training step in between after which a job fails.
     public var crashLoopLimit: Int64 = 3
 
     /// Rules with leases of a duration in milliseconds.
@@ -49,7 +47,7 @@ public struct JobLifecycle: Sendable {
         case .completed(let claim, let completion): complete(job, claim, completion, moment)
         case .cancelled(let isNow, let user): cancel(job, isNow, user, moment)
         case .retried(let user, let inputs): retry(job, user, inputs, moment)
-        case .leaseEnded(let message): recover(job, message, moment)
+        case .leaseEnded(let message): recover(job, .workerLost, message, moment)
         }
     }
 

@@ -22,6 +22,10 @@ public enum JobReason: String, Sendable, CaseIterable, Codable {
     case workerLost = "WORKER_LOST"
     /// The job lost its worker again and again without getting anywhere.
     case crashLoop = "CRASH_LOOP"
+    /// Somebody outside of the suite killed the attempt's process.
+    case killed = "KILLED"
+    /// The attempt's process said nothing for too long.
+    case stalled = "STALLED"
     /// A user ended it.
     case cancelledBy = "CANCELLED_BY"
     /// A fault of the program.
@@ -32,6 +36,15 @@ public enum JobReason: String, Sendable, CaseIterable, Codable {
         switch self {
         case .outOfMemory, .internalError: 2
         default: 1
+        }
+    }
+
+    /// Whether an attempt that fails this way is a lost one: the job is not at fault, and goes on from
+    /// its checkpoint as long as it comes further each time.
+    public var isLoss: Bool {
+        switch self {
+        case .workerLost, .killed, .stalled: true
+        default: false
         }
     }
 }

@@ -35,6 +35,7 @@ struct JobLifecycleTests {
         .completed(claim(), .succeeded), .completed(claim(), .failed(.userError, "no")),
         .completed(claim(), .failed(.internalError, "oops")), .completed(claim(), .stopped("ok")),
         .completed(claim(), .released("the worker stops")),
+        .completed(claim(), .failed(.killed, "signal 9")),
         .cancelled(now: false, by: "ada"), .cancelled(now: true, by: "ada"),
         .retried(by: "ada", inputs: .ready), .retried(by: "ada", inputs: .never("gone")),
         .leaseEnded("silence"),
@@ -66,6 +67,29 @@ struct JobLifecycleTests {
                 #expect(decision.job.finished == Self.moment.unix && decision.isEnd)
             }
         }
+    }
+
+    /// A killed child is a loss, and losses are judged by progress: three in a row at one step end a
+    /// job, a hundred with a step in between do not.
+    @Test func killedChildrenAreLossesJudgedByProgress() {
+        var job = Self.job(.running)
+        for step: Int64 in 1...100 {
+            job.lastStep = step
+            let killed = Completion.failed(.killed, "signal 9")
+            let lost = Self.decide(.completed(Self.claim(job.epoch), killed), job)
+            #expect(lost.job.state == .queued && lost.job.reason == .killed && lost.delay == 0)
+            job = Self.decide(.leased(Self.ada), lost.job).job
+        }
+        var delays: [Int64] = []
+        var end = Decision(unchanged: job)
+        for _ in 0..<3 where !end.isEnd {
+            let killed = Completion.failed(.killed, "signal 9")
+            end = Self.decide(.completed(Self.claim(job.epoch), killed), job)
+            delays.append(end.delay)
+            job = Self.decide(.leased(Self.ada), end.job).job
+        }
+        #expect(end.job.state == .failed && end.job.reason == .crashLoop)
+        #expect(delays == [2_000, 0])
     }
 
     /// Random lives: at any moment at most one epoch is live, and it never goes back.

@@ -6,13 +6,15 @@ extension JobEngine {
     ///
     /// `checkStored`: Throws if they are not stored, or not the worker's to name.
     ///
-    /// - Returns: Whether it was taken: not without the lease, nor over a newer one.
+    /// - Returns: The digests that nobody refers to any more; nil if it was not taken: not without the
+    ///   lease, nor over a newer one.
     func saveCheckpoint(
         _ id: String,
         _ claim: LeaseClaim,
         _ checkpoint: Checkpoint,
         checkStored: ([OutputFile]) async throws -> Void = { _ in }
-    ) async throws -> Bool {
+    ) async throws -> Set<SHA256Digest>? {
+        var replaced: [OutputFile] = []
         let step = Int64(clamping: checkpoint.step)
         let decision = try await change(id) { stored in
             let decision = decide(.checkpointed(claim, step: step), stored.job)
@@ -20,13 +22,15 @@ extension JobEngine {
             if decision.isChange {
                 try rules.check(checkpoint: checkpoint.files)
                 try await checkStored(checkpoint.files)
+                replaced = try await store.checkpoint(of: id)
                 batch.changes = [
                     JobBatch.Change(job: decision.job, checkpoint: checkpoint.files)
                 ]
             }
             return (decision, batch)
         }
-        return decision.isChange
+        guard decision.isChange else { return nil }
+        return try await store.unreferenced(Set(replaced.map(\.digest)))
     }
 
     /// The job's newest checkpoint, for a lease.

@@ -12,7 +12,8 @@ extension JobEngine {
         let worker = try registered(holder, isConnected: isConnected)
         while let next = try await store.nextQueued(
             for: worker.offer,
-            excluding: try await ownersAtQuota()
+            excluding: try await ownersAtQuota(),
+            delayed: delays.pending(at: now.uptime)
         ) {
             let decision = decide(.leased(holder), next.job)
             var batch = JobBatch()

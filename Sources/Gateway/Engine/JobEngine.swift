@@ -19,6 +19,7 @@ final class JobEngine: Sendable {
     let reportRules: ReportRules
     let hub = EventHub()
     let leases = LeaseTable()
+    let delays = DelayTable()
     let presence = WorkerPresence()
     /// Ended jobs whose dependents were not all looked at yet.
     let unsettled = Mutex<Set<String>>([])
@@ -139,6 +140,7 @@ final class JobEngine: Sendable {
         case .lasts(let end): leases.set(id, epoch: decision.job.epoch, until: end)
         case .ends: leases.remove(id, epoch: decision.job.epoch)
         }
+        if decision.delay > 0 { delays.set(id, until: now.uptime + decision.delay) }
         if decision.isChange {
             hub.signal(id)
         }

@@ -241,10 +241,13 @@ struct WorkerHandlers: Sendable {
             denyLease(request.jobID, request.epoch, context)
             return SaveCheckpointResponse(accepted: false)
         }
-        let isTaken = try await engine.saveCheckpoint(request.jobID, claim, checkpoint) { files in
+        let freed = try await engine.saveCheckpoint(request.jobID, claim, checkpoint) { files in
             try await checkStored(files, of: request.jobID, by: holder.worker)
         }
-        return SaveCheckpointResponse(accepted: isTaken)
+        for digest in freed ?? [] {
+            try artifacts.remove(digest)
+        }
+        return SaveCheckpointResponse(accepted: freed != nil)
     }
 
     private func denyLease(_ job: String, _ epoch: UInt64, _ context: CallContext) {

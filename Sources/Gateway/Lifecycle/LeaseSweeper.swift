@@ -1,3 +1,4 @@
+internal import Jobs
 internal import Logging
 internal import ServiceLifecycle
 
@@ -17,6 +18,9 @@ struct LeaseSweeper: Service {
                 do {
                     for id in try await engine.recoverExpired() {
                         logger.warning("job \(id): its worker was not heard of in time")
+                    }
+                    if engine.delays.expire(at: engine.now.uptime) {
+                        engine.hub.signal(JobEngine.queueTopic)
                     }
                     try await engine.settleLeftovers()
                     if round % 300 == 0 {

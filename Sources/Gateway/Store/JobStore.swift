@@ -39,8 +39,12 @@ protocol JobStore: Sendable {
     /// Blocked jobs that need an output of a job, from the oldest, above a number.
     func dependents(of id: String, after number: Int64, limit: Int) async throws -> [StoredJob]
 
-    /// The oldest queued job that fits an offer and is not of some owners.
-    func nextQueued(for offer: Offer, excluding owners: Set<String>) async throws -> StoredJob?
+    /// The oldest queued job that fits an offer, is not of some owners, and is not to wait.
+    func nextQueued(
+        for offer: Offer,
+        excluding owners: Set<String>,
+        delayed: Set<String>
+    ) async throws -> StoredJob?
 
     /// How many jobs of an owner wait.
     func waitingCount(of owner: String) async throws -> Int
@@ -50,6 +54,9 @@ protocol JobStore: Sendable {
 
     /// The jobs that a worker holds leases on.
     func leases(of worker: WorkerIdentity) async throws -> [String]
+
+    /// Those of some digests that no job and no user refers to.
+    func unreferenced(_ digests: Set<SHA256Digest>) async throws -> Set<SHA256Digest>
 
     /// Stores changes, all or none.
     func commit(_ batch: JobBatch) async throws -> CommitOutcome

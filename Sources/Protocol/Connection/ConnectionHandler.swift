@@ -26,6 +26,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     var newcomers: [ObjectIdentifier: (stream: CallStream, timeout: Duration?)] = [:]
     var line = CircularBuffer<UInt32>()
     var output = ByteBuffer()
+    /// Storage that takes the place of `output` while that is being written.
+    private var spare = ByteBuffer()
     var channelContext: ChannelHandlerContext?
     var ticker: RepeatedTask?
     var failure: RPCError?
@@ -110,9 +112,15 @@ final class ConnectionHandler: ChannelInboundHandler {
             let written = context.eventLoop.makePromise(of: Void.self)
             let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
             written.futureResult.whenSuccess { bound.value.lastProgress = .now }
-            context.writeAndFlush(wrapOutboundOut(output), promise: written)
+            // A flush may make the channel writable again, which enters this function anew: what is
+            // being written must not be in `output` any more, or it would go out twice.
+            var batch = output
+            output = spare
+            spare = ByteBuffer()
+            context.writeAndFlush(wrapOutboundOut(batch), promise: written)
             // TLS has copied the bytes: the storage is ours alone again and serves once more.
-            output.clear()
+            batch.clear()
+            spare = batch
             guard context.channel.isWritable, !line.isEmpty, !isLingering else { return }
         }
     }

@@ -148,6 +148,9 @@ enum GatewayDatabase {
     // A job's newest checkpoint, so that any worker goes on from it.
     private static let checkpoints = """
         ALTER TABLE job ADD COLUMN checkpoint_step INTEGER NOT NULL DEFAULT 0;
+        CREATE INDEX input_by_digest ON input_file (digest);
+        CREATE INDEX output_by_digest ON output (digest);
+        CREATE INDEX grant_by_digest ON artifact_grant (digest);
         CREATE TABLE checkpoint_file (
             job TEXT NOT NULL REFERENCES job (id),
             name TEXT NOT NULL,

@@ -98,6 +98,37 @@ extension SQLiteJobStore {
         }
     }
 
+    func unreferenced(_ digests: Set<SHA256Digest>) async throws -> Set<SHA256Digest> {
+        let referenced = try await Self.known(among: digests) { [pool] wanted in
+            try await pool.read { db in
+                let inputs = try Data.fetchAll(
+                    db,
+                    InputFileRecord.filter(wanted.contains(InputFileRecord.CodingKeys.digest))
+                        .select(InputFileRecord.CodingKeys.digest)
+                )
+                let outputs = try Data.fetchAll(
+                    db,
+                    OutputRecord.filter(wanted.contains(OutputRecord.CodingKeys.digest))
+                        .select(OutputRecord.CodingKeys.digest)
+                )
+                let checkpoints = try Data.fetchAll(
+                    db,
+                    CheckpointRecord.filter(wanted.contains(CheckpointRecord.CodingKeys.digest))
+                        .select(CheckpointRecord.CodingKeys.digest)
+                )
+                // What a user has brought may become a job's input at any moment.
+                let brought = try Data.fetchAll(
+                    db,
+                    GrantRecord.filter(wanted.contains(GrantRecord.CodingKeys.digest))
+                        .filter(GrantRecord.CodingKeys.holder.like("user/%"))
+                        .select(GrantRecord.CodingKeys.digest)
+                )
+                return inputs + outputs + checkpoints + brought
+            }
+        }
+        return digests.subtracting(referenced)
+    }
+
     /// Asks for digests in portions: SQLite takes a limited number of values in one statement.
     private static func known(
         among digests: Set<SHA256Digest>,

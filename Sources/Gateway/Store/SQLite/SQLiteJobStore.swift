@@ -161,7 +161,11 @@ final class SQLiteJobStore: JobStore {
         }
     }
 
-    func nextQueued(for offer: Offer, excluding owners: Set<String>) async throws -> StoredJob? {
+    func nextQueued(
+        for offer: Offer,
+        excluding owners: Set<String>,
+        delayed: Set<String>
+    ) async throws -> StoredJob? {
         let accelerators = [Accelerator.auto, offer.accelerator].map(\.rawValue)
         return try await pool.read { db in
             try Self.readable(
@@ -173,6 +177,7 @@ final class SQLiteJobStore: JobStore {
                     .filter(JobRecord.CodingKeys.devices <= offer.devices)
                     .filter(JobRecord.CodingKeys.nodes <= offer.nodes)
                     .filter(!owners.contains(JobRecord.CodingKeys.tenant))
+                    .filter(!delayed.contains(JobRecord.CodingKeys.id))
                     .order(JobRecord.CodingKeys.number)
                     // More than one: a row that cannot be read does not stand before the others.
                     .limit(16)

@@ -1,0 +1,27 @@
+internal import Synchronization
+
+/// Queued jobs that are not to be handed out yet, because they were lost lately.
+///
+/// In memory only: after a restart of the gateway nobody waits.
+final class DelayTable: Sendable {
+    private let ends = Mutex<[String: Int64]>([:])
+
+    /// Keeps a job back until a reading of the clock that never jumps.
+    func set(_ job: String, until end: Int64) { ends.withLock { $0[job] = end } }
+
+    /// The jobs that wait at an instant.
+    func pending(at uptime: Int64) -> Set<String> {
+        ends.withLock { ends in Set(ends.filter { $0.value > uptime }.keys) }
+    }
+
+    /// Forgets the jobs that have waited long enough.
+    ///
+    /// - Returns: Whether there was one.
+    func expire(at uptime: Int64) -> Bool {
+        ends.withLock { ends in
+            let count = ends.count
+            ends = ends.filter { $0.value > uptime }
+            return ends.count < count
+        }
+    }
+}
