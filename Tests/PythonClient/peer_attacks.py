@@ -5,16 +5,18 @@ Most of it takes long, or what everybody needs, and is run by name only: see REA
 
 import hashlib
 import os
+import random
 import resource
 import socket
 import threading
 import time
+from collections import Counter
 from contextlib import ExitStack, contextmanager, suppress
 
 import qatrpc
 from expectations import REFUSALS, RESOURCE_EXHAUSTED, call, probe
 from qat.v1 import cas_pb2, common_pb2, control_pb2
-from qatrpc import CALL, DATA, END_STREAM, MORE, frame
+from qatrpc import CALL, DATA, END_STREAM, MORE, STATUS, frame, hello
 from user_attacks import submit
 
 
@@ -86,6 +88,48 @@ def loops_of_calls_and_cancels_gain_nothing(suite):
         pass
     finally:
         assert suite.user.call("Health/Check").status == 1
+
+
+@probe(known="ConnectionHandler.pump is entered again while it writes, and repeats its bytes")
+def every_call_has_one_status(suite):
+    """20,000 calls in a row, and only then the first look at the answers."""
+    wire, count = suite.greet(), 20_000
+    envelope = call("qat.v1.No/Such")
+    for first in range(1, 2 * count, 2000):
+        wire.send(b"".join(frame(CALL, END_STREAM, number, envelope)
+                           for number in range(first, first + 2000, 2)))
+    time.sleep(0.3)
+    answers = Counter()
+    while len(answers) < count:
+        type, _, number, _ = wire.receive_frame()
+        if type == STATUS:
+            answers[number] += 1
+            time.sleep(0.00001)
+    double = [number for number, times in answers.items() if times > 1]
+    assert not double, f"{len(double)} streams have two, from stream {double[0]} on"
+
+
+@probe
+def random_frames_end_their_connection_at_most(suite):
+    """Frames of every type, most of them nearly right, on sixty connections."""
+    seed = int.from_bytes(os.urandom(4))
+    numbers = random.Random(seed)
+    boot = suite.user.ack.boot_id
+    payloads = [b"", b"\0\0\0\1", b"12345678", hello(), call(), call("qat.v1.Jobs/List"),
+                call("qat.v1.Cas/Put", expects_blob=True), b"\x0a\x02\xff", bytes(48)]
+    for _ in range(60):
+        wire = suite.greet()
+        with suppress(qatrpc.ConnectionEnded, OSError):
+            for _ in range(30):
+                payload = bytearray(numbers.choice(payloads))
+                if payload and numbers.random() < 0.5:
+                    payload[numbers.randrange(len(payload))] = numbers.randrange(256)
+                type = numbers.choice((3, 3, 3, 4, 4, 5, 5, 7, 8, 9, 10, numbers.randrange(256)))
+                flags = numbers.choice((0, 1, 2, 3, 0x8000))
+                stream = numbers.choice((0, 1, 1, 3, 3, 5, 2**31 + 1))
+                wire.send(frame(type, flags, stream, bytes(payload)))
+        wire.close()
+    assert suite.connect().ack.boot_id == boot, f"the gateway has died of seed {seed}"
 
 
 # Memory: what one certificate may cost, of the 256 connections that an address may have
