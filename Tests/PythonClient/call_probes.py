@@ -29,9 +29,10 @@ def an_unknown_method_is_unimplemented(suite):
 
 @probe
 def users_may_not_call_workers_methods(suite):
-    for method in ("Register", "Acquire", "Heartbeat", "AppendLog", "Complete"):
-        expect_status(PERMISSION_DENIED, lambda: suite.user.call(f"Lease/{method}"),
-                      category=PERMANENT, processed=NO)
+    for method in UNARY:
+        if method.startswith("Lease/"):
+            expect_status(PERMISSION_DENIED, lambda: suite.user.call(method),
+                          category=PERMANENT, processed=NO)
 
 
 @probe

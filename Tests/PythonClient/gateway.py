@@ -15,6 +15,8 @@ UNARY = {
     "Lease/Register": (lease_pb2.RegisterWorkerRequest, lease_pb2.RegisterWorkerResponse),
     "Lease/Acquire": (lease_pb2.AcquireLeaseRequest, lease_pb2.AcquireLeaseResponse),
     "Lease/Heartbeat": (lease_pb2.HeartbeatRequest, lease_pb2.HeartbeatResponse),
+    "Lease/AwaitDirective": (lease_pb2.AwaitDirectiveRequest, lease_pb2.HeartbeatResponse),
+    "Lease/SaveCheckpoint": (lease_pb2.SaveCheckpointRequest, lease_pb2.SaveCheckpointResponse),
     "Lease/AppendLog": (lease_pb2.AppendLogRequest, lease_pb2.AppendLogResponse),
     "Lease/Complete": (lease_pb2.CompleteLeaseRequest, lease_pb2.CompleteLeaseResponse),
     "Health/Check": (admin_pb2.HealthCheckRequest, admin_pb2.HealthCheckResponse),

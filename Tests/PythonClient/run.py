@@ -58,7 +58,7 @@ class Report:
             print(f"  {name} took {time.monotonic() - started:.1f} s")
 
     def finish(self):
-        for title, lines in (("known faults", self.known), ("mended: unmark", self.mended),
+        for title, lines in (("known faults", self.known), ("holds now; unmark it if that is on purpose", self.mended),
                              ("FAILED", self.failed)):
             for line in lines:
                 print(f"{title}: {line}")

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 
 import qatrpc
 from expectations import (
-    ALREADY_EXISTS, BAD_PATHS, REFUSALS, RESOURCE_EXHAUSTED, fields_of, probe, refused,
-    tolerate,
+    ALREADY_EXISTS, BAD_PATHS, FAILED_PRECONDITION, REFUSALS, RESOURCE_EXHAUSTED, fields_of,
+    probe, refused, tolerate,
 )
-from qat.v1 import common_pb2, jobs_pb2, lease_pb2
+from qat.v1 import common_pb2, control_pb2, jobs_pb2, lease_pb2
 
 SUCCEEDED = lease_pb2.CompleteLeaseRequest.OUTCOME_SUCCEEDED
 FAILED = lease_pb2.CompleteLeaseRequest.OUTCOME_FAILED
@@ -94,6 +94,42 @@ def a_heartbeat_comes_from_its_holder_only(suite):
                 except qatrpc.CallFailed:
                     continue
                 assert answer.directive == LOST, f"{instance}, {boot}: {answer}"
+
+
+@probe
+def a_checkpoint_is_saved_by_its_holder_only(suite):
+    digest = hashlib.sha256(b"out").digest()
+    suite.user.put(digest, b"out")
+    with own_lease(suite) as (worker, held, me):
+        saved = dict(held, **me, checkpoint=lease_pb2.Checkpoint(
+            step=2**63, files=[output(b"a", digest)]))
+        for name in ("eval-1", "train-1", "quant-1"):
+            for claim in (saved, dict(saved, instance=name.encode())):
+                answer = tolerate(lambda: suite.connect(name).call("Lease/SaveCheckpoint", **claim))
+                assert not (answer and answer.accepted), f"{name} saved another's checkpoint"
+                ask = dict(claim, wait_seconds=0)
+                del ask["checkpoint"]
+                answer = tolerate(lambda: suite.connect(name).call("Lease/AwaitDirective", **ask))
+                assert not answer or answer.directive == LOST, f"{name}: {answer}"
+
+
+@probe(known="checkpoints' names and numbers are stored as they come")
+def a_checkpoint_holds_plain_relative_paths(suite):
+    digest = hashlib.sha256(b"out").digest()
+    suite.user.put(digest, b"out")
+    with own_lease(suite) as (worker, held, me):
+        def save(*files, step=1):
+            answer = worker.call("Lease/SaveCheckpoint", **{**held, **me}, checkpoint=(
+                lease_pb2.Checkpoint(step=step, files=files)))
+            if not answer.accepted:
+                raise qatrpc.CallFailed(control_pb2.CallStatus(code=FAILED_PRECONDITION))
+
+        for name in BAD_PATHS:
+            refused(lambda: save(output(name, digest)), what=name)
+        refused(lambda: save(output(b"a", digest), output(b"a", digest)), what="a double")
+        refused(lambda: save(output(b"a", b"9" * 32)), what="what is not stored")
+        refused(lambda: save(output(b"a", digest, size=4)), what="another size")
+        refused(lambda: save(), what="nothing")
 
 
 @probe
