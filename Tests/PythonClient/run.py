@@ -58,8 +58,11 @@ class Report:
             print(f"  {name} took {time.monotonic() - started:.1f} s")
 
     def finish(self):
-        for title, lines in (("known faults", self.known), ("holds now; unmark it if that is on purpose", self.mended),
-                             ("FAILED", self.failed)):
+        for title, lines in (
+            ("known fault", self.known),
+            ("holds now; unmark it if that is on purpose", self.mended),
+            ("FAILED", self.failed),
+        ):
             for line in lines:
                 print(f"{title}: {line}")
         print(f"{len(self.held)} rules hold, {len(self.known)} known faults, "
