@@ -25,6 +25,7 @@ let argumentParser: Target.Dependency = .product(
     package: "swift-argument-parser"
 )
 let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 
 let numeric: [Target.Dependency] = [
@@ -57,6 +58,8 @@ let package = Package(
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        // Job files in YAML, read in the client alone.
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         // System libraries and C.
@@ -161,7 +164,7 @@ let package = Package(
         .executableTarget(
             name: "qat-client",
             dependencies: numeric + [
-                "Jobs", "Protocol", "JobSpecs", "JobInputs", argumentParser, logging,
+                "Jobs", "Protocol", "JobSpecs", "JobInputs", argumentParser, logging, yams,
             ],
             swiftSettings: strict
         ),

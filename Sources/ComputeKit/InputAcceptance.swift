@@ -23,6 +23,7 @@ extension JobInputs {
                 inputs.problems.map(\.description).joined(separator: "; ")
             )
         }
-        return inputs.remarks.map(\.description)
+        let names = InputNames(request)
+        return inputs.remarks.map { names.replaced(in: $0.description) }
     }
 }

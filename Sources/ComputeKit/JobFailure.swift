@@ -1,24 +1,42 @@
 internal import Kernels
 internal import ModelFiles
 internal import Quantization
-internal import ServiceKit
+public import ServiceKit
 internal import Transformer
 
 /// Tells whose fault an error of the numeric modules is, in the words of job reasons.
 public enum JobFailure {
     /// Runs `work`; errors of files, recipes and texts become the user's, a lost loss a divergence.
     ///
-    /// - Throws: ``ComputeFailure``.
-    public static func translating<Result>(_ work: () throws -> Result) throws -> Result {
+    /// Messages name inputs as the job file does, see ``InputNames``.
+    ///
+    /// - Throws: `ComputeFailure`.
+    public static func translating<Result>(
+        _ request: ComputeRequest,
+        _ work: () throws -> Result
+    ) throws -> Result {
         do {
             return try work()
-        } catch let error as ModelFileError {
+        } catch {
+            guard let failure = failure(error) else { throw error }
+            throw ComputeFailure(
+                failure.reason,
+                InputNames(request).replaced(in: failure.message)
+            )
+        }
+    }
+
+    private static func failure(_ error: any Error) -> ComputeFailure? {
+        switch error {
+        case let error as ComputeFailure: return error
+        case let error as ModelFileError:
             let isDisk = error.message.contains("No space left")
-            throw ComputeFailure(isDisk ? .noDisk : .userError, error.message)
-        } catch let error as QuantizationError {
-            throw ComputeFailure(.userError, error.message)
-        } catch let error as TransformerError {
-            throw ComputeFailure(error.code == .diverged ? .diverged : .userError, error.message)
+            return ComputeFailure(isDisk ? .noDisk : .userError, error.message)
+        case let error as QuantizationError: return ComputeFailure(.userError, error.message)
+        case let error as TransformerError:
+            let reason: ComputeFailure.Reason = error.code == .diverged ? .diverged : .userError
+            return ComputeFailure(reason, error.message)
+        default: return nil
         }
     }
 }

@@ -53,7 +53,7 @@ struct EvaluationDaemon: AsyncParsableCommand {
 
         func run() {
             ComputeChild.run { request, reporter in
-                try JobFailure.translating { try EvaluationJob(request, reporter).run() }
+                try JobFailure.translating(request) { try EvaluationJob(request, reporter).run() }
             }
         }
     }

@@ -30,7 +30,8 @@ struct EvaluationJob {
         if !spec.unsupported.isEmpty {
             throw ComputeFailure(
                 .userError,
-                "not in this version: " + spec.unsupported.joined(separator: "; ")
+                "not in this version: "
+                    + spec.unsupported.map(\.description).joined(separator: "; ")
             )
         }
         self.spec = spec

@@ -37,8 +37,46 @@ extension InputCheck {
         }
         // Token arrays are not read yet; the job is refused for that elsewhere.
         guard spec.data.implementation == .text else { return }
-        texts(spec.data.training.count, "/data/train", isJoined: true, windows, model)
+        let files = texts(spec.data.training.count, "/data/train", isJoined: true, windows, model)
+        if let files, let tokens = model?.tokens { batches(spec.trainer, files, windows, tokens) }
         texts(spec.data.validation.count, "/data/validation", isJoined: true, windows, model)
+    }
+
+    /// Checks that a batch is no larger than the text: its windows would be the same ones again.
+    private mutating func batches(
+        _ trainer: TrainerOptions,
+        _ files: [TextFile],
+        _ windows: Windows,
+        _ tokens: TextTokens
+    ) {
+        let size = trainer.microBatchSize
+        let wanted = size * trainer.accumulatedBatches
+        // One window is there; no more of a text is tokenized than it takes to see what is asked for.
+        let path = "$.trainer.micro_batch_size"
+        guard wanted > 1,
+            let count = attempt(
+                path,
+                { try TextCorpus.windowCount(of: windows.length, in: files, upTo: wanted, tokens) }
+            ), count < wanted
+        else { return }
+        let found = "the training text has \(count) windows of \(windows.length) tokens"
+        if count < size {
+            problem(
+                path,
+                """
+                \(size) is not allowed: \(found); write at most \(count), take more text, or a smaller \
+                seq_length
+                """
+            )
+        } else {
+            remark(
+                "$.trainer.accumulate_grad_batches",
+                """
+                \(found), fewer than the \(wanted) of one step (\(size) × \
+                \(trainer.accumulatedBatches)): every step sees some of them more than once
+                """
+            )
+        }
     }
 
     private mutating func teacher(of student: Model?, _ windows: Windows) {

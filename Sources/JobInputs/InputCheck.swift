@@ -114,28 +114,31 @@ struct InputCheck {
     ///   - isJoined: Whether a window may lie across texts.
     ///   - windows: What is asked for.
     ///   - model: The model that reads them.
+    /// - Returns: The texts, if all are at hand and hold a window.
+    @discardableResult
     mutating func texts(
         _ count: Int,
         _ pointer: String,
         isJoined: Bool,
         _ windows: Windows,
         _ model: Model?
-    ) {
+    ) -> [TextFile]? {
         var files: [TextFile] = []
         for index in 0..<count {
             if let file = text("\(pointer)/\(index)", key: windows.key) { files.append(file) }
         }
-        guard let tokens = model?.tokens else { return }
+        guard let tokens = model?.tokens else { return nil }
         for (index, file) in files.enumerated() {
             let path = JSONPath.path(ofPointer: "\(pointer)/\(index)")
             _ = attempt(path) { try tokens.requireRows(of: file) }
         }
         // With some of them elsewhere, nothing can be said of all.
-        guard count > 0, files.count == count else { return }
+        guard count > 0, files.count == count else { return nil }
         let path = JSONPath.path(ofPointer: count == 1 ? pointer + "/0" : pointer)
-        _ = attempt(path) {
+        let fits: Void? = attempt(path) {
             try TextCorpus.requireWindow(of: windows.length, in: files, isJoined: isJoined, tokens)
         }
+        return fits == nil ? nil : files
     }
 
     /// Checks a length against a model's context.

@@ -9,6 +9,9 @@ public enum JobSpec: Sendable, Equatable {
 
     /// Reads and checks a job file.
     ///
+    /// What no engine of this version does is refused with what is wrong, unless the job waits for
+    /// machines that nobody offers; see ``UnsupportedFeature``.
+    ///
     /// - Parameters:
     ///   - kind: `quantize`, `train`, `evaluate` or `pipeline`.
     ///   - json: The file, at most 256 KiB.
@@ -45,8 +48,8 @@ public enum JobSpec: Sendable, Equatable {
         }
     }
 
-    /// What the job asks for and an engine must refuse as unimplemented.
-    public var unsupported: [String] {
+    /// What the job asks for and no engine of this version does.
+    public var unsupported: [UnsupportedFeature] {
         switch self {
         case .quantize(let spec): spec.unsupported
         case .train(let spec): spec.unsupported
@@ -76,8 +79,13 @@ public struct ParsedJob: Sendable {
 
     /// Reads and checks a job file; see ``JobSpec/parse(kind:json:)``.
     public init(kind: String, json: [UInt8]) throws(JobSpecError) {
+        _ = try JobSchema.schema(kind: kind)
+        try self.init(kind: kind, document: JSONParser.parse(json))
+    }
+
+    /// Checks a document that was read before.
+    public init(kind: String, document parsed: JSONParser.Document) throws(JobSpecError) {
         let schema = try JobSchema.schema(kind: kind)
-        let parsed = try JSONParser.parse(json)
         var validator = SchemaValidator(parsed, root: schema)
         validator.check(parsed.value, against: .object(schema), path: "$")
         try Self.refuse(validator)
@@ -89,6 +97,11 @@ public struct ParsedJob: Sendable {
         default: spec = .evaluate(EvaluateSpec(reader))
         }
         validator.checkConsistency(of: spec)
+        if spec.resources.waitReason == nil {
+            for feature in spec.unsupported {
+                validator.report(feature.message, at: feature.path)
+            }
+        }
         try Self.refuse(validator)
         warnings = JobWarning.warnings(of: spec, reader, lines: parsed.lines)
     }

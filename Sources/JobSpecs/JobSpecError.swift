@@ -49,6 +49,15 @@ public struct JobSpecError: Error, Sendable, Equatable, CustomStringConvertible 
         self.init(code, [Violation(path: path, message: message)])
     }
 
+    /// A document that cannot be read.
+    public static func malformed(
+        _ message: String,
+        path: String = "$",
+        line: Int? = nil
+    ) -> JobSpecError {
+        JobSpecError(.invalidJSON, [Violation(path: path, message: message, line: line)])
+    }
+
     /// The violations, joined by semicolons.
     public var description: String {
         violations.map(\.description).joined(separator: "; ")

@@ -53,7 +53,7 @@ struct QuantizationDaemon: AsyncParsableCommand {
 
         func run() {
             ComputeChild.run { request, reporter in
-                try JobFailure.translating { try QuantizationJob(request, reporter).run() }
+                try JobFailure.translating(request) { try QuantizationJob(request, reporter).run() }
             }
         }
     }

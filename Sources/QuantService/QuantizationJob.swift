@@ -40,7 +40,8 @@ struct QuantizationJob {
         if !spec.unsupported.isEmpty {
             throw ComputeFailure(
                 .userError,
-                "not in this version: " + spec.unsupported.joined(separator: "; ")
+                "not in this version: "
+                    + spec.unsupported.map(\.description).joined(separator: "; ")
             )
         }
     }

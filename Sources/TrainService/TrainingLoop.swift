@@ -102,7 +102,8 @@ struct TrainingLoop {
             isFrozen: { plan.isFrozen($0) },
             team: team
         )
-        let before = try baseline(student, restored: restore(engine))
+        let restored = restore(engine)
+        let before = try baseline(student, restored: restored, step: engine.stepCount)
         try train(engine, values: before)
         try finish(student, before: before)
     }
@@ -143,13 +144,25 @@ struct TrainingLoop {
     /// Validation of the model as it came, and rounded without training: what QAT is compared with.
     private func baseline(
         _ student: Parameters,
-        restored: [String: Double]?
+        restored: [String: Double]?,
+        step: Int
     ) throws -> [String: Double] {
         if let restored, restored["baseline"] != nil, restored["ptq"] != nil {
             return restored
         }
-        let unquantized = try validate(model.parameters, .none, phase: "validate baseline")
-        let rounded = try validate(model.parameters, plan.recipe, phase: "validate PTQ")
+        let place = position(step)
+        let unquantized = try validate(
+            model.parameters,
+            .none,
+            phase: "validating baseline",
+            at: place
+        )
+        let rounded = try validate(
+            model.parameters,
+            plan.recipe,
+            phase: "validating PTQ",
+            at: place
+        )
         let (baseline, ptq) = (unquantized.perplexity, rounded.perplexity)
         reporter.log(
             String(format: "before training: perplexity %.3f, quantized %.3f", baseline, ptq)
@@ -178,9 +191,17 @@ struct TrainingLoop {
                 progress: progress
             )
             pace.finishStep()
-            report(engine.stepCount, result, rate, progress, pace)
-            try afterStep(engine, result, values, progress)
+            let place = report(engine.stepCount, result, rate, progress, pace)
+            try afterStep(engine, result, values, progress, at: place)
         }
+    }
+
+    /// How far the run is, whatever it does there.
+    private func position(_ step: Int) -> ComputeEvent {
+        var event = ComputeEvent(.progress)
+        event.step = step
+        event.totalSteps = plan.totalSteps
+        return event
     }
 
     private func report(
@@ -189,17 +210,16 @@ struct TrainingLoop {
         _ rate: Double,
         _ progress: Double,
         _ pace: Pace
-    ) {
-        var event = ComputeEvent(.progress)
+    ) -> ComputeEvent {
+        var event = position(step)
         event.phase = "train"
-        event.step = step
-        event.totalSteps = plan.totalSteps
         event.loss = result.loss
         event.learningRate = rate
         event.tokensPerSecond = pace.tokensPerSecond
         event.etaSeconds = pace.secondsPerStep * Double(plan.totalSteps - step)
         event.precision = layerTable.precision(at: progress)
         reporter.send(event)
+        return event
     }
 
     /// Metrics, validation and checkpoints where they are due.
@@ -207,7 +227,8 @@ struct TrainingLoop {
         _ engine: TrainingEngine,
         _ result: StepResult,
         _ values: [String: Double],
-        _ progress: Double
+        _ progress: Double,
+        at place: ComputeEvent
     ) throws {
         let step = engine.stepCount
         let isLast = step == plan.totalSteps
@@ -215,7 +236,12 @@ struct TrainingLoop {
             try monitor(engine, result, progress: progress)
         }
         if step % plan.validationInterval == 0 && !isLast {
-            let validation = try validate(engine.parameters, plan.recipe, phase: "validate")
+            let validation = try validate(
+                engine.parameters,
+                plan.recipe,
+                phase: "validating",
+                at: place
+            )
             try reporter.metric(step: step, ["validation_perplexity": validation.perplexity])
         }
         if isLast {
@@ -275,11 +301,13 @@ struct TrainingLoop {
         }
     }
 
+    /// Validates a model; `place` stays the run's step, the windows are the phase's: "validating 3/16".
     private func validate(
         _ parameters: Parameters,
         _ recipe: QuantizationRecipe,
         activations: ActivationQuantization? = nil,
-        phase: String
+        phase: String,
+        at place: ComputeEvent
     ) throws -> PerplexityResult {
         let evaluator = try PerplexityEvaluator(
             parameters: parameters,
@@ -290,8 +318,10 @@ struct TrainingLoop {
         )
         let windows = min(plan.validationWindows, validationTokens.count / plan.length)
         return try evaluator.evaluate(tokens: validationTokens, windows: windows) { done in
-            reporter.progress(phase: phase, step: done, of: windows)
-            if reporter.isStopRequested && phase != "validate" {
+            var event = place
+            event.phase = "\(phase) \(done)/\(windows)"
+            reporter.send(event)
+            if reporter.isStopRequested && phase != "validating" {
                 throw ComputeFailure(.stopped, "stopped in \(phase)")
             }
         }
@@ -362,7 +392,8 @@ struct TrainingLoop {
             exported.parameters,
             .none,
             activations: activations,
-            phase: "validate QAT"
+            phase: "validating QAT",
+            at: position(plan.totalSteps)
         )
         return (result, activations, notes)
     }

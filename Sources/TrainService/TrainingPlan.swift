@@ -108,7 +108,8 @@ struct TrainingPlan {
         if !train.unsupported.isEmpty {
             throw ComputeFailure(
                 .userError,
-                "not in this version: " + train.unsupported.joined(separator: "; ")
+                "not in this version: "
+                    + train.unsupported.map(\.description).joined(separator: "; ")
             )
         }
         // The canonical text is one line: line numbers would say nothing.

@@ -25,6 +25,7 @@ struct QatClient: AsyncParsableCommand {
     static func main() async {
         let status: Int32
         do {
+            try VerbSpelling.check(Array(CommandLine.arguments.dropFirst()), of: Self.self)
             var command = try parseAsRoot()
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()

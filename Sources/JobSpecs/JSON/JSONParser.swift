@@ -18,6 +18,13 @@ public struct JSONParser {
         /// The numbers that are written with a point or an exponent, as they are written, by path:
         /// `1.0` and `1e0`, but not `1`, which is the same number.
         public let fractions: [String: String]
+
+        /// A document that was read from another notation, or changed.
+        public init(value: JSONValue, lines: [String: Int], fractions: [String: String]) {
+            self.value = value
+            self.lines = lines
+            self.fractions = fractions
+        }
     }
 
     private static let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
@@ -52,12 +59,10 @@ public struct JSONParser {
             )
         }
         var parser = JSONParser(bytes)
-        guard !parser.looksLikeYAML else {
+        guard !looksLikeYAML(bytes) else {
             throw JobSpecError(
                 .invalidJSON,
-                "the file looks like YAML; job files are JSON, so convert it: "
-                    + "python3 -c 'import json, sys, yaml; "
-                    + "print(json.dumps(yaml.safe_load(sys.stdin), indent=2))' < job.yaml"
+                "the file looks like YAML, which is read from files named .yaml or .yml"
             )
         }
         let value = try parser.parseValue(path: "$", depth: 0)
@@ -94,7 +99,7 @@ public struct JSONParser {
     }
 
     /// Whether the first line that says something is `key: value`, a list's `- ` or `---`.
-    private var looksLikeYAML: Bool {
+    public static func looksLikeYAML(_ bytes: [UInt8]) -> Bool {
         let start = String(decoding: bytes.prefix(4096), as: UTF8.self)
         let lines = start.split(whereSeparator: \.isNewline).map { $0.drop { $0 == " " } }
         guard let line = lines.first(where: { !$0.isEmpty && !$0.hasPrefix("#") }) else {

@@ -1,7 +1,7 @@
 /// Writes the two notations for a place in a document.
 public enum JSONPath {
     /// `path.key`, or `path["key"]` when the key is not a plain word.
-    static func appending(_ key: String, to path: String) -> String {
+    public static func appending(_ key: String, to path: String) -> String {
         let isWord =
             !key.isEmpty
             && key.utf8.allSatisfy {

@@ -30,8 +30,11 @@ enum EvaluationSchema {
         .init(name: "humaneval", schema: questions("humaneval")),
     ]
 
-    private static func type(_ name: String) -> ObjectSchema.Field {
-        .init("type", .choice([name]), required: true, "The task.")
+    private static func type(
+        _ name: String,
+        _ documentation: String = "The task."
+    ) -> ObjectSchema.Field {
+        .init("type", .choice([name]), required: true, documentation)
     }
 
     private static func windows(_ name: String) -> ObjectSchema {
@@ -56,7 +59,12 @@ enum EvaluationSchema {
 
     private static let benchmark = ObjectSchema([
         type("benchmark"),
-        .init("batch_size", .integer(1...4096), default: .number(1), "Sequences at once."),
+        .init(
+            "batch_size",
+            .integer(1...4096),
+            default: .number(1),
+            "Sequences at once; 1 in this version."
+        ),
         .init("input_len", .integer(1...1_048_576), default: .number(256), "Prompt tokens."),
         .init("output_len", .integer(1...1_048_576), default: .number(64), "Generated tokens."),
         .init("num_runs", .integer(1...100_000), default: .number(100), "Measured runs."),
@@ -66,7 +74,7 @@ enum EvaluationSchema {
 
     private static func questions(_ name: String) -> ObjectSchema {
         ObjectSchema([
-            type(name),
+            type(name, "The task; not in this version."),
             .init("text", .input(.text, allowsModel: false), required: true, "The questions."),
             .init("limit", .integer(1...1_000_000), "Questions asked; all by default."),
         ])

@@ -25,6 +25,24 @@ public enum JobSchema {
         }
     }
 
+    /// The kind that a document's keys tell; nil if they are of no kind, or of several.
+    ///
+    /// Models or tasks make an evaluation; training texts, a trainer, an optimizer or a teacher make a
+    /// training; what else has a model and a quantization is to be quantized.
+    public static func kind(of document: JSONValue) -> String? {
+        func has(_ keys: String...) -> Bool { keys.contains { document[$0] != nil } }
+        let isEvaluation = has("models", "tasks")
+        let isTraining =
+            has("trainer", "optim", "distillation", "frozen") || document["data"]?["train"] != nil
+        if isEvaluation {
+            return isTraining || has("quantization") ? nil : "evaluate"
+        }
+        if isTraining {
+            return "train"
+        }
+        return has("quantization") ? "quantize" : has("jobs") ? "pipeline" : nil
+    }
+
     private static let name = ObjectSchema.Field(
         "name",
         .text(maximumByteCount: 128),

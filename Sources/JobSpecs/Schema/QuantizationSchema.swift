@@ -108,7 +108,7 @@ enum QuantizationSchema {
             "enable_kv_cache",
             .boolean,
             default: .boolean(false),
-            "Quantize keys and values, too."
+            "Quantize keys and values, too; not while training in this version."
         ),
         .init(
             "calibration_size",
@@ -120,7 +120,8 @@ enum QuantizationSchema {
             "method",
             .words(PostTrainingOptions.Method.self),
             default: .string("max"),
-            "How scales and codes are found after training."
+            "How scales and codes are found after training; of training jobs max only in this "
+                + "version."
         ),
     ]
 }

@@ -47,7 +47,7 @@ struct SchemaValidator {
         path: String
     ) {
         guard let members = value.objectValue else {
-            report("found \(value.kindDescription); expected an object", at: path)
+            reportKind(of: value, schema: .object(schema), at: path)
             return
         }
         let known = schema.fields.map(\.name)
@@ -73,6 +73,14 @@ struct SchemaValidator {
         }
     }
 
+    private mutating func reportKind(of value: JSONValue, schema: ValueSchema, at path: String) {
+        let advice = schema.advice(value, isFraction: false).map { "; \($0)" } ?? ""
+        report(
+            "found \(value.kindDescription); expected \(schema.expectation)\(advice)",
+            at: path
+        )
+    }
+
     private mutating func checkArray(
         _ value: JSONValue,
         of element: ValueSchema,
@@ -81,11 +89,7 @@ struct SchemaValidator {
         path: String
     ) {
         guard let elements = value.arrayValue else {
-            let advice = schema.advice(value, isFraction: false).map { "; \($0)" } ?? ""
-            report(
-                "found \(value.kindDescription); expected \(schema.expectation)\(advice)",
-                at: path
-            )
+            reportKind(of: value, schema: schema, at: path)
             return
         }
         guard count.contains(elements.count) else {
@@ -107,7 +111,7 @@ struct SchemaValidator {
         path: String
     ) {
         guard value.objectValue != nil else {
-            report("found \(value.kindDescription); expected \(schema.expectation)", at: path)
+            reportKind(of: value, schema: schema, at: path)
             return
         }
         let names = ValueSchema.choice(variants.map(\.name))

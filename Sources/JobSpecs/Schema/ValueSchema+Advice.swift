@@ -6,8 +6,8 @@ extension ValueSchema {
         switch (self, value) {
         case (.integer, .string(let text)), (.number, .string(let text)),
             (.extent, .string(let text)):
-            guard let number = Double(text), number.isFinite else { return nil }
-            return "write \(text) without quotes"
+            let isAllowed = (try? JSONParser.parse(Array(text.utf8))).map(allows) ?? false
+            return isAllowed ? "write \(text) without quotes" : nil
         case (.boolean, .string(let text)):
             let word = text.lowercased()
             return ["true", "false"].contains(word) ? "write \(word) without quotes" : nil
@@ -16,8 +16,8 @@ extension ValueSchema {
         case (.extent, .number(let number)) where isFraction && number > 1:
             guard let count = value.integerValue else { return nil }
             return "a point makes it a fraction of all; for \(count) of them write \(count)"
-        case (.array, .string):
-            return "write [\(value.canonicalText)]"
+        case (.array, _), (.object, _), (.variant, _):
+            return wrapped(value).map { "write \(Self.spelled($0))" }
         case (.number(let range), .number(let number)) where number > 1:
             // 4e7 for 4e-7: the sign of the exponent was lost. Powers of ten are exact up to 10^22.
             var power = 1.0
@@ -29,5 +29,54 @@ extension ValueSchema {
             return InputReference.advice(for: text, role: role)
         default: return nil
         }
+    }
+
+    /// JSON as people write it on one line.
+    private static func spelled(_ value: JSONValue) -> String {
+        if let elements = value.arrayValue {
+            return "[" + elements.map(spelled).joined(separator: ", ") + "]"
+        }
+        guard let members = value.objectValue else { return value.canonicalText }
+        let pairs = members.sorted { $0.key < $1.key }.map {
+            JSONValue.string($0.key).canonicalText + ": " + spelled($0.value)
+        }
+        return "{" + pairs.joined(separator: ", ") + "}"
+    }
+
+    /// The array or object that a value alone was meant to stand for, as `[{"format": "gguf"}]` for
+    /// `"gguf"`; nil if it would not be allowed either.
+    ///
+    /// Of an object that is the one with its only required member, or else its `name`.
+    private func wrapped(_ value: JSONValue) -> JSONValue? {
+        switch self {
+        case .array(let element, let count):
+            guard value.arrayValue == nil, count.contains(1) else { return nil }
+            return (element.allows(value) ? value : element.wrapped(value)).map { .array([$0]) }
+        case .object(let schema):
+            guard value.objectValue == nil else { return nil }
+            let required = schema.fields.filter(\.isRequired)
+            let field = required.isEmpty ? schema.field("name") : required.first
+            guard required.count < 2, let field else { return nil }
+            let member = field.value.allows(value) ? value : field.value.wrapped(value)
+            return member.map { .object([field.name: $0]) }
+        case .variant(let variants):
+            guard let name = value.stringValue,
+                let variant = variants.first(where: { $0.name == name }),
+                variant.schema.fields.filter(\.isRequired).count == 1
+            else { return nil }
+            return .object(["type": value])
+        default: return nil
+        }
+    }
+
+    /// Whether a value is what the schema expects.
+    private func allows(_ value: JSONValue) -> Bool {
+        allows(JSONParser.Document(value: value, lines: [:], fractions: [:]))
+    }
+
+    private func allows(_ document: JSONParser.Document) -> Bool {
+        var validator = SchemaValidator(document, root: ObjectSchema([]))
+        validator.check(document.value, against: self, path: "$")
+        return validator.violations.isEmpty
     }
 }

@@ -88,19 +88,33 @@ public struct DataOptions: Sendable, Equatable {
     }
 
     /// What this section asks for and the engines do not carry yet.
-    var unsupported: [String] {
-        var features: [String] = []
+    var unsupported: [UnsupportedFeature] {
+        var features: [UnsupportedFeature] = []
         if implementation == .mmap {
-            features.append("data.data_impl mmap (only text)")
+            features.append(
+                UnsupportedFeature(
+                    "$.data.data_impl",
+                    "\"mmap\", .bin and .idx pairs, is not in this version; write \"text\" and name "
+                        + "text files"
+                )
+            )
         } else if splits != nil {
-            features.append("data.splits_string (name validation texts instead)")
+            features.append(
+                UnsupportedFeature(
+                    "$.data.splits_string",
+                    "splitting a text is not in this version; leave it out, and name validation "
+                        + "texts in $.data.validation"
+                )
+            )
         }
         for (isAsked, key) in [
             (resetsPositions, "reset_position_ids"),
             (resetsAttentionMask, "reset_attention_mask"),
             (masksEndOfDocumentLoss, "eod_mask_loss"),
         ] where isAsked {
-            features.append("data.\(key) true")
+            features.append(
+                UnsupportedFeature("$.data.\(key)", "true is not in this version; write false")
+            )
         }
         return features
     }

@@ -85,13 +85,24 @@ public struct EvaluateSpec: Sendable, Equatable {
         seed = UInt64(reader.integer("seed"))
     }
 
-    /// What the job asks for and an engine must refuse as unimplemented.
-    public var unsupported: [String] {
+    /// What the job asks for and no engine of this version does.
+    public var unsupported: [UnsupportedFeature] {
         tasks.enumerated().compactMap { index, task in
-            guard case .questions(let type, _, _) = task else {
-                return nil
+            switch task {
+            case .questions(let type, _, _):
+                UnsupportedFeature(
+                    "$.tasks[\(index)].type",
+                    "\"\(type)\" is not in this version; write \"perplexity\", \"accuracy\" or "
+                        + "\"benchmark\""
+                )
+            case .benchmark(let settings) where settings.batchSize > 1:
+                UnsupportedFeature(
+                    "$.tasks[\(index)].batch_size",
+                    "\(settings.batchSize) is not in this version; write 1: one sequence is "
+                        + "generated at a time"
+                )
+            case .perplexity, .accuracy, .benchmark: nil
             }
-            return "tasks[\(index)].type \(type)"
         }
     }
 

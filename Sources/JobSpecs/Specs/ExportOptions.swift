@@ -59,15 +59,26 @@ public struct ExportOptions: Sendable, Equatable {
     }
 
     /// What is asked for and not carried yet.
-    static func unsupported(in exports: [ExportOptions]) -> [String] {
-        var features: [String] = []
+    static func unsupported(in exports: [ExportOptions]) -> [UnsupportedFeature] {
+        var features: [UnsupportedFeature] = []
         for (index, export) in exports.enumerated() {
+            let path = "$.export[\(index)]"
             if export.precision != nil {
-                features.append("export[\(index)].precision (the quantization's is exported)")
+                features.append(
+                    UnsupportedFeature(
+                        "\(path).precision",
+                        "a format of an export's own is not in this version; leave it out, and the "
+                            + "quantization's is exported"
+                    )
+                )
             }
             if let cache = export.keyValueCache {
                 features.append(
-                    "export[\(index)].kv_cache \(cache.name) (quantization.kv_cache is)"
+                    UnsupportedFeature(
+                        "\(path).kv_cache",
+                        "\(cache.name) of an export's own is not in this version; leave it out, and "
+                            + "write $.quantization.kv_cache in a quantize job"
+                    )
                 )
             }
         }

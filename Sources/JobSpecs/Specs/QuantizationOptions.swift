@@ -49,15 +49,6 @@ public struct QuantizationOptions: Sendable, Equatable {
         }
         postTraining = isTraining ? nil : PostTrainingOptions(reader, formats: formats)
     }
-
-    /// What this section asks for and the engines do not carry yet.
-    var unsupported: [String] {
-        var features: [String] = []
-        if quantizesKeyValueCache, postTraining == nil {
-            features.append("quantization.enable_kv_cache (quantized keys and values)")
-        }
-        return features
-    }
 }
 
 /// The formats that a `quantization` section names, with its block sizes and rounding rules.

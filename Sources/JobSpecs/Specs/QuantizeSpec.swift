@@ -22,9 +22,9 @@ public struct QuantizeSpec: Sendable, Equatable {
         seed = UInt64(reader.integer("seed"))
     }
 
-    /// What the job asks for and an engine must refuse as unimplemented.
-    public var unsupported: [String] {
-        quantization.unsupported + data.unsupported + ExportOptions.unsupported(in: exports)
+    /// What the job asks for and no engine of this version does.
+    public var unsupported: [UnsupportedFeature] {
+        data.unsupported + ExportOptions.unsupported(in: exports)
     }
 
     /// The inputs the job names, in the order of its sections.

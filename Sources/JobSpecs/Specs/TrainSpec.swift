@@ -59,13 +59,28 @@ public struct TrainSpec: Sendable, Equatable {
         seed = UInt64(reader.integer("seed"))
     }
 
-    /// What the job asks for and an engine must refuse as unimplemented.
+    /// What the job asks for and no engine of this version does.
     ///
     /// Machines that nobody offers are not among it: such a job waits, see ``ResourceRequest``.
-    public var unsupported: [String] {
-        var features = quantization.unsupported
-        if quantization.method != .max, features.isEmpty {
-            features.append("quantization.method \(quantization.method.rawValue) while training")
+    public var unsupported: [UnsupportedFeature] {
+        var features: [UnsupportedFeature] = []
+        if quantization.quantizesKeyValueCache {
+            features.append(
+                UnsupportedFeature(
+                    "$.quantization.enable_kv_cache",
+                    "training with quantized keys and values is not in this version; leave it out, "
+                        + "or quantize the result with it"
+                )
+            )
+        }
+        if quantization.method != .max {
+            features.append(
+                UnsupportedFeature(
+                    "$.quantization.method",
+                    "\"\(quantization.method.rawValue)\" while training is not in this version; "
+                        + "write \"max\", or leave it out"
+                )
+            )
         }
         return features + data.unsupported + ExportOptions.unsupported(in: exports)
     }

@@ -163,6 +163,24 @@ public enum TextCorpus {
         throw tooShort(tokens.count, length, names, true)
     }
 
+    /// Windows that files hold end to end, one after the other: all if they are fewer than `enough`, else
+    /// at least so many.
+    ///
+    /// - Throws: As ``TextTokens/count(in:upTo:)``.
+    public static func windowCount(
+        of length: Int,
+        in files: [TextFile],
+        upTo enough: Int,
+        _ tokens: TextTokens
+    ) throws(ModelFileError) -> Int {
+        let (wanted, isHuge) = enough.multipliedReportingOverflow(by: length)
+        var count = 0
+        for file in files where isHuge || count < wanted {
+            count += try tokens.count(in: file, upTo: isHuge ? .max : wanted - count)
+        }
+        return count / length
+    }
+
     private static func tooShort(
         _ count: Int,
         _ length: Int,

@@ -114,15 +114,19 @@ struct UTF8Check {
         }
     }
 
-    /// The encoding with one byte per character that the text seems to have: none of its bytes above
-    /// ASCII around the fault makes up a UTF-8 character, and hardly any is a control character.
+    /// The encoding of western European letters that the text seems to have around the fault.
+    ///
+    /// At least four in five of its bytes above ASCII make up no UTF-8 character, nine in ten of these
+    /// stand as Latin-1 or Windows-1252 has them in words, they are a quarter of the text at most, and
+    /// hardly any byte is a control character. Other alphabets (Cyrillic, Greek), central European
+    /// encodings and broken files fail one of these.
     private static func singleByteEncoding(
         _ bytes: UnsafeRawBufferPointer,
         from fault: Int
     ) -> String? {
         let range = max(0, fault - (1 << 16))..<min(bytes.count, fault + (1 << 16))
         var index = range.lowerBound
-        var (controls, single, multiple, windows) = (0, 0, 0, 0)
+        var (controls, single, multiple, windows, fitting) = (0, 0, 0, 0, 0)
         while index < range.upperBound {
             let byte = bytes[index]
             switch byte {
@@ -138,13 +142,46 @@ struct UTF8Check {
                 } else {
                     single += 1
                     if (0x80...0x9F).contains(byte) { windows += 1 }
+                    if fitsWesternText(bytes, at: index, in: range) { fitting += 1 }
                 }
             }
             index += 1
         }
-        // Where most bytes are above ASCII, two of them make up a character: GBK, Shift JIS.
-        guard controls * 100 <= range.count, multiple * 4 <= single, single * 2 <= range.count
+        guard controls * 100 <= range.count, multiple * 4 <= single, single * 4 <= range.count,
+            fitting * 10 >= single * 9
         else { return nil }
         return windows > 0 ? "WINDOWS-1252" : "ISO-8859-1"
+    }
+
+    /// Whether a byte above ASCII may stand where it does in Latin-1 or Windows-1252: an accented letter
+    /// in a word, a sign not between two letters.
+    private static func fitsWesternText(
+        _ bytes: UnsafeRawBufferPointer,
+        at index: Int,
+        in range: Range<Int>
+    ) -> Bool {
+        func isLetter(_ index: Int) -> Bool {
+            range.contains(index) && (0x61...0x7A).contains(bytes[index] | 0x20)
+        }
+        let isWithin = [index - 1, index + 1].allSatisfy {
+            isLetter($0) || range.contains($0) && bytes[$0] >= 0xC0
+        }
+        switch bytes[index] {
+        // Windows-1252 has no characters for these.
+        case 0x81, 0x8D, 0x8F, 0x90, 0x9D: return false
+        // OE, S, Z, Y with their marks, and what stands within words: apostrophe, dashes, hyphen, dot.
+        case 0x8A, 0x8C, 0x8E, 0x9A, 0x9C, 0x9E, 0x9F:
+            return isLetter(index - 1) || isLetter(index + 1)
+        case 0x92, 0x96, 0x97, 0xAD, 0xB7: return true
+        case 0x80...0xBF, 0xD7, 0xF7: return !isWithin
+        // y with two dots ends no word that people write; 0xFF is what broken files hold.
+        case 0xFF: return isWithin
+        // A letter: beside one of ASCII, or a word of its own.
+        default:
+            let isAlone = [index - 1, index + 1].allSatisfy {
+                !range.contains($0) || bytes[$0] < 0x80 && !isLetter($0)
+            }
+            return isLetter(index - 1) || isLetter(index + 1) || isAlone
+        }
     }
 }

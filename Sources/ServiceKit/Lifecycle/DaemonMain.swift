@@ -21,6 +21,10 @@ public enum DaemonMain {
     /// Parses the arguments and runs the command; wrong usage and settings exit with 2, other
     /// failures with 1, each with one line on standard error.
     public static func run(_ command: any AsyncParsableCommand.Type) async {
+        let arguments = CommandLine.arguments.dropFirst()
+        if arguments == ["--help"] || arguments == ["-h"] {
+            command.exitWithText(DaemonHelp.text(of: command), status: 0)
+        }
         do {
             var parsed = try command.parseAsRoot()
             if var asynchronous = parsed as? any AsyncParsableCommand {
@@ -44,9 +48,18 @@ public enum DaemonMain {
 
 extension AsyncParsableCommand {
     fileprivate static func exitWithFullMessage(_ error: any Error, status: Int32) -> Never {
-        let text = fullMessage(for: error) + "\n"
+        exitWithText(fullMessage(for: error), status: status)
+    }
+
+    /// A text that cannot be written, for a full disk, is no success.
+    fileprivate static func exitWithText(_ text: String, status: Int32) -> Never {
         let handle = status == 0 ? FileHandle.standardOutput : FileHandle.standardError
-        handle.write(Data(text.utf8))
+        do {
+            try handle.write(contentsOf: Data((text + "\n").utf8))
+        } catch {
+            FileHandle.standardError.write(Data("error: cannot write the output\n".utf8))
+            Foundation.exit(1)
+        }
         Foundation.exit(status)
     }
 }

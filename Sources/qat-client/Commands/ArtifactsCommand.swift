@@ -18,14 +18,17 @@ struct ArtifactsCommand: AsyncParsableCommand {
             abstract: "List the outputs of a job, or of all jobs."
         )
 
-        @Argument(help: "The job's id; all jobs by default.")
+        @Argument(help: "The job (\(JobSelector.help)); all jobs by default.")
         var id: String?
         @OptionGroup var output: OutputOptions
 
         func perform() async throws -> ExitStatus {
             let jobs = try await GatewayConnection.with(QatHome()) { client in
                 var jobs: [JobDetail] = []
-                let ids = if let id { [id] } else { try await Self.jobIDs(client) }
+                let ids =
+                    if let id { [try await JobSelector(client: client).id(id)] } else {
+                        try await Self.jobIDs(client)
+                    }
                 for id in ids {
                     jobs.append(
                         try await client.call(QatMethods.getJob, GetJobRequest(jobID: id))

@@ -3,51 +3,73 @@ internal import Foundation
 internal import JobSpecs
 internal import Protocol
 
-/// `cancel`: asks a job to stop.
+/// `cancel`: asks jobs to stop.
 struct CancelCommand: ClientVerb {
     static let configuration = CommandConfiguration(
         commandName: "cancel",
-        abstract: "Cancel a job; it writes a checkpoint first unless --now is given."
+        abstract: "Cancel jobs; they write a checkpoint first unless --now is given."
     )
 
-    @Argument(help: "The job's id.")
-    var id: String
+    @Argument(help: "Jobs: \(JobSelector.help); a name that several have is not enough.")
+    var ids: [String]
     @Flag(help: "Stop at once, without a checkpoint.")
     var now = false
     @OptionGroup var output: OutputOptions
 
     func perform() async throws -> ExitStatus {
-        let request = CancelJobRequest(jobID: id, now: now)
-        let job = try await GatewayConnection.with(QatHome()) { client in
-            try await client.call(QatMethods.cancelJob, request)
+        try await JobVerb.forEach(ids) { id, client in
+            let request = CancelJobRequest(jobID: id, now: now)
+            let job = try await client.call(QatMethods.cancelJob, request)
+            output.json
+                ? Console.print(JobReport.json(job))
+                : Console.print("\(job.jobID)  \(job.state)")
         }
-        output.json
-            ? Console.print(JobReport.json(job))
-            : Console.print("\(job.jobID)  \(job.state)")
-        return .succeeded
     }
 }
 
-/// `retry`: puts a job that ended back in the queue.
+/// What verbs that change several jobs share.
+enum JobVerb {
+    /// Runs `body` for each job that is meant; one that is refused does not keep the others from it.
+    ///
+    /// - Returns: Success, or the exit of the first refusal; each is printed.
+    static func forEach(
+        _ words: [String],
+        _ body: (_ id: String, RPCClient) async throws -> Void
+    ) async throws -> ExitStatus {
+        try await GatewayConnection.with(QatHome()) { client in
+            let ids = try await JobSelector(client: client).ids(words, isHarmless: false)
+            var status = ExitStatus.succeeded
+            for id in ids {
+                do {
+                    try await body(id, client)
+                } catch let error as RPCError where !error.isConnectionLoss && ids.count > 1 {
+                    Console.complain(["job \(id): \(error.message)"])
+                    status = status == .succeeded ? ExitStatus(error.code) : status
+                }
+            }
+            return status
+        }
+    }
+}
+
+/// `retry`: puts jobs that ended back in the queue.
 struct RetryCommand: ClientVerb {
     static let configuration = CommandConfiguration(
         commandName: "retry",
-        abstract: "Run a failed or cancelled job again, from its last checkpoint."
+        abstract: "Run failed or cancelled jobs again, from their last checkpoint."
     )
 
-    @Argument(help: "The job's id.")
-    var id: String
+    @Argument(help: "Jobs: \(JobSelector.help); a name that several have is not enough.")
+    var ids: [String]
     @OptionGroup var output: OutputOptions
 
     func perform() async throws -> ExitStatus {
-        let request = RetryJobRequest(jobID: id)
-        let job = try await GatewayConnection.with(QatHome()) { client in
-            try await client.call(QatMethods.retryJob, request)
+        try await JobVerb.forEach(ids) { id, client in
+            let job = try await client.call(QatMethods.retryJob, RetryJobRequest(jobID: id))
+            output.json
+                ? Console.print(JobReport.json(job))
+                : Console.print("\(job.jobID)  \(job.state)  attempt \(job.attempt)")
         }
-        output.json
-            ? Console.print(JobReport.json(job))
-            : Console.print("\(job.jobID)  \(job.state)  attempt \(job.attempt)")
-        return .succeeded
     }
 }
 

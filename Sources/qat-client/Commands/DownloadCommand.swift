@@ -10,16 +10,16 @@ struct DownloadCommand: ClientVerb {
         abstract: "Fetch a job's outputs; files that are there already are kept."
     )
 
-    @Argument(help: "The job's id.")
+    @Argument(help: "The job: \(JobSelector.help).")
     var id: String
     @Option(help: "The folder; the job's id by default.")
     var to: String?
     @OptionGroup var output: OutputOptions
 
     func perform() async throws -> ExitStatus {
-        let folder = URL(filePath: to ?? id).standardizedFileURL.path(percentEncoded: false)
-        let root = folder.hasSuffix("/") ? String(folder.dropLast()) : folder
-        let job = try await GatewayConnection.with(QatHome()) { client in
+        let (job, root) = try await GatewayConnection.with(QatHome()) { client in
+            let id = try await JobSelector(client: client).id(id)
+            let root = Self.folder(to ?? id)
             let job = try await client.call(QatMethods.getJob, GetJobRequest(jobID: id))
             try Self.check(job)
             for file in job.outputs {
@@ -31,18 +31,23 @@ struct DownloadCommand: ClientVerb {
                     Console.print("\(path)  \(Quantities.bytes(file.size))\(remark)")
                 }
             }
-            return job
+            return (job, root)
         }
         if output.json {
             Console.print(
                 .object([
-                    "job_id": .string(id),
+                    "job_id": .string(job.summary.jobID),
                     "folder": .string(root),
                     "outputs": .array(job.outputs.map(JobReport.json)),
                 ])
             )
         }
         return .succeeded
+    }
+
+    private static func folder(_ path: String) -> String {
+        let folder = URL(filePath: path).standardizedFileURL.path(percentEncoded: false)
+        return folder.hasSuffix("/") ? String(folder.dropLast()) : folder
     }
 
     private static func check(_ job: JobDetail) throws {

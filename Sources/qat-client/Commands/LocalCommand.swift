@@ -18,6 +18,9 @@ struct LocalCommand: AsyncParsableCommand {
             abstract: "Start the suite, wait until it is healthy and write the profile."
         )
 
+        /// What stops the suite: Ctrl-C, a request to end, a closed terminal.
+        private static let ends = [SIGINT, SIGTERM, SIGHUP]
+
         @Flag(help: "Return when the suite is healthy; otherwise Ctrl-C stops it.")
         var detach = false
         @Option(help: "The gateway's port on 127.0.0.1.")
@@ -35,7 +38,7 @@ struct LocalCommand: AsyncParsableCommand {
             let suite = LocalSuite(home)
             try home.create()
             try suite.layout.create()
-            let isNew = try await Interruption.untilInterrupted(by: [SIGINT, SIGTERM]) { [self] in
+            let isNew = try await Interruption.untilInterrupted(by: Self.ends) { [self] in
                 try await FileLock.whileHolding(suite.layout.lockPath) {
                     try await start(suite)
                 }
@@ -81,7 +84,7 @@ struct LocalCommand: AsyncParsableCommand {
                 return .succeeded
             }
             Console.note("Ctrl-C stops it")
-            for await _ in Interruption.signals([SIGINT, SIGTERM]) {
+            for await _ in SignalPipe.shared.signals(Self.ends) {
                 break
             }
             Console.note("stopping")

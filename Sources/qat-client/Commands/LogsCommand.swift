@@ -10,8 +10,8 @@ struct LogsCommand: ClientVerb {
         abstract: "Print a job's log; with --follow, until the job ends, with its exit."
     )
 
-    @Argument(help: "The job's id.")
-    var id: String
+    @Argument(help: "The job: \(JobSelector.help).")
+    var job: String
     @Flag(help: "Go on until the job ends.")
     var follow = false
     @OptionGroup var output: OutputOptions
@@ -20,21 +20,23 @@ struct LogsCommand: ClientVerb {
 
     func perform() async throws -> ExitStatus {
         let status = try await Interruption.untilInterrupted { [self] in
-            try await GatewayConnection.with(QatHome()) { try await copy($0) }
+            try await GatewayConnection.with(QatHome()) { client in
+                try await copy(try await JobSelector(client: client).id(job), client)
+            }
         }
         guard let status else {
-            Console.note("detached; job \(id) goes on")
+            Console.note("detached; job \(job) goes on")
             return .succeeded
         }
         return status
     }
 
-    private func copy(_ client: RPCClient) async throws -> ExitStatus {
+    private func copy(_ id: String, _ client: RPCClient) async throws -> ExitStatus {
         var offset: UInt64 = 0
         var lostSince: ContinuousClock.Instant?
         while true {
             do {
-                try await stream(client, from: &offset)
+                try await stream(id, client, from: &offset)
                 guard follow else {
                     return .succeeded
                 }
@@ -57,7 +59,11 @@ struct LogsCommand: ClientVerb {
         }
     }
 
-    private func stream(_ client: RPCClient, from offset: inout UInt64) async throws {
+    private func stream(
+        _ id: String,
+        _ client: RPCClient,
+        from offset: inout UInt64
+    ) async throws {
         var next = offset
         defer { offset = next }
         let request = JobLogsRequest(jobID: id, offset: next, follow: follow)
@@ -69,7 +75,7 @@ struct LogsCommand: ClientVerb {
             let fresh = Array(chunk.data.suffix(Int(end - max(chunk.offset, next))))
             next = end
             guard output.json else {
-                Console.write(fresh)
+                Console.write(Console.isTerminal ? Self.shown(fresh) : fresh)
                 return
             }
             Console.print(
@@ -83,6 +89,16 @@ struct LogsCommand: ClientVerb {
     }
 }
 
+extension LogsCommand {
+    /// Bytes of a log without what a terminal would obey, such as escape sequences.
+    static func shown(_ bytes: [UInt8]) -> [UInt8] {
+        bytes.map { byte in
+            let isPlain = byte >= 0x20 && byte != 0x7F || [0x09, 0x0A, 0x0D].contains(byte)
+            return isPlain ? byte : UInt8(ascii: "?")
+        }
+    }
+}
+
 /// `metrics`: the numbers a job has reported so far.
 struct MetricsCommand: ClientVerb {
     static let configuration = CommandConfiguration(
@@ -90,8 +106,8 @@ struct MetricsCommand: ClientVerb {
         abstract: "Print the progress and metrics that a job has reported so far."
     )
 
-    @Argument(help: "The job's id.")
-    var id: String
+    @Argument(help: "The job: \(JobSelector.help).")
+    var job: String
     @OptionGroup var output: OutputOptions
 
     /// Ends the stream once everything recorded has been read.
@@ -99,22 +115,21 @@ struct MetricsCommand: ClientVerb {
 
     func perform() async throws -> ExitStatus {
         try await GatewayConnection.with(QatHome()) { client in
+            let id = try await JobSelector(client: client).id(job)
             let job = try await client.call(QatMethods.getJob, GetJobRequest(jobID: id))
             let printer = EventPrinter(output.json ? .json : .plain)
             if job.lastSeq > 0 {
-                try await printRecord(client, through: job.lastSeq, printer)
+                try await printRecord(id, client, through: job.lastSeq, printer)
             }
-            if !output.json, !job.resultsJSON.isEmpty {
-                Console.print("results")
-                for line in ResultsTable.lines(JobReport.document(job.resultsJSON)) {
-                    Console.print("  " + line)
-                }
+            if !output.json {
+                WatchCommand.showResults(of: job)
             }
         }
         return .succeeded
     }
 
     private func printRecord(
+        _ id: String,
         _ client: RPCClient,
         through last: UInt64,
         _ printer: EventPrinter

@@ -10,11 +10,16 @@ struct StatusCommand: ClientVerb {
         abstract: "Show the gateway, the services and the jobs; with ids, those jobs in detail."
     )
 
-    @Argument(help: "Job ids.")
+    @Argument(help: "Jobs to show in detail: \(JobSelector.help).")
     var ids: [String] = []
+    @OptionGroup var filter: JobFilter
     @OptionGroup var output: OutputOptions
 
-    private static let jobCount: UInt32 = 100
+    func validate() throws {
+        if !ids.isEmpty, !filter.isOpen {
+            throw ValidationError("Filters choose from the list; give jobs or filters, not both.")
+        }
+    }
 
     func perform() async throws -> ExitStatus {
         let profile = try Profile.load(QatHome())
@@ -25,25 +30,36 @@ struct StatusCommand: ClientVerb {
     }
 
     private func overview(_ client: RPCClient, _ profile: Profile) async throws {
-        let request = StatusRequest(pageSize: Self.jobCount)
-        let status = try await client.call(QatMethods.status, request, timeout: .seconds(10))
+        let isPage = filter.isOpen && filter.limit <= 200
+        let request = StatusRequest(pageSize: isPage ? UInt32(filter.limit) : 1)
+        var status = try await client.call(QatMethods.status, request, timeout: .seconds(10))
+        if !isPage {
+            status.jobs = try await filter.jobs(client)
+        }
         if output.json {
             Console.print(JobReport.json(status, address: profile.gateway))
         } else {
             let now = Int64(Date.now.timeIntervalSince1970 * 1000)
             Console.print(
-                StatusTable.overview(status, address: profile.gateway, nowUnixMs: now)
+                StatusTable.overview(
+                    status,
+                    address: profile.gateway,
+                    nowUnixMs: now,
+                    columns: Console.tableColumns
+                )
             )
         }
     }
 
     private func details(_ client: RPCClient) async throws {
-        for (index, id) in ids.enumerated() {
+        let found = try await JobSelector(client: client).ids(ids, isHarmless: true)
+        for (index, id) in found.enumerated() {
             let job = try await client.call(QatMethods.getJob, GetJobRequest(jobID: id))
             if output.json {
                 Console.print(JobReport.json(job))
             } else {
-                Console.print((index > 0 ? "\n" : "") + StatusTable.detail(job))
+                let text = StatusTable.detail(job, columns: Console.tableColumns)
+                Console.print((index > 0 ? "\n" : "") + text)
             }
         }
     }

@@ -2,18 +2,37 @@ internal import ArgumentParser
 internal import Foundation
 internal import JobSpecs
 internal import Protocol
+internal import Synchronization
 
 /// `submit`: checks a job file, sends what it needs, and makes it a job exactly once.
 struct SubmitCommand: ClientVerb {
     static let configuration = CommandConfiguration(
         commandName: "submit",
-        abstract: "Submit a job file and print the job's id."
+        abstract: "Submit a job file and print the job's id.",
+        usage: "qat-client submit [KIND] FILE [OPTIONS]",
+        discussion: """
+            KIND is quantize, train, evaluate or pipeline; without it the file's keys tell. FILE is \
+            JSON or YAML, or - for the standard input; relative paths in it start from its folder, \
+            or from the current one.
+            """
     )
 
-    @Argument(help: "quantize, train, evaluate or pipeline.")
-    var kind: String
-    @Argument(help: "The job file; relative paths in it start from its folder.")
-    var file: String
+    @Argument(
+        help: ArgumentHelp("The kind, unless the file's keys tell it, and the file."),
+        completion: .file()
+    )
+    var words: [String]
+    @Option(
+        name: .customLong("set"),
+        help: ArgumentHelp(
+            """
+            A value instead of the file's, such as trainer.max_steps=10 or tasks[0].windows=4: \
+            JSON, or text without quotes; again for several.
+            """,
+            valueName: "key=value"
+        )
+    )
+    var overrides: [String] = []
     @Option(help: "A name for people, instead of the file's.")
     var name: String?
     @Option(help: "The submission's key; submitting twice under one key makes one job.")
@@ -24,7 +43,20 @@ struct SubmitCommand: ClientVerb {
     var dryRun = false
     @OptionGroup var output: OutputOptions
 
+    /// The kind, if it is given.
+    var kind: String? { words.count > 1 ? words[0] : nil }
+    /// The file.
+    var file: String { words.last ?? "" }
+
     func validate() throws {
+        guard (1...2).contains(words.count) else {
+            throw ValidationError("submit takes a kind and a file, or a file alone.")
+        }
+        if words.count == 1, (JobSchema.kinds + ["pipeline"]).contains(file),
+            !FileManager.default.fileExists(atPath: file)
+        {
+            throw ValidationError("The job file is missing: qat-client submit \(file) FILE.")
+        }
         let isKey = key.map { key in
             (1...64).contains(key.utf8.count) && key.utf8.allSatisfy { (0x21...0x7E).contains($0) }
         }
@@ -37,13 +69,14 @@ struct SubmitCommand: ClientVerb {
     }
 
     func perform() async throws -> ExitStatus {
-        let plan = try SubmissionPlan(kind: kind, file: file, name: name)
-        let inputs = try InputValidation(plan, file: file)
+        let jobFile = try JobFile(file, kind: kind, overrides: overrides)
+        let plan = try SubmissionPlan(jobFile, name: name)
+        let inputs = try InputValidation(plan, file: jobFile.name)
         let preview = try RecipePreview(plan.spec, inputs: plan.inputs)
         let warnings =
             plan.warnings.map(\.description) + inputs.remarks + (preview?.warnings ?? [])
         for warning in warnings {
-            Console.note("warning: \(file): \(warning)")
+            Console.note("warning: \(jobFile.name): \(warning)")
         }
         for warning in Self.warnings(plan.spec) {
             Console.note("note: \(warning)")
@@ -117,8 +150,8 @@ struct SubmitCommand: ClientVerb {
 
     /// What the submitter should know though nothing is wrong.
     static func warnings(_ spec: JobSpec) -> [String] {
-        spec.unsupported.map { "not in this version, the job will fail: \($0)" }
-            + (spec.resources.waitReason.map { ["the job \($0)"] } ?? [])
+        (spec.resources.waitReason.map { ["the job \($0)"] } ?? [])
+            + spec.unsupported.map { "no worker of this version does this: \($0)" }
     }
 
     private static func checkStored(_ plan: SubmissionPlan, _ client: RPCClient) async throws {
@@ -143,7 +176,17 @@ struct SubmitCommand: ClientVerb {
         guard Console.showsNotesOnTerminal else {
             return BlobUploader(client: client)
         }
+        let shown = Mutex(-1)
         return BlobUploader(client: client) { sent, total in
+            // Chunks are small; a terminal is told of every hundredth.
+            let percent = total > 0 ? Int(sent * 100 / total) : 100
+            let isNews = shown.withLock { last in
+                defer { last = percent }
+                return last != percent
+            }
+            guard isNews || sent == total else {
+                return
+            }
             let text = "sending \(Quantities.bytes(sent)) of \(Quantities.bytes(total))"
             Console.overwriteNote(sent == total ? "" : text)
         }
@@ -165,7 +208,9 @@ struct SubmitCommand: ClientVerb {
                     "spec": JobReport.document(plan.specJSON),
                     "inputs": .array(plan.inputs.map(\.json)),
                     "byte_count": .number(Double(plan.byteCount)),
-                    "unsupported": .array(plan.spec.unsupported.map(JSONValue.string)),
+                    "unsupported": .array(
+                        plan.spec.unsupported.map { .string($0.description) }
+                    ),
                     "warnings": .array(warnings.map(JSONValue.string)),
                     "recipe": preview?.json ?? .null,
                     "exports": exports.json,

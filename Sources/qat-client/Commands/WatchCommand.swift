@@ -7,10 +7,10 @@ internal import Protocol
 struct WatchCommand: ClientVerb {
     static let configuration = CommandConfiguration(
         commandName: "watch",
-        abstract: "Follow a job; Ctrl-C leaves it running."
+        abstract: "Follow a job and show its results; Ctrl-C leaves it running."
     )
 
-    @Argument(help: "The job's id.")
+    @Argument(help: "The job: \(JobSelector.help).")
     var id: String
     @OptionGroup var output: OutputOptions
 
@@ -18,21 +18,39 @@ struct WatchCommand: ClientVerb {
         try await Self.watch(id, QatHome(), json: output.json)
     }
 
-    /// Follows a job on the output; the exit is the job's, or success after Ctrl-C.
-    static func watch(_ id: String, _ home: QatHome, json: Bool) async throws -> ExitStatus {
-        let state = try await Interruption.untilInterrupted {
+    /// Follows a job on the output and shows its results; the exit is the job's, or success after
+    /// Ctrl-C.
+    static func watch(_ word: String, _ home: QatHome, json: Bool) async throws -> ExitStatus {
+        let job = try await Interruption.untilInterrupted {
             let printer = EventPrinter(.fitting(json: json))
             defer { printer.finish() }
             return try await GatewayConnection.with(home) { client in
-                let watcher = JobWatcher(client: client, jobID: id)
-                return try await watcher.follow { printer.print($0) }
+                let id = try await JobSelector(client: client).id(word)
+                _ = try await JobWatcher(client: client, jobID: id).follow { printer.print($0) }
+                return try await client.call(QatMethods.getJob, GetJobRequest(jobID: id))
             }
         }
-        guard let state else {
-            Console.note("detached; job \(id) goes on, \"qat-client watch \(id)\" follows it again")
+        guard let job else {
+            Console.note(
+                "detached; job \(word) goes on, \"qat-client watch \(word)\" follows it again"
+            )
             return .succeeded
         }
-        return ExitStatus(jobState: state) ?? .failed
+        if !json {
+            showResults(of: job)
+        }
+        return ExitStatus(jobState: job.summary.state) ?? .failed
+    }
+
+    /// Prints a job's results, if it has some.
+    static func showResults(of job: JobDetail) {
+        guard !job.resultsJSON.isEmpty else {
+            return
+        }
+        Console.print("")
+        for line in ResultsTable(job, columns: Console.tableColumns).lines {
+            Console.print(line)
+        }
     }
 }
 
@@ -40,10 +58,13 @@ struct WatchCommand: ClientVerb {
 struct WaitCommand: ClientVerb {
     static let configuration = CommandConfiguration(
         commandName: "wait",
-        abstract: "Wait for jobs; exit with 0 if all succeeded, 1 if one failed, 3 if cancelled."
+        abstract: """
+            Wait for jobs and show their results; exit with 0 if all succeeded, 1 if one failed, 3 \
+            if cancelled.
+            """
     )
 
-    @Argument(help: "Job ids.")
+    @Argument(help: "Jobs: \(JobSelector.help).")
     var ids: [String]
     @Option(help: "Seconds to wait at most; then the exit is 124.")
     var timeout: Double?
@@ -61,7 +82,7 @@ struct WaitCommand: ClientVerb {
         let jobs = try await Interruption.within(timeout.map { .seconds($0) }) {
             try await GatewayConnection.with(home) { client in
                 var jobs: [JobDetail] = []
-                for id in ids {
+                for id in try await JobSelector(client: client).ids(ids, isHarmless: true) {
                     jobs.append(try await Self.end(of: id, client))
                 }
                 return jobs
@@ -94,6 +115,8 @@ struct WaitCommand: ClientVerb {
         }
         let summary = job.summary
         let parts = [summary.jobID, summary.state, summary.reason, summary.reasonMessage]
-        Console.print(parts.filter { !$0.isEmpty }.joined(separator: "  "))
+        let line = parts.filter { !$0.isEmpty }.joined(separator: "  ")
+        Console.print(DisplayWidth.printable(line))
+        WatchCommand.showResults(of: job)
     }
 }

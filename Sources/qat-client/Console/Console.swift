@@ -8,12 +8,15 @@ enum Console {
     /// Whether the error stream is a terminal.
     static var showsNotesOnTerminal: Bool { isatty(STDERR_FILENO) == 1 }
 
-    /// The width of the terminal in columns.
+    /// The width of the terminal in columns, as it is now.
     static var columns: Int {
         var size = winsize()
         let isKnown = ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
         return isKnown ? Int(size.ws_col) : 100
     }
+
+    /// What tables have to fit in; nil where the output is no terminal.
+    static var tableColumns: Int? { isTerminal ? columns : nil }
 
     /// Writes a line to the output.
     static func print(_ text: String) {
@@ -47,6 +50,20 @@ enum Console {
         }
     }
 
+    /// Ends the process if its output cannot be written; what a full disk cut off is no success.
+    private static func giveUp(_ descriptor: Int32, _ code: Int32) {
+        // Without an error stream there is nobody to tell.
+        guard descriptor == STDOUT_FILENO else {
+            return
+        }
+        // Nobody reads any more, as after `| head`: there is nothing left to do.
+        guard code != EPIPE else {
+            exit(ExitStatus.succeeded.rawValue)
+        }
+        complain(["cannot write the output: \(String(cString: strerror(code)))"])
+        exit(ExitStatus.failed.rawValue)
+    }
+
     private static func write(_ bytes: [UInt8], to descriptor: Int32) {
         var start = 0
         while start < bytes.count {
@@ -55,8 +72,7 @@ enum Console {
             }
             if count < 0 {
                 guard errno == EINTR || errno == EAGAIN else {
-                    // Nobody reads any more, as after `| head`: there is nothing left to do.
-                    exit(ExitStatus.succeeded.rawValue)
+                    return giveUp(descriptor, errno)
                 }
                 continue
             }

@@ -1,22 +1,7 @@
-@preconcurrency internal import Dispatch
 internal import Foundation
 
 /// Signals and deadlines that end a wait.
 enum Interruption {
-    /// The signals that arrive while the stream is read; their default action is switched off.
-    static func signals(_ numbers: [Int32]) -> AsyncStream<Int32> {
-        AsyncStream { continuation in
-            let sources = numbers.map { number in
-                signal(number, SIG_IGN)
-                let source = DispatchSource.makeSignalSource(signal: number)
-                source.setEventHandler { continuation.yield(number) }
-                source.resume()
-                return source
-            }
-            continuation.onTermination = { _ in sources.forEach { $0.cancel() } }
-        }
-    }
-
     /// Runs `body` until it is done or the user presses Ctrl-C; then it is cancelled.
     ///
     /// - Returns: The result, or nil after Ctrl-C or another of the signals.
@@ -24,8 +9,10 @@ enum Interruption {
         by numbers: [Int32] = [SIGINT],
         _ body: @escaping @Sendable () async throws -> Result
     ) async throws -> Result? {
-        try await race(body) {
-            for await _ in signals(numbers) {
+        // They count from here on, not only once a task gets to listen.
+        let signals = SignalPipe.shared.signals(numbers)
+        return try await race(body) {
+            for await _ in signals {
                 break
             }
         }

@@ -39,6 +39,20 @@ enum Quantities {
         String(format: "%.6g", value)
     }
 
+    /// A share of one as `42.0 %`.
+    static func percent(_ share: Double) -> String { decimals(share * 100, 1) + " %" }
+
+    /// A perplexity, or an end of its interval: at least four digits, two decimals where they are few.
+    static func perplexity(_ value: Double) -> String {
+        decimals(value, value < 10 ? 4 : value < 10_000 ? 2 : 0)
+    }
+
+    /// `12.3 ms`, `1.25 s`.
+    static func milliseconds(_ value: Double) -> String {
+        value < 1000
+            ? decimals(value, value < 100 ? 1 : 0) + " ms" : decimals(value / 1000, 2) + " s"
+    }
+
     /// A time of the gateway's as `2026-11-23T21:35:45.123Z`.
     static func timestamp(unixMs: Int64) -> String {
         Date(timeIntervalSince1970: Double(unixMs) / 1000)

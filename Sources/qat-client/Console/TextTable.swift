@@ -1,29 +1,96 @@
 /// Rows of text under headings, columns aligned.
 struct TextTable {
-    private let headings: [String]
+    /// A column: its heading, and how it makes room on a narrow terminal.
+    struct Column {
+        var heading: String
+        /// Whether its cells stand at the right, as numbers do.
+        var isNumber = false
+        /// What its cells may be cut to; nil if they are shown whole.
+        var least: Int?
+        /// Which columns go first where room is short, the lowest first; nil for those that stay.
+        var dropOrder: Int?
+    }
+
+    private static let gap = 2
+
+    private let columns: [Column]
     private var rows: [[String]] = []
 
     init(_ headings: [String]) {
-        self.headings = headings
+        columns = headings.map { Column(heading: $0) }
+    }
+
+    init(columns: [Column]) {
+        self.columns = columns
     }
 
     /// Adds a row; it has as many cells as there are headings.
     mutating func append(_ row: [String]) {
-        precondition(row.count == headings.count, "\(row.count) cells, \(headings.count) headings")
-        rows.append(row)
+        precondition(row.count == columns.count, "\(row.count) cells, \(columns.count) headings")
+        rows.append(row.map(DisplayWidth.printable))
     }
 
     /// The table without trailing spaces or a final line break.
-    func rendered() -> String {
-        let all = [headings] + rows
-        let widths = headings.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
-        return all.map { row in
-            let cells = zip(row, widths).map { cell, width in
-                cell + String(repeating: " ", count: width - cell.count)
+    ///
+    /// `limit`: Columns of the terminal; nil for as wide as it comes. Cells are cut first, then columns
+    /// are left out, in the order they say.
+    func rendered(within limit: Int? = nil) -> String {
+        var shown = Array(columns.indices)
+        var widths = naturalWidths
+        if let limit {
+            while total(shown, widths) > limit, !shrink(&widths, shown, to: limit) {
+                let candidates = shown.filter { columns[$0].dropOrder != nil }
+                let next = candidates.min {
+                    (columns[$0].dropOrder ?? 0, $1) < (columns[$1].dropOrder ?? 0, $0)
+                }
+                guard let next else {
+                    break
+                }
+                shown.removeAll { $0 == next }
             }
-            let line = cells.joined(separator: "  ")
-            return String(line.reversed().drop { $0 == " " }.reversed())
+        }
+        return ([columns.map(\.heading)] + rows).map { row in
+            let cells = shown.map { index in
+                DisplayWidth.padded(
+                    DisplayWidth.cut(row[index], to: widths[index]),
+                    to: widths[index],
+                    atStart: columns[index].isNumber
+                )
+            }
+            let line = cells.joined(separator: String(repeating: " ", count: Self.gap))
+            let trimmed = String(line.reversed().drop { $0 == " " }.reversed())
+            return limit.map { DisplayWidth.cut(trimmed, to: $0) } ?? trimmed
         }
         .joined(separator: "\n")
+    }
+
+    private var naturalWidths: [Int] {
+        columns.indices.map { index in
+            rows.map { DisplayWidth.columns($0[index]) }
+                .reduce(DisplayWidth.columns(columns[index].heading), max)
+        }
+    }
+
+    private func total(_ shown: [Int], _ widths: [Int]) -> Int {
+        shown.reduce(0) { $0 + widths[$1] } + max(0, shown.count - 1) * Self.gap
+    }
+
+    /// Cuts cells, those of the last columns first, if that is enough.
+    private func shrink(_ widths: inout [Int], _ shown: [Int], to limit: Int) -> Bool {
+        var excess = total(shown, widths) - limit
+        var narrowed = widths
+        for index in shown.reversed() where excess > 0 {
+            guard let least = columns[index].least else {
+                continue
+            }
+            let width = max(narrowed[index] - excess, min(narrowed[index], least))
+            excess -= narrowed[index] - width
+            narrowed[index] = width
+        }
+        guard excess <= 0 else {
+            return false
+        }
+        widths = narrowed
+        return true
     }
 }

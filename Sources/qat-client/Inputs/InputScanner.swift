@@ -31,6 +31,12 @@ struct InputScanner {
     func plan(_ reference: InputReference) throws -> PlannedInput {
         switch reference.location {
         case .job(let id, let output):
+            guard !Self.isPlaceholder(id) else {
+                throw Problem(
+                    message: "\(id) is no job's id but stands for one; write the id that submit "
+                        + "printed, in the file or with --set"
+                )
+            }
             let name = output ?? (reference.role == .model ? "model" : nil)
             let source = "job:" + id + (name.map { "/" + $0 } ?? "")
             return PlannedInput(pointer: reference.pointer, source: source)
@@ -52,6 +58,13 @@ struct InputScanner {
                 throw Problem(message: "\(problem.message); \(advice)")
             }
         }
+    }
+
+    /// Whether an id is one that examples write where yours belongs: PTQ_JOB_ID, YOUR-JOB, ID.
+    ///
+    /// Ids of jobs have no capital letters.
+    private static func isPlaceholder(_ id: String) -> Bool {
+        id.contains(where: \.isUppercase) || ["id", "job_id", "job-id"].contains(id)
     }
 
     private func stored(_ reference: InputReference, _ hex: String) throws -> PlannedInput {
@@ -188,38 +201,17 @@ struct InputScanner {
 }
 
 extension SubmissionPlan {
-    /// Reads and checks a job file and finds its inputs.
+    /// Checks a job file and finds its inputs.
     ///
     /// - Throws: ``ClientError`` (`usage`) with a line for each thing that is wrong.
-    init(kind: String, file: String, name: String?) throws {
-        var isFolder: ObjCBool = false
-        guard FileManager.default.fileExists(atPath: file, isDirectory: &isFolder) else {
-            throw ClientError(.usage, "no such file: \(file)")
-        }
-        guard !isFolder.boolValue else {
-            throw ClientError(
-                .usage,
-                "\(file) is a folder; expected a job file, in JSON (\"qat-client explain \(kind)\" "
-                    + "says what it may hold)"
-            )
-        }
-        guard let handle = FileHandle(forReadingAtPath: file) else {
-            throw ClientError(.usage, "\(file) cannot be read")
-        }
-        defer { try? handle.close() }
-        // One byte more than allowed, so that the parser sees that there is too much.
-        let data = try? handle.read(upToCount: JSONParser.maximumByteCount + 1)
-        let bytes = data.map { [UInt8]($0) } ?? []
-        // Windows editors write one; what is sent has none.
-        let hasMark = bytes.starts(with: [0xEF, 0xBB, 0xBF])
+    init(_ file: JobFile, name: String?) throws {
         let parsed: ParsedJob
         do {
-            parsed = try ParsedJob(kind: kind, json: hasMark ? Array(bytes.dropFirst(3)) : bytes)
+            parsed = try ParsedJob(kind: file.kind, document: file.document)
         } catch {
-            throw ClientError(.usage, error.lines(file: file))
+            throw ClientError(.usage, error.lines(file: file.name))
         }
-        let url = URL(filePath: file)
-        let scanner = InputScanner(folder: url.absoluteURL.deletingLastPathComponent())
+        let scanner = InputScanner(folder: file.folder)
         var problems: [String] = []
         var inputs: [PlannedInput] = []
         for reference in parsed.spec.inputReferences {
@@ -227,18 +219,18 @@ extension SubmissionPlan {
                 inputs.append(try scanner.plan(reference))
             } catch let problem as InputScanner.Problem {
                 let path = JSONPath.path(ofPointer: reference.pointer)
-                problems.append("\(file): \(path): \(problem.message)")
+                problems.append("\(file.name): \(path): \(problem.message)")
             }
         }
         guard problems.isEmpty else {
             throw ClientError(.usage, problems)
         }
-        self.kind = kind
-        self.name = name ?? parsed.spec.name ?? url.deletingPathExtension().lastPathComponent
+        self.kind = file.kind
+        self.name = name ?? parsed.spec.name ?? file.defaultName
         self.spec = parsed.spec
         self.specJSON = parsed.document.canonicalBytes
         self.warnings = parsed.warnings
         self.inputs = inputs
-        notes = hasMark ? ["$: the byte order mark at its start is skipped"] : []
+        notes = file.notes
     }
 }

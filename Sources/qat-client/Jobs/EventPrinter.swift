@@ -5,20 +5,24 @@ internal import Protocol
 final class EventPrinter {
     /// How events look.
     enum Style {
-        case live(columns: Int)
+        /// For a terminal, whose width may change.
+        case live(columns: () -> Int)
         case plain
         case json
 
         /// The style that fits the output.
         static func fitting(json: Bool) -> Style {
-            json ? .json : Console.isTerminal ? .live(columns: Console.columns) : .plain
+            json ? .json : Console.isTerminal ? .live(columns: { Console.columns }) : .plain
         }
     }
+
+    private static let clearLine = "\r\u{1B}[K"
 
     private let style: Style
     private let write: (String) -> Void
     private var state = ""
-    private var barIsShown = false
+    private var losses = LossCourse()
+    private var progress: JobProgress?
 
     init(_ style: Style, write: @escaping (String) -> Void = { Console.write(Array($0.utf8)) }) {
         self.style = style
@@ -33,45 +37,56 @@ final class EventPrinter {
         switch style {
         case .json: write(JobReport.json(event).canonicalText + "\n")
         case .plain: lines(event).forEach { write($0 + "\n") }
-        case .live(let columns):
-            if event.type == .progress, let progress = event.progress {
-                write("\r\u{1B}[K" + ProgressLine.live(state: state, progress, columns: columns))
-                barIsShown = true
-            } else {
-                lines(event).forEach { finishBar(with: $0) }
-            }
+        case .live(let columns): show(event, columns: columns())
         }
     }
 
     /// Leaves the bar's line, so that what follows starts on its own.
     func finish() {
-        if barIsShown {
+        if progress != nil {
             write("\n")
-            barIsShown = false
+            progress = nil
         }
     }
 
-    private func finishBar(with line: String) {
-        if barIsShown {
-            write("\r\u{1B}[K")
-            barIsShown = false
+    /// Keeps the bar at the bottom: other lines scroll by above it.
+    private func show(_ event: JobEvent, columns: Int) {
+        let clear = progress == nil ? "" : Self.clearLine
+        if event.type == .progress, let latest = event.progress {
+            if let loss = latest.loss, latest.phase == "train" {
+                losses.append(loss)
+            }
+            progress = latest
+            write(Self.clearLine + line(latest, columns))
+            return
         }
-        write(line + "\n")
+        let text = lines(event).map { $0 + "\n" }.joined()
+        // The bar of a job that is not running any more would say nothing.
+        if event.type == .state, state != "RUNNING" {
+            progress = nil
+        }
+        write(clear + text + (progress.map { line($0, columns) } ?? ""))
+    }
+
+    private func line(_ progress: JobProgress, _ columns: Int) -> String {
+        ProgressLine.live(state: state, progress, losses: losses.values, columns: columns)
     }
 
     private func lines(_ event: JobEvent) -> [String] {
         switch event.type {
         case .state:
             let details = [event.reason, event.message].filter { !$0.isEmpty }
-            return [([event.state] + details).joined(separator: "  ")]
+            return [DisplayWidth.printable(([event.state] + details).joined(separator: "  "))]
         case .progress:
             return event.progress.map { [ProgressLine.plain($0)] } ?? []
         case .metric:
             let values = JobReport.document(event.metricsJSON)
             let step = event.progress.map { "step \($0.step)  " } ?? ""
-            return [step + Self.metrics(values).joined(separator: "  ")]
+            return [DisplayWidth.printable(step + Self.metrics(values).joined(separator: "  "))]
         case .log:
-            return event.message.split(separator: "\n").map { "log: \($0)" }
+            return event.message.split(whereSeparator: \.isNewline).map {
+                "log: " + DisplayWidth.printable(String($0))
+            }
         }
     }
 

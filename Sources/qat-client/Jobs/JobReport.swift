@@ -33,18 +33,21 @@ enum JobReport {
     /// A job in the status list.
     static func json(_ job: JobSummary) -> JSONValue {
         let progress = job.progress
+        var course: [String: JSONValue] = [
+            "step": .number(Double(progress.step)),
+            "total_steps": .number(Double(progress.totalSteps)),
+            "loss": progress.loss.map(number) ?? .null,
+            "eta_s": progress.etaSeconds.map(number) ?? .null,
+        ]
+        course["phase"] = text(progress.phase)
+        course["precision"] = text(progress.precision)
         var members: [String: JSONValue] = [
             "job_id": .string(job.jobID),
             "kind": .string(job.kind),
             "name": .string(job.name),
             "state": .string(job.state),
             "attempt": .number(Double(job.attempt)),
-            "progress": .object([
-                "step": .number(Double(progress.step)),
-                "total_steps": .number(Double(progress.totalSteps)),
-                "loss": progress.loss.map(number) ?? .null,
-                "eta_s": progress.etaSeconds.map(number) ?? .null,
-            ]),
+            "progress": .object(course),
             "created_at": .string(Quantities.timestamp(unixMs: job.createdUnixMs)),
         ]
         members["reason"] = text(job.reason)

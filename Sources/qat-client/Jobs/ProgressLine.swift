@@ -2,22 +2,59 @@ internal import Protocol
 
 /// The line that shows how far a job is.
 enum ProgressLine {
-    private static let barWidth = 24
+    private static let barWidths = 6...24
 
-    /// A bar and numbers for a terminal, cut to its width.
-    static func live(state: String, _ progress: JobProgress, columns: Int) -> String {
-        let share = fraction(progress)
-        let filled = Int((share * Double(barWidth)).rounded(.down))
-        let bar =
-            String(repeating: "█", count: filled)
-            + String(repeating: "░", count: barWidth - filled)
-        let line = "\(state) \(bar) " + details(progress).joined(separator: "  ")
-        return line.count > columns - 1 ? String(line.prefix(max(0, columns - 2))) + "…" : line
+    /// A part of the line; of those that do not fit, the ones with the highest rank are left out.
+    private struct Part {
+        let text: String
+        let rank: Int
+    }
+
+    /// A bar and numbers for a terminal: as much of it as fits, the bar taking what room is left.
+    ///
+    /// - Parameters:
+    ///   - state: The job's state.
+    ///   - progress: How far it is.
+    ///   - losses: The losses so far, for a sparkline; may be empty.
+    ///   - columns: The terminal's; the last one stays free.
+    /// - Returns: The line, without its end.
+    static func live(
+        state: String,
+        _ progress: JobProgress,
+        losses: [Double] = [],
+        columns: Int
+    ) -> String {
+        let limit = max(0, columns - 1)
+        let parts = parts(state: state, progress, losses: losses)
+        var chosen: Set<Int> = []
+        var used = 0
+        for index in parts.indices.sorted(by: { parts[$0].rank < parts[$1].rank }) {
+            let width = DisplayWidth.columns(parts[index].text) + (chosen.isEmpty ? 0 : 2)
+            // What is left out must not make room for less important parts, but for its own rank.
+            guard used + width <= limit || chosen.isEmpty else {
+                continue
+            }
+            used += width
+            chosen.insert(index)
+        }
+        var texts = parts.indices.filter(chosen.contains).map { parts[$0].text }
+        let room = limit - used - 2
+        if room >= barWidths.lowerBound {
+            let bar = bar(share: fraction(progress), width: min(room, barWidths.upperBound))
+            texts.insert(bar, at: chosen.contains(0) && !state.isEmpty ? 1 : 0)
+        }
+        return DisplayWidth.cut(texts.joined(separator: "  "), to: limit)
     }
 
     /// The numbers alone, for files and pipes.
     static func plain(_ progress: JobProgress) -> String {
-        details(progress).joined(separator: "  ")
+        parts(state: "", progress, losses: []).map(\.text).joined(separator: "  ")
+    }
+
+    private static func bar(share: Double, width: Int) -> String {
+        let filled = Int((share * Double(width)).rounded(.down))
+        return String(repeating: "█", count: filled)
+            + String(repeating: "░", count: width - filled)
     }
 
     private static func fraction(_ progress: JobProgress) -> Double {
@@ -27,27 +64,92 @@ enum ProgressLine {
         return min(1, Double(progress.step) / Double(progress.totalSteps))
     }
 
-    private static func details(_ progress: JobProgress) -> [String] {
-        var parts: [String] = []
+    private static func parts(
+        state: String,
+        _ progress: JobProgress,
+        losses: [Double]
+    ) -> [Part] {
+        var parts: [Part] = []
+        func add(_ text: String, _ rank: Int) {
+            if !text.isEmpty {
+                parts.append(Part(text: text, rank: rank))
+            }
+        }
+        add(state, 6)
         if progress.totalSteps > 0 {
             let percent = Int((fraction(progress) * 100).rounded(.down))
-            parts.append("step \(progress.step)/\(progress.totalSteps) \(percent)%")
+            add("step \(progress.step)/\(progress.totalSteps) \(percent)%", 0)
         }
         if let loss = progress.loss {
-            parts.append("loss \(Quantities.decimals(loss, 4))")
+            add("loss \(Quantities.decimals(loss, 4))", 2)
+            add(Sparkline.text(losses), 7)
         }
         if let rate = progress.tokensPerSecond, rate > 0 {
-            parts.append("\(Quantities.decimals(rate, rate < 10 ? 1 : 0)) tokens/s")
+            add("\(Quantities.decimals(rate, rate < 10 ? 1 : 0)) tokens/s", 5)
         }
         if let eta = progress.etaSeconds {
-            parts.append("ETA \(Quantities.duration(seconds: eta))")
+            add("ETA \(Quantities.duration(seconds: eta))", 3)
         }
-        if !progress.precision.isEmpty {
-            parts.append(progress.precision)
-        }
-        if !progress.phase.isEmpty {
-            parts.append(progress.phase)
-        }
+        add(DisplayWidth.printable(progress.precision), 8)
+        // What stands still while something else goes on has to be said.
+        add(DisplayWidth.printable(progress.phase), progress.phase == "train" ? 4 : 1)
         return parts
     }
+}
+
+/// The course of a number as a row of small bars.
+enum Sparkline {
+    private static let bars = Array("▁▂▃▄▅▆▇█")
+
+    /// A bar for each value, from the least to the greatest; nothing for fewer than two.
+    static func text(_ values: [Double]) -> String {
+        let finite = values.filter(\.isFinite)
+        guard finite.count > 1, let least = finite.min(), let most = finite.max() else {
+            return ""
+        }
+        return String(
+            finite.map { value in
+                let share = most > least ? (value - least) / (most - least) : 0
+                return bars[min(bars.count - 1, Int(share * Double(bars.count)))]
+            }
+        )
+    }
+}
+
+/// A course of any length in few values: means over stretches that grow with it.
+struct LossCourse {
+    private static let count = 16
+
+    private var means: [Double] = []
+    private var stretch = 1
+    private var sum = 0.0
+    private var pending = 0
+
+    /// Adds a value; what is no number is left out.
+    mutating func append(_ value: Double) {
+        guard value.isFinite else {
+            return
+        }
+        sum += value
+        pending += 1
+        guard pending == stretch else {
+            return
+        }
+        means.append(sum / Double(pending))
+        (sum, pending) = (0, 0)
+        if means.count > Self.count {
+            let last = means.count % 2 == 0 ? nil : means.last
+            means = stride(from: 0, to: means.count - 1, by: 2).map {
+                (means[$0] + means[$0 + 1]) / 2
+            }
+            // The odd one out is half of the next stretch.
+            if let last {
+                (sum, pending) = (last * Double(stretch), stretch)
+            }
+            stretch *= 2
+        }
+    }
+
+    /// The means so far, the unfinished stretch's among them.
+    var values: [Double] { means + (pending > 0 ? [sum / Double(pending)] : []) }
 }

@@ -29,7 +29,7 @@ struct Supervisor {
     /// the workers, then the gateway.
     mutating func run() async {
         await withTaskGroup(of: Void.self) { group in
-            let signals = Interruption.signals([SIGTERM, SIGINT, SIGHUP])
+            let signals = SignalPipe.shared.signals([SIGTERM, SIGINT, SIGHUP])
             group.addTask { [layout] in
                 for await number in signals where number != SIGHUP {
                     try? layout.requestStop()

@@ -128,6 +128,55 @@ internal import Testing
         #expect(cut.contains("the file ends within a character, at byte 4"))
     }
 
+    /// Polish in ISO-8859-2, Russian in KOI8-R and Windows-1251, Greek in ISO-8859-7, and stray bytes: bytes
+    /// from Python's encoders.
+    @Test(
+        arguments: [
+            [
+                0x7A, 0x61, 0xBF, 0xF3, 0xB3, 0xE6, 0x20, 0x67, 0xEA, 0xB6, 0x6C, 0xB1, 0x20, 0x6A,
+                0x61, 0xBC,
+                0xF1,
+            ],
+            [0xD0, 0xD2, 0xC9, 0xD7, 0xC5, 0xD4, 0x2C, 0x20, 0xCD, 0xC9, 0xD2],
+            [0xEF, 0xF0, 0xE8, 0xE2, 0xE5, 0xF2, 0x2C, 0x20, 0xEC, 0xE8, 0xF0],
+            [0xE3, 0xE5, 0xE9, 0xDC, 0x20, 0xF3, 0xEF, 0xF5, 0x20, 0xEA, 0xFC, 0xF3, 0xEC, 0xE5],
+            [0xFF], [0xFF, 0xFE, 0xFD], [0x81], [0x80, 0x61, 0x9D],
+        ] as [[UInt8]]
+    )
+    func otherEncodingsAndStrayBytesAreNotTakenForLatin1(bytes: [UInt8]) throws {
+        let message = try refusal(
+            Array("one ".utf8) + bytes + Array(" two three four five six seven eight".utf8),
+            "o.txt"
+        )
+        #expect(message.contains("iconv -f ENCODING") && !message.contains("looks like"))
+    }
+
+    @Test(
+        arguments: [
+            // "der Käse, für 5 £ - déjà vu, où?" and "‘it’s œuvre – €5 …’" of Windows.
+            (
+                [
+                    0x64, 0x65, 0x72, 0x20, 0x4B, 0xE4, 0x73, 0x65, 0x2C, 0x20, 0x66, 0xFC, 0x72,
+                    0x20, 0x35, 0x20,
+                    0xA3, 0x20, 0x64, 0xE9, 0x6A, 0xE0, 0x20, 0x76, 0x75, 0x2C, 0x20, 0x6F, 0xF9,
+                    0x3F,
+                ],
+                "ISO-8859-1"
+            ),
+            (
+                [
+                    0x91, 0x69, 0x74, 0x92, 0x73, 0x20, 0x9C, 0x75, 0x76, 0x72, 0x65, 0x20, 0x96,
+                    0x20, 0x80, 0x35,
+                    0x20, 0x85, 0x92,
+                ], "WINDOWS-1252"
+            ),
+        ] as [([UInt8], String)]
+    )
+    func westernTextIsTold(bytes: [UInt8], encoding: String) throws {
+        let message = try refusal(bytes + Array(" and so on, at some length".utf8), "w.txt")
+        #expect(message.contains("iconv -f \(encoding)"), "\(message)")
+    }
+
     @Test func findsLateZerosAndCountsAByteOrderMark() throws {
         let bytes = Array(String(repeating: text, count: 100).utf8)
         let message = try refusal(bytes + [0, 0, 0, 0] + bytes, "z.txt")

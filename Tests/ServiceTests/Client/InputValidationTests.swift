@@ -80,6 +80,33 @@ internal import Testing
         #expect(problems("evaluate", evaluate(task))[0].hasPrefix("$.tasks[0].text: short.txt: 5"))
     }
 
+    @Test func aBatchIsNoLargerThanItsText() throws {
+        // 240 tokens: 7 windows of 32.
+        func job(_ trainer: String) -> String {
+            train().replacing(#"{"max_steps": 1}"#, with: "{\(trainer)}")
+        }
+        #expect(try validate("train", job(#""micro_batch_size": 7"#)).isEmpty)
+        let lines = problems("train", job(#""micro_batch_size": 8"#))
+        #expect(
+            lines == [
+                "$.trainer.micro_batch_size: 8 is not allowed: the training text has 7 windows of "
+                    + "32 tokens; write at most 7, take more text, or a smaller seq_length"
+            ]
+        )
+        let more = try validate(
+            "train",
+            job(#""micro_batch_size": 4, "accumulate_grad_batches": 2"#)
+        )
+        #expect(more.count == 1)
+        #expect(more[0].hasPrefix("$.trainer.accumulate_grad_batches: the training text has 7 "))
+        // Two texts are one.
+        let two = job(#""micro_batch_size": 14"#)
+            .replacing(#""train": ["t.txt"]"#, with: #""train": ["t.txt", "t.txt"]"#)
+        #expect(try validate("train", two).isEmpty)
+        let huge = #""micro_batch_size": 4096, "accumulate_grad_batches": 65536"#
+        #expect(problems("train", job(huge)).count == 1)
+    }
+
     @Test func refusesWindowsBeyondTheContextUnlessTheyAreAskedFor() throws {
         let long = #""train": ["t.txt"], "validation": ["t.txt"], "seq_length": 65"#
         let lines = problems("train", train(long))
@@ -107,7 +134,7 @@ internal import Testing
         for (name, bytes, part) in [
             ("u.txt", [0xFF, 0xFE, 0x61, 0], "iconv -f UTF-16"),
             ("g.txt", [0x1F, 0x8B, 8, 0], "gunzip -c"), ("z.txt", [0x61, 0, 0x62], "at byte 1"),
-            ("e.txt", [], "is empty"), ("l.txt", [0x61, 0xE9, 0x20], "ISO-8859-1"),
+            ("e.txt", [], "is empty"), ("l.txt", [0x63, 0x61, 0x66, 0xE9, 0x20], "ISO-8859-1"),
         ] as [(String, [UInt8], String)] {
             try folder.write(name, bytes)
             let texts = #""train": ["t.txt", "\#(name)"], "validation": ["t.txt"]"#

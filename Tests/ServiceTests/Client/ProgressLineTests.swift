@@ -17,7 +17,7 @@ internal import Testing
     @Test func rendersABarAndAllNumbers() {
         #expect(
             ProgressLine.live(state: "RUNNING", progress, columns: 120)
-                == "RUNNING ██████░░░░░░░░░░░░░░░░░░ step 50/200 25%  loss 2.3457  1234 tokens/s  "
+                == "RUNNING  ██████░░░░░░░░░░░░░░░░░░  step 50/200 25%  loss 2.3457  1234 tokens/s  "
                 + "ETA 3m12s  mxfp6_e2m3  train"
         )
     }
@@ -32,7 +32,7 @@ internal import Testing
     @Test func leavesOutWhatIsNotKnown() {
         #expect(ProgressLine.plain(JobProgress()) == "")
         #expect(ProgressLine.plain(JobProgress(phase: "loading")) == "loading")
-        let empty = "QUEUED " + String(repeating: "░", count: 24) + " "
+        let empty = "QUEUED  " + String(repeating: "░", count: 24)
         #expect(ProgressLine.live(state: "QUEUED", JobProgress(), columns: 80) == empty)
     }
 
@@ -41,10 +41,58 @@ internal import Testing
         #expect(ProgressLine.live(state: "RUNNING", progress, columns: columns).count < columns)
     }
 
+    @Test(arguments: [
+        (40, "step 50/200 25%  loss 2.3457  ETA 3m12s"),
+        (
+            80,
+            "RUNNING  █░░░░░░  step 50/200 25%  loss 2.3457  1234 tokens/s  ETA 3m12s  train"
+        ),
+    ])
+    func whatMattersMostStaysOnNarrowTerminals(columns: Int, expected: String) {
+        let line = ProgressLine.live(state: "RUNNING", progress, columns: columns)
+        #expect(line == expected)
+        #expect(DisplayWidth.columns(line) < columns)
+    }
+
+    @Test func namesWhatElseGoesOnEvenWhereRoomIsShort() {
+        var validating = progress
+        validating.phase = "validating 3/16"
+        for columns in [40, 80, 140] {
+            let line = ProgressLine.live(state: "RUNNING", validating, columns: columns)
+            #expect(line.contains("step 50/200") && line.contains("validating 3/16"), "\(line)")
+            #expect(DisplayWidth.columns(line) < columns)
+        }
+    }
+
+    @Test func aWideTerminalShowsTheCourseOfTheLoss() {
+        let line = ProgressLine.live(
+            state: "RUNNING",
+            progress,
+            losses: [4, 3, 2.5, 2.25],
+            columns: 140
+        )
+        // Eighths of the way from 2.25 to 4: 1.75/1.75, 0.75/1.75, 0.25/1.75, 0.
+        #expect(line.contains("loss 2.3457  █▄▂▁  1234 tokens/s"), "\(line)")
+    }
+
+    @Test func aSparklineShowsAnyLengthInLittleRoom() {
+        #expect(Sparkline.text([1]) == "" && Sparkline.text([]) == "")
+        #expect(Sparkline.text([1, 1, .nan]) == "▁▁")
+        var course = LossCourse()
+        for step in 0..<1000 { course.append(Double(step)) }
+        course.append(.infinity)
+        #expect((8...18).contains(course.values.count))
+        #expect(course.values == course.values.sorted())
+        // The mean of all means, by the stretches they stand for, is that of the values: 499.5.
+        #expect(abs((course.values.first ?? 0) - 31.5) < 32)
+    }
+
     @Test func staysWithinTheBarPastTheEnd() {
         let past = JobProgress(step: 300, totalSteps: 200)
         let line = ProgressLine.live(state: "RUNNING", past, columns: 120)
-        #expect(line == "RUNNING " + String(repeating: "█", count: 24) + " step 300/200 100%")
+        #expect(
+            line == "RUNNING  " + String(repeating: "█", count: 24) + "  step 300/200 100%"
+        )
     }
 
     @Test(arguments: [
@@ -124,9 +172,28 @@ internal import Testing
     }
 
     @Test func clearsTheBarBeforeOtherLinesOnATerminal() {
-        let text = print(Array(events.prefix(3)), .live(columns: 60))
-        #expect(text.hasPrefix("RUNNING\n\r\u{1B}[KRUNNING ████████████░"))
-        #expect(text.hasSuffix("\r\u{1B}[Ka 2  b 1.5\n"))
-        #expect(print(Array(events.prefix(2)), .live(columns: 60)).hasSuffix("\n"))
+        let live = EventPrinter.Style.live(columns: { 60 })
+        let text = print(Array(events.prefix(3)), live)
+        let bar = "RUNNING  ████████████░░░░░░░░░░░░  step 1/2 50%  loss nan"
+        #expect(text == "RUNNING\n\r\u{1B}[K\(bar)\r\u{1B}[Ka 2  b 1.5\n\(bar)\n", "\(text)")
+        #expect(print(Array(events.prefix(2)), live).hasSuffix("\n"))
+    }
+
+    @Test func theBarStaysBelowLogLinesUntilTheJobEnds() {
+        let text = print(events, .live(columns: { 60 }))
+        let bar = "RUNNING  ████████████░░░░░░░░░░░░  step 1/2 50%  loss nan"
+        let clear = "\r\u{1B}[K"
+        #expect(text.contains("\(clear)log: one\nlog: two\n\(bar)"), "\(text)")
+        #expect(text.hasSuffix("\(bar)\(clear)FAILED  DIVERGED  loss is NaN\n"), "\(text)")
+    }
+
+    @Test func linesOfOthersCannotSteerTheTerminal() {
+        let event = JobEvent(
+            jobID: "j",
+            seq: 1,
+            type: .log,
+            message: "a\u{1B}]0;x\u{7}\nb",
+        )
+        #expect(print([event], .plain) == "log: a\\u{1b}]0;x\\u{7}\nlog: b\n")
     }
 }

@@ -22,10 +22,13 @@ final class ScriptedGateway: Sendable {
 
     let state = Mutex(State())
     private let playbacks: [Playback]
+    /// What lists show, one job a page.
+    private let jobs: [JobSummary]
     private let folder: TemporaryHome
 
-    init(playbacks: [Playback] = []) throws {
+    init(playbacks: [Playback] = [], jobs: [JobSummary] = []) throws {
         self.playbacks = playbacks
+        self.jobs = jobs
         folder = try TemporaryHome()
         try CertificateAuthority.createAuthority(in: folder.home.path, trustDomain: "test")
     }
@@ -116,6 +119,14 @@ final class ScriptedGateway: Sendable {
             if let error = playback.error {
                 throw error
             }
+        }
+        router.unary(QatMethods.listJobs, allow: .users) { [self] request, _ in
+            let index = Int(request.pageToken) ?? 0
+            let next = index + 1 < jobs.count ? "\(index + 1)" : ""
+            return ListJobsResponse(
+                jobs: jobs.isEmpty ? [] : [jobs[index]],
+                nextPageToken: next
+            )
         }
         router.unary(QatMethods.getJob, allow: .users) { request, _ in
             JobDetail(summary: JobSummary(jobID: request.jobID, state: "RUNNING"))

@@ -23,7 +23,13 @@ internal import Testing
                 kind: "train",
                 name: "qad",
                 state: "RUNNING",
-                progress: JobProgress(step: 5, totalSteps: 40, loss: 2.5, etaSeconds: 70),
+                progress: JobProgress(
+                    step: 5,
+                    totalSteps: 40,
+                    loss: 2.5,
+                    etaSeconds: 70,
+                    phase: "validating 3/16"
+                ),
                 createdUnixMs: 1_000
             ),
             JobSummary(
@@ -46,11 +52,33 @@ internal import Testing
                 SERVICE  INSTANCE  ADDRESS          STATE  RUNNING
                 train    train-1   127.0.0.1:40123  ready  1
 
-                JOB  KIND   NAME  STATE    STEP  LOSS    ETA    AGE    NOTE
-                j1   train  qad   RUNNING  5/40  2.5000  1m10s  2m00s
-                j2   train  big   QUEUED   -     -       -      1m00s  waits for 8 devices
+                JOB  KIND   NAME  STATE    PHASE            STEP  LOSS    ETA    AGE    NOTE
+                j1   train  qad   RUNNING  validating 3/16  5/40  2.5000  1m10s  2m00s
+                j2   train  big   QUEUED   -                -     -       -      1m00s  waits for 8 devices
                 """
         )
+    }
+
+    @Test(arguments: [24, 40, 60, 80, 140])
+    func fitsTheTerminal(columns: Int) {
+        var wide = status
+        wide.jobs[1].name = "模型の量子化ジョブ"
+        let text = StatusTable.overview(
+            wide,
+            address: "h:1",
+            nowUnixMs: 121_000,
+            columns: columns
+        )
+        let lines = text.split(separator: "\n").map(String.init).dropFirst()
+        #expect(lines.allSatisfy { DisplayWidth.columns($0) <= columns }, "\(text)")
+        #expect(lines.contains { $0.contains("j1") && $0.contains("RUNNING") }, "\(text)")
+    }
+
+    @Test func aNameOfOthersCannotSteerTheTerminal() {
+        var strange = status
+        strange.jobs[0].name = "a\u{1B}[2J\nb"
+        let text = StatusTable.overview(strange, address: "h:1", nowUnixMs: 0)
+        #expect(!text.contains("\u{1B}") && text.contains("a\\u{1b}[2J\\u{a}b"))
     }
 
     @Test func saysThatThereIsNothing() {
@@ -67,7 +95,8 @@ internal import Testing
         #expect(service?["running"]?.integerValue == 1)
         let job = json["jobs"]?.arrayValue?.first
         #expect(
-            job?["progress"]?.canonicalText == #"{"eta_s":70,"loss":2.5,"step":5,"total_steps":40}"#
+            job?["progress"]?.canonicalText
+                == #"{"eta_s":70,"loss":2.5,"phase":"validating 3/16","step":5,"total_steps":40}"#
         )
         #expect(job?["created_at"]?.stringValue == "1970-01-01T00:00:01.000Z")
         #expect(job?["reason"] == nil)
@@ -86,7 +115,8 @@ internal import Testing
         #expect(lines.contains("output    report.json  1.5 kB"))
         #expect(
             lines.suffix(3) == [
-                "results", "  LABEL  PERPLEXITY  PERPLEXITY_CI95", "  PTQ    12.3457     12..13",
+                "results", "  LABEL  PERPLEXITY        95 % CI",
+                "  PTQ         12.35  12.00 – 13.00",
             ]
         )
         let json = JobReport.json(job)

@@ -40,3 +40,10 @@ final class TemporaryHome: Sendable {
         try write(name, Array("GGUF".utf8) + [version, 0, 0, 0] + [UInt8](repeating: 0, count: 64))
     }
 }
+
+extension SubmissionPlan {
+    /// Reads a job file and plans its submission.
+    init(kind: String, file: String, name: String?) throws {
+        try self.init(JobFile(file, kind: kind), name: name)
+    }
+}

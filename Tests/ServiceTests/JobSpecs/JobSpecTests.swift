@@ -78,9 +78,8 @@ internal import Testing
         #expect(spec.inputs.last?.role == .corpus)
         #expect(spec.frozen.isEmpty)
         #expect(
-            spec.unsupported == [
-                "quantization.enable_kv_cache (quantized keys and values)",
-                "data.data_impl mmap (only text)",
+            spec.unsupported.map(\.path) == [
+                "$.quantization.enable_kv_cache", "$.data.data_impl",
             ]
         )
     }
@@ -183,14 +182,13 @@ internal import Testing
         #expect(spec.data.sequenceLength == 256)
         let quantize = #"{"model":"m","quantization":{"algorithm":"fp4"}}"#
         _ = try JobSpec.parse(kind: "quantize", json: Array(quantize.utf8))
-        let tasks = EvaluationSchema.tasks.map {
-            $0.name == "benchmark"
-                ? #"{"type":"benchmark"}"# : #"{"type":"\#($0.name)","text":"t"}"#
-        }
+        let tasks = [
+            #"{"type":"benchmark"}"#, #"{"type":"perplexity","text":"t"}"#,
+            #"{"type":"accuracy","text":"t"}"#,
+        ]
         let evaluate =
             #"{"models":[{"label":"a","model":"m"}],"tasks":[\#(tasks.joined(separator: ","))]}"#
-        let job = try JobSpec.parse(kind: "evaluate", json: Array(evaluate.utf8))
-        #expect(job.unsupported.count == 3)
+        _ = try JobSpec.parse(kind: "evaluate", json: Array(evaluate.utf8))
     }
 
     @Test func evaluationsRoundActivationsAsExportedUnlessTold() throws {

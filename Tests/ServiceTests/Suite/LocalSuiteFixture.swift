@@ -18,7 +18,7 @@ final class LocalSuiteFixture: Sendable {
     }
 
     /// The folder of the built programs: scripts/test names it; otherwise that of the test bundle.
-    private static func programFolder() throws -> String {
+    static func programFolder() throws -> String {
         let named = ProcessInfo.processInfo.environment["QAT_TEST_BIN"]
         let beside = Bundle.main.bundleURL.path
         let bundle = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().path
@@ -137,7 +137,7 @@ final class LocalSuiteFixture: Sendable {
     }
 
     /// A port that was free a moment ago; the client wants a number, not 0.
-    private static func freePort() throws -> UInt16 {
+    static func freePort() throws -> UInt16 {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
         var address = sockaddr_in()

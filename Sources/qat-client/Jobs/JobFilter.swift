@@ -1,0 +1,73 @@
+internal import ArgumentParser
+internal import JobSpecs
+internal import Protocol
+
+/// Which jobs a list shows.
+struct JobFilter: ParsableArguments {
+    @Option(
+        help: "Jobs in this state only; again for several.",
+        completion: .list(Self.states.map { $0.lowercased() })
+    )
+    var state: [String] = []
+    @Option(
+        help: "Jobs of this kind only; again for several.",
+        completion: .list(JobSchema.kinds)
+    )
+    var kind: [String] = []
+    @Option(help: "Jobs whose name has this in it, whatever the case.")
+    var name: String?
+    @Option(help: "So many jobs at most, the newest.")
+    var limit: Int = 100
+
+    static let states = [
+        "BLOCKED", "QUEUED", "RUNNING", "RECOVERING", "CANCELLING", "SUCCEEDED", "FAILED",
+        "CANCELLED",
+    ]
+    static let kinds = JobSchema.kinds
+
+    func validate() throws {
+        for word in state where !Self.states.contains(word.uppercased()) {
+            throw Self.refusal("--state", word, Self.states.map { $0.lowercased() })
+        }
+        for word in kind where !Self.kinds.contains(word) {
+            throw Self.refusal("--kind", word, Self.kinds)
+        }
+        guard (1...100_000).contains(limit) else {
+            throw ValidationError("--limit takes a number from 1 to 100000.")
+        }
+    }
+
+    private static func refusal(
+        _ option: String,
+        _ word: String,
+        _ known: [String]
+    ) -> ValidationError {
+        let near = NearestKey.suggestion(for: word, among: known)
+        let hint =
+            near.map { "did you mean \($0)?" } ?? "expected \(known.joined(separator: ", "))."
+        return ValidationError("\(option) \(word): \(hint)")
+    }
+
+    /// Whether every job passes, but for the number.
+    var isOpen: Bool { state.isEmpty && kind.isEmpty && name == nil }
+
+    /// Whether a job is one of those asked for.
+    func admits(_ job: JobSummary) -> Bool {
+        let states = state.map { $0.uppercased() }
+        let isNamed = name.map { job.name.lowercased().contains($0.lowercased()) } ?? true
+        return (states.isEmpty || states.contains(job.state))
+            && (kind.isEmpty || kind.contains(job.kind)) && isNamed
+    }
+
+    /// The jobs asked for, the newest first.
+    func jobs(_ client: RPCClient) async throws -> [JobSummary] {
+        var jobs: [JobSummary] = []
+        var request = ListJobsRequest(pageSize: 200)
+        repeat {
+            let page = try await client.call(QatMethods.listJobs, request)
+            jobs += page.jobs.filter(admits)
+            request.pageToken = page.nextPageToken
+        } while !request.pageToken.isEmpty && jobs.count < limit
+        return Array(jobs.prefix(limit))
+    }
+}

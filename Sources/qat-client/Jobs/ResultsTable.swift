@@ -1,0 +1,278 @@
+internal import JobSpecs
+internal import Protocol
+
+/// A job's results as text that fits a terminal.
+struct ResultsTable {
+    /// What the job answered.
+    let results: JSONValue
+    /// What it was asked, for the tasks' settings; null if that is not known.
+    let spec: JSONValue
+    /// Columns of the terminal; nil for as wide as it comes.
+    let columns: Int?
+
+    init(_ results: JSONValue, spec: JSONValue = .null, columns: Int? = nil) {
+        self.results = results
+        self.spec = spec
+        self.columns = columns
+    }
+
+    /// The results of a job that has some.
+    init(_ job: JobDetail, columns: Int?) {
+        self.init(
+            JobReport.document(job.resultsJSON),
+            spec: JobReport.document(job.specJSON),
+            columns: columns
+        )
+    }
+
+    /// An evaluation's rows, a training's perplexities or a quantization's figures; of other results a
+    /// line per member.
+    var lines: [String] {
+        if let rows = results["rows"]?.arrayValue {
+            return evaluation(rows)
+        }
+        if results["qat_perplexity"] != nil {
+            return training + warnings
+        }
+        if results["bits_per_weight"] != nil {
+            return quantization + warnings
+        }
+        return EventPrinter.metrics(results).map(DisplayWidth.printable)
+    }
+
+    private var warnings: [String] {
+        (results["warnings"]?.arrayValue ?? []).compactMap(\.stringValue).map {
+            "warning: " + DisplayWidth.printable($0)
+        }
+    }
+
+    private func number(_ key: String) -> Double? { results[key]?.doubleValue }
+}
+
+// MARK: Evaluations
+
+extension ResultsTable {
+    /// A column of an evaluation's table, shown if some row has it.
+    private struct Figure {
+        let column: TextTable.Column
+        let cell: (JSONValue) -> String?
+    }
+
+    private func evaluation(_ rows: [JSONValue]) -> [String] {
+        let figures = figures(rows).filter { figure in rows.contains { figure.cell($0) != nil } }
+        var table = TextTable(
+            columns: [.init(heading: "LABEL", least: 8)] + figures.map(\.column)
+        )
+        for row in rows {
+            let label = row["label"]?.stringValue ?? "-"
+            table.append([label] + figures.map { $0.cell(row) ?? "-" })
+        }
+        return lines(of: table) + measurements(rows)
+    }
+
+    private func figures(_ rows: [JSONValue]) -> [Figure] {
+        let first = rows.first?["perplexity"]?.doubleValue
+        func figure(
+            _ heading: String,
+            drop: Int? = nil,
+            isNumber: Bool = true,
+            _ cell: @escaping (JSONValue) -> String?
+        ) -> Figure {
+            Figure(
+                column: .init(heading: heading, isNumber: isNumber, dropOrder: drop),
+                cell: cell
+            )
+        }
+        func word(_ key: String) -> (JSONValue) -> String? {
+            { row in row[key]?.stringValue.flatMap { $0 == "none" ? nil : $0 } }
+        }
+        return [
+            figure("PERPLEXITY") { $0["perplexity"]?.doubleValue.map(Quantities.perplexity) },
+            figure("95 % CI", drop: 4) { Self.interval($0["perplexity_ci95"]) },
+            figure("CHANGE", drop: 6) { row in
+                guard rows.count > 1, let first, let value = row["perplexity"]?.doubleValue else {
+                    return nil
+                }
+                return Self.change(from: first, to: value)
+            },
+            figure("ACCURACY", drop: 9) {
+                $0["accuracy"]?.doubleValue.map { Quantities.decimals($0, 4) }
+            },
+            figure("LATENCY", drop: 7) {
+                $0["latency_ms"]?.doubleValue.map(Quantities.milliseconds)
+            },
+            figure("TOKENS/S", drop: 8) {
+                $0["tokens_per_s"]?.doubleValue.map { Quantities.decimals($0, 1) }
+            },
+            figure("MEMORY", drop: 10) { Self.bytes($0["memory_bytes"]) },
+            figure("OF BF16", drop: 5) { $0["memory_ratio"]?.doubleValue.map(Quantities.percent) },
+            figure("PEAK", drop: 1) { Self.bytes($0["peak_memory_bytes"]) },
+            figure("ACTIVATIONS", drop: 3, isNumber: false, word("activations")),
+            figure("KV CACHE", drop: 2, isNumber: false, word("kv_cache")),
+        ]
+    }
+
+    /// All measurements, where the table above does not hold them all: a task twice, or one that has no
+    /// column of its own.
+    private func measurements(_ rows: [JSONValue]) -> [String] {
+        let shown: Set = ["perplexity", "accuracy", "latency_ms", "tokens_per_s"]
+        let lists = rows.map { $0["measurements"]?.arrayValue ?? [] }
+        let isComplete = lists.allSatisfy { list in
+            let names = list.map { $0["name"]?.stringValue ?? "" }
+            return Set(names).count == names.count && shown.isSuperset(of: names)
+        }
+        guard !isComplete else {
+            return []
+        }
+        var table = TextTable(columns: [
+            .init(heading: "LABEL", least: 8), .init(heading: "TASK"),
+            .init(heading: "TEXT", least: 8), .init(heading: "LENGTH", isNumber: true),
+            .init(heading: "VALUE", isNumber: true),
+            .init(heading: "95 % CI", isNumber: true, dropOrder: 2),
+            .init(heading: "COUNT", isNumber: true, dropOrder: 1),
+        ])
+        for (row, list) in zip(rows, lists) {
+            for measurement in list {
+                table.append([row["label"]?.stringValue ?? "-"] + cells(measurement))
+            }
+        }
+        return [""] + lines(of: table)
+    }
+
+    /// A measurement's task, text, length, value, interval and count.
+    private func cells(_ measurement: JSONValue) -> [String] {
+        let tasks = spec["tasks"]?.arrayValue ?? []
+        let index = measurement["index"]?.integerValue ?? -1
+        let task = tasks.indices.contains(index) ? tasks[index] : .null
+        let type = measurement["task"]?.stringValue ?? "-"
+        let name = measurement["name"]?.stringValue ?? ""
+        let length =
+            type == "benchmark"
+            ? task["input_len"]?.integerValue ?? 256
+            : task["seq_length"]?.integerValue ?? (task == .null ? -1 : 512)
+        let value = measurement["value"]?.doubleValue
+        let shown: String? =
+            switch name {
+            case "latency_ms": value.map(Quantities.milliseconds)
+            case "tokens_per_s": value.map { Quantities.decimals($0, 1) + " tok/s" }
+            case "perplexity": value.map(Quantities.perplexity)
+            default: value.map { Quantities.decimals($0, 4) }
+            }
+        return [
+            type == name || type == "benchmark" ? type : "\(type) \(name)",
+            measurement["text"]?.stringValue ?? "-",
+            task == .null || length < 0 ? "-" : String(length),
+            shown ?? "-",
+            Self.interval(measurement["interval"]) ?? "-",
+            measurement["count"]?.integerValue.map(String.init) ?? "-",
+        ]
+    }
+
+    private func lines(of table: TextTable) -> [String] {
+        table.rendered(within: columns).split(
+            separator: "\n",
+            omittingEmptySubsequences: false
+        )
+        .map(String.init)
+    }
+
+    private static func bytes(_ value: JSONValue?) -> String? {
+        value?.doubleValue.flatMap(UInt64.init(exactly:)).map(Quantities.bytes)
+    }
+
+    /// `33.70 – 52.22`.
+    private static func interval(_ value: JSONValue?) -> String? {
+        guard let ends = value?.arrayValue?.compactMap(\.doubleValue), ends.count == 2 else {
+            return nil
+        }
+        return ends.map(Quantities.perplexity).joined(separator: " – ")
+    }
+
+    /// `+73.4 %`; nil of what everything is compared with.
+    private static func change(from first: Double, to value: Double) -> String? {
+        guard first > 0, value != first else {
+            return nil
+        }
+        let share = (value / first - 1) * 100
+        return (share < 0 ? "−" : "+") + Quantities.decimals(abs(share), 1) + " %"
+    }
+}
+
+// MARK: Trainings and quantizations
+
+extension ResultsTable {
+    private var training: [String] {
+        var table = TextTable(columns: [
+            .init(heading: ""), .init(heading: "PERPLEXITY", isNumber: true),
+            .init(heading: "CHANGE", isNumber: true),
+            .init(heading: "95 % CI", isNumber: true, dropOrder: 1),
+        ])
+        let baseline = number("baseline_perplexity")
+        for (label, key) in [("baseline", "baseline"), ("PTQ", "ptq"), ("QAT", "qat")] {
+            guard let value = number(key + "_perplexity") else {
+                continue
+            }
+            table.append([
+                label, Quantities.perplexity(value),
+                baseline.flatMap { Self.change(from: $0, to: value) } ?? "-",
+                Self.interval(results[key + "_perplexity_ci95"]) ?? "-",
+            ])
+        }
+        var lines = lines(of: table)
+        if let recovered = number("recovered") {
+            lines += ["", Self.recovery(recovered)]
+        }
+        if let steps = results["steps"]?.integerValue, let tokens = number("tokens") {
+            lines.append("\(steps) steps, \(Quantities.decimals(tokens, 0)) tokens")
+        }
+        return lines + exported
+    }
+
+    static func recovery(_ share: Double) -> String {
+        share < 0
+            ? "QAT lost another \(Quantities.percent(-share)) of the perplexity that PTQ lost."
+            : "QAT won back \(Quantities.percent(share)) of the perplexity that PTQ lost."
+    }
+
+    private var quantization: [String] {
+        var lines: [String] = []
+        let method = results["method"]?.stringValue.map { "method \($0), " } ?? ""
+        if let layers = results["layers"]?.integerValue, let bits = number("bits_per_weight") {
+            lines.append(
+                "\(method)\(layers) layers at \(Quantities.decimals(bits, 2)) bits per weight"
+            )
+        }
+        if let sqnr = number("sqnr_db_min") {
+            lines.append("worst layer: \(Quantities.decimals(sqnr, 1)) dB signal to noise")
+        }
+        if let divergence = number("kl_divergence") {
+            let tokens = results["kl_tokens"]?.integerValue.map { ", over \($0) tokens" } ?? ""
+            lines.append(
+                "KL divergence: \(Quantities.significant(divergence)) nats per token" + tokens
+            )
+        }
+        return lines + exported
+    }
+
+    /// The size of `model/`.
+    private var exported: [String] {
+        guard let size = Self.bytes(results["tensor_bytes"]) else {
+            return []
+        }
+        let share = number("memory_ratio").map { ", \(Quantities.percent($0)) of BF16" } ?? ""
+        let format = results["export_format"]?.stringValue.map { " as \($0)" } ?? ""
+        return ["model/: \(size)\(share)\(format)"]
+    }
+
+    /// A value as people read it: numbers with four decimals at most, an interval as `a..b`.
+    static func cell(_ value: JSONValue?) -> String {
+        switch value {
+        case nil, .null?: "-"
+        case .string(let text)?: text
+        case .number(let number)? where number != number.rounded():
+            Quantities.decimals(number, 4)
+        case .array(let elements)?: elements.map { cell($0) }.joined(separator: "..")
+        case let value?: value.canonicalText
+        }
+    }
+}

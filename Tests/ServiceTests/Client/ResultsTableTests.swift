@@ -1,0 +1,115 @@
+internal import JobSpecs
+internal import Protocol
+internal import Testing
+@testable internal import qat_client
+
+@Suite struct ResultsTableTests {
+    private func lines(_ results: String, spec: String = "{}", columns: Int? = nil) -> [String] {
+        let job = JobDetail(specJSON: Array(spec.utf8), resultsJSON: Array(results.utf8))
+        return ResultsTable(job, columns: columns).lines
+    }
+
+    private static let compared = """
+        {"rows":[
+        {"label":"baseline","memory_bytes":96600000,"memory_ratio":0.359,"perplexity":41.95,
+         "perplexity_ci95":[33.7,52.22],"accuracy":0.3472,"activations":"none","kv_cache":"none",
+         "latency_ms":null,"tokens_per_s":null,"peak_memory_bytes":1200000000,"measurements":[
+          {"task":"perplexity","index":0,"text":"hamlet.txt","name":"perplexity","value":41.95,
+           "interval":[33.7,52.22],"count":16},
+          {"task":"accuracy","index":1,"text":"hamlet.txt","name":"accuracy","value":0.3472,
+           "interval":null,"count":16}]},
+        {"label":"QAT","memory_bytes":113100000,"memory_ratio":0.42,"perplexity":48.07,
+         "perplexity_ci95":[38.72,59.68],"accuracy":0.3288,"activations":"mxfp4","kv_cache":"none",
+         "latency_ms":null,"tokens_per_s":null,"peak_memory_bytes":1200000000,"measurements":[]}]}
+        """
+
+    @Test func anEvaluationIsATableWithSizesAsPeopleReadThem() {
+        #expect(
+            lines(Self.compared).joined(separator: "\n") == """
+                LABEL     PERPLEXITY        95 % CI   CHANGE  ACCURACY    MEMORY  OF BF16    PEAK  ACTIVATIONS
+                baseline       41.95  33.70 – 52.22        -    0.3472   96.6 MB   35.9 %  1.2 GB  -
+                QAT            48.07  38.72 – 59.68  +14.6 %    0.3288  113.1 MB   42.0 %  1.2 GB  mxfp4
+                """
+        )
+    }
+
+    @Test(arguments: [30, 40, 60, 80, 140])
+    func itFitsTheTerminal(columns: Int) {
+        let shown = lines(Self.compared, columns: columns)
+        #expect(shown.count == 3)
+        #expect(shown.allSatisfy { DisplayWidth.columns($0) <= columns }, "\(shown)")
+        #expect(shown[0].contains("PERPLEXITY") && shown[2].contains("48.07"))
+    }
+
+    @Test func measurementsThatAreThereTwiceAreAllShownAndToldApart() {
+        let results = """
+            {"rows":[{"label":"m","memory_bytes":1000,"memory_ratio":0.5,"perplexity":9.5,
+             "measurements":[
+              {"task":"perplexity","index":0,"text":"t.txt","name":"perplexity","value":9.5,
+               "interval":null,"count":1},
+              {"task":"perplexity","index":1,"text":"t.txt","name":"perplexity","value":7.25,
+               "interval":[7,7.5],"count":4},
+              {"task":"benchmark","index":2,"text":null,"name":"latency_ms","value":1250,
+               "interval":null,"count":5}]}]}
+            """
+        let spec = """
+            {"models":[],"tasks":[{"type":"perplexity","text":"t.txt","seq_length":256},
+             {"type":"perplexity","text":"t.txt"},{"type":"benchmark","input_len":64}]}
+            """
+        let shown = lines(results, spec: spec)
+        #expect(
+            shown.suffix(4).joined(separator: "\n") == """
+                LABEL  TASK        TEXT   LENGTH   VALUE          95 % CI  COUNT
+                m      perplexity  t.txt     256  9.5000                -      1
+                m      perplexity  t.txt     512  7.2500  7.0000 – 7.5000      4
+                m      benchmark   -          64  1.25 s                -      5
+                """
+        )
+        let unknown =
+            #"{"rows":[{"label":"m","measurements":[{"task":"x","name":"y","value":0.5}]}]}"#
+        #expect(lines(unknown).last?.contains("x y") == true)
+    }
+
+    @Test func aTrainingSaysWhatItWonBack() {
+        let results = """
+            {"baseline_perplexity":41.95,"ptq_perplexity":72.75,"qat_perplexity":48.07,
+             "qat_perplexity_ci95":[38.72,59.68],"recovered":0.8013,"steps":40,"tokens":20480,
+             "export_format":"compressed-tensors","tensor_bytes":113100000,"memory_ratio":0.42,
+             "activations":"none","warnings":["one"]}
+            """
+        #expect(
+            lines(results).joined(separator: "\n") == """
+                          PERPLEXITY   CHANGE        95 % CI
+                baseline       41.95        -              -
+                PTQ            72.75  +73.4 %              -
+                QAT            48.07  +14.6 %  38.72 – 59.68
+
+                QAT won back 80.1 % of the perplexity that PTQ lost.
+                40 steps, 20480 tokens
+                model/: 113.1 MB, 42.0 % of BF16 as compressed-tensors
+                warning: one
+                """
+        )
+        #expect(ResultsTable.recovery(-0.5).contains("lost another 50.0 %"))
+    }
+
+    @Test func aQuantizationSaysWhatItMade() {
+        let results = """
+            {"method":"awq","layers":210,"bits_per_weight":4.25,"sqnr_db_min":17.93,
+             "kl_divergence":0.03125,"kl_tokens":4096,"tensor_bytes":113000000,"memory_ratio":0.42,
+             "export_format":"gguf","warnings":[]}
+            """
+        #expect(
+            lines(results) == [
+                "method awq, 210 layers at 4.25 bits per weight",
+                "worst layer: 17.9 dB signal to noise",
+                "KL divergence: 0.03125 nats per token, over 4096 tokens",
+                "model/: 113.0 MB, 42.0 % of BF16 as gguf",
+            ]
+        )
+    }
+
+    @Test func otherResultsAreALinePerMember() {
+        #expect(lines(#"{"b":1.5,"a":"x\u001b"}"#) == ["a x\\u{1b}", "b 1.5"])
+    }
+}

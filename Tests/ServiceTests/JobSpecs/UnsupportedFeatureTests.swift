@@ -1,0 +1,92 @@
+internal import JobSpecs
+internal import Testing
+
+/// What this version does not do is refused by its place, as docs/DATA.md lists it; what waits for other
+/// machines waits.
+@Suite struct UnsupportedFeatureTests {
+    private func refusal(_ kind: String, _ json: String) -> JobSpecError? {
+        #expect(throws: JobSpecError.self) { try JobSpec.parse(kind: kind, json: Array(json.utf8)) }
+    }
+
+    private static func train(
+        quantization: String = #""algorithm":"fp4""#,
+        data: String = "",
+        more: String = ""
+    ) -> String {
+        #"{"model":"m","quantization":{\#(quantization)},"data":{"train":["t"]\#(data)}\#(more)}"#
+    }
+
+    @Test(arguments: [
+        (
+            train(quantization: #""algorithm":"fp4","enable_kv_cache":true"#),
+            "$.quantization.enable_kv_cache"
+        ),
+        (train(quantization: #""algorithm":"fp4","method":"awq""#), "$.quantization.method"),
+        (train(data: #","data_impl":"mmap""#), "$.data.data_impl"),
+        (train(data: #","splits_string":"99,1,0""#), "$.data.splits_string"),
+        (train(data: #","reset_position_ids":true"#), "$.data.reset_position_ids"),
+        (train(data: #","reset_attention_mask":true"#), "$.data.reset_attention_mask"),
+        (train(data: #","eod_mask_loss":true"#), "$.data.eod_mask_loss"),
+        (train(more: #","export":[{"format":"gguf","precision":"fp8"}]"#), "$.export[0].precision"),
+        (train(more: #","export":[{"format":"gguf","kv_cache":"fp8"}]"#), "$.export[0].kv_cache"),
+    ])
+    func trainingsAreRefusedByThePlace(json: String, path: String) throws {
+        let error = try #require(refusal("train", json))
+        #expect(error.code == .invalidSpec)
+        #expect(error.violations.map(\.path) == [path])
+        #expect(error.violations[0].message.contains("not in this version; "), "\(error)")
+        #expect(error.violations[0].line == 1)
+    }
+
+    @Test(arguments: ["mmlu", "gsm8k", "humaneval"])
+    func questionsAreRefused(type: String) throws {
+        let json = """
+            {"models": [{"label": "a", "model": "m"}],
+             "tasks": [{"type": "benchmark"},
+                       {"type": "\(type)", "text": "t"}]}
+            """
+        let error = try #require(refusal("evaluate", json))
+        #expect(error.violations.map(\.path) == ["$.tasks[1].type"])
+        #expect(error.violations[0].line == 3)
+        #expect(error.violations[0].message.hasPrefix("\"\(type)\" is not in this version"))
+    }
+
+    @Test func oneSequenceIsGeneratedAtATime() throws {
+        let json =
+            #"{"models":[{"label":"a","model":"m"}],"tasks":[{"type":"benchmark","batch_size":2}]}"#
+        let error = try #require(refusal("evaluate", json))
+        #expect(error.violations.map(\.path) == ["$.tasks[0].batch_size"])
+    }
+
+    @Test func everythingIsNamedAtOnce() throws {
+        let json = Self.train(
+            quantization: #""algorithm":"fp4","enable_kv_cache":true,"method":"gptq""#,
+            data: #","eod_mask_loss":true"#
+        )
+        #expect(try #require(refusal("train", json)).violations.count == 3)
+    }
+
+    /// The contract: a job that asks for machines which nobody offers waits, and status says why.
+    @Test func aJobForOtherMachinesWaitsInstead() throws {
+        for machines in [#""accelerator":"gpu""#, #""devices":8"#, #""num_nodes":2"#] {
+            let json = Self.train(
+                quantization: #""algorithm":"fp4","enable_kv_cache":true"#,
+                data: #","data_impl":"mmap""#,
+                more: #","trainer":{\#(machines)}"#
+            )
+            let job = try JobSpec.parse(kind: "train", json: Array(json.utf8))
+            #expect(job.resources.waitReason != nil)
+            #expect(
+                job.unsupported.map(\.path)
+                    == ["$.quantization.enable_kv_cache", "$.data.data_impl"]
+            )
+        }
+    }
+
+    @Test func afterTrainingKeysAndValuesMayBeQuantized() throws {
+        let json =
+            #"{"model":"m","quantization":{"algorithm":"fp4","enable_kv_cache":true},"#
+            + #""data":{"calibration":["t"]}}"#
+        #expect(try JobSpec.parse(kind: "quantize", json: Array(json.utf8)).unsupported.isEmpty)
+    }
+}
