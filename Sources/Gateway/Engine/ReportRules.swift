@@ -13,14 +13,19 @@ struct ReportRules: Sendable {
         event.message = PlainText.cut(event.message, byteLimit: limits.sentenceBytes * 2)
         event.reason = PlainText.cut(event.reason, byteLimit: limits.wordBytes)
         event.progress = event.progress.map(kept)
-        if event.metricsJSON.count > limits.metricBytes {
-            event.type = .log
-            event.message =
-                "metrics of \(event.metricsJSON.count) bytes were left out; "
-                + "the limit is \(limits.metricBytes)"
-            event.metricsJSON = []
+        let count = event.metricsJSON.count
+        if count > limits.metricBytes {
+            leaveOut(&event, "the limit is \(limits.metricBytes)")
+        } else if count > 0, !SubmissionRules.isObject(event.metricsJSON) {
+            leaveOut(&event, "they are no JSON object")
         }
         return event
+    }
+
+    private func leaveOut(_ event: inout JobEvent, _ why: String) {
+        event.type = .log
+        event.message = "metrics of \(event.metricsJSON.count) bytes were left out; \(why)"
+        event.metricsJSON = []
     }
 
     private func kept(_ progress: JobProgress) -> JobProgress {

@@ -1,3 +1,4 @@
+internal import JobSpecs
 internal import Jobs
 internal import Protocol
 
@@ -45,7 +46,11 @@ struct SubmissionRules: Sendable {
                     "\(place): \(PlainText.quoted(input.source)) is not job:ID or job:ID/OUTPUT"
                 )
             }
+            guard input.files.isEmpty else {
+                throw Self.refusal("\(place): the files of job:ID are that job's to name")
+            }
         }
+        try checkUnique(input.files.map(\.path), place)
         for file in input.files {
             if let fault = PlainText.pathFault(in: file.path, byteLimit: limits.pathBytes) {
                 throw Self.refusal("\(place): the path \(PlainText.quoted(file.path)) \(fault)")
@@ -86,6 +91,9 @@ struct SubmissionRules: Sendable {
                 "the results have \(results.count) bytes; the limit is \(limits.resultBytes)"
             )
         }
+        guard results.isEmpty || Self.isObject(results) else {
+            throw Self.refusal("the results are no JSON object")
+        }
         try check(outputs, byteLimit: limits.outputBytes)
     }
 
@@ -100,13 +108,10 @@ struct SubmissionRules: Sendable {
     }
 
     private func check(_ outputs: [OutputFile], byteLimit: Int) throws {
-        var names: Set<String> = []
+        try checkUnique(outputs.map(\.name), "the outputs")
         for output in outputs {
             if let fault = PlainText.pathFault(in: output.name, byteLimit: limits.pathBytes) {
                 throw Self.refusal("the name \(PlainText.quoted(output.name)) \(fault)")
-            }
-            guard names.insert(output.name).inserted else {
-                throw Self.refusal("two files are called \(PlainText.quoted(output.name))")
             }
         }
         let size = outputs.reduce(0) { $0 + $1.name.utf8.count + 32 + 32 }
@@ -115,6 +120,34 @@ struct SubmissionRules: Sendable {
                 "\(outputs.count) files take \(size) bytes to name; the limit is \(byteLimit)"
             )
         }
+    }
+
+    /// Names that can lie in one folder: no two alike, and no file where another's folder is.
+    private func checkUnique(_ names: [String], _ place: String) throws {
+        var files: Set<String> = []
+        for name in names where !files.insert(name).inserted {
+            throw Self.refusal("\(place): two files are called \(PlainText.quoted(name))")
+        }
+        for name in names {
+            var folder = name[...]
+            while let slash = folder.lastIndex(of: "/") {
+                folder = folder[..<slash]
+                guard !files.contains(String(folder)) else {
+                    throw Self.refusal(
+                        "\(place): \(PlainText.quoted(String(folder))) is a file, and the folder "
+                            + "of \(PlainText.quoted(name))"
+                    )
+                }
+            }
+        }
+    }
+
+    /// Whether bytes are a JSON object, of a depth that every reader takes.
+    static func isObject(_ json: [UInt8]) -> Bool {
+        guard let document = try? JSONParser.parse(json), case .object = document.value else {
+            return false
+        }
+        return true
     }
 
     static func refusal(_ message: String) -> StoreError {

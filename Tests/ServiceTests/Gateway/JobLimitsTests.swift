@@ -34,6 +34,11 @@ struct JobLimitsTests {
         )
     }
 
+    /// A JSON object of so many bytes.
+    private func results(ofByteCount count: Int) -> [UInt8] {
+        Array((#"{"x":""# + String(repeating: "x", count: count - 8) + #""}"#).utf8)
+    }
+
     /// The largest job that is taken: every answer that carries it fits.
     @Test func theLargestJobFitsIntoEveryAnswer() async throws {
         let fixture = try StoreFixture()
@@ -72,7 +77,7 @@ struct JobLimitsTests {
             CompleteLeaseRequest(
                 jobID: id,
                 epoch: lease.epoch,
-                resultsJSON: [UInt8](repeating: 32, count: limits.resultBytes),
+                resultsJSON: results(ofByteCount: limits.resultBytes),
                 outputs: outputs
             ),
             by: StoreFixture.holder("train-1", boot: "b1")
@@ -170,6 +175,48 @@ struct JobLimitsTests {
         #expect(error?.code == .invalidArgument)
         // Nothing happened: the lease stands, and another end is taken.
         #expect(try await fixture.heartbeat(lease) == .continue)
+        #expect(try await fixture.complete(lease))
+    }
+
+    @Test func filesLieInOneFolderAndResultsAreAnObject() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register()
+        let id = try await fixture.submit("k")
+        let lease = try #require(try await fixture.acquire())
+        let digest = SHA256Digest.of("x")
+        for (names, results) in [
+            (["a", "a"], "{}"), (["a", "a/b"], "{}"), (["a/b/c", "a"], "{}"), (["a"], "[]"),
+            (["a"], "{"), (["a"], String(repeating: "[", count: 90_000)),
+            (["a"], String(repeating: #"{"a":"#, count: 9_000)),
+        ] {
+            let error = await #expect(throws: StoreError.self) {
+                try await fixture.engine.complete(
+                    CompleteLeaseRequest(
+                        jobID: id,
+                        epoch: lease.epoch,
+                        resultsJSON: Array(results.utf8),
+                        outputs: names.map { OutputFile(name: $0, digest: digest, size: 1) }
+                    ),
+                    by: StoreFixture.holder("train-1", boot: "b1")
+                )
+            }
+            #expect(error?.code == .invalidArgument, "\(names)")
+        }
+        let twice = [Self.file("a"), Self.file("a")]
+        for input in [
+            Input(pointer: "/model", source: "m", files: twice),
+            Input(pointer: "/model", source: "job:\(id)", files: [Self.file("a")]),
+        ] {
+            let error = await #expect(throws: StoreError.self) {
+                try await fixture.engine.submit(submission(fixture, key: "n", inputs: [input]))
+            }
+            #expect(error?.code == .invalidArgument)
+        }
+        // Metrics that are no object end nothing: a line says that they are missing.
+        let odd = JobEvent(jobID: id, type: .metric, metricsJSON: Array("[[[".utf8))
+        #expect(try await fixture.heartbeat(lease, events: [odd]) == .continue)
+        let kept = try #require(try await fixture.events(id).last)
+        #expect(kept.type == .log && kept.message.contains("no JSON object"))
         #expect(try await fixture.complete(lease))
     }
 
