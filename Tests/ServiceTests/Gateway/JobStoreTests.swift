@@ -55,6 +55,43 @@ struct JobStoreTests {
         try reopened.store.close()
     }
 
+    /// Commits that wait together share a transaction; one that fails takes only itself back.
+    @Test func commitsThatMeetSucceedAndFailAlone() async throws {
+        let fixture = try StoreFixture()
+        let id = try await fixture.submit("k")
+        let store = fixture.engine.store
+        let outcomes = try await withThrowingTaskGroup(of: (Int, String).self) { group in
+            for index in 0..<300 {
+                group.addTask {
+                    var batch = JobBatch()
+                    batch.events = [
+                        JobEvent(jobID: id, seq: UInt64(100 + index), type: .log, message: "m")
+                    ]
+                    switch index % 3 {
+                    case 0: break
+                    case 1: batch.conditions = [(id, .running)]
+                    // The event's number is taken twice: an error of the database.
+                    default: batch.events += batch.events
+                    }
+                    do {
+                        return (index, "\(try await store.commit(batch))")
+                    } catch {
+                        return (index, "error")
+                    }
+                }
+            }
+            return try await group.reduce(into: [Int: String]()) { $0[$1.0] = $1.1 }
+        }
+        let expected = ["committed", "conflict", "error"]
+        for index in 0..<300 {
+            let outcome = outcomes[index] ?? "none"
+            #expect(outcome == expected[index % 3])
+        }
+        let kept = try await store.events(of: id, after: 99, limit: 1_000).map(\.seq)
+        let numbers = stride(from: UInt64(100), to: 400, by: 3)
+        #expect(kept == Array(numbers))
+    }
+
     @Test func aJobThatChangedInBetweenIsNotOverwritten() async throws {
         let fixture = try StoreFixture()
         let id = try await fixture.submit("k")

@@ -2,6 +2,7 @@ internal import Foundation
 internal import GRDB
 internal import Jobs
 internal import Protocol
+internal import Synchronization
 
 extension SQLiteJobStore {
     /// Ends a transaction whose changes must not stay.
@@ -9,12 +10,53 @@ extension SQLiteJobStore {
         let outcome: CommitOutcome
     }
 
+    /// Stores changes, all or none, together with those of whoever else waits: one transaction, and
+    /// one write to the disk, for all who came while the one before was on its way.
     func commit(_ batch: JobBatch) async throws -> CommitOutcome {
+        try await withCheckedThrowingContinuation { continuation in
+            guard waiting.add(batch, continuation) else { return }
+            // The first in the queue serves it; it outlives a caller that gives up.
+            Task { await self.serveQueue() }
+        }
+    }
+
+    private func serveQueue() async {
+        let taken = Mutex<[CommitQueue.Entry]>([])
         do {
-            try await pool.write { db in try Self.apply(batch, db) }
-            return .committed
+            let outcomes = try await pool.write { [waiting] db in
+                let entries = waiting.takeAll()
+                taken.withLock { $0 = entries }
+                return try entries.map { try Self.outcome(of: $0.batch, db) }
+            }
+            for (entry, outcome) in zip(taken.withLock({ $0 }), outcomes) {
+                entry.continuation.resume(with: outcome)
+            }
+        } catch {
+            // Not even the transaction began, or it did not reach the disk: nothing is stored.
+            let entries = taken.withLock { $0 }
+            for entry in entries.isEmpty ? waiting.takeAll() : entries {
+                entry.continuation.resume(throwing: error)
+            }
+        }
+    }
+
+    /// Applies one batch within the common transaction; what fails takes only itself back.
+    private static func outcome(
+        of batch: JobBatch,
+        _ db: Database
+    ) throws -> Result<CommitOutcome, any Error> {
+        do {
+            try db.inSavepoint {
+                try apply(batch, db)
+                return .commit
+            }
+            return .success(.committed)
         } catch let abandoned as Abandoned {
-            return abandoned.outcome
+            return .success(abandoned.outcome)
+        } catch {
+            // A failure that ended the transaction itself ends it for all.
+            guard db.isInsideTransaction else { throw error }
+            return .failure(error)
         }
     }
 
@@ -84,6 +126,38 @@ extension SQLiteJobStore {
             for file in files {
                 try InputFileRecord(job: id, position: position, file).insert(db)
             }
+        }
+    }
+}
+
+/// Batches that wait for the next transaction.
+final class CommitQueue: Sendable {
+    /// A batch and who waits for it.
+    struct Entry: Sendable {
+        let batch: JobBatch
+        let continuation: CheckedContinuation<CommitOutcome, any Error>
+    }
+
+    private let entries = Mutex<[Entry]>([])
+
+    /// Adds a batch.
+    ///
+    /// - Returns: Whether it is the first, and somebody must serve the queue.
+    func add(
+        _ batch: JobBatch,
+        _ continuation: CheckedContinuation<CommitOutcome, any Error>
+    ) -> Bool {
+        entries.withLock { entries in
+            entries.append(Entry(batch: batch, continuation: continuation))
+            return entries.count == 1
+        }
+    }
+
+    /// Takes every batch; the next one added is a first again.
+    func takeAll() -> [Entry] {
+        entries.withLock { entries in
+            defer { entries = [] }
+            return entries
         }
     }
 }

@@ -6,6 +6,7 @@ internal import Protocol
 /// Jobs in one SQLite file.
 final class SQLiteJobStore: JobStore {
     let pool: DatabasePool
+    let waiting = CommitQueue()
 
     /// A store on an open database.
     init(pool: DatabasePool) {
