@@ -30,10 +30,12 @@ extension JobEngine {
         var isWaiting = false
         for (position, input) in inputs.enumerated() {
             guard case .job(let id, let output) = InputSource(input.source) else { continue }
-            let source = try await store.job(id)
-            let state = overlay[id] ?? source.job.state
-            result.depth = max(result.depth, source.depth)
+            // What a commit to come has decided needs no look; and it never is a success.
+            var state = overlay[id] ?? .blocked
             if overlay[id] == nil {
+                let source = try await store.job(id)
+                state = source.job.state
+                result.depth = max(result.depth, source.depth)
                 result.conditions.append((id, state))
             }
             switch state {
