@@ -93,7 +93,13 @@ struct MigrationTests {
         let store = SQLiteJobStore(pool: try GatewayDatabase.open(path: path))
         let gpu = try await store.job("gpu")
         #expect(gpu.resources == Resources(accelerator: .gpu, devices: 8, nodes: 1))
-        #expect(try await store.nextQueued(for: Offer(kinds: [.train]), excluding: []) == nil)
+        #expect(
+            try await store.nextQueued(
+                for: Offer(kinds: [.train]),
+                excluding: [],
+                delayed: []
+            ) == nil
+        )
         let running = try await store.job("run").job
         #expect(running.holder == StoreFixture.holder("eval-1", boot: "b0", role: .eval))
         let dependents = try await store.dependents(of: "gpu", after: 0, limit: 9)
