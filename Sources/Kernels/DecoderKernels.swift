@@ -4,9 +4,6 @@ internal import CKernels
 ///
 /// Each runs on the calling thread over the rows it is given.
 public enum DecoderKernels {
-    /// Whether the AVX2 twins are in use, rather than the reference kernels.
-    public static var usesAVX2: Bool { qat_uses_avx2() != 0 }
-
     /// `output = input · inverseRMS · weight` for each of `rows` rows.
     public static func rmsNorm(
         output: UnsafeMutablePointer<Float>,

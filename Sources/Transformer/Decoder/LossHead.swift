@@ -62,7 +62,6 @@ final class LossHead {
         return overChunks(rows, input, gradient: gradient) { chunk, range in
             LossKernels.crossEntropy(
                 logits: logits.pointer + range.lowerBound * v,
-                losses: nil,
                 targets: targets + chunk + range.lowerBound,
                 rows: range.count,
                 vocabularySize: v,
