@@ -3,6 +3,9 @@ public import Kernels
 
 extension GPTQ {
     private static let panelWidth = 128
+    /// Rows rounded at a time, however many threads there are: matrix products of other heights sum in
+    /// another order.
+    private static let bandHeight = 96
 
     /// Rounds a weight.
     ///
@@ -85,6 +88,18 @@ extension GPTQ {
         return factor
     }
 
+    private static func forBands(
+        of rows: Int,
+        _ team: ThreadTeam,
+        _ body: (Range<Int>) -> Void
+    ) {
+        team.parallelFor(count: (rows + bandHeight - 1) / bandHeight) { bands in
+            for band in bands {
+                body(band * bandHeight..<min((band + 1) * bandHeight, rows))
+            }
+        }
+    }
+
     private func roundInPlace(
         _ weight: Weight,
         _ factor: UnsafePointer<Float>,
@@ -95,7 +110,7 @@ extension GPTQ {
         let blocksPerRow = columns / weight.span
         // Panels hold whole blocks.
         let panel = max(Self.panelWidth / weight.span, 1) * weight.span
-        team.parallelFor(count: weight.rows, grain: 4) { range in
+        Self.forBands(of: weight.rows, team) { range in
             let errors = AlignedBuffer<Float>(count: range.count * panel)
             let values = weight.row(range.lowerBound)
             for first in stride(from: 0, to: columns, by: panel) {
@@ -135,7 +150,7 @@ extension GPTQ {
         _ team: ThreadTeam
     ) {
         let columns = weight.columns
-        team.parallelFor(count: weight.rows, grain: 4) { range in
+        Self.forBands(of: weight.rows, team) { range in
             let sorted = AlignedBuffer<Float>(count: range.count * columns)
             let steps = AlignedBuffer<Float>(count: range.count * columns)
             let errors = AlignedBuffer<Float>(count: range.count * Self.panelWidth)

@@ -40,7 +40,6 @@ public final class TrainingEngine {
     private let head: LossHead
     private let targets: AlignedBuffer<Int32>
     private let hiddenGradient: AlignedBuffer<Float>
-    private let partialSums: AlignedBuffer<Double>
     private let accumulation: Int
     private let batchSize: Int
     private let length: Int
@@ -120,7 +119,6 @@ public final class TrainingEngine {
         )
         targets = AlignedBuffer(count: batchSize * length)
         hiddenGradient = AlignedBuffer(count: batchSize * length * model.hiddenSize)
-        partialSums = AlignedBuffer(count: team.threadCount)
         stepCount = 0
     }
 
@@ -149,7 +147,7 @@ public final class TrainingEngine {
             loss.add(accumulate(tokens + micro * pass.rows))
         }
         backward.clipSaturated()
-        let norm = gradients.norm(team: team, partialSums: partialSums)
+        let norm = gradients.norm(team: team)
         let mean = loss.loss / Double(max(loss.rows, 1))
         guard mean.isFinite, norm.isFinite else {
             throw divergence(loss: mean, norm: norm, tokens: tokens)
