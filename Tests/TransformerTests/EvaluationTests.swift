@@ -2,7 +2,6 @@ internal import CHeapUse
 internal import Formats
 internal import Foundation
 internal import Kernels
-internal import Quantization
 internal import Testing
 
 @testable internal import Transformer
