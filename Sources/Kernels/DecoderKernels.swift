@@ -25,8 +25,7 @@ public enum DecoderKernels {
         input: UnsafePointer<Float>,
         weight: UnsafePointer<Float>,
         inverseRMS: UnsafePointer<Float>,
-        rows: Int,
-        width: Int
+        shape: (rows: Int, width: Int)
     ) {
         qat_rmsnorm_backward_f32(
             inputGradient,
@@ -35,8 +34,8 @@ public enum DecoderKernels {
             input,
             weight,
             inverseRMS,
-            rows,
-            width
+            shape.rows,
+            shape.width
         )
     }
 

@@ -155,97 +155,96 @@ public struct MatrixProduct: Sendable {
         }
     }
 
-    /// One strided product on the calling thread: `c[m, n] = a[m, k] · b[n, k]ᵀ`.
-    ///
-    /// `a`, `b` and `c` have the given row strides, in elements.
+    /// A row-major matrix that is read.
+    public struct Operand {
+        let start: UnsafePointer<Float>
+        let stride: Int
+
+        /// A matrix from `start`; its rows begin `stride` elements apart.
+        public init(_ start: UnsafePointer<Float>, stride: Int) {
+            self.start = start
+            self.stride = stride
+        }
+    }
+
+    /// A row-major matrix that is written.
+    public struct Output {
+        let start: UnsafeMutablePointer<Float>
+        let stride: Int
+
+        /// A matrix from `start`; its rows begin `stride` elements apart.
+        public init(_ start: UnsafeMutablePointer<Float>, stride: Int) {
+            self.start = start
+            self.stride = stride
+        }
+    }
+
+    /// One product on the calling thread: `c[m, n] = a[m, k] · b[n, k]ᵀ`.
     public static func timesTransposed(
-        c: UnsafeMutablePointer<Float>,
-        cStride: Int,
-        a: UnsafePointer<Float>,
-        aStride: Int,
-        b: UnsafePointer<Float>,
-        bStride: Int,
-        m: Int,
-        n: Int,
-        k: Int
+        _ c: Output,
+        _ a: Operand,
+        _ b: Operand,
+        shape: (m: Int, n: Int, k: Int)
     ) {
-        cblas_sgemm(
-            CblasRowMajor,
-            CblasNoTrans,
-            CblasTrans,
-            blasint(m),
-            blasint(n),
-            blasint(k),
-            1,
-            a,
-            blasint(aStride),
-            b,
-            blasint(bStride),
-            0,
-            c,
-            blasint(cStride)
-        )
+        multiply(c, a, b, (CblasNoTrans, CblasTrans), shape, scale: 1, accumulating: 0)
     }
 
-    /// One strided product on the calling thread: `c[m, n] (+)= scale · a[m, k] · b[k, n]`.
+    /// One product on the calling thread: `c[m, n] (+)= scale · a[m, k] · b[k, n]`.
+    ///
+    /// `accumulating`: 1 adds to what `c` holds, 0 overwrites it.
     public static func times(
-        c: UnsafeMutablePointer<Float>,
-        cStride: Int,
+        _ c: Output,
+        _ a: Operand,
+        _ b: Operand,
+        shape: (m: Int, n: Int, k: Int),
         scale: Float = 1,
-        accumulating: Float,
-        a: UnsafePointer<Float>,
-        aStride: Int,
-        b: UnsafePointer<Float>,
-        bStride: Int,
-        m: Int,
-        n: Int,
-        k: Int
+        accumulating: Float = 0
     ) {
-        cblas_sgemm(
-            CblasRowMajor,
-            CblasNoTrans,
-            CblasNoTrans,
-            blasint(m),
-            blasint(n),
-            blasint(k),
-            scale,
-            a,
-            blasint(aStride),
-            b,
-            blasint(bStride),
-            accumulating,
+        multiply(
             c,
-            blasint(cStride)
+            a,
+            b,
+            (CblasNoTrans, CblasNoTrans),
+            shape,
+            scale: scale,
+            accumulating: accumulating
         )
     }
 
-    /// One strided product on the calling thread: `c[m, n] += a[k, m]ᵀ · b[k, n]`.
+    /// One product on the calling thread: `c[m, n] += a[k, m]ᵀ · b[k, n]`.
     public static func transposedTimes(
-        c: UnsafeMutablePointer<Float>,
-        cStride: Int,
-        a: UnsafePointer<Float>,
-        aStride: Int,
-        b: UnsafePointer<Float>,
-        bStride: Int,
-        m: Int,
-        n: Int,
-        k: Int
+        _ c: Output,
+        _ a: Operand,
+        _ b: Operand,
+        shape: (m: Int, n: Int, k: Int)
+    ) {
+        multiply(c, a, b, (CblasTrans, CblasNoTrans), shape, scale: 1, accumulating: 1)
+    }
+
+    private static func multiply(
+        _ c: Output,
+        _ a: Operand,
+        _ b: Operand,
+        _ transposed: (CBLAS_TRANSPOSE, CBLAS_TRANSPOSE),
+        _ shape: (m: Int, n: Int, k: Int),
+        scale: Float,
+        accumulating: Float
     ) {
         cblas_sgemm(
             CblasRowMajor,
-            CblasTrans,
-            CblasNoTrans,
-            blasint(m),
-            blasint(n),
-            blasint(k),
-            1,
-            a,
-            blasint(aStride),
-            b,
-            blasint(bStride),
-            1,
-            c,
-            blasint(cStride)
+            transposed.0,
+            transposed.1,
+            blasint(shape.m),
+            blasint(shape.n),
+            blasint(shape.k),
+            scale,
+            a.start,
+            blasint(a.stride),
+            b.start,
+            blasint(b.stride),
+            accumulating,
+            c.start,
+            blasint(c.stride)
         )
     }
 

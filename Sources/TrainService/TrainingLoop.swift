@@ -93,12 +93,14 @@ struct TrainingLoop {
         let engine = try TrainingEngine(
             parameters: student,
             teacher: plan.isDistilling ? try teacher() : nil,
-            recipe: plan.recipe,
-            objective: plan.objective,
-            optimizer: plan.optimizer,
-            batchSize: plan.batchSize,
-            accumulation: plan.accumulation,
-            length: plan.length,
+            settings: .init(
+                recipe: plan.recipe,
+                objective: plan.objective,
+                optimizer: plan.optimizer,
+                batchSize: plan.batchSize,
+                accumulation: plan.accumulation,
+                length: plan.length
+            ),
             isFrozen: { plan.isFrozen($0) },
             team: team
         )

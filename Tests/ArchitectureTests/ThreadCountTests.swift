@@ -1,7 +1,6 @@
 internal import Formats
 internal import Foundation
 internal import Kernels
-internal import Quantization
 internal import Testing
 
 @testable internal import Transformer
@@ -90,11 +89,13 @@ struct ThreadCountTests {
         let engine = try TrainingEngine(
             parameters: try original.copy(),
             teacher: original,
-            recipe: recipe,
-            objective: objective,
-            optimizer: AdamWConfiguration(),
-            batchSize: tokens.count / length,
-            length: length,
+            settings: .init(
+                recipe: recipe,
+                objective: objective,
+                optimizer: AdamWConfiguration(),
+                batchSize: tokens.count / length,
+                length: length
+            ),
             isFrozen: { _ in false },
             team: team
         )

@@ -82,7 +82,6 @@ struct PostTrainingTests {
             let (rounded, packed) = try round(values, format) {
                 try WeightRounding.round(
                     $0,
-                    rows: rows,
                     columns: columns,
                     format: format,
                     search: search,
@@ -121,7 +120,6 @@ struct PostTrainingTests {
         let (nearest, _) = try round(values, format) {
             try WeightRounding.round(
                 $0,
-                rows: rows,
                 columns: columns,
                 format: format,
                 search: .mse,
@@ -180,7 +178,6 @@ struct PostTrainingTests {
         let (nearest, expected) = try round(values, .mxfp4) {
             try WeightRounding.round(
                 $0,
-                rows: rows,
                 columns: columns,
                 format: .mxfp4,
                 search: .max,

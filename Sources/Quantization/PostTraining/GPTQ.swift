@@ -115,29 +115,23 @@ extension GPTQ {
             let values = weight.row(range.lowerBound)
             for first in stride(from: 0, to: columns, by: panel) {
                 let width = min(panel, columns - first)
-                PostTrainingKernels.gptqPanel(
-                    values + first,
-                    stride: columns,
+                let panel = PostTrainingKernels.Panel(
+                    values: values + first,
                     errors: errors.pointer,
-                    scales: weight.blockScales(range.lowerBound) + first / weight.span,
-                    scaleStride: blocksPerRow,
+                    factor: factor + first * columns + first,
                     rows: range.count,
                     width: width,
+                    columns: columns
+                )
+                PostTrainingKernels.gptqPanel(
+                    panel,
+                    scales: weight.blockScales(range.lowerBound) + first / weight.span,
+                    scaleStride: blocksPerRow,
                     blockSize: weight.span,
-                    factor: factor + first * columns + first,
-                    factorStride: columns,
                     storage: weight.storage(0),
                     search: weight.search(importance + first)
                 )
-                Self.spread(
-                    errors.pointer,
-                    factor,
-                    values,
-                    first: first,
-                    width: width,
-                    rows: range.count,
-                    columns: columns
-                )
+                Self.spread(panel, right: columns - first - width)
             }
         }
     }
@@ -170,27 +164,20 @@ extension GPTQ {
             }
             for first in stride(from: 0, to: columns, by: Self.panelWidth) {
                 let width = min(Self.panelWidth, columns - first)
-                PostTrainingKernels.gptqPanel(
-                    sorted.pointer + first,
-                    stride: columns,
+                let panel = PostTrainingKernels.Panel(
+                    values: sorted.pointer + first,
                     errors: errors.pointer,
-                    steps: steps.pointer + first,
-                    stepStride: columns,
-                    rows: range.count,
-                    width: width,
                     factor: factor + first * columns + first,
-                    factorStride: columns,
-                    storage: weight.storage(0)
-                )
-                Self.spread(
-                    errors.pointer,
-                    factor,
-                    sorted.pointer,
-                    first: first,
-                    width: width,
                     rows: range.count,
+                    width: width,
                     columns: columns
                 )
+                PostTrainingKernels.gptqPanel(
+                    panel,
+                    steps: steps.pointer + first,
+                    storage: weight.storage(0)
+                )
+                Self.spread(panel, right: columns - first - width)
             }
             for row in range {
                 let place = (row - range.lowerBound) * columns
@@ -218,30 +205,16 @@ extension GPTQ {
         }
     }
 
-    /// Takes a panel's errors from the columns right of it.
-    private static func spread(
-        _ errors: UnsafePointer<Float>,
-        _ factor: UnsafePointer<Float>,
-        _ values: UnsafeMutablePointer<Float>,
-        first: Int,
-        width: Int,
-        rows: Int,
-        columns: Int
-    ) {
-        let next = first + width
-        guard next < columns else { return }
+    /// Takes a panel's errors from the `count` columns right of it.
+    private static func spread(_ panel: PostTrainingKernels.Panel, right count: Int) {
+        guard count > 0 else { return }
         MatrixProduct.times(
-            c: values + next,
-            cStride: columns,
+            .init(panel.values + panel.width, stride: panel.columns),
+            .init(panel.errors, stride: panel.width),
+            .init(panel.factor + panel.width, stride: panel.columns),
+            shape: (panel.rows, count, panel.width),
             scale: -1,
-            accumulating: 1,
-            a: errors,
-            aStride: width,
-            b: factor + first * columns + next,
-            bStride: columns,
-            m: rows,
-            n: columns - next,
-            k: width
+            accumulating: 1
         )
     }
 }

@@ -63,8 +63,7 @@ final class NormGradient {
                     input: kept.input + lower * width,
                     weight: weight,
                     inverseRMS: kept.statistics + lower,
-                    rows: count,
-                    width: width
+                    shape: (count, width)
                 )
             }
         }
