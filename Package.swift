@@ -177,6 +177,7 @@ let package = Package(
 
         // Tests.
         .testTarget(name: "JobsTests", dependencies: ["Jobs"], swiftSettings: strict),
+        .target(name: "CHeapUse", path: "Tests/CHeapUse"),
         .testTarget(
             name: "FormatsTests",
             dependencies: ["Formats"],
@@ -198,7 +199,9 @@ let package = Package(
         ),
         .testTarget(
             name: "TransformerTests",
-            dependencies: ["Formats", "Kernels", "Quantization", "Transformer"],
+            dependencies: [
+                "CHeapUse", "CKernels", "Formats", "Kernels", "Quantization", "Transformer",
+            ],
             resources: [.copy("Fixtures")],
             swiftSettings: strict
         ),

@@ -124,7 +124,20 @@ struct KernelBenchmark: ParsableCommand {
                 storage: storage
             )
         }
-        report("dequantize_\(format.name)", bytes: Double(count) * 5, copy: copy) {
+        timeDequantizing(codeBytes, scaleBytes, span: span, storage, into: target, copy: copy)
+    }
+
+    private func timeDequantizing(
+        _ codeBytes: UnsafePointer<UInt8>,
+        _ scaleBytes: UnsafePointer<UInt8>,
+        span: Int,
+        _ storage: BlockStorage,
+        into target: AlignedBuffer<Float>,
+        copy: Double
+    ) {
+        let output = target.pointer
+        let count = count
+        report("dequantize_\(storage.format.name)", bytes: Double(count) * 5, copy: copy) {
             QuantizeKernels.dequantize(
                 output,
                 codes: codeBytes,

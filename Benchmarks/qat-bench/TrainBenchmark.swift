@@ -32,11 +32,13 @@ struct TrainBenchmark: ParsableCommand {
         let engine = try TrainingEngine(
             parameters: parameters,
             teacher: distill ? try parameters.copy() : nil,
-            recipe: try quantizationRecipe(recipe),
-            objective: distill ? .distillation(temperature: 1) : .crossEntropy,
-            optimizer: AdamWConfiguration(),
-            batchSize: batch,
-            length: seq,
+            settings: .init(
+                recipe: try quantizationRecipe(recipe),
+                objective: distill ? .distillation(temperature: 1) : .crossEntropy,
+                optimizer: AdamWConfiguration(),
+                batchSize: batch,
+                length: seq
+            ),
             isFrozen: { _ in false },
             team: team
         )

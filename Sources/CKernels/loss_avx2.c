@@ -49,13 +49,12 @@ static size_t first_index(const float *x, size_t count, float value) {
     return i;
 }
 
-QAT_AVX2 void qat_cross_entropy_f32_avx2(float *logits, double *losses, qat_loss_sum *sum,
+QAT_AVX2 void qat_cross_entropy_f32_avx2(float *logits, qat_loss_sum *sum,
                                          const int32_t *targets, size_t R, size_t V,
                                          float gradient_scale) {
     for (size_t r = 0; r < R; r++) {
         float *row = logits + r * V;
         int32_t target = targets[r];
-        if (losses) losses[r] = 0;
         if (target < 0) {
             memset(row, 0, V * sizeof(float));
             continue;
@@ -67,7 +66,6 @@ QAT_AVX2 void qat_cross_entropy_f32_avx2(float *logits, double *losses, qat_loss
         double loss = log(total) - ((double)at_target - top);
         scale_row(row, V, (float)(gradient_scale / total));
         row[target] -= gradient_scale;
-        if (losses) losses[r] = loss;
         sum->loss += loss;
         sum->rows += 1;
         sum->correct += (uint64_t)correct;

@@ -20,7 +20,7 @@ void qat_layernorm_forward_f32_avx2(float *y, float *stats, const float *x, cons
 void qat_layernorm_backward_f32_avx2(float *dx, float *dw, float *db, const float *dy,
                                      const float *x, const float *w, const float *stats, size_t R,
                                      size_t C);
-void qat_cross_entropy_f32_avx2(float *logits, double *losses, qat_loss_sum *sum,
+void qat_cross_entropy_f32_avx2(float *logits, qat_loss_sum *sum,
                                 const int32_t *targets, size_t R, size_t V, float gradient_scale);
 void qat_kl_divergence_f32_avx2(float *student, float *teacher, qat_loss_sum *sum, size_t R,
                                 size_t V, float temperature, float gradient_scale);

@@ -68,9 +68,9 @@ void qat_layernorm_backward_f32(float *dx, float *dw, float *db, const float *dy
     PICK(qat_layernorm_backward_f32, dx, dw, db, dy, x, w, stats, R, C);
 }
 
-void qat_cross_entropy_f32(float *logits, double *losses, qat_loss_sum *sum,
+void qat_cross_entropy_f32(float *logits, qat_loss_sum *sum,
                            const int32_t *targets, size_t R, size_t V, float gradient_scale) {
-    PICK(qat_cross_entropy_f32, logits, losses, sum, targets, R, V, gradient_scale);
+    PICK(qat_cross_entropy_f32, logits, sum, targets, R, V, gradient_scale);
 }
 
 void qat_kl_divergence_f32(float *student, float *teacher, qat_loss_sum *sum, size_t R, size_t V,

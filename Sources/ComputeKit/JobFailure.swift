@@ -1,4 +1,3 @@
-internal import Kernels
 internal import ModelFiles
 internal import Quantization
 public import ServiceKit
@@ -28,15 +27,28 @@ public enum JobFailure {
 
     private static func failure(_ error: any Error) -> ComputeFailure? {
         switch error {
-        case let error as ComputeFailure: return error
+        case let error as ComputeFailure: error
         case let error as ModelFileError:
-            let isDisk = error.message.contains("No space left")
-            return ComputeFailure(isDisk ? .noDisk : .userError, error.message)
-        case let error as QuantizationError: return ComputeFailure(.userError, error.message)
+            ComputeFailure(reason(of: error.code), error.message)
+        case let error as QuantizationError: ComputeFailure(.userError, error.message)
         case let error as TransformerError:
-            let reason: ComputeFailure.Reason = error.code == .diverged ? .diverged : .userError
-            return ComputeFailure(reason, error.message)
-        default: return nil
+            ComputeFailure(reason(of: error.code), error.message)
+        default: nil
+        }
+    }
+
+    private static func reason(of code: ModelFileError.Code) -> ComputeFailure.Reason {
+        switch code {
+        case .noSpace: .noDisk
+        case .inputOutput, .malformed, .unsupported, .tooShort, .corrupt: .userError
+        }
+    }
+
+    private static func reason(of code: TransformerError.Code) -> ComputeFailure.Reason {
+        switch code {
+        case .diverged: .diverged
+        case .invalidConfiguration, .invalidRecipe, .parameterMismatch, .invalidTokens, .nonFinite:
+            .userError
         }
     }
 }

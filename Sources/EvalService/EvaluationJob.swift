@@ -56,8 +56,11 @@ struct EvaluationJob {
             return AccuracyTask(index: index, windows: windows, path: try path())
         case .benchmark(let settings):
             return BenchmarkTask(index: index, settings: settings)
-        case .questions(let type, _, _):
-            throw ComputeFailure(.userError, "tasks[\(index)].type \(type) is not in this version")
+        case .questions:
+            throw ComputeFailure(
+                .userError,
+                "tasks[\(index)].type \(task.type.rawValue) is not in this version"
+            )
         }
     }
 

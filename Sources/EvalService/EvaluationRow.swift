@@ -11,8 +11,8 @@ struct EvaluationRow: Encodable, Sendable {
     /// The formats in which inputs of linear layers were rounded, as in `mxfp4`; `none` for as they
     /// are.
     let activations: String
-    /// The format of keys and values: `fp8` or `none`.
-    let kvCache: String
+    /// The format of keys and values.
+    let kvCache: ActivationQuantization.CacheFormat
     /// The process's peak memory while the model was measured; nil where the system does not tell.
     var peakMemoryBytes: Int?
     /// What was measured, in the order of the job's tasks.
@@ -29,7 +29,7 @@ struct EvaluationRow: Encodable, Sendable {
         memoryBytes = storedByteCount
         memoryRatio = Double(storedByteCount) / Double(bf16ByteCount)
         self.activations = activations.inputFormatName
-        kvCache = activations.cacheFormatName
+        kvCache = activations.cacheFormat
     }
 
     /// The first measurement of a name.

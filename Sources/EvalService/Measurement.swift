@@ -1,3 +1,4 @@
+internal import JobSpecs
 internal import ServiceKit
 
 /// One figure that a task found of a model.
@@ -15,7 +16,7 @@ struct Measurement: Encodable, Sendable, Equatable {
     }
 
     /// The task's type, as in the job.
-    var task: String
+    var task: EvaluateSpec.TaskType
     /// The task's place among the job's tasks.
     var index: Int
     /// The text, as the job names it; nil of a task without.

@@ -4,9 +4,6 @@ internal import CKernels
 ///
 /// Each runs on the calling thread over the rows it is given.
 public enum DecoderKernels {
-    /// Whether the AVX2 twins are in use, rather than the reference kernels.
-    public static var usesAVX2: Bool { qat_uses_avx2() != 0 }
-
     /// `output = input · inverseRMS · weight` for each of `rows` rows.
     public static func rmsNorm(
         output: UnsafeMutablePointer<Float>,
@@ -28,8 +25,7 @@ public enum DecoderKernels {
         input: UnsafePointer<Float>,
         weight: UnsafePointer<Float>,
         inverseRMS: UnsafePointer<Float>,
-        rows: Int,
-        width: Int
+        shape: (rows: Int, width: Int)
     ) {
         qat_rmsnorm_backward_f32(
             inputGradient,
@@ -38,8 +34,8 @@ public enum DecoderKernels {
             input,
             weight,
             inverseRMS,
-            rows,
-            width
+            shape.rows,
+            shape.width
         )
     }
 

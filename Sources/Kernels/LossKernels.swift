@@ -33,14 +33,13 @@ public enum LossKernels {
     /// Targets below 0 are skipped.
     public static func crossEntropy(
         logits: UnsafeMutablePointer<Float>,
-        losses: UnsafeMutablePointer<Double>?,
         targets: UnsafePointer<Int32>,
         rows: Int,
         vocabularySize: Int,
         gradientScale: Float
     ) -> LossSum {
         var sum = qat_loss_sum()
-        qat_cross_entropy_f32(logits, losses, &sum, targets, rows, vocabularySize, gradientScale)
+        qat_cross_entropy_f32(logits, &sum, targets, rows, vocabularySize, gradientScale)
         return LossSum(sum)
     }
 

@@ -3,15 +3,61 @@ internal import CBLAS
 /// Single-precision matrix products by OpenBLAS, sliced over a ``ThreadTeam``.
 ///
 /// OpenBLAS itself is pinned to one thread: each member of the team computes its own slice of the
-/// output, so the threads of a process stay bounded to the team and results do not depend on how
-/// OpenBLAS would have split the work.
+/// output, so the threads of a process stay bounded to the team.
+///
+/// Results do not depend on the number of threads. An element is summed alike wherever slices of rows
+/// begin, as long as that is at a multiple of 12 (OpenBLAS's kernels for Haswell and Zen take rows by
+/// 12; those for other x86-64 processors by divisors of it) and no slice is so small that kernels for
+/// small matrices take it. Slices of columns are not as lenient: where they are needed, the shape alone
+/// decides on them.
 public struct MatrixProduct: Sendable {
+    /// Slices of rows begin at its multiples.
+    private static let rowGrain = 12
+    /// Multiplications in a slice of rows: small-matrix kernels take up to a million.
+    private static let minimumWork = 1 << 20
+    /// From here on a product is cut by rows, however wide it is.
+    private static let manyRows = 512
+
     private let team: ThreadTeam
 
     /// Products computed by the threads of `team`.
     public init(team: ThreadTeam) {
         openblas_set_num_threads(1)
         self.team = team
+    }
+
+    /// Shares `rows` among the threads; each takes `work` multiplications.
+    private func forRows(_ rows: Int, work: Int, _ body: (Range<Int>) -> Void) {
+        let needed = Self.minimumWork / max(work, 1) + 1
+        let grain = (needed + Self.rowGrain - 1) / Self.rowGrain * Self.rowGrain
+        // The rows that make no whole grain go with the last one.
+        let grains = max(rows / grain, 1)
+        team.parallelFor(count: grains) { range in
+            let end = range.upperBound == grains ? rows : range.upperBound * grain
+            body(range.lowerBound * grain..<end)
+        }
+    }
+
+    /// Shares an output `[rows, columns]` of few rows among the threads, by columns first.
+    private func forTiles(
+        rows: Int,
+        columns: Int,
+        _ body: (_ rows: Range<Int>, _ columns: Range<Int>) -> Void
+    ) {
+        var slices = 1
+        while slices < 64, columns / (2 * slices) >= 144 { slices *= 2 }
+        let width = ((columns + slices - 1) / slices + 15) / 16 * 16
+        // Where threads are left over, rows are cut too; those may be cut anywhere.
+        let parts = max(min(team.threadCount / slices, rows / 48), 1)
+        let height = (rows / parts + Self.rowGrain) / Self.rowGrain * Self.rowGrain
+        team.parallelFor(count: slices * parts) { range in
+            for tile in range {
+                let row = min(tile / slices * height, rows)
+                let column = min(tile % slices * width, columns)
+                let (rowEnd, columnEnd) = (min(row + height, rows), min(column + width, columns))
+                if row < rowEnd, column < columnEnd { body(row..<rowEnd, column..<columnEnd) }
+            }
+        }
     }
 
     /// `output[M, N] = input[M, K] · weight[N, K]ᵀ`: a linear layer's forward pass.
@@ -23,45 +69,28 @@ public struct MatrixProduct: Sendable {
         inputWidth: Int,
         outputWidth: Int
     ) {
-        // Splitting the longer side keeps each slice's panels long.
-        if rows >= outputWidth {
-            team.parallelFor(count: rows, grain: 8) { range in
-                cblas_sgemm(
-                    CblasRowMajor,
-                    CblasNoTrans,
-                    CblasTrans,
-                    blasint(range.count),
-                    blasint(outputWidth),
-                    blasint(inputWidth),
-                    1,
-                    input + range.lowerBound * inputWidth,
-                    blasint(inputWidth),
-                    weight,
-                    blasint(inputWidth),
-                    0,
-                    output + range.lowerBound * outputWidth,
-                    blasint(outputWidth)
-                )
-            }
+        func multiply(_ rows: Range<Int>, _ columns: Range<Int>) {
+            cblas_sgemm(
+                CblasRowMajor,
+                CblasNoTrans,
+                CblasTrans,
+                blasint(rows.count),
+                blasint(columns.count),
+                blasint(inputWidth),
+                1,
+                input + rows.lowerBound * inputWidth,
+                blasint(inputWidth),
+                weight + columns.lowerBound * inputWidth,
+                blasint(inputWidth),
+                0,
+                output + rows.lowerBound * outputWidth + columns.lowerBound,
+                blasint(outputWidth)
+            )
+        }
+        if rows >= min(outputWidth, Self.manyRows) {
+            forRows(rows, work: outputWidth * inputWidth) { multiply($0, 0..<outputWidth) }
         } else {
-            team.parallelFor(count: outputWidth, grain: 16) { range in
-                cblas_sgemm(
-                    CblasRowMajor,
-                    CblasNoTrans,
-                    CblasTrans,
-                    blasint(rows),
-                    blasint(range.count),
-                    blasint(inputWidth),
-                    1,
-                    input,
-                    blasint(inputWidth),
-                    weight + range.lowerBound * inputWidth,
-                    blasint(inputWidth),
-                    0,
-                    output + range.lowerBound,
-                    blasint(outputWidth)
-                )
-            }
+            forTiles(rows: rows, columns: outputWidth, multiply)
         }
     }
 
@@ -77,7 +106,7 @@ public struct MatrixProduct: Sendable {
         inputWidth: Int,
         outputWidth: Int
     ) {
-        team.parallelFor(count: rows, grain: 8) { range in
+        forRows(rows, work: inputWidth * outputWidth) { range in
             cblas_sgemm(
                 CblasRowMajor,
                 CblasNoTrans,
@@ -106,7 +135,7 @@ public struct MatrixProduct: Sendable {
         inputWidth: Int,
         outputWidth: Int
     ) {
-        team.parallelFor(count: outputWidth, grain: 16) { range in
+        forRows(outputWidth, work: rows * inputWidth) { range in
             cblas_sgemm(
                 CblasRowMajor,
                 CblasTrans,
@@ -126,97 +155,96 @@ public struct MatrixProduct: Sendable {
         }
     }
 
-    /// One strided product on the calling thread: `c[m, n] = a[m, k] · b[n, k]ᵀ`.
-    ///
-    /// `a`, `b` and `c` have the given row strides, in elements.
+    /// A row-major matrix that is read.
+    public struct Operand {
+        let start: UnsafePointer<Float>
+        let stride: Int
+
+        /// A matrix from `start`; its rows begin `stride` elements apart.
+        public init(_ start: UnsafePointer<Float>, stride: Int) {
+            self.start = start
+            self.stride = stride
+        }
+    }
+
+    /// A row-major matrix that is written.
+    public struct Output {
+        let start: UnsafeMutablePointer<Float>
+        let stride: Int
+
+        /// A matrix from `start`; its rows begin `stride` elements apart.
+        public init(_ start: UnsafeMutablePointer<Float>, stride: Int) {
+            self.start = start
+            self.stride = stride
+        }
+    }
+
+    /// One product on the calling thread: `c[m, n] = a[m, k] · b[n, k]ᵀ`.
     public static func timesTransposed(
-        c: UnsafeMutablePointer<Float>,
-        cStride: Int,
-        a: UnsafePointer<Float>,
-        aStride: Int,
-        b: UnsafePointer<Float>,
-        bStride: Int,
-        m: Int,
-        n: Int,
-        k: Int
+        _ c: Output,
+        _ a: Operand,
+        _ b: Operand,
+        shape: (m: Int, n: Int, k: Int)
     ) {
-        cblas_sgemm(
-            CblasRowMajor,
-            CblasNoTrans,
-            CblasTrans,
-            blasint(m),
-            blasint(n),
-            blasint(k),
-            1,
-            a,
-            blasint(aStride),
-            b,
-            blasint(bStride),
-            0,
-            c,
-            blasint(cStride)
-        )
+        multiply(c, a, b, (CblasNoTrans, CblasTrans), shape, scale: 1, accumulating: 0)
     }
 
-    /// One strided product on the calling thread: `c[m, n] (+)= scale · a[m, k] · b[k, n]`.
+    /// One product on the calling thread: `c[m, n] (+)= scale · a[m, k] · b[k, n]`.
+    ///
+    /// `accumulating`: 1 adds to what `c` holds, 0 overwrites it.
     public static func times(
-        c: UnsafeMutablePointer<Float>,
-        cStride: Int,
+        _ c: Output,
+        _ a: Operand,
+        _ b: Operand,
+        shape: (m: Int, n: Int, k: Int),
         scale: Float = 1,
-        accumulating: Float,
-        a: UnsafePointer<Float>,
-        aStride: Int,
-        b: UnsafePointer<Float>,
-        bStride: Int,
-        m: Int,
-        n: Int,
-        k: Int
+        accumulating: Float = 0
     ) {
-        cblas_sgemm(
-            CblasRowMajor,
-            CblasNoTrans,
-            CblasNoTrans,
-            blasint(m),
-            blasint(n),
-            blasint(k),
-            scale,
-            a,
-            blasint(aStride),
-            b,
-            blasint(bStride),
-            accumulating,
+        multiply(
             c,
-            blasint(cStride)
+            a,
+            b,
+            (CblasNoTrans, CblasNoTrans),
+            shape,
+            scale: scale,
+            accumulating: accumulating
         )
     }
 
-    /// One strided product on the calling thread: `c[m, n] += a[k, m]ᵀ · b[k, n]`.
+    /// One product on the calling thread: `c[m, n] += a[k, m]ᵀ · b[k, n]`.
     public static func transposedTimes(
-        c: UnsafeMutablePointer<Float>,
-        cStride: Int,
-        a: UnsafePointer<Float>,
-        aStride: Int,
-        b: UnsafePointer<Float>,
-        bStride: Int,
-        m: Int,
-        n: Int,
-        k: Int
+        _ c: Output,
+        _ a: Operand,
+        _ b: Operand,
+        shape: (m: Int, n: Int, k: Int)
+    ) {
+        multiply(c, a, b, (CblasTrans, CblasNoTrans), shape, scale: 1, accumulating: 1)
+    }
+
+    private static func multiply(
+        _ c: Output,
+        _ a: Operand,
+        _ b: Operand,
+        _ transposed: (CBLAS_TRANSPOSE, CBLAS_TRANSPOSE),
+        _ shape: (m: Int, n: Int, k: Int),
+        scale: Float,
+        accumulating: Float
     ) {
         cblas_sgemm(
             CblasRowMajor,
-            CblasTrans,
-            CblasNoTrans,
-            blasint(m),
-            blasint(n),
-            blasint(k),
-            1,
-            a,
-            blasint(aStride),
-            b,
-            blasint(bStride),
-            1,
-            c,
-            blasint(cStride)
+            transposed.0,
+            transposed.1,
+            blasint(shape.m),
+            blasint(shape.n),
+            blasint(shape.k),
+            scale,
+            a.start,
+            blasint(a.stride),
+            b.start,
+            blasint(b.stride),
+            accumulating,
+            c.start,
+            blasint(c.stride)
         )
     }
 

@@ -136,63 +136,90 @@ public enum PostTrainingKernels {
         )
     }
 
-    /// GPTQ on a panel of columns, scales chosen on the way.
+    /// Columns of a weight that GPTQ rounds in one go.
+    public struct Panel {
+        /// See ``init(values:errors:factor:rows:width:columns:)``.
+        public let values: UnsafeMutablePointer<Float>
+        /// See ``init(values:errors:factor:rows:width:columns:)``.
+        public let errors: UnsafeMutablePointer<Float>
+        /// See ``init(values:errors:factor:rows:width:columns:)``.
+        public let factor: UnsafePointer<Float>
+        /// See ``init(values:errors:factor:rows:width:columns:)``.
+        public let rows: Int
+        /// See ``init(values:errors:factor:rows:width:columns:)``.
+        public let width: Int
+        /// See ``init(values:errors:factor:rows:width:columns:)``.
+        public let columns: Int
+
+        /// The panel whose first element is `values`, `[rows, width]` of a weight of `columns` columns.
+        ///
+        /// `errors`: Receives what rounding changed, `[rows, width]`. `factor`: The inverse factor's
+        /// element at the panel's first column, in both directions; its rows are `columns` long, too.
+        public init(
+            values: UnsafeMutablePointer<Float>,
+            errors: UnsafeMutablePointer<Float>,
+            factor: UnsafePointer<Float>,
+            rows: Int,
+            width: Int,
+            columns: Int
+        ) {
+            self.values = values
+            self.errors = errors
+            self.factor = factor
+            self.rows = rows
+            self.width = width
+            self.columns = columns
+        }
+    }
+
+    /// GPTQ on a panel of whole blocks, scales chosen on the way.
+    ///
+    /// `scales`: Of the panel's first block; rows of scales are `scaleStride` apart.
     public static func gptqPanel(
-        _ values: UnsafeMutablePointer<Float>,
-        stride: Int,
-        errors: UnsafeMutablePointer<Float>,
+        _ panel: Panel,
         scales: UnsafeMutablePointer<UInt8>,
         scaleStride: Int,
-        rows: Int,
-        width: Int,
         blockSize: Int,
-        factor: UnsafePointer<Float>,
-        factorStride: Int,
         storage: BlockStorage,
         search: BlockScaleSearch
     ) {
         var format = storage.cFormat
         var search = search.cSearch
         qat_gptq_panel_f32(
-            values,
-            stride,
-            errors,
+            panel.values,
+            panel.columns,
+            panel.errors,
             scales,
             scaleStride,
-            rows,
-            width,
+            panel.rows,
+            panel.width,
             blockSize,
-            factor,
-            factorStride,
+            panel.factor,
+            panel.columns,
             &format,
             &search
         )
     }
 
-    /// GPTQ on a panel of columns, each under a given step.
+    /// GPTQ on a panel of elements under given steps.
+    ///
+    /// `steps`: Of the panel's first element; rows are as long as the weight's.
     public static func gptqPanel(
-        _ values: UnsafeMutablePointer<Float>,
-        stride: Int,
-        errors: UnsafeMutablePointer<Float>,
+        _ panel: Panel,
         steps: UnsafePointer<Float>,
-        stepStride: Int,
-        rows: Int,
-        width: Int,
-        factor: UnsafePointer<Float>,
-        factorStride: Int,
         storage: BlockStorage
     ) {
         var format = storage.cFormat
         qat_gptq_panel_fixed_f32(
-            values,
-            stride,
-            errors,
+            panel.values,
+            panel.columns,
+            panel.errors,
             steps,
-            stepStride,
-            rows,
-            width,
-            factor,
-            factorStride,
+            panel.columns,
+            panel.rows,
+            panel.width,
+            panel.factor,
+            panel.columns,
             &format
         )
     }

@@ -27,7 +27,11 @@ enum FileSystem {
                 withIntermediateDirectories: true
             )
         } catch {
-            throw ModelFileError(.inputOutput, "\(path): cannot be created: \(error)")
+            let isFull = (error as? CocoaError)?.code == .fileWriteOutOfSpace
+            throw ModelFileError(
+                isFull ? .noSpace : .inputOutput,
+                "\(path): cannot be created: \(error)"
+            )
         }
     }
 
@@ -53,8 +57,12 @@ enum FileSystem {
             && !isFolder.boolValue
     }
 
+    /// The error of a call that failed just now, by `errno`.
     static func failure(_ action: String, _ path: String) -> ModelFileError {
-        ModelFileError(.inputOutput, "\(path): \(action): \(String(cString: strerror(errno)))")
+        let number = errno
+        let code: ModelFileError.Code =
+            number == ENOSPC || number == EDQUOT ? .noSpace : .inputOutput
+        return ModelFileError(code, "\(path): \(action): \(String(cString: strerror(number)))")
     }
 }
 

@@ -4,6 +4,8 @@ public struct ModelFileError: Error, Sendable, CustomStringConvertible {
     public enum Code: String, Sendable {
         /// The file or folder cannot be opened, read or written.
         case inputOutput
+        /// A file cannot be written: the disk, or what its user may fill of it, is full.
+        case noSpace
         /// The file's bytes break its format.
         case malformed
         /// The file is well formed, but not something this version reads or writes.

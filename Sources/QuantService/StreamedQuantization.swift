@@ -140,7 +140,6 @@ struct StreamedQuantization {
         }
         return try WeightRounding.round(
             values,
-            rows: entry.rows,
             columns: entry.columns,
             format: format,
             search: search,

@@ -93,12 +93,14 @@ struct TrainingLoop {
         let engine = try TrainingEngine(
             parameters: student,
             teacher: plan.isDistilling ? try teacher() : nil,
-            recipe: plan.recipe,
-            objective: plan.objective,
-            optimizer: plan.optimizer,
-            batchSize: plan.batchSize,
-            accumulation: plan.accumulation,
-            length: plan.length,
+            settings: .init(
+                recipe: plan.recipe,
+                objective: plan.objective,
+                optimizer: plan.optimizer,
+                batchSize: plan.batchSize,
+                accumulation: plan.accumulation,
+                length: plan.length
+            ),
             isFrozen: { plan.isFrozen($0) },
             team: team
         )
@@ -151,18 +153,8 @@ struct TrainingLoop {
             return restored
         }
         let place = position(step)
-        let unquantized = try validate(
-            model.parameters,
-            .none,
-            phase: "validating baseline",
-            at: place
-        )
-        let rounded = try validate(
-            model.parameters,
-            plan.recipe,
-            phase: "validating PTQ",
-            at: place
-        )
+        let unquantized = try validate(model.parameters, .none, as: .baseline, at: place)
+        let rounded = try validate(model.parameters, plan.recipe, as: .rounded, at: place)
         let (baseline, ptq) = (unquantized.perplexity, rounded.perplexity)
         reporter.log(
             String(format: "before training: perplexity %.3f, quantized %.3f", baseline, ptq)
@@ -239,7 +231,7 @@ struct TrainingLoop {
             let validation = try validate(
                 engine.parameters,
                 plan.recipe,
-                phase: "validating",
+                as: .interval,
                 at: place
             )
             try reporter.metric(step: step, ["validation_perplexity": validation.perplexity])
@@ -306,7 +298,7 @@ struct TrainingLoop {
         _ parameters: Parameters,
         _ recipe: QuantizationRecipe,
         activations: ActivationQuantization? = nil,
-        phase: String,
+        as validation: Validation,
         at place: ComputeEvent
     ) throws -> PerplexityResult {
         let evaluator = try PerplexityEvaluator(
@@ -319,10 +311,10 @@ struct TrainingLoop {
         let windows = min(plan.validationWindows, validationTokens.count / plan.length)
         return try evaluator.evaluate(tokens: validationTokens, windows: windows) { done in
             var event = place
-            event.phase = "\(phase) \(done)/\(windows)"
+            event.phase = "\(validation.rawValue) \(done)/\(windows)"
             reporter.send(event)
-            if reporter.isStopRequested && phase != "validating" {
-                throw ComputeFailure(.stopped, "stopped in \(phase)")
+            if reporter.isStopRequested && validation.stopsAtOnce {
+                throw ComputeFailure(.stopped, "stopped in \(validation.rawValue)")
             }
         }
     }
@@ -392,7 +384,7 @@ struct TrainingLoop {
             exported.parameters,
             .none,
             activations: activations,
-            phase: "validating QAT",
+            as: .exported,
             at: position(plan.totalSteps)
         )
         return (result, activations, notes)
@@ -404,6 +396,28 @@ struct TrainingLoop {
             return nil
         }
         return (ptq - after) / (ptq - baseline)
+    }
+}
+
+/// Which model is validated, and when; raw values are the phases of progress.
+enum Validation: String {
+    /// The model as it came, before the first step.
+    case baseline = "validating baseline"
+    /// The model rounded without training.
+    case rounded = "validating PTQ"
+    /// The model in training, every so many steps.
+    case interval = "validating"
+    /// The export, read back.
+    case exported = "validating QAT"
+
+    /// Whether a request to stop is met between two windows.
+    ///
+    /// Between steps it waits: what follows the validation writes a checkpoint first.
+    var stopsAtOnce: Bool {
+        switch self {
+        case .baseline, .rounded, .exported: true
+        case .interval: false
+        }
     }
 }
 

@@ -14,8 +14,6 @@ public struct TransformerError: Error, Sendable, CustomStringConvertible {
         case diverged
         /// A model's hidden states or logits are NaN or infinite on a text.
         case nonFinite
-        /// The feature is not in this version.
-        case unimplemented
     }
 
     /// The kind.

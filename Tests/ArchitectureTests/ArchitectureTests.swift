@@ -1,7 +1,6 @@
 internal import Formats
 internal import Foundation
 internal import Kernels
-internal import Quantization
 internal import Testing
 
 @testable internal import ModelFiles
@@ -96,11 +95,13 @@ struct ArchitectureTests {
         let engine = try TrainingEngine(
             parameters: parameters,
             teacher: nil,
-            recipe: .none,
-            objective: .crossEntropy,
-            optimizer: AdamWConfiguration(),
-            batchSize: expected.tokens.count,
-            length: length,
+            settings: .init(
+                recipe: .none,
+                objective: .crossEntropy,
+                optimizer: AdamWConfiguration(),
+                batchSize: expected.tokens.count,
+                length: length
+            ),
             isFrozen: { _ in false },
             team: ThreadTeam(threadCount: threads)
         )

@@ -1,6 +1,5 @@
 internal import Formats
 internal import Kernels
-internal import Quantization
 internal import Testing
 
 @testable internal import Transformer
@@ -91,7 +90,8 @@ struct EquivalenceTests {
         #expect(abs(loss - expected.loss) <= tolerance * expected.loss)
     }
 
-    /// Every method runs on every architecture, and rounds all linear modules.
+    /// Every method runs on every architecture and rounds all linear modules, and the model's next tokens
+    /// stay closer to the original's than rounding to nearest leaves them.
     @Test(arguments: ArchitectureFixture.all)
     func everyMethodRounds(fixture: ArchitectureFixture) throws {
         let expected = try fixture.expected()
@@ -108,6 +108,16 @@ struct EquivalenceTests {
         }
         let configuration = parameters.configuration
         #expect(rounded == configuration.layerCount * configuration.linearModules.count)
-        #expect(try Self.loss(parameters, expected).isFinite)
+        let divergence = try LogitDivergence(
+            original: try fixture.parameters(),
+            tokens: expected.tokens.flatMap { $0 },
+            length: expected.tokens[0].count,
+            team: Self.team
+        )
+        let nearest = try fixture.parameters()
+        try nearest.fakeQuantize(by: recipe, team: Self.team)
+        let bound = try divergence.measure(nearest).klDivergence
+        let found = try divergence.measure(parameters).klDivergence
+        #expect(found > 0 && found < bound, "\(found), rounding to nearest \(bound)")
     }
 }

@@ -1,7 +1,6 @@
 internal import Formats
 internal import Foundation
 internal import Kernels
-internal import Quantization
 internal import Testing
 internal import Transformer
 

@@ -1,7 +1,6 @@
 internal import Formats
 internal import Foundation
 internal import Kernels
-internal import Quantization
 internal import Testing
 internal import Transformer
 
@@ -21,11 +20,13 @@ struct CheckpointStoreTests {
         try TrainingEngine(
             parameters: try TinyModel.make().parameters,
             teacher: nil,
-            recipe: QuantizationRecipe(defaultFormat: .mxfp4),
-            objective: .crossEntropy,
-            optimizer: AdamWConfiguration(),
-            batchSize: 1,
-            length: 8,
+            settings: .init(
+                recipe: QuantizationRecipe(defaultFormat: .mxfp4),
+                objective: .crossEntropy,
+                optimizer: AdamWConfiguration(),
+                batchSize: 1,
+                length: 8
+            ),
             isFrozen: { $0.contains("embed") },
             team: ThreadTeam(threadCount: 1)
         )

@@ -1,6 +1,5 @@
 internal import Formats
 internal import Foundation
-internal import Quantization
 internal import Testing
 internal import Transformer
 

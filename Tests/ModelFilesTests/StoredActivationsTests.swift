@@ -1,7 +1,6 @@
 internal import Formats
 internal import Foundation
 internal import Kernels
-internal import Quantization
 internal import Testing
 internal import Transformer
 
@@ -148,7 +147,7 @@ struct StoredActivationsTests {
         )
         let found = try ModelLoader.open(path: folder.path).activations.complete()
         #expect(found.keyScales == [1, 2] && found.valueScales == [44.8 / 448, 1])
-        #expect(found.cacheFormatName == "fp8" && found.inputFormatName == "none")
+        #expect(found.cacheFormat == .fp8 && found.inputFormatName == "none")
     }
 
     /// A folder whose `up_proj` is E4M3 under a config group with these inputs.

@@ -82,7 +82,6 @@ struct PostTrainingTests {
             let (rounded, packed) = try round(values, format) {
                 try WeightRounding.round(
                     $0,
-                    rows: rows,
                     columns: columns,
                     format: format,
                     search: search,
@@ -121,7 +120,6 @@ struct PostTrainingTests {
         let (nearest, _) = try round(values, format) {
             try WeightRounding.round(
                 $0,
-                rows: rows,
                 columns: columns,
                 format: format,
                 search: .mse,
@@ -147,6 +145,31 @@ struct PostTrainingTests {
         #expect(after < 0.7 * before, "\(format.name): \(after) against \(before)")
     }
 
+    /// Columns enough for several panels, rows for several bands.
+    @Test(arguments: [false, true])
+    func gptqIsTheSameForAnyNumberOfThreads(ordered: Bool) throws {
+        let (rows, columns) = (250, 320)
+        let values = random(rows * columns, seed: 7)
+        let moments = moments(columns: columns)
+        let found = try [1, 2, 3, 5].map { threads in
+            try round(values, .mxfp4) { values in
+                try moments.withUnsafeBufferPointer {
+                    try GPTQ(usesActivationOrder: ordered).round(
+                        values,
+                        rows: rows,
+                        columns: columns,
+                        format: .mxfp4,
+                        moments: $0,
+                        team: ThreadTeam(threadCount: threads)
+                    )
+                }
+            }
+        }
+        for (rounded, packed) in found.dropFirst() {
+            #expect(rounded == found[0].0 && packed == found[0].1)
+        }
+    }
+
     /// Uncorrelated inputs leave nothing to make good: GPTQ is then rounding to nearest.
     @Test func gptqOfIndependentInputsRoundsToNearest() throws {
         let values = random(rows * columns, seed: 3)
@@ -155,7 +178,6 @@ struct PostTrainingTests {
         let (nearest, expected) = try round(values, .mxfp4) {
             try WeightRounding.round(
                 $0,
-                rows: rows,
                 columns: columns,
                 format: .mxfp4,
                 search: .max,

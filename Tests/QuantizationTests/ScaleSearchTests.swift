@@ -28,7 +28,6 @@ struct ScaleSearchTests {
         return try copy.withUnsafeMutableBufferPointer {
             try WeightRounding.round(
                 $0,
-                rows: values.count / columns,
                 columns: columns,
                 format: format,
                 search: search,
@@ -101,7 +100,6 @@ struct ScaleSearchTests {
         let packed = try copy.withUnsafeMutableBufferPointer {
             try WeightRounding.round(
                 $0,
-                rows: 64,
                 columns: 64,
                 format: .nvfp4,
                 search: .max,

@@ -1,7 +1,6 @@
 internal import Formats
 internal import Foundation
 internal import Kernels
-internal import Quantization
 internal import Testing
 
 @testable internal import Transformer
@@ -131,7 +130,7 @@ struct ActivationQuantizationTests {
         let activations = ActivationQuantization(recipe, of: tinyConfiguration())
         #expect(activations.inputs.count == 12)
         #expect(!activations.inputs.keys.contains { $0.hasSuffix("down_proj") })
-        #expect(activations.inputFormatName == "mxfp8" && activations.cacheFormatName == "none")
+        #expect(activations.inputFormatName == "mxfp8" && activations.cacheFormat == .none)
         #expect(ActivationQuantization.none.inputFormatName == "none")
     }
 

@@ -66,8 +66,7 @@ struct GradientTests {
             input: x,
             weight: w,
             inverseRMS: inverse,
-            rows: 3,
-            width: width
+            shape: (3, width)
         )
         let xd = x.map(Double.init)
         let wd = w.map(Double.init)
@@ -357,30 +356,22 @@ struct GradientTests {
             team: ThreadTeam(threadCount: 2)
         )
         attention.forward(layer: 0, slot: layer, rows: 2 * length)
-        var dq = [Float](repeating: 0, count: q.count)
-        var dk = [Float](repeating: 0, count: k.count)
-        var dv = dk
-        dq.withUnsafeMutableBufferPointer { query in
-            dk.withUnsafeMutableBufferPointer { key in
-                dv.withUnsafeMutableBufferPointer { value in
-                    dOut.withUnsafeBufferPointer { output in
-                        guard let output = output.baseAddress, let query = query.baseAddress,
-                            let key = key.baseAddress, let value = value.baseAddress
-                        else { return }
-                        attention.backward(
-                            layer: 0,
-                            slot: layer,
-                            gradients: .init(
-                                attention: output,
-                                query: query,
-                                key: key,
-                                value: value
-                            )
-                        )
-                    }
-                }
-            }
-        }
+        let output = AlignedBuffer<Float>(count: q.count)
+        output.pointer.update(from: dOut, count: q.count)
+        let (dq, dk, dv) = (
+            AlignedBuffer<Float>(count: q.count), AlignedBuffer<Float>(count: k.count),
+            AlignedBuffer<Float>(count: k.count)
+        )
+        attention.backward(
+            layer: 0,
+            slot: layer,
+            gradients: .init(
+                attention: output.pointer,
+                query: dq.pointer,
+                key: dk.pointer,
+                value: dv.pointer
+            )
+        )
         let reference = AttentionReference(
             length: length,
             heads: heads,
@@ -390,19 +381,20 @@ struct GradientTests {
         )
         let (qd, kd, vd) = (q.map(Double.init), k.map(Double.init), v.map(Double.init))
         let weights = dOut.map(Double.init)
-        let output = UnsafeBufferPointer(start: layer.attention, count: q.count)
-        #expect(relativeError(output, reference(qd, kd, vd).map { Float($0) }) <= tolerance)
+        let found = UnsafeBufferPointer(start: layer.attention, count: q.count)
+        #expect(relativeError(found, reference(qd, kd, vd).map { Float($0) }) <= tolerance)
         let expectedQ = Self.differences(qd, weights: weights) { reference($0, kd, vd) }
         let expectedK = Self.differences(kd, weights: weights) { reference(qd, $0, vd) }
         let expectedV = Self.differences(vd, weights: weights) { reference(qd, kd, $0) }
         if length > 1 && limits.window != 1 {
-            #expect(relativeError(dq, expectedQ) <= tolerance)
-            #expect(relativeError(dk, expectedK) <= tolerance)
+            #expect(relativeError(dq.elements, expectedQ) <= tolerance)
+            #expect(relativeError(dk.elements, expectedK) <= tolerance)
         } else {
             // A position that attends to itself alone: queries and keys have no effect.
-            #expect(dq.allSatisfy { abs($0) <= 1e-6 } && dk.allSatisfy { abs($0) <= 1e-6 })
+            #expect(dq.elements.allSatisfy { abs($0) <= 1e-6 })
+            #expect(dk.elements.allSatisfy { abs($0) <= 1e-6 })
         }
-        #expect(relativeError(dv, expectedV) <= tolerance)
+        #expect(relativeError(dv.elements, expectedV) <= tolerance)
     }
 
     @Test func embedding() {
@@ -438,10 +430,8 @@ struct GradientTests {
             }
         }
         var gradient = logits
-        var losses = [Double](repeating: 0, count: 3)
         let sum = LossKernels.crossEntropy(
             logits: &gradient,
-            losses: &losses,
             targets: targets,
             rows: 3,
             vocabularySize: vocabulary,

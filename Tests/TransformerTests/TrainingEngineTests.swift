@@ -1,6 +1,5 @@
 internal import Formats
 internal import Kernels
-internal import Quantization
 internal import Testing
 
 @testable internal import Transformer
@@ -18,17 +17,19 @@ struct TrainingEngineTests {
         return try TrainingEngine(
             parameters: try fixture.parameters("\(key).weights", tied: !distilled),
             teacher: distilled ? try fixture.parameters("\(key).teacher", tied: false) : nil,
-            recipe: distilled ? QuantizationRecipe(defaultFormat: .mxfp4) : .none,
-            objective: distilled ? .distillation(temperature: 1) : .crossEntropy,
-            optimizer: AdamWConfiguration(
-                beta1: 0.9,
-                beta2: 0.95,
-                epsilon: 1e-8,
-                weightDecay: 0.1,
-                gradientClipNorm: 0.5
+            settings: .init(
+                recipe: distilled ? QuantizationRecipe(defaultFormat: .mxfp4) : .none,
+                objective: distilled ? .distillation(temperature: 1) : .crossEntropy,
+                optimizer: AdamWConfiguration(
+                    beta1: 0.9,
+                    beta2: 0.95,
+                    epsilon: 1e-8,
+                    weightDecay: 0.1,
+                    gradientClipNorm: 0.5
+                ),
+                batchSize: 2,
+                length: 12
             ),
-            batchSize: 2,
-            length: 12,
             isFrozen: { _ in false },
             team: team
         )
@@ -235,12 +236,14 @@ func tinyEngine(
     try TrainingEngine(
         parameters: try Parameters.random(configuration: configuration, seed: 3, deviation: 0.1),
         teacher: nil,
-        recipe: recipe,
-        objective: .crossEntropy,
-        optimizer: AdamWConfiguration(),
-        batchSize: batch,
-        accumulation: accumulation,
-        length: 16,
+        settings: .init(
+            recipe: recipe,
+            objective: .crossEntropy,
+            optimizer: AdamWConfiguration(),
+            batchSize: batch,
+            accumulation: accumulation,
+            length: 16
+        ),
         isFrozen: isFrozen,
         team: ThreadTeam(threadCount: 2)
     )

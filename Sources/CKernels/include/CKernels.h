@@ -1,6 +1,5 @@
 // Umbrella header of the compute kernels.
 #pragma once
-#include "qat_memory.h"
 #include "qat_ptq.h"
 #include "qat_quantize.h"
 #include "qat_statistics.h"

@@ -95,10 +95,10 @@ typedef struct {
 } qat_loss_sum;
 
 // logits [R, V] become dlogits = (softmax - onehot(target)) * gradient_scale; a row with target < 0
-// is ignored and becomes zero. losses[r], unless NULL, receives the row's loss (0 if ignored).
-void qat_cross_entropy_f32(float *logits, double *losses, qat_loss_sum *sum,
+// is ignored and becomes zero.
+void qat_cross_entropy_f32(float *logits, qat_loss_sum *sum,
                            const int32_t *targets, size_t R, size_t V, float gradient_scale);
-void qat_cross_entropy_f32_ref(float *logits, double *losses, qat_loss_sum *sum,
+void qat_cross_entropy_f32_ref(float *logits, qat_loss_sum *sum,
                                const int32_t *targets, size_t R, size_t V, float gradient_scale);
 // Loss KL(teacher || student) at a temperature, times temperature^2 (Hinton et al. 2015).
 // student [R, V] becomes dlogits; teacher [R, V] is overwritten with its probabilities.

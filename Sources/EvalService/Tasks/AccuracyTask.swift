@@ -12,7 +12,7 @@ struct AccuracyTask: EvaluationTask {
         let result = try subject.result(of: windows, path: path)
         return [
             Measurement(
-                task: "accuracy",
+                task: .accuracy,
                 index: index,
                 text: windows.text,
                 name: .accuracy,

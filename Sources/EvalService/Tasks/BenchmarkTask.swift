@@ -21,7 +21,7 @@ struct BenchmarkTask: EvaluationTask {
             (.throughput, Double(settings.outputLength) / median),
         ].map { name, value in
             Measurement(
-                task: "benchmark",
+                task: .benchmark,
                 index: index,
                 text: nil,
                 name: name,

@@ -12,7 +12,7 @@ struct PerplexityTask: EvaluationTask {
         let result = try subject.result(of: windows, path: path)
         return [
             Measurement(
-                task: "perplexity",
+                task: .perplexity,
                 index: index,
                 text: windows.text,
                 name: .perplexity,

@@ -21,25 +21,24 @@ enum EvaluationSchema {
         )
     }
 
-    static let tasks: [ValueSchema.Variant] = [
-        .init(name: "perplexity", schema: windows("perplexity")),
-        .init(name: "accuracy", schema: windows("accuracy")),
-        .init(name: "benchmark", schema: benchmark),
-        .init(name: "mmlu", schema: questions("mmlu")),
-        .init(name: "gsm8k", schema: questions("gsm8k")),
-        .init(name: "humaneval", schema: questions("humaneval")),
-    ]
-
-    private static func type(
-        _ name: String,
-        _ documentation: String = "The task."
-    ) -> ObjectSchema.Field {
-        .init("type", .choice([name]), required: true, documentation)
+    static let tasks = EvaluateSpec.TaskType.allCases.map { type in
+        ValueSchema.Variant(name: type.rawValue, schema: schema(of: type))
     }
 
-    private static func windows(_ name: String) -> ObjectSchema {
+    private static func schema(of type: EvaluateSpec.TaskType) -> ObjectSchema {
+        func word(_ documentation: String = "The task.") -> ObjectSchema.Field {
+            .init("type", .choice([type.rawValue]), required: true, documentation)
+        }
+        return switch type {
+        case .perplexity, .accuracy: windows(word())
+        case .benchmark: benchmark(word())
+        case .mmlu, .gsm8k, .humaneval: questions(word("The task; not in this version."))
+        }
+    }
+
+    private static func windows(_ type: ObjectSchema.Field) -> ObjectSchema {
         ObjectSchema([
-            type(name),
+            type,
             .init("text", .input(.text, allowsModel: false), required: true, "The text."),
             .init(
                 "seq_length",
@@ -57,24 +56,26 @@ enum EvaluationSchema {
         ])
     }
 
-    private static let benchmark = ObjectSchema([
-        type("benchmark"),
-        .init(
-            "batch_size",
-            .integer(1...4096),
-            default: .number(1),
-            "Sequences at once; 1 in this version."
-        ),
-        .init("input_len", .integer(1...1_048_576), default: .number(256), "Prompt tokens."),
-        .init("output_len", .integer(1...1_048_576), default: .number(64), "Generated tokens."),
-        .init("num_runs", .integer(1...100_000), default: .number(100), "Measured runs."),
-        .init("warm_up", .integer(0...100_000), default: .number(10), "Runs before them."),
-        DataSchema.longContext,
-    ])
-
-    private static func questions(_ name: String) -> ObjectSchema {
+    private static func benchmark(_ type: ObjectSchema.Field) -> ObjectSchema {
         ObjectSchema([
-            type(name, "The task; not in this version."),
+            type,
+            .init(
+                "batch_size",
+                .integer(1...4096),
+                default: .number(1),
+                "Sequences at once; 1 in this version."
+            ),
+            .init("input_len", .integer(1...1_048_576), default: .number(256), "Prompt tokens."),
+            .init("output_len", .integer(1...1_048_576), default: .number(64), "Generated tokens."),
+            .init("num_runs", .integer(1...100_000), default: .number(100), "Measured runs."),
+            .init("warm_up", .integer(0...100_000), default: .number(10), "Runs before them."),
+            DataSchema.longContext,
+        ])
+    }
+
+    private static func questions(_ type: ObjectSchema.Field) -> ObjectSchema {
+        ObjectSchema([
+            type,
             .init("text", .input(.text, allowsModel: false), required: true, "The questions."),
             .init("limit", .integer(1...1_000_000), "Questions asked; all by default."),
         ])

@@ -48,6 +48,32 @@ public struct EvaluateSpec: Sendable, Equatable {
         public var allowsLongContext = false
     }
 
+    /// The word for a task: its `type` in job files and results.
+    public enum TaskType: String, Sendable, CaseIterable, Encodable {
+        /// The exponential of the mean loss.
+        case perplexity
+        /// The share of next tokens that are the most probable one.
+        case accuracy
+        /// A timed generation.
+        case benchmark
+        /// Questions of many subjects with four answers each.
+        case mmlu
+        /// Mathematical problems in words.
+        case gsm8k
+        /// Python functions to complete.
+        case humaneval
+    }
+
+    /// A public set of questions.
+    public enum QuestionSet: Sendable, Equatable {
+        /// Many subjects, four answers each.
+        case mmlu
+        /// Mathematical problems in words.
+        case gsm8k
+        /// Python functions to complete.
+        case humaneval
+    }
+
     /// One measurement.
     public enum Task: Sendable, Equatable {
         /// The exponential of the mean loss.
@@ -56,8 +82,8 @@ public struct EvaluateSpec: Sendable, Equatable {
         case accuracy(TextWindows)
         /// Latency, tokens per second and peak memory.
         case benchmark(Benchmark)
-        /// A task over the questions of a file: `mmlu`, `gsm8k`, `humaneval`.
-        case questions(type: String, file: String, limit: Int?)
+        /// A task over the questions of a file.
+        case questions(QuestionSet, file: String, limit: Int?)
     }
 
     /// A name for people; not unique.
@@ -89,11 +115,11 @@ public struct EvaluateSpec: Sendable, Equatable {
     public var unsupported: [UnsupportedFeature] {
         tasks.enumerated().compactMap { index, task in
             switch task {
-            case .questions(let type, _, _):
+            case .questions:
                 UnsupportedFeature(
                     "$.tasks[\(index)].type",
-                    "\"\(type)\" is not in this version; write \"perplexity\", \"accuracy\" or "
-                        + "\"benchmark\""
+                    "\"\(task.type.rawValue)\" is not in this version; write \"perplexity\", "
+                        + "\"accuracy\" or \"benchmark\""
                 )
             case .benchmark(let settings) where settings.batchSize > 1:
                 UnsupportedFeature(
@@ -121,11 +147,26 @@ public struct EvaluateSpec: Sendable, Equatable {
 }
 
 extension EvaluateSpec.Task {
+    /// Its word.
+    public var type: EvaluateSpec.TaskType {
+        switch self {
+        case .perplexity: .perplexity
+        case .accuracy: .accuracy
+        case .benchmark: .benchmark
+        case .questions(.mmlu, _, _): .mmlu
+        case .questions(.gsm8k, _, _): .gsm8k
+        case .questions(.humaneval, _, _): .humaneval
+        }
+    }
+
     init(_ reader: ObjectReader) {
-        switch reader.text("type") {
-        case "perplexity": self = .perplexity(EvaluateSpec.TextWindows(reader))
-        case "accuracy": self = .accuracy(EvaluateSpec.TextWindows(reader))
-        case "benchmark":
+        func questions(_ set: EvaluateSpec.QuestionSet) -> Self {
+            .questions(set, file: reader.text("text"), limit: reader.optionalInteger("limit"))
+        }
+        switch reader.choice("type", as: EvaluateSpec.TaskType.self) {
+        case .perplexity: self = .perplexity(EvaluateSpec.TextWindows(reader))
+        case .accuracy: self = .accuracy(EvaluateSpec.TextWindows(reader))
+        case .benchmark:
             self = .benchmark(
                 EvaluateSpec.Benchmark(
                     batchSize: reader.integer("batch_size"),
@@ -136,12 +177,9 @@ extension EvaluateSpec.Task {
                     allowsLongContext: reader.boolean("allow_long_context")
                 )
             )
-        case let type:
-            self = .questions(
-                type: type,
-                file: reader.text("text"),
-                limit: reader.optionalInteger("limit")
-            )
+        case .mmlu: self = questions(.mmlu)
+        case .gsm8k: self = questions(.gsm8k)
+        case .humaneval: self = questions(.humaneval)
         }
     }
 

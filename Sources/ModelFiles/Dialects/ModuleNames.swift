@@ -1,5 +1,4 @@
 internal import Formats
-internal import Quantization
 
 /// Modules as a configuration names them: by name, pattern or class.
 struct ModuleNames: Sendable {

@@ -1,5 +1,4 @@
 public import Formats
-internal import Quantization
 public import Transformer
 
 /// What a writer has to know of a model before its first weight.

@@ -1,5 +1,4 @@
 internal import Formats
-internal import Quantization
 internal import Transformer
 
 /// What a file would be, known before any weight is read.

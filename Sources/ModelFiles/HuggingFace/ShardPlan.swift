@@ -1,5 +1,4 @@
 internal import Formats
-internal import Quantization
 internal import Transformer
 
 /// Which tensors a folder has, and in which files they stand.

@@ -1,6 +1,5 @@
 internal import Formats
 internal import Foundation
-internal import Quantization
 internal import Transformer
 
 /// In how many bits a checkpoint holds its parameters, and what it says of its making.

@@ -3,6 +3,9 @@ public import Kernels
 
 extension GPTQ {
     private static let panelWidth = 128
+    /// Rows rounded at a time, however many threads there are: matrix products of other heights sum in
+    /// another order.
+    private static let bandHeight = 96
 
     /// Rounds a weight.
     ///
@@ -85,6 +88,18 @@ extension GPTQ {
         return factor
     }
 
+    private static func forBands(
+        of rows: Int,
+        _ team: ThreadTeam,
+        _ body: (Range<Int>) -> Void
+    ) {
+        team.parallelFor(count: (rows + bandHeight - 1) / bandHeight) { bands in
+            for band in bands {
+                body(band * bandHeight..<min((band + 1) * bandHeight, rows))
+            }
+        }
+    }
+
     private func roundInPlace(
         _ weight: Weight,
         _ factor: UnsafePointer<Float>,
@@ -95,34 +110,28 @@ extension GPTQ {
         let blocksPerRow = columns / weight.span
         // Panels hold whole blocks.
         let panel = max(Self.panelWidth / weight.span, 1) * weight.span
-        team.parallelFor(count: weight.rows, grain: 4) { range in
+        Self.forBands(of: weight.rows, team) { range in
             let errors = AlignedBuffer<Float>(count: range.count * panel)
             let values = weight.row(range.lowerBound)
             for first in stride(from: 0, to: columns, by: panel) {
                 let width = min(panel, columns - first)
-                PostTrainingKernels.gptqPanel(
-                    values + first,
-                    stride: columns,
+                let panel = PostTrainingKernels.Panel(
+                    values: values + first,
                     errors: errors.pointer,
-                    scales: weight.blockScales(range.lowerBound) + first / weight.span,
-                    scaleStride: blocksPerRow,
+                    factor: factor + first * columns + first,
                     rows: range.count,
                     width: width,
+                    columns: columns
+                )
+                PostTrainingKernels.gptqPanel(
+                    panel,
+                    scales: weight.blockScales(range.lowerBound) + first / weight.span,
+                    scaleStride: blocksPerRow,
                     blockSize: weight.span,
-                    factor: factor + first * columns + first,
-                    factorStride: columns,
                     storage: weight.storage(0),
                     search: weight.search(importance + first)
                 )
-                Self.spread(
-                    errors.pointer,
-                    factor,
-                    values,
-                    first: first,
-                    width: width,
-                    rows: range.count,
-                    columns: columns
-                )
+                Self.spread(panel, right: columns - first - width)
             }
         }
     }
@@ -135,7 +144,7 @@ extension GPTQ {
         _ team: ThreadTeam
     ) {
         let columns = weight.columns
-        team.parallelFor(count: weight.rows, grain: 4) { range in
+        Self.forBands(of: weight.rows, team) { range in
             let sorted = AlignedBuffer<Float>(count: range.count * columns)
             let steps = AlignedBuffer<Float>(count: range.count * columns)
             let errors = AlignedBuffer<Float>(count: range.count * Self.panelWidth)
@@ -155,27 +164,20 @@ extension GPTQ {
             }
             for first in stride(from: 0, to: columns, by: Self.panelWidth) {
                 let width = min(Self.panelWidth, columns - first)
-                PostTrainingKernels.gptqPanel(
-                    sorted.pointer + first,
-                    stride: columns,
+                let panel = PostTrainingKernels.Panel(
+                    values: sorted.pointer + first,
                     errors: errors.pointer,
-                    steps: steps.pointer + first,
-                    stepStride: columns,
-                    rows: range.count,
-                    width: width,
                     factor: factor + first * columns + first,
-                    factorStride: columns,
-                    storage: weight.storage(0)
-                )
-                Self.spread(
-                    errors.pointer,
-                    factor,
-                    sorted.pointer,
-                    first: first,
-                    width: width,
                     rows: range.count,
+                    width: width,
                     columns: columns
                 )
+                PostTrainingKernels.gptqPanel(
+                    panel,
+                    steps: steps.pointer + first,
+                    storage: weight.storage(0)
+                )
+                Self.spread(panel, right: columns - first - width)
             }
             for row in range {
                 let place = (row - range.lowerBound) * columns
@@ -203,30 +205,16 @@ extension GPTQ {
         }
     }
 
-    /// Takes a panel's errors from the columns right of it.
-    private static func spread(
-        _ errors: UnsafePointer<Float>,
-        _ factor: UnsafePointer<Float>,
-        _ values: UnsafeMutablePointer<Float>,
-        first: Int,
-        width: Int,
-        rows: Int,
-        columns: Int
-    ) {
-        let next = first + width
-        guard next < columns else { return }
+    /// Takes a panel's errors from the `count` columns right of it.
+    private static func spread(_ panel: PostTrainingKernels.Panel, right count: Int) {
+        guard count > 0 else { return }
         MatrixProduct.times(
-            c: values + next,
-            cStride: columns,
+            .init(panel.values + panel.width, stride: panel.columns),
+            .init(panel.errors, stride: panel.width),
+            .init(panel.factor + panel.width, stride: panel.columns),
+            shape: (panel.rows, count, panel.width),
             scale: -1,
-            accumulating: 1,
-            a: errors,
-            aStride: width,
-            b: factor + first * columns + next,
-            bStride: columns,
-            m: rows,
-            n: columns - next,
-            k: width
+            accumulating: 1
         )
     }
 }

@@ -12,7 +12,6 @@ public enum WeightRounding {
     /// - Throws: ``QuantizationError`` (`nonFiniteInput`, `shapeMismatch`).
     public static func round(
         _ values: UnsafeMutableBufferPointer<Float>,
-        rows: Int,
         columns: Int,
         format: QuantizationFormat,
         search: ScaleSearch,
@@ -20,6 +19,8 @@ public enum WeightRounding {
         amax: Float? = nil,
         team: ThreadTeam
     ) throws -> PackedTensor {
+        // A rest that makes no row is found there.
+        let rows = values.count / max(columns, 1)
         let weight = try Weight(
             values,
             rows: rows,

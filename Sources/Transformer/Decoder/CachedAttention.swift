@@ -52,28 +52,17 @@ final class CachedAttention: Attention {
             for head in min(thread * share, heads)..<min((thread + 1) * share, heads) {
                 let column = head / group * d
                 MatrixProduct.timesTransposed(
-                    c: p,
-                    cStride: total,
-                    a: slot.query + head * d,
-                    aStride: q,
-                    b: layerKeys + column,
-                    bStride: k,
-                    m: rows,
-                    n: total,
-                    k: d
+                    .init(p, stride: total),
+                    .init(slot.query + head * d, stride: q),
+                    .init(layerKeys + column, stride: k),
+                    shape: (rows, total, d)
                 )
                 normalize(p, rows: rows, total: total, layer: layer)
                 MatrixProduct.times(
-                    c: slot.attention + head * d,
-                    cStride: q,
-                    accumulating: 0,
-                    a: p,
-                    aStride: total,
-                    b: layerValues + column,
-                    bStride: k,
-                    m: rows,
-                    n: d,
-                    k: total
+                    .init(slot.attention + head * d, stride: q),
+                    .init(p, stride: total),
+                    .init(layerValues + column, stride: k),
+                    shape: (rows, d, total)
                 )
             }
         }

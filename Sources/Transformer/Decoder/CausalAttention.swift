@@ -77,16 +77,10 @@ final class CausalAttention: Attention {
             let p = scores.pointer + unit.thread * length * length
             probabilities(p, slot, unit, capped: nil)
             MatrixProduct.times(
-                c: slot.attention + unit.query,
-                cStride: configuration.queryWidth,
-                accumulating: 0,
-                a: p,
-                aStride: length,
-                b: slot.value + unit.key,
-                bStride: configuration.keyValueWidth,
-                m: length,
-                n: configuration.headDimension,
-                k: length
+                .init(slot.attention + unit.query, stride: configuration.queryWidth),
+                .init(p, stride: length),
+                .init(slot.value + unit.key, stride: configuration.keyValueWidth),
+                shape: (length, configuration.headDimension, length)
             )
         }
     }
@@ -128,28 +122,18 @@ final class CausalAttention: Attention {
         let d = configuration.headDimension
         let q = configuration.queryWidth
         let k = configuration.keyValueWidth
-        let dOut = gradients.attention + unit.query
+        let dOut = MatrixProduct.Operand(gradients.attention + unit.query, stride: q)
         MatrixProduct.transposedTimes(
-            c: gradients.value + unit.key,
-            cStride: k,
-            a: p,
-            aStride: length,
-            b: dOut,
-            bStride: q,
-            m: length,
-            n: d,
-            k: length
+            .init(gradients.value + unit.key, stride: k),
+            .init(p, stride: length),
+            dOut,
+            shape: (length, d, length)
         )
         MatrixProduct.timesTransposed(
-            c: dp,
-            cStride: length,
-            a: dOut,
-            aStride: q,
-            b: slot.value + unit.key,
-            bStride: k,
-            m: length,
-            n: length,
-            k: d
+            .init(dp, stride: length),
+            dOut,
+            .init(slot.value + unit.key, stride: k),
+            shape: (length, length, d)
         )
         DecoderKernels.causalSoftmaxGradient(
             dp,
@@ -166,28 +150,18 @@ final class CausalAttention: Attention {
                 cap: cap
             )
         }
+        let scoreGradient = MatrixProduct.Operand(dp, stride: length)
         MatrixProduct.times(
-            c: gradients.query + unit.query,
-            cStride: q,
-            accumulating: 0,
-            a: dp,
-            aStride: length,
-            b: slot.key + unit.key,
-            bStride: k,
-            m: length,
-            n: d,
-            k: length
+            .init(gradients.query + unit.query, stride: q),
+            scoreGradient,
+            .init(slot.key + unit.key, stride: k),
+            shape: (length, d, length)
         )
         MatrixProduct.transposedTimes(
-            c: gradients.key + unit.key,
-            cStride: k,
-            a: dp,
-            aStride: length,
-            b: slot.query + unit.query,
-            bStride: q,
-            m: length,
-            n: d,
-            k: length
+            .init(gradients.key + unit.key, stride: k),
+            scoreGradient,
+            .init(slot.query + unit.query, stride: q),
+            shape: (length, d, length)
         )
     }
 
@@ -200,15 +174,10 @@ final class CausalAttention: Attention {
         capped: UnsafeMutablePointer<Float>?
     ) {
         MatrixProduct.timesTransposed(
-            c: p,
-            cStride: length,
-            a: slot.query + unit.query,
-            aStride: configuration.queryWidth,
-            b: slot.key + unit.key,
-            bStride: configuration.keyValueWidth,
-            m: length,
-            n: length,
-            k: configuration.headDimension
+            .init(p, stride: length),
+            .init(slot.query + unit.query, stride: configuration.queryWidth),
+            .init(slot.key + unit.key, stride: configuration.keyValueWidth),
+            shape: (length, length, configuration.headDimension)
         )
         if let cap = constants.softCap {
             DecoderKernels.softCap(p, count: length * length, scale: constants.scale, cap: cap)

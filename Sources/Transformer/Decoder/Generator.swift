@@ -4,7 +4,7 @@ internal import Quantization
 
 /// How the next token is drawn.
 public struct SamplingOptions: Sendable, Equatable {
-    /// 0 takes the most likely token; higher flattens the distribution.
+    /// 0 or less takes the most likely token; higher flattens the distribution.
     public var temperature: Double
     /// Only the most likely tokens that together reach this share are drawn from, in (0, 1].
     public var topP: Double
@@ -40,12 +40,12 @@ public final class Generator {
     public var position: Int { cache.firstPosition }
     private var configuration: ModelConfiguration { pass.configuration }
 
-    /// Prepares a cache of `capacity` tokens; prompts are processed `chunk` tokens at a time.
+    /// Prepares a cache of `capacity` tokens, at least 1; prompts are processed `chunk` tokens at a time.
     ///
     /// `activations`: How inputs, keys and values are rounded; dynamic scales of tensors are found in
-    /// each chunk.
+    /// each chunk. The cache holds `[layers, capacity, keys]` floats of keys and as many of values.
     ///
-    /// - Throws: ``TransformerError``.
+    /// - Throws: ``TransformerError`` (`invalidRecipe`) if activations do not fit the model.
     public init(
         parameters: Parameters,
         activations: ActivationQuantization = .none,
@@ -89,7 +89,8 @@ public final class Generator {
         history.removeAll(keepingCapacity: true)
     }
 
-    /// Appends `tokens` and leaves the logits of the token that follows.
+    /// Appends at least one token, each in the vocabulary, and leaves the logits of the token that
+    /// follows.
     ///
     /// - Throws: ``TransformerError``: `invalidTokens` if they do not fit or are not tokens, `nonFinite`
     ///   if logits are NaN or infinite, naming the layer where that begins.
@@ -156,10 +157,12 @@ public final class Generator {
         )
     }
 
-    /// The logits of the token that follows.
+    /// The logits of the token that follows, `[vocabulary]`; probabilities once it was drawn.
     package var lastLogits: [Float] { Array(logits.elements) }
 
-    /// Draws the next token from the last logits.
+    /// Draws the next token, in 0 ..< the vocabulary's size, from the last logits.
+    ///
+    /// Once per ``append(_:)``: with a temperature the logits become probabilities.
     public func sample(_ options: SamplingOptions) -> Int32 {
         let v = configuration.vocabularySize
         guard options.temperature > 0 else {

@@ -28,6 +28,7 @@ final class LossHead {
     /// Logits before the loss turned them into gradients, where the soft cap's gradient needs them.
     private let cappedLogits: AlignedBuffer<Float>?
     private let teacherLogits: AlignedBuffer<Float>?
+    /// One per row of a chunk: rows are added in order, whichever threads computed them.
     private let sums: AlignedBuffer<LossSum>
 
     /// A head over chunks of `chunkRows` rows; `teacher` is the teacher's shape, to distill.
@@ -47,7 +48,7 @@ final class LossHead {
         logits = AlignedBuffer(count: count)
         cappedLogits = head.softCap == nil ? nil : AlignedBuffer(count: count)
         teacherLogits = teacher == nil ? nil : AlignedBuffer(count: count)
-        sums = AlignedBuffer(count: team.threadCount)
+        sums = AlignedBuffer(count: chunkRows)
     }
 
     /// Cross-entropy of `rows` hidden states against `targets` (below 0: none).
@@ -59,12 +60,11 @@ final class LossHead {
         gradient: HeadGradient?
     ) -> LossSum {
         let v = configuration.vocabularySize
-        return overChunks(rows, input, gradient: gradient) { chunk, range in
+        return overChunks(rows, input, gradient: gradient) { chunk, row in
             LossKernels.crossEntropy(
-                logits: logits.pointer + range.lowerBound * v,
-                losses: nil,
-                targets: targets + chunk + range.lowerBound,
-                rows: range.count,
+                logits: logits.pointer + row * v,
+                targets: targets + chunk + row,
+                rows: 1,
                 vocabularySize: v,
                 gradientScale: gradientScale
             )
@@ -96,11 +96,11 @@ final class LossHead {
                     rows: count
                 )
             },
-            loss: { _, range in
+            loss: { _, row in
                 LossKernels.klDivergence(
-                    student: logits.pointer + range.lowerBound * v,
-                    teacher: teacherLogits.pointer + range.lowerBound * v,
-                    rows: range.count,
+                    student: logits.pointer + row * v,
+                    teacher: teacherLogits.pointer + row * v,
+                    rows: 1,
                     vocabularySize: v,
                     temperature: temperature,
                     gradientScale: gradientScale
@@ -114,7 +114,7 @@ final class LossHead {
         _ input: Input,
         gradient: HeadGradient?,
         before: (_ chunk: Int, _ count: Int) -> Void = { _, _ in },
-        loss: (_ chunk: Int, _ range: Range<Int>) -> LossSum
+        loss: (_ chunk: Int, _ row: Int) -> LossSum
     ) -> LossSum {
         let c = configuration.hiddenSize
         var total = LossSum()
@@ -130,17 +130,12 @@ final class LossHead {
                 )
             }
             before(chunk, count)
-            sums.elements.update(repeating: LossSum())
-            let share = (count + team.threadCount - 1) / team.threadCount
-            team.parallel { thread in
-                let range = min(thread * share, count)..<min((thread + 1) * share, count)
-                if !range.isEmpty {
-                    sums.pointer[thread] = loss(chunk, range)
-                }
+            team.parallelFor(count: count) { range in
+                for row in range { sums.pointer[row] = loss(chunk, row) }
             }
-            for thread in 0..<team.threadCount {
-                total.add(sums.pointer[thread])
-            }
+            var sum = LossSum()
+            for row in 0..<count { sum.add(sums.pointer[row]) }
+            total.add(sum)
             if let gradient {
                 head.backward(
                     logitGradient: logits.pointer,

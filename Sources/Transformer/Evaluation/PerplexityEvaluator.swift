@@ -9,20 +9,20 @@ public import Kernels
 
 /// A model's loss on a text.
 public struct PerplexityResult: Sendable, Codable, Equatable {
-    /// `exp(meanLoss)`.
+    /// `exp(meanLoss)`; at least 1.
     public var perplexity: Double
     /// 95 % confidence interval of the perplexity over windows: `exp(mean ± t · s / √n)` with
     /// Student's t; nil of one window, which has no spread to measure.
     public var confidenceInterval: [Double]?
-    /// Mean cross-entropy per target, in nats.
+    /// Mean cross-entropy per target, in nats; 0 or more.
     public var meanLoss: Double
-    /// Share of targets that the model's most likely token hits.
+    /// Share of targets that the model's most likely token hits, in 0 … 1.
     public var accuracy: Double
     /// 95 % confidence interval of the accuracy over windows, likewise, within 0 … 1.
     public var accuracyInterval: [Double]?
     /// Windows evaluated.
     public var windowCount: Int
-    /// Targets evaluated.
+    /// Targets evaluated: `length - 1` per window.
     public var targetCount: Int
 }
 
@@ -40,9 +40,9 @@ public final class PerplexityEvaluator {
     /// weights as they are.
     ///
     /// `activations`: How inputs, keys and values are rounded; nil for what training simulates of the
-    /// recipe.
+    /// recipe. `length`: Tokens per window, at least 2.
     ///
-    /// - Throws: ``TransformerError``.
+    /// - Throws: ``TransformerError`` (`invalidRecipe`) if formats or activations do not fit the model.
     public init(
         parameters: Parameters,
         recipe: QuantizationRecipe,
@@ -69,7 +69,8 @@ public final class PerplexityEvaluator {
 
     /// Evaluates the first `windows` windows, or fewer where the text ends.
     ///
-    /// `progress`: Picks the recipe's stage; 1 is the final one. `onWindow`: Called after each
+    /// `tokens`: `[windows · length]`, each in the vocabulary; what fills no window is left out.
+    /// `progress`: In 0 … 1, picks the recipe's stage; 1 is the final one. `onWindow`: Called after each
     /// window with how many are done; throwing stops.
     ///
     /// - Throws: ``TransformerError``: `invalidTokens` if the text is shorter than a window; `nonFinite`

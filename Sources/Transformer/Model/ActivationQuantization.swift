@@ -70,9 +70,17 @@ public struct ActivationQuantization: Sendable, Equatable {
             ? QuantizationFormat.unquantizedName : names.sorted().joined(separator: "+")
     }
 
-    /// The format of keys and values in one word: `fp8` or `none`.
-    public var cacheFormatName: String {
-        keyScales.isEmpty && valueScales.isEmpty ? QuantizationFormat.unquantizedName : "fp8"
+    /// A format of keys and values; raw values are the words of results.
+    public enum CacheFormat: String, Sendable, Encodable {
+        /// As they are.
+        case none
+        /// E4M3 under an FP32 scale per layer.
+        case fp8
+    }
+
+    /// The format of keys and values.
+    public var cacheFormat: CacheFormat {
+        keyScales.isEmpty && valueScales.isEmpty ? .none : .fp8
     }
 
     /// Checks that modules, formats and scales are those of a model.

@@ -47,12 +47,12 @@ public final class Parameters: @unchecked Sendable {
         return parameters
     }
 
-    /// The elements of one parameter, row-major.
+    /// The elements of one parameter, row-major, `entry.count` of them.
     public func elements(of entry: ParameterLayout.Entry) -> UnsafeMutableBufferPointer<Float> {
         UnsafeMutableBufferPointer(start: storage.pointer + entry.offset, count: entry.count)
     }
 
-    /// The elements of the parameter of a name.
+    /// The elements of the parameter of a name, row-major in its entry's shape.
     ///
     /// - Throws: ``TransformerError`` (`parameterMismatch`) if there is none.
     public func elements(named name: String) throws -> UnsafeMutableBufferPointer<Float> {

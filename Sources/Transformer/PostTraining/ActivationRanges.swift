@@ -1,11 +1,13 @@
 /// Largest magnitudes of what flows through a quantized model on calibration text: what static
 /// scales of activations and of the key-value cache are made from.
+///
+/// All are 0 or more, over all channels of all tokens.
 public struct ActivationRanges: Sendable, Equatable {
     /// Of the inputs of linear modules, by module name; modules that share an input share the value.
     public internal(set) var inputs: [String: Float] = [:]
-    /// Of the rotated keys, by layer.
+    /// Of the rotated keys, one per layer.
     public internal(set) var keys: [Float] = []
-    /// Of the values, by layer.
+    /// Of the values, one per layer.
     public internal(set) var values: [Float] = []
 
     mutating func record(_ modules: [LinearModule], layer: Int, amax: Float) {

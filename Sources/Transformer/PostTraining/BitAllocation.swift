@@ -8,7 +8,7 @@ public enum BitAllocation {
         public var bitsPerWeight: Double
     }
 
-    /// The choice for a budget.
+    /// The choice for a budget, in stored bits per weight over all groups.
     ///
     /// By dynamic programming over the bits spent beyond each group's cheapest candidate. Exact where
     /// these have a common divisor that leaves few enough sums, as the layers of one model do; else

@@ -10,7 +10,7 @@ internal import Kernels
 /// head becomes one of its own, since it takes in the last norm's weight.
 /// - SeeAlso: Ashkboos et al., QuaRot, arXiv 2404.00456; blocks of 32: arXiv 2511.04214.
 public enum BlockRotation {
-    /// The largest block that fits a model: a power of two up to 32.
+    /// The largest block that fits a model: a power of two, from 1 to 32, that divides its widths.
     public static func blockSize(_ configuration: ModelConfiguration) -> Int {
         let common = configuration.hiddenSize | configuration.headDimension
         return min(32, 1 << common.trailingZeroBitCount)

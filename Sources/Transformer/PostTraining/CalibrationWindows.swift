@@ -1,8 +1,8 @@
 /// Tokens to calibrate on, cut into windows.
 public struct CalibrationWindows: Sendable {
-    /// The tokens, window after window.
+    /// The tokens, `[count, length]` row-major.
     public let tokens: [Int32]
-    /// Tokens per window.
+    /// Tokens per window; at least 1.
     public let length: Int
 
     /// The number of windows.
@@ -47,7 +47,7 @@ public struct CalibrationWindows: Sendable {
         self.length = length
     }
 
-    /// The first windows only.
+    /// The tokens of the first windows, `[windows, length]`, or of all if there are fewer.
     public func prefix(_ windows: Int) -> ArraySlice<Int32> { tokens.prefix(windows * length) }
 
     /// Shares of `wanted` in proportion to `available`; what rounding leaves goes to the first that

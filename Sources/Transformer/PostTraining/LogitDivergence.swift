@@ -1,10 +1,9 @@
 internal import Formats
 public import Kernels
-internal import Quantization
 
 /// How far a changed model's next-token distributions lie from the original's, on the same tokens.
 public struct DivergenceResult: Sendable, Codable, Equatable {
-    /// Mean KL(original ‖ changed) per token, in nats.
+    /// Mean KL(original ‖ changed) per token, in nats; 0 or more but for rounding.
     public var klDivergence: Double
     /// Tokens compared.
     public var tokenCount: Int
@@ -18,12 +17,18 @@ public final class LogitDivergence {
     private let length: Int
     private let team: ThreadTeam
     private let configuration: ModelConfiguration
+    /// The original's normalized hidden states, `[tokens, hidden]`.
     private let hidden: AlignedBuffer<Float>
+    /// Its head, `[vocabulary, hidden]`.
     private let head: AlignedBuffer<Float>
 
-    /// Runs the original on whole windows of `length` tokens.
+    /// Runs the original on whole windows of `length` tokens, at least 2; tokens that fill no window are
+    /// left out.
     ///
-    /// - Throws: ``TransformerError`` (`invalidTokens`).
+    /// Holds `[tokens, hidden]` and `[vocabulary, hidden]` floats.
+    ///
+    /// - Throws: ``TransformerError`` (`invalidTokens`) if no window is filled or a token is not in the
+    ///   vocabulary.
     public init(
         original: Parameters,
         tokens: some Collection<Int32>,

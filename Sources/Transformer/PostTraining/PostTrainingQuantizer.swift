@@ -31,7 +31,9 @@ public struct PostTrainingQuantizer {
     /// `onResult`: Told each rounded weight, and how many there are; throwing stops.
     ///
     /// - Returns: The ranges of activations, if there is calibration text.
-    /// - Throws: ``TransformerError``, `QuantizationError`.
+    /// - Throws: ``TransformerError`` (`invalidRecipe` for what does not fit or lacks calibration,
+    ///   `invalidTokens` for text of another vocabulary), `QuantizationError` for weights and moments that
+    ///   are not finite.
     public func quantize(
         _ parameters: Parameters,
         calibration: CalibrationWindows?,
@@ -180,7 +182,6 @@ private struct WeightByWeight {
             default:
                 try WeightRounding.round(
                     values,
-                    rows: entry.rows,
                     columns: entry.columns,
                     format: format,
                     search: search,

@@ -16,9 +16,9 @@ public final class AdamWState: @unchecked Sendable {
         public let name: String
         /// The parameter's shape.
         public let shape: [Int]
-        /// Running mean of gradients.
+        /// Running mean of gradients, row-major like the parameter.
         public let first: UnsafeMutableBufferPointer<Float>
-        /// Running mean of squared gradients.
+        /// Running mean of squared gradients, likewise; 0 or more.
         public let second: UnsafeMutableBufferPointer<Float>
     }
 

@@ -10,6 +10,9 @@ final class GradientArena {
 
     let slots: [Slot]
     let storage: AlignedBuffer<Float>
+    /// Elements per partial sum of the norm, however many threads there are.
+    private static let chunk = 1 << 16
+    private let partialSums: AlignedBuffer<Double>
     // By the parameter's offset in the parameter arena, which is what a pass knows.
     private let offsets: [Int: Int]
 
@@ -23,6 +26,7 @@ final class GradientArena {
         }
         self.slots = slots
         storage = AlignedBuffer(count: total)
+        partialSums = AlignedBuffer(count: (total + Self.chunk - 1) / Self.chunk)
         offsets = Dictionary(uniqueKeysWithValues: slots.map { ($0.entry.offset, $0.offset) })
     }
 
@@ -37,17 +41,16 @@ final class GradientArena {
         }
     }
 
-    /// Global L2 norm; each thread sums its share in a fixed order.
-    func norm(team: ThreadTeam, partialSums: AlignedBuffer<Double>) -> Double {
-        partialSums.elements.update(repeating: 0)
-        let share = (storage.count + team.threadCount - 1) / team.threadCount
-        team.parallel { thread in
-            let lower = min(thread * share, storage.count)
-            let upper = min(lower + share, storage.count)
-            partialSums.pointer[thread] = OptimizerKernels.sumOfSquares(
-                storage.pointer + lower,
-                count: upper - lower
-            )
+    /// Global L2 norm; it does not depend on the number of threads.
+    func norm(team: ThreadTeam) -> Double {
+        team.parallelFor(count: partialSums.count) { range in
+            for index in range {
+                let start = index * Self.chunk
+                partialSums.pointer[index] = OptimizerKernels.sumOfSquares(
+                    storage.pointer + start,
+                    count: min(Self.chunk, storage.count - start)
+                )
+            }
         }
         return partialSums.elements.reduce(0, +).squareRoot()
     }

@@ -34,7 +34,7 @@ public struct LearningRateSchedule: Sendable, Codable, Equatable {
         self.totalSteps = totalSteps
     }
 
-    /// The rate of the 0-based `step`.
+    /// The rate of `step`, counted from 0: in 0 … `peak`.
     public func rate(step: Int) -> Double {
         if step < warmupSteps {
             return peak * Double(step + 1) / Double(warmupSteps)

@@ -2,12 +2,17 @@ internal import Kernels
 
 /// The backward pass of norms.
 ///
-/// Threads sum a weight's gradient apart; the parts are added in the order of threads.
+/// A weight's gradient is summed over parts of the rows, and the parts are added in order. Which rows
+/// make a part depends on their number alone, so results do not depend on that of threads.
 final class NormGradient {
     private let weights: LayerWeights
     private let gradients: GradientArena
     private let team: ThreadTeam
-    /// Per thread, the gradients of a weight and of a bias.
+    /// Enough for as many threads to share the work.
+    private static let maximumParts = 32
+    /// Fewer rows than these are not worth a part.
+    private static let minimumRows = 16
+    /// Per part, the gradients of a weight and of a bias.
     private let partials: AlignedBuffer<Float>
     private let stride: Int
 
@@ -16,7 +21,7 @@ final class NormGradient {
         team = pass.team
         self.gradients = gradients
         stride = max(pass.configuration.hiddenSize, pass.configuration.queryWidth)
-        partials = AlignedBuffer(count: 2 * team.threadCount * stride)
+        partials = AlignedBuffer(count: 2 * Self.maximumParts * stride)
     }
 
     /// Adds to `inputGradient` and to the gradients of the norm's parameters.
@@ -30,12 +35,13 @@ final class NormGradient {
         let weightGradient = gradients.gradient(ofParameterAt: layer.norm.weight)
         let biasGradient = layer.norm.bias.flatMap { gradients.gradient(ofParameterAt: $0) }
         let weight = weights.weight(of: layer.norm)
-        partials.elements.update(repeating: 0)
-        let share = (layer.rows + team.threadCount - 1) / team.threadCount
-        team.parallel { thread in
-            let lower = min(thread * share, layer.rows)
-            let count = min(lower + share, layer.rows) - lower
-            let part = partials.pointer + 2 * thread * stride
+        let share = max(Self.minimumRows, (layer.rows - 1) / Self.maximumParts + 1)
+        let parts = (layer.rows + share - 1) / share
+        func addPart(_ index: Int) {
+            let lower = index * share
+            let count = min(share, layer.rows - lower)
+            let part = partials.pointer + 2 * index * stride
+            part.update(repeating: 0, count: 2 * stride)
             if layer.kind.isCentered {
                 DecoderKernels.layerNormGradient(
                     inputGradient: inputGradient + lower * width,
@@ -57,13 +63,15 @@ final class NormGradient {
                     input: kept.input + lower * width,
                     weight: weight,
                     inverseRMS: kept.statistics + lower,
-                    rows: count,
-                    width: width
+                    shape: (count, width)
                 )
             }
         }
-        for thread in 0..<team.threadCount {
-            let part = partials.pointer + 2 * thread * stride
+        team.parallelFor(count: parts) { range in
+            for index in range { addPart(index) }
+        }
+        for index in 0..<parts {
+            let part = partials.pointer + 2 * index * stride
             if let weightGradient { DecoderKernels.add(weightGradient, part, count: width) }
             if let biasGradient { DecoderKernels.add(biasGradient, part + stride, count: width) }
         }

@@ -11,9 +11,9 @@ public enum TrainingObjective: Sendable, Equatable {
 
 /// What one step reports.
 public struct StepResult: Sendable, Equatable {
-    /// Mean loss per position, in nats.
+    /// Mean loss per position that has a target, in nats.
     public var loss: Double
-    /// Global gradient norm before clipping.
+    /// L2 norm of all trainable parameters' gradients, before clipping.
     public var gradientNorm: Double
 }
 
@@ -29,9 +29,44 @@ public final class TrainingEngine {
     /// AdamW's moments.
     public let optimizer: AdamWState
 
+    /// What a run is like, beside its model.
+    public struct Settings: Sendable {
+        /// How weights and inputs are rounded as the run goes.
+        public var recipe: QuantizationRecipe
+        /// What is lowered.
+        public var objective: TrainingObjective
+        /// The optimizer's constants.
+        public var optimizer: AdamWConfiguration
+        /// Windows per micro-batch; at least 1.
+        public var batchSize: Int
+        /// Micro-batches per step; at least 1.
+        public var accumulation: Int
+        /// Tokens per window; at least 2.
+        public var length: Int
+
+        /// Settings; the defaults are cross-entropy, the product's AdamW and one micro-batch a step.
+        public init(
+            recipe: QuantizationRecipe,
+            objective: TrainingObjective = .crossEntropy,
+            optimizer: AdamWConfiguration = AdamWConfiguration(),
+            batchSize: Int,
+            accumulation: Int = 1,
+            length: Int
+        ) {
+            self.recipe = recipe
+            self.objective = objective
+            self.optimizer = optimizer
+            self.batchSize = batchSize
+            self.accumulation = accumulation
+            self.length = length
+        }
+
+        /// Tokens per micro-batch.
+        var rows: Int { batchSize * length }
+    }
+
     private let team: ThreadTeam
-    private let configuration: AdamWConfiguration
-    private let objective: TrainingObjective
+    private let settings: Settings
     private let weights: LayerWeights
     private let pass: DecoderPass
     private let teacherPass: DecoderPass?
@@ -40,92 +75,92 @@ public final class TrainingEngine {
     private let head: LossHead
     private let targets: AlignedBuffer<Int32>
     private let hiddenGradient: AlignedBuffer<Float>
-    private let partialSums: AlignedBuffer<Double>
-    private let accumulation: Int
-    private let batchSize: Int
-    private let length: Int
 
     /// Prepares training.
     ///
-    /// `parameters`: The model, updated in place. `teacher`: The unquantized model to distill from;
-    /// needed for distillation only. `accumulation`: Micro-batches per step, each of `batchSize`
-    /// windows. `isFrozen`: Which parameters, by name, take no gradient.
+    /// `parameters`: The model, updated in place. `teacher`: The unquantized model to distill from, of
+    /// the same vocabulary; needed for distillation only. `isFrozen`: Which parameters, by name, take no
+    /// gradient.
     ///
-    /// - Throws: ``TransformerError`` for a recipe that does not fit.
+    /// - Throws: ``TransformerError``: `invalidRecipe` for a recipe that does not fit,
+    ///   `parameterMismatch` for a teacher that does not.
     public init(
         parameters: Parameters,
         teacher: Parameters?,
-        recipe: QuantizationRecipe,
-        objective: TrainingObjective,
-        optimizer configuration: AdamWConfiguration,
-        batchSize: Int,
-        accumulation: Int = 1,
-        length: Int,
+        settings: Settings,
         isFrozen: (String) -> Bool,
         team: ThreadTeam
     ) throws {
         self.parameters = parameters
         self.team = team
-        self.configuration = configuration
-        self.objective = objective
-        self.accumulation = accumulation
-        weights = try LayerWeights(parameters: parameters, recipe: recipe, team: team)
+        self.settings = settings
         let model = parameters.configuration
-        self.batchSize = batchSize
-        self.length = length
-        func makeAttention(of model: ModelConfiguration, keepsGradients: Bool) -> CausalAttention {
-            CausalAttention(
-                configuration: model,
-                batchSize: batchSize,
-                length: length,
-                keepsGradients: keepsGradients,
-                team: team
-            )
-        }
-        let attention = makeAttention(of: model, keepsGradients: true)
+        weights = try LayerWeights(parameters: parameters, recipe: settings.recipe, team: team)
+        let attention = Self.attention(of: model, settings, keepsGradients: true, team)
         pass = DecoderPass(
             weights: weights,
             attention: attention,
-            rows: batchSize * length,
-            positions: length,
+            rows: settings.rows,
+            positions: settings.length,
             layerSlots: model.layerCount,
             team: team
         )
-        if case .distillation = objective {
-            guard let teacher, teacher.configuration.vocabularySize == model.vocabularySize else {
-                throw TransformerError(
-                    .parameterMismatch,
-                    "distillation needs a teacher with the same vocabulary"
-                )
-            }
-            teacherPass = DecoderPass(
-                weights: try LayerWeights(parameters: teacher, recipe: .none, team: team),
-                attention: makeAttention(of: teacher.configuration, keepsGradients: false),
-                rows: batchSize * length,
-                positions: length,
-                layerSlots: 1,
-                team: team
-            )
-        } else {
-            teacherPass = nil
-        }
+        teacherPass = try Self.teacherPass(teacher, of: model, settings, team)
         gradients = GradientArena(layout: parameters.layout, isFrozen: isFrozen)
         backward = BackwardPass(pass: pass, attention: attention, gradients: gradients)
         optimizer = AdamWState(slots: gradients.slots, count: gradients.storage.count)
         head = LossHead(
             configuration: model,
             teacher: teacherPass?.configuration,
-            chunkRows: min(128, batchSize * length),
+            chunkRows: min(128, settings.rows),
             team: team
         )
-        targets = AlignedBuffer(count: batchSize * length)
-        hiddenGradient = AlignedBuffer(count: batchSize * length * model.hiddenSize)
-        partialSums = AlignedBuffer(count: team.threadCount)
+        targets = AlignedBuffer(count: settings.rows)
+        hiddenGradient = AlignedBuffer(count: settings.rows * model.hiddenSize)
         stepCount = 0
     }
 
+    private static func attention(
+        of model: ModelConfiguration,
+        _ settings: Settings,
+        keepsGradients: Bool,
+        _ team: ThreadTeam
+    ) -> CausalAttention {
+        CausalAttention(
+            configuration: model,
+            batchSize: settings.batchSize,
+            length: settings.length,
+            keepsGradients: keepsGradients,
+            team: team
+        )
+    }
+
+    /// The teacher's forward pass; nil without distillation.
+    private static func teacherPass(
+        _ teacher: Parameters?,
+        of student: ModelConfiguration,
+        _ settings: Settings,
+        _ team: ThreadTeam
+    ) throws -> DecoderPass? {
+        guard case .distillation = settings.objective else { return nil }
+        guard let teacher, teacher.configuration.vocabularySize == student.vocabularySize else {
+            throw TransformerError(
+                .parameterMismatch,
+                "distillation needs a teacher with the same vocabulary"
+            )
+        }
+        return DecoderPass(
+            weights: try LayerWeights(parameters: teacher, recipe: .none, team: team),
+            attention: attention(of: teacher.configuration, settings, keepsGradients: false, team),
+            rows: settings.rows,
+            positions: settings.length,
+            layerSlots: 1,
+            team: team
+        )
+    }
+
     /// Windows a step takes: micro-batches times windows each.
-    public var windowsPerStep: Int { accumulation * batchSize }
+    public var windowsPerStep: Int { settings.accumulation * settings.batchSize }
 
     /// Continues a run whose parameters and moments were restored.
     public func resume(atStep step: Int) {
@@ -134,7 +169,8 @@ public final class TrainingEngine {
 
     /// Takes one step on `tokens`, `[windowsPerStep, length]`, each in the vocabulary.
     ///
-    /// `progress`: Share of the run that is behind, which picks the recipe's stage.
+    /// `learningRate`: 0 or more. `progress`: Share of the run that is behind, in 0 … 1, which picks the
+    /// recipe's stage.
     ///
     /// - Throws: ``TransformerError`` (`diverged`), before any parameter changes.
     public func step(
@@ -145,11 +181,11 @@ public final class TrainingEngine {
         weights.setProgress(progress)
         gradients.clear(team: team)
         var loss = LossSum()
-        for micro in 0..<accumulation {
+        for micro in 0..<settings.accumulation {
             loss.add(accumulate(tokens + micro * pass.rows))
         }
         backward.clipSaturated()
-        let norm = gradients.norm(team: team, partialSums: partialSums)
+        let norm = gradients.norm(team: team)
         let mean = loss.loss / Double(max(loss.rows, 1))
         guard mean.isFinite, norm.isFinite else {
             throw divergence(loss: mean, norm: norm, tokens: tokens)
@@ -158,7 +194,7 @@ public final class TrainingEngine {
         return StepResult(loss: mean, gradientNorm: norm)
     }
 
-    /// The gradients of one step, without an update; the tests compare them.
+    /// The latest step's gradient of a parameter, row-major; nil if it is frozen or unknown.
     package func gradient(ofParameter name: String) -> [Float]? {
         guard let entry = parameters.layout[name],
             let start = gradients.gradient(ofParameterAt: entry.offset)
@@ -180,10 +216,10 @@ public final class TrainingEngine {
             head: weights.effectiveHead()
         )
         let sum: LossSum
-        switch objective {
+        switch settings.objective {
         case .crossEntropy:
             setTargets(tokens)
-            let count = accumulation * batchSize * (length - 1)
+            let count = windowsPerStep * (settings.length - 1)
             sum = head.crossEntropy(
                 input,
                 targets: targets.pointer,
@@ -204,7 +240,7 @@ public final class TrainingEngine {
                 ),
                 rows: rows,
                 temperature: Float(temperature),
-                gradientScale: 1 / Float(accumulation * rows),
+                gradientScale: 1 / Float(settings.accumulation * rows),
                 gradient: gradient
             )
         }
@@ -219,7 +255,7 @@ public final class TrainingEngine {
         tokens: UnsafePointer<Int32>
     ) -> TransformerError {
         var place = loss.isFinite ? "; the first NaN or infinity is a gradient" : ""
-        for micro in 0..<accumulation where !loss.isFinite {
+        for micro in 0..<settings.accumulation where !loss.isFinite {
             let start = tokens + micro * pass.rows
             if let module = pass.firstNonFinite(start, rows: pass.rows) {
                 place = "; a NaN or an infinity first appears in \(module)"
@@ -241,21 +277,21 @@ public final class TrainingEngine {
 
     private func setTargets(_ tokens: UnsafePointer<Int32>) {
         for row in 0..<pass.rows {
-            let isLast = row % length == length - 1
+            let isLast = row % settings.length == settings.length - 1
             targets.pointer[row] = isLast ? -1 : tokens[row + 1]
         }
     }
 
     private func update(learningRate: Double, norm: Double) {
         stepCount += 1
-        let limit = configuration.gradientClipNorm
+        let limit = settings.optimizer.gradientClipNorm
         // PyTorch's clip_grad_norm_ divides by norm + 1e-6.
         let scale = limit > 0 ? min(1, limit / (norm + 1e-6)) : 1
         optimizer.update(
             parameters: parameters,
             gradients: gradients.storage,
             learningRate: learningRate,
-            configuration: configuration,
+            configuration: settings.optimizer,
             stepCount: stepCount,
             gradientScale: Float(scale),
             team: team

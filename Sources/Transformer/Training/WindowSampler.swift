@@ -5,7 +5,7 @@ public struct WindowSampler: Sendable {
     private let tokenCount: Int
     private let length: Int
 
-    /// A sampler over a text of `tokenCount` tokens.
+    /// A sampler over a text of `tokenCount` tokens, of windows of `length`, at least 2.
     ///
     /// - Throws: ``TransformerError`` (`invalidTokens`) if the text is shorter than a window.
     public init(seed: UInt64, tokenCount: Int, length: Int) throws(TransformerError) {

@@ -1,5 +1,6 @@
 internal import Formats
 internal import Foundation
+internal import JobSpecs
 internal import ServiceKit
 internal import Testing
 internal import Transformer
@@ -31,7 +32,7 @@ struct EvaluationRowTests {
         index: Int
     ) -> EvalService.Measurement {
         EvalService.Measurement(
-            task: "perplexity",
+            task: .perplexity,
             index: index,
             text: "t.txt",
             name: .perplexity,

@@ -55,6 +55,40 @@ final class LocalSuiteFixture: Sendable {
         )
     }
 
+    /// Follows a job's events until one is as asked; returns false if the job ends before.
+    func awaitEvent(of job: String, _ isAsked: ([String: Any]) -> Bool) throws -> Bool {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: programs + "/qat-client")
+        process.arguments = ["watch", job, "--json"]
+        var environment = ProcessInfo.processInfo.environment
+        environment["QAT_HOME"] = folder + "/home"
+        environment["QAT_GATEWAY"] = nil
+        process.environment = environment
+        let pipe = Pipe()
+        process.standardOutput = pipe
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        defer {
+            process.terminate()
+            process.waitUntilExit()
+        }
+        var rest = Data()
+        // Empty at the end: the client has left.
+        while case let data = pipe.fileHandleForReading.availableData, !data.isEmpty {
+            rest.append(data)
+            while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
+                let line = rest[rest.startIndex..<end]
+                rest = rest[(end + 1)...]
+                if let event = try JSONSerialization.jsonObject(with: line) as? [String: Any],
+                    isAsked(event)
+                {
+                    return true
+                }
+            }
+        }
+        return false
+    }
+
     /// The JSON object that a client call prints.
     func json(_ text: String) throws -> [String: Any] {
         let line = try #require(text.split(separator: "\n").last)

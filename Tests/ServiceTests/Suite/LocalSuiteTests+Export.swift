@@ -21,7 +21,7 @@ extension LocalSuiteTests {
         #expect(submitted.status == 0, "\(submitted.errors)")
         let job = try #require(try suite.json(submitted.output)["job_id"] as? String)
         // A file where the folder should be: that export cannot be written.
-        try Self.block("model-gguf", of: job, in: suite.folder)
+        try Self.block("model-gguf", of: job, in: suite)
         let failed = try suite.client("wait", job, "--json", "--timeout", "120")
         #expect(failed.status == 1)
         #expect(try suite.json(failed.output)["reason"] as? String == "EXPORT_FAILED")
@@ -47,19 +47,17 @@ extension LocalSuiteTests {
         #expect(trained.compactMap { $0["step"] as? Int } == Array(1...200))
     }
 
-    /// Waits for a job's output folder, and puts a file there.
-    private static func block(_ name: String, of job: String, in folder: String) throws {
-        for _ in 0..<3000 {
-            let home = FileManager.default.enumerator(atPath: folder + "/home")
-            while let path = home?.nextObject() as? String {
-                if path.hasSuffix("\(job)/output") {
-                    try Data("in the way".utf8)
-                        .write(to: URL(filePath: "\(folder)/home/\(path)/\(name)"))
-                    return
-                }
-            }
-            usleep(10_000)
-        }
-        Issue.record("job \(job) has no output folder")
+    /// Waits until a job trains, and puts a file into its output folder.
+    private static func block(
+        _ name: String,
+        of job: String,
+        in suite: LocalSuiteFixture
+    ) throws {
+        try #require(try suite.awaitEvent(of: job) { $0["phase"] as? String == "train" })
+        let home = suite.folder + "/home"
+        let paths = try #require(FileManager.default.enumerator(atPath: home))
+        let output = paths.lazy.compactMap { $0 as? String }.first { $0.hasSuffix("\(job)/output") }
+        let folder = try #require(output, "job \(job) has no output folder")
+        try Data("in the way".utf8).write(to: URL(filePath: "\(home)/\(folder)/\(name)"))
     }
 }

@@ -79,7 +79,8 @@ struct LocalSuiteTests {
         let baseline = try #require(results["baseline_perplexity"] as? Double)
         let rounded = try #require(results["ptq_perplexity"] as? Double)
         let recovered = try #require(results["qat_perplexity"] as? Double)
-        #expect(rounded != baseline && recovered.isFinite)
+        // The text is easy to learn: thirty steps win back more than rounding to four bits costs.
+        #expect(baseline < rounded && recovered < rounded)
         let waited = try suite.client("wait", compare, "--json", "--timeout", "120")
         #expect(waited.status == 0, "\(waited.errors)")
         try Self.checkRows(try suite.json(waited.output))

@@ -1,5 +1,4 @@
 internal import Formats
-internal import Quantization
 internal import Testing
 
 @testable internal import Transformer

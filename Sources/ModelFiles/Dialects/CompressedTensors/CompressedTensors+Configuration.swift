@@ -1,6 +1,5 @@
 internal import Foundation
 internal import Formats
-internal import Quantization
 internal import Transformer
 
 /// What compressed-tensors' `quantization_config` says of a model.

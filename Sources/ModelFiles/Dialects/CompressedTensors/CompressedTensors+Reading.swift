@@ -1,5 +1,4 @@
 internal import Formats
-internal import Quantization
 
 /// What compressed-tensors' `quantization_config` says of each module.
 ///

@@ -1,6 +1,5 @@
 internal import Foundation
 internal import Formats
-internal import Quantization
 internal import Transformer
 
 /// What ModelOpt's `quantization_config` and hf_quant_config.json say of a model.

@@ -1,5 +1,4 @@
 internal import Formats
-internal import Quantization
 
 /// What Quark's `quantization_config` says of each module.
 ///

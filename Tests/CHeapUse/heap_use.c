@@ -1,13 +1,13 @@
-#include "qat_memory.h"
+#include "heap_use.h"
 
 #if defined(__GLIBC__) || defined(__linux__)
 #include <malloc.h>
-size_t qat_heap_byte_count(void) {
+size_t heap_byte_count(void) {
     struct mallinfo2 info = mallinfo2();
     return info.uordblks + info.hblkhd;
 }
 #else
-size_t qat_heap_byte_count(void) {
+size_t heap_byte_count(void) {
     return 0;
 }
 #endif

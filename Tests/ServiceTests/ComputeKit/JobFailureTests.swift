@@ -1,0 +1,37 @@
+internal import ComputeKit
+internal import Foundation
+internal import Quantization
+internal import ServiceKit
+internal import Testing
+internal import Transformer
+
+@testable internal import ModelFiles
+
+/// Whose fault an error is.
+@Suite struct JobFailureTests {
+    private func reason(of error: any Error) -> ComputeFailure.Reason? {
+        let failure = #expect(throws: ComputeFailure.self) {
+            try JobFailure.translating { throw error }
+        }
+        return failure?.reason
+    }
+
+    @Test func reasonsFollowCodesAndNotWords() {
+        #expect(reason(of: ModelFileError(.noSpace, "f: write: out of room")) == .noDisk)
+        // A tensor may have any name.
+        #expect(reason(of: ModelFileError(.malformed, "No space left is no tensor")) == .userError)
+        #expect(reason(of: TransformerError(.diverged, "step 3")) == .diverged)
+        #expect(reason(of: TransformerError(.nonFinite, "step 3")) == .userError)
+        #expect(reason(of: QuantizationError(.nonFiniteInput, "w")) == .userError)
+    }
+
+    @Test(arguments: [
+        (ENOSPC, ModelFileError.Code.noSpace), (EDQUOT, .noSpace), (EACCES, .inputOutput),
+    ])
+    func fullDisksAreKnownByTheirNumber(number: Int32, code: ModelFileError.Code) {
+        errno = number
+        let error = FileSystem.failure("write", "/a/b")
+        #expect(error.code == code)
+        #expect(error.message.hasPrefix("/a/b: write: "))
+    }
+}

@@ -1,0 +1,183 @@
+internal import Formats
+internal import Foundation
+internal import JobSpecs
+internal import Kernels
+internal import ModelFiles
+internal import Testing
+internal import Transformer
+
+@testable internal import EvalService
+@testable internal import ServiceKit
+@testable internal import qat_client
+
+/// Evaluation jobs on a tiny model of bytes, in this process.
+@Suite struct EvaluationJobTests {
+    private let home: TemporaryHome
+    private let text = String(repeating: "all that glisters is not gold. ", count: 12)
+
+    init() throws {
+        home = try TemporaryHome()
+        try TinyModelFolder().write(to: home.home.path + "/model")
+        try home.write("text.txt", text)
+        try home.write("output/.keep", "")
+    }
+
+    private func request(_ tasks: [String], kind: String = "evaluate") -> ComputeRequest {
+        var inputs = ["/models/0/model": home.home.path + "/model"]
+        inputs["/models/1/model"] = inputs["/models/0/model"]
+        for index in tasks.indices { inputs["/tasks/\(index)/text"] = home.home.path + "/text.txt" }
+        return ComputeRequest(
+            jobID: "j",
+            kind: kind,
+            attempt: 1,
+            spec: """
+                {"models": [{"label": "a", "model": "model"}, {"label": "b", "model": "model"}],
+                 "tasks": [\(tasks.joined(separator: ", "))]}
+                """,
+            inputs: inputs,
+            outputFolder: home.home.path + "/output",
+            checkpointFolder: home.home.path + "/checkpoints",
+            threads: 2
+        )
+    }
+
+    /// Runs a job; returns what it reported.
+    private func run(_ request: ComputeRequest, stopping: Bool = false) throws -> [ComputeEvent] {
+        let path = try home.write("events.jsonl", "")
+        let handle = try #require(FileHandle(forWritingAtPath: path))
+        let reporter = ComputeReporter(output: handle)
+        if stopping { reporter.requestStop() }
+        try EvaluationJob(request, reporter).run()
+        return try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").map {
+            try ComputeEvent(line: String($0))
+        }
+    }
+
+    /// What the tests read of results; JSONSerialization would lose digits.
+    private struct Results: Decodable {
+        struct Measurement: Decodable {
+            let task: String
+            let index: Int
+            let name: String
+            let value: Double
+            let count: Int
+        }
+
+        struct Row: Decodable {
+            let label: String
+            let perplexity: Double?
+            let latencyMs: Double?
+            let tokensPerS: Double?
+            let measurements: [Measurement]
+        }
+
+        let rows: [Row]
+    }
+
+    private func results(_ events: [ComputeEvent]) throws -> [Results.Row] {
+        let json = try #require(events.last { $0.type == .result }?.json)
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        return try decoder.decode(Results.self, from: Data(json.utf8)).rows
+    }
+
+    private func windows(_ type: String, _ count: Int) -> String {
+        #"{"type": "\#(type)", "text": "text.txt", "seq_length": 32, "windows": \#(count)}"#
+    }
+
+    @Test func everyTaskMeasuresEveryModel() throws {
+        let events = try run(
+            request([windows("perplexity", 4), windows("accuracy", 4), windows("perplexity", 2)])
+        )
+        let rows = try results(events)
+        #expect(rows.map(\.label) == ["a", "b"])
+        let team = ThreadTeam(threadCount: 1)
+        let model = try ModelLoader.load(path: home.home.path + "/model", team: team)
+        let evaluator = try PerplexityEvaluator(
+            parameters: model.parameters,
+            recipe: .none,
+            length: 32,
+            team: team
+        )
+        // The tokens of this model are bytes.
+        let tokens = text.utf8.map { Int32($0) }
+        let four = try evaluator.evaluate(tokens: tokens, windows: 4)
+        let two = try evaluator.evaluate(tokens: tokens, windows: 2)
+        for row in rows {
+            let list = row.measurements
+            #expect(list.map(\.task) == ["perplexity", "accuracy", "perplexity"])
+            #expect(list.map(\.index) == [0, 1, 2])
+            #expect(list.map(\.count) == [4, 4, 2])
+            #expect(
+                list.map(\.value) == [four.perplexity, four.accuracy, two.perplexity]
+            )
+            #expect(row.perplexity == four.perplexity)
+            #expect(row.latencyMs == nil)
+        }
+        #expect(events.filter { $0.type == .metric }.map(\.step) == [1, 2])
+        let report = home.home.path + "/output/report.json"
+        #expect(FileManager.default.fileExists(atPath: report))
+    }
+
+    @Test func fewerWindowsThanAskedForAreSaid() throws {
+        let events = try run(request([windows("perplexity", 100)]))
+        let count = text.utf8.count / 32
+        #expect(
+            events.contains {
+                $0.type == .log && $0.message?.contains("has \(count) windows, fewer than") == true
+            }
+        )
+    }
+
+    @Test func questionsAndOtherJobsAreRefused() throws {
+        for set in ["mmlu", "gsm8k", "humaneval"] {
+            let error = #expect(throws: ComputeFailure.self) {
+                try run(request([#"{"type": "\#(set)", "text": "text.txt"}"#]))
+            }
+            #expect(error?.reason == .userError)
+            #expect(error?.message.contains("tasks[0].type \(set)") == true)
+        }
+        var other = request([])
+        other.kind = "quantize"
+        other.spec = #"{"model": "m", "quantization": {"algorithm": "mxfp4"}}"#
+        let error = #expect(throws: ComputeFailure.self) { try run(other) }
+        #expect(error?.reason == .invalidSpec)
+    }
+
+    @Test func stopsBetweenWindows() throws {
+        let error = #expect(throws: ComputeFailure.self) {
+            try run(request([windows("perplexity", 4)]), stopping: true)
+        }
+        #expect(error?.reason == .stopped)
+    }
+
+    @Test func generationIsTimed() throws {
+        let settings = """
+            {"type": "benchmark", "input_len": 8, "output_len": 5, "num_runs": 3, "warm_up": 2}
+            """
+        let events = try run(request([settings]))
+        let row = try results(events)[0]
+        let latency = try #require(row.latencyMs)
+        let throughput = try #require(row.tokensPerS)
+        // Five tokens in the median run.
+        #expect(latency > 0 && abs(latency / 1000 * throughput - 5) <= 1e-9)
+        #expect(row.measurements.map(\.name) == ["latency_ms", "tokens_per_s"])
+        #expect(row.measurements.map(\.count) == [3, 3])
+        // Warm-ups are runs, too, but do not count.
+        let runs = events.filter { $0.phase == "a: benchmark" }
+        #expect(runs.map(\.step) == [1, 2, 3, 4, 5])
+        #expect(runs.allSatisfy { $0.totalSteps == 5 })
+    }
+
+    @Test func severalSequencesAtOnceAreRefused() throws {
+        let error = #expect(throws: ComputeFailure.self) {
+            try run(
+                request([
+                    #"{"type": "benchmark", "batch_size": 2, "input_len": 8, "output_len": 4}"#
+                ])
+            )
+        }
+        #expect(error?.reason == .userError)
+        #expect(error?.message.contains("batch_size 2") == true)
+    }
+}

@@ -1,0 +1,130 @@
+internal import Formats
+internal import JobSpecs
+internal import ServiceKit
+internal import Testing
+internal import Transformer
+
+@testable internal import TrainService
+
+/// A training job's settings against the length of its text.
+@Suite struct TrainingPlanTests {
+    private static func request(_ members: String, kind: String = "train") -> ComputeRequest {
+        ComputeRequest(
+            jobID: "j",
+            kind: kind,
+            attempt: 1,
+            spec: """
+                {"model": "m", "quantization": {"algorithm": "mxfp4"}, \(members)
+                 "data": {"train": ["t.txt"], "validation": ["v.txt"], "seq_length": 64}}
+                """,
+            inputs: ["/data/train/0": "/inputs/t.txt"],
+            outputFolder: "/out",
+            checkpointFolder: "/checkpoints",
+            threads: 1
+        )
+    }
+
+    private static func plan(_ members: String, tokens: Int) throws -> TrainingPlan {
+        let request = request(members)
+        let (spec, warnings) = try TrainingPlan.specification(request)
+        return TrainingPlan(
+            spec,
+            warnings: warnings,
+            specText: request.spec,
+            trainTokenCount: tokens
+        )
+    }
+
+    /// 1000 tokens hold 15 windows of 64: three steps of two batches of two.
+    @Test func epochsAreWindowsEndToEnd() throws {
+        let trainer = """
+            "trainer": {"max_epochs": 2, "micro_batch_size": 2, "accumulate_grad_batches": 2,
+                        "val_check_interval": 0.34, "limit_val_batches": 0.5},
+            """
+        let plan = try Self.plan(trainer, tokens: 1000)
+        #expect(plan.totalSteps == 6)
+        #expect(plan.schedule.totalSteps == 6)
+        // A third of an epoch of three steps; half of 15 windows.
+        #expect(plan.validationInterval == 1)
+        #expect(plan.validationWindows == 8)
+        let steps = trainer.replacing("\"max_epochs\"", with: "\"max_steps\": 4, \"max_epochs\"")
+        #expect(try Self.plan(steps, tokens: 1000).totalSteps == 4)
+    }
+
+    @Test func aTextShorterThanABatchIsOneStepAnEpoch() throws {
+        let plan = try Self.plan(
+            #""trainer": {"max_epochs": 3, "micro_batch_size": 8},"#,
+            tokens: 100
+        )
+        #expect(plan.totalSteps == 3 && plan.validationInterval == 1)
+        #expect(plan.validationWindows == .max)
+    }
+
+    @Test func stepsBeyondAllNumbersAreTheLargest() throws {
+        let epochs = #""trainer": {"max_epochs": 1000000, "max_steps": 12},"#
+        #expect(try Self.plan(epochs, tokens: .max).totalSteps == 12)
+        let endless = #""trainer": {"max_epochs": 1000000, "micro_batch_size": 1},"#
+        #expect(try Self.plan(endless, tokens: .max).totalSteps == .max)
+    }
+
+    @Test func objectiveAndOptimizerAreTheJobs() throws {
+        let plain = try Self.plan(#""optim": {"lr": 3e-4, "betas": [0.8, 0.99]},"#, tokens: 1000)
+        #expect(plain.objective == .crossEntropy && !plain.isDistilling)
+        #expect(plain.optimizer.beta1 == 0.8 && plain.optimizer.beta2 == 0.99)
+        #expect(plain.schedule.peak == 3e-4)
+        let distilled = try Self.plan(
+            """
+            "distillation": {"teacher": "model", "loss": "kl", "temperature": 2},
+            "trainer": {"gradient_clip_val": 0},
+            """,
+            tokens: 1000
+        )
+        #expect(distilled.objective == .distillation(temperature: 2) && distilled.isDistilling)
+        #expect(distilled.optimizer.gradientClipNorm == 0)
+    }
+
+    /// A warm-up ends with the run, and says so where only the text decided on its end.
+    @Test func warmUpsAsLongAsTheRunAreWarnedAbout() throws {
+        let sched = #""optim": {"sched": {"name": "CosineAnnealing", "warmup_steps": 50}},"#
+        let long = try Self.plan(sched + #""trainer": {"max_epochs": 1},"#, tokens: 1000)
+        #expect(long.schedule.warmupSteps == long.totalSteps)
+        #expect(long.warnings.contains { $0.contains("warmup_steps: 50 is not below the") })
+        let short = try Self.plan(sched + #""trainer": {"max_epochs": 90},"#, tokens: 1000)
+        #expect(short.schedule.warmupSteps == 50)
+        #expect(!short.warnings.contains { $0.contains("warmup_steps") })
+    }
+
+    @Test func checkpointsBelongToTheirSpecification() throws {
+        let one = try Self.plan(#""seed": 1,"#, tokens: 1000)
+        #expect(one.seed == 1 && one.fingerprint.count == 64)
+        #expect(try Self.plan(#""seed": 1,"#, tokens: 1000).fingerprint == one.fingerprint)
+        #expect(try Self.plan(#""seed": 2,"#, tokens: 1000).fingerprint != one.fingerprint)
+    }
+
+    @Test func frozenParametersAreThoseOfThePatterns() throws {
+        let plan = try Self.plan(#""frozen": ["*embed_tokens*", "re:.*norm.*"],"#, tokens: 1000)
+        #expect(plan.isFrozen("model.embed_tokens.weight") && plan.isFrozen("model.norm.weight"))
+        #expect(!plan.isFrozen("model.layers.0.mlp.up_proj.weight"))
+    }
+
+    @Test func otherJobsAndFeaturesAreRefused() throws {
+        let other = #expect(throws: ComputeFailure.self) {
+            try TrainingPlan.specification(Self.request("", kind: "evaluate"))
+        }
+        #expect(other?.reason == .invalidSpec)
+        let cache = Self.request("").spec
+            .replacing(#""mxfp4"}"#, with: #""mxfp4", "enable_kv_cache": true}"#)
+        var request = Self.request("")
+        request.spec = cache
+        let refused = #expect(throws: ComputeFailure.self) {
+            try TrainingPlan.specification(request)
+        }
+        #expect(refused?.reason == .userError)
+        #expect(refused?.message.contains("enable_kv_cache") == true)
+        #expect(try TrainingPlan.paths(["t.txt"], "/data/train", request) == ["/inputs/t.txt"])
+        let missing = #expect(throws: ComputeFailure.self) {
+            try TrainingPlan.paths(["v.txt"], "/data/validation", request)
+        }
+        #expect(missing?.message.contains("/data/validation/0") == true)
+    }
+}

@@ -1,0 +1,104 @@
+internal import Kernels
+internal import Testing
+
+@testable internal import Transformer
+
+/// Products sliced over threads.
+struct MatrixProductTests {
+    /// Rows of the input, its width, and the output's.
+    struct Shape: CustomTestStringConvertible, Sendable {
+        let rows: Int
+        let input: Int
+        let output: Int
+
+        var testDescription: String { "\(rows) × \(input) to \(output)" }
+    }
+
+    /// Below and above the sizes at which slices and OpenBLAS's kernels change, with odd rests.
+    private static let shapes = [
+        Shape(rows: 1, input: 576, output: 1536), Shape(rows: 3, input: 64, output: 320),
+        Shape(rows: 37, input: 100, output: 200), Shape(rows: 80, input: 64, output: 32),
+        Shape(rows: 130, input: 96, output: 1000), Shape(rows: 250, input: 300, output: 700),
+        Shape(rows: 515, input: 192, output: 577), Shape(rows: 1021, input: 65, output: 130),
+    ]
+
+    private static func values(_ count: Int, seed: UInt64) -> [Float] {
+        var random = SplitMix64(seed: seed)
+        return (0..<count).map { _ in Float(random.uniform()) - 0.5 }
+    }
+
+    private struct Products: Equatable {
+        var output: [Float]
+        var inputGradient: [Float]
+        var weightGradient: [Float]
+    }
+
+    private static func products(_ shape: Shape, threads: Int) -> Products {
+        let product = MatrixProduct(team: ThreadTeam(threadCount: threads))
+        let (m, k, n) = (shape.rows, shape.input, shape.output)
+        let input = values(m * k, seed: 1)
+        let weight = values(n * k, seed: 2)
+        let gradient = values(m * n, seed: 3)
+        var found = Products(
+            output: values(m * n, seed: 4),
+            inputGradient: values(m * k, seed: 5),
+            weightGradient: values(n * k, seed: 6)
+        )
+        product.linear(
+            output: &found.output,
+            input: input,
+            weight: weight,
+            rows: m,
+            inputWidth: k,
+            outputWidth: n
+        )
+        product.linearInputGradient(
+            &found.inputGradient,
+            accumulating: 1,
+            outputGradient: gradient,
+            weight: weight,
+            rows: m,
+            inputWidth: k,
+            outputWidth: n
+        )
+        product.linearWeightGradient(
+            &found.weightGradient,
+            outputGradient: gradient,
+            input: input,
+            rows: m,
+            inputWidth: k,
+            outputWidth: n
+        )
+        return found
+    }
+
+    @Test(arguments: shapes)
+    func areTheSameForAnyNumberOfThreads(shape: Shape) {
+        let one = Self.products(shape, threads: 1)
+        for threads in [2, 3, 5, 16] {
+            let found = Self.products(shape, threads: threads)
+            #expect(found.output == one.output, "\(threads) threads")
+            #expect(found.inputGradient == one.inputGradient, "\(threads) threads")
+            #expect(found.weightGradient == one.weightGradient, "\(threads) threads")
+        }
+    }
+
+    @Test(arguments: shapes)
+    func equalTheirDefinition(shape: Shape) {
+        let found = Self.products(shape, threads: 3)
+        let (m, k, n) = (shape.rows, shape.input, shape.output)
+        let input = Self.values(m * k, seed: 1)
+        let weight = Self.values(n * k, seed: 2)
+        var expected = [Float](repeating: 0, count: m * n)
+        for row in 0..<m {
+            for column in 0..<n {
+                var sum = 0.0
+                for index in 0..<k {
+                    sum += Double(input[row * k + index]) * Double(weight[column * k + index])
+                }
+                expected[row * n + column] = Float(sum)
+            }
+        }
+        #expect(relativeError(found.output, expected) <= 1e-5)
+    }
+}
