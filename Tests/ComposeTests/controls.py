@@ -74,6 +74,7 @@ def changed(document, changes):
     result = copy.deepcopy(document)
     for change in changes:
         change(result)
+    del result["services"]["volumes-init"]
     for service in SERVICES:
         result["services"][service]["command"] = ["sleep", "600"]
         result["services"][service].pop("depends_on")

@@ -80,6 +80,11 @@ class Container:
     def state(self):
         return json.loads(self.podman("inspect").stdout)[0]["State"]
 
+    def addresses(self):
+        """Its addresses in all of its networks."""
+        networks = json.loads(self.podman("inspect").stdout)[0]["NetworkSettings"]["Networks"]
+        return {network["IPAddress"] for network in networks.values()}
+
     def is_healthy(self):
         return self.podman("healthcheck", "run", check=False).returncode == 0
 
