@@ -1,4 +1,5 @@
 # One image for the four daemons and the client; compose.yaml picks the command.
+# docs/OPERATIONS.md says how to run it, scripts/check compose runs it.
 FROM swift:6.3-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
     libprotobuf-c-dev protobuf-c-compiler libssl-dev libopenblas-dev libsqlite3-dev pkg-config \
@@ -10,7 +11,8 @@ COPY Benchmarks Benchmarks
 COPY Tests Tests
 RUN swift build -c release --static-swift-stdlib \
     && mkdir -p /out && for program in qat-client qat-gateway qat-quantd qat-traind qat-evald; do \
-    cp "$(swift build -c release --static-swift-stdlib --show-bin-path)/$program" /out/; done
+    cp "$(swift build -c release --static-swift-stdlib --show-bin-path)/$program" /out/; done \
+    && strip /out/*
 
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \
@@ -25,3 +27,4 @@ ENV QAT_STATE=/state QAT_LOG_FORMAT=json
 LABEL org.opencontainers.image.title="qat" \
     org.opencontainers.image.description="FP4 quantization-aware training as a service" \
     org.opencontainers.image.licenses="Apache-2.0"
+CMD ["qat-client", "--help"]

@@ -54,6 +54,16 @@ static inline int qat_error_is_from_ssl(unsigned long code) {
     return ERR_GET_LIB(code) == ERR_LIB_SSL;
 }
 
+/* errno of a system call that failed, or 0: OpenSSL keeps it in the error's place for a reason. */
+static inline int qat_error_system_number(unsigned long code) {
+    return ERR_SYSTEM_ERROR(code) ? ERR_GET_REASON(code) : 0;
+}
+
+/* Whether it only says that the system has a reason, which is an entry of its own. */
+static inline int qat_error_refers_to_system(unsigned long code) {
+    return !ERR_SYSTEM_ERROR(code) && ERR_GET_REASON(code) == ERR_R_SYS_LIB;
+}
+
 static inline long qat_bio_get_mem_data(BIO *bio, char **data) {
     return BIO_get_mem_data(bio, data);
 }

@@ -1,4 +1,5 @@
 internal import COpenSSL
+internal import Foundation
 
 /// The thread's OpenSSL error queue: cleared before a call, drained after one that failed.
 enum OpenSSLErrors {
@@ -20,7 +21,9 @@ enum OpenSSLErrors {
 
     /// The queue as one sentence part.
     static func drainedText() -> String {
-        let texts = drain().map(\.text)
+        let errors = drain()
+        let named = errors.filter { qat_error_refers_to_system($0.code) == 0 }
+        let texts = (named.isEmpty ? errors : named).map(\.text)
         return texts.isEmpty ? "no reason given" : texts.joined(separator: "; ")
     }
 }
@@ -29,8 +32,10 @@ enum OpenSSLErrors {
 struct OpenSSLError {
     let code: UInt
 
-    /// OpenSSL's words for it.
+    /// OpenSSL's words for it; for a failed system call, which it has none for, the system's.
     var text: String {
+        let number = qat_error_system_number(code)
+        if number != 0 { return String(cString: strerror(number)) }
         if let reason = ERR_reason_error_string(code) { return String(cString: reason) }
         return "error \(code)"
     }

@@ -1,0 +1,57 @@
+internal import Foundation
+internal import Testing
+
+@testable internal import Protocol
+
+/// What is said of a file that cannot be used.
+///
+/// The words are those of POSIX's `strerror`.
+struct OpenSSLErrorsTests {
+    let authority: TestAuthority
+
+    init() throws { authority = try TestAuthority() }
+
+    /// The message when `key` is the private key's file, and `certificate` the certificate's.
+    private func refusal(certificate: String? = nil, key: String? = nil) throws -> String {
+        var files = try authority.service("train")
+        files.certificatePath = certificate ?? files.certificatePath
+        files.privateKeyPath = key ?? files.privateKeyPath
+        do {
+            _ = try TLSContext(files, isServer: true)
+        } catch let error as RPCError {
+            return error.message
+        }
+        return "no error"
+    }
+
+    @Test func aFileThatTheSystemRefusesIsNamedWithItsReason() throws {
+        let loop = "\(authority.folder)/loop.key"
+        try FileManager.default.createSymbolicLink(atPath: loop, withDestinationPath: loop)
+        #expect(
+            try refusal(key: loop)
+                == "cannot use the private key \(loop): Too many levels of symbolic links"
+        )
+        let within = "\(authority.folder)/ca.pem/some.key"
+        #expect(
+            try refusal(key: within) == "cannot use the private key \(within): Not a directory"
+        )
+    }
+
+    @Test func aMissingFileIsCalledMissing() throws {
+        let missing = "\(authority.folder)/missing.key"
+        let message = try refusal(key: missing)
+        #expect(message.contains(missing) && message.contains("No such file or directory"))
+    }
+
+    /// Bit 31 marks a system's error, says OpenSSL 3's header, and the bits below are its number.
+    ///
+    /// 13 is EACCES on Linux; tests may run as root, whom no mode refuses.
+    @Test func anUnreadableFileIsCalledSo() {
+        #expect(OpenSSLError(code: 0x8000_000D).text == "Permission denied")
+    }
+
+    @Test func aFileThatHoldsNoCertificateKeepsOpenSSLsReason() throws {
+        let message = try refusal(certificate: "\(authority.folder)/ca.key")
+        #expect(message.contains("no start line"), "\(message)")
+    }
+}
