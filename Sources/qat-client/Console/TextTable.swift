@@ -32,12 +32,15 @@ struct TextTable {
 
     /// The table without trailing spaces or a final line break.
     ///
-    /// `limit`: Columns of the terminal; nil for as wide as it comes. Cells are cut first, then columns
-    /// are left out, in the order they say.
+    /// `limit`: Columns of the terminal; nil for as wide as it comes. Columns that say nothing
+    /// go first, then cells are cut, then columns are left out in the order they say.
     func rendered(within limit: Int? = nil) -> String {
         var shown = Array(columns.indices)
         var widths = naturalWidths
         if let limit {
+            if total(shown, widths) > limit {
+                shown.removeAll { isBlank($0) }
+            }
             while total(shown, widths) > limit, !shrink(&widths, shown, to: limit) {
                 let candidates = shown.filter { columns[$0].dropOrder != nil }
                 let next = candidates.min {
@@ -62,6 +65,11 @@ struct TextTable {
             return limit.map { DisplayWidth.cut(trimmed, to: $0) } ?? trimmed
         }
         .joined(separator: "\n")
+    }
+
+    /// Whether a column says nothing in any row.
+    private func isBlank(_ index: Int) -> Bool {
+        !rows.isEmpty && rows.allSatisfy { ["", "-"].contains($0[index]) }
     }
 
     private var naturalWidths: [Int] {

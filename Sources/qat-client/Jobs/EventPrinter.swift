@@ -81,6 +81,9 @@ final class EventPrinter {
             return event.progress.map { [ProgressLine.plain($0)] } ?? []
         case .metric:
             let values = JobReport.document(event.metricsJSON)
+            if let row = Self.row(values) {
+                return [DisplayWidth.printable(row)]
+            }
             let step = event.progress.map { "step \($0.step)  " } ?? ""
             return [DisplayWidth.printable(step + Self.metrics(values).joined(separator: "  "))]
         case .log:
@@ -88,6 +91,17 @@ final class EventPrinter {
                 "log: " + DisplayWidth.printable(String($0))
             }
         }
+    }
+
+    /// A row of an evaluation, as it is found: what it measured of which model.
+    private static func row(_ values: JSONValue) -> String? {
+        guard let label = values["label"]?.stringValue else {
+            return nil
+        }
+        let figures = ["perplexity", "accuracy", "latency_ms", "tokens_per_s"].compactMap { key in
+            values[key]?.doubleValue.map { "\(key) \(Quantities.significant($0))" }
+        }
+        return "\(label): " + figures.joined(separator: "  ")
     }
 
     static func metrics(_ values: JSONValue) -> [String] {

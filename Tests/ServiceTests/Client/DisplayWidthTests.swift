@@ -76,6 +76,17 @@ internal import Testing
         #expect(table().rendered(within: 5) == "ID\na1\nb2")
     }
 
+    @Test func whereRoomIsShortEmptyColumnsGoFirst() {
+        var table = TextTable(columns: [
+            .init(heading: "ID"), .init(heading: "LOSS", dropOrder: 1),
+            .init(heading: "NOTE", least: 4, dropOrder: 2),
+        ])
+        table.append(["a1", "12.5", ""])
+        table.append(["b2", "2.5", "-"])
+        #expect(table.rendered(within: 14) == "ID  LOSS  NOTE\na1  12.5\nb2  2.5   -")
+        #expect(table.rendered(within: 12) == "ID  LOSS\na1  12.5\nb2  2.5")
+    }
+
     @Test(arguments: 1...40)
     func neverIsWiderThanItsLimit(limit: Int) {
         for line in table().rendered(within: limit).split(separator: "\n") {
