@@ -1,0 +1,215 @@
+internal import Jobs
+internal import Protocol
+internal import Synchronization
+
+@testable internal import Gateway
+
+/// Jobs in memory, for simulations: what SQLite keeps, without a disk; it loses nothing by itself, and
+/// fails when it is told to.
+final class MemoryJobStore: JobStore {
+    /// How a commit fails.
+    enum Fault: Sendable {
+        /// Nothing is stored.
+        case before
+        /// All is stored, but the caller does not learn it.
+        case after
+    }
+
+    private struct Row {
+        var insertion: JobBatch.Insertion
+        var stored: StoredJob
+        var results: [UInt8] = []
+        var inputs: [Input]
+        var outputs: [OutputFile] = []
+        var checkpoint: [OutputFile] = []
+        var events: [JobEvent] = []
+    }
+
+    private struct State {
+        var rows: [Row] = []
+        var workers: [WorkerIdentity: Worker] = [:]
+        var fault: Fault?
+    }
+
+    private let state = Mutex(State())
+
+    /// Makes the next commit fail.
+    func fail(_ fault: Fault?) { state.withLock { $0.fault = fault } }
+
+    /// All ids, from the oldest.
+    var ids: [String] { state.withLock { $0.rows.map(\.stored.job.id) } }
+
+    private func row(_ id: String) throws -> Row {
+        guard let row = state.withLock({ $0.rows.first { $0.stored.job.id == id } }) else {
+            throw StoreError(.notFound, "no job \(id)")
+        }
+        return row
+    }
+
+    private func select(_ body: (StoredJob) -> Bool) -> [StoredJob] {
+        state.withLock { $0.rows.map(\.stored).filter(body) }
+    }
+
+    func job(_ id: String) async throws -> StoredJob { try row(id).stored }
+
+    func submission(owner: String, key: String) async throws -> (id: String, digest: [UInt8])? {
+        state.withLock { state in
+            state.rows.first { $0.insertion.owner == owner && $0.insertion.key == key }
+                .map { ($0.stored.job.id, $0.insertion.digest.bytes) }
+        }
+    }
+
+    func document(_ id: String) async throws -> JobDocument {
+        let row = try row(id)
+        return JobDocument(spec: row.insertion.spec, results: row.results)
+    }
+
+    func inputs(of id: String) async throws -> [Input] { try row(id).inputs }
+    func outputs(of id: String) async throws -> [OutputFile] { try row(id).outputs }
+    func checkpoint(of id: String) async throws -> [OutputFile] { try row(id).checkpoint }
+
+    func events(of id: String, after seq: Int64, limit: Int) async throws -> [JobEvent] {
+        Array(try row(id).events.filter { $0.seq > UInt64(clamping: seq) }.prefix(limit))
+    }
+
+    func page(before number: Int64?, limit: Int, owner: String?) async throws -> [ListedJob] {
+        select { $0.number < number ?? .max && (owner == nil || $0.owner == owner) }
+            .reversed().prefix(limit).map { .job($0) }
+    }
+
+    func jobs(in states: [JobState], after number: Int64, limit: Int) async throws -> [StoredJob] {
+        Array(select { $0.number > number && states.contains($0.job.state) }.prefix(limit))
+    }
+
+    func dependents(of id: String, after number: Int64, limit: Int) async throws -> [StoredJob] {
+        let waiting = state.withLock { state in
+            state.rows.filter { row in
+                row.inputs.contains { InputSource($0.source).job == id }
+            }.map(\.stored)
+        }
+        return Array(
+            waiting.filter { $0.number > number && $0.job.state == .blocked }.prefix(limit)
+        )
+    }
+
+    func nextQueued(
+        for offer: Offer,
+        excluding owners: Set<String>,
+        delayed: Set<String>
+    ) async throws -> StoredJob? {
+        select {
+            $0.job.state == .queued && offer.fits($0.job.kind, $0.resources)
+                && !owners.contains($0.owner) && !delayed.contains($0.job.id)
+        }.first
+    }
+
+    func waitingCount(of owner: String) async throws -> Int {
+        select { $0.owner == owner && JobState.waiting.contains($0.job.state) }.count
+    }
+
+    func runningCounts() async throws -> [String: Int] {
+        select { $0.job.state.isLeased }.reduce(into: [:]) { $0[$1.owner, default: 0] += 1 }
+    }
+
+    func leases(of worker: WorkerIdentity) async throws -> [String] {
+        select { $0.job.state.isLeased && $0.job.holder?.worker == worker }.map(\.job.id)
+    }
+
+    func unreferenced(_ digests: Set<SHA256Digest>) async throws -> Set<SHA256Digest> { [] }
+
+    func commit(_ batch: JobBatch) async throws -> CommitOutcome {
+        try state.withLock { state in
+            let fault = state.fault
+            state.fault = nil
+            if fault == .before { throw StoreError(.unusable, "the disk is gone") }
+            var copy = state
+            guard let refusal = Self.apply(batch, &copy) else {
+                state = copy
+                if fault == .after { throw StoreError(.unusable, "the answer is lost") }
+                return .committed
+            }
+            return refusal
+        }
+    }
+
+    /// Applies a batch; what stands in the way, or nil.
+    private static func apply(_ batch: JobBatch, _ state: inout State) -> CommitOutcome? {
+        for condition in batch.conditions {
+            let row = state.rows.first { $0.stored.job.id == condition.id }
+            guard row?.stored.job.state == condition.state else { return .conflict }
+        }
+        for insertion in batch.insertions {
+            let isTaken = state.rows.contains {
+                $0.stored.job.id == insertion.job.id
+                    || $0.insertion.owner == insertion.owner && $0.insertion.key == insertion.key
+            }
+            if isTaken { return .taken }
+            let stored = StoredJob(
+                number: Int64(state.rows.count + 1),
+                owner: insertion.owner,
+                name: insertion.name,
+                resources: insertion.resources,
+                depth: insertion.depth,
+                job: insertion.job,
+                progress: nil
+            )
+            state.rows.append(
+                Row(insertion: insertion, stored: stored, inputs: insertion.inputs)
+            )
+        }
+        for change in batch.changes {
+            let index = state.rows.firstIndex { $0.stored.job.id == change.job.id }
+            guard let index, state.rows[index].stored.job.version == change.job.version else {
+                return .conflict
+            }
+            apply(change, &state.rows[index])
+        }
+        for event in batch.events {
+            guard let index = state.rows.firstIndex(where: { $0.stored.job.id == event.jobID })
+            else {
+                return .conflict
+            }
+            state.rows[index].events.append(event)
+        }
+        return nil
+    }
+
+    private static func apply(_ change: JobBatch.Change, _ row: inout Row) {
+        var job = change.job
+        job.version += 1
+        row.stored = StoredJob(
+            number: row.stored.number,
+            owner: row.stored.owner,
+            name: row.stored.name,
+            resources: row.stored.resources,
+            depth: row.stored.depth,
+            job: job,
+            progress: change.progress ?? row.stored.progress
+        )
+        row.results = change.results ?? row.results
+        row.outputs = change.outputs ?? row.outputs
+        row.checkpoint = change.checkpoint ?? row.checkpoint
+        for (position, files) in change.files { row.inputs[position].files = files }
+    }
+
+    func grant(_ digest: SHA256Digest, size: UInt64, to holder: String) async throws {}
+
+    func granted(_ digests: Set<SHA256Digest>, to holder: String) async throws
+        -> Set<SHA256Digest>
+    { digests }
+
+    func byteCount(of holder: String) async throws -> Int64 { 0 }
+
+    func inputs(among digests: Set<SHA256Digest>, of jobs: [String]) async throws
+        -> Set<SHA256Digest>
+    { digests }
+
+    func put(_ worker: Worker) async throws {
+        state.withLock { $0.workers[worker.identity] = worker }
+    }
+
+    func workers() async throws -> [Worker] { state.withLock { Array($0.workers.values) } }
+    func probe() async throws {}
+    func tidy() async throws {}
+    func close() throws {}
+}

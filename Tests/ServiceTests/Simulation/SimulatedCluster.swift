@@ -1,0 +1,188 @@
+internal import Jobs
+internal import Protocol
+internal import Synchronization
+
+@testable internal import Gateway
+
+/// A gateway, its workers and their users on a virtual clock: one seed is one life, which replays.
+///
+/// Everything that may go wrong between them does: commits fail before or after they are stored, the
+/// gateway and workers die at any call, answers are lost and calls come again, old leases and other
+/// workers' certificates are shown, the wall clock jumps, users cancel and retry at any moment.
+final class SimulatedCluster {
+    struct Worker {
+        let identity: WorkerIdentity
+        var boot = 0
+        var isRegistered = false
+        var lease: Lease?
+        var step: UInt64 = 0
+        /// What the gateway last told it to do.
+        var order = HeartbeatResponse.Directive.continue
+
+        var holder: LeaseHolder { LeaseHolder(worker: identity, boot: "b\(boot)") }
+    }
+
+    /// A lease as it was given to somebody.
+    struct Claim {
+        let job: String
+        let claim: LeaseClaim
+    }
+
+    let store = MemoryJobStore()
+    private let clock = VirtualClock()
+    var random: SplitMix
+    var engine: JobEngine
+    var workers: [Worker]
+    var history: SimulatedHistory
+    /// Submissions that nobody has answered yet: they come again under their key.
+    var unanswered: [JobEngine.Submission] = []
+    var answered: [(JobEngine.Submission, id: String)] = []
+    var claims: [Claim] = []
+    var isFaulty = true
+
+    init(seed: UInt64) async throws {
+        random = SplitMix(state: seed)
+        history = SimulatedHistory(seed: seed)
+        workers = [
+            Worker(identity: WorkerIdentity(role: .train, instance: "train-1")),
+            Worker(identity: WorkerIdentity(role: .train, instance: "train-2")),
+            Worker(identity: WorkerIdentity(role: .quant, instance: "quant-1")),
+        ]
+        engine = JobEngine(store: store, leaseDuration: .seconds(30))
+        try await restart()
+    }
+
+    func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }
+
+    /// Runs a call of somebody; a failure of the store is an answer that never came.
+    func attempt<Result>(_ body: () async throws -> Result) async throws -> Result? {
+        if isFaulty, chance(4) { store.fail(chance(50) ? .before : .after) }
+        defer { store.fail(nil) }
+        do {
+            return try await body()
+        } catch is StoreError {
+            return nil
+        }
+    }
+
+    // MARK: The gateway and time
+
+    /// The gateway dies and comes again; its memory is gone.
+    func restart() async throws {
+        engine = JobEngine(store: store, leaseDuration: .seconds(30)) { [clock] in clock.now }
+        try await engine.start()
+    }
+
+    func pass(seconds: Double) async throws {
+        clock.advance(milliseconds: Int64(seconds * 1000))
+        _ = try await attempt {
+            _ = engine.delays.expire(at: engine.now.uptime)
+            _ = try await engine.recoverExpired()
+            try await engine.settleLeftovers()
+        }
+    }
+
+    func jump(hours: Int64) { clock.jump(milliseconds: hours * 3_600_000) }
+
+    // MARK: Users
+
+    func submit() async throws {
+        let submission: JobEngine.Submission
+        if let open = unanswered.randomElement(using: &random), chance(60) {
+            submission = open
+        } else if let known = answered.randomElement(using: &random), chance(10) {
+            submission = known.0
+        } else {
+            let source = chance(35) ? store.ids.randomElement(using: &random) : nil
+            submission = Self.submission(
+                number: answered.count + unanswered.count,
+                kind: chance(70) ? .train : .quantize,
+                source: source
+            )
+            unanswered.append(submission)
+        }
+        guard let answer = try await attempt({ try await engine.submit(submission) }) else {
+            return
+        }
+        history.acknowledge(key: submission.key, id: answer.id)
+        unanswered.removeAll { $0.key == submission.key }
+        if !answered.contains(where: { $0.0.key == submission.key }) {
+            answered.append((submission, answer.id))
+        }
+    }
+
+    private static func submission(
+        number: Int,
+        kind: Kind,
+        source: String?
+    ) -> JobEngine.Submission {
+        let file = InputFile(path: "m", digest: .of("m"), size: 1)
+        let key = "key-\(number)"
+        return JobEngine.Submission(
+            owner: "ada",
+            key: key,
+            digest: .of(key),
+            kind: kind,
+            name: key,
+            spec: Array("{}".utf8),
+            resources: Resources(),
+            inputs: [
+                Input(
+                    pointer: "/model",
+                    source: source.map { "job:\($0)" } ?? "m",
+                    files: source == nil ? [file] : []
+                )
+            ]
+        )
+    }
+
+    func cancel() async throws {
+        guard let id = store.ids.randomElement(using: &random) else { return }
+        let before = try await store.job(id).job
+        let isNow = chance(50)
+        let isDone = try await attempt {
+            try await engine.cancel(id, now: isNow, by: "ada")
+            return true
+        }
+        if isDone == true, !before.state.isTerminal {
+            history.cancelled(id, after: try await store.job(id).job.lastSeq)
+        }
+    }
+
+    func retry() async throws {
+        guard let id = store.ids.randomElement(using: &random) else { return }
+        let before = try await store.job(id).job.lastSeq
+        _ = try await attempt { try await engine.retry(id, by: "ada") }
+        // Stored or not answered: either way the cancellation may be over.
+        if try await store.job(id).job.lastSeq > before { history.retried(id) }
+    }
+}
+
+/// Two clocks that stand until they are moved: the wall's, and the one that never jumps.
+final class VirtualClock: Sendable {
+    private let moment = Mutex(Moment(unix: 1_700_000_000_000, uptime: 1_000))
+
+    var now: Moment { moment.withLock { $0 } }
+
+    func advance(milliseconds: Int64) {
+        moment.withLock {
+            $0.unix += milliseconds
+            $0.uptime += milliseconds
+        }
+    }
+
+    func jump(milliseconds: Int64) { moment.withLock { $0.unix += milliseconds } }
+}
+
+/// Sebastiano Vigna's SplitMix64: the same numbers from a seed everywhere.
+struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+}

@@ -1,0 +1,99 @@
+internal import Jobs
+internal import Protocol
+internal import Testing
+
+@testable internal import Gateway
+
+/// What everybody was told, and what must hold of it.
+struct SimulatedHistory {
+    /// Of the life it is of; failures name it.
+    let seed: UInt64
+    private var ids: [String: String] = [:]
+    private var epochs: [String: UInt64] = [:]
+    private var completions: [String: Set<CompleteLeaseRequest.Outcome>] = [:]
+    private var checkpoints: [String: UInt64] = [:]
+    private var cancellations: [String: Int64] = [:]
+
+    /// What docs/JOBS.md says may follow a state.
+    private static let table: [String: Set<String>] = [
+        "BLOCKED": ["QUEUED", "FAILED", "CANCELLED"],
+        "QUEUED": ["STARTING", "FAILED", "CANCELLED"],
+        "STARTING": ["RUNNING", "CANCELLING", "RECOVERING", "SUCCEEDED", "FAILED", "CANCELLED"],
+        "RUNNING": ["CANCELLING", "RECOVERING", "SUCCEEDED", "FAILED", "CANCELLED"],
+        "CANCELLING": ["RECOVERING", "SUCCEEDED", "FAILED", "CANCELLED"],
+        "RECOVERING": ["QUEUED", "FAILED", "CANCELLED"],
+        "SUCCEEDED": [], "FAILED": ["BLOCKED"], "CANCELLED": ["BLOCKED"],
+    ]
+
+    /// A submission is one job, whenever it is answered.
+    mutating func acknowledge(key: String, id: String) {
+        #expect(ids[key, default: id] == id, "seed \(seed): \(key) became two jobs")
+        ids[key] = id
+    }
+
+    /// Leases of a job are numbered upwards, and carry what was stored.
+    mutating func leased(_ lease: Lease, to holder: LeaseHolder) {
+        #expect(lease.epoch > epochs[lease.jobID] ?? 0, "seed \(seed): an epoch came twice")
+        epochs[lease.jobID] = lease.epoch
+        let stored = checkpoints[lease.jobID] ?? 0
+        #expect(
+            lease.checkpoint?.step ?? 0 >= stored,
+            "seed \(seed): job \(lease.jobID) begins before its checkpoint of step \(stored)"
+        )
+    }
+
+    mutating func saved(_ job: String, step: UInt64) {
+        checkpoints[job] = max(step, checkpoints[job] ?? 0)
+    }
+
+    mutating func mayComplete(
+        _ job: String,
+        epoch: UInt64,
+        _ outcome: CompleteLeaseRequest.Outcome
+    ) {
+        completions["\(job)/\(epoch)", default: []].insert(outcome)
+    }
+
+    mutating func cancelled(_ job: String, after seq: Int64) { cancellations[job] = seq }
+    mutating func retried(_ job: String) { cancellations[job] = nil }
+
+    /// Checks everything that is stored against what everybody was told.
+    func check(_ store: MemoryJobStore) async throws {
+        for id in ids.values {
+            _ = try await store.job(id)
+        }
+        for id in store.ids {
+            let job = try await store.job(id).job
+            let events = try await store.events(of: id, after: 0, limit: .max)
+            #expect(
+                events.map(\.seq) == Array(1...UInt64(job.lastSeq)),
+                "seed \(seed): \(id): gaps"
+            )
+            let states = events.filter { $0.type == .state }
+            #expect(
+                states.first?.state == "BLOCKED" && states.last?.state == job.state.rawValue,
+                "seed \(seed): \(id): the history is not the job's"
+            )
+            for (from, to) in zip(states, states.dropFirst()) {
+                #expect(
+                    Self.table[from.state]?.contains(to.state) == true,
+                    "seed \(seed): \(id): \(from.state) became \(to.state)"
+                )
+            }
+            if job.state == .succeeded {
+                #expect(
+                    completions["\(id)/\(job.epoch)"]?.contains(.succeeded) == true,
+                    "seed \(seed): \(id): nobody made what it succeeded with"
+                )
+                #expect(
+                    events.last?.state == "SUCCEEDED",
+                    "seed \(seed): \(id): goes on after its end"
+                )
+            }
+            if let seq = cancellations[id] {
+                let isAgain = states.contains { $0.seq > UInt64(seq) && $0.state == "STARTING" }
+                #expect(!isAgain, "seed \(seed): \(id): leased after its cancellation")
+            }
+        }
+    }
+}

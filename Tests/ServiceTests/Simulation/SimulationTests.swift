@@ -1,0 +1,68 @@
+internal import Foundation
+internal import Jobs
+internal import Testing
+
+@testable internal import Gateway
+
+/// Random lives of a whole cluster, on a virtual clock, each from its seed.
+///
+/// `QAT_SIMULATION_SEEDS=FIRST..LAST` runs other seeds, such as the one that a failure names.
+struct SimulationTests {
+    private static let seeds: ClosedRange<UInt64> = {
+        let text = ProcessInfo.processInfo.environment["QAT_SIMULATION_SEEDS"] ?? ""
+        let ends = text.split(separator: ".").compactMap { UInt64($0) }
+        guard let first = ends.first, let last = ends.last, first <= last else { return 1...1000 }
+        return first...last
+    }()
+
+    @Test func nothingIsLostDoubledForgedOrStuckWhateverFails() async throws {
+        for seed in Self.seeds {
+            do {
+                try await Self.live(seed)
+            } catch {
+                Issue.record("seed \(seed): \(error)")
+            }
+        }
+    }
+
+    private static func live(_ seed: UInt64) async throws {
+        let cluster = try await SimulatedCluster(seed: seed)
+        for _ in 0..<120 {
+            try await act(cluster)
+        }
+        try await cluster.history.check(cluster.store)
+        try await finish(cluster, seed)
+        try await cluster.history.check(cluster.store)
+    }
+
+    private static func act(_ cluster: SimulatedCluster) async throws {
+        switch Int.random(in: 0..<100, using: &cluster.random) {
+        case 0..<12: try await cluster.submit()
+        case 12..<66: try await cluster.work(Int.random(in: 0..<3, using: &cluster.random))
+        case 66..<72: try await cluster.cancel()
+        case 72..<76: try await cluster.retry()
+        case 76..<82: try await cluster.forge()
+        case 82..<86: cluster.crash(Int.random(in: 0..<3, using: &cluster.random))
+        case 86..<89: try await cluster.restart()
+        case 89..<91: cluster.jump(hours: cluster.chance(50) ? 1 : -1)
+        default: try await cluster.pass(seconds: .random(in: 0.1...40, using: &cluster.random))
+        }
+    }
+
+    /// With nothing failing any more, every job ends.
+    private static func finish(_ cluster: SimulatedCluster, _ seed: UInt64) async throws {
+        cluster.isFaulty = false
+        while !cluster.unanswered.isEmpty { try await cluster.submit() }
+        for _ in 0..<2000 {
+            let open = try await cluster.store.jobs(
+                in: JobState.allCases.filter { !$0.isTerminal },
+                after: 0,
+                limit: .max
+            )
+            guard !open.isEmpty else { return }
+            for index in cluster.workers.indices { try await cluster.work(index) }
+            try await cluster.pass(seconds: 1)
+        }
+        Issue.record("seed \(seed): a job is stuck")
+    }
+}
