@@ -20,20 +20,15 @@ extension JobEngine {
     /// - Throws: ``StoreError`` (`alreadyExists`) if that one is different, (`notFound`) if an input
     ///   names a job that does not exist, (`invalidArgument`) above a limit.
     ///
-    /// `quota`: What the owner may have waiting; calls at the same instant may exceed it by their
-    /// number.
+    /// `quota`: What the owner may have waiting.
     func submit(
         _ submission: Submission,
         quota: AccessPolicy.Quota = AccessPolicy.Quota()
     ) async throws -> (id: String, isCreated: Bool) {
         try rules.check(submission)
-        let isOverQuota = try await isOver(quota, submission.owner)
         while true {
             let moment = now
             let inputs = try await settled(submission.inputs)
-            if isOverQuota {
-                return try await repeated(submission)
-            }
             guard inputs.depth < limits.chainDepth else {
                 throw SubmissionRules.refusal(
                     "the job would be the \(inputs.depth + 1)th in a row of jobs that wait for "
@@ -47,23 +42,22 @@ extension JobEngine {
                 inputs: inputs.verdict,
                 at: moment
             )
-            switch try await store.commit(batch(submission, decision, inputs)) {
+            var batch = batch(submission, decision, inputs)
+            batch.quota = quota.queued.map { (submission.owner, $0) }
+            switch try await store.commit(batch) {
             case .committed:
                 note(decision)
                 return (decision.job.id, true)
             case .conflict:
                 continue
+            case .overQuota:
+                return try await repeated(submission)
             case .taken:
                 // The key's, or the id's by chance: then another id is tried.
                 guard let known = try await known(submission) else { continue }
                 return (known, false)
             }
         }
-    }
-
-    private func isOver(_ quota: AccessPolicy.Quota, _ owner: String) async throws -> Bool {
-        guard let limit = quota.queued else { return false }
-        return try await store.waitingCount(of: owner) >= limit
     }
 
     /// A submission above the quota is taken only if it was before.

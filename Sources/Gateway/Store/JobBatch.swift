@@ -34,6 +34,8 @@ struct JobBatch: Sendable {
     var events: [JobEvent] = []
     /// Jobs that must be in a state still, without changing.
     var conditions: [(id: String, state: JobState)] = []
+    /// How many jobs an owner may have waiting; a new one above it holds the batch back.
+    var quota: (owner: String, waiting: Int)?
     /// Artifacts that are opened to a holder.
     var grants: [(holder: String, digest: SHA256Digest, size: UInt64)] = []
 

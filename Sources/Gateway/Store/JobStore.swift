@@ -46,9 +46,6 @@ protocol JobStore: Sendable {
         delayed: Set<String>
     ) async throws -> StoredJob?
 
-    /// How many jobs of an owner wait.
-    func waitingCount(of owner: String) async throws -> Int
-
     /// How many jobs each owner has running.
     func runningCounts() async throws -> [String: Int]
 
@@ -99,6 +96,8 @@ enum CommitOutcome: Sendable, Equatable {
     case conflict
     /// A new job's key or id is taken; nothing was stored.
     case taken
+    /// The owner has as many jobs waiting as the batch's quota says; nothing was stored.
+    case overQuota
 }
 
 /// A job as it is stored, without what it computes.

@@ -55,6 +55,27 @@ struct JobStoreTests {
         try reopened.store.close()
     }
 
+    /// A quota holds to the job, however many calls come at the same instant.
+    @Test func aQuotaOfWaitingJobsHoldsUnderLoad() async throws {
+        let fixture = try StoreFixture()
+        let submissions = try (0..<64).map { try fixture.submission("k\($0)") }
+        let quota = AccessPolicy.Quota(queued: 5)
+        let created = await withTaskGroup(of: Bool.self) { group in
+            for submission in submissions {
+                group.addTask {
+                    do {
+                        return try await fixture.engine.submit(submission, quota: quota).isCreated
+                    } catch {
+                        return false
+                    }
+                }
+            }
+            return await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
+        }
+        #expect(created == 5)
+        #expect(try await fixture.engine.list(pageSize: 100, before: nil).jobs.count == 5)
+    }
+
     /// Commits that wait together share a transaction; one that fails takes only itself back.
     @Test func commitsThatMeetSucceedAndFailAlone() async throws {
         let fixture = try StoreFixture()

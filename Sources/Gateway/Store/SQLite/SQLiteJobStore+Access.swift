@@ -4,13 +4,13 @@ internal import Jobs
 internal import Protocol
 
 extension SQLiteJobStore {
-    func waitingCount(of owner: String) async throws -> Int {
-        try await pool.read { db in
-            try JobRecord
-                .filter(JobRecord.CodingKeys.tenant == owner)
-                .filter(JobState.waiting.map(\.rawValue).contains(JobRecord.CodingKeys.state))
-                .fetchCount(db)
-        }
+    /// Whether an owner has so many jobs waiting; it looks at no more of them.
+    static func hasWaiting(_ limit: Int, of owner: String, _ db: Database) throws -> Bool {
+        try JobRecord
+            .filter(JobRecord.CodingKeys.tenant == owner)
+            .filter(JobState.waiting.map(\.rawValue).contains(JobRecord.CodingKeys.state))
+            .limit(limit)
+            .fetchCount(db) >= limit
     }
 
     func runningCounts() async throws -> [String: Int] {

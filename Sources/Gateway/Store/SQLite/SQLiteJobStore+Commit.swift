@@ -70,6 +70,9 @@ extension SQLiteJobStore {
                 .isEmpty(db)
             guard isMet else { throw Abandoned(outcome: .conflict) }
         }
+        if let quota = batch.quota, try hasWaiting(quota.waiting, of: quota.owner, db) {
+            throw Abandoned(outcome: .overQuota)
+        }
         for insertion in batch.insertions {
             try insert(insertion, db)
         }
