@@ -50,9 +50,12 @@ final class Certificate {
 
     deinit { X509_free(pointer) }
 
+    /// The URI that it names.
+    func uri() throws -> String { try PeerCertificate.uri(of: pointer) }
+
     /// The domain that an authority's own URI names.
     func trustDomain() throws -> String {
-        let uri = try PeerCertificate.uri(of: pointer)
+        let uri = try uri()
         let scheme = "spiffe://"
         guard uri.hasPrefix(scheme) else {
             throw RPCError(.failedPrecondition, "the authority's name '\(uri)' is no SPIFFE domain")

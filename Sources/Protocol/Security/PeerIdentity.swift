@@ -71,3 +71,12 @@ public struct PeerIdentity: Sendable, Hashable, CustomStringConvertible {
             }
     }
 }
+
+extension PeerIdentity {
+    /// Reads the name in a certificate's PEM file, as the other end will.
+    ///
+    /// - Throws: ``RPCError`` if the file cannot be read or names nobody.
+    public init(certificatePath path: String) throws {
+        try self.init(parsing: Certificate(path: path).uri())
+    }
+}

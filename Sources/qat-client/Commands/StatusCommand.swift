@@ -34,7 +34,10 @@ struct StatusCommand: ClientVerb {
         let request = StatusRequest(pageSize: isPage ? UInt32(filter.limit) : 1)
         var status = try await client.call(QatMethods.status, request, timeout: .seconds(10))
         if !isPage {
-            status.jobs = try await filter.jobs(client)
+            status.jobs = try await filter.jobs(
+                client,
+                certificatePath: profile.certificatePath
+            )
         }
         if output.json {
             Console.print(JobReport.json(status, address: profile.gateway))

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import JobSpecs
+internal import Jobs
 internal import Protocol
 
 /// Which jobs a list shows.
@@ -16,13 +17,12 @@ struct JobFilter: ParsableArguments {
     var kind: [String] = []
     @Option(help: "Jobs whose name has this in it, whatever the case.")
     var name: String?
+    @Flag(help: "Your own jobs only, where you may see those of others.")
+    var mine = false
     @Option(help: "So many jobs at most, the newest.")
     var limit: Int = 100
 
-    static let states = [
-        "BLOCKED", "QUEUED", "RUNNING", "RECOVERING", "CANCELLING", "SUCCEEDED", "FAILED",
-        "CANCELLED",
-    ]
+    static let states = JobState.allCases.map(\.rawValue)
     static let kinds = JobSchema.kinds
 
     func validate() throws {
@@ -49,25 +49,40 @@ struct JobFilter: ParsableArguments {
     }
 
     /// Whether every job passes, but for the number.
-    var isOpen: Bool { state.isEmpty && kind.isEmpty && name == nil }
+    var isOpen: Bool { state.isEmpty && kind.isEmpty && name == nil && !mine }
 
     /// Whether a job is one of those asked for.
-    func admits(_ job: JobSummary) -> Bool {
+    ///
+    /// `user`: Who asks.
+    func admits(_ job: JobSummary, user: String) -> Bool {
         let states = state.map { $0.uppercased() }
         let isNamed = name.map { job.name.lowercased().contains($0.lowercased()) } ?? true
         return (states.isEmpty || states.contains(job.state))
             && (kind.isEmpty || kind.contains(job.kind)) && isNamed
+            && (!mine || job.owner == user)
     }
 
     /// The jobs asked for, the newest first.
-    func jobs(_ client: RPCClient) async throws -> [JobSummary] {
+    ///
+    /// `certificatePath`: Of who asks; read only for `--mine`.
+    func jobs(_ client: RPCClient, certificatePath: String) async throws -> [JobSummary] {
+        let user = mine ? try Self.user(certificatePath) : ""
         var jobs: [JobSummary] = []
         var request = ListJobsRequest(pageSize: 200)
         repeat {
             let page = try await client.call(QatMethods.listJobs, request)
-            jobs += page.jobs.filter(admits)
+            jobs += page.jobs.filter { admits($0, user: user) }
             request.pageToken = page.nextPageToken
         } while !request.pageToken.isEmpty && jobs.count < limit
         return Array(jobs.prefix(limit))
+    }
+
+    /// The name under which the gateway knows the certificate's owner.
+    private static func user(_ certificatePath: String) throws -> String {
+        let identity = try PeerIdentity(certificatePath: certificatePath)
+        guard case .user(let name) = identity.subject else {
+            return identity.description
+        }
+        return name
     }
 }

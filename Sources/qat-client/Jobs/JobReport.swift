@@ -52,6 +52,7 @@ enum JobReport {
         ]
         members["reason"] = text(job.reason)
         members["message"] = text(job.reasonMessage)
+        members["owner"] = text(job.owner)
         members["wait_reason"] = text(job.waitReason)
         members["started_at"] = job.startedUnixMs.map {
             .string(Quantities.timestamp(unixMs: $0))

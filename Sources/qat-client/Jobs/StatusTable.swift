@@ -74,6 +74,7 @@ enum StatusTable {
         }
         add("kind", summary.kind)
         add("name", summary.name)
+        add("owner", summary.owner)
         add("state", summary.state + (summary.cancelRequested ? " (cancel requested)" : ""))
         add("reason", summary.reason)
         add("message", summary.reasonMessage)

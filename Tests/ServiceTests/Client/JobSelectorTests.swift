@@ -7,7 +7,13 @@ internal import Testing
     private let jobs = [
         JobSummary(jobID: "00bb000000000003", kind: "evaluate", name: "compare", state: "RUNNING"),
         JobSummary(jobID: "00ba000000000002", kind: "train", name: "demo", state: "FAILED"),
-        JobSummary(jobID: "00aa000000000001", kind: "train", name: "demo", state: "SUCCEEDED"),
+        JobSummary(
+            jobID: "00aa000000000001",
+            kind: "train",
+            name: "demo",
+            state: "SUCCEEDED",
+            owner: "ada"
+        ),
     ]
 
     private func id(_ word: String, isHarmless: Bool = true) -> String {
@@ -59,9 +65,22 @@ internal import Testing
 
     @Test func filtersJobs() async throws {
         let gateway = try ScriptedGateway(jobs: jobs)
+        let folder = try TemporaryHome()
+        let home = folder.home.path
+        try CertificateAuthority.createAuthority(in: home, trustDomain: "test")
+        _ = try CertificateAuthority.issue(
+            subject: .user(name: "ada"),
+            hosts: [],
+            authorityFolder: home,
+            folder: home,
+            name: "ada"
+        )
         func found(_ arguments: [String]) async throws -> [String] {
             let filter = try JobFilter.parse(arguments)
-            return try await gateway.serve { try await filter.jobs($0).map(\.jobID) }
+            let path = folder.home.path + "/ada.pem"
+            return try await gateway.serve {
+                try await filter.jobs($0, certificatePath: path).map(\.jobID)
+            }
         }
         #expect(try await found([]).count == 3)
         #expect(try await found(["--kind", "train", "--limit", "1"]) == ["00ba000000000002"])
@@ -69,6 +88,8 @@ internal import Testing
         #expect(try await found(["--state", "FAILED", "--state", "running"]).count == 2)
         #expect(try await found(["--name", "DEM"]).count == 2)
         #expect(try await found(["--name", "none"]).isEmpty)
+        #expect(try await found(["--mine"]) == ["00aa000000000001"])
+        #expect(try await found(["--state", "starting"]).isEmpty)
     }
 
     @Test func refusesFiltersThatAreNone() {

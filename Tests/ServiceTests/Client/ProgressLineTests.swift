@@ -188,7 +188,8 @@ internal import Testing
     }
 
     @Test func aRowOfAnEvaluationIsALine() {
-        let row = #"{"label":"PTQ","perplexity":72.754,"accuracy":0.25,"latency_ms":null,"#
+        let row =
+            #"{"label":"PTQ","perplexity":72.754,"accuracy":0.25,"latency_ms":null,"#
             + #""memory_bytes":1000,"measurements":[{}]}"#
         let event = JobEvent(jobID: "j", seq: 1, type: .metric, metricsJSON: Array(row.utf8))
         #expect(print([event], .plain) == "PTQ: perplexity 72.754  accuracy 0.25\n")
