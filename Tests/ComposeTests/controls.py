@@ -41,25 +41,24 @@ def published_everywhere(document):
     ports[0] = ports[0].replace("127.0.0.1", "0.0.0.0")
 
 
-# Rounds of changes, each with the services in which its rule alone must then be broken. One round
-# changes each service once, so that a rule that looks at more than its own key is seen, too.
+# Rounds of changes, each with the services in which its rule, and no other, must then be broken:
+# few, for each starts four containers, and mixed, so that a rule that looks at more than its own
+# key is seen.
 ROUNDS = [
     [
         (without("quant", "read_only"), [("quant", "read_only")]),
         (without("train", "cap_drop"), [("train", "cap_drop")]),
+        (without("train", "ulimits"), [("train", "ulimits")]),
         (without("eval", "security_opt"), [("eval", "security_opt")]),
+        (without("eval", "init"), [("eval", "init")]),
         (also_published("127.0.0.1:7444:7444"), [("gateway", "ports")]),
     ],
     [
         (without("quant", "pids_limit"), [("quant", "pids_limit")]),
+        (without("quant", "tmpfs"), [("quant", "tmpfs")]),
         (without("train", "mem_limit"), [("train", "mem_limit")]),
         (put("eval", "user", "0:0"), [("eval", "user")]),
         (opened("core"), [(service, "internal") for service in ["quant", "train", "eval"]]),
-    ],
-    [
-        (without("quant", "tmpfs"), [("quant", "tmpfs")]),
-        (without("train", "ulimits"), [("train", "ulimits")]),
-        (without("eval", "init"), [("eval", "init")]),
         (published_everywhere, [("gateway", "ports")]),
         (
             put("gateway", "security_opt", ["no-new-privileges:true", "seccomp=unconfined"]),

@@ -60,8 +60,8 @@ class Deployment:
             str(ROOT / ".build-check/bin/podman-compose"), *options, "-p", project, "-f", str(file)
         ]
 
-    def __call__(self, *arguments, timeout=120):
-        return run(*self.compose, *arguments, env=self.environment, timeout=timeout)
+    def __call__(self, *arguments, **options):
+        return run(*self.compose, *arguments, env=self.environment, **options)
 
     def container(self, service):
         """The container of a service's only instance."""
@@ -80,6 +80,10 @@ class Container:
     def state(self):
         return json.loads(self.podman("inspect").stdout)[0]["State"]
 
+    def log(self):
+        """What its daemon wrote since it was made."""
+        return self.podman("logs").stderr
+
     def addresses(self):
         """Its addresses in all of its networks."""
         networks = json.loads(self.podman("inspect").stdout)[0]["NetworkSettings"]["Networks"]
@@ -89,9 +93,12 @@ class Container:
         return self.podman("healthcheck", "run", check=False).returncode == 0
 
     def kill(self):
-        """SIGKILL to all of it."""
+        """SIGKILL to all of it; returns when podman has taken its network apart, too.
+
+        Podman's DNS server says nothing for half a minute when a start comes in between.
+        """
         self.podman("kill", "--signal=KILL", check=False)
-        until(f"{self.name} is dead", lambda: self.state()["Status"] == "exited")
+        until(f"{self.name} is gone", lambda: self.addresses() == {""})
 
     @functools.cached_property
     def first(self):

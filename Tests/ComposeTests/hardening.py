@@ -128,7 +128,7 @@ def faults(deployment, services, open_files):
 
 
 class Outside:
-    """A server that containers reach only through a network that leads out."""
+    """A server that containers reach only through a network that leads out, and a name server."""
 
     port = 9
 
@@ -139,9 +139,18 @@ class Outside:
     @classmethod
     def serve(cls):
         server = socket.create_server(cls.address())
+        names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        names.bind((OUTSIDE, 53))
 
         def accept():
             while True:
                 server.accept()[0].close()
 
-        threading.Thread(target=accept, daemon=True).start()
+        def answer():
+            # "There is no such name", to any question: flags of RFC 1035, then the question again.
+            while True:
+                question, sender = names.recvfrom(512)
+                names.sendto(question[:2] + b"\x81\x83\0\1" + bytes(6) + question[12:], sender)
+
+        for work in (accept, answer):
+            threading.Thread(target=work, daemon=True).start()
