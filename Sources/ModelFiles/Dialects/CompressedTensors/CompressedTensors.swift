@@ -122,11 +122,10 @@ struct CompressedTensors: CheckpointDialect {
         module: StoredModule,
         in contents: ExportContents
     ) -> String? {
-        Self.row(of: format) == nil
-            ? "compressed-tensors has mxfp4 by 32, nvfp4 by 16, mxfp8 by 32, fp8_per_tensor and "
-                + "fp8_per_channel"
-            : nil
+        Self.row(of: format) == nil ? writtenNames : nil
     }
+
+    var writtenFormats: [QuantizationFormat] { Self.rows.compactMap(\.format) }
 
     func scheme(
         of format: QuantizationFormat,

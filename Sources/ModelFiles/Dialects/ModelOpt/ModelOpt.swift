@@ -162,12 +162,18 @@ struct ModelOpt: CheckpointDialect {
         in contents: ExportContents
     ) -> String? {
         guard let row = Self.row(of: format, in: contents) else {
-            return "modelopt has nvfp4 by 16, mxfp8 by 32, fp8_per_tensor and fp8_per_channel"
+            return writtenNames
         }
         if row.format == .fp8PerTensor, contents.inputScale(module, format) == nil {
             return "modelopt's FP8 has input scales, too: give data.calibration"
         }
         return nil
+    }
+
+    var writtenFormats: [QuantizationFormat] {
+        Self.rows.filter(\.isWritten).map(\.format).reduce(into: []) { formats, format in
+            if !formats.contains(format) { formats.append(format) }
+        }
     }
 
     func scheme(
