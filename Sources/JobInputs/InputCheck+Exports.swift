@@ -123,20 +123,46 @@ extension InputCheck {
         _ layout: ParameterLayout
     ) throws -> [Choice] {
         let assignments = try layout.assignments(of: source.recipe)
-        func formats(_ candidate: (Int) -> QuantizationFormat?) -> [String: QuantizationFormat] {
-            var chosen = 0
-            return assignments.reduce(into: [:]) { formats, assignment in
+        func formats(
+            _ candidate: (ParameterLayout.Entry) -> QuantizationFormat?
+        ) -> [String: QuantizationFormat] {
+            assignments.reduce(into: [:]) { formats, assignment in
                 let isFree =
                     !source.candidates.isEmpty
                     && source.recipe.mayChoose(forModule: assignment.module)
-                formats[assignment.module] = isFree ? candidate(chosen) : assignment.format
-                chosen += isFree ? 1 : 0
+                formats[assignment.module] =
+                    isFree ? candidate(assignment.entry) : assignment.format
             }
         }
         let candidates = source.candidates
         guard !candidates.isEmpty else { return [Choice(formats: formats { _ in nil })] }
+        let groups = groups(of: layout)
         return candidates.map { candidate in
             Choice(name: candidate.name, formats: formats { _ in candidate })
-        } + [Choice(formats: formats { candidates[$0 % candidates.count] })]
+        } + [
+            Choice(
+                formats: formats { entry in
+                    candidates[(groups[entry.module] ?? 0) % candidates.count]
+                }
+            )
+        ]
+    }
+
+    /// Numbers of the groups of linear modules that share an input, which always get one format.
+    private static func groups(of layout: ParameterLayout) -> [String: Int] {
+        let configuration = layout.configuration
+        var groups: [String: Int] = [:]
+        var count = 0
+        for layer in 0..<configuration.layerCount {
+            for module in configuration.linearModules {
+                let name = module.name(layer: layer)
+                guard groups[name] == nil else { continue }
+                for member in configuration.modules(sharingInputOf: module) {
+                    groups[member.name(layer: layer)] = count
+                }
+                count += 1
+            }
+        }
+        return groups
     }
 }
