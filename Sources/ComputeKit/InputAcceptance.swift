@@ -16,7 +16,11 @@ extension JobInputs {
         _ reporter: ComputeReporter
     ) throws -> [String] {
         reporter.progress(phase: "check inputs", step: 0, of: 0)
-        let inputs = JobInputs(spec, paths: request.inputs)
+        let inputs = JobInputs(
+            spec,
+            paths: request.inputs,
+            version: SuiteVersion.current
+        )
         guard inputs.problems.isEmpty else {
             throw ComputeFailure(
                 .userError,

@@ -1,5 +1,6 @@
-internal import Formats
+public import Formats
 internal import Foundation
+internal import JobInputs
 public import JobSpecs
 public import ModelFiles
 public import Quantization
@@ -15,8 +16,8 @@ public import Transformer
 public final class ModelExport {
     /// What came of the formats that were asked for.
     public struct Outcome: Sendable {
-        /// The format of the first folder that was written, `model/` if nothing failed.
-        public var format: String
+        /// The form of the first folder that was written, `model/` if nothing failed.
+        public var layout: ExportLayout
         /// Bytes of the tensors in it.
         public var tensorByteCount: Int
         /// What was asked for and not done, and what was done instead.
@@ -38,7 +39,7 @@ public final class ModelExport {
     }
 
     private struct Target {
-        let name: String
+        let layout: ExportLayout
         let folder: String
         let isRequired: Bool
         let writer: any ModelWriter
@@ -65,61 +66,40 @@ public final class ModelExport {
         outputFolder: String
     ) throws {
         self.outputFolder = outputFolder
-        var begun: Set<String> = []
         var isFirst = true
-        let asked =
-            exports.isEmpty ? [.init(format: .compressedTensors, onObstacle: .skip)] : exports
-        for export in asked where begun.insert(export.format.rawValue).inserted {
-            let name = export.format.rawValue
-            let folder = outputFolder + (isFirst ? "/model" : "/model-\(name)")
+        for export in exports.isEmpty ? ExportOptions.usual : exports {
+            let layout = export.format
+            let folder = outputFolder + (isFirst ? "/model" : "/model-\(layout.rawValue)")
             let isRequired = export.onObstacle == .fail
             do {
-                let writer = try Self.writer(description, name, folder)
+                let writer = try ModelWriters.writer(of: description, as: layout, folder: folder)
                 targets.append(
-                    Target(name: name, folder: folder, isRequired: isRequired, writer: writer)
+                    Target(layout: layout, folder: folder, isRequired: isRequired, writer: writer)
                 )
                 isFirst = false
             } catch let error as ModelFileError where error.code == .unsupported {
-                note(error, name: name, isRequired: isRequired)
+                note(error, layout, isRequired: isRequired)
             } catch {
-                note(error, name: name, isRequired: isRequired)
+                note(error, layout, isRequired: isRequired)
                 try? FileManager.default.removeItem(atPath: folder)
                 isFirst = false
             }
         }
         if targets.isEmpty, failures.isEmpty {
-            let format = Self.exactFormat(description)
-            warnings.append(
-                "model/ holds the quantized values in \(format.rawValue) instead, exactly"
-            )
+            let layout = ExportLayout.exact(for: description.formats.values)
+            warnings.append(PlannedExport.replacement(by: layout))
             let folder = outputFolder + "/model"
-            let writer = try HuggingFaceWriter(description, format: format, folder: folder)
+            let writer = try ModelWriters.writer(of: description, as: layout, folder: folder)
             targets.append(
-                Target(name: format.rawValue, folder: folder, isRequired: true, writer: writer)
+                Target(layout: layout, folder: folder, isRequired: true, writer: writer)
             )
         }
         try requireOne()
     }
 
-    private static func writer(
-        _ description: ExportDescription,
-        _ name: String,
-        _ folder: String
-    ) throws -> any ModelWriter {
-        guard let format = HuggingFaceWriter.Format(rawValue: name) else {
-            return try GGUFWriter(description, folder: folder)
-        }
-        return try HuggingFaceWriter(description, format: format, folder: folder)
-    }
-
-    /// A plain format that holds every quantized value: BF16 has the exponents of FP32 and seven
-    /// mantissa bits, enough for elements under power-of-two scales.
-    private static func exactFormat(_ description: ExportDescription) -> HuggingFaceWriter.Format {
-        description.formats.values.allSatisfy { $0.scaleKind == .e8m0 } ? .bf16 : .f32
-    }
-
     /// Remembers why an export is not written.
-    private func note(_ error: any Error, name: String, isRequired: Bool) {
+    private func note(_ error: any Error, _ layout: ExportLayout, isRequired: Bool) {
+        let name = layout.rawValue
         let reason = (error as? ModelFileError)?.message ?? "\(error)"
         let label = name + ": "
         let text = reason.hasPrefix(label) ? String(reason.dropFirst(label.count)) : reason
@@ -148,7 +128,7 @@ public final class ModelExport {
                 results.append(try work(target.writer))
                 left.append(target)
             } catch {
-                note(error, name: target.name, isRequired: target.isRequired)
+                note(error, target.layout, isRequired: target.isRequired)
                 try? FileManager.default.removeItem(atPath: target.folder)
             }
         }
@@ -205,10 +185,10 @@ public final class ModelExport {
     public func finish() throws -> Outcome {
         let summaries = try forEach { try $0.finish() }
         for (target, summary) in zip(targets, summaries) {
-            warnings += summary.notes.map { "export \(target.name): \($0)" }
+            warnings += summary.notes.map { "export \(target.layout.rawValue): \($0)" }
         }
         return Outcome(
-            format: targets[0].name,
+            layout: targets[0].layout,
             tensorByteCount: summaries[0].tensorByteCount,
             warnings: warnings,
             failures: failures

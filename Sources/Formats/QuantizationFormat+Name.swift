@@ -54,6 +54,11 @@ extension QuantizationFormat {
         }
     }
 
+    /// The name with the block's size, as in `mxfp4 by 32`; without where there are no blocks.
+    public var nameWithBlock: String {
+        scaleKind.hasBlocks ? "\(name) by \(blockSize)" : name
+    }
+
     /// The same elements under one scale per tensor; rounding rules stay.
     public var perTensor: QuantizationFormat {
         QuantizationFormat(

@@ -87,8 +87,16 @@ public struct QuantizationRecipe: Sendable, Codable, Equatable {
             return isInLastStage(progress)
                 ? end : QuantizationFormat.morePrecise(end, stageFormat(at: progress))
         }
-        let isLeftAlone = name.hasSuffix("embed_tokens") || name.hasSuffix("lm_head")
-        return isLeftAlone ? nil : stageFormat(at: progress)
+        return Self.isLeftAlone(name) ? nil : stageFormat(at: progress)
+    }
+
+    /// Whether a job that chooses formats within a budget may choose this module's: rules go before.
+    public func mayChoose(forModule name: String) -> Bool {
+        ruleIndex(forModule: name) == nil && !Self.isLeftAlone(name)
+    }
+
+    private static func isLeftAlone(_ name: String) -> Bool {
+        name.hasSuffix("embed_tokens") || name.hasSuffix("lm_head")
     }
 
     /// The formats that weights may get, in no order.

@@ -8,20 +8,28 @@ extension InputCheck {
     struct ExportSource {
         let exports: [ExportOptions]
         let recipe: QuantizationRecipe
+        /// What the job calls its model.
+        let reference: String
+        /// What files say of their making.
+        let metadata: [String: String]
         /// Formats of which the job chooses one for each module that no rule names; empty for none.
         var candidates: [QuantizationFormat] = []
         var unties = false
         var isCalibrated = false
         var hasCacheScales = false
 
-        init(_ spec: TrainSpec) {
+        init(_ spec: TrainSpec, version: String) {
             exports = spec.exports
             recipe = spec.quantization.recipe
+            reference = spec.model
+            metadata = TrainSpec.exportMetadata(version: version)
         }
 
-        init(_ spec: QuantizeSpec) {
+        init(_ spec: QuantizeSpec, version: String) {
             exports = spec.exports
             recipe = spec.quantization.recipe
+            reference = spec.model
+            metadata = spec.quantization.postTraining?.exportMetadata(version: version) ?? [:]
             guard let options = spec.quantization.postTraining else { return }
             candidates = options.mixedPrecision?.candidates ?? []
             unties = options.rotation == .hadamard
@@ -35,26 +43,53 @@ extension InputCheck {
         guard let model else { return }
         var configuration = model.configuration
         if source.unties { configuration.tiedEmbeddings = false }
-        let choices = attempt("$.quantization") {
-            try Self.formats(source, ParameterLayout(configuration: configuration))
-        }
+        let layout = ParameterLayout(configuration: configuration)
+        let choices = attempt("$.quantization") { try Self.choices(source, layout) }
         guard let choices else { return }
-        planned = source.exports.enumerated().map { index, options in
-            let plans = choices.map { formats in
-                ExportPlan(
-                    format: options.format.rawValue,
-                    configuration: configuration,
-                    formats: formats,
-                    activations: source.recipe.activations,
-                    isCalibrated: source.isCalibrated,
-                    hasCacheScales: source.hasCacheScales,
-                    // A GGUF file's tokenizer is passed on as it is.
-                    tokenizer: model.source.kind == .gguf ? nil : model.tokens?.tokenizer
-                )
+        planned = (source.exports.isEmpty ? ExportOptions.usual : source.exports).enumerated()
+            .map { index, options in
+                let plans = choices.map { choice in
+                    PlannedExport.Choice(
+                        name: choice.name,
+                        plan: ExportPlan(
+                            options.format,
+                            of: description(source, model, configuration, choice.formats)
+                        )
+                    )
+                }
+                return PlannedExport(options, index: index, choices: plans)
             }
-            return PlannedExport(options, index: index, plans: plans)
-        }
         for export in planned where !export.obstacles.isEmpty { report(export) }
+        guard planned.allSatisfy({ !$0.obstacles.isEmpty }), planned.allSatisfy({ !$0.isRefused })
+        else { return }
+        let formats = choices.flatMap { $0.formats.values }
+        remark("$.export", PlannedExport.replacement(by: .exact(for: formats)))
+    }
+
+    /// What a writer would be told of a job's model.
+    private func description(
+        _ source: ExportSource,
+        _ model: Model,
+        _ configuration: ModelConfiguration,
+        _ formats: [String: QuantizationFormat]
+    ) -> ExportDescription {
+        var description = ExportDescription(
+            configuration: configuration,
+            source: model.source.files,
+            // A GGUF file's tokenizer is passed on as it is.
+            tokenizer: model.tokens?.tokenizer,
+            formats: formats,
+            activations: source.recipe.activations
+        )
+        description.source.rename(reference: source.reference)
+        description.metadata = source.metadata
+        // Any range will do: none of the sizes depends on it.
+        if source.isCalibrated { description.inputAmax = formats.mapValues { _ in 1 } }
+        if source.hasCacheScales {
+            description.keyAmax = [Float](repeating: 1, count: configuration.layerCount)
+            description.valueAmax = description.keyAmax
+        }
+        return description
     }
 
     private mutating func report(_ export: PlannedExport) {
@@ -75,21 +110,59 @@ extension InputCheck {
         }
     }
 
-    /// The formats of the quantized modules: one dictionary, or one for each candidate.
-    private static func formats(
+    /// The formats of the quantized modules, and when they are these.
+    private struct Choice {
+        /// The format that is chosen; nil if all of a kind are, or if nothing is chosen.
+        var name: String?
+        let formats: [String: QuantizationFormat]
+    }
+
+    /// One choice, or one for each candidate, and one that takes them in turn: whose files say most.
+    private static func choices(
         _ source: ExportSource,
         _ layout: ParameterLayout
-    ) throws -> [[String: QuantizationFormat]] {
+    ) throws -> [Choice] {
         let assignments = try layout.assignments(of: source.recipe)
-        func choosing(_ candidate: QuantizationFormat?) -> [String: QuantizationFormat] {
+        func formats(
+            _ candidate: (ParameterLayout.Entry) -> QuantizationFormat?
+        ) -> [String: QuantizationFormat] {
             assignments.reduce(into: [:]) { formats, assignment in
-                let isChosen =
-                    candidate != nil && layout.module(of: assignment.entry) != nil
-                    && source.recipe.ruleIndex(forModule: assignment.module) == nil
-                formats[assignment.module] = isChosen ? candidate : assignment.format
+                let isFree =
+                    !source.candidates.isEmpty
+                    && source.recipe.mayChoose(forModule: assignment.module)
+                formats[assignment.module] =
+                    isFree ? candidate(assignment.entry) : assignment.format
             }
         }
-        return source.candidates.isEmpty
-            ? [choosing(nil)] : source.candidates.map { choosing($0) }
+        let candidates = source.candidates
+        guard !candidates.isEmpty else { return [Choice(formats: formats { _ in nil })] }
+        let groups = groups(of: layout)
+        return candidates.map { candidate in
+            Choice(name: candidate.name, formats: formats { _ in candidate })
+        } + [
+            Choice(
+                formats: formats { entry in
+                    candidates[(groups[entry.module] ?? 0) % candidates.count]
+                }
+            )
+        ]
+    }
+
+    /// Numbers of the groups of linear modules that share an input, which always get one format.
+    private static func groups(of layout: ParameterLayout) -> [String: Int] {
+        let configuration = layout.configuration
+        var groups: [String: Int] = [:]
+        var count = 0
+        for layer in 0..<configuration.layerCount {
+            for module in configuration.linearModules {
+                let name = module.name(layer: layer)
+                guard groups[name] == nil else { continue }
+                for member in configuration.modules(sharingInputOf: module) {
+                    groups[member.name(layer: layer)] = count
+                }
+                count += 1
+            }
+        }
+        return groups
     }
 }

@@ -14,7 +14,8 @@ extension InputCheck {
 
     mutating func check(_ spec: QuantizeSpec) {
         let model = model("/model") { spec.needsTokenizer(of: $0.kind) }
-        defer { exports(ExportSource(spec), model) }
+        defer { exports(ExportSource(spec, version: version), model) }
+        weights(model, "$.model")
         if let model, spec.quantization.postTraining?.rotation == .hadamard {
             _ = attempt("$.quantization.rotation") {
                 try BlockRotation.check(model.configuration.architecture)
@@ -29,7 +30,8 @@ extension InputCheck {
 
     mutating func check(_ spec: TrainSpec) {
         let model = model("/model") { _ in true }
-        defer { exports(ExportSource(spec), model) }
+        defer { exports(ExportSource(spec, version: version), model) }
+        weights(model, "$.model")
         let windows = Self.windows(spec.data)
         context(windows, model)
         if let distillation = spec.distillation, !distillation.teacherIsBaseModel {
@@ -83,6 +85,7 @@ extension InputCheck {
         let pointer = "/distillation/teacher"
         let path = "$.distillation.teacher"
         guard let teacher = model(pointer, needsTokenizer: { _ in true }) else { return }
+        weights(teacher, path)
         var theirs = windows
         theirs.label = "the teacher: "
         context(theirs, teacher)

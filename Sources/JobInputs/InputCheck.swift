@@ -28,11 +28,16 @@ struct InputCheck {
     private(set) var remarks: [JobInputs.Finding] = []
     /// The job's exports; empty while the model is not at hand.
     var planned: [PlannedExport] = []
+    /// The suite's version.
+    let version: String
+    private let readsWeights: Bool
     private let paths: [String: String]
     private var texts: [String: TextFile?] = [:]
 
-    init(paths: [String: String]) {
+    init(paths: [String: String], version: String, readsWeights: Bool) {
         self.paths = paths
+        self.version = version
+        self.readsWeights = readsWeights
     }
 
     mutating func problem(_ path: String, _ message: String) {
@@ -89,6 +94,12 @@ struct InputCheck {
             )
         }
         return model
+    }
+
+    /// Reads all weights of a model whose values the job takes; one that is no number is a problem.
+    mutating func weights(_ model: Model?, _ path: String) {
+        guard readsWeights, let model else { return }
+        _ = attempt(path) { try ModelLoader.checkValues(of: model.source) }
     }
 
     /// Opens and checks a text.

@@ -31,8 +31,16 @@ public struct JobInputs: Sendable {
     ///   - spec: The job.
     ///   - paths: Local paths of its inputs by JSON pointer, such as `/data/train/0`; an input that is
     ///     not there, and what depends on it, is not checked.
-    public init(_ spec: JobSpec, paths: [String: String]) {
-        var check = InputCheck(paths: paths)
+    ///   - version: The suite's version, which exports name; the worker's is supposed to be the same.
+    ///   - readsWeights: Whether the values of all weights are read, too, so that one that is no number
+    ///     is found before anything is sent; the worker sees them as it works.
+    public init(
+        _ spec: JobSpec,
+        paths: [String: String],
+        version: String,
+        readsWeights: Bool = false
+    ) {
+        var check = InputCheck(paths: paths, version: version, readsWeights: readsWeights)
         switch spec {
         case .quantize(let spec): check.check(spec)
         case .train(let spec): check.check(spec)
@@ -41,6 +49,27 @@ public struct JobInputs: Sendable {
         problems = check.problems
         remarks = check.remarks
         exports = check.planned
+    }
+}
+
+extension PostTrainingOptions {
+    /// What files of an export say of their making.
+    ///
+    /// `version`: The suite's.
+    public func exportMetadata(version: String) -> [String: String] {
+        [
+            "qat.version": version, "qat.method": method.rawValue,
+            "qat.rotation": rotation.rawValue,
+        ]
+    }
+}
+
+extension TrainSpec {
+    /// What files of an export say of their making.
+    ///
+    /// `version`: The suite's.
+    public static func exportMetadata(version: String) -> [String: String] {
+        ["qat.version": version, "qat.method": "qat"]
     }
 }
 

@@ -1,3 +1,4 @@
+internal import Foundation
 public import Kernels
 internal import Quantization
 public import Transformer
@@ -66,10 +67,12 @@ extension ModelSource {
             let index = output.firstIndex(where: { !$0.isFinite })
         else { return }
         let place = [rows.lowerBound + index / entry.columns, index % entry.columns]
+        // Swift prints the bits of a NaN, too.
+        let value = output[index].isNaN ? "nan" : "\(output[index])"
         throw ModelFileError(
             .malformed,
             """
-            \(path): tensor \(entry.name) holds \(output[index]) at \
+            \(path): tensor \(entry.name) holds \(value) at \
             \(entry.shape.count > 1 ? "\(place)" : "\([index + rows.lowerBound * entry.columns])"); \
             no model computes with that
             """
@@ -159,6 +162,26 @@ public enum ModelLoader {
             keyValueScales: source.keyValueScales,
             activations: source.activations
         )
+    }
+
+    /// Reads every weight and keeps none, in the memory of 16 MB.
+    ///
+    /// - Throws: ``ModelFileError``; `malformed` of a NaN or an infinity, naming the tensor and the
+    ///   place in it.
+    public static func checkValues(of source: any ModelSource) throws {
+        let team = ThreadTeam(threadCount: ProcessInfo.processInfo.activeProcessorCount)
+        for entry in ParameterLayout(configuration: source.configuration).entries {
+            let step = max(1, (4 << 20) / entry.columns)
+            let room = AlignedBuffer<Float>(count: min(step, entry.rows) * entry.columns)
+            for first in stride(from: 0, to: entry.rows, by: step) {
+                let rows = first..<min(first + step, entry.rows)
+                let values = UnsafeMutableBufferPointer(
+                    start: room.pointer,
+                    count: rows.count * entry.columns
+                )
+                try source.readFinite(entry, rows: rows, into: values, team: team)
+            }
+        }
     }
 
     /// Reads the weights of an opened model.

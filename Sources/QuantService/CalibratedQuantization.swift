@@ -131,7 +131,7 @@ struct CalibratedQuantization {
             mixed.sensitivity,
             calibration: calibration,
             divergence: comparison,
-            isIncluded: { recipe.ruleIndex(forModule: $0) == nil },
+            isIncluded: { recipe.mayChoose(forModule: $0) },
             onGroup: { try progress.report("sensitivity", $0, of: $1) }
         )
         let choice = try BitAllocation.choose(

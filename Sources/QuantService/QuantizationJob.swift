@@ -84,10 +84,7 @@ struct QuantizationJob {
     private func begin(_ description: ExportDescription) throws -> ModelExport {
         var description = description
         description.source.rename(reference: spec.model)
-        description.metadata = [
-            "qat.version": SuiteVersion.current, "qat.method": options.method.rawValue,
-            "qat.rotation": options.rotation.rawValue,
-        ]
+        description.metadata = options.exportMetadata(version: SuiteVersion.current)
         if options.cacheScales == .fp8Cast {
             // Under the scale 1, E4M3 holds up to 448.
             let layers = description.configuration.layerCount

@@ -44,7 +44,7 @@ struct QuantizationResults: Codable, Sendable {
         bitsPerWeight = Double(layers.reduce(0) { $0 + $1.byteCount } * 8) / Double(max(weights, 1))
         tensorBytes = outcome.export.tensorByteCount
         memoryRatio = Double(tensorBytes) / Double(bf16ByteCount)
-        exportFormat = outcome.export.format
+        exportFormat = outcome.export.layout.rawValue
         sqnrDbMin = layers.map(\.statistics.sqnrDecibels).min()
         meanAbsoluteErrorMax = layers.map(\.statistics.meanAbsoluteError).max()
         klDivergence = outcome.divergence?.klDivergence

@@ -35,8 +35,15 @@ public struct QuantizationStatistics: Sendable, Codable, Equatable {
         if meanAbsoluteError > 0.1 {
             found.append("mean absolute quantization error \(meanAbsoluteError) exceeds 0.1")
         }
-        if standardDeviation < 1e-6 {
-            found.append("standard deviation \(standardDeviation) is below 1e-6")
+        if amax == 0 {
+            found.append("all weights are zero")
+        } else if standardDeviation == 0 {
+            found.append("all weights are \(maximum)")
+        } else if standardDeviation < 1e-6 {
+            found.append(
+                "the weights hardly differ: their standard deviation, \(standardDeviation), is below "
+                    + "1e-6"
+            )
         }
         if let collapsedShare, collapsedShare > 0.01 {
             let percent = (collapsedShare * 1000).rounded() / 10

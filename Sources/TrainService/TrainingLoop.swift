@@ -330,7 +330,7 @@ struct TrainingLoop {
         var description = trained.description
         description.source.rename(reference: modelReference)
         description.activations = plan.recipe.activations
-        description.metadata = ["qat.version": SuiteVersion.current, "qat.method": "qat"]
+        description.metadata = TrainSpec.exportMetadata(version: SuiteVersion.current)
         let export = try ModelExport(
             description,
             exports: plan.exports,
@@ -348,7 +348,7 @@ struct TrainingLoop {
             activations: activations.inputFormatName,
             steps: plan.totalSteps,
             tokens: plan.totalSteps * plan.batchSize * plan.accumulation * plan.length,
-            exportFormat: outcome.format,
+            exportFormat: outcome.layout.rawValue,
             tensorBytes: outcome.tensorByteCount,
             memoryRatio: Double(outcome.tensorByteCount) / Double(model.bf16ByteCount),
             warnings: warnings + outcome.warnings + outcome.failures + notes

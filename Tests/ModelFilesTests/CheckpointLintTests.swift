@@ -18,7 +18,7 @@ struct CheckpointLintTests {
     @Test(arguments: HuggingFaceWriter.Format.allCases)
     func untiedHeadsAreClean(format: HuggingFaceWriter.Format) throws {
         let folder = try TemporaryFolder()
-        let algorithm = ["modelopt": "nvfp4"][format.rawValue] ?? "mxfp4"
+        let algorithm = format == .modelopt ? "nvfp4" : "mxfp4"
         try LintSample.export(algorithm, as: format, to: folder.path, tied: false)
         #expect(CheckpointLint.lint(path: folder.path) == [])
     }

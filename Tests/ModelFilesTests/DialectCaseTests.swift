@@ -145,6 +145,30 @@ struct DialectCaseTests {
             #"{"quant_method": "quark", "export": {}, "global_quant_config": {"weight": {"dtype": "int4", "qscheme": "per_group", "group_size": 32}}}"#,
             false
         ),
+        (
+            #"{"quant_method": "quark", "export": {}, "global_quant_config": {"weight": {"dtype": "fp4", "qscheme": "per_group", "group_size": 32, "scale_format": "e8m0"}, "input_tensors": {"dtype": "fp4", "qscheme": "per_group", "group_size": 32, "is_dynamic": true, "scale_calculation_mode": "flour"}}}"#,
+            true
+        ),
+        (
+            #"{"quant_method": "quark", "export": {}, "layer_quant_config": {"*up_proj": {"weight": {"dtype": "fp8_e4m3", "qscheme": "per_tensor"}}, "*mlp*": {"weight": {"dtype": "fp8_e4m3", "qscheme": "per_channel"}}}}"#,
+            false
+        ),
+        (
+            #"{"quant_method": "quark", "export": {}, "global_quant_config": {"bias": {"dtype": "int8"}, "weight": {"dtype": "fp8_e4m3", "qscheme": "per_tensor"}}}"#,
+            false
+        ),
+        (
+            #"{"quant_method": "compressed-tensors", "format": "float-quantized", "config_groups": {"a": {"targets": ["Linear"], "weights": {"num_bits": 8, "type": "float"}}, "b": {"targets": ["Linear"], "weights": {"num_bits": 8, "type": "float", "strategy": "channel"}}}}"#,
+            true
+        ),
+        (
+            #"{"quant_method": "compressed-tensors", "format": "float-quantized", "config_groups": {"a": {"targets": ["Linear"], "weights": {"num_bits": 8, "type": "float", "actorder": "group"}}}}"#,
+            false
+        ),
+        (
+            #"{"quant_method": "compressed-tensors", "format": "float-quantized", "config_groups": {"a": {"targets": ["Linear"], "input_activations": {"num_bits": 8, "type": "float"}}}}"#,
+            false
+        ),
         (#"{"quant_method": "gptq"}"#, true), (#"{"quant_algo": "FP8"}"#, true),
     ])
     func whatTheReaderRefusesTheLinterReports(configuration: String, isFault: Bool) throws {

@@ -138,7 +138,7 @@ struct FormatsDocumentTests {
                 lines.append("\(name) \("\(tensor.type)".uppercased()) \(shape(tensor.shape))")
             }
         } else {
-            let layout = try #require(HuggingFaceWriter.Format(rawValue: block.words[1]))
+            let layout = try #require(ExportLayout(rawValue: block.words[1])?.folder)
             _ = try quantized.write(
                 to: HuggingFaceWriter(description, format: layout, folder: folder.path)
             )

@@ -213,4 +213,30 @@ struct GGUFTests {
         let error = #expect(throws: ModelFileError.self) { try GGUFFile(path: text) }
         #expect(error?.message.contains("not a GGUF file") == true)
     }
+
+    /// Words of ours that are not known are no default.
+    @Test(arguments: [
+        ("qat.family", "qwen99", "qat.family is \"qwen99\", no family of llama models"),
+        ("qat.family", "gemma2", "qat.family is \"gemma2\", no family of llama models"),
+        ("tokenizer.ggml.padding_token_id", "two", "no token's number"),
+    ])
+    func refusesWordsThatItDoesNotKnow(key: String, value: String, message: String) throws {
+        let folder = try TemporaryFolder()
+        var builder = GGUFBuilder.llama(try TinyModel.make())
+        builder.set(key, value)
+        let path = try folder.write(builder.build(), "m.gguf")
+        let error = #expect(throws: ModelFileError.self) { try ModelLoader.open(path: path) }
+        #expect(error?.message.contains(message) == true, "\(error?.message ?? "")")
+    }
+
+    /// Of the families that share llama.cpp's architecture the one that has windows.
+    @Test func aWindowMakesALlamaFileMistral() throws {
+        let folder = try TemporaryFolder()
+        var builder = GGUFBuilder.llama(try TinyModel.make())
+        builder.set("llama.attention.sliding_window", 64)
+        let path = try folder.write(builder.build(), "m.gguf")
+        let model = try ModelLoader.open(path: path).configuration
+        #expect(model.architecture.family == "mistral")
+        #expect(model.layerAttention.allSatisfy { $0.window == 64 })
+    }
 }

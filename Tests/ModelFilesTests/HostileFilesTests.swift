@@ -135,7 +135,7 @@ struct HostileFilesTests {
         let contents = try files.map { name in
             [UInt8](try Data(contentsOf: URL(filePath: folder.path + "/" + name)))
         }
-        var random = seed("folder \(layout.rawValue)")
+        var random = seed("folder \(layout.layout.rawValue)")
         for round in 0..<rounds {
             for (name, whole) in zip(files, contents) {
                 let isJSON = name.hasSuffix(".json")

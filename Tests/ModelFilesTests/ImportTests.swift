@@ -254,7 +254,7 @@ struct ImportTests {
             ),
             (
                 fp8, Self.group(#"{"num_bits": 8, "type": "int", "strategy": "tensor"}"#),
-                "8-bit int weights"
+                "weights: are static 8-bit int by tensor; symmetric static floats are read"
             ),
             (
                 Self.fp8(scale: [1], Self.bytes([.nan])),

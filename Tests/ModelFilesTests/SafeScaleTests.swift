@@ -35,7 +35,7 @@ struct SafeScaleTests {
         let layout: HuggingFaceWriter.Format?
         let format: QuantizationFormat
 
-        var testDescription: String { "\(layout?.rawValue ?? "gguf") \(format.name)" }
+        var testDescription: String { "\(layout?.layout.rawValue ?? "gguf") \(format.name)" }
     }
 
     private static var team: ThreadTeam { ThreadTeam(threadCount: 2) }

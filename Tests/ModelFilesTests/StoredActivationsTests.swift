@@ -22,7 +22,7 @@ struct StoredActivationsTests {
         var scale: Float?
 
         var testDescription: String {
-            "\(layout.rawValue) \(weights.name) \(inputs?.name ?? "none") \(amax ?? -1)"
+            "\(layout) \(weights.name) \(inputs?.name ?? "none") \(amax ?? -1)"
         }
     }
 
@@ -148,6 +148,111 @@ struct StoredActivationsTests {
         let found = try ModelLoader.open(path: folder.path).activations.complete()
         #expect(found.keyScales == [1, 2] && found.valueScales == [44.8 / 448, 1])
         #expect(found.cacheFormat == .fp8 && found.inputFormatName == "none")
+    }
+
+    /// ModelOpt's `MIXED_PRECISION` says of each layer by itself how its inputs are rounded.
+    @Test(arguments: [true, false])
+    func mixedPrecisionHasInputsByLayer(roundsInputs: Bool) throws {
+        let folder = try TemporaryFolder()
+        let rule = QuantizationRecipe.Rule(pattern: ModulePattern("*mlp*"), format: .fp8PerTensor)
+        let model = try QuantizedModel(
+            rounding: TinyModel.make(),
+            recipe: QuantizationRecipe(defaultFormat: .nvfp4, rules: [rule]),
+            team: Self.team
+        )
+        var description = model.description
+        description.activations = roundsInputs ? .nvfp4 : nil
+        for module in description.formats.keys { description.inputAmax[module] = 3 }
+        _ = try model.write(
+            to: HuggingFaceWriter(description, format: .modelopt, folder: folder.path)
+        )
+        let inputs = try ModelLoader.open(path: folder.path).activations.complete().inputs
+        // Of FP8 servers round the inputs whatever a job asks for.
+        #expect(inputs[Self.up] == .init(format: .fp8PerTensor, scale: 3.0 / 448))
+        let query = inputs["model.layers.0.self_attn.q_proj"]
+        #expect(query == (roundsInputs ? .init(format: .nvfp4, scale: 3.0 / 2688) : nil))
+        #expect(inputs.count == (roundsInputs ? 14 : 6))
+    }
+
+    /// A folder of MXFP4 that a dialect wrote, with a text of a file in it replaced.
+    private static func altered(
+        _ layout: HuggingFaceWriter.Format,
+        _ format: QuantizationFormat = .mxfp4,
+        file: String = "config.json",
+        replacing text: String,
+        with other: String,
+        _ change: (inout ExportDescription) -> Void = { _ in }
+    ) throws -> any ModelSource {
+        let folder = try TemporaryFolder()
+        let model = try QuantizedModel(
+            rounding: TinyModel.make(),
+            recipe: QuantizationRecipe(defaultFormat: format),
+            team: team
+        )
+        var description = model.description
+        change(&description)
+        _ = try model.write(
+            to: HuggingFaceWriter(description, format: layout, folder: folder.path)
+        )
+        let path = "\(folder.path)/\(file)"
+        let bytes = try Data(contentsOf: URL(filePath: path))
+        var altered = bytes
+        while let place = altered.firstRange(of: Data(text.utf8)) {
+            altered.replaceSubrange(place, with: Data(other.utf8))
+        }
+        try #require(altered != bytes, "\(text) is not in \(file)")
+        try altered.write(to: URL(filePath: path))
+        return try ModelLoader.open(path: folder.path)
+    }
+
+    /// A word that is not known is no default.
+    @Test func anUnknownChoiceOfScalesIsRefusedByName() throws {
+        let error = #expect(throws: ModelFileError.self) {
+            try Self.altered(
+                .quark,
+                replacing: #""scale_calculation_mode" : "floor""#,
+                with: #""scale_calculation_mode" : "flour""#
+            )
+        }
+        #expect(error?.message.contains(#"scale_calculation_mode is "flour""#) == true)
+    }
+
+    @Test func roundingRulesOfALaterVersionAreAnObstacle() throws {
+        // The metadata stands in the header, whose length stays.
+        let found = try Self.altered(
+            .compressedTensors,
+            file: "model.safetensors",
+            replacing: #"\"scale_mode\":\"floor\""#,
+            with: #"\"scale_mode\":\"flour\""#
+        ) { $0.activations = .mxfp4 }
+        let obstacle = found.activations.obstacle
+        #expect(obstacle?.contains(#"qat.activations: scale_mode is "flour""#) == true)
+    }
+
+    /// Scales of the cache that are not those of FP8 are no FP8 scales.
+    @Test func aCacheThatIsNotFP8IsAnObstacle() throws {
+        func addCache(_ description: inout ExportDescription) {
+            (description.keyAmax, description.valueAmax) = ([448, 896], [44.8, 448])
+        }
+        let cases: [(HuggingFaceWriter.Format, QuantizationFormat, String, String, String)] = [
+            (
+                .compressedTensors, .mxfp4, #""strategy" : "tensor""#,
+                #""strategy" : "attn_head""#, "by attn_head"
+            ),
+            (.modelopt, .nvfp4, #""num_bits" : 8"#, #""num_bits" : 4"#, "4-bit float"),
+            (.quark, .mxfp4, #""fp8_e4m3""#, #""int8""#, "output_tensors is int8"),
+        ]
+        for (layout, format, text, other, part) in cases {
+            let source = try Self.altered(
+                layout,
+                format,
+                replacing: text,
+                with: other,
+                addCache
+            )
+            let obstacle = source.activations.obstacle
+            #expect(obstacle?.contains(part) == true, "\(obstacle ?? "none")")
+        }
     }
 
     /// A folder whose `up_proj` is E4M3 under a config group with these inputs.

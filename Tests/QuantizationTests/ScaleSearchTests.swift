@@ -110,6 +110,20 @@ struct ScaleSearchTests {
         #expect(packed.globalScale == 8.0 / 2688)
     }
 
+    /// Weights that are all the same are called that.
+    @Test(arguments: [
+        (Float(0), "all weights are zero"), (0.5, "all weights are 0.5"),
+    ])
+    func weightsThatAreAllTheSameAreSaid(value: Float, warning: String) {
+        let values = [Float](repeating: value, count: 64)
+        let statistics = values.withUnsafeBufferPointer { buffer in
+            buffer.baseAddress.map {
+                QuantizationStatistics(values: $0, quantized: $0, count: 64, team: Self.team)
+            }
+        }
+        #expect(statistics?.warnings == [warning])
+    }
+
     @Test func usesOfScalesAreCounted() throws {
         // The first block saturates at floor's scale (7 > 6), the second collapses beside a large
         // value in NVFP4's other blocks.

@@ -1,9 +1,11 @@
+internal import Formats
+
 /// Schema of an element of the `export` section.
 enum OutputSchema {
     static let export = ObjectSchema([
         .init(
             "format",
-            .words(ExportOptions.Format.self),
+            .choice(ExportLayout.offered.map(\.rawValue)),
             required: true,
             "compressed-tensors for vLLM, gguf for llama.cpp, modelopt for TensorRT-LLM, or bf16."
         ),

@@ -8,10 +8,12 @@ extension SchemaValidator {
             checkQuantization(spec.quantization)
             checkCalibration(spec)
             checkCandidates(spec)
+            checkExports(spec.exports)
         case .train(let spec):
             checkQuantization(spec.quantization)
             checkOptimizer(spec.optimizer)
             checkStages(spec.quantization.recipe.stages)
+            checkExports(spec.exports)
         case .evaluate(let spec):
             checkLabels(spec.models)
         }
@@ -52,6 +54,13 @@ extension SchemaValidator {
                 "\"none\" is not allowed with effective_bits; expected the smallest candidate",
                 at: "$.quantization.algorithm"
             )
+        }
+    }
+
+    private mutating func checkExports(_ exports: [ExportOptions]) {
+        let names = exports.map(\.format.rawValue)
+        for (index, name) in names.enumerated() where names[..<index].contains(name) {
+            report("\(name) is not allowed twice", at: "$.export[\(index)].format")
         }
     }
 

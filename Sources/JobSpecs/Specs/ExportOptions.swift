@@ -2,20 +2,6 @@ public import Formats
 
 /// One element of the `export` section: a form in which a model is written.
 public struct ExportOptions: Sendable, Equatable {
-    /// The form.
-    public enum Format: String, Sendable, CaseIterable {
-        /// A Hugging Face folder with packed weights, for vLLM.
-        case compressedTensors = "compressed-tensors"
-        /// A GGUF file, for llama.cpp.
-        case gguf
-        /// A Hugging Face folder as NVIDIA ModelOpt writes it, for TensorRT-LLM.
-        case modelopt
-        /// A Hugging Face folder as AMD Quark writes it, for vLLM's FP6.
-        case quark
-        /// A Hugging Face folder in BF16.
-        case bf16
-    }
-
     /// What becomes of an export that cannot be written.
     public enum ObstacleRule: String, Sendable, CaseIterable {
         /// The job is refused before any work.
@@ -25,7 +11,7 @@ public struct ExportOptions: Sendable, Equatable {
     }
 
     /// The form.
-    public var format: Format
+    public var format: ExportLayout
     /// What becomes of it if it cannot be written.
     public var onObstacle: ObstacleRule
     /// Longest prompt the deployment expects.
@@ -41,8 +27,13 @@ public struct ExportOptions: Sendable, Equatable {
     /// The precision of keys and values.
     public var keyValueCache: QuantizationFormat?
 
+    /// What a job that names no export gets.
+    public static let usual = [
+        ExportOptions(format: .compressedTensors, onObstacle: .skip)
+    ]
+
     /// An export that asks for nothing else.
-    public init(format: Format, onObstacle: ObstacleRule = .fail) {
+    public init(format: ExportLayout, onObstacle: ObstacleRule = .fail) {
         self.format = format
         self.onObstacle = onObstacle
     }

@@ -14,6 +14,17 @@ enum InputScheme: Equatable {
     /// Rounded in a way that is not known here.
     case unknown(String)
 
+    /// In a few words, for messages.
+    var phrase: String {
+        switch self {
+        case .plain: "as they are"
+        case .dynamic(let format): "in \(format.name)"
+        case .stored(let format, _, _), .storedIfPresent(let format, _):
+            "in \(format.name) under a stored scale"
+        case .unknown: "in a format that is not computed"
+        }
+    }
+
     /// The rounding of a module's inputs; nil if there is none.
     ///
     /// - Throws: ``ModelFileError``: `unsupported` if it is not known here or its scale is missing,
@@ -72,29 +83,43 @@ enum InputScheme: Equatable {
     }
 
     /// What `qat.activations` in a file's metadata says: the format with its rounding rules, which
-    /// configurations do not tell.
-    static func roundingRules(_ metadata: [String: String]) -> QuantizationFormat? {
-        guard let text = metadata[metadataKey],
-            case .object(let members) = try? JSONValue.parse(
-                Array(text.utf8),
-                path: metadataKey,
-                limit: 64
-            )
-        else { return nil }
-        let root = JSONObject(members: members, place: metadataKey)
-        func word(_ key: String) -> String { ((try? root.text(key)) ?? nil) ?? "" }
-        guard let element = ElementFormat(rawValue: word("element")),
-            let scale = ScaleKind(rawValue: word("scale")),
-            let mode = ScaleMode(rawValue: word("scale_mode")),
-            let tie = TieRule(rawValue: word("tie_rule"))
-        else { return nil }
+    /// configurations do not tell; nil if it is not there.
+    ///
+    /// - Throws: ``ModelFileError`` (`unsupported`) if it has words that are not known here, as files
+    ///   of later versions may.
+    static func roundingRules(
+        _ metadata: [String: String]
+    ) throws(ModelFileError) -> QuantizationFormat? {
+        guard let text = metadata[metadataKey] else { return nil }
+        do throws(ModelFileError) {
+            let value = try JSONValue.parse(Array(text.utf8), path: metadataKey, limit: 64)
+            guard case .object(let members) = value else { throw missing("element") }
+            return try format(JSONObject(members: members, place: metadataKey))
+        } catch {
+            throw ModelFileError(.unsupported, "metadata \(error.message)")
+        }
+    }
+
+    private static func format(_ root: JSONObject) throws(ModelFileError) -> QuantizationFormat {
+        let element: ElementFormat? = try root.word("element")
+        let scale: ScaleKind? = try root.word("scale")
+        let mode: ScaleMode? = try root.word("scale_mode")
+        let tie: TieRule? = try root.word("tie_rule")
+        guard let element else { throw missing("element") }
+        guard let scale else { throw missing("scale") }
+        guard let mode else { throw missing("scale_mode") }
+        guard let tie else { throw missing("tie_rule") }
         return QuantizationFormat(
             element: element,
-            blockSize: (try? root.integer("block_size")) ?? nil,
+            blockSize: try root.integer("block_size"),
             scaleKind: scale,
             scaleMode: mode,
             tieRule: tie
         )
+    }
+
+    private static func missing(_ key: String) -> ModelFileError {
+        ModelFileError(.unsupported, "\(metadataKey): \(key) is missing")
     }
 
     /// Where exports say how inputs round.

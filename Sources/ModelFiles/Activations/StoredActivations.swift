@@ -28,27 +28,39 @@ public struct StoredActivations: Sendable, Equatable {
 extension StoredActivations {
     /// Finds the scales of what a configuration says of its quantized modules.
     ///
-    /// `schemes`: By module as the files name it, with the model's modules that it holds.
+    /// - Parameters:
+    ///   - schemes: What is said of each.
+    ///   - tensors: The folder's.
+    ///   - cache: Scales of keys and values.
+    ///   - obstacle: What is said of keys and values and is not computed.
+    /// - Throws: ``ModelFileError`` (`malformed`) if a scale is no positive number.
     init(
-        _ schemes: [(module: String, parts: [String], inputs: InputScheme)],
+        _ schemes: [(module: StoredModule, inputs: InputScheme)],
         _ tensors: CheckpointTensors,
-        cache: KeyValueScales?
+        cache: KeyValueScales?,
+        obstacle: String?
     ) throws(ModelFileError) {
         self.init(
             ActivationQuantization(
                 keyScales: cache?.keys ?? [],
                 valueScales: cache?.values ?? []
-            )
+            ),
+            obstacle: obstacle.map { "\(tensors.folder): \($0)" }
         )
-        let written = InputScheme.roundingRules(tensors.metadata)
-        for (module, parts, inputs) in schemes {
+        var written: QuantizationFormat?
+        do throws(ModelFileError) {
+            written = try InputScheme.roundingRules(tensors.metadata)
+        } catch {
+            self.obstacle = self.obstacle ?? "\(tensors.folder): \(error.message)"
+        }
+        for (module, inputs) in schemes {
             do {
-                guard var input = try inputs.input(of: module, tensors) else { continue }
+                guard var input = try inputs.input(of: module.name, tensors) else { continue }
                 if let written, written.isStored(as: input.format) { input.format = written }
-                for part in parts { quantization.inputs[part] = input }
+                for part in module.parts { quantization.inputs[part.module] = input }
             } catch {
                 guard error.code == .unsupported else { throw error }
-                obstacle = obstacle ?? "\(tensors.folder): \(error.message)"
+                self.obstacle = self.obstacle ?? "\(tensors.folder): \(error.message)"
             }
         }
     }

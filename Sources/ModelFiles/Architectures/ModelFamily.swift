@@ -89,6 +89,8 @@ struct HuggingFaceTraits: Sendable {
     /// `original_max_position_embeddings` where the key is missing; nil of families that do not have
     /// it beside their other keys.
     var originalPositions: Int?
+    /// Other names of scalings of the rotary embedding, which go before those that all families have.
+    var scalingSynonyms: [String: String] = [:]
 
     init(modelType: String, className: String) {
         self.modelType = modelType

@@ -58,18 +58,14 @@ extension ModelFamily {
             model
         )
         let (type, old) = (try keys.text("rope_type"), try keys.text("type"))
+        let named = type ?? old
         rotary.scaling = try RotaryScalingReader(
-            type: scalingType(type ?? old ?? "default"),
+            type: named.flatMap { huggingFace.scalingSynonyms[$0] } ?? named ?? "default",
             model: model,
             originalPositions: defaults.originalPositions
         ).scaling(&keys)
         try keys.refuseRest(of: "rotary embeddings of \(name)")
         return rotary
-    }
-
-    /// Phi-3's first files call longrope by other names.
-    private func scalingType(_ type: String) -> String {
-        name == "phi3" && (type == "su" || type == "yarn") ? "longrope" : type
     }
 
     private func dimension(

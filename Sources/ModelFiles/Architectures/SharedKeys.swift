@@ -115,6 +115,22 @@ extension ModelFamily {
     ///
     /// - Throws: ``ModelFileError`` (`unsupported`) if what they would be read as is another model.
     func keys(of model: ModelConfiguration) throws(ModelFileError) -> [String: Any] {
+        let keys = spelled(model)
+        let read = try reread(keys)
+        let difference = ConfigurationDifference.first(
+            read,
+            model,
+            tolerance: 0,
+            family: self
+        )
+        if let difference {
+            throw ModelFileError(.unsupported, "config.json of \(name) models: \(difference)")
+        }
+        return keys
+    }
+
+    /// The keys of config.json as far as the family has them.
+    func spelled(_ model: ModelConfiguration) -> [String: Any] {
         let traits = huggingFace
         var keys: [String: Any] = [
             "architectures": [traits.className],
@@ -136,10 +152,6 @@ extension ModelFamily {
         keys["pad_token_id"] = model.padToken
         writeRotary(model, into: &keys)
         write(model, into: &keys)
-        let read = try reread(keys)
-        if let difference = ConfigurationDifference.first(read, model, tolerance: 0) {
-            throw ModelFileError(.unsupported, "config.json of \(name) models: \(difference)")
-        }
         return keys
     }
 

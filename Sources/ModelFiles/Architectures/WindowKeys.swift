@@ -1,3 +1,4 @@
+internal import Foundation
 internal import Transformer
 
 /// Attention windows in config.json.
@@ -38,6 +39,20 @@ extension ConfigurationKeys {
         return window
     }
 
+    /// One window over all layers, or none: what Mistral and Phi-3 have.
+    ///
+    /// `absent`: The window where the key is missing.
+    mutating func uniformWindow(
+        absent: Int? = nil,
+        _ model: ModelConfiguration
+    ) throws(ModelFileError) -> [LayerAttention] {
+        let window = try integer("sliding_window", absent: absent)
+        return [LayerAttention](
+            repeating: LayerAttention(window: window),
+            count: model.layerCount
+        ).orEmptyIfUniform
+    }
+
     /// Windows as Qwen 2 and 3 have them: off unless `use_sliding_window`, and then from layer
     /// `max_window_layers` on, or as `layer_types` says.
     mutating func qwenWindows(
@@ -56,6 +71,12 @@ extension ConfigurationKeys {
 }
 
 extension ModelFamily {
+    /// Writes what ``ConfigurationKeys/uniformWindow(absent:_:)`` reads.
+    func writeUniformWindow(_ model: ModelConfiguration, into keys: inout [String: Any]) {
+        // Null turns the window off, a missing key does not everywhere.
+        keys["sliding_window"] = model.layerAttention.first?.window ?? NSNull() as Any
+    }
+
     /// Writes what ``ConfigurationKeys/qwenWindows(_:)`` reads.
     func writeQwenWindows(_ model: ModelConfiguration, into keys: inout [String: Any]) {
         let window = model.layerAttention.lazy.compactMap(\.window).first

@@ -96,15 +96,35 @@ struct GGUFTokenizerKeys {
             let adds = (asked ?? (added.map(Int.init) == tokens[role])) && tokens[role] != nil
             pairs.append(("tokenizer.ggml.add_\(role)_token", .boolean(adds)))
             if adds != (added != nil) {
-                notes.append(
-                    """
-                    the tokenizer's post-processor \(added == nil ? "adds no" : "adds another") \
-                    \(role) token than tokenizer_config.json says; llama.cpp is told \
-                    add_\(role)_token \(adds), as by its converter
-                    """
-                )
+                notes.append(Self.note(role, asks: asked, adds: adds, tokenizer, added))
             }
         }
+    }
+
+    /// Why a file adds a token to texts that the source's tokenizer does not, or the other way round.
+    private static func note(
+        _ role: String,
+        asks asked: Bool?,
+        adds: Bool,
+        _ tokenizer: Tokenizer,
+        _ added: Int32?
+    ) -> String {
+        let key = "add_\(role)_token"
+        let place = role == "bos" ? "before" : "after"
+        guard let added else {
+            return """
+                \(key) in tokenizer_config.json is true, but the tokenizer puts nothing \(place) a \
+                text; llama.cpp will add the \(role) token, as with a file of its own converter
+                """
+        }
+        let token = tokenizer.vocabulary[Int(added)].debugDescription
+        let reason =
+            asked == false
+            ? "\(key) in tokenizer_config.json is false" : "that is not the \(role) token"
+        return """
+            the tokenizer puts \(token) \(place) a text, but \(reason); llama.cpp will add nothing, as \
+            with a file of its own converter
+            """
     }
 }
 

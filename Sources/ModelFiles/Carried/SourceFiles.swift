@@ -13,15 +13,29 @@ public struct SourceFiles: Sendable {
         /// What is read of one file at most.
         static let limit = 256 << 20
 
+        /// How many bytes ``read()`` returns.
+        func byteCount() throws(ModelFileError) -> Int {
+            switch self {
+            case .file(let path):
+                let file = try MappedFile(path: path)
+                return withExtendedLifetime(file) {
+                    file.bytes.count - (Self.isMarked(path, file.bytes) ? 3 : 0)
+                }
+            case .bytes(let bytes): return bytes.count
+            }
+        }
+
+        /// Whether a byte order mark is left out: Hugging Face's own readers refuse it.
+        private static func isMarked(_ path: String, _ bytes: some Collection<UInt8>) -> Bool {
+            path.hasSuffix(".json") && bytes.starts(with: JSONScanner.byteOrderMark)
+        }
+
         /// Reads it.
         func read() throws(ModelFileError) -> [UInt8] {
             switch self {
             case .file(let path):
                 let bytes = try FileSystem.read(path, limit: Self.limit)
-                // Hugging Face's own readers refuse a byte order mark.
-                let isMarked =
-                    path.hasSuffix(".json") && bytes.starts(with: JSONScanner.byteOrderMark)
-                return isMarked ? Array(bytes.dropFirst(3)) : bytes
+                return Self.isMarked(path, bytes) ? Array(bytes.dropFirst(3)) : bytes
             case .bytes(let bytes): return bytes
             }
         }

@@ -5,7 +5,7 @@ internal import Transformer
 /// How a family of inference servers wants quantized weights in a Hugging Face folder: its schemes,
 /// and how configurations name them.
 protocol CheckpointDialect: Sendable {
-    /// `quant_method` of configurations, and the name job files use.
+    /// `quant_method` of configurations.
     var name: String { get }
 
     /// How it stores modules: the table that everything else goes by.
@@ -13,6 +13,9 @@ protocol CheckpointDialect: Sendable {
 
     /// Where the scales of an FP8 key-value cache stand; nil if it has none.
     var cacheScales: CacheScaleNames? { get }
+
+    /// The formats it writes.
+    var writtenFormats: [QuantizationFormat] { get }
 
     /// How a module of a format is written; nil if it cannot be.
     func scheme(
@@ -55,7 +58,7 @@ protocol CheckpointDialect: Sendable {
 
 /// The dialects that are written and read.
 enum CheckpointDialects {
-    static let all: [any CheckpointDialect] = [CompressedTensors(), ModelOpt(), Quark()]
+    static let all = HuggingFaceWriter.Format.allCases.compactMap(\.dialect)
 
     static func named(_ name: String) -> (any CheckpointDialect)? {
         all.first { $0.name == name }
@@ -65,6 +68,14 @@ enum CheckpointDialects {
     static let elementSuffixes = Set(
         all.flatMap { $0.schemes.compactMap { $0.tensor(.elements)?.suffix } }
     )
+}
+
+extension CheckpointDialect {
+    /// Which formats it has, as the end of a sentence, from its table.
+    var writtenNames: String {
+        let names = writtenFormats.map(\.nameWithBlock)
+        return "\(name) has \(names.dropLast().joined(separator: ", ")) and \(names.last ?? "none")"
+    }
 }
 
 extension CheckpointDialect {
@@ -94,16 +105,16 @@ extension CheckpointDialect {
         if module.name == "model.embed_tokens" || module.name == "lm_head" {
             return "is quantized; \(name) stores linear layers of the decoder only"
         }
-        let size = format.scaleKind.hasBlocks ? " by \(format.blockSize)" : ""
         if let obstacle = obstacle(to: format, module: module, in: contents) {
-            return "is \(format.name)\(size); \(obstacle)"
+            return "is \(format.nameWithBlock); \(obstacle)"
         }
         let others = module.parts.dropFirst().map { contents.formats[$0.module] }
         if others.contains(where: { $0?.isStored(as: format) != true }) {
             return "holds modules of different formats in one tensor; give them one"
         }
         if format.scaleKind.hasBlocks, !module.columns.isMultiple(of: format.blockSize) {
-            return "has \(module.columns) inputs, no multiple of \(format.name)'s blocks\(size)"
+            return "has \(module.columns) inputs, no multiple of \(format.name)'s blocks by "
+                + "\(format.blockSize)"
         }
         if let scale = staticInputs(of: format, in: contents)
             .flatMap({ contents.inputScale(module, $0) }), !scale.isFinite

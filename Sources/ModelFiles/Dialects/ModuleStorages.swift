@@ -1,11 +1,11 @@
-/// How each module of a checkpoint is stored.
+/// How each module of a checkpoint is stored and run.
 struct ModuleStorages {
     /// What is known of a module.
     enum Storage: Equatable {
         /// A float weight.
         case plain
-        /// Quantized.
-        case scheme(StorageScheme)
+        /// Quantized, with the rounding of its inputs: both are said in one place.
+        case scheme(StorageScheme, inputs: InputScheme)
         /// Quantized in a way that is not known here; an issue says so.
         case unchecked
     }
@@ -14,6 +14,8 @@ struct ModuleStorages {
     var quantized: [String: Storage] = [:]
     /// Where the scales of the key-value cache stand; nil if the configuration speaks of none.
     var cacheScales: CacheScaleNames?
+    /// What is said of the cache and is not computed here; nil if there is nothing.
+    var cacheObstacle: String?
 
     subscript(module: String) -> Storage { quantized[module] ?? .plain }
 }

@@ -1,13 +1,15 @@
 public import Formats
-public import Transformer
+internal import Transformer
 
 /// What an export of a model would be, known before any weight is read.
 ///
-/// It goes by the same tables as the writers: the bytes are those that they write, and an obstacle is
-/// what they refuse.
+/// It goes by the same tables and renders the same files as the writers: the bytes are those that they
+/// write, and an obstacle is what they refuse.
 public struct ExportPlan: Sendable, Equatable {
     /// Something about a module, or about all.
     public struct Remark: Sendable, Equatable, CustomStringConvertible {
+        /// When it is so, as in `if mxfp8 is chosen`; nil if always.
+        public var condition: String?
         /// The module's name in the files; nil of the whole model.
         public let module: String?
         /// What is the matter, as what follows the name.
@@ -20,101 +22,165 @@ public struct ExportPlan: Sendable, Equatable {
         }
 
         /// One sentence.
-        public var description: String { (module.map { $0 + " " } ?? "") + reason }
+        public var description: String {
+            (condition.map { $0 + ", " } ?? "") + (module.map { $0 + " " } ?? "") + reason
+        }
     }
 
-    /// The formats there are, as job files name them.
-    public static let formatNames = HuggingFaceWriter.Format.allCases.map(\.rawValue) + ["gguf"]
-
-    /// The format's name, as job files have it.
-    public let format: String
+    /// The form.
+    public let layout: ExportLayout
     /// Bytes of all tensors in the files; nil if there are obstacles.
     ///
     /// Of `mxint8` in GGUF it supposes that scales are between 2⁻¹⁸ and 2²¹, where Q8_0 has its own;
     /// a tensor with others takes two bytes a weight.
     public let tensorByteCount: Int?
+    /// Bytes of all files: tensors, headers, configuration, tokenizer and what is carried over.
+    ///
+    /// Nil if there are obstacles, or while the tokenizer that a GGUF file holds is not at hand.
+    public let byteCount: Int?
     /// Why the writer refuses; empty if it does not.
     public let obstacles: [Remark]
-    /// What is asked for and would be held in another form, or left out.
+    /// What is asked for and would be held in another form, or left out, and what readers do otherwise.
     public let substitutions: [Remark]
 
     /// Plans an export.
     ///
-    /// - Parameters:
-    ///   - format: The name of the export's format.
-    ///   - configuration: The model's shape.
-    ///   - formats: The formats of the quantized weights, by module name.
-    ///   - activations: The format in which servers shall quantize inputs; nil for none.
-    ///   - isCalibrated: Whether the ranges of all inputs will be known.
-    ///   - hasCacheScales: Whether FP8 scales of the key-value cache are wanted.
-    ///   - tokenizer: The tokenizer, which GGUF must have a form for; nil if that is not known.
-    public init(
-        format: String,
-        configuration: ModelConfiguration,
-        formats: [String: QuantizationFormat],
-        activations: QuantizationFormat? = nil,
-        isCalibrated: Bool = false,
-        hasCacheScales: Bool = false,
-        tokenizer: Tokenizer? = nil
-    ) {
-        // Any range will do: none of the sizes depends on it.
-        let ranges = hasCacheScales ? [Float](repeating: 1, count: configuration.layerCount) : []
-        let contents = ExportContents(
-            modules: StoredModule.modules(of: ParameterLayout(configuration: configuration)),
-            formats: formats,
-            activations: activations,
-            inputAmax: isCalibrated ? formats.mapValues { _ in 1 } : [:],
-            keyAmax: ranges,
-            valueAmax: ranges
-        )
-        self.format = format
-        if format == "gguf" {
-            obstacles =
-                Self.unknown(contents) + GGUFWriter.obstacles(to: contents, configuration)
-                + (tokenizer.map(GGUFWriter.obstacles) ?? [])
-            substitutions = GGUFWriter.substitutions(contents) + Self.inputs(contents, nil, format)
-            tensorByteCount =
-                obstacles.isEmpty
-                ? try? GGUFWriter.tensorByteCount(contents, configuration) : nil
-        } else if let layout = HuggingFaceWriter.Format(rawValue: format) {
-            obstacles =
-                Self.unknown(contents) + (layout.dialect?.obstacles(to: contents) ?? [])
-            substitutions =
-                (layout.dialect == nil ? Self.substitutions(layout, contents) : [])
-                + Self.inputs(contents, layout.dialect, format)
-            tensorByteCount =
-                obstacles.isEmpty
-                ? ShardPlan(contents, format: layout, shardByteCount: .max).tensorByteCount : nil
+    /// `description`: The model; any positive ranges will do, as none of the sizes depends on them. Of
+    /// a source that has no tokenizer, or one that was not read, it is not known how large a GGUF file
+    /// is.
+    public init(_ layout: ExportLayout, of description: ExportDescription) {
+        var description = description
+        description.storedModules =
+            description.storedModules
+            ?? StoredModule.modules(
+                of: ParameterLayout(configuration: description.configuration)
+            )
+        let contents = description.contents
+        self.layout = layout
+        let files: Files
+        if let format = layout.folder {
+            files = Self.folder(format, description, contents)
         } else {
-            let names = Self.formatNames.joined(separator: ", ")
-            obstacles = [Remark(module: nil, reason: "\(format) is none of \(names)")]
-            substitutions = []
-            tensorByteCount = nil
+            files = Self.gguf(description, contents)
         }
+        obstacles = Self.unknown(contents) + files.obstacles
+        substitutions = files.substitutions
+        tensorByteCount = obstacles.isEmpty ? files.tensorByteCount : nil
+        byteCount = obstacles.isEmpty ? files.byteCount : nil
+    }
+
+    /// What there is to say of one kind of export.
+    private struct Files {
+        var obstacles: [Remark] = []
+        var substitutions: [Remark] = []
+        var tensorByteCount: Int?
+        var byteCount: Int?
+
+        /// Something that keeps a whole export from being written.
+        mutating func add(obstacle error: ModelFileError) {
+            let label = "gguf: "
+            let message = error.message
+            let reason = message.hasPrefix(label) ? String(message.dropFirst(label.count)) : message
+            let remark = Remark(module: nil, reason: reason)
+            if !obstacles.contains(remark) { obstacles.append(remark) }
+        }
+    }
+
+    private static func folder(
+        _ format: HuggingFaceWriter.Format,
+        _ description: ExportDescription,
+        _ contents: ExportContents
+    ) -> Files {
+        var files = Files()
+        let dialect = format.dialect
+        files.obstacles = dialect?.obstacles(to: contents) ?? []
+        if dialect == nil { files.substitutions = substitutions(format, contents) }
+        files.substitutions += inputs(contents, dialect, format.layout)
+        files.substitutions += description.source.notes.map { Remark(module: nil, reason: $0) }
+        guard files.obstacles.isEmpty, unknown(contents).isEmpty else { return files }
+        let shards = ShardPlan(
+            contents,
+            format: format,
+            shardByteCount: description.shardByteCount
+        )
+        files.tensorByteCount = shards.tensorByteCount
+        do throws(ModelFileError) {
+            files.byteCount = try HuggingFaceWriter.byteCount(
+                of: description,
+                format: format,
+                shards
+            )
+        } catch {
+            // Who reads the tokenizer says what is the matter with it.
+            if !description.lacksTokenizer(for: format.layout) { files.add(obstacle: error) }
+        }
+        return files
+    }
+
+    private static func gguf(
+        _ description: ExportDescription,
+        _ contents: ExportContents
+    ) -> Files {
+        var files = Files()
+        files.obstacles =
+            GGUFWriter.obstacles(to: contents, description.configuration)
+            + (description.readTokenizer.map(GGUFWriter.obstacles) ?? [])
+        files.substitutions =
+            GGUFWriter.substitutions(contents) + inputs(contents, nil, .gguf)
+        if let export = try? GGUFExport(description.configuration) {
+            let hasCacheScales = !contents.keyAmax.isEmpty
+            files.substitutions += GGUFFilePlan.notes(export, hasCacheScales: hasCacheScales)
+                .map { Remark(module: nil, reason: $0) }
+        }
+        guard files.obstacles.isEmpty, unknown(contents).isEmpty else { return files }
+        files.tensorByteCount = try? GGUFFilePlan.tensorByteCount(
+            description.configuration,
+            contents.formats
+        )
+        guard !description.lacksTokenizer(for: .gguf) else { return files }
+        do throws(ModelFileError) {
+            let plan = try GGUFFilePlan(description)
+            files.byteCount = plan.byteCount
+            files.substitutions += plan.keys.notes.map { Remark(module: nil, reason: $0) }
+        } catch {
+            files.add(obstacle: error)
+        }
+        return files
     }
 
     /// Where servers will round inputs otherwise than the job asks for.
     private static func inputs(
         _ contents: ExportContents,
         _ dialect: (any CheckpointDialect)?,
-        _ layout: String
+        _ layout: ExportLayout
     ) -> [Remark] {
-        guard let wanted = contents.activations else { return [] }
         let written = contents.quantizedModules.map { _, format in
             dialect?.writtenInputs(of: format, in: contents)
         }
-        let others = written.filter { $0.map { !wanted.isStored(as: $0) } ?? true }
-        let names = Set(others.map { $0?.name ?? "not at all" }).sorted().joined(separator: ", ")
+        let wanted = contents.activations
+        let others = written.filter { written in
+            switch (written, wanted) {
+            case (nil, nil): false
+            case (let written?, let wanted?): !wanted.isStored(as: written)
+            default: true
+            }
+        }
         guard !others.isEmpty else { return [] }
-        return [
-            Remark(
-                module: nil,
-                reason: """
-                    \(layout) has the inputs of \(others.count) modules rounded otherwise than \
-                    \(wanted.name): \(names)
-                    """
-            )
-        ]
+        let names = Set(others.map { $0?.nameWithBlock ?? "not at all" }).sorted()
+            .joined(separator: ", ")
+        let modules = others.count == 1 ? "1 module" : "\(others.count) modules"
+        let reason =
+            wanted.map {
+                """
+                \(layout.rawValue) has the inputs of \(modules) rounded otherwise than \
+                \($0.nameWithBlock): \(names)
+                """
+            }
+                ?? """
+                \(layout.rawValue) has the inputs of \(modules) rounded, though the job does not ask for \
+                it: \(names)
+                """
+        return [Remark(module: nil, reason: reason)]
     }
 
     /// Formats of modules that the model does not have.
@@ -126,26 +192,35 @@ public struct ExportPlan: Sendable, Equatable {
     }
 
     private static func substitutions(
-        _ layout: HuggingFaceWriter.Format,
+        _ format: HuggingFaceWriter.Format,
         _ contents: ExportContents
     ) -> [Remark] {
-        var remarks: [Remark] = contents.quantizedModules.map { module, format in
+        let name = format.layout.rawValue
+        var remarks: [Remark] = contents.quantizedModules.map { module, weight in
             // BF16 has the exponents of FP32, but fewer bits than an element under an FP32 scale.
-            let isExact = layout == .f32 || format.scaleKind == .e8m0
+            let isExact = format.plainType == .f32 || ExportLayout.exact(for: [weight]) == .bf16
             let how = isExact ? "exactly" : "rounded once more"
             return Remark(
                 module: module.name,
-                reason: "is \(format.name); \(layout.rawValue) holds its values, \(how)"
+                reason: "is \(weight.nameWithBlock); \(name) holds its values, \(how)"
             )
         }
         if !contents.keyAmax.isEmpty {
-            remarks.append(
-                Remark(
-                    module: nil,
-                    reason: "\(layout.rawValue) has no scales of the key-value cache"
-                )
-            )
+            let reason = "\(name) has no scales of the key-value cache; they are left out"
+            remarks.append(Remark(module: nil, reason: reason))
         }
         return remarks
+    }
+}
+
+extension ExportDescription {
+    /// Whether a form has the tokenizer in another shape than the source, and it was not read.
+    fileprivate func lacksTokenizer(for layout: ExportLayout) -> Bool {
+        guard readTokenizer == nil else { return false }
+        switch source.origin {
+        case .folder: return layout == .gguf
+        case .gguf: return layout != .gguf
+        case .memory: return source.files["tokenizer.json"] == nil
+        }
     }
 }

@@ -40,27 +40,45 @@ struct GGUFConfiguration {
         }
         try Self.checkFile(gguf)
         let architecture = gguf.text("general.architecture") ?? "?"
-        var family = try ModelFamilies.family(gguf: architecture, path: path)
-        if let name = gguf.text(Self.familyKey), let own = ModelFamilies.named(name),
-            own.gguf.architecture == architecture
-        {
-            family = own
-        } else if family.gguf.windows == .none, family.name == "llama",
-            gguf.metadata["\(architecture).attention.sliding_window"] != nil
-        {
-            // The family that has windows and is else the same.
-            family = MistralFamily()
-        }
+        let family = try Self.family(of: gguf, architecture)
         self.family = family
         var keys = GGUFKeys(gguf.metadata, architecture: architecture, path: path)
         var model = try family.configuration(from: &keys, tensors)
-        model.bosToken = gguf.integer("tokenizer.ggml.bos_token_id")
-        model.padToken = gguf.integer("tokenizer.ggml.padding_token_id")
+        model.bosToken = try gguf.token("tokenizer.ggml.bos_token_id")
+        model.padToken = try gguf.token("tokenizer.ggml.padding_token_id")
         for key in GGUFLayout.endKeys {
-            guard let token = gguf.integer(key), !model.eosTokens.contains(token) else { continue }
+            guard let token = try gguf.token(key), !model.eosTokens.contains(token) else {
+                continue
+            }
             model.eosTokens.append(token)
         }
         self.model = model
+    }
+
+    /// The family that a file of ours names, or else the architecture's: of those that share it the
+    /// one that has windows where the file has.
+    private static func family(
+        of gguf: GGUFFile,
+        _ architecture: String
+    ) throws(ModelFileError) -> any ModelFamily {
+        let path = gguf.file.path
+        let family = try ModelFamilies.family(gguf: architecture, path: path)
+        if gguf.metadata[familyKey] != nil {
+            guard let name = gguf.text(familyKey), let own = ModelFamilies.named(name),
+                own.gguf.architecture == architecture
+            else {
+                let value = gguf.metadata[familyKey]?.excerpt ?? ""
+                throw ModelFileError(
+                    .unsupported,
+                    "\(path): metadata \(familyKey) is \(value), no family of \(architecture) models"
+                )
+            }
+            return own
+        }
+        let hasWindows = gguf.metadata["\(architecture).attention.sliding_window"] != nil
+        guard hasWindows, family.gguf.windows == .none else { return family }
+        let others = ModelFamilies.all.filter { $0.gguf.architecture == architecture }
+        return others.first { $0.gguf.windows != .none } ?? family
     }
 
     /// Refuses files that are no model, or not all of one.
@@ -78,6 +96,20 @@ struct GGUFConfiguration {
                 "\(path): metadata split.count is \(count): join the files by llama-gguf-split first"
             )
         }
+    }
+}
+
+extension GGUFFile {
+    /// A token's number; nil if the key is absent.
+    fileprivate func token(_ key: String) throws(ModelFileError) -> Int? {
+        guard let value = metadata[key] else { return nil }
+        guard case .integer(let token) = value else {
+            throw ModelFileError(
+                .malformed,
+                "\(file.path): metadata \(key) is \(value.excerpt), no token's number"
+            )
+        }
+        return token
     }
 }
 

@@ -88,7 +88,12 @@ struct GGUFExport {
             read.rotary.scaling = nil
             plain.rotary.scaling = nil
         }
-        return ConfigurationDifference.first(read, plain, tolerance: 1e-6)
+        return ConfigurationDifference.first(
+            read,
+            plain,
+            tolerance: 1e-6,
+            family: family
+        )
     }
 
     private struct Kind {

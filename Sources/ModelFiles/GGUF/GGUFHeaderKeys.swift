@@ -90,10 +90,10 @@ struct GGUFHeaderKeys {
         pairs[index].value = .unsigned(Self.fileType(types))
     }
 
-    /// llama.cpp's number for what most weights are.
+    /// llama.cpp's number for what most weights are: the narrowest type, as others stand in for it.
     private static func fileType(_ types: Set<GGUFTensorType>) -> UInt32 {
-        if types.contains(.mxfp4) { return 38 }
-        if types.contains(.nvfp4) { return 39 }
-        return types.contains(.q8_0) ? 7 : 32
+        let written: [GGUFTensorType] = [.mxfp4, .nvfp4, .q8_0]
+        let type = written.first { types.contains($0) } ?? .bf16
+        return UInt32(type.fileTypes[0])
     }
 }

@@ -31,20 +31,21 @@ struct GGUFLayout {
     let stored: [ParameterLayout.Stored]
     private let traits: GGUFTraits?
     private let places: [String: Place]
+    /// llama.cpp's names of stored modules.
+    private let names: [String: String]
 
     init(_ configuration: ModelConfiguration) {
         self.configuration = configuration
         let traits = ModelFamilies.named(configuration.architecture.family)?.gguf
         self.traits = traits
         stored = ParameterLayout.stored(of: configuration)
+        let names = Self.names(of: configuration, traits)
+        self.names = names
         var places: [String: Place] = [:]
         for stored in stored {
             for (part, row) in stored.partsWithFirstRows {
                 places[part.name] = Place(
-                    name: Self.name(
-                        of: stored.entry.name,
-                        configuration.architecture.normPlacement
-                    ),
+                    name: Self.name(of: stored.entry, names),
                     shape: stored.entry.shape,
                     firstRow: row,
                     permutedHeads: traits?.permutesQueriesAndKeys == true
@@ -65,9 +66,7 @@ struct GGUFLayout {
     }
 
     /// llama.cpp's name of a stored tensor.
-    func name(of entry: ParameterLayout.Entry) -> String {
-        Self.name(of: entry.name, configuration.architecture.normPlacement)
-    }
+    func name(of entry: ParameterLayout.Entry) -> String { Self.name(of: entry, names) }
 
     private static func permutedHeads(
         _ module: String,
@@ -89,40 +88,83 @@ struct GGUFLayout {
         return row - within + 2 * (within % (d / 2)) + within / (d / 2)
     }
 
-    /// llama.cpp's name of a tensor.
     private static func name(
-        of parameter: String,
-        _ placement: Architecture.NormPlacement
+        of entry: ParameterLayout.Entry,
+        _ names: [String: String]
     ) -> String {
-        switch parameter {
-        case "model.embed_tokens.weight": return "token_embd.weight"
-        case "lm_head.weight": return "output.weight"
-        default: break
+        guard let name = names[entry.module] else {
+            preconditionFailure("\(entry.module) has no name in GGUF files")
         }
-        let parts = parameter.split(separator: ".")
-        if parts.count == 3 { return "output_norm.\(parts[2])" }
-        // model.layers.N.<module>.weight
-        let suffix = parts[parts.count - 2]
-        // On attention's output where norms stand there, and else on the MLP's input.
-        let isAfter = suffix == "post_attention_layernorm" && placement != .before
-        let module = isAfter ? "post_attention_norm" : modules[String(suffix)] ?? "?"
-        return "blk.\(parts[2]).\(module).\(parts[parts.count - 1])"
+        // `.weight` or `.bias`.
+        return name + entry.name.dropFirst(entry.module.count)
     }
 
-    private static let modules = [
-        "input_layernorm": "attn_norm", "q_proj": "attn_q", "k_proj": "attn_k",
-        "v_proj": "attn_v", "qkv_proj": "attn_qkv", "q_norm": "attn_q_norm",
-        "k_norm": "attn_k_norm", "o_proj": "attn_output",
-        "post_attention_layernorm": "ffn_norm", "pre_feedforward_layernorm": "ffn_norm",
-        "post_feedforward_layernorm": "post_ffw_norm",
-        "gate_proj": "ffn_gate", "up_proj": "ffn_up", "gate_up_proj": "ffn_up",
-        "down_proj": "ffn_down",
-    ]
+    /// llama.cpp's names of all modules that a model stores.
+    private static func names(
+        of configuration: ModelConfiguration,
+        _ traits: GGUFTraits?
+    ) -> [String: String] {
+        let architecture = configuration.architecture
+        var names = [
+            embedding: "token_embd", "lm_head": "output", "model.norm": "output_norm",
+        ]
+        for layer in 0..<configuration.layerCount {
+            for module in LinearModule.allCases {
+                names[module.name(layer: layer)] = name(of: module, layer: layer)
+            }
+            for site in NormSite.sites(of: architecture) {
+                let suffix = site.suffix(architecture.normPlacement)
+                names["model.layers.\(layer).\(suffix)"] = "blk.\(layer).\(stem(of: site))"
+            }
+            for fused in architecture.fusedModules {
+                let stem = traits?.fusedNames[fused.suffix]
+                names["model.layers.\(layer).\(fused.suffix)"] = stem.map { "blk.\(layer).\($0)" }
+            }
+        }
+        return names
+    }
 
-    /// The name of a matrix; norms have others where they stand elsewhere.
-    static func linearName(of parameter: String) -> String { name(of: parameter, .before) }
+    private static let embedding = "model.embed_tokens"
+
+    private static func name(of module: LinearModule, layer: Int) -> String {
+        let stem =
+            switch module {
+            case .query: "attn_q"
+            case .key: "attn_k"
+            case .value: "attn_v"
+            case .output: "attn_output"
+            case .gate: "ffn_gate"
+            case .up: "ffn_up"
+            case .down: "ffn_down"
+            }
+        return "blk.\(layer).\(stem)"
+    }
+
+    private static func stem(of site: NormSite) -> String {
+        switch site {
+        case .attentionInput: "attn_norm"
+        case .query: "attn_q_norm"
+        case .key: "attn_k_norm"
+        case .attentionOutput: "post_attention_norm"
+        case .mlpInput: "ffn_norm"
+        case .mlpOutput: "post_ffw_norm"
+        }
+    }
+
+    /// The name of the tensor of a matrix that no other shares one with; nil of other parameters.
+    static func matrixName(of entry: ParameterLayout.Entry) -> String? {
+        if entry.module == embedding { return "token_embd.weight" }
+        if entry.module == "lm_head" { return "output.weight" }
+        let parts = entry.module.split(separator: ".")
+        guard entry.shape.count == 2, parts.count == 5, let layer = Int(parts[2]),
+            let module = LinearModule.allCases.first(where: {
+                entry.module == $0.name(layer: layer)
+            })
+        else { return nil }
+        return name(of: module, layer: layer) + ".weight"
+    }
 
     static func biasName(of module: LinearModule, layer: Int) -> String {
-        name(of: module.name(layer: layer) + ".bias", .before)
+        name(of: module, layer: layer) + ".bias"
     }
 }

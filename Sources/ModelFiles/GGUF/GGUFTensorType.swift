@@ -51,5 +51,25 @@ public enum GGUFTensorType: UInt32, Sendable, CaseIterable {
         }
     }
 
+    /// llama.cpp's numbers, `llama_ftype`, for files whose matrices are mostly of this type, the usual
+    /// one first.
+    ///
+    /// - SeeAlso: llama.cpp, `include/llama.h`.
+    var fileTypes: [Int] {
+        switch self {
+        case .f32: [0]
+        case .f16: [1]
+        case .q4_0: [2]
+        case .q4_1: [3]
+        case .q8_0: [7]
+        case .q4_K: [14, 15]
+        case .q5_K: [16, 17]
+        case .q6_K: [18]
+        case .bf16: [32]
+        case .mxfp4: [38]
+        case .nvfp4: [39]
+        }
+    }
+
     static var names: String { allCases.map { "\($0)".uppercased() }.joined(separator: ", ") }
 }

@@ -44,6 +44,8 @@ struct GGUFTraits: Sendable {
     var biases: Set<LinearModule>
     /// Scalings that are computed.
     var rotaryScalings: Set<RotaryScaling>
+    /// The names of tensors that hold several modules, by the module's in Hugging Face folders.
+    var fusedNames: [String: String] = [:]
     /// What becomes of windows.
     var windows: Windows
     /// Which head is taken.

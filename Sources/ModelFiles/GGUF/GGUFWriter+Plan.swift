@@ -11,7 +11,7 @@ extension GGUFWriter {
         var obstacles: [ExportPlan.Remark] = []
         do {
             _ = try GGUFExport(configuration)
-            try checkFusedFormats(GGUFLayout(configuration), contents.formats)
+            try GGUFFilePlan.checkFusedFormats(GGUFLayout(configuration), contents.formats)
         } catch {
             obstacles.append(.init(module: nil, reason: withoutLabel(error.message)))
         }
@@ -54,34 +54,13 @@ extension GGUFWriter {
                 .init(
                     module: module.name,
                     reason:
-                        "is \(format.name), which GGUF does not have; stored as \(type), exactly"
+                        """
+                        is \(format.nameWithBlock), which GGUF does not have; stored as \(type), \
+                        exactly
+                        """
                 )
             )
         }
-        if !contents.keyAmax.isEmpty {
-            remarks.append(
-                .init(module: nil, reason: "llama.cpp takes no scales of the key-value cache")
-            )
-        }
         return remarks
-    }
-
-    /// Bytes of all tensors.
-    static func tensorByteCount(
-        _ contents: ExportContents,
-        _ configuration: ModelConfiguration
-    ) throws(ModelFileError) -> Int {
-        let layout = GGUFLayout(configuration)
-        let factors = try GGUFExport(configuration).tensors.reduce(0) { $0 + 4 * $1.values.count }
-        return layout.stored.reduce(factors) { total, stored in
-            let tensors = GGUFTensorEncoder.tensors(
-                of: layout.place(of: stored.parts[0]),
-                format: contents.formats[stored.parts[0].module]
-            )
-            return tensors.reduce(total) { sum, tensor in
-                let count = tensor.shape.reduce(1, *)
-                return sum + count / tensor.type.blockSize * tensor.type.blockByteCount
-            }
-        }
     }
 }

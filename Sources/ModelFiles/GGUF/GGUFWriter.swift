@@ -10,7 +10,7 @@ public import Transformer
 /// - SeeAlso: ggml, `docs/gguf.md`; llama.cpp, `conversion/llama.py`.
 public final class GGUFWriter: ModelWriter {
     /// A tensor of the directory.
-    private struct Entry {
+    struct Entry {
         let name: String
         /// Slowest first.
         let shape: [Int]
@@ -18,7 +18,7 @@ public final class GGUFWriter: ModelWriter {
         let offset: Int
     }
 
-    private static let alignment = 32
+    static let alignment = 32
     private static let fileName = "model.gguf"
 
     private let description: ExportDescription
@@ -39,55 +39,18 @@ public final class GGUFWriter: ModelWriter {
     /// - Throws: ``ModelFileError``; `unsupported` for models and tokenizers that llama.cpp would compute
     ///   otherwise, and for formats that differ within one of its tensors.
     public init(_ description: ExportDescription, folder: String) throws {
+        let plan = try GGUFFilePlan(description)
         self.description = description
-        export = try GGUFExport(description.configuration)
-        notes = export.notes
-        let layout = GGUFLayout(description.configuration)
-        self.layout = layout
-        try Self.checkFusedFormats(layout, description.formats)
-        keys = try GGUFHeaderKeys(description, export.metadata, alignment: Self.alignment)
-        notes += keys.notes
+        export = plan.export
+        layout = plan.layout
+        keys = plan.keys
+        headerByteCount = plan.headerByteCount
+        notes = plan.notes
         try FileSystem.makeFolder(folder)
         file = try AtomicFile(path: "\(folder)/\(Self.fileName)")
-        // Types and offsets come to be known as weights are written, but the header's size does not
-        // depend on them.
-        let planned =
-            export.tensors.map { (name: $0.name, shape: [$0.values.count]) }
-            + layout.stored.flatMap { stored in
-                GGUFTensorEncoder.tensors(
-                    of: layout.place(of: stored.parts[0]),
-                    format: description.formats[stored.parts[0].module]
-                ).map { (name: $0.name, shape: $0.shape) }
-            }
-        headerByteCount =
-            Self.header(
-                planned.map { Entry(name: $0.name, shape: $0.shape, type: .f32, offset: 0) },
-                keys.pairs
-            ).count
-        if !description.keyAmax.isEmpty {
-            notes.append("llama.cpp takes no scales of the key-value cache; they are left out")
-        }
         for tensor in export.tensors {
             let bytes = tensor.values.withUnsafeBytes { Array($0) }
             try append(tensor.name, [tensor.values.count], .f32, bytes)
-        }
-    }
-
-    /// Parts of one tensor have one format.
-    static func checkFusedFormats(
-        _ layout: GGUFLayout,
-        _ formats: [String: QuantizationFormat]
-    ) throws(ModelFileError) {
-        for stored in layout.stored where stored.parts.count > 1 {
-            let parts = stored.parts.map { formats[$0.module] }
-            let name = layout.place(of: stored.parts[0]).name
-            let modules = stored.parts.map(\.module).joined(separator: ", ")
-            guard parts.allSatisfy({ $0 == parts[0] }) else {
-                throw ModelFileError(
-                    .unsupported,
-                    "gguf: tensor \(name) holds \(modules): give them one format"
-                )
-            }
         }
     }
 
@@ -212,7 +175,7 @@ public final class GGUFWriter: ModelWriter {
         )
     }
 
-    private static func header(
+    static func header(
         _ directory: [Entry],
         _ metadata: [(key: String, value: ByteWriter.Value)]
     ) -> [UInt8] {
@@ -233,89 +196,7 @@ public final class GGUFWriter: ModelWriter {
         return header.bytes
     }
 
-    private static func padded(_ count: Int) -> Int {
+    static func padded(_ count: Int) -> Int {
         (count + alignment - 1) / alignment * alignment
-    }
-}
-
-/// Appends little-endian values as GGUF stores them.
-struct ByteWriter {
-    /// A metadata value.
-    enum Value {
-        case unsigned(UInt32)
-        case float(Float)
-        case boolean(Bool)
-        case text(String)
-        case texts([String])
-        case integers([Int32])
-        case flags([Bool])
-        case floats([Float])
-        /// A type and a value as another file has them.
-        case stored([UInt8])
-    }
-
-    private(set) var bytes: [UInt8] = []
-
-    mutating func integer(_ value: some FixedWidthInteger) {
-        withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
-    }
-
-    mutating func text(_ text: String) {
-        integer(UInt64(text.utf8.count))
-        bytes.append(contentsOf: text.utf8)
-    }
-
-    mutating func pair(_ key: String, _ value: Value) {
-        text(key)
-        switch value {
-        case .unsigned(let number):
-            integer(UInt32(4))
-            integer(number)
-        case .float(let number):
-            integer(UInt32(6))
-            integer(number.bitPattern)
-        case .boolean(let flag):
-            integer(UInt32(7))
-            integer(UInt8(flag ? 1 : 0))
-        case .text(let value):
-            integer(UInt32(8))
-            text(value)
-        case .texts(let values):
-            integer(UInt32(9))
-            integer(UInt32(8))
-            integer(UInt64(values.count))
-            for value in values { text(value) }
-        case .integers(let values):
-            integer(UInt32(9))
-            integer(UInt32(5))
-            integer(UInt64(values.count))
-            for value in values { integer(value) }
-        case .flags(let values):
-            integer(UInt32(9))
-            integer(UInt32(7))
-            integer(UInt64(values.count))
-            for value in values { integer(UInt8(value ? 1 : 0)) }
-        case .floats(let values):
-            integer(UInt32(9))
-            integer(UInt32(6))
-            integer(UInt64(values.count))
-            for value in values { integer(value.bitPattern) }
-        case .stored(let pair): bytes += pair
-        }
-    }
-
-    /// The only element of a list, or a text, without what stands before it.
-    mutating func element(_ value: Value) {
-        var writer = ByteWriter()
-        writer.pair("", value)
-        // The key's length and the type; of a list also the type of the elements and their number.
-        let isText = if case .text = value { true } else { false }
-        bytes += writer.bytes.dropFirst(isText ? 12 : 24)
-    }
-
-    mutating func pad(to alignment: Int) {
-        bytes.append(
-            contentsOf: repeatElement(0, count: (alignment - bytes.count % alignment) % alignment)
-        )
     }
 }

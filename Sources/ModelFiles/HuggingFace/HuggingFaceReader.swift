@@ -41,7 +41,7 @@ struct HuggingFaceReader: ModelSource {
         var claims = TensorClaims(cacheScales: keyValueScales != nil)
         if head.isTied { claims.add(name: HeadTensors.name) }
         var places: [String: (stored: Stored, firstRow: Int)] = [:]
-        var quantized: [(module: StoredModule, scheme: StorageScheme)] = []
+        var inputs: [(module: StoredModule, inputs: InputScheme)] = []
         for module in modules {
             // The head may stand in the file alone, and the embedding, which is the same, not.
             let isHead = head.standsForEmbedding && module.name == "model.embed_tokens"
@@ -53,9 +53,11 @@ struct HuggingFaceReader: ModelSource {
             )
             switch stored {
             case .plain(let located): claims.add(name: located.tensor.name)
-            case .quantized(let weight):
+            case .quantized:
                 claims.add(module: module.name)
-                quantized.append((module, weight.scheme))
+                if case .scheme(_, let scheme) = storages?[module.name] {
+                    inputs.append((module, scheme))
+                }
             }
             for part in module.parts {
                 places[part.name] = (stored, module.firstRow(of: part) ?? 0)
@@ -64,9 +66,10 @@ struct HuggingFaceReader: ModelSource {
         self.places = places
         try claims.refuseOthers(of: tensors, family: configuration.architecture.family)
         activations = try StoredActivations(
-            try document?.inputs(of: quantized) ?? [],
+            inputs.filter { ModuleNames.kind(of: $0.module.name) == "Linear" },
             tensors,
-            cache: keyValueScales
+            cache: keyValueScales,
+            obstacle: storages?.cacheObstacle
         )
         files = try SourceFolder.read(
             HuggingFaceOrigin(path: folder, config: root.members, configuration: root.model)
@@ -111,7 +114,7 @@ struct HuggingFaceReader: ModelSource {
         _ storages: ModuleStorages?,
         _ tensors: CheckpointTensors
     ) throws(ModelFileError) -> Stored {
-        if module.isMatrix, case .scheme(let scheme) = storages?[module.name] ?? .plain {
+        if module.isMatrix, case .scheme(let scheme, _) = storages?[module.name] ?? .plain {
             return .quantized(try QuantizedWeight(module, scheme: scheme, tensors: tensors))
         }
         if module.isMatrix, let scale = tensors[module.name + ".weight_scale"] {

@@ -6,28 +6,6 @@ public import Transformer
 /// Writes a model as a folder that Hugging Face Transformers, vLLM and others load; config.json comes
 /// last, so a folder with a config.json is whole.
 public final class HuggingFaceWriter: ModelWriter {
-    /// How the model is stored.
-    public enum Format: String, Sendable, CaseIterable {
-        /// Everything in BF16.
-        case bf16
-        /// Everything in FP32.
-        case f32
-        /// Packed as compressed-tensors has it, what is not quantized in BF16.
-        case compressedTensors = "compressed-tensors"
-        /// Packed as NVIDIA ModelOpt has it.
-        case modelopt
-        /// Packed as AMD Quark has it.
-        case quark
-
-        /// How quantized modules are stored; nil of plain formats.
-        var dialect: (any CheckpointDialect)? { CheckpointDialects.named(rawValue) }
-
-        /// Why a model cannot be stored in this format, or nil if it can.
-        public func obstacle(to description: ExportDescription) -> String? {
-            dialect?.obstacles(to: description.contents).first?.description
-        }
-    }
-
     private let description: ExportDescription
     private let format: Format
     private let folder: String
@@ -41,7 +19,7 @@ public final class HuggingFaceWriter: ModelWriter {
     /// - Throws: ``ModelFileError``; `unsupported` if the model cannot be stored.
     public init(_ description: ExportDescription, format: Format, folder: String) throws {
         if let obstacle = format.obstacle(to: description) {
-            throw ModelFileError(.unsupported, "\(format.rawValue): \(obstacle)")
+            throw ModelFileError(.unsupported, "\(format.layout.rawValue): \(obstacle)")
         }
         self.description = description
         self.format = format
@@ -100,39 +78,22 @@ public final class HuggingFaceWriter: ModelWriter {
             }
         }
         precondition(open.isEmpty, "\(folder): \(open.count) shards are incomplete")
-        let carried = try HuggingFaceFiles.files(of: description)
-        var files: [String: [UInt8]] = [:]
-        if let index = shards.index {
-            files["model.safetensors.index.json"] = try HuggingFaceConfiguration.json(
-                index,
-                name: "model.safetensors.index.json"
-            )
-        }
-        for (name, root) in format.dialect?.files(description.contents) ?? [:] {
-            files[name] = try HuggingFaceConfiguration.json(root, name: name)
-        }
-        for (name, bytes) in files { try FileSystem.write(bytes, to: "\(folder)/\(name)") }
-        try write(carried)
-        let configuration = try HuggingFaceFiles.configuration(
-            of: description,
-            dtype: format == .f32 ? "float32" : "bfloat16",
-            quantization: format.dialect?.configuration(description.contents)
-        )
-        try FileSystem.write(configuration, to: folder + "/config.json")
-        return ModelWriterSummary(
-            files: (Array(carried.keys) + files.keys + shards.fileNames + ["config.json"]).sorted(),
-            tensorByteCount: shards.tensorByteCount,
-            notes: description.source.notes
-        )
-    }
-
-    private func write(_ files: [String: SourceFiles.Content]) throws {
+        let files = try Self.files(of: description, format: format, shards)
         for (name, content) in files {
             if name.contains("/") {
                 try FileSystem.makeFolder("\(folder)/\(SourceFolder.templateFolder)")
             }
             try FileSystem.write(try content.read(), to: "\(folder)/\(name)")
         }
+        try FileSystem.write(
+            try Self.configuration(of: description, format: format),
+            to: "\(folder)/\(Self.configurationName)"
+        )
+        return ModelWriterSummary(
+            files: (Array(files.keys) + shards.fileNames + [Self.configurationName]).sorted(),
+            tensorByteCount: shards.tensorByteCount,
+            notes: description.source.notes
+        )
     }
 
     /// Parts of one module have one scale per tensor in the file.

@@ -111,7 +111,7 @@ struct ShardPlan {
         }
         let stored = StoredTensor(
             name: module.plainName,
-            type: format == .f32 ? .f32 : .bf16,
+            type: format.plainType,
             shape: module.shape,
             content: .codes
         )

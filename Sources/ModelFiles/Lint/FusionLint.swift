@@ -33,7 +33,8 @@ struct FusionLint {
                 """
             )
         }
-        guard isUniform, case .scheme(let scheme) = first, let tensor = scheme.twoLevelTensor else {
+        guard isUniform, case .scheme(let scheme, _) = first, let tensor = scheme.twoLevelTensor
+        else {
             return
         }
         lintScales(modules.map { $0 + tensor.suffix }, &log)
@@ -66,7 +67,7 @@ struct FusionLint {
     private static func name(_ storage: ModuleStorages.Storage) -> String {
         switch storage {
         case .plain: "not quantized"
-        case .scheme(let scheme): scheme.name
+        case .scheme(let scheme, let inputs): "\(scheme.name) with inputs \(inputs.phrase)"
         case .unchecked: "in a format that is not checked"
         }
     }

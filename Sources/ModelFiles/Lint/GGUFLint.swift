@@ -82,26 +82,9 @@ struct GGUFLint {
         // llama.cpp adds 1024 to a type it guessed.
         guard let stated = gguf.integer("general.file_type").map({ $0 & ~1024 }) else { return }
         let types = Set(gguf.tensors.values.filter { $0.shape.count > 1 }.map(\.type))
-        if !types.contains(where: { Self.fileTypes(of: $0).contains(stated) }) {
+        if !types.contains(where: { $0.fileTypes.contains(stated) }) {
             let names = types.map { "\($0)" }.sorted().joined(separator: ", ")
             log.warning("general.file_type", "is \(stated); the matrices are \(names)")
-        }
-    }
-
-    /// Numbers of llama.cpp's `llama_ftype` for files of such matrices.
-    private static func fileTypes(of type: GGUFTensorType) -> [Int] {
-        switch type {
-        case .f32: [0]
-        case .f16: [1]
-        case .q4_0: [2]
-        case .q4_1: [3]
-        case .q8_0: [7]
-        case .q4_K: [14, 15]
-        case .q5_K: [16, 17]
-        case .q6_K: [18]
-        case .bf16: [32]
-        case .mxfp4: [38]
-        case .nvfp4: [39]
         }
     }
 }

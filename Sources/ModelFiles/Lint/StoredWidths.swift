@@ -40,7 +40,7 @@ struct StoredWidths {
     func bits(of entry: ParameterLayout.Entry) -> Int {
         let names =
             isGGUF
-            ? [GGUFLayout.linearName(of: entry.name)]
+            ? GGUFLayout.matrixName(of: entry).map { [$0] } ?? []
             : CheckpointDialects.elementSuffixes.map { entry.module + $0 } + [entry.name]
         let byteCount = names.lazy.compactMap { byteCounts[$0] }.first
         let bits = byteCount.map { 8 * $0 / max(1, entry.count) } ?? 16

@@ -21,7 +21,7 @@ struct TensorLint {
             case .plain:
                 known.insert(module.plainName)
                 lintPlain(module, &log)
-            case .scheme(let scheme):
+            case .scheme(let scheme, _):
                 known.formUnion(scheme.tensors.map { module.name + $0.suffix })
                 lint(module, scheme, &log)
             case .unchecked:

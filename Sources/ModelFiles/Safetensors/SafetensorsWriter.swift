@@ -28,6 +28,30 @@ final class SafetensorsWriter {
         metadata: [String: String] = [:]
     ) throws(ModelFileError) {
         self.path = path
+        let header = try Self.header(of: tensors, metadata: metadata, path: path)
+        file = try AtomicFile(path: path)
+        try file.write(header.bytes, at: 0)
+        let start = header.bytes.count
+        for (name, range) in header.ranges {
+            offsets[name] = start + range.lowerBound..<start + range.upperBound
+        }
+    }
+
+    /// Bytes of a whole file.
+    static func byteCount(
+        of tensors: [Tensor],
+        metadata: [String: String]
+    ) throws(ModelFileError) -> Int {
+        let header = try header(of: tensors, metadata: metadata, path: "safetensors")
+        return header.bytes.count + tensors.reduce(0) { $0 + $1.byteCount }
+    }
+
+    /// What comes before the data, its length included, and where in the data tensors stand.
+    private static func header(
+        of tensors: [Tensor],
+        metadata: [String: String],
+        path: String
+    ) throws(ModelFileError) -> (bytes: [UInt8], ranges: [(String, Range<Int>)]) {
         let ordered = tensors.sorted {
             ($1.type.byteCount, $0.name) < ($0.type.byteCount, $1.name)
         }
@@ -59,12 +83,7 @@ final class SafetensorsWriter {
         json.append(contentsOf: repeatElement(0x20, count: (8 - json.count % 8) % 8))
         let count = UInt64(json.count)
         let prefix = (0..<8).map { UInt8(truncatingIfNeeded: count >> (8 * UInt64($0))) }
-        file = try AtomicFile(path: path)
-        try file.write(prefix + json, at: 0)
-        let start = 8 + json.count
-        for (name, range) in ranges {
-            offsets[name] = start + range.lowerBound..<start + range.upperBound
-        }
+        return (prefix + json, ranges)
     }
 
     /// Whether tensors are still to come.

@@ -60,9 +60,9 @@ public enum Vocabulary {
             throw ModelFileError(
                 .unsupported,
                 """
-                token \(id) is \(theirs.debugDescription) to the teacher and \
-                \(ours.debugDescription) to the model; a teacher must have the model's tokens, and \
-                may only have more or fewer of them
+                token \(id) is \(theirs.debugDescription) in the teacher's tokenizer and \
+                \(ours.debugDescription) in the model's; both must have the same tokens under the \
+                same numbers, and one may have further ones at its end
                 """
             )
         }

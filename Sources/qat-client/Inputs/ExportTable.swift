@@ -1,3 +1,4 @@
+internal import Formats
 internal import JobInputs
 internal import JobSpecs
 internal import ModelFiles
@@ -13,8 +14,10 @@ struct ExportTable {
                     "path": .string(export.path),
                     "format": .string(export.options.format.rawValue),
                     "on_obstacle": .string(export.options.onObstacle.rawValue),
-                    "byte_count": Self.number(export.tensorByteCounts?.lowerBound),
-                    "byte_count_max": Self.number(export.tensorByteCounts?.upperBound),
+                    "byte_count": Self.number(export.byteCounts?.lowerBound),
+                    "byte_count_max": Self.number(export.byteCounts?.upperBound),
+                    "tensor_byte_count": Self.number(export.tensorByteCounts?.lowerBound),
+                    "tensor_byte_count_max": Self.number(export.tensorByteCounts?.upperBound),
                     "obstacles": .array(export.obstacles.map { .string($0.description) }),
                     "substitutions": .array(export.substitutions.map { .string($0.description) }),
                 ])
@@ -29,7 +32,7 @@ struct ExportTable {
     /// Empty without exports.
     var text: String {
         guard !exports.isEmpty else { return "" }
-        var table = TextTable(["EXPORT", "SIZE", "REMARKS"])
+        var table = TextTable(["EXPORT", "ALL FILES", "REMARKS"])
         for export in exports {
             let remarks =
                 PlannedExport.sentences(export.obstacles).map { "left out: " + $0 }
@@ -42,7 +45,7 @@ struct ExportTable {
     }
 
     private static func size(_ export: PlannedExport) -> String {
-        guard let counts = export.tensorByteCounts else { return "-" }
+        guard let counts = export.byteCounts ?? export.tensorByteCounts else { return "-" }
         let least = Quantities.bytes(UInt64(counts.lowerBound))
         let most = Quantities.bytes(UInt64(counts.upperBound))
         return least == most ? least : "\(least) to \(most)"

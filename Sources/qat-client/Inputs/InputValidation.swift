@@ -1,3 +1,4 @@
+internal import ArgumentParser
 internal import JobInputs
 internal import JobSpecs
 
@@ -17,7 +18,12 @@ struct InputValidation {
         let paths = plan.inputs.compactMap { input in
             input.localPath.map { (input.pointer, $0) }
         }
-        let inputs = JobInputs(plan.spec, paths: Dictionary(paths) { first, _ in first })
+        let inputs = JobInputs(
+            plan.spec,
+            paths: Dictionary(paths) { first, _ in first },
+            version: QatClient.configuration.version,
+            readsWeights: true
+        )
         guard inputs.problems.isEmpty else {
             throw ClientError(.usage, inputs.problems.map { "\(file): \($0)" })
         }

@@ -121,11 +121,11 @@ internal import Transformer
         let family = LlamaFamily()
         #expect {
             try family.keys(of: model)
-        } throws: { "\($0)".contains("architecture.logitSoftCap") }
+        } throws: { "\($0)".contains("logit soft cap would be read as none, but is 30") }
         model = try FamilySamples.read("mistral")
         model.layerAttention[1].window = nil
         #expect {
             try MistralFamily().keys(of: model)
-        } throws: { "\($0)".contains("layerAttention.1.window") }
+        } throws: { "\($0)".contains("attention 1 window would be read as 4096, but is none") }
     }
 }

@@ -90,7 +90,11 @@ internal import Testing
             format: nil
         )
         #expect(summary.notes.count == 2)
-        #expect(summary.notes.contains { $0.contains("add_bos_token true") })
+        let beginning = """
+            add_bos_token in tokenizer_config.json is true, but the tokenizer puts nothing before a text; \
+            llama.cpp will add the bos token, as with a file of its own converter
+            """
+        #expect(summary.notes.contains(beginning), "\(summary.notes)")
         #expect(summary.notes.contains { $0.contains("left out are [3]") })
     }
 }

@@ -1,3 +1,4 @@
+internal import Formats
 internal import Foundation
 internal import Kernels
 internal import Testing
@@ -112,7 +113,7 @@ struct SourceSample {
         _ format: HuggingFaceWriter.Format?,
         rename: String? = nil
     ) throws -> String {
-        let target = folder.path + "/out-\(format?.rawValue ?? "gguf")"
+        let target = folder.path + "/out-\(format?.layout.rawValue ?? "gguf")"
         _ = try Self.export(path, to: target, format: format, rename: rename)
         return format == nil ? target + "/model.gguf" : target
     }

@@ -131,7 +131,10 @@ internal import Transformer
         let error = #expect(throws: ModelFileError.self) {
             try Vocabulary.requireSame(teacher: other, student: student)
         }
-        #expect(error?.message.hasPrefix(#"token 1 is "c" to the teacher and "b" to the"#) == true)
+        #expect(
+            error?.message.hasPrefix(#"token 1 is "c" in the teacher's tokenizer and "b" in the"#)
+                == true
+        )
         var small = model.configuration
         small.vocabularySize -= 1
         let rows = #expect(throws: ModelFileError.self) {

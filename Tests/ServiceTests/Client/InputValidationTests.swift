@@ -213,15 +213,21 @@ internal import Testing
             let paths = plan.inputs.compactMap { input in
                 input.localPath.map { (input.pointer, $0) }
             }
-            return JobInputs(plan.spec, paths: Dictionary(uniqueKeysWithValues: paths))
-                .problems.map(\.description)
+            return JobInputs(
+                plan.spec,
+                paths: Dictionary(uniqueKeysWithValues: paths),
+                version: "1"
+            )
+            .problems.map(\.description)
         }
         #expect(try lines(TinyModelFolder()).isEmpty)
         #expect(try lines(TinyModelFolder(rows: 320, added: ["<pad>"])).isEmpty)
         let swapped = try lines(TinyModelFolder(swapped: (0x41, 0x42)))
         #expect(swapped.count == 1)
         #expect(
-            swapped[0].hasPrefix(#"$.distillation.teacher: token 65 is "B" to the teacher and "A""#)
+            swapped[0].hasPrefix(
+                #"$.distillation.teacher: token 65 is "B" in the teacher's tokenizer and "A""#
+            )
         )
         let short = try lines(TinyModelFolder(context: 16))
         #expect(short.count == 1 && short[0].contains("$.data.seq_length: the teacher: "))

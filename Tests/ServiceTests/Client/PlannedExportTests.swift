@@ -1,6 +1,7 @@
 internal import Foundation
 internal import JobInputs
 internal import JobSpecs
+internal import ModelFiles
 internal import Testing
 
 @testable internal import qat_client
@@ -82,11 +83,60 @@ internal import Testing
         #expect(found.remarks.count == 1)
         #expect(found.remarks[0].hasPrefix("$.export[1].format: quark will be left out: "))
         let table = found.exports.text.split(separator: "\n")
-        #expect(table[0].hasPrefix("EXPORT  SIZE") && table[0].hasSuffix("REMARKS"))
+        #expect(table[0].hasPrefix("EXPORT  ALL FILES") && table[0].hasSuffix("REMARKS"))
         #expect(table[2].hasPrefix("quark   -") && table[2].contains("left out: "))
-        // The default list is of forms that may be skipped.
-        let plain = #"{"model": "m", "quantization": {"algorithm": "mxint8"}}"#
-        #expect(try validate("quantize", plain).remarks.count == 1)
+    }
+
+    /// With all of them left out there is a model all the same, and it is said which.
+    @Test(arguments: [
+        ("mxint8", "", "bf16"), ("mxint8", #", "export": []"#, "bf16"),
+        ("int8_per_channel", #", "export": [{"format": "quark", "on_obstacle": "skip"}]"#, "f32"),
+    ])
+    func saysWhatStandsInForExportsThatAreLeftOut(
+        algorithm: String,
+        exports: String,
+        layout: String
+    ) throws {
+        let job = #"{"model": "m", "quantization": {"algorithm": "\#(algorithm)"}\#(exports)}"#
+        let remarks = try validate("quantize", job).remarks
+        #expect(remarks.count == 2, "\(remarks)")
+        #expect(
+            remarks.last
+                == "$.export: model/ holds the quantized values in \(layout) instead, exactly"
+        )
+    }
+
+    @Test func refusesTheSameExportTwice() throws {
+        let list =
+            #"{"format": "gguf"}, {"format": "bf16"}, {"format": "gguf", "on_obstacle": "skip"}"#
+        let file = try folder.write("job.json", quantize("mxfp4", list))
+        let error = #expect(throws: (any Error).self) {
+            try SubmissionPlan(kind: "quantize", file: file, name: nil)
+        }
+        #expect(
+            "\(error.map { "\($0)" } ?? "")".contains(
+                "$.export[2].format: gguf is not allowed twice"
+            )
+        )
+    }
+
+    @Test func refusesAWeightThatIsNoNumberByName() throws {
+        let path = folder.home.path + "/m/model.safetensors"
+        var bytes = try Data(contentsOf: URL(filePath: path))
+        bytes.replaceSubrange(bytes.count - 4..<bytes.count, with: [0, 0, 0xC0, 0x7F])
+        try bytes.write(to: URL(filePath: path))
+        for (kind, more) in [
+            ("quantize", ""),
+            (
+                "train",
+                #", "data": {"train": ["t.txt"], "validation": ["t.txt"], "seq_length": 32}"#
+            ),
+        ] {
+            let job = quantize("mxfp4", #"{"format": "bf16"}"#).dropLast() + more + "}"
+            let error = #expect(throws: ClientError.self) { try validate(kind, String(job)) }
+            let line = error?.lines.first ?? ""
+            #expect(line.contains("$.model: ") && line.contains(" holds nan at ["), "\(line)")
+        }
     }
 
     @Test func plansEveryFormatThatMayBeChosen() throws {
@@ -101,6 +151,14 @@ internal import Testing
             .exports.exports[0]
         let rest = 256 * 32 * 2 + 96 * 2
         #expect(export.tensorByteCounts == rest + 3072 + 192...rest + 6144 + 192)
+        let tensors = try #require(export.tensorByteCounts)
+        let files = try #require(export.byteCounts)
+        // Tokenizer, configuration and headers.
+        #expect(files.lowerBound > tensors.lowerBound && files.upperBound > tensors.upperBound)
+        // What is so of a candidate is not said of the job.
+        let gguf = try validate("quantize", job(#"{"format": "gguf"}"#)).exports.exports[0]
+        let remark = try #require(gguf.substitutions.first?.description)
+        #expect(remark.hasPrefix("if mxfp8 is chosen, model.layers.0."), "\(remark)")
         #expect(throws: ClientError.self) {
             try validate("quantize", job(#"{"format": "quark"}"#))
         }

@@ -1,3 +1,4 @@
+internal import Formats
 internal import ComputeKit
 internal import Foundation
 internal import JobSpecs
@@ -46,7 +47,7 @@ internal import Transformer
             team: ThreadTeam(threadCount: 1)
         )
         #expect(read.parameters.layout.totalCount == model.parameters.layout.totalCount)
-        #expect(outcome.format == "bf16")
+        #expect(outcome.layout == .bf16)
         if rule == .skip {
             #expect(outcome.warnings.contains { $0.hasPrefix("export gguf was left out: ") })
             try outcome.requireAll()
@@ -60,7 +61,7 @@ internal import Transformer
     @Test func aFailingFirstExportLeavesTheNamesOfTheOthers() throws {
         try home.write("output/model", "in the way")
         let outcome = try export([.init(format: .bf16), .init(format: .gguf)])
-        #expect(outcome.format == "gguf")
+        #expect(outcome.layout == .gguf)
         #expect(
             FileManager.default.fileExists(atPath: home.home.path + "/output/model-gguf/model.gguf")
         )

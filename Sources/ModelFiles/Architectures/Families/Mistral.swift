@@ -1,4 +1,3 @@
-internal import Foundation
 internal import Transformer
 
 /// Mistral 7B, Nemo and Small: Llama with a window over all layers or none.
@@ -23,16 +22,10 @@ struct MistralFamily: ModelFamily {
         _ keys: inout ConfigurationKeys,
         into model: inout ModelConfiguration
     ) throws(ModelFileError) {
-        let window = try keys.integer("sliding_window", absent: 4096)
-        model.layerAttention =
-            [LayerAttention](
-                repeating: LayerAttention(window: window),
-                count: model.layerCount
-            ).orEmptyIfUniform
+        model.layerAttention = try keys.uniformWindow(absent: 4096, model)
     }
 
     func write(_ model: ModelConfiguration, into keys: inout [String: Any]) {
-        // Null turns the window off, a missing key does not.
-        keys["sliding_window"] = model.layerAttention.first?.window ?? NSNull() as Any
+        writeUniformWindow(model, into: &keys)
     }
 }

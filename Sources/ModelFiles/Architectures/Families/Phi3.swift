@@ -1,4 +1,3 @@
-internal import Foundation
 internal import Transformer
 
 /// Phi-3 and Phi-4-mini: fused projections, longrope, and in the latter a part of each head that
@@ -6,13 +5,7 @@ internal import Transformer
 struct Phi3Family: ModelFamily {
     let architecture: Architecture
     let huggingFace: HuggingFaceTraits
-    let gguf = GGUFTraits(
-        architecture: "phi3",
-        biases: [],
-        rotaryScalings: [.longRope],
-        windows: .carried,
-        hasHeadsOfHiddenSize: true
-    )
+    let gguf: GGUFTraits
 
     init() {
         var architecture = Architecture(family: "phi3")
@@ -21,11 +14,22 @@ struct Phi3Family: ModelFamily {
             FusedModule(suffix: "mlp.gate_up_proj", parts: [.gate, .up]),
         ]
         self.architecture = architecture
+        var gguf = GGUFTraits(
+            architecture: "phi3",
+            biases: [],
+            rotaryScalings: [.longRope],
+            windows: .carried,
+            hasHeadsOfHiddenSize: true
+        )
+        gguf.fusedNames = ["self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up"]
+        self.gguf = gguf
         var traits = HuggingFaceTraits(modelType: "phi3", className: "Phi3ForCausalLM")
         traits.normEpsilon = 1e-5
         traits.maximumPositions = 4096
         traits.partialRotaryFactor = 1
         traits.originalPositions = 4096
+        // The names in its first files.
+        traits.scalingSynonyms = ["su": "longrope", "yarn": "longrope"]
         huggingFace = traits
     }
 
@@ -38,16 +42,11 @@ struct Phi3Family: ModelFamily {
             "full_attn_mod": .integer(1), "interpolate_factor": .integer(1),
             "lm_head_bias": .flag(false),
         ])
-        let window = try keys.integer("sliding_window")
-        model.layerAttention =
-            [LayerAttention](
-                repeating: LayerAttention(window: window),
-                count: model.layerCount
-            ).orEmptyIfUniform
+        model.layerAttention = try keys.uniformWindow(model)
     }
 
     func write(_ model: ModelConfiguration, into keys: inout [String: Any]) {
-        keys["sliding_window"] = model.layerAttention.first?.window ?? NSNull() as Any
+        writeUniformWindow(model, into: &keys)
         var original = model.maximumPositions
         if case .longRope(let scaling) = model.rotary.scaling {
             original = scaling.originalPositions

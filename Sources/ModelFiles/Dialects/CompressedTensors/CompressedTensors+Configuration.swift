@@ -54,21 +54,21 @@ extension CompressedTensors {
     /// `isStatic`: Whether the file holds a scale for them.
     private static func arguments(ofInputs row: Row, isStatic: Bool) -> [String: Any] {
         // Scales of whole tensors are one per token where they are found as the server runs.
-        let strategy =
+        let strategy: Arguments.Strategy =
             row.groupSize != nil
-            ? row.strategy : row.strategy == "tensor" && isStatic ? "tensor" : "token"
+            ? row.strategy : row.strategy == .tensor && isStatic ? .tensor : .token
         let isLocal = row.scheme.twoLevelTensor != nil && isStatic
         return arguments(
             row,
             strategy: strategy,
-            dynamic: isLocal ? "local" : strategy != "tensor",
+            dynamic: isLocal ? "local" : strategy != .tensor,
             observer: isStatic ? "static_minmax" : nil
         )
     }
 
     private static func arguments(
         _ row: Row,
-        strategy: String,
+        strategy: Arguments.Strategy,
         dynamic: Any,
         observer: String?
     ) -> [String: Any] {
@@ -77,7 +77,7 @@ extension CompressedTensors {
             "actorder": NSNull(), "block_structure": NSNull(), "dynamic": dynamic,
             "group_size": row.groupSize ?? NSNull() as Any, "num_bits": row.bits,
             "observer": observer ?? NSNull() as Any, "observer_kwargs": [String: Any](),
-            "scale_dtype": row.scaleType ?? NSNull() as Any, "strategy": strategy,
+            "scale_dtype": row.scaleType ?? NSNull() as Any, "strategy": strategy.rawValue,
             "symmetric": true, "type": "float",
             "zp_dtype": isTwoLevel ? row.scaleType ?? NSNull() as Any : NSNull(),
         ]

@@ -5,9 +5,10 @@ internal import Formats
 /// - SeeAlso: vllm-project/compressed-tensors, `quantization/quant_config.py`, `quant_args.py`,
 ///   `utils/match.py`.
 extension CompressedTensors {
-    /// A config group: what it targets, and how that is stored.
+    /// A config group: what it targets, and how that is stored and run.
     private struct Group {
         let name: String
+        let place: String
         /// Targets in the order in which the package tries them: by text, names first.
         let targets: [(text: String, names: ModuleNames)]
         let storage: ModuleStorages.Storage
@@ -33,13 +34,20 @@ extension CompressedTensors {
         Self.lintIgnored(document, &issues)
         var storages = ModuleStorages()
         for module in document.modules where ignored.match(module) == nil {
-            let storage = Self.storage(of: module, groups, &issues)
-            if storage != .plain { storages.quantized[module] = storage }
+            guard let group = Self.group(of: module, groups, &issues), group.storage != .plain
+            else { continue }
+            storages.quantized[module] = group.storage
         }
-        let cache = issues.read(root) { root throws(ModelFileError) in
-            try root.object("kv_cache_scheme")
+        if let cache = Self.arguments(root, "kv_cache_scheme", &issues) {
+            storages.cacheScales = cacheScales
+            let isFP8 =
+                cache.bits == 8 && cache.element == .float && cache.isSymmetric
+                && cache.strategy == .tensor && cache.dynamic == .none
+            if !isFP8 {
+                storages.cacheObstacle =
+                    "kv_cache_scheme is \(cache.description), which is not computed here"
+            }
         }
-        storages.cacheScales = cache == nil ? nil : cacheScales
         return storages
     }
 
@@ -70,11 +78,13 @@ extension CompressedTensors {
             groups.append(
                 Group(
                     name: name,
+                    place: group.place,
                     targets: targets(group, &issues),
                     storage: storage(group, format: format, &issues)
                 )
             )
         }
+        refuseSharedTargets(groups, &issues)
         let expected = formats.count == 1 ? formats.first : "mixed-precision"
         if !formats.isEmpty, overall != expected {
             issues.error(
@@ -101,13 +111,34 @@ extension CompressedTensors {
         .map { ($0, ModuleNames([$0], .expressions)) }
     }
 
-    /// The storage by the group whose target names the module most closely; of equally close ones
-    /// the package takes the first by text.
-    private static func storage(
+    /// A text that two groups have: the package takes the one that stands last in the file.
+    private static func refuseSharedTargets(
+        _ groups: [Group],
+        _ issues: inout ConfigurationIssues
+    ) {
+        var owners: [String: Group] = [:]
+        for group in groups {
+            for (text, _) in group.targets {
+                guard let other = owners.updateValue(group, forKey: text),
+                    other.storage != group.storage
+                else { continue }
+                issues.refuse(
+                    .unsupported,
+                    group.place,
+                    "\(text) is a target of \(other.name), too: say it in one of them",
+                    severity: .error
+                )
+            }
+        }
+    }
+
+    /// The group that says all of a module: the one whose target names it most closely; of equally
+    /// close ones the package takes the first by text.
+    private static func group(
         of module: String,
         _ groups: [Group],
         _ issues: inout ConfigurationIssues
-    ) -> ModuleStorages.Storage {
+    ) -> Group? {
         var best: (match: ModuleNames.Match, text: String, group: Group)?
         var rivals: [Group] = []
         for group in groups {
@@ -121,7 +152,7 @@ extension CompressedTensors {
             if let best, (best.match.rawValue, text) >= (match.rawValue, best.text) { continue }
             best = (match, text, group)
         }
-        guard let best else { return .plain }
+        guard let best else { return nil }
         // Names go before the class's name, everywhere; of names, others take the first in the file.
         if let rival = rivals.first(where: { $0.storage != best.group.storage }) {
             issues.error(
@@ -131,7 +162,7 @@ extension CompressedTensors {
                 """
             )
         }
-        return best.group.storage
+        return best.group
     }
 
     private static func lintIgnored(

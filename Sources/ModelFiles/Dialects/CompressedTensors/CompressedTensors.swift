@@ -15,7 +15,7 @@ struct CompressedTensors: CheckpointDialect {
         let format: QuantizationFormat?
         /// Bits of an element: `num_bits`.
         let bits: Int
-        let strategy: String
+        let strategy: Arguments.Strategy
         let groupSize: Int?
         /// `scale_dtype`.
         let scaleType: String?
@@ -39,9 +39,9 @@ struct CompressedTensors: CheckpointDialect {
             scheme: .blocks("mxfp4-pack-quantized", .mxfp4, codes: ".weight_packed"),
             format: .mxfp4,
             bits: 4,
-            strategy: "group",
+            strategy: .group,
             groupSize: 32,
-            scaleType: "torch.uint8",
+            scaleType: microscalingType,
             inputs: nil
         ),
         Row(
@@ -51,7 +51,7 @@ struct CompressedTensors: CheckpointDialect {
             ]),
             format: .nvfp4,
             bits: 4,
-            strategy: "tensor_group",
+            strategy: .tensorGroup,
             groupSize: 16,
             scaleType: "torch.float8_e4m3fn",
             inputs: SchemeTensor(".input_global_scale", .f32, .one, .twoLevelInputDivisor)
@@ -60,16 +60,16 @@ struct CompressedTensors: CheckpointDialect {
             scheme: .blocks("mxfp8-quantized", .mxfp8, codes: ".weight"),
             format: .mxfp8,
             bits: 8,
-            strategy: "group",
+            strategy: .group,
             groupSize: 32,
-            scaleType: "torch.uint8",
+            scaleType: microscalingType,
             inputs: nil
         ),
         Row(
             scheme: .fp8("float-quantized", .packed(.fp8PerTensor), scales: .one),
             format: .fp8PerTensor,
             bits: 8,
-            strategy: "tensor",
+            strategy: .tensor,
             groupSize: nil,
             scaleType: nil,
             inputs: fp8Inputs,
@@ -79,7 +79,7 @@ struct CompressedTensors: CheckpointDialect {
             scheme: .fp8("float-quantized", .packed(.fp8PerChannel), scales: .column),
             format: .fp8PerChannel,
             bits: 8,
-            strategy: "channel",
+            strategy: .channel,
             groupSize: nil,
             scaleType: nil,
             inputs: fp8Inputs,
@@ -97,7 +97,7 @@ struct CompressedTensors: CheckpointDialect {
             ),
             format: nil,
             bits: 8,
-            strategy: "block",
+            strategy: .block,
             groupSize: nil,
             scaleType: nil,
             inputs: fp8Inputs,
@@ -122,11 +122,10 @@ struct CompressedTensors: CheckpointDialect {
         module: StoredModule,
         in contents: ExportContents
     ) -> String? {
-        Self.row(of: format) == nil
-            ? "compressed-tensors has mxfp4 by 32, nvfp4 by 16, mxfp8 by 32, fp8_per_tensor and "
-                + "fp8_per_channel"
-            : nil
+        Self.row(of: format) == nil ? writtenNames : nil
     }
+
+    var writtenFormats: [QuantizationFormat] { Self.rows.compactMap(\.format) }
 
     func scheme(
         of format: QuantizationFormat,

@@ -27,14 +27,51 @@ extension ModelOpt {
             issues.error(root.place, "quant_algo is missing")
         }
         lintGroups(root, storages, &issues)
+        if let cache = Self.cache(root, &issues) {
+            storages.cacheScales = cacheScales
+            storages.cacheObstacle = cache.obstacle
+        }
+        return storages
+    }
+
+    /// That keys and values have scales.
+    private struct Cache {
+        /// Why they are not those that are computed here; nil if they are.
+        let obstacle: String?
+    }
+
+    /// What is said of keys and values, by either key; nil if there is nothing.
+    private static func cache(
+        _ root: JSONObject,
+        _ issues: inout ConfigurationIssues
+    ) -> Cache? {
         let scheme = issues.read(root) { root throws(ModelFileError) in
             try root.object("kv_cache_scheme")
         }
-        let cache = issues.read(root) { root throws(ModelFileError) in
+        let algorithm = issues.read(root) { root throws(ModelFileError) in
             try root.text("kv_cache_quant_algo")
         }
-        storages.cacheScales = scheme == nil && cache == nil ? nil : cacheScales
-        return storages
+        guard scheme != nil || algorithm != nil else { return nil }
+        if let algorithm, algorithm != "FP8" {
+            return Cache(obstacle: "kv_cache_quant_algo \(algorithm) is not computed here")
+        }
+        guard let scheme else { return Cache(obstacle: nil) }
+        let bits = issues.read(scheme) { scheme throws(ModelFileError) in
+            try scheme.integer("num_bits")
+        }
+        let type = issues.read(scheme) { scheme throws(ModelFileError) in
+            try scheme.text("type")
+        }
+        let isFP8 = bits == 8 && type == "float" && scheme["dynamic"] != .flag(true)
+        return Cache(
+            obstacle: isFP8
+                ? nil
+                : """
+                kv_cache_scheme is \(scheme["dynamic"] == .flag(true) ? "dynamic " : "")\
+                \(bits.map { "\($0)-bit" } ?? "no num_bits,") \(type ?? "no type"), not static \
+                8-bit float
+                """
+        )
     }
 
     /// The key under which the modules that stay as they are stand: `ignore`, or
@@ -123,7 +160,7 @@ extension ModelOpt {
         if !row.isKnownToVLLM {
             issues.warning(root.place, "quant_algo \(algorithm) is refused by vLLM")
         }
-        return .scheme(row.scheme)
+        return .scheme(row.scheme, inputs: row.inputs)
     }
 
     /// `config_groups` say the same in other words; readers look at either.
@@ -148,7 +185,7 @@ extension ModelOpt {
                 try weights.integer("group_size")
             }
             for (module, storage) in storages.quantized.sorted(by: { $0.key < $1.key }) {
-                guard case .scheme(let scheme) = storage, targets.match(module) != nil else {
+                guard case .scheme(let scheme, _) = storage, targets.match(module) != nil else {
                     continue
                 }
                 if scheme.bitWidth != bits {

@@ -11,6 +11,8 @@ struct ModelOpt: CheckpointDialect {
     struct Row {
         let scheme: StorageScheme
         let format: QuantizationFormat
+        /// How servers round the modules' inputs.
+        let inputs: InputScheme
         /// Whether `config_groups` describe it; the converter does so for some only.
         var hasGroups = false
         /// Whether vLLM knows it.
@@ -61,25 +63,40 @@ struct ModelOpt: CheckpointDialect {
             .adding([tensorScale] + (inputs.map { [$0] } ?? []) + [columnFactors])
     }
 
-    private static func mxfp4(_ name: String) -> Row {
+    private static func mxfp4(_ name: String, inputs: InputScheme) -> Row {
         Row(
             scheme: .blocks(name, .mxfp4, codes: ".weight")
                 .adding([optionalFP8InputScale, columnFactors]),
             format: .mxfp4,
+            inputs: inputs,
             isKnownToVLLM: false
         )
+    }
+
+    private static let nvfp4Inputs = stored(.nvfp4)
+    private static let fp8Inputs = stored(.fp8PerTensor)
+    private static let mxfp8Inputs: InputScheme = {
+        var format = QuantizationFormat.mxfp8
+        format.scaleMode = .rceil
+        return .dynamic(format)
+    }()
+
+    private static func stored(_ format: QuantizationFormat) -> InputScheme {
+        .stored(format, suffix: ".input_scale", isReciprocal: false)
     }
 
     static let rows = [
         Row(
             scheme: nvfp4("NVFP4", inputs: inputScale),
             format: .nvfp4,
+            inputs: nvfp4Inputs,
             hasGroups: true,
             isWritten: true
         ),
         Row(
             scheme: nvfp4("W4A16_NVFP4", inputs: nil),
             format: .nvfp4,
+            inputs: .plain,
             hasGroups: true,
             isWritten: true
         ),
@@ -87,12 +104,14 @@ struct ModelOpt: CheckpointDialect {
             scheme: StorageScheme.blocks("MXFP8", .mxfp8, codes: ".weight")
                 .adding([columnFactors]),
             format: .mxfp8,
+            inputs: mxfp8Inputs,
             isWritten: true
         ),
         Row(
             scheme: StorageScheme.fp8("FP8", .packed(.fp8PerTensor), scales: .scalar)
                 .adding([fp8InputScale, columnFactors]),
             format: .fp8PerTensor,
+            inputs: fp8Inputs,
             hasGroups: true,
             isWritten: true
         ),
@@ -103,21 +122,28 @@ struct ModelOpt: CheckpointDialect {
                 scales: .rows
             ).adding([columnFactors]),
             format: .fp8PerChannel,
+            inputs: .dynamic(.fp8PerChannel),
             isWritten: true
         ),
         Row(
             scheme: nvfp4("NVFP4_AWQ", inputs: inputScale),
             format: .nvfp4,
+            inputs: nvfp4Inputs,
             isKnownToVLLM: false
         ),
         Row(
             scheme: nvfp4("W4A8_NVFP4_FP8", inputs: fp8InputScale),
             format: .nvfp4,
+            inputs: fp8Inputs,
             isKnownToVLLM: false
         ),
-        mxfp4("W4A8_MXFP4_FP8"), mxfp4("W4A8_MXFP4_MXFP8"), mxfp4("W4A16_MXFP4"),
+        mxfp4(
+            "W4A8_MXFP4_FP8",
+            inputs: .storedIfPresent(.fp8PerTensor, suffix: ".input_scale")
+        ),
+        mxfp4("W4A8_MXFP4_MXFP8", inputs: mxfp8Inputs), mxfp4("W4A16_MXFP4", inputs: .plain),
         // What ModelOpt writes of weights alone.
-        mxfp4("mxfp4"),
+        mxfp4("mxfp4", inputs: .plain),
     ]
 
     var name: String { "modelopt" }
@@ -136,12 +162,18 @@ struct ModelOpt: CheckpointDialect {
         in contents: ExportContents
     ) -> String? {
         guard let row = Self.row(of: format, in: contents) else {
-            return "modelopt has nvfp4 by 16, mxfp8 by 32, fp8_per_tensor and fp8_per_channel"
+            return writtenNames
         }
         if row.format == .fp8PerTensor, contents.inputScale(module, format) == nil {
             return "modelopt's FP8 has input scales, too: give data.calibration"
         }
         return nil
+    }
+
+    var writtenFormats: [QuantizationFormat] {
+        Self.rows.filter(\.isWritten).map(\.format).reduce(into: []) { formats, format in
+            if !formats.contains(format) { formats.append(format) }
+        }
     }
 
     func scheme(

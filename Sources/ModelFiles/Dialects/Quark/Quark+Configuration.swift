@@ -92,13 +92,12 @@ extension Quark {
 
     private static func tensor(_ quantized: Quantized, isDynamic: Bool) -> [String: Any] {
         let (row, format) = (quantized.row, quantized.format)
-        let mode = format.scaleMode == .evenCT ? "even" : format.scaleMode.rawValue
         return [
             "dtype": row.type, "qscheme": row.granularity, "ch_axis": -1,
             "group_size": row.groupSize ?? NSNull() as Any,
             "symmetric": NSNull(), "round_method": "half_even", "scale_type": "float",
             "scale_format": row.scaleFormat ?? NSNull() as Any,
-            "scale_calculation_mode": mode,
+            "scale_calculation_mode": scaleCalculation(of: format.scaleMode),
             "mx_element_dtype": NSNull(), "observer_cls": "PerBlockMXObserver",
             "is_scale_quant": false, "is_dynamic": isDynamic,
         ]

@@ -79,9 +79,10 @@ struct Quark: CheckpointDialect {
         module: StoredModule,
         in contents: ExportContents
     ) -> String? {
-        Self.row(of: format) == nil
-            ? "quark has mxfp4, mxfp6_e2m3 and mxfp6_e3m2 by 32" : nil
+        Self.row(of: format) == nil ? writtenNames : nil
     }
+
+    var writtenFormats: [QuantizationFormat] { Self.rows.filter(\.isWritten).map(\.format) }
 
     func scheme(
         of format: QuantizationFormat,
