@@ -16,12 +16,13 @@ struct EvaluationJob {
     private let tasks: [any EvaluationTask]
 
     init(_ request: ComputeRequest, _ reporter: ComputeReporter) throws {
-        guard
-            case .evaluate(let spec) = try JobSpec.parse(
-                kind: request.kind,
-                json: Array(request.spec.utf8)
-            )
-        else {
+        let job: JobSpec
+        do {
+            job = try JobSpec.parse(kind: request.kind, json: Array(request.spec.utf8))
+        } catch {
+            throw ComputeFailure(.invalidSpec, "\(error)")
+        }
+        guard case .evaluate(let spec) = job else {
             throw ComputeFailure(
                 .invalidSpec,
                 "this service evaluates; the job's kind is \(request.kind)"

@@ -9,9 +9,20 @@ internal import Transformer
 
 /// Whose fault an error is.
 @Suite struct JobFailureTests {
+    private static let request = ComputeRequest(
+        jobID: "j",
+        kind: "train",
+        attempt: 1,
+        spec: "{}",
+        inputs: [:],
+        outputFolder: "/out",
+        checkpointFolder: "/checkpoints",
+        threads: 1
+    )
+
     private func reason(of error: any Error) -> ComputeFailure.Reason? {
         let failure = #expect(throws: ComputeFailure.self) {
-            try JobFailure.translating { throw error }
+            try JobFailure.translating(Self.request) { throw error }
         }
         return failure?.reason
     }

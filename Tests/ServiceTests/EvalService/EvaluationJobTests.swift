@@ -134,8 +134,9 @@ internal import Transformer
             let error = #expect(throws: ComputeFailure.self) {
                 try run(request([#"{"type": "\#(set)", "text": "text.txt"}"#]))
             }
-            #expect(error?.reason == .userError)
-            #expect(error?.message.contains("tasks[0].type \(set)") == true)
+            #expect(error?.reason == .invalidSpec)
+            #expect(error?.message.contains("tasks[0].type") == true)
+            #expect(error?.message.contains(set) == true)
         }
         var other = request([])
         other.kind = "quantize"
@@ -177,7 +178,7 @@ internal import Transformer
                 ])
             )
         }
-        #expect(error?.reason == .userError)
-        #expect(error?.message.contains("batch_size 2") == true)
+        #expect(error?.reason == .invalidSpec)
+        #expect(error?.message.contains("batch_size") == true)
     }
 }

@@ -25,6 +25,8 @@ struct SimulatedHistory {
         "SUCCEEDED": [], "FAILED": ["BLOCKED"], "CANCELLED": ["BLOCKED"],
     ]
 
+    init(seed: UInt64) { self.seed = seed }
+
     /// A submission is one job, whenever it is answered.
     mutating func acknowledge(key: String, id: String) {
         #expect(ids[key, default: id] == id, "seed \(seed): \(key) became two jobs")

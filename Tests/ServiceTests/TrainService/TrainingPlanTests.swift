@@ -119,7 +119,7 @@ internal import Transformer
         let refused = #expect(throws: ComputeFailure.self) {
             try TrainingPlan.specification(request)
         }
-        #expect(refused?.reason == .userError)
+        #expect(refused?.reason == .invalidSpec)
         #expect(refused?.message.contains("enable_kv_cache") == true)
         #expect(try TrainingPlan.paths(["t.txt"], "/data/train", request) == ["/inputs/t.txt"])
         let missing = #expect(throws: ComputeFailure.self) {
