@@ -20,7 +20,7 @@ extension JobEngine {
             batch.tell(decision)
             batch.changes = [JobBatch.Change(job: decision.job)]
             // Somebody was faster: the next one.
-            guard try await store.commit(batch) == .committed else { continue }
+            guard try await commit(batch, decision) == .committed else { continue }
             note(decision)
             return Lease(
                 jobID: decision.job.id,

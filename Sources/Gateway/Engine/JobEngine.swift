@@ -122,7 +122,7 @@ final class JobEngine: Sendable {
             if batch.changes.isEmpty {
                 batch.changes = [JobBatch.Change(job: decision.job)]
             }
-            guard try await store.commit(batch) == .committed else { continue }
+            guard try await commit(batch, decision) == .committed else { continue }
             note(decision)
             if decision.isEnd {
                 await settleDependents(of: id)
@@ -130,6 +130,28 @@ final class JobEngine: Sendable {
             return decision
         }
         throw StoreError(.busy, "job \(id) is being changed by too many callers; try again")
+    }
+
+    /// Stores a batch with a decision in it.
+    ///
+    /// If that fails, nobody knows whether it is stored. Memory then holds what would follow if it
+    /// were: a lease that nobody may have must run out, dependents of a job that may have ended must be
+    /// looked at. If it is not stored, neither does harm.
+    func commit(_ batch: JobBatch, _ decision: Decision) async throws -> CommitOutcome {
+        do {
+            return try await store.commit(batch)
+        } catch {
+            let id = decision.job.id
+            if case .lasts(let end) = decision.lease {
+                leases.set(id, epoch: decision.job.epoch, until: end)
+            }
+            if decision.isEnd {
+                unsettled.withLock { _ = $0.insert(id) }
+            }
+            hub.signal(id)
+            hub.signal(Self.queueTopic)
+            throw error
+        }
     }
 
     /// Makes memory follow a stored decision, and wakes whoever waits for it.

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import Jobs
+internal import Protocol
 internal import Testing
 
 @testable internal import Gateway
@@ -11,7 +12,7 @@ struct SimulationTests {
     private static let seeds: ClosedRange<UInt64> = {
         let text = ProcessInfo.processInfo.environment["QAT_SIMULATION_SEEDS"] ?? ""
         let ends = text.split(separator: ".").compactMap { UInt64($0) }
-        guard let first = ends.first, let last = ends.last, first <= last else { return 1...1000 }
+        guard let first = ends.first, let last = ends.last, first <= last else { return 1...10_000 }
         return first...last
     }()
 
@@ -63,6 +64,11 @@ struct SimulationTests {
             for index in cluster.workers.indices { try await cluster.work(index) }
             try await cluster.pass(seconds: 1)
         }
-        Issue.record("seed \(seed): a job is stuck")
+        for id in cluster.store.ids {
+            let stored = try await cluster.store.job(id)
+            guard !stored.job.state.isTerminal else { continue }
+            let why = try await cluster.engine.detail(id).summary.waitReason
+            Issue.record("seed \(seed): \(id) is stuck: \(stored.job.state), \(why)")
+        }
     }
 }
