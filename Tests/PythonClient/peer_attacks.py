@@ -90,7 +90,7 @@ def loops_of_calls_and_cancels_gain_nothing(suite):
         assert suite.user.call("Health/Check").status == 1
 
 
-@probe(known="ConnectionHandler.pump is entered again while it writes, and repeats its bytes")
+@probe
 def every_call_has_one_status(suite):
     """20,000 calls in a row, and only then the first look at the answers."""
     wire, count = suite.greet(), 20_000

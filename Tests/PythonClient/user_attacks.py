@@ -15,7 +15,7 @@ from qat.v1 import common_pb2, jobs_service_pb2
 # Authority
 
 
-@probe(known="every user sees and moves every job")
+@probe
 def jobs_are_their_owners(suite):
     eve = suite.connect(suite.issue("--user", "eve"))
     job_id = suite.submit(suite.user)
@@ -31,7 +31,7 @@ def jobs_are_their_owners(suite):
     refused(lambda: submit(eve, [reference]), (NOT_FOUND, PERMISSION_DENIED))
 
 
-@probe(known="a digest alone opens an artifact")
+@probe
 def a_digest_alone_opens_nothing(suite):
     eve = suite.connect(suite.issue("--user", "eve"))
     secret = os.urandom(64)
@@ -66,7 +66,7 @@ def submit(gateway, inputs, *, key=None, name=b"attack", spec=PLAIN, kind=b"quan
 # Shape
 
 
-@probe(known="names may hold control characters, which qat-client prints as they are")
+@probe
 def names_are_printable(suite):
     model = suite.model()
     for name in (b"a\nb", b"a\x1b[2Jb", b"a\x7f", b"\xc2\x9b2J", "a\u202eb".encode(), b"n" * 201):
@@ -75,7 +75,7 @@ def names_are_printable(suite):
         refused(lambda: submit(suite.user, [model], key=key or b"\n"))
 
 
-@probe(known="sources have no limit, and may hold control characters")
+@probe
 def sources_are_short_and_printable(suite):
     for source in (b"s" * 200_000, b"\x1b[2J", b"a\nb", "a\u202eb".encode()):
         changed = common_pb2.Input()
@@ -84,7 +84,7 @@ def sources_are_short_and_printable(suite):
         refused(lambda: submit(suite.user, [changed]))
 
 
-@probe(known="a reference's output name is looked at when the job has run, and printed in full")
+@probe
 def a_references_output_is_a_plain_path(suite):
     job_id = suite.submit(suite.user)
     for tail in (b"/../../etc", b"/" + b"x" * 200_000, b"/\x1b[2J", b"//", b"/a/../b"):
@@ -93,7 +93,7 @@ def a_references_output_is_a_plain_path(suite):
     suite.user.call("Admin/Status")
 
 
-@probe(known="a reference may carry files of its own")
+@probe
 def a_reference_carries_no_files(suite):
     job_id = suite.submit(suite.user)
     both = common_pb2.Input()
@@ -102,7 +102,7 @@ def a_reference_carries_no_files(suite):
     refused(lambda: submit(suite.user, [both]))
 
 
-@probe(known="control characters, backslashes and doubles pass")
+@probe
 def input_paths_are_plain_and_unique(suite):
     for path in BAD_PATHS:
         changed = common_pb2.Input()
@@ -115,7 +115,7 @@ def input_paths_are_plain_and_unique(suite):
     refused(lambda: submit(suite.user, [double]))
 
 
-@probe(known="a lease repeats spec and inputs beside more, and outgrows the message")
+@probe
 def what_is_accepted_can_be_leased(suite):
     """A submission of 256 KiB, a key of 2 bytes in it: refused, or run to an end, and shown."""
     gateway = suite.connect()
@@ -185,7 +185,7 @@ def one_key_under_load_makes_one_job(suite):
             suite.user.call("Jobs/Cancel", job_id=job_id, now=True)
 
 
-@probe(known="watch starts behind from_seq, not at it")
+@probe
 def a_watch_starts_where_it_is_told(suite):
     job_id = suite.submit(suite.user)
     count = len(list(suite.user.watch(job_id)))
@@ -194,7 +194,7 @@ def a_watch_starts_where_it_is_told(suite):
         assert told == list(range(max(first, 1), count + 1)), f"from {first}: {told}"
 
 
-@probe(known="what waits for a cancelled job waits for ever")
+@probe
 def dependents_of_a_cancelled_job_end(suite):
     with suite.stopped("quant"):
         suite.submit(suite.user)  # taken by the stopped worker, if it was waiting
@@ -230,7 +230,7 @@ def any_offset_into_a_log_is_answered(suite):
             assert failure.code in REFUSALS + (OUT_OF_RANGE,), str(failure)
 
 
-@probe(known="what a user stores in a reason comes back in everybody's pages")
+@probe
 def what_one_user_stores_breaks_no_page(suite):
     """The last of this file: where it succeeds, status is broken for good."""
     eve = suite.connect(suite.issue("--user", "eve"))

@@ -51,7 +51,7 @@ def own_lease(suite):
             worker.close()
 
 
-@probe(known="Lease/Complete asks for job and epoch alone, whoever calls")
+@probe
 def a_lease_is_completed_by_its_holder_only(suite):
     data = b"forged"
     digest = hashlib.sha256(data).digest()
@@ -72,7 +72,7 @@ def a_lease_is_completed_by_its_holder_only(suite):
         assert not suite.user.call("Jobs/Get", job_id=held["job_id"]).outputs
 
 
-@probe(known="Lease/AppendLog asks for job and epoch alone, whoever calls")
+@probe
 def a_log_is_written_by_its_holder_only(suite):
     with own_lease(suite) as (_, held, _):
         for name in ("eval-1", "train-1", "quant-1"):
@@ -113,7 +113,7 @@ def a_checkpoint_is_saved_by_its_holder_only(suite):
                 assert not answer or answer.directive == LOST, f"{name}: {answer}"
 
 
-@probe(known="checkpoints' names and numbers are stored as they come")
+@probe
 def a_checkpoint_holds_plain_relative_paths(suite):
     digest = hashlib.sha256(b"out").digest()
     suite.user.put(digest, b"out")
@@ -154,7 +154,7 @@ def a_worker_speaks_for_its_certificate_only(suite):
                                 wait_seconds=0))
 
 
-@probe(known="Lease/Register takes any kinds from any role")
+@probe
 def a_role_registers_for_its_own_kinds(suite):
     name = f"kinds-{os.urandom(3).hex()}"
     worker = suite.connect(suite.issue("--service", f"eval/{name}"))
@@ -163,7 +163,7 @@ def a_role_registers_for_its_own_kinds(suite):
                                     boot_id=b"b", kinds=kinds, cores=1, memory_bytes=1))
 
 
-@probe(known="leases are bound to the instance's name without its role")
+@probe
 def the_same_instance_of_another_role_is_another(suite):
     """A trainer registers under an instance's name that a quantizer bears, too."""
     with own_lease(suite) as (_, held, me):
@@ -181,7 +181,7 @@ def the_same_instance_of_another_role_is_another(suite):
         assert now in (b"STARTING", b"RUNNING"), f"quant/{instance} has lost its job: {now}"
 
 
-@probe(known="a second boot under one identity takes the first one's leases")
+@probe
 def two_processes_under_one_identity_do_not_fight(suite):
     """The second is refused while the first lives; a progressing job stays where it is."""
     with own_lease(suite) as (worker, held, me):
@@ -193,7 +193,7 @@ def two_processes_under_one_identity_do_not_fight(suite):
         assert suite.state(held["job_id"]) in (b"STARTING", b"RUNNING")
 
 
-@probe(known="outputs' names are stored as they come")
+@probe
 def output_names_are_plain_relative_paths(suite):
     digest = hashlib.sha256(b"out").digest()
     suite.user.put(digest, b"out")
@@ -211,7 +211,7 @@ def output(name, digest, size=3):
     return common_pb2.OutputFile(name=name, digest=digest, size=size)
 
 
-@probe(known="results are stored unread")
+@probe
 def results_are_a_json_object_of_bounded_depth(suite):
     with own_lease(suite) as (worker, held, _):
         for results in (b"[" * 100_000, b"[]", b"{", b"no", b'{"a":' * 5000 + b"1" + b"}" * 5000):
@@ -219,7 +219,7 @@ def results_are_a_json_object_of_bounded_depth(suite):
                                         **held))
 
 
-@probe(known="what is accepted is not checked against the answers that carry it")
+@probe
 def a_finished_job_can_be_shown(suite):
     """A result that fills one request comes back in one JobDetail, with the rest beside it."""
     digest = hashlib.sha256(b"out").digest()
@@ -272,7 +272,7 @@ def numbers_at_their_limits_do_no_harm(suite):
     assert suite.user.call("Jobs/Get", job_id=job_id).summary.job_id == job_id
 
 
-@probe(known="a worker's address and version have no limit")
+@probe
 def a_worker_cannot_break_status(suite):
     name = f"long-{os.urandom(3).hex()}"
     worker = suite.connect(suite.issue("--service", f"eval/{name}"))
