@@ -127,14 +127,7 @@ struct WorkerHandlers: Sendable {
         _ request: HeartbeatRequest,
         _ context: CallContext
     ) async throws -> HeartbeatResponse {
-        let claim = LeaseClaim(
-            epoch: Int64(clamping: request.epoch),
-            holder: try authority.holder(
-                boot: request.bootID,
-                instance: request.instance,
-                context
-            )
-        )
+        let claim = try claim(request.epoch, request.bootID, request.instance, context)
         let directive = try await engine.heartbeat(
             request.jobID,
             claim,
@@ -151,10 +144,7 @@ struct WorkerHandlers: Sendable {
         _ request: AppendLogRequest,
         _ context: CallContext
     ) async throws -> AppendLogResponse {
-        let claim = LeaseClaim(
-            epoch: Int64(clamping: request.epoch),
-            holder: try authority.holder(boot: request.bootID, context)
-        )
+        let claim = try claim(request.epoch, request.bootID, nil, context)
         guard try await engine.holds(request.jobID, claim) else {
             denyLease(request.jobID, request.epoch, context)
             throw StoreError(
@@ -188,14 +178,7 @@ struct WorkerHandlers: Sendable {
         _ request: AwaitDirectiveRequest,
         _ context: CallContext
     ) async throws -> HeartbeatResponse {
-        let claim = LeaseClaim(
-            epoch: Int64(clamping: request.epoch),
-            holder: try authority.holder(
-                boot: request.bootID,
-                instance: request.instance,
-                context
-            )
-        )
+        let claim = try claim(request.epoch, request.bootID, request.instance, context)
         let changes = engine.hub.subscribe(request.jobID)
         let deadline = ContinuousClock.now + .seconds(Int64(min(request.waitSeconds, 30)))
         while true {
@@ -228,12 +211,7 @@ struct WorkerHandlers: Sendable {
         _ request: SaveCheckpointRequest,
         _ context: CallContext
     ) async throws -> SaveCheckpointResponse {
-        let holder = try authority.holder(
-            boot: request.bootID,
-            instance: request.instance,
-            context
-        )
-        let claim = LeaseClaim(epoch: Int64(clamping: request.epoch), holder: holder)
+        let claim = try claim(request.epoch, request.bootID, request.instance, context)
         guard let checkpoint = request.checkpoint else {
             throw StoreError(.invalidArgument, "the call names no checkpoint")
         }
@@ -242,12 +220,25 @@ struct WorkerHandlers: Sendable {
             return SaveCheckpointResponse(accepted: false)
         }
         let freed = try await engine.saveCheckpoint(request.jobID, claim, checkpoint) { files in
-            try await checkStored(files, of: request.jobID, by: holder.worker)
+            try await checkStored(files, of: request.jobID, by: claim.holder.worker)
         }
         for digest in freed ?? [] {
             try artifacts.remove(digest)
         }
         return SaveCheckpointResponse(accepted: freed != nil)
+    }
+
+    /// The lease that a call shows, held by whom its certificate names.
+    private func claim(
+        _ epoch: UInt64,
+        _ boot: String,
+        _ instance: String?,
+        _ context: CallContext
+    ) throws -> LeaseClaim {
+        LeaseClaim(
+            epoch: Int64(clamping: epoch),
+            holder: try authority.holder(boot: boot, instance: instance, context)
+        )
     }
 
     private func denyLease(_ job: String, _ epoch: UInt64, _ context: CallContext) {

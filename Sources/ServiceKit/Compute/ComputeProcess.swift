@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Jobs
 internal import Subprocess
 internal import Synchronization
 internal import SystemPackage
@@ -10,7 +11,7 @@ struct ComputeProcess: Sendable {
         /// It printed results (JSON text).
         case succeeded(String)
         /// It failed or died, for a reason.
-        case failed(reason: String, message: String)
+        case failed(reason: JobReason, message: String)
         /// It stopped because it was asked to.
         case stopped
         /// It was killed because that was asked for, or because it did not stop in time.
@@ -141,7 +142,7 @@ struct ComputeProcess: Sendable {
     static func classify(_ status: TerminationStatus, _ child: ChildTestimony) -> Outcome {
         if let silence = child.stalledAfter {
             return .failed(
-                reason: "STALLED",
+                reason: .stalled,
                 message: """
                     the compute child printed nothing for \(silence.components.seconds) s and was \
                     killed\(child.words); --stall-limit sets how long it may
@@ -156,18 +157,18 @@ struct ComputeProcess: Sendable {
                 return .succeeded(last.json ?? "{}")
             }
             return .failed(
-                reason: "INTERNAL",
+                reason: .internalError,
                 message: "the compute child ended without results\(child.words)"
             )
         case .exited(let code):
             if let last = child.last, last.type == .error {
                 return .failed(
-                    reason: last.reason ?? "INTERNAL",
+                    reason: last.reason.flatMap(JobReason.init(rawValue:)) ?? .internalError,
                     message: last.message ?? "the compute child failed without a message"
                 )
             }
             return .failed(
-                reason: "INTERNAL",
+                reason: .internalError,
                 message: "the compute child exited with status \(code)\(child.words)"
             )
         case .signaled(let signal):
@@ -182,14 +183,14 @@ struct ComputeProcess: Sendable {
         guard signal == SIGKILL else {
             let name = strsignal(signal).map { String(cString: $0) } ?? "?"
             return .failed(
-                reason: "INTERNAL",
+                reason: .internalError,
                 message:
                     "the compute child died of signal \(signal) (\(name))\(child.words)\(memory)"
             )
         }
         guard let kills = child.outOfMemoryKills, !kills.isEmpty else {
             return .failed(
-                reason: "KILLED",
+                reason: .killed,
                 message: """
                     the compute child was killed from outside (signal 9)\(memory); the system counts \
                     no kill for lack of memory meanwhile
@@ -197,7 +198,7 @@ struct ComputeProcess: Sendable {
             )
         }
         return .failed(
-            reason: "OUT_OF_MEMORY",
+            reason: .outOfMemory,
             message: """
                 the system killed the compute child for lack of memory (signal 9; \(kills))\(memory); \
                 lower micro_batch_size or seq_length

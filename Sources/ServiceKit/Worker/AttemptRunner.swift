@@ -88,7 +88,7 @@ struct AttemptRunner: Sendable {
                 return order == .kill ? .killed : .stopped
             }
             logger.error("job \(lease.jobID): \(error)")
-            return .failed(reason: JobReason.internalError.rawValue, message: "\(error)")
+            return .failed(reason: .internalError, message: "\(error)")
         }
     }
 
@@ -221,9 +221,9 @@ struct AttemptRunner: Sendable {
                 return request
             case .failed(let reason, let message):
                 request.outcome = .failed
-                request.reason = reason
+                request.reason = reason.rawValue
                 request.message = String(message.prefix(1000))
-                if reason == ComputeFailure.Reason.exportFailed.rawValue {
+                if reason == .exportFailed {
                     // One failing export does not cost the others.
                     request.outputs = try await publish()
                 }

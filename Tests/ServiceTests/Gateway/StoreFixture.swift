@@ -12,29 +12,11 @@ internal import Testing
 final class StoreFixture: Sendable {
     let folder: String
     let engine: JobEngine
-    private let clock: Clock
-
-    /// Two settable clocks: the wall's, and the one that never jumps.
-    final class Clock: Sendable {
-        private let time = Mutex(Moment(unix: 1_700_000_000_000, uptime: 5_000))
-
-        var now: Moment { time.withLock { $0 } }
-
-        func advance(seconds: Int64) {
-            time.withLock {
-                $0.unix += seconds * 1000
-                $0.uptime += seconds * 1000
-            }
-        }
-
-        func setWallClock(bySeconds seconds: Int64) { time.withLock { $0.unix += seconds * 1000 } }
-    }
+    private let clock = VirtualClock()
 
     init(limits: JobLimits = JobLimits(), policy: AccessPolicy = AccessPolicy()) throws {
         folder = NSTemporaryDirectory() + "/qat-store-" + UUID().uuidString
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        let clock = Clock()
-        self.clock = clock
         engine = try Self.open(folder, clock, limits, policy)
     }
 
@@ -45,7 +27,7 @@ final class StoreFixture: Sendable {
 
     private static func open(
         _ folder: String,
-        _ clock: Clock,
+        _ clock: VirtualClock,
         _ limits: JobLimits,
         _ policy: AccessPolicy
     ) throws -> JobEngine {
@@ -69,9 +51,9 @@ final class StoreFixture: Sendable {
         try await store.pool.write { try $0.execute(sql: sql) }
     }
 
-    func setWallClock(bySeconds seconds: Int64) { clock.setWallClock(bySeconds: seconds) }
+    func setWallClock(bySeconds seconds: Int64) { clock.jump(milliseconds: seconds * 1000) }
 
-    func advance(seconds: Int64) { clock.advance(seconds: seconds) }
+    func advance(seconds: Int64) { clock.advance(milliseconds: seconds * 1000) }
 
     func submission(_ key: String, kind: String = "train", model: String = "m.gguf")
         throws -> JobEngine.Submission

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Jobs
 internal import Subprocess
 internal import Testing
 
@@ -36,11 +37,11 @@ struct ComputeProcessTests {
         #expect(verdict(.exited(ComputeChild.stoppedStatus)) == .stopped)
         #expect(
             verdict(.exited(1), event(.error, message: "no such text"))
-                == .failed(reason: "USER_ERROR", message: "no such text")
+                == .failed(reason: .userError, message: "no such text")
         )
         #expect(verdict(.signaled(SIGKILL), wasKilled: true) == .killed)
         let kills = "the control group's oom_kill rose from 3 to 4"
-        guard case .failed("OUT_OF_MEMORY", let advice) = verdict(.signaled(SIGKILL), kills: kills)
+        guard case .failed(.outOfMemory, let advice) = verdict(.signaled(SIGKILL), kills: kills)
         else {
             Issue.record("a counted kill is lack of memory")
             return
@@ -49,25 +50,26 @@ struct ComputeProcessTests {
         #expect(advice.contains("micro_batch_size"))
         // Where nothing is counted, nobody knows who it was.
         for kills in ["", nil] {
-            guard case .failed("KILLED", let cause) = verdict(.signaled(SIGKILL), kills: kills)
+            guard case .failed(.killed, let cause) = verdict(.signaled(SIGKILL), kills: kills)
             else {
                 Issue.record("a kill that no counter saw is not called lack of memory")
                 return
             }
             #expect(cause.contains("signal 9"))
         }
-        guard case .failed("INTERNAL", let trap) = verdict(.signaled(SIGSEGV), words: ["index 3"])
+        guard
+            case .failed(.internalError, let trap) = verdict(.signaled(SIGSEGV), words: ["index 3"])
         else {
             Issue.record("a trap is an internal failure")
             return
         }
         #expect(trap.contains("signal 11") && trap.contains("index 3"))
         // A clean exit without results is no success.
-        guard case .failed("INTERNAL", _) = verdict(.exited(0)) else {
+        guard case .failed(.internalError, _) = verdict(.exited(0)) else {
             Issue.record("an exit without results succeeded")
             return
         }
-        guard case .failed("INTERNAL", _) = verdict(.exited(0), event(.error, message: "late"))
+        guard case .failed(.internalError, _) = verdict(.exited(0), event(.error, message: "late"))
         else {
             Issue.record("an exit after an error succeeded")
             return
@@ -128,7 +130,8 @@ struct ComputeProcessTests {
 
     @Test func aChildThatDiesIsAFailureAndAKilledOneIsStopped() async throws {
         guard
-            case .failed("INTERNAL", let message) = try await run("echo dying >&2; exit 9").outcome
+            case .failed(.internalError, let message) = try await run("echo dying >&2; exit 9")
+                .outcome
         else {
             Issue.record("an exit with 9 is a failure")
             return
@@ -151,7 +154,7 @@ struct ComputeProcessTests {
     func aSilentChildIsEndedByTheStallLimit() async throws {
         let script = #"printf '{"type":"log","message":"x"}\n'; exec sleep 600"#
         guard
-            case .failed("STALLED", let message) = try await run(
+            case .failed(.stalled, let message) = try await run(
                 script,
                 stallLimit: .milliseconds(500)
             ).outcome
@@ -168,7 +171,7 @@ struct ComputeProcessTests {
             for i in $(seq 190); do echo "frame $i" >&2; done
             test "$SWIFT_BACKTRACE" = enable=no && kill -ILL $$
             """
-        guard case .failed("INTERNAL", let message) = try await run(script).outcome else {
+        guard case .failed(.internalError, let message) = try await run(script).outcome else {
             Issue.record("a trap is an internal failure")
             return
         }
@@ -176,7 +179,7 @@ struct ComputeProcessTests {
     }
 
     @Test func aKillFromOutsideIsNotCalledLackOfMemory() async throws {
-        guard case .failed("KILLED", let message) = try await run("kill -KILL $$").outcome else {
+        guard case .failed(.killed, let message) = try await run("kill -KILL $$").outcome else {
             Issue.record("no counter moved, so nobody ran out of memory")
             return
         }

@@ -61,12 +61,10 @@ extension SQLiteJobStore {
     ) async throws -> Set<SHA256Digest> {
         try await Self.known(among: digests) { [pool] wanted in
             try await pool.read { db in
-                try Data.fetchAll(
-                    db,
-                    GrantRecord
-                        .filter(GrantRecord.CodingKeys.holder == holder)
-                        .filter(wanted.contains(GrantRecord.CodingKeys.digest))
-                        .select(GrantRecord.CodingKeys.digest)
+                try Self.digests(
+                    GrantRecord.filter(GrantRecord.CodingKeys.holder == holder),
+                    among: wanted,
+                    db
                 )
             }
         }
@@ -79,21 +77,16 @@ extension SQLiteJobStore {
         guard !jobs.isEmpty else { return [] }
         return try await Self.known(among: digests) { [pool] wanted in
             try await pool.read { db in
-                let inputs = try Data.fetchAll(
-                    db,
-                    InputFileRecord
-                        .filter(jobs.contains(InputFileRecord.CodingKeys.job))
-                        .filter(wanted.contains(InputFileRecord.CodingKeys.digest))
-                        .select(InputFileRecord.CodingKeys.digest)
+                try Self.digests(
+                    InputFileRecord.filter(jobs.contains(Column("job"))),
+                    among: wanted,
+                    db
                 )
-                let checkpoints = try Data.fetchAll(
-                    db,
-                    CheckpointRecord
-                        .filter(jobs.contains(CheckpointRecord.CodingKeys.job))
-                        .filter(wanted.contains(CheckpointRecord.CodingKeys.digest))
-                        .select(CheckpointRecord.CodingKeys.digest)
-                )
-                return inputs + checkpoints
+                    + Self.digests(
+                        CheckpointRecord.filter(jobs.contains(Column("job"))),
+                        among: wanted,
+                        db
+                    )
             }
         }
     }
@@ -101,32 +94,27 @@ extension SQLiteJobStore {
     func unreferenced(_ digests: Set<SHA256Digest>) async throws -> Set<SHA256Digest> {
         let referenced = try await Self.known(among: digests) { [pool] wanted in
             try await pool.read { db in
-                let inputs = try Data.fetchAll(
-                    db,
-                    InputFileRecord.filter(wanted.contains(InputFileRecord.CodingKeys.digest))
-                        .select(InputFileRecord.CodingKeys.digest)
-                )
-                let outputs = try Data.fetchAll(
-                    db,
-                    OutputRecord.filter(wanted.contains(OutputRecord.CodingKeys.digest))
-                        .select(OutputRecord.CodingKeys.digest)
-                )
-                let checkpoints = try Data.fetchAll(
-                    db,
-                    CheckpointRecord.filter(wanted.contains(CheckpointRecord.CodingKeys.digest))
-                        .select(CheckpointRecord.CodingKeys.digest)
-                )
                 // What a user has brought may become a job's input at any moment.
-                let brought = try Data.fetchAll(
-                    db,
-                    GrantRecord.filter(wanted.contains(GrantRecord.CodingKeys.digest))
-                        .filter(GrantRecord.CodingKeys.holder.like("user/%"))
-                        .select(GrantRecord.CodingKeys.digest)
-                )
-                return inputs + outputs + checkpoints + brought
+                let brought = GrantRecord.filter(GrantRecord.CodingKeys.holder.like("user/%"))
+                return try Self.digests(InputFileRecord.all(), among: wanted, db)
+                    + Self.digests(OutputRecord.all(), among: wanted, db)
+                    + Self.digests(CheckpointRecord.all(), among: wanted, db)
+                    + Self.digests(brought, among: wanted, db)
             }
         }
         return digests.subtracting(referenced)
+    }
+
+    /// Those of some digests that rows hold; every table has them in a column of one name.
+    private static func digests<Record>(
+        _ rows: QueryInterfaceRequest<Record>,
+        among wanted: [Data],
+        _ db: Database
+    ) throws -> [Data] {
+        try Data.fetchAll(
+            db,
+            rows.filter(wanted.contains(Column("digest"))).select(Column("digest"))
+        )
     }
 
     /// Asks for digests in portions: SQLite takes a limited number of values in one statement.

@@ -114,16 +114,10 @@ extension SQLiteJobStore {
             .updateAll(db, try JobRecord.assignments(change))
         guard count == 1 else { throw Abandoned(outcome: .conflict) }
         if let outputs = change.outputs {
-            try OutputRecord.filter(OutputRecord.CodingKeys.job == id).deleteAll(db)
-            for output in outputs {
-                try OutputRecord(job: id, output).insert(db, onConflict: .replace)
-            }
+            try OutputRecord.replace(of: id, with: outputs, db)
         }
         if let checkpoint = change.checkpoint {
-            try CheckpointRecord.filter(CheckpointRecord.CodingKeys.job == id).deleteAll(db)
-            for file in checkpoint {
-                try CheckpointRecord(job: id, file).insert(db, onConflict: .replace)
-            }
+            try CheckpointRecord.replace(of: id, with: checkpoint, db)
         }
         for (position, files) in change.files {
             for file in files {

@@ -76,21 +76,13 @@ final class SQLiteJobStore: JobStore {
 
     func outputs(of id: String) async throws -> [OutputFile] {
         try await pool.read { db in
-            try OutputRecord
-                .filter(OutputRecord.CodingKeys.job == id)
-                .order(OutputRecord.CodingKeys.name)
-                .fetchAll(db)
-                .map { try $0.output() }
+            try OutputRecord.files(of: id, db)
         }
     }
 
     func checkpoint(of id: String) async throws -> [OutputFile] {
         try await pool.read { db in
-            try CheckpointRecord
-                .filter(CheckpointRecord.CodingKeys.job == id)
-                .order(CheckpointRecord.CodingKeys.name)
-                .fetchAll(db)
-                .map { try $0.file() }
+            try CheckpointRecord.files(of: id, db)
         }
     }
 

@@ -53,42 +53,9 @@ struct InputFileRecord: Codable, FetchableRecord, PersistableRecord {
     }
 }
 
-/// A row of a job's outputs.
-struct OutputRecord: Codable, FetchableRecord, PersistableRecord {
-    static let databaseTableName = "output"
-
-    enum CodingKeys: String, CodingKey, ColumnExpression {
-        case job, name, digest, size
-    }
-
-    var job: String
-    var name: String
-    var digest: Data
-    var size: Int64
-
-    init(job: String, _ output: OutputFile) {
-        self.job = job
-        name = output.name
-        digest = Data(output.digest.bytes)
-        size = Int64(clamping: output.size)
-    }
-
-    func output() throws -> OutputFile {
-        OutputFile(
-            name: name,
-            digest: try SHA256Digest(stored: digest),
-            size: UInt64(clamping: size)
-        )
-    }
-}
-
-/// A row of a job's checkpoint.
-struct CheckpointRecord: Codable, FetchableRecord, PersistableRecord {
-    static let databaseTableName = "checkpoint_file"
-
-    enum CodingKeys: String, CodingKey, ColumnExpression {
-        case job, name, digest, size
-    }
+/// A row of a file that a job made; which table it stands in says what for.
+struct JobFileRecord<Table: JobFileTable>: Codable, FetchableRecord, PersistableRecord {
+    static var databaseTableName: String { Table.name }
 
     var job: String
     var name: String
@@ -109,7 +76,38 @@ struct CheckpointRecord: Codable, FetchableRecord, PersistableRecord {
             size: UInt64(clamping: size)
         )
     }
+
+    /// The files of a job, by name.
+    static func files(of job: String, _ db: Database) throws -> [OutputFile] {
+        try filter(Column("job") == job).order(Column("name")).fetchAll(db).map { try $0.file() }
+    }
+
+    /// Puts files in the place of those that a job has.
+    static func replace(of job: String, with files: [OutputFile], _ db: Database) throws {
+        try filter(Column("job") == job).deleteAll(db)
+        for file in files {
+            try Self(job: job, file).insert(db, onConflict: .replace)
+        }
+    }
 }
+
+/// A table of files that jobs made.
+protocol JobFileTable {
+    static var name: String { get }
+}
+
+/// Jobs' outputs.
+enum OutputTable: JobFileTable {
+    static let name = "output"
+}
+
+/// Jobs' checkpoints.
+enum CheckpointTable: JobFileTable {
+    static let name = "checkpoint_file"
+}
+
+typealias OutputRecord = JobFileRecord<OutputTable>
+typealias CheckpointRecord = JobFileRecord<CheckpointTable>
 
 /// A row of a job's history.
 struct EventRecord: Codable, FetchableRecord, PersistableRecord {
