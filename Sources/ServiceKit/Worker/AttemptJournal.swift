@@ -4,12 +4,12 @@ internal import Synchronization
 
 /// What one attempt has to tell the gateway: events and log bytes that wait for the next heartbeat.
 ///
-/// While the gateway is away they gather here up to a limit; state is guarded by the mutex.
+/// While the gateway is away they gather here up to a limit; state is guarded by the mutex. Confirmations
+/// name what was taken, by number and offset: two heartbeats that carry the same events (the periodic one
+/// and the last one of an attempt) must not remove others in their place.
 final class AttemptJournal: Sendable {
     private struct State {
         var events: [JobEvent] = []
-        /// How many events, from the first, a heartbeat is carrying now; these stay as they are.
-        var inFlightCount = 0
         /// Events so far; each carries its number, so that the gateway takes it once.
         var eventCount: UInt64 = 0
         var log: [UInt8] = []
@@ -69,12 +69,11 @@ final class AttemptJournal: Sendable {
             if let phase = event.phase {
                 state.phase = phase
             }
-            let waiting = state.events[state.inFlightCount...]
-            if let last = waiting.last, Self.isSuperseded(last, by: entry) {
+            if let last = state.events.last, Self.isSuperseded(last, by: entry) {
                 state.events.removeLast()
-            } else if state.events.count >= Self.eventLimit, let oldest = waiting.indices.first {
+            } else if state.events.count >= Self.eventLimit {
                 // Lines of the log matter more: the oldest progress or metric is given up.
-                state.events.remove(at: waiting.firstIndex { $0.type != .log } ?? oldest)
+                state.events.remove(at: state.events.firstIndex { $0.type != .log } ?? 0)
             }
             state.eventCount += 1
             entry.seq = state.eventCount
@@ -104,18 +103,15 @@ final class AttemptJournal: Sendable {
         }
     }
 
-    /// Up to 64 events in order, left in place until ``confirm(eventCount:)``.
+    /// Up to 64 events in order, left in place until ``confirm(through:)``.
     func pendingEvents() -> [JobEvent] {
-        state.withLock { state in
-            state.inFlightCount = min(64, state.events.count)
-            return Array(state.events.prefix(state.inFlightCount))
-        }
+        state.withLock { Array($0.events.prefix(64)) }
     }
 
-    func confirm(eventCount: Int) {
+    /// Forgets the events up to and with this number: the gateway has them.
+    func confirm(through number: UInt64) {
         let isMore = state.withLock { state in
-            state.events.removeFirst(min(eventCount, state.events.count))
-            state.inFlightCount = 0
+            state.events.removeAll { $0.seq <= number }
             return !state.events.isEmpty
         }
         if isMore {
@@ -130,16 +126,18 @@ final class AttemptJournal: Sendable {
         }
     }
 
-    func confirmLog(byteCount: Int, nextOffset: UInt64) {
+    /// Goes on with the log where the gateway says it ends, after a piece of it was sent.
+    ///
+    /// When that is not behind the piece, an earlier attempt wrote to the same log: the piece is sent
+    /// again. A piece whose answer came already is left alone.
+    func settleLog(sentAt offset: UInt64, byteCount: Int, nextOffset: UInt64) {
         state.withLock { state in
-            state.log.removeFirst(min(byteCount, state.log.count))
+            guard state.logOffset == offset else { return }
+            if nextOffset == offset + UInt64(byteCount) {
+                state.log.removeFirst(min(byteCount, state.log.count))
+            }
             state.logOffset = nextOffset
         }
-    }
-
-    /// Where the gateway says the log ends, when that is not where this attempt thought.
-    func moveLog(to offset: UInt64) {
-        state.withLock { $0.logOffset = offset }
     }
 
     func finish() {

@@ -90,7 +90,7 @@ struct AttemptReporter: Sendable {
         )
         do {
             let response = try await link.client.call(QatMethods.heartbeat, request)
-            journal.confirm(eventCount: events.count)
+            events.last.map { journal.confirm(through: $0.seq) }
             await sendLog()
             return response.directive
         } catch {
@@ -113,11 +113,10 @@ struct AttemptReporter: Sendable {
         guard let response = try? await link.client.call(QatMethods.appendLog, request) else {
             return
         }
-        if response.nextOffset == offset + UInt64(bytes.count) {
-            journal.confirmLog(byteCount: bytes.count, nextOffset: response.nextOffset)
-        } else {
-            // An earlier attempt wrote to the same log: go on where it ends.
-            journal.moveLog(to: response.nextOffset)
-        }
+        journal.settleLog(
+            sentAt: offset,
+            byteCount: bytes.count,
+            nextOffset: response.nextOffset
+        )
     }
 }
