@@ -49,12 +49,15 @@ struct AccessPolicy: Sendable, Equatable {
         ]
     }()
 
-    /// Whether a kind of caller may call a method.
-    func allows(_ method: String, to caller: String) -> Bool {
-        (methods[caller] ?? []).contains { pattern in
-            pattern == method
-                || pattern.hasSuffix("/*") && method.hasPrefix(pattern.dropLast())
-        }
+    /// Whether a kind of caller may ask something.
+    func allows(_ operation: Operation, to caller: String) -> Bool {
+        (methods[caller] ?? []).contains { Self.names($0, operation) }
+    }
+
+    /// Whether a line of the policy, a method or a service with `/*`, names an operation.
+    private static func names(_ line: String, _ operation: Operation) -> Bool {
+        line == operation.rawValue
+            || line.hasSuffix("/*") && operation.rawValue.hasPrefix(line.dropLast())
     }
 
     /// What a user may have.
@@ -121,10 +124,12 @@ extension AccessPolicy {
                 )
             }
             let names = try Self.names(list, "methods.\(caller)")
-            if let odd = names.first(where: { !$0.hasPrefix("qat.v1.") || !$0.contains("/") }) {
+            let odd = names.first { name in !Operation.allCases.contains { Self.names(name, $0) } }
+            if let odd {
                 throw Self.fault(
-                    "methods.\(caller): \(PlainText.quoted(odd)) is neither qat.v1.SERVICE/METHOD "
-                        + "nor qat.v1.SERVICE/*"
+                    "methods.\(caller): \(PlainText.quoted(odd)) names no method; methods are "
+                        + Operation.allCases.map(\.rawValue).joined(separator: ", ")
+                        + ", and all of a service qat.v1.SERVICE/*"
                 )
             }
             methods[caller] = names

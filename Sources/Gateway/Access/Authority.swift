@@ -1,6 +1,7 @@
 internal import Jobs
 internal import Logging
 internal import Protocol
+internal import Synchronization
 
 /// Who calls, as far as jobs are concerned.
 struct User: Sendable, Equatable {
@@ -34,14 +35,14 @@ struct Authority: Sendable {
     /// The user who calls.
     ///
     /// - Throws: ``RPCError`` (`permissionDenied`).
-    func user(_ context: CallContext) throws -> User {
-        guard case .user(let name) = context.peer.subject else {
-            throw denied(context, "is no user")
+    func user(_ caller: Caller) throws -> User {
+        guard case .user(let name) = caller.principal.identity.subject else {
+            throw denied(caller, "is no user")
         }
         let policy = policy
         let isOperator = policy.operators.contains(name)
-        guard policy.allows(context.method, to: isOperator ? "operator" : "user") else {
-            throw denied(context, "no line of the policy allows this method")
+        guard policy.allows(caller.operation, to: isOperator ? "operator" : "user") else {
+            throw denied(caller, "no line of the policy allows this method")
         }
         return User(
             name: name,
@@ -53,14 +54,14 @@ struct Authority: Sendable {
     /// The worker that calls.
     ///
     /// - Throws: ``RPCError`` (`permissionDenied`).
-    func worker(_ context: CallContext) throws -> WorkerIdentity {
-        guard case .service(let name, let instance) = context.peer.subject,
+    func worker(_ caller: Caller) throws -> WorkerIdentity {
+        guard case .service(let name, let instance) = caller.principal.identity.subject,
             let role = Role(rawValue: name), role.isWorker
         else {
-            throw denied(context, "is no worker")
+            throw denied(caller, "is no worker")
         }
-        guard policy.allows(context.method, to: role.rawValue) else {
-            throw denied(context, "no line of the policy allows this method")
+        guard policy.allows(caller.operation, to: role.rawValue) else {
+            throw denied(caller, "no line of the policy allows this method")
         }
         return WorkerIdentity(role: role, instance: instance)
     }
@@ -71,11 +72,11 @@ struct Authority: Sendable {
     func holder(
         boot: String,
         instance: String? = nil,
-        _ context: CallContext
+        _ caller: Caller
     ) throws -> LeaseHolder {
-        let worker = try worker(context)
+        let worker = try worker(caller)
         if let instance, instance != worker.instance {
-            throw denied(context, "may not speak for instance \(PlainText.quoted(instance))")
+            throw denied(caller, "may not speak for instance \(PlainText.quoted(instance))")
         }
         return LeaseHolder(worker: worker, boot: boot)
     }
@@ -85,25 +86,25 @@ struct Authority: Sendable {
     /// - Throws: ``StoreError`` (`notFound`) for a job that is not theirs to see: whether it exists
     ///   is nobody else's business; ``RPCError`` (`permissionDenied`) for one that is not theirs to
     ///   act on.
-    func check(_ user: User, _ access: JobAccess, _ stored: StoredJob, _ context: CallContext)
+    func check(_ user: User, _ access: JobAccess, _ stored: StoredJob, _ caller: Caller)
         throws
     {
         guard user.name != stored.owner, !user.isOperator else { return }
         guard user.seesAll else {
-            audit.deny(context, "job \(stored.job.id) is \(stored.owner)'s")
+            audit.deny(caller, "job \(stored.job.id) is \(stored.owner)'s")
             throw StoreError(.notFound, "no job \(PlainText.quoted(stored.job.id))")
         }
         guard access == .see else {
-            throw denied(context, "job \(stored.job.id) is \(stored.owner)'s")
+            throw denied(caller, "job \(stored.job.id) is \(stored.owner)'s")
         }
     }
 
     /// Notes a refusal and makes its error.
-    func denied(_ context: CallContext, _ rule: String) -> RPCError {
-        audit.deny(context, rule)
+    func denied(_ caller: Caller, _ rule: String) -> RPCError {
+        audit.deny(caller, rule)
         return RPCError(
             .permissionDenied,
-            "\(context.peer) may not call \(context.method): \(rule)",
+            "\(caller.principal.identity) may not call \(caller.operation.rawValue): \(rule)",
             processed: .no
         )
     }
@@ -117,6 +118,13 @@ struct AuditLog: Sendable {
         let method: String
         let peer: String
         let rule: String
+
+        init(isAllowed: Bool, _ caller: Caller, _ rule: String) {
+            self.isAllowed = isAllowed
+            method = caller.operation.rawValue
+            peer = "\(caller.principal.identity)"
+            self.rule = rule
+        }
     }
 
     private let write: @Sendable (Entry) -> Void
@@ -126,12 +134,25 @@ struct AuditLog: Sendable {
         self.write = write
     }
 
-    /// A log within a daemon's.
+    /// A log within a daemon's; a peer's refusals are ten lines a minute, and the number of the others.
     init(_ logger: Logger) {
+        let denials = Mutex<[String: NoteLimit]>([:])
         self.init { entry in
+            var note = ""
+            if !entry.isAllowed {
+                let limit = denials.withLock { denials in
+                    // Names come from certificates of the own authority: there are not many.
+                    if denials.count > 1_000 { denials = [:] }
+                    let limit = denials[entry.peer] ?? NoteLimit()
+                    denials[entry.peer] = limit
+                    return limit
+                }
+                guard let more = limit.note() else { return }
+                note = more
+            }
             logger.log(
                 level: entry.isAllowed ? .info : .notice,
-                "audit: \(entry.isAllowed ? "allowed" : "denied")",
+                "audit: \(entry.isAllowed ? "allowed" : "denied")\(note)",
                 metadata: [
                     "method": "\(entry.method)", "peer": "\(entry.peer)", "rule": "\(entry.rule)",
                 ]
@@ -139,11 +160,11 @@ struct AuditLog: Sendable {
         }
     }
 
-    func deny(_ context: CallContext, _ rule: String) {
-        write(Entry(isAllowed: false, method: context.method, peer: "\(context.peer)", rule: rule))
+    func deny(_ caller: Caller, _ rule: String) {
+        write(Entry(isAllowed: false, caller, rule))
     }
 
-    func allow(_ context: CallContext, _ what: String) {
-        write(Entry(isAllowed: true, method: context.method, peer: "\(context.peer)", rule: what))
+    func allow(_ caller: Caller, _ what: String) {
+        write(Entry(isAllowed: true, caller, what))
     }
 }

@@ -51,7 +51,7 @@ final class PolicyFile: Sendable {
             logger.notice("policy \(path) is in force")
         } catch {
             state.withLock { $0.stamp = stamp }
-            logger.error("policy \(path): \(error); the policy before stays in force")
+            logger.error("\(error); the policy before stays in force")
         }
     }
 

@@ -7,20 +7,27 @@ internal import Synchronization
 final class EventHub: Sendable {
     private struct State {
         var next: UInt64 = 0
+        var isClosed = false
         var subscribers: [String: [UInt64: AsyncStream<Void>.Continuation]] = [:]
     }
 
     private let state = Mutex(State())
 
-    /// A stream that yields after each ``signal(_:)`` of a topic, collapsed while nobody looks.
+    /// A stream that yields after each ``signal(_:)`` of a topic, collapsed while nobody looks; it ends
+    /// with ``close()``.
     func subscribe(_ topic: String) -> AsyncStream<Void> {
         let (stream, continuation) = AsyncStream<Void>.makeStream(
             bufferingPolicy: .bufferingNewest(1)
         )
-        let id = state.withLock { state in
+        let id = state.withLock { state -> UInt64? in
+            guard !state.isClosed else { return nil }
             state.next += 1
             state.subscribers[topic, default: [:]][state.next] = continuation
             return state.next
+        }
+        guard let id else {
+            continuation.finish()
+            return stream
         }
         continuation.onTermination = { [weak self] _ in
             self?.remove(id, topic)
@@ -34,6 +41,20 @@ final class EventHub: Sendable {
         for continuation in continuations {
             continuation.yield()
         }
+    }
+
+    /// Ends all streams, and those that are subscribed to later at once.
+    func close() {
+        let continuations = state.withLock { state in
+            state.isClosed = true
+            return state.subscribers.values.flatMap(\.values)
+        }
+        for continuation in continuations { continuation.finish() }
+    }
+
+    /// How many wait for a topic.
+    func subscriberCount(_ topic: String) -> Int {
+        state.withLock { $0.subscribers[topic]?.count ?? 0 }
     }
 
     private func remove(_ id: UInt64, _ topic: String) {

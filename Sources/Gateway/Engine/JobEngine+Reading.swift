@@ -45,6 +45,11 @@ extension JobEngine {
         return (events, job.state.isTerminal && last >= UInt64(clamping: job.lastSeq))
     }
 
+    /// Whether a job has ended.
+    func isOver(_ id: String) async throws -> Bool {
+        try await store.job(id).job.state.isTerminal
+    }
+
     private func summary(_ listed: ListedJob, busy: Set<String>) async throws -> JobSummary {
         switch listed {
         case .job(let stored): try await summary(stored, busy: busy)

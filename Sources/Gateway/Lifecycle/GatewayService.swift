@@ -15,6 +15,7 @@ struct GatewayService: Sendable {
 
     func run() async throws {
         let logger = configuration.makeLogger("qat-gateway")
+        let certificate = try configuration.tls.firstEnd()
         let folder = try StateFolder(path: configuration.stateFolder)
         try? FileManager.default.removeItem(atPath: folder.path + "/address")
         let pool = try GatewayDatabase.open(
@@ -31,18 +32,20 @@ struct GatewayService: Sendable {
         let logs = try JobLogStore(folder: folder.path + "/logs")
         let authority = Authority(policies: policies, audit: AuditLog(logger))
         try await engine.start()
+        let api = GatewayAPI(
+            engine: engine,
+            artifacts: artifacts,
+            logs: logs,
+            authority: authority,
+            certificateEnds: Int64(certificate.ends.timeIntervalSince1970 * 1000)
+        )
         let server = RPCServer(
             configuration: RPCServerConfiguration(
                 host: configuration.listen.host,
                 port: configuration.listen.port,
                 tls: configuration.tls
             ),
-            router: GatewayRouter(
-                engine: engine,
-                artifacts: artifacts,
-                logs: logs,
-                authority: authority
-            ).router,
+            router: RPCAdapter(api: api).router,
             logger: logger
         )
         logger.info("version \(SuiteVersion.current), state in \(folder.path)")
@@ -52,7 +55,8 @@ struct GatewayService: Sendable {
                     .init(
                         service: LeaseSweeper(engine: engine, policies: policies, logger: logger)
                     ),
-                    .init(service: RPCServerService(server: server, folder: folder)),
+                    .init(service: CertificateWatch(files: configuration.tls, logger: logger)),
+                    .init(service: RPCServerService(server: server, folder: folder) { api.drain() }),
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: logger

@@ -18,6 +18,8 @@ struct StoreError: Error, Sendable, CustomStringConvertible {
         case busy
         /// More than a user may have.
         case quota
+        /// The gateway is going away; the next one will answer.
+        case stopping
     }
 
     let code: Code
@@ -40,7 +42,7 @@ struct StoreError: Error, Sendable, CustomStringConvertible {
             case .invalidState, .missingArtifacts: .failedPrecondition
             case .invalidArgument: .invalidArgument
             // Somebody can make room: worth trying later.
-            case .noSpace: .unavailable
+            case .noSpace, .stopping: .unavailable
             case .tooLarge: .invalidArgument
             case .busy: .aborted
             case .quota: .resourceExhausted

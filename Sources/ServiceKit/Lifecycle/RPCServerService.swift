@@ -6,11 +6,18 @@ public import ServiceLifecycle
 public struct RPCServerService: Service {
     private let server: RPCServer
     private let folder: StateFolder
+    private let onDrain: @Sendable () -> Void
 
-    /// A service around a server; the address it binds is left in the state folder.
-    public init(server: RPCServer, folder: StateFolder) {
+    /// A service around a server; the address it binds is left in the state folder. `onDrain`, called
+    /// as a graceful shutdown begins, ends the calls that would only wait.
+    public init(
+        server: RPCServer,
+        folder: StateFolder,
+        onDrain: @escaping @Sendable () -> Void = {}
+    ) {
         self.server = server
         self.folder = folder
+        self.onDrain = onDrain
     }
 
     /// Serves until a graceful shutdown or cancellation.
@@ -26,6 +33,7 @@ public struct RPCServerService: Service {
             }
         } onGracefulShutdown: {
             server.beginGracefulShutdown()
+            onDrain()
         }
     }
 }

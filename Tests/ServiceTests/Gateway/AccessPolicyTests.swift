@@ -19,12 +19,11 @@ struct AccessPolicyTests {
             """
         )
         #expect(policy.visibility == .all && policy.operators == ["root"])
-        #expect(policy.allows("qat.v1.Jobs/Cancel", to: "operator"))
-        #expect(!policy.allows("qat.v1.Admin/Status", to: "operator"))
-        #expect(!policy.allows("qat.v1.JobsX/Cancel", to: "operator"))
+        #expect(policy.allows(.cancelJob, to: "operator"))
+        #expect(!policy.allows(.status, to: "operator"))
         // What it does not say stays as it was.
-        #expect(policy.allows("qat.v1.Admin/Status", to: "user"))
-        #expect(!policy.allows("qat.v1.Lease/Acquire", to: "user"))
+        #expect(policy.allows(.status, to: "user"))
+        #expect(!policy.allows(.acquireLease, to: "user"))
         #expect(policy.quota(of: "eve") == .init(queued: 5, running: nil, bytes: 1_000_000_000_000))
         #expect(policy.quota(of: "ada") == .init(queued: 5, running: 2, bytes: 1_000_000_000_000))
         #expect(policy.quota(of: "bob").queued == nil)
@@ -34,6 +33,9 @@ struct AccessPolicyTests {
         ("[]", "JSON object"), ("{", "JSON object"), (#"{"operator": []}"#, "operator"),
         (#"{"visibility": "some"}"#, "visibility"), (#"{"operators": "root"}"#, "operators"),
         (#"{"methods": {"nobody": []}}"#, "nobody"), (#"{"methods": {"user": ["*"]}}"#, "*"),
+        // A misspelt line would allow nothing, in silence.
+        (#"{"methods": {"user": ["qat.v1.Job/*"]}}"#, "qat.v1.Job/*"),
+        (#"{"methods": {"user": ["qat.v1.Jobs/cancel"]}}"#, "qat.v1.Jobs/cancel"),
         (#"{"quota": {"queue": 1}}"#, "queue"), (#"{"quota": {"queued": -1}}"#, "queued"),
         (#"{"quota": {"queued": "many"}}"#, "queued"), (#"{"user_quotas": []}"#, "user_quotas"),
     ])

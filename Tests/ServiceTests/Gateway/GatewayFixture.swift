@@ -56,15 +56,15 @@ final class GatewayFixture: Sendable {
         let audit = AuditLog { [weak self] entry in
             self?.entries.withLock { $0.append(entry) }
         }
-        let router = GatewayRouter(
+        let api = GatewayAPI(
             engine: jobs.engine,
             artifacts: artifacts,
             logs: try JobLogStore(folder: folder + "/logs"),
             authority: Authority(policies: PolicyFile(policy), audit: audit)
-        ).router
+        )
         return RPCServer(
             configuration: RPCServerConfiguration(host: "127.0.0.1", port: 0, tls: files),
-            router: router,
+            router: RPCAdapter(api: api).router,
             logger: Self.quiet
         )
     }

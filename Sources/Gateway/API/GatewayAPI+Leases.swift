@@ -2,51 +2,23 @@ internal import Foundation
 internal import Jobs
 internal import Protocol
 
-/// What workers ask: leases, and to have what they tell kept.
-///
-/// Who calls is what its certificate says; a call that shows another's lease changes nothing.
-struct WorkerHandlers: Sendable {
-    let engine: JobEngine
-    let artifacts: ArtifactStore
-    let logs: JobLogStore
-    let authority: Authority
-
-    func add(to router: inout RPCRouter) {
-        router.unary(QatMethods.registerWorker, allow: .workers) { request, context in
-            try await mapped { try await register(request, context) }
-        }
-        router.unary(QatMethods.acquireLease, allow: .workers) { request, context in
-            try await mapped { try await acquire(request, context) }
-        }
-        router.unary(QatMethods.heartbeat, allow: .workers) { request, context in
-            try await mapped { try await heartbeat(request, context) }
-        }
-        router.unary(QatMethods.awaitDirective, allow: .workers) { request, context in
-            try await mapped { try await awaitDirective(request, context) }
-        }
-        router.unary(QatMethods.saveCheckpoint, allow: .workers) { request, context in
-            try await mapped { try await saveCheckpoint(request, context) }
-        }
-        router.unary(QatMethods.appendLog, allow: .workers) { request, context in
-            try await mapped { try await appendLog(request, context) }
-        }
-        router.unary(QatMethods.completeLease, allow: .workers) { request, context in
-            try await mapped { try await complete(request, context) }
-        }
-    }
-
-    private func register(
+// What workers ask: leases, and to have what they tell kept. A call that shows another's lease changes
+// nothing.
+extension GatewayAPI {
+    /// Makes a worker known, under the role and instance of its certificate.
+    func register(
         _ request: RegisterWorkerRequest,
-        _ context: CallContext
+        by principal: Principal
     ) async throws -> RegisterWorkerResponse {
+        let caller = Caller(principal, .registerWorker)
         let holder = try authority.holder(
             boot: request.bootID,
             instance: request.instance,
-            context
+            caller
         )
         guard request.role == holder.worker.role.rawValue else {
             throw authority.denied(
-                context,
+                caller,
                 "role \(PlainText.quoted(request.role)) is not the certificate's"
             )
         }
@@ -56,7 +28,7 @@ struct WorkerHandlers: Sendable {
         else {
             let asked = request.kinds.prefix(8).map { PlainText.quoted($0, byteLimit: 40) }
             throw authority.denied(
-                context,
+                caller,
                 "role \(holder.worker.role.rawValue) runs no jobs of kinds "
                     + asked.joined(separator: ", ")
             )
@@ -79,15 +51,16 @@ struct WorkerHandlers: Sendable {
             cores: Int64(request.cores),
             memory: Int64(clamping: request.memoryBytes),
             version: request.version,
-            registered: engine.now.unix
+            registered: engine.now.unix,
+            certificateEnds: request.certificateEndsUnixMs
         )
         do {
-            try await engine.register(worker, isConnected: context.isConnected)
+            try await engine.register(worker, isConnected: principal.isConnected)
         } catch let error as StoreError where error.code == .alreadyExists {
-            authority.audit.deny(context, error.message)
+            authority.audit.deny(caller, error.message)
             throw error
         }
-        authority.audit.allow(context, "\(holder.worker) is process \(holder.boot)")
+        authority.audit.allow(caller, "\(holder.worker) is process \(holder.boot)")
         let seconds = Double(engine.lifecycle.leaseDuration) / 1000
         return RegisterWorkerResponse(
             leaseSeconds: UInt32(seconds.rounded(.up)),
@@ -96,57 +69,62 @@ struct WorkerHandlers: Sendable {
     }
 
     /// Answers when there is a job or the wait is over.
-    private func acquire(
+    func acquire(
         _ request: AcquireLeaseRequest,
-        _ context: CallContext
+        by principal: Principal
     ) async throws -> AcquireLeaseResponse {
+        let caller = Caller(principal, .acquireLease)
         let holder = try authority.holder(
             boot: request.bootID,
             instance: request.instance,
-            context
+            caller
         )
         let changes = engine.hub.subscribe(JobEngine.queueTopic)
         let deadline = ContinuousClock.now + .seconds(Int64(min(request.waitSeconds, 30)))
         while true {
             let lease = try await engine.acquire(
                 holder,
-                isConnected: context.isConnected
+                isConnected: principal.isConnected
             )
             if let lease {
-                authority.audit.allow(context, "job \(lease.jobID), epoch \(lease.epoch)")
+                authority.audit.allow(caller, "job \(lease.jobID), epoch \(lease.epoch)")
             }
             if lease != nil || ContinuousClock.now >= deadline {
                 return AcquireLeaseResponse(lease: lease)
             }
-            await Self.wait(for: changes, until: deadline)
+            guard await Self.wait(for: changes, until: deadline) else { return AcquireLeaseResponse() }
             try Task.checkCancellation()
         }
     }
 
-    private func heartbeat(
+    /// Extends a lease and keeps what its holder tells.
+    func heartbeat(
         _ request: HeartbeatRequest,
-        _ context: CallContext
+        by principal: Principal
     ) async throws -> HeartbeatResponse {
-        let claim = try claim(request.epoch, request.bootID, request.instance, context)
+        let caller = Caller(principal, .heartbeat)
+        let claim = try claim(request.epoch, request.bootID, request.instance, caller)
         let directive = try await engine.heartbeat(
             request.jobID,
             claim,
             request.events,
-            isConnected: context.isConnected
+            isConnected: principal.isConnected
         )
         if directive == .lost {
-            denyLease(request.jobID, request.epoch, context)
+            denyLease(request.jobID, request.epoch, caller)
         }
         return HeartbeatResponse(directive: directive)
     }
 
-    private func appendLog(
+    /// Adds to the log of a leased job.
+    func appendLog(
         _ request: AppendLogRequest,
-        _ context: CallContext
+        by principal: Principal
     ) async throws -> AppendLogResponse {
-        let claim = try claim(request.epoch, request.bootID, nil, context)
+        let caller = Caller(principal, .appendLog)
+        let claim = try claim(request.epoch, request.bootID, nil, caller)
         guard try await engine.holds(request.jobID, claim) else {
-            denyLease(request.jobID, request.epoch, context)
+            denyLease(request.jobID, request.epoch, caller)
             throw StoreError(
                 .invalidState,
                 "the lease on job \(PlainText.quoted(request.jobID)) is lost"
@@ -157,66 +135,78 @@ struct WorkerHandlers: Sendable {
         return AppendLogResponse(nextOffset: end)
     }
 
-    private func complete(
+    /// Ends an attempt.
+    func complete(
         _ request: CompleteLeaseRequest,
-        _ context: CallContext
+        by principal: Principal
     ) async throws -> CompleteLeaseResponse {
-        let holder = try authority.holder(boot: request.bootID, context)
+        let caller = Caller(principal, .completeLease)
+        let holder = try authority.holder(boot: request.bootID, caller)
         let isAccepted = try await engine.complete(request, by: holder) { outputs in
             try await checkStored(outputs, of: request.jobID, by: holder.worker)
         }
         if isAccepted {
-            authority.audit.allow(context, "job \(request.jobID) \(request.outcome)")
+            authority.audit.allow(caller, "job \(request.jobID) \(request.outcome)")
         } else {
-            denyLease(request.jobID, request.epoch, context)
+            denyLease(request.jobID, request.epoch, caller)
         }
         return CompleteLeaseResponse(accepted: isAccepted)
     }
 
     /// Answers when the worker is to do something else, or the wait is over.
-    private func awaitDirective(
+    func awaitDirective(
         _ request: AwaitDirectiveRequest,
-        _ context: CallContext
+        by principal: Principal
     ) async throws -> HeartbeatResponse {
-        let claim = try claim(request.epoch, request.bootID, request.instance, context)
+        let caller = Caller(principal, .awaitDirective)
+        let claim = try claim(request.epoch, request.bootID, request.instance, caller)
         let changes = engine.hub.subscribe(request.jobID)
         let deadline = ContinuousClock.now + .seconds(Int64(min(request.waitSeconds, 30)))
         while true {
             let directive = try await engine.directive(request.jobID, claim)
             if directive == .lost {
-                denyLease(request.jobID, request.epoch, context)
+                denyLease(request.jobID, request.epoch, caller)
             }
             if directive != request.known || ContinuousClock.now >= deadline {
                 return HeartbeatResponse(directive: directive)
             }
-            await Self.wait(for: changes, until: deadline)
+            guard await Self.wait(for: changes, until: deadline) else { return HeartbeatResponse(directive: directive) }
             try Task.checkCancellation()
         }
     }
 
-    /// Waits for a change, which the stream keeps until somebody looks, or for a deadline.
+    /// Waits for a change, which the stream keeps until somebody looks, or for a deadline; false when
+    /// the gateway stops.
     private static func wait(
         for changes: AsyncStream<Void>,
         until deadline: ContinuousClock.Instant
-    ) async {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { for await _ in changes { return } }
-            group.addTask { try? await Task.sleep(until: deadline, clock: .continuous) }
-            await group.next()
-            group.cancelAll()
+    ) async -> Bool {
+        await withTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                for await _ in changes { return true }
+                return Task.isCancelled
+            }
+            group.addTask {
+                try? await Task.sleep(until: deadline, clock: .continuous)
+                return true
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? false
         }
     }
 
-    private func saveCheckpoint(
+    /// Names a job's newest checkpoint.
+    func saveCheckpoint(
         _ request: SaveCheckpointRequest,
-        _ context: CallContext
+        by principal: Principal
     ) async throws -> SaveCheckpointResponse {
-        let claim = try claim(request.epoch, request.bootID, request.instance, context)
+        let caller = Caller(principal, .saveCheckpoint)
+        let claim = try claim(request.epoch, request.bootID, request.instance, caller)
         guard let checkpoint = request.checkpoint else {
             throw StoreError(.invalidArgument, "the call names no checkpoint")
         }
         guard try await engine.holds(request.jobID, claim) else {
-            denyLease(request.jobID, request.epoch, context)
+            denyLease(request.jobID, request.epoch, caller)
             return SaveCheckpointResponse(accepted: false)
         }
         let freed = try await engine.saveCheckpoint(request.jobID, claim, checkpoint) { files in
@@ -233,17 +223,17 @@ struct WorkerHandlers: Sendable {
         _ epoch: UInt64,
         _ boot: String,
         _ instance: String?,
-        _ context: CallContext
+        _ caller: Caller
     ) throws -> LeaseClaim {
         LeaseClaim(
             epoch: Int64(clamping: epoch),
-            holder: try authority.holder(boot: boot, instance: instance, context)
+            holder: try authority.holder(boot: boot, instance: instance, caller)
         )
     }
 
-    private func denyLease(_ job: String, _ epoch: UInt64, _ context: CallContext) {
+    private func denyLease(_ job: String, _ epoch: UInt64, _ caller: Caller) {
         authority.audit.deny(
-            context,
+            caller,
             "holds no lease of epoch \(epoch) on job \(PlainText.quoted(job))"
         )
     }

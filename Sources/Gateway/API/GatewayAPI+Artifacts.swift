@@ -1,0 +1,112 @@
+internal import Jobs
+internal import Protocol
+
+// The artifact store for users and workers. Open to a caller is what it brought, and what its jobs refer
+// to; a digest alone opens nothing.
+extension GatewayAPI {
+    /// Those of some artifacts that the principal would have to bring.
+    func missingBlobs(
+        _ request: FindMissingRequest,
+        by principal: Principal
+    ) async throws -> FindMissingResponse {
+        let open = try await opened(Set(request.digests), Caller(principal, .findMissing))
+        return FindMissingResponse(
+            digests: request.digests.filter { !open.contains($0) || artifacts.size($0) == nil }
+        )
+    }
+
+    /// Stores a blob, which proves that the caller has it, and opens it to the caller.
+    ///
+    /// A blob that is there already is taken again: whoever knows no more than its digest gets
+    /// nothing by naming it.
+    func putBlob(
+        _ request: PutBlobRequest,
+        chunks: some AsyncSequence<[UInt8], any Error>,
+        by principal: Principal
+    ) async throws -> PutBlobResponse {
+        let holder = try await uploader(request.size, Caller(principal, .putBlob))
+        try await artifacts.put(request.digest, size: request.size, chunks: chunks)
+        try await engine.store.grant(request.digest, size: request.size, to: holder)
+        return PutBlobResponse(size: request.size)
+    }
+
+    /// Who uploads, once their quota has room, or they hold a lease.
+    private func uploader(_ size: UInt64, _ caller: Caller) async throws -> String {
+        guard case .user = caller.principal.identity.subject else {
+            let worker = try authority.worker(caller)
+            guard !(try await engine.store.leases(of: worker).isEmpty) else {
+                throw authority.denied(caller, "\(worker) holds no lease")
+            }
+            return Grant.holder(worker)
+        }
+        let user = try authority.user(caller)
+        if let limit = authority.policy.quota(of: user.name).bytes {
+            let used = try await engine.store.byteCount(of: Grant.holder(user: user.name))
+            guard UInt64(clamping: used) + size <= UInt64(clamping: limit) else {
+                throw StoreError(
+                    .quota,
+                    "\(user.name) has \(used) bytes of artifacts; \(size) more exceed the quota "
+                        + "of \(limit)"
+                )
+            }
+        }
+        return Grant.holder(user: user.name)
+    }
+
+    /// Those of some digests that are open to the caller.
+    private func opened(
+        _ digests: Set<SHA256Digest>,
+        _ caller: Caller
+    ) async throws -> Set<SHA256Digest> {
+        guard case .user = caller.principal.identity.subject else {
+            let worker = try authority.worker(caller)
+            let jobs = try await engine.store.leases(of: worker)
+            let own = try await engine.store.granted(digests, to: Grant.holder(worker))
+            return own.union(try await engine.store.inputs(among: digests, of: jobs))
+        }
+        let user = try authority.user(caller)
+        if user.seesAll { return digests }
+        return try await engine.store.granted(digests, to: Grant.holder(user: user.name))
+    }
+
+    /// An artifact that is open to the principal, ready to be read.
+    func blob(_ request: GetBlobRequest, by principal: Principal) async throws -> OpenBlob {
+        let caller = Caller(principal, .getBlob)
+        guard try await opened([request.digest], caller).contains(request.digest),
+            let size = artifacts.size(request.digest)
+        else {
+            authority.audit.deny(caller, "sha256:\(request.digest.hex) is not open to the caller")
+            throw StoreError(.notFound, "no artifact sha256:\(request.digest.hex)")
+        }
+        guard request.offset <= size else {
+            throw StoreError(.invalidArgument, "offset \(request.offset) is beyond \(size) bytes")
+        }
+        return OpenBlob(request: request, size: size, artifacts: artifacts)
+    }
+}
+
+/// An artifact that its reader may have.
+struct OpenBlob: Sendable {
+    let request: GetBlobRequest
+    /// Length of the whole artifact, in bytes.
+    let size: UInt64
+    let artifacts: ArtifactStore
+
+    /// Hands over the range that was asked for, in pieces.
+    func read(_ onChunk: ([UInt8]) async throws -> Void) async throws {
+        try await artifacts.read(
+            request.digest,
+            offset: request.offset,
+            length: request.length,
+            onChunk: onChunk
+        )
+    }
+}
+
+/// To whom an artifact is open.
+enum Grant {
+    /// A user's name among those that artifacts are open to.
+    static func holder(user: String) -> String { "user/\(user)" }
+    /// A worker's.
+    static func holder(_ worker: WorkerIdentity) -> String { "svc/\(worker)" }
+}

@@ -1,0 +1,87 @@
+internal import Foundation
+internal import Jobs
+internal import Protocol
+internal import ServiceKit
+
+extension GatewayAPI {
+    private static let pageLimit = 200
+
+    /// One job, whole.
+    func job(_ id: String, by principal: Principal) async throws -> JobDetail {
+        _ = try await user(Caller(principal, .getJob), to: .see, id)
+        return try await engine.detail(id)
+    }
+
+    /// Asks that a job be cancelled; a waiting one ends at once.
+    func cancel(_ request: CancelJobRequest, by principal: Principal) async throws -> JobSummary {
+        let caller = Caller(principal, .cancelJob)
+        let user = try await user(caller, to: .act, request.jobID)
+        try await engine.cancel(request.jobID, now: request.now, by: user.name)
+        authority.audit.allow(caller, "job \(request.jobID)")
+        return try await engine.detail(request.jobID).summary
+    }
+
+    /// Puts a failed or cancelled job back into the queue.
+    func retry(_ request: RetryJobRequest, by principal: Principal) async throws -> JobSummary {
+        let caller = Caller(principal, .retryJob)
+        let user = try await user(caller, to: .act, request.jobID)
+        try await engine.retry(request.jobID, by: user.name)
+        authority.audit.allow(caller, "job \(request.jobID)")
+        return try await engine.detail(request.jobID).summary
+    }
+
+    /// The caller, who may have their way with a job.
+    func user(_ caller: Caller, to access: JobAccess, _ id: String) async throws -> User {
+        let user = try authority.user(caller)
+        try authority.check(user, access, try await engine.store.job(id), caller)
+        return user
+    }
+
+    /// A page of the jobs that the principal sees.
+    func jobs(
+        _ request: ListJobsRequest,
+        by principal: Principal
+    ) async throws -> ListJobsResponse {
+        let user = try authority.user(Caller(principal, .listJobs))
+        var before: Int64?
+        if !request.pageToken.isEmpty {
+            guard let token = Int64(request.pageToken) else {
+                throw StoreError(
+                    .invalidArgument,
+                    "page token \(request.pageToken) is none of ours"
+                )
+            }
+            before = token
+        }
+        let (jobs, next) = try await engine.list(
+            pageSize: Self.pageSize(request.pageSize),
+            before: before,
+            owner: user.onlyOwner
+        )
+        return ListJobsResponse(jobs: jobs, nextPageToken: next.map { "\($0)" } ?? "")
+    }
+
+    /// The suite's state, and the newest jobs that the principal sees.
+    func status(
+        _ request: StatusRequest,
+        by principal: Principal
+    ) async throws -> StatusResponse {
+        let user = try authority.user(Caller(principal, .status))
+        let jobs = try await engine.list(
+            pageSize: Self.pageSize(request.pageSize),
+            before: nil,
+            owner: user.onlyOwner
+        ).jobs
+        return StatusResponse(
+            version: SuiteVersion.current,
+            uptimeSeconds: (ContinuousClock.now - started) / .seconds(1),
+            services: try await engine.services(),
+            jobs: jobs,
+            certificateEndsUnixMs: certificateEnds
+        )
+    }
+
+    private static func pageSize(_ asked: UInt32) -> Int {
+        asked == 0 ? 50 : min(Int(asked), pageLimit)
+    }
+}

@@ -1,0 +1,34 @@
+internal import Protocol
+
+/// What the gateway does for users and workers, apart from how they reach it.
+///
+/// Every method takes the ``Principal`` that asks, refuses what the policy does not allow it, and throws
+/// ``StoreError`` or ``RPCError``. Ways in (`RPC/`) translate and decide nothing.
+struct GatewayAPI: Sendable {
+    let engine: JobEngine
+    let artifacts: ArtifactStore
+    let logs: JobLogStore
+    let authority: Authority
+    /// When the first of the gateway's own certificates ends, in Unix milliseconds.
+    var certificateEnds: Int64 = 0
+    let started = ContinuousClock.now
+
+    /// Ends every wait, so that a gateway which stops has nobody to wait for.
+    ///
+    /// Workers that wait for a job get none; watchers are told to come again.
+    func drain() {
+        engine.hub.close()
+    }
+
+    /// Whether the gateway could keep what it would be told.
+    func health() async -> HealthCheckResponse {
+        do {
+            // A real write: a full or broken disk is not healthy.
+            try await engine.store.probe()
+            try artifacts.probe()
+            return HealthCheckResponse(status: .serving)
+        } catch {
+            return HealthCheckResponse(status: .notServing, message: "\(error)")
+        }
+    }
+}

@@ -1,0 +1,48 @@
+internal import Protocol
+
+/// Who asks something of the gateway, whichever way they came.
+struct Principal: Sendable {
+    /// The name that their certificate, or what stands for one, vouches for.
+    let identity: PeerIdentity
+    /// Whether they are there still to hear the answer.
+    let isConnected: @Sendable () -> Bool
+
+    init(_ identity: PeerIdentity, isConnected: @escaping @Sendable () -> Bool = { true }) {
+        self.identity = identity
+        self.isConnected = isConnected
+    }
+}
+
+/// What the gateway can be asked, by the names that the policy file uses.
+enum Operation: String, Sendable, CaseIterable {
+    case submitJob = "qat.v1.Jobs/Submit"
+    case getJob = "qat.v1.Jobs/Get"
+    case listJobs = "qat.v1.Jobs/List"
+    case watchJob = "qat.v1.Jobs/Watch"
+    case cancelJob = "qat.v1.Jobs/Cancel"
+    case retryJob = "qat.v1.Jobs/Retry"
+    case jobLogs = "qat.v1.Jobs/Logs"
+    case status = "qat.v1.Admin/Status"
+    case findMissing = "qat.v1.Cas/FindMissing"
+    case putBlob = "qat.v1.Cas/Put"
+    case getBlob = "qat.v1.Cas/Get"
+    case registerWorker = "qat.v1.Lease/Register"
+    case acquireLease = "qat.v1.Lease/Acquire"
+    case heartbeat = "qat.v1.Lease/Heartbeat"
+    case awaitDirective = "qat.v1.Lease/AwaitDirective"
+    case saveCheckpoint = "qat.v1.Lease/SaveCheckpoint"
+    case appendLog = "qat.v1.Lease/AppendLog"
+    case completeLease = "qat.v1.Lease/Complete"
+    case healthCheck = "qat.v1.Health/Check"
+}
+
+/// A principal and what they ask.
+struct Caller: Sendable {
+    let principal: Principal
+    let operation: Operation
+
+    init(_ principal: Principal, _ operation: Operation) {
+        self.principal = principal
+        self.operation = operation
+    }
+}
