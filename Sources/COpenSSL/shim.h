@@ -48,6 +48,11 @@ static inline int qat_error_is_no_certificate(unsigned long code) {
            ERR_GET_REASON(code) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE;
 }
 
+/* Whether a PEM file just had no further block. */
+static inline int qat_error_is_end_of_pem(unsigned long code) {
+    return ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
+}
+
 static inline int qat_error_reason(unsigned long code) { return ERR_GET_REASON(code); }
 
 static inline int qat_error_is_from_ssl(unsigned long code) {

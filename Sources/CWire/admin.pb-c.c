@@ -232,7 +232,7 @@ void   qat__v1__health_check_response__free_unpacked
   assert(message->base.descriptor == &qat__v1__health_check_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor qat__v1__service_info__field_descriptors[6] =
+static const ProtobufCFieldDescriptor qat__v1__service_info__field_descriptors[7] =
 {
   {
     "role",
@@ -306,9 +306,22 @@ static const ProtobufCFieldDescriptor qat__v1__service_info__field_descriptors[6
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "certificate_ends_unix_ms",
+    7,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Qat__V1__ServiceInfo, has_certificate_ends_unix_ms),
+    offsetof(Qat__V1__ServiceInfo, certificate_ends_unix_ms),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__service_info__field_indices_by_name[] = {
   2,   /* field[2] = address */
+  6,   /* field[6] = certificate_ends_unix_ms */
   1,   /* field[1] = instance */
   5,   /* field[5] = last_seen_unix_ms */
   0,   /* field[0] = role */
@@ -318,7 +331,7 @@ static const unsigned qat__v1__service_info__field_indices_by_name[] = {
 static const ProtobufCIntRange qat__v1__service_info__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor qat__v1__service_info__descriptor =
 {
@@ -328,7 +341,7 @@ const ProtobufCMessageDescriptor qat__v1__service_info__descriptor =
   "Qat__V1__ServiceInfo",
   "qat.v1",
   sizeof(Qat__V1__ServiceInfo),
-  6,
+  7,
   qat__v1__service_info__field_descriptors,
   qat__v1__service_info__field_indices_by_name,
   1,  qat__v1__service_info__number_ranges,
@@ -373,7 +386,7 @@ const ProtobufCMessageDescriptor qat__v1__status_request__descriptor =
   (ProtobufCMessageInit) qat__v1__status_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor qat__v1__status_response__field_descriptors[4] =
+static const ProtobufCFieldDescriptor qat__v1__status_response__field_descriptors[5] =
 {
   {
     "version",
@@ -423,8 +436,21 @@ static const ProtobufCFieldDescriptor qat__v1__status_response__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "certificate_ends_unix_ms",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Qat__V1__StatusResponse, has_certificate_ends_unix_ms),
+    offsetof(Qat__V1__StatusResponse, certificate_ends_unix_ms),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__status_response__field_indices_by_name[] = {
+  4,   /* field[4] = certificate_ends_unix_ms */
   3,   /* field[3] = jobs */
   2,   /* field[2] = services */
   1,   /* field[1] = uptime_seconds */
@@ -433,7 +459,7 @@ static const unsigned qat__v1__status_response__field_indices_by_name[] = {
 static const ProtobufCIntRange qat__v1__status_response__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor qat__v1__status_response__descriptor =
 {
@@ -443,7 +469,7 @@ const ProtobufCMessageDescriptor qat__v1__status_response__descriptor =
   "Qat__V1__StatusResponse",
   "qat.v1",
   sizeof(Qat__V1__StatusResponse),
-  4,
+  5,
   qat__v1__status_response__field_descriptors,
   qat__v1__status_response__field_indices_by_name,
   1,  qat__v1__status_response__number_ranges,

@@ -682,7 +682,7 @@ void   qat__v1__complete_lease_response__free_unpacked
   assert(message->base.descriptor == &qat__v1__complete_lease_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor qat__v1__register_worker_request__field_descriptors[11] =
+static const ProtobufCFieldDescriptor qat__v1__register_worker_request__field_descriptors[12] =
 {
   {
     "role",
@@ -816,11 +816,24 @@ static const ProtobufCFieldDescriptor qat__v1__register_worker_request__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "certificate_ends_unix_ms",
+    12,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Qat__V1__RegisterWorkerRequest, has_certificate_ends_unix_ms),
+    offsetof(Qat__V1__RegisterWorkerRequest, certificate_ends_unix_ms),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__register_worker_request__field_indices_by_name[] = {
   8,   /* field[8] = accelerator */
   3,   /* field[3] = address */
   2,   /* field[2] = boot_id */
+  11,   /* field[11] = certificate_ends_unix_ms */
   5,   /* field[5] = cores */
   9,   /* field[9] = devices */
   1,   /* field[1] = instance */
@@ -833,7 +846,7 @@ static const unsigned qat__v1__register_worker_request__field_indices_by_name[] 
 static const ProtobufCIntRange qat__v1__register_worker_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 11 }
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor qat__v1__register_worker_request__descriptor =
 {
@@ -843,7 +856,7 @@ const ProtobufCMessageDescriptor qat__v1__register_worker_request__descriptor =
   "Qat__V1__RegisterWorkerRequest",
   "qat.v1",
   sizeof(Qat__V1__RegisterWorkerRequest),
-  11,
+  12,
   qat__v1__register_worker_request__field_descriptors,
   qat__v1__register_worker_request__field_indices_by_name,
   1,  qat__v1__register_worker_request__number_ranges,

@@ -28,19 +28,10 @@ struct OpenSSLErrorsTests {
         let loop = "\(authority.folder)/loop.key"
         try FileManager.default.createSymbolicLink(atPath: loop, withDestinationPath: loop)
         #expect(
-            try refusal(key: loop)
-                == "cannot use the private key \(loop): Too many levels of symbolic links"
+            try refusal(key: loop) == "the private key \(loop): Too many levels of symbolic links"
         )
         let within = "\(authority.folder)/ca.pem/some.key"
-        #expect(
-            try refusal(key: within) == "cannot use the private key \(within): Not a directory"
-        )
-    }
-
-    @Test func aMissingFileIsCalledMissing() throws {
-        let missing = "\(authority.folder)/missing.key"
-        let message = try refusal(key: missing)
-        #expect(message.contains(missing) && message.contains("No such file or directory"))
+        #expect(try refusal(key: within) == "the private key \(within): Not a directory")
     }
 
     /// Bit 31 marks a system's error, says OpenSSL 3's header, and the bits below are its number.
@@ -48,10 +39,5 @@ struct OpenSSLErrorsTests {
     /// 13 is EACCES on Linux; tests may run as root, whom no mode refuses.
     @Test func anUnreadableFileIsCalledSo() {
         #expect(OpenSSLError(code: 0x8000_000D).text == "Permission denied")
-    }
-
-    @Test func aFileThatHoldsNoCertificateKeepsOpenSSLsReason() throws {
-        let message = try refusal(certificate: "\(authority.folder)/ca.key")
-        #expect(message.contains("no start line"), "\(message)")
     }
 }

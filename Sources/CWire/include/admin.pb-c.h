@@ -79,10 +79,15 @@ struct  Qat__V1__ServiceInfo
    */
   protobuf_c_boolean has_last_seen_unix_ms;
   int64_t last_seen_unix_ms;
+  /*
+   * When the first of its certificates ends; 0 is unknown.
+   */
+  protobuf_c_boolean has_certificate_ends_unix_ms;
+  int64_t certificate_ends_unix_ms;
 };
 #define QAT__V1__SERVICE_INFO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__service_info__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0 }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, 0, 0 }
 
 
 /*
@@ -128,10 +133,15 @@ struct  Qat__V1__StatusResponse
    */
   size_t n_jobs;
   Qat__V1__JobSummary **jobs;
+  /*
+   * When the first of the gateway's certificates ends.
+   */
+  protobuf_c_boolean has_certificate_ends_unix_ms;
+  int64_t certificate_ends_unix_ms;
 };
 #define QAT__V1__STATUS_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__status_response__descriptor) \
-    , 0, {0,NULL}, 0, 0, 0,NULL, 0,NULL }
+    , 0, {0,NULL}, 0, 0, 0,NULL, 0,NULL, 0, 0 }
 
 
 /*

@@ -85,7 +85,8 @@ extension JobEngine {
                 address: entry.worker.address,
                 state: isSilent ? "lost" : count > 0 ? "busy" : "ready",
                 running: count,
-                lastSeenUnixMs: entry.heard.unix
+                lastSeenUnixMs: entry.heard.unix,
+                certificateEndsUnixMs: entry.worker.certificateEnds
             )
         }
     }

@@ -14,6 +14,8 @@ public struct ServiceInfo: WireMessage, Equatable {
     public var running: UInt32
     /// When it last called, in Unix milliseconds.
     public var lastSeenUnixMs: Int64
+    /// When the first of its certificates ends, in Unix milliseconds; 0 is unknown.
+    public var certificateEndsUnixMs: Int64
 
     /// Makes a message; every field has its wire default.
     public init(
@@ -22,7 +24,8 @@ public struct ServiceInfo: WireMessage, Equatable {
         address: String = "",
         state: String = "",
         running: UInt32 = 0,
-        lastSeenUnixMs: Int64 = 0
+        lastSeenUnixMs: Int64 = 0,
+        certificateEndsUnixMs: Int64 = 0
     ) {
         self.role = role
         self.instance = instance
@@ -30,6 +33,7 @@ public struct ServiceInfo: WireMessage, Equatable {
         self.state = state
         self.running = running
         self.lastSeenUnixMs = lastSeenUnixMs
+        self.certificateEndsUnixMs = certificateEndsUnixMs
     }
 
     /// The schema's name for this message.
@@ -43,6 +47,7 @@ public struct ServiceInfo: WireMessage, Equatable {
         state = try reader.text(4)
         running = reader.uint32(5)
         lastSeenUnixMs = reader.int64(6)
+        certificateEndsUnixMs = reader.int64(7)
     }
 
     /// Writes the fields.
@@ -53,6 +58,7 @@ public struct ServiceInfo: WireMessage, Equatable {
         writer.set(4, state)
         writer.set(5, running)
         writer.set(6, lastSeenUnixMs)
+        writer.set(7, certificateEndsUnixMs)
     }
 }
 
@@ -90,18 +96,22 @@ public struct StatusResponse: WireMessage, Equatable {
     public var services: [ServiceInfo]
     /// The newest jobs.
     public var jobs: [JobSummary]
+    /// When the first of the gateway's certificates ends, in Unix milliseconds; 0 is unknown.
+    public var certificateEndsUnixMs: Int64
 
     /// Makes a message; every field has its wire default.
     public init(
         version: String = "",
         uptimeSeconds: Double = 0,
         services: [ServiceInfo] = [],
-        jobs: [JobSummary] = []
+        jobs: [JobSummary] = [],
+        certificateEndsUnixMs: Int64 = 0
     ) {
         self.version = version
         self.uptimeSeconds = uptimeSeconds
         self.services = services
         self.jobs = jobs
+        self.certificateEndsUnixMs = certificateEndsUnixMs
     }
 
     /// The schema's name for this message.
@@ -113,6 +123,7 @@ public struct StatusResponse: WireMessage, Equatable {
         uptimeSeconds = reader.double(2)
         services = try reader.messages(3)
         jobs = try reader.messages(4)
+        certificateEndsUnixMs = reader.int64(5)
     }
 
     /// Writes the fields.
@@ -121,6 +132,7 @@ public struct StatusResponse: WireMessage, Equatable {
         writer.set(2, uptimeSeconds)
         writer.set(3, services)
         writer.set(4, jobs)
+        writer.set(5, certificateEndsUnixMs)
     }
 }
 

@@ -24,6 +24,8 @@ public struct RegisterWorkerRequest: WireMessage, Equatable {
     public var devices: UInt32
     /// Nodes it stands for; 0 means one.
     public var nodes: UInt32
+    /// When the first of its certificates ends, in Unix milliseconds; 0 is unknown.
+    public var certificateEndsUnixMs: Int64
 
     /// Makes a message; every field has its wire default.
     public init(
@@ -37,7 +39,8 @@ public struct RegisterWorkerRequest: WireMessage, Equatable {
         version: String = "",
         accelerator: String = "",
         devices: UInt32 = 0,
-        nodes: UInt32 = 0
+        nodes: UInt32 = 0,
+        certificateEndsUnixMs: Int64 = 0
     ) {
         self.role = role
         self.instance = instance
@@ -50,6 +53,7 @@ public struct RegisterWorkerRequest: WireMessage, Equatable {
         self.accelerator = accelerator
         self.devices = devices
         self.nodes = nodes
+        self.certificateEndsUnixMs = certificateEndsUnixMs
     }
 
     /// The schema's name for this message.
@@ -68,6 +72,7 @@ public struct RegisterWorkerRequest: WireMessage, Equatable {
         accelerator = try reader.text(9)
         devices = reader.uint32(10)
         nodes = reader.uint32(11)
+        certificateEndsUnixMs = reader.int64(12)
     }
 
     /// Writes the fields.
@@ -83,6 +88,7 @@ public struct RegisterWorkerRequest: WireMessage, Equatable {
         writer.set(9, accelerator)
         writer.set(10, devices)
         writer.set(11, nodes)
+        writer.set(12, certificateEndsUnixMs)
     }
 }
 

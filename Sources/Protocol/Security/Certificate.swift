@@ -48,7 +48,55 @@ final class Certificate {
         self.pointer = pointer
     }
 
+    private init(owning pointer: OpaquePointer) { self.pointer = pointer }
+
+    /// Reads every certificate of a PEM file, in order; one at least.
+    static func all(path: String) throws -> [Certificate] {
+        OpenSSLErrors.clear()
+        guard let file = BIO_new_file(path, "r") else {
+            throw RPCError(.notFound, "cannot open \(path): \(OpenSSLErrors.drainedText())")
+        }
+        defer { BIO_free(file) }
+        var found: [Certificate] = []
+        while let pointer = PEM_read_bio_X509(file, nil, nil, nil) {
+            found.append(Certificate(owning: pointer))
+        }
+        let errors = OpenSSLErrors.drain()
+        // The end of the file is an error to OpenSSL, too.
+        guard errors.allSatisfy({ qat_error_is_end_of_pem($0.code) != 0 }) else {
+            throw RPCError(
+                .invalidArgument,
+                "certificate \(found.count + 1) is broken: \(errors[0].text)"
+            )
+        }
+        guard !found.isEmpty else { throw RPCError(.invalidArgument, "holds no certificate") }
+        return found
+    }
+
     deinit { X509_free(pointer) }
+
+    /// From when to when it is valid.
+    func validity(path: String) throws -> CertificateValidity {
+        func date(_ time: UnsafePointer<ASN1_TIME>?) throws -> Date {
+            var parts = tm()
+            guard let time, ASN1_TIME_to_tm(time, &parts) == 1 else {
+                throw RPCError(.invalidArgument, "holds a certificate with a broken date")
+            }
+            return Date(timeIntervalSince1970: Double(timegm(&parts)))
+        }
+        return CertificateValidity(
+            path: path,
+            begins: try date(X509_get0_notBefore(pointer)),
+            ends: try date(X509_get0_notAfter(pointer))
+        )
+    }
+
+    /// Whether `key` is the one that it was made for.
+    func matches(_ key: PrivateKey) -> Bool {
+        OpenSSLErrors.clear()
+        defer { OpenSSLErrors.clear() }
+        return X509_check_private_key(pointer, key.pointer) == 1
+    }
 
     /// The URI that it names.
     func uri() throws -> String { try PeerCertificate.uri(of: pointer) }

@@ -21,10 +21,25 @@ final class PrivateKey {
             throw RPCError(.notFound, "cannot open \(path): \(OpenSSLErrors.drainedText())")
         }
         defer { BIO_free(file) }
-        guard let pointer = PEM_read_bio_PrivateKey(file, nil, nil, nil) else {
+        // Without a callback OpenSSL would ask the terminal for a passphrase.
+        var asksForPassphrase = false
+        let pointer = withUnsafeMutablePointer(to: &asksForPassphrase) { flag in
+            PEM_read_bio_PrivateKey(
+                file,
+                nil,
+                { _, _, _, flag in
+                    flag?.assumingMemoryBound(to: Bool.self).pointee = true
+                    return -1
+                },
+                flag
+            )
+        }
+        guard let pointer else {
             throw RPCError(
                 .invalidArgument,
-                "\(path) holds no private key: \(OpenSSLErrors.drainedText())"
+                asksForPassphrase
+                    ? "the private key \(path) has a passphrase; keys without one are taken only"
+                    : "\(path) holds no private key: \(OpenSSLErrors.drainedText())"
             )
         }
         self.pointer = pointer

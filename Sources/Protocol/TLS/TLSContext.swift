@@ -17,6 +17,7 @@ final class TLSContext: @unchecked Sendable {
     ///
     /// - Throws: ``RPCError`` (`failedPrecondition`) naming the file that is wrong.
     init(_ files: TLSIdentityFiles, isServer: Bool) throws {
+        try files.check()
         OpenSSLErrors.clear()
         guard let pointer = SSL_CTX_new(isServer ? TLS_server_method() : TLS_client_method()) else {
             throw Self.failure("cannot start TLS")

@@ -21,6 +21,8 @@ public enum DaemonMain {
     /// Parses the arguments and runs the command; wrong usage and settings exit with 2, other
     /// failures with 1, each with one line on standard error.
     public static func run(_ command: any AsyncParsableCommand.Type) async {
+        // A terminal that goes away is no reason to stop, however early that is.
+        signal(SIGHUP, SIG_IGN)
         let arguments = CommandLine.arguments.dropFirst()
         if arguments == ["--help"] || arguments == ["-h"] {
             command.exitWithText(DaemonHelp.text(of: command), status: 0)

@@ -94,7 +94,10 @@ struct AttemptReporter: Sendable {
             await sendLog()
             return response.directive
         } catch {
-            logger.warning("heartbeat of job \(lease.jobID): \(error)")
+            // At an attempt's end the last one may be cut off.
+            if !Task.isCancelled {
+                logger.warning("heartbeat of job \(lease.jobID): \(error)")
+            }
             return nil
         }
     }

@@ -1,4 +1,4 @@
-internal import Foundation
+public import Foundation
 internal import Jobs
 public import Logging
 public import Protocol
@@ -12,20 +12,23 @@ public final class LeaseLoop: Service {
     private let configuration: DaemonConfiguration
     private let client: RPCClient
     private let folder: StateFolder
+    private let certificateEnds: Date
     private let logger: Logger
     private let bootID = UUID().uuidString.lowercased()
     private let registered = Mutex(false)
 
-    /// A loop for the jobs of the configuration's role.
+    /// A loop for the jobs of the configuration's role; `certificateEnds` is what status warns of.
     public init(
         configuration: DaemonConfiguration,
         client: RPCClient,
         folder: StateFolder,
+        certificateEnds: Date,
         logger: Logger
     ) {
         self.configuration = configuration
         self.client = client
         self.folder = folder
+        self.certificateEnds = certificateEnds
         self.logger = logger
     }
 
@@ -64,7 +67,8 @@ public final class LeaseLoop: Service {
                 kinds: configuration.role.kinds.map(\.rawValue),
                 cores: UInt32(configuration.threads),
                 memoryBytes: ProcessInfo.processInfo.physicalMemory,
-                version: SuiteVersion.current
+                version: SuiteVersion.current,
+                certificateEndsUnixMs: Int64(certificateEnds.timeIntervalSince1970 * 1000)
             )
         )
         if !isRegistered {
@@ -128,11 +132,22 @@ public final class LeaseLoop: Service {
         let path = folder.path + "/address"
         for _ in 0..<100 {
             if let text = try? String(contentsOfFile: path, encoding: .utf8) {
-                return text.trimmingCharacters(in: .whitespacesAndNewlines)
+                return Self.reachable(text.trimmingCharacters(in: .whitespacesAndNewlines))
             }
             try await Task.sleep(for: .milliseconds(50))
         }
-        return "\(configuration.listen)"
+        return Self.reachable("\(configuration.listen)")
+    }
+
+    /// An address that says where, for a daemon that listens everywhere: by its host's name.
+    static func reachable(_ address: String) -> String {
+        guard let parsed = try? ServerAddress(parsing: address),
+            ["0.0.0.0", "::"].contains(parsed.host)
+        else { return address }
+        var name = [CChar](repeating: 0, count: 256)
+        guard gethostname(&name, name.count - 1) == 0 else { return address }
+        let host = String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+        return "\(ServerAddress(host: host, port: parsed.port))"
     }
 
     /// Job folders hold checkpoints of jobs that did not succeed; those untouched for a week are

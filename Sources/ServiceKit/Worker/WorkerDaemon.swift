@@ -22,6 +22,7 @@ public struct WorkerDaemon: Sendable {
         guard let gateway = configuration.gateway else {
             throw ServiceError(.invalidConfiguration, "--gateway is missing")
         }
+        let certificate = try configuration.tls.firstEnd()
         let folder = try StateFolder(path: configuration.stateFolder)
         try? FileManager.default.removeItem(atPath: folder.path + "/address")
         let client = RPCClient(
@@ -36,6 +37,7 @@ public struct WorkerDaemon: Sendable {
             configuration: configuration,
             client: client,
             folder: folder,
+            certificateEnds: certificate.ends,
             logger: logger
         )
         var router = RPCRouter()
@@ -62,6 +64,7 @@ public struct WorkerDaemon: Sendable {
         let group = ServiceGroup(
             configuration: .init(
                 services: [
+                    .init(service: CertificateWatch(files: configuration.tls, logger: logger)),
                     .init(service: RPCServerService(server: server, folder: folder)),
                     .init(service: loop),
                 ],

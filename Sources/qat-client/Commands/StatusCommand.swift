@@ -48,6 +48,11 @@ struct StatusCommand: ClientVerb {
                     status,
                     address: profile.gateway,
                     nowUnixMs: now,
+                    notes: CertificateNotes.lines(
+                        status,
+                        own: try? profile.tls.firstEnd(),
+                        at: .now
+                    ),
                     columns: Console.tableColumns
                 )
             )

@@ -90,6 +90,7 @@ enum JobReport {
                 "version": .string(status.version),
                 "uptime_s": number(status.uptimeSeconds),
                 "address": .string(address),
+                "certificate_ends_at": timestamp(status.certificateEndsUnixMs),
             ]),
             "services": .array(status.services.map(json)),
             "jobs": .array(status.jobs.map(json)),
@@ -104,6 +105,7 @@ enum JobReport {
             "state": .string(service.state),
             "running": .number(Double(service.running)),
             "last_seen_at": .string(Quantities.timestamp(unixMs: service.lastSeenUnixMs)),
+            "certificate_ends_at": timestamp(service.certificateEndsUnixMs),
         ])
     }
 
@@ -114,6 +116,10 @@ enum JobReport {
         case .metric: "metric"
         case .log: "log"
         }
+    }
+
+    private static func timestamp(_ unixMs: Int64) -> JSONValue {
+        unixMs > 0 ? .string(Quantities.timestamp(unixMs: unixMs)) : .null
     }
 
     private static func text(_ text: String) -> JSONValue? {

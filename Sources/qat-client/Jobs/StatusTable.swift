@@ -5,11 +5,12 @@ internal import Protocol
 enum StatusTable {
     /// Everything at a glance.
     ///
-    /// `columns`: Of the terminal; nil for as wide as it comes.
+    /// `notes`: Lines below the services. `columns`: Of the terminal; nil for as wide as it comes.
     static func overview(
         _ status: StatusResponse,
         address: String,
         nowUnixMs: Int64,
+        notes: [String] = [],
         columns: Int? = nil
     ) -> String {
         let uptime = Quantities.duration(seconds: status.uptimeSeconds)
@@ -29,6 +30,9 @@ enum StatusTable {
                 ])
             }
             blocks.append(table.rendered(within: columns))
+        }
+        if !notes.isEmpty {
+            blocks.append(notes.joined(separator: "\n"))
         }
         blocks.append(
             status.jobs.isEmpty

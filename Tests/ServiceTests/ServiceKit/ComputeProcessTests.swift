@@ -142,12 +142,13 @@ struct ComputeProcessTests {
     }
 
     /// Both waited for the stop's grace of two minutes before the kill was even read.
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(2)))
     func aKillActsAtOnceWhateverWasAskedBefore() async throws {
         let deaf = #"printf '{"type":"log","message":"x"}\n'; exec sleep 600"#
         let start = ContinuousClock.now
         #expect(try await run(deaf, ask: [.stop, .stop, .kill]).outcome == .killed)
-        #expect(ContinuousClock.now - start < .seconds(10))
+        // The fault took two graces of two minutes; a busy machine may take its time.
+        #expect(ContinuousClock.now - start < .seconds(60))
     }
 
     @Test(.timeLimit(.minutes(1)))

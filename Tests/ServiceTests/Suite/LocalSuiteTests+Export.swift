@@ -4,7 +4,7 @@ internal import Testing
 extension LocalSuiteTests {
     private static let exportingJob = """
         {"name": "x", "model": "model", "quantization": {"algorithm": "mxfp4"},
-         "trainer": {"max_steps": 200, "micro_batch_size": 2, "limit_val_batches": 4,
+         "trainer": {"max_steps": 1000, "micro_batch_size": 2, "limit_val_batches": 4,
                      "checkpoint_every_steps": 1000},
          "data": {"train": ["train.txt"], "validation": ["validation.txt"], "seq_length": 64},
          "export": [{"format": "compressed-tensors"}, {"format": "gguf"}], "seed": 7}
@@ -44,10 +44,10 @@ extension LocalSuiteTests {
         let watched = try suite.client("watch", job, "--json")
         let events = try watched.output.split(separator: "\n").map { try suite.json(String($0)) }
         let trained = events.filter { $0["phase"] as? String == "train" }
-        #expect(trained.compactMap { $0["step"] as? Int } == Array(1...200))
+        #expect(trained.compactMap { $0["step"] as? Int } == Array(1...1000))
     }
 
-    /// Waits until a job trains, and puts a file into its output folder.
+    /// Waits until a job trains, which takes seconds then, and puts a file into its output folder.
     private static func block(
         _ name: String,
         of job: String,

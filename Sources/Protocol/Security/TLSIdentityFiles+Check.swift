@@ -1,0 +1,112 @@
+internal import COpenSSL
+public import Foundation
+
+extension TLSIdentityFiles {
+    /// Checks the files as TLS will use them, and reads when their certificates end.
+    ///
+    /// - Returns: The certificates of ``certificatePath``, then those of ``trustRootsPath``.
+    /// - Throws: ``RPCError`` (`failedPrecondition`) that names the file and what is wrong with it: it
+    ///   cannot be read, holds nothing of its kind, has ended, does not match, or is a key that others
+    ///   can read.
+    @discardableResult
+    public func check(at now: Date = .now) throws -> [CertificateValidity] {
+        let own = try Self.certificates("the certificate", certificatePath)
+        try checkKey(of: own[0].certificate)
+        let roots = try Self.certificates("the trust roots", trustRootsPath)
+        for found in own { try Self.checkTime(found.validity, at: now) }
+        // Roots that have ended may stand beside their successors.
+        if let last = roots.map(\.validity).max(by: { $0.ends < $1.ends }) {
+            try Self.checkTime(last, at: now)
+        }
+        return (own + roots).map(\.validity)
+    }
+
+    /// When the first certificate ends that these files hold and that has not ended yet.
+    ///
+    /// - Throws: As ``check(at:)``.
+    public func firstEnd(at now: Date = .now) throws -> CertificateValidity {
+        let validities = try check(at: now)
+        return validities.filter { $0.ends > now }.min { $0.ends < $1.ends } ?? validities[0]
+    }
+
+    private func checkKey(of certificate: Certificate) throws {
+        let what = "the private key \(privateKeyPath)"
+        let status = try Self.readable(what, privateKeyPath)
+        let mode = status.st_mode & 0o777
+        // What PostgreSQL asks of its keys: the group may read one that belongs to root, as secrets
+        // of an orchestrator do.
+        let allowed: mode_t = status.st_uid == 0 && geteuid() != 0 ? 0o740 : 0o700
+        guard mode & ~allowed == 0 else {
+            throw Self.fault(
+                "\(what): others can read it (mode 0\(String(mode, radix: 8))); "
+                    + "chmod 600 \(privateKeyPath)"
+            )
+        }
+        let key: PrivateKey
+        do {
+            key = try PrivateKey(path: privateKeyPath)
+        } catch let error as RPCError {
+            throw Self.fault(error.message)
+        }
+        guard certificate.matches(key) else {
+            throw Self.fault("\(what) does not match the certificate \(certificatePath)")
+        }
+    }
+
+    private static func certificates(_ what: String, _ path: String) throws
+        -> [(certificate: Certificate, validity: CertificateValidity)]
+    {
+        _ = try readable("\(what) \(path)", path)
+        do {
+            return try Certificate.all(path: path).map { certificate in
+                (certificate, try certificate.validity(path: path))
+            }
+        } catch let error as RPCError {
+            throw fault("\(what) \(path): \(error.message)")
+        }
+    }
+
+    private static func checkTime(_ validity: CertificateValidity, at now: Date) throws {
+        if now > validity.ends {
+            throw fault(
+                "the certificate \(validity.path) \(validity.sentence(at: now)); issue a new one"
+            )
+        }
+        if now < validity.begins {
+            throw fault(
+                "the certificate \(validity.path) is not valid yet, by this machine's clock "
+                    + "(valid from \(validity.begins.formatted(.iso8601)), now "
+                    + "\(now.formatted(.iso8601)))"
+            )
+        }
+    }
+
+    /// The status of a file that can be opened.
+    private static func readable(_ what: String, _ path: String) throws -> stat {
+        // Without waiting: somebody may have named a pipe.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else {
+            switch errno {
+            case ENOENT: throw fault("\(what): no such file")
+            case EACCES: throw fault("\(what): permission denied")
+            default: throw fault("\(what): \(String(cString: strerror(errno)))")
+            }
+        }
+        defer { close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else {
+            throw fault("\(what): \(String(cString: strerror(errno)))")
+        }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw fault("\(what): is no file\(status.st_mode & S_IFMT == S_IFDIR ? " but a folder" : "")")
+        }
+        guard (1...1 << 20).contains(status.st_size) else {
+            throw fault("\(what): \(status.st_size) bytes are no PEM file")
+        }
+        return status
+    }
+
+    private static func fault(_ message: String) -> RPCError {
+        RPCError(.failedPrecondition, message, processed: .no)
+    }
+}
