@@ -110,6 +110,31 @@ struct ConnectionStateMachineTests {
         #expect(own.messageByteCount == agreed.messageByteCount)
     }
 
+    /// Four streams may each begin a message of the largest size, not hundreds of them.
+    @Test func unfinishedMessagesAreBoundedForAllStreamsTogether() throws {
+        var limits = ConnectionLimits()
+        limits.unfinishedByteCount = 200_000
+        var pair = try MachinePair(limits: limits)
+        var refused: [UInt32] = []
+        for _ in 0..<6 {
+            let id = try pair.open()
+            pair.server.receive(frame(.data, .more, id, zeros(60_000)))
+            while let action = pair.server.next(now: pair.now) {
+                if case .cancel(let id) = action { refused.append(id) }
+            }
+        }
+        // 60,000 bytes fit three times into 200,000; a stream that is given up holds nothing.
+        #expect(refused == [7, 9, 11])
+        // The others go on.
+        pair.server.receive(frame(.data, .endStream, 1, zeros(10)))
+        var lengths: [Int] = []
+        while let action = pair.server.next(now: pair.now) {
+            if case .message(1, let bytes, _, true) = action { lengths.append(bytes.readableBytes) }
+        }
+        #expect(lengths == [60_010])
+        #expect(!pair.server.isOpen(7) && pair.server.isOpen(3))
+    }
+
     @Test func aWrongPrefaceEndsTheConnection() throws {
         var server = makeMachine(.server, ConnectionLimits(), .now)
         server.receive(ByteBuffer(string: "GET / HT"))

@@ -6,6 +6,8 @@ internal import Synchronization
 /// The event loop appends, one task consumes; neither waits for the other. The bytes are bounded
 /// by the stream's credit.
 final class CallInbox: Sendable {
+    private static let recordHeaderByteCount = 8
+
     /// Arrivals taken in one go.
     struct Batch {
         /// Records of `length u32 | credit u32 | payload`.
@@ -28,6 +30,12 @@ final class CallInbox: Sendable {
     }
 
     private let state = Mutex(State())
+    private let meter: ByteMeter
+
+    /// An inbox whose bytes count on the connection's meter until they are taken.
+    init(meter: ByteMeter = ByteMeter()) { self.meter = meter }
+
+    deinit { meter.add(-state.withLock { $0.records.readableBytes }) }
 
     /// Adds a whole message or a piece of a blob that cost `credit` bytes.
     func append(_ payload: ByteBuffer, credit: Int) {
@@ -35,6 +43,7 @@ final class CallInbox: Sendable {
             guard state.end == nil else { return nil }
             state.records.writeMultipleIntegers(UInt32(payload.readableBytes), UInt32(credit))
             state.records.writeImmutableBuffer(payload)
+            meter.add(payload.readableBytes + Self.recordHeaderByteCount)
             return state.waitsForEnd ? nil : state.waiter.take()
         }
         waiter?.resume()
@@ -60,7 +69,9 @@ final class CallInbox: Sendable {
     /// - Throws: ``RPCError`` if the stream failed or the task was cancelled.
     func next(spare: ByteBuffer = ByteBuffer()) async throws -> Batch? {
         while true {
-            if let outcome = state.withLock({ Self.take(&$0, spare) }) { return try outcome.get() }
+            if let outcome = state.withLock({ Self.take(&$0, spare, meter) }) {
+                return try outcome.get()
+            }
             try await wait(forEnd: false)
         }
     }
@@ -108,10 +119,12 @@ final class CallInbox: Sendable {
 
     private static func take(
         _ state: inout State,
-        _ spare: ByteBuffer
+        _ spare: ByteBuffer,
+        _ meter: ByteMeter
     ) -> Result<Batch?, RPCError>? {
         if state.records.readableBytes > 0 {
             let batch = Batch(records: state.records)
+            meter.add(-batch.records.readableBytes)
             state.records = spare
             return .success(batch)
         }

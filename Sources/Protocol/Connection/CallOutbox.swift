@@ -8,6 +8,8 @@ internal import Synchronization
 final class CallOutbox: Sendable {
     /// Bytes that may wait before a writer must.
     private static let highWaterByteCount = 256 << 10
+    /// Bytes of all streams together that may wait before a writer must wait for its own.
+    private static let sharedHighWaterByteCount = 2 << 20
 
     private struct State {
         var frames = ByteBuffer()
@@ -21,12 +23,25 @@ final class CallOutbox: Sendable {
         var isEnded = false
         var waiter: CheckedContinuation<Void, Never>?
 
-        var isFull: Bool {
-            frames.readableBytes + heldByteCount > CallOutbox.highWaterByteCount
+        func isFull(_ meter: ByteMeter) -> Bool {
+            let own = frames.readableBytes + heldByteCount
+            return own > CallOutbox.highWaterByteCount
+                || own > 0 && meter.byteCount > CallOutbox.sharedHighWaterByteCount
         }
     }
 
     private let state = Mutex(State())
+    private let meter: ByteMeter
+
+    /// An outbox whose bytes count on the connection's meter until they are sent.
+    init(meter: ByteMeter = ByteMeter()) { self.meter = meter }
+
+    deinit {
+        meter.add(-state.withLock { $0.frames.readableBytes + $0.heldByteCount })
+    }
+
+    /// Whether the streams of the connection are far ahead of the peer: then pieces are small.
+    var isConnectionBehind: Bool { meter.byteCount > Self.sharedHighWaterByteCount }
 
     /// Runs `body` on the pending frames; true if the loop must be told about them.
     ///
@@ -38,6 +53,8 @@ final class CallOutbox: Sendable {
                 throw RPCError(.failedPrecondition, "the stream was already finished")
             }
             if state.frames.capacity == 0 { swap(&state.frames, &state.spare) }
+            let before = state.frames.readableBytes
+            defer { meter.add(state.frames.readableBytes - before) }
             try body(&state.frames)
             state.isEnded = ending
             defer { state.isScheduled = true }
@@ -73,11 +90,13 @@ final class CallOutbox: Sendable {
     func didSend(_ byteCount: Int, spare: ByteBuffer?) {
         let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
             state.heldByteCount -= byteCount
-            if var spare, spare.capacity <= 4 * Self.highWaterByteCount {
+            meter.add(-byteCount)
+            let limit = isConnectionBehind ? 0 : 4 * Self.highWaterByteCount
+            if var spare, spare.capacity <= limit {
                 spare.clear()
                 state.spare = spare
             }
-            return state.isFull ? nil : state.waiter.take()
+            return state.isFull(meter) ? nil : state.waiter.take()
         }
         waiter?.resume()
     }
@@ -86,7 +105,9 @@ final class CallOutbox: Sendable {
     func fail(_ error: RPCError) {
         let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
             if state.failure == nil { state.failure = error }
+            meter.add(-state.frames.readableBytes - state.heldByteCount)
             state.frames = ByteBuffer()
+            state.heldByteCount = 0
             return state.waiter.take()
         }
         waiter?.resume()
@@ -99,14 +120,14 @@ final class CallOutbox: Sendable {
         while true {
             let mustWait = try state.withLock { state in
                 if let failure = state.failure { throw failure }
-                return state.isFull
+                return state.isFull(meter)
             }
             guard mustWait else { return }
             if Task.isCancelled { throw RPCError(.cancelled, "the call was cancelled") }
             await withTaskCancellationHandler {
                 await withCheckedContinuation { continuation in
                     let goesOn = state.withLock { state in
-                        if !state.isFull || state.failure != nil || Task.isCancelled { return true }
+                        if !state.isFull(meter) || state.failure != nil || Task.isCancelled { return true }
                         state.waiter = continuation
                         return false
                     }

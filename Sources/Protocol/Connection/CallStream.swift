@@ -3,8 +3,8 @@ internal import Synchronization
 
 /// One call on a connection, as tasks see it: an inbox, an outbox, and the loop behind them.
 final class CallStream: Sendable {
-    let inbox = CallInbox()
-    let outbox = CallOutbox()
+    let inbox: CallInbox
+    let outbox: CallOutbox
     let link: ConnectionLink
     /// The stream's number; 0 until the loop has given it one.
     let number = Atomic<UInt32>(0)
@@ -13,6 +13,8 @@ final class CallStream: Sendable {
     init(link: ConnectionLink, limits: NegotiatedLimits) {
         self.link = link
         self.limits = limits
+        inbox = CallInbox(meter: link.untaken)
+        outbox = CallOutbox(meter: link.unsent)
     }
 
     /// Opens the call; a small first message rides in the envelope.
@@ -54,11 +56,17 @@ final class CallStream: Sendable {
 
     /// Sends a piece of a blob, then waits if the peer is behind.
     func sendBlob(_ bytes: some Sequence<UInt8>) async throws {
-        try post { frames in
-            self.split(ByteBuffer(bytes: bytes), into: &frames, type: .blob, ending: [])
-        }
-        try await outbox.waitForRoom()
+        var left = ByteBuffer(bytes: bytes)
+        repeat {
+            // A peer that is behind on many streams gets a little of each, not a window of each.
+            let length = outbox.isConnectionBehind ? Self.smallPieceByteCount : left.readableBytes
+            let piece = left.readSlice(length: min(length, left.readableBytes)) ?? ByteBuffer()
+            try post { self.split(piece, into: &$0, type: .blob, ending: []) }
+            try await outbox.waitForRoom()
+        } while left.readableBytes > 0
     }
+
+    private static let smallPieceByteCount = 16 << 10
 
     /// Sends what the blob's first frame tells.
     func sendBlobHeader(_ header: BlobHeader) throws {

@@ -14,6 +14,14 @@ extension ConnectionHandler {
         case .open(let id, let envelope, let hasEnded): open(id, envelope, hasEnded)
         case .message(let id, let payload, let credit, let ends):
             guard let entry = streams[id] else { return }
+            guard link.untaken.byteCount + payload.readableBytes <= limits.untakenByteCount else {
+                let error = RPCError(
+                    .resourceExhausted,
+                    "\(link.untaken.byteCount) bytes wait for their handlers on one connection",
+                    processed: .maybe
+                )
+                return end(id, error)
+            }
             entry.stream.inbox.append(payload, credit: credit)
             if ends { entry.stream.inbox.finish(.finished) }
         case .end(let id): streams[id]?.stream.inbox.finish(.finished)
@@ -162,7 +170,13 @@ extension ConnectionHandler {
     }
 
     private func expire(_ id: UInt32) {
-        let error = RPCError(.deadlineExceeded, "the call's time ran out", processed: .maybe)
+        end(id, RPCError(.deadlineExceeded, "the call's time ran out", processed: .maybe))
+        obey(.now)
+        pump()
+    }
+
+    /// Ends a call on this side's account, and tells the peer.
+    private func end(_ id: UInt32, _ error: RPCError) {
         do {
             switch side {
             case .server: try machine?.finish(stream: id, with: error, into: &output)
@@ -172,8 +186,6 @@ extension ConnectionHandler {
             return close(RPCError(handlerError: error))
         }
         remove(id, .failed(error))
-        obey(.now)
-        pump()
     }
 
     private func resume(_ id: UInt32?) {

@@ -20,6 +20,10 @@ final class ConnectionLink: Sendable {
         var end: RPCError?
     }
 
+    /// Bytes that came and nobody has taken yet, on all streams.
+    let untaken = ByteMeter()
+    /// Bytes that wait to be sent, on all streams.
+    let unsent = ByteMeter()
     private let eventLoop: any EventLoop
     private let state = Mutex(State())
 

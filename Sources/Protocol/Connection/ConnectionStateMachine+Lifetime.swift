@@ -95,7 +95,7 @@ extension ConnectionStateMachine {
             drain = DrainState(isFinal: true, deadline: now + grace, finalBy: now)
         }
         let refused = streams.keys.filter { $0 > notice.lastStream }.sorted()
-        for id in refused { streams[id] = nil }
+        for id in refused { closeStream(id) }
         closeIfDrained()
         return .goAway(notice, refused: refused)
     }

@@ -136,7 +136,8 @@ extension ConnectionStateMachine {
         }
         let action = try assemble(frame, isBlob, cost, &stream)
         streams[id] = stream
-        return action
+        guard partialByteCount > limits.unfinishedByteCount else { return action }
+        return try giveUp(id)
     }
 
     private mutating func assemble(
@@ -158,6 +159,7 @@ extension ConnectionStateMachine {
         }
         if goesOn {
             stream.partial.writeImmutableBuffer(frame.payload)
+            partialByteCount += frame.header.length
             stream.isPartial = true
             try ingest(cost, id, &stream)
             return nil
@@ -166,11 +168,27 @@ extension ConnectionStateMachine {
         guard stream.isPartial else {
             return .message(stream: id, frame.payload, credit: cost, ends: ends)
         }
+        partialByteCount -= stream.partial.readableBytes
         stream.partial.writeImmutableBuffer(frame.payload)
         let whole = stream.partial
         stream.partial = ByteBuffer()
         stream.isPartial = false
         return .message(stream: id, whole, credit: cost, ends: ends)
+    }
+
+    /// Ends a stream whose peer has begun too many messages at once; of a server that is a fault.
+    private mutating func giveUp(_ id: UInt32) throws -> Action? {
+        let limit = limits.unfinishedByteCount
+        let message = "more than \(limit) bytes of unfinished messages on one connection"
+        guard side == .server else { throw ProtocolViolation(.flowControl, message) }
+        var bytes = ByteBuffer()
+        try finish(
+            stream: id,
+            with: RPCError(.resourceExhausted, message, processed: .no),
+            into: &bytes
+        )
+        queued.append(.send(bytes))
+        return .cancel(stream: id)
     }
 
     /// Grants credit for a piece of a message that is not whole yet, so that a message may be
@@ -212,7 +230,7 @@ extension ConnectionStateMachine {
             throw ProtocolViolation(.protocolError, "STATUS inside a message of stream \(id)")
         }
         let status = try MessageCodec.decode(CallStatus.self, from: frame.payload)
-        streams[id] = nil
+        closeStream(id)
         closeIfDrained()
         return .finish(stream: id, status)
     }
@@ -226,7 +244,7 @@ extension ConnectionStateMachine {
         guard side == .server, frame.header.length == 4, isClosed(id) || streams[id] != nil else {
             throw ProtocolViolation(.protocolError, "CANCEL on stream \(id)")
         }
-        guard streams.removeValue(forKey: id) != nil else { return nil }
+        guard closeStream(id) else { return nil }
         return .cancel(stream: id)
     }
 

@@ -106,7 +106,7 @@ extension ConnectionStateMachine {
         reason: RPCError.Code,
         into output: inout ByteBuffer
     ) {
-        guard streams.removeValue(forKey: id) != nil else { return }
+        guard closeStream(id) else { return }
         output.writeFrameHeader(FrameHeader(length: 4, type: .cancel, stream: id))
         output.writeInteger(reason.rawValue)
         closeIfDrained()
@@ -118,7 +118,7 @@ extension ConnectionStateMachine {
         with error: RPCError,
         into output: inout ByteBuffer
     ) throws {
-        guard streams.removeValue(forKey: id) != nil else { return }
+        guard closeStream(id) else { return }
         try output.writeFrame(.status, stream: id, message: error.status)
         closeIfDrained()
     }

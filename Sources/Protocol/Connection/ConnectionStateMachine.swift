@@ -58,6 +58,8 @@ package struct ConnectionStateMachine: Sendable {
     /// Highest stream number seen or used.
     var highestStream: UInt32 = 0
     var runningCalls = 0
+    /// Bytes of messages that are not whole yet.
+    var partialByteCount = 0
     var receiveConnectionCredit: Int
     var ingestedConnectionCredit = 0
     var sendConnectionCredit = 0
@@ -115,6 +117,14 @@ package struct ConnectionStateMachine: Sendable {
 
     /// Whether the stream is not over.
     package func isOpen(_ id: UInt32) -> Bool { streams[id] != nil }
+
+    /// Forgets a stream; false if there is none.
+    @discardableResult
+    mutating func closeStream(_ id: UInt32) -> Bool {
+        guard let stream = streams.removeValue(forKey: id) else { return false }
+        partialByteCount -= stream.partial.readableBytes
+        return true
+    }
 
     /// Whether new calls may be opened.
     package var acceptsCalls: Bool { phase == .open && drain == nil }

@@ -8,12 +8,18 @@ public struct ConnectionLimits: Sendable, Hashable {
     public var streamCreditByteCount = 256 << 10
     /// Bytes in flight on the connection before the receiver grants more.
     public var connectionCreditByteCount = 1 << 20
+    /// Bytes of messages that are not whole yet, on all streams of a connection together.
+    public var unfinishedByteCount = 4 << 20
+    /// Bytes that came for handlers which have not taken them, on all streams together.
+    public var untakenByteCount = 16 << 20
     /// Handlers that run at once for one connection.
     public var runningCalls = 128
     /// Connections a server holds at once.
     public var connections = 1_024
     /// Connections a server holds from one address at once.
     public var connectionsPerHost = 256
+    /// Connections from one address, and from all four times as many, that have not said HELLO yet.
+    public var openingsPerHost = 64
     /// Time for TCP, TLS and HELLO together.
     public var handshakeTimeout = Duration.seconds(10)
     /// Silence after which a ping is sent while streams exist.

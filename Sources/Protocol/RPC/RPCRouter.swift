@@ -9,6 +9,8 @@ public struct RPCRouter: Sendable {
 
     struct Route: Sendable {
         let allow: AccessRule
+        /// Whether a call must say how long its caller waits.
+        let needsDeadline: Bool
         let handle: Handler
     }
 
@@ -23,7 +25,7 @@ public struct RPCRouter: Sendable {
         allow: AccessRule,
         handler: @escaping @Sendable (Request, CallContext) async throws -> Response
     ) {
-        add(method.name, allow) { stream, context in
+        add(method.name, allow, needsDeadline: true) { stream, context in
             let request: Request = try await Self.onlyMessage(of: stream)
             let response = try await handler(request, context)
             try stream.finish(.success, reply: response)
@@ -101,10 +103,11 @@ public struct RPCRouter: Sendable {
     private mutating func add(
         _ name: String,
         _ allow: AccessRule,
+        needsDeadline: Bool = false,
         _ handler: @escaping Handler
     ) {
         precondition(routes[name] == nil, "\(name) is routed twice")
-        routes[name] = Route(allow: allow, handle: handler)
+        routes[name] = Route(allow: allow, needsDeadline: needsDeadline, handle: handler)
     }
 
     private static func onlyMessage<M: WireMessage>(of stream: CallStream) async throws -> M {

@@ -1,6 +1,21 @@
 internal import COpenSSL
 public import Foundation
 
+extension CertificateValidity {
+    /// The certificates of a PEM file: what each names (its URI, or nothing) and its times.
+    ///
+    /// - Throws: ``RPCError`` that names the file and what is wrong with it.
+    public static func read(path: String) throws -> [(name: String, validity: CertificateValidity)] {
+        do {
+            return try Certificate.all(path: path).map { certificate in
+                ((try? certificate.uri()) ?? "", try certificate.validity(path: path))
+            }
+        } catch let error as RPCError {
+            throw RPCError(error.code, "\(path): \(error.message)", processed: .no)
+        }
+    }
+}
+
 extension TLSIdentityFiles {
     /// Checks the files as TLS will use them, and reads when their certificates end.
     ///

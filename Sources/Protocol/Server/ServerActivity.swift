@@ -6,6 +6,8 @@ final class ServerActivity: Sendable {
     private struct State {
         var connections: [ObjectIdentifier: ConnectionLink] = [:]
         var perHost: [String: Int] = [:]
+        /// Those that have not said HELLO yet, the oldest first.
+        var openings: [(link: ConnectionLink, host: String)] = []
         var runningCalls = 0
         var isDraining = false
         var idleWaiter: CheckedContinuation<Void, Never>?
@@ -17,25 +19,61 @@ final class ServerActivity: Sendable {
     init(limits: ConnectionLimits) { self.limits = limits }
 
     /// Whether one more connection from `host` fits; if so it is counted.
+    ///
+    /// Where a limit is reached, the oldest connection that has not said HELLO yet makes room: whoever
+    /// opens connections and stays silent locks out nobody who speaks.
     func admit(_ link: ConnectionLink, from host: String) -> Bool {
-        state.withLock { state in
-            guard !state.isDraining, state.connections.count < limits.connections,
-                state.perHost[host, default: 0] < limits.connectionsPerHost
-            else { return false }
+        let (isAdmitted, evicted) = state.withLock { state -> (Bool, [ConnectionLink]) in
+            guard !state.isDraining else { return (false, []) }
+            var evicted: [ConnectionLink] = []
+            let own = state.openings.count { $0.host == host }
+            let isHostFull =
+                own >= limits.openingsPerHost
+                || state.perHost[host, default: 0] >= limits.connectionsPerHost
+            if isHostFull {
+                guard let first = state.openings.firstIndex(where: { $0.host == host }) else {
+                    return (false, [])
+                }
+                evicted.append(Self.evict(first, &state))
+            }
+            if state.openings.count >= 4 * limits.openingsPerHost
+                || state.connections.count >= limits.connections
+            {
+                guard !state.openings.isEmpty else { return (false, evicted) }
+                evicted.append(Self.evict(0, &state))
+            }
             state.connections[ObjectIdentifier(link)] = link
             state.perHost[host, default: 0] += 1
-            return true
+            state.openings.append((link, host))
+            return (true, evicted)
         }
+        let error = RPCError(.unavailable, "gave way to newer connections before HELLO")
+        for link in evicted { link.close(error) }
+        return isAdmitted
+    }
+
+    /// A connection has said HELLO.
+    func opened(_ link: ConnectionLink) {
+        state.withLock { state in state.openings.removeAll { $0.link === link } }
+    }
+
+    private static func evict(_ index: Int, _ state: inout State) -> ConnectionLink {
+        let (link, host) = state.openings.remove(at: index)
+        forget(link, host, &state)
+        return link
+    }
+
+    private static func forget(_ link: ConnectionLink, _ host: String, _ state: inout State) {
+        guard state.connections.removeValue(forKey: ObjectIdentifier(link)) != nil else { return }
+        let left = state.perHost[host, default: 1] - 1
+        state.perHost[host] = left == 0 ? nil : left
     }
 
     /// A connection that was admitted is gone.
     func remove(_ link: ConnectionLink, from host: String) {
         change { state in
-            guard state.connections.removeValue(forKey: ObjectIdentifier(link)) != nil else {
-                return
-            }
-            let left = state.perHost[host, default: 1] - 1
-            state.perHost[host] = left == 0 ? nil : left
+            state.openings.removeAll { $0.link === link }
+            Self.forget(link, host, &state)
         }
     }
 

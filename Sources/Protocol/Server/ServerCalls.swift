@@ -8,6 +8,7 @@ final class ServerCalls: ConnectionOwner {
     private let activity: ServerActivity
     private let logger: Logger
     private let clock = ContinuousClock()
+    private let denials = NoteLimit()
 
     init(router: RPCRouter, activity: ServerActivity, logger: Logger) {
         self.router = router
@@ -18,6 +19,7 @@ final class ServerCalls: ConnectionOwner {
     func admit(_ peer: PeerIdentity) throws {}
 
     func ready(_ link: ConnectionLink, _ limits: NegotiatedLimits, peer: PeerIdentity) {
+        activity.opened(link)
         logger.debug("client connected", metadata: ["peer": "\(peer)"])
     }
 
@@ -64,10 +66,12 @@ final class ServerCalls: ConnectionOwner {
             )
         }
         guard route.allow.admits(peer) else {
-            logger.notice(
-                "call denied",
-                metadata: ["method": "\(envelope.method)", "peer": "\(peer)"]
-            )
+            if let note = denials.note(at: clock.now) {
+                logger.notice(
+                    "call denied\(note)",
+                    metadata: ["method": "\(envelope.method)", "peer": "\(peer)"]
+                )
+            }
             throw RPCError(
                 .permissionDenied,
                 "\(peer) may not call \(envelope.method)",
@@ -78,6 +82,13 @@ final class ServerCalls: ConnectionOwner {
             throw RPCError(
                 .permissionDenied,
                 "\(peer) may not act on behalf of others",
+                processed: .no
+            )
+        }
+        guard envelope.timeoutMs > 0 || !route.needsDeadline else {
+            throw RPCError(
+                .invalidArgument,
+                "\(envelope.method) is a unary call, which needs a timeout",
                 processed: .no
             )
         }

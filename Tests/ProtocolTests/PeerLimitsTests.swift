@@ -1,0 +1,122 @@
+internal import Foundation
+internal import NIOCore
+internal import NIOPosix
+internal import Testing
+
+@testable internal import Protocol
+
+/// What a peer can make a process hold is bounded for each connection and address.
+@Suite(.timeLimit(.minutes(1)))
+struct PeerLimitsTests {
+    private static func link() -> ConnectionLink {
+        ConnectionLink(eventLoop: MultiThreadedEventLoopGroup.singleton.next())
+    }
+
+    private static func limits() -> ConnectionLimits {
+        var limits = ConnectionLimits()
+        limits.openingsPerHost = 3
+        limits.connectionsPerHost = 5
+        limits.connections = 20
+        return limits
+    }
+
+    @Test func silentOpeningsGiveWayAndSpeakersStay() {
+        let activity = ServerActivity(limits: Self.limits())
+        let speakers = (0..<2).map { _ in Self.link() }
+        for link in speakers {
+            #expect(activity.admit(link, from: "a"))
+            activity.opened(link)
+        }
+        // Far more silent ones than the address may have: each is let in, the oldest goes.
+        for _ in 0..<100 { #expect(activity.admit(Self.link(), from: "a")) }
+        let late = Self.link()
+        #expect(activity.admit(late, from: "a"))
+        activity.opened(late)
+        for link in speakers + [late] { activity.remove(link, from: "a") }
+    }
+
+    @Test func anAddressThatSpeaksOnAllItsConnectionsGetsNoMore() {
+        let activity = ServerActivity(limits: Self.limits())
+        for _ in 0..<5 {
+            let link = Self.link()
+            #expect(activity.admit(link, from: "a"))
+            activity.opened(link)
+        }
+        #expect(!activity.admit(Self.link(), from: "a"))
+        #expect(activity.admit(Self.link(), from: "b"))
+    }
+
+    @Test func silentOpeningsFromManyAddressesLockNobodyOut() {
+        let activity = ServerActivity(limits: Self.limits())
+        for host in 0..<50 {
+            for _ in 0..<3 { #expect(activity.admit(Self.link(), from: "h\(host)")) }
+        }
+        #expect(activity.admit(Self.link(), from: "new"))
+    }
+
+    @Test func aUnaryCallNeedsATimeout() async throws {
+        let authority = try TestAuthority()
+        try await withServer(authority: authority) { router in
+            router.unary(QatMethods.healthCheck, allow: .users) { _, _ in HealthCheckResponse() }
+        } _: { _, address in
+            // The client sets one for unary calls; a stream of the same name has none.
+            let method = ServerStreamMethod<HealthCheckRequest, HealthCheckResponse>(
+                name: QatMethods.healthCheck.name
+            )
+            let error = try await rpcError {
+                try await withClient(address, try authority.user()) { client in
+                    try await client.stream(method, HealthCheckRequest()) { _ in }
+                }
+            }
+            #expect(error.code == .invalidArgument && error.message.contains("timeout"))
+        }
+    }
+
+    /// Bytes that handlers do not take count for all streams of a connection together.
+    @Test func theMeterFollowsInboxAndOutbox() async throws {
+        let (untaken, unsent) = (ByteMeter(), ByteMeter())
+        do {
+            let inbox = CallInbox(meter: untaken)
+            inbox.append(ByteBuffer(repeating: 1, count: 100), credit: 100)
+            inbox.append(ByteBuffer(repeating: 1, count: 50), credit: 50)
+            #expect(untaken.byteCount >= 150)
+            _ = try await inbox.next()
+            #expect(untaken.byteCount == 0)
+            inbox.append(ByteBuffer(repeating: 1, count: 10), credit: 10)
+            let outbox = CallOutbox(meter: unsent)
+            _ = try outbox.append { $0.writeBytes([1, 2, 3]) }
+            _ = outbox.take()
+            _ = try outbox.append { $0.writeBytes([4, 5]) }
+            #expect(unsent.byteCount == 5)
+            outbox.didSend(3, spare: nil)
+            #expect(unsent.byteCount == 2)
+            _ = try outbox.append { $0.writeBytes([6]) }
+            outbox.fail(RPCError(.cancelled, ""))
+            #expect(unsent.byteCount == 0)
+        }
+        #expect(untaken.byteCount == 0 && unsent.byteCount == 0)
+    }
+
+    /// Alone a stream may be 256 KiB ahead; on a connection that is behind, not a byte.
+    @Test func aConnectionThatIsBehindMakesItsWritersWait() async throws {
+        let meter = ByteMeter()
+        let outbox = CallOutbox(meter: meter)
+        _ = try outbox.append { $0.writeBytes([1]) }
+        try await outbox.waitForRoom()
+        let others = 3 << 20
+        meter.add(others)
+        let writer = Task { try await outbox.waitForRoom() }
+        _ = outbox.take()
+        outbox.didSend(1, spare: nil)
+        try await writer.value
+        meter.add(-others)
+    }
+
+    @Test func aPeersNotesAreTenAMinute() {
+        let limit = NoteLimit()
+        let start = ContinuousClock.now
+        let notes = (0..<100).map { limit.note(at: start + .milliseconds($0)) }
+        #expect(notes.compactMap(\.self) == Array(repeating: "", count: 10))
+        #expect(limit.note(at: start + .seconds(61)) == " (90 more were not noted)")
+    }
+}
