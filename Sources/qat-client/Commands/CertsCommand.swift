@@ -8,7 +8,7 @@ struct CertsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "certs",
         abstract: "Make a certificate authority, and certificates for daemons and users.",
-        subcommands: [Init.self, Issue.self]
+        subcommands: [Init.self, Issue.self, List.self]
     )
 
     /// Makes the authority.
