@@ -254,7 +254,7 @@ struct ExpressionParser {
         default: break
         }
         let isSet = peek(1).map { "dDsSwWpP".unicodeScalars.contains($0) } ?? false
-        let set = try escapedSet()
+        let set = try escapedSet(word: .expressionWord)
         if !isSet, ignoresCase, let scalar = set.ranges.first?.lowerBound, scalar > 0x7F {
             throw refusal("a letter beyond ASCII in any case")
         }
@@ -267,7 +267,11 @@ struct ExpressionParser {
     }
 
     /// The set that an escape stands for: a class, or one scalar.
-    private mutating func escapedSet() throws(ModelFileError) -> ScalarSet {
+    ///
+    /// `word`: What `\\w` is, which Oniguruma takes for another set within brackets than outside.
+    private mutating func escapedSet(
+        word: ScalarSet
+    ) throws(ModelFileError) -> ScalarSet {
         guard let scalar = peek(1) else { throw refusal("a backslash at its end") }
         let start = position
         position += 2
@@ -276,8 +280,8 @@ struct ExpressionParser {
         case "S": return ScalarSet.whiteSpace.inverted
         case "d": return .decimalDigit
         case "D": return ScalarSet.decimalDigit.inverted
-        case "w": return .expressionWord
-        case "W": return ScalarSet.expressionWord.inverted
+        case "w": return word
+        case "W": return word.inverted
         case "n": return .scalar("\n")
         case "r": return .scalar("\r")
         case "t": return .scalar("\t")
@@ -372,7 +376,7 @@ struct ExpressionParser {
 
     private mutating func bracketItem() throws(ModelFileError) -> ScalarSet {
         guard let scalar = peek() else { throw refusal("a class without end") }
-        if scalar == "\\" { return try escapedSet() }
+        if scalar == "\\" { return try escapedSet(word: .word) }
         if scalar == "[" { throw refusal("a class in a class") }
         position += 1
         return .scalar(scalar)

@@ -23,18 +23,21 @@ enum NormalizerStep: Sendable, Equatable {
         guard !scalars.isEmpty else { return scalars }
         switch self {
         case .canonicalComposition:
-            return Self.map(scalars, from: 0x300) { $0.precomposedStringWithCanonicalMapping }
+            return Self.map(scalars, from: 0x300) {
+                CanonicalComposition.compose(
+                    $0.decomposedStringWithCanonicalMapping.unicodeScalars
+                )
+            }
         case .canonicalDecomposition:
-            return Self.map(scalars, from: 0xC0) { $0.decomposedStringWithCanonicalMapping }
+            return Self.map(scalars, from: 0xC0) {
+                Array($0.decomposedStringWithCanonicalMapping.unicodeScalars)
+            }
         case .compatibilityComposition:
-            // Foundation's own mapping does not reorder marks after a character that it decomposes.
             return Self.map(scalars, from: 0xA0) {
-                $0.decomposedStringWithCompatibilityMapping.precomposedStringWithCanonicalMapping
+                CanonicalComposition.compose(Self.compatible($0))
             }
         case .compatibilityDecomposition:
-            return Self.map(scalars, from: 0xA0) {
-                $0.decomposedStringWithCompatibilityMapping.decomposedStringWithCanonicalMapping
-            }
+            return Self.map(scalars, from: 0xA0) { Array(Self.compatible($0)) }
         case .lowercase:
             return scalars.flatMap { $0.properties.lowercaseMapping.unicodeScalars }
         case .strip(let left, let right):
@@ -56,14 +59,22 @@ enum NormalizerStep: Sendable, Equatable {
         }
     }
 
-    /// Applies Foundation's mapping if a scalar is not below the first that it changes.
+    /// The compatibility decomposition, in canonical order.
     ///
-    /// The library's tables are of Unicode 11. What later versions assigned stays as it is, and
+    /// Foundation's own mapping does not reorder marks after a character that it decomposes.
+    private static func compatible(_ text: String) -> String.UnicodeScalarView {
+        text.decomposedStringWithCompatibilityMapping.decomposedStringWithCanonicalMapping
+            .unicodeScalars
+    }
+
+    /// Applies a mapping if a scalar is not below the first that it changes.
+    ///
+    /// The library's tables are of Unicode 9. What later versions assigned stays as it is, and
     /// nothing is composed or reordered across it.
     private static func map(
         _ scalars: [Unicode.Scalar],
         from first: UInt32,
-        _ mapping: (String) -> String
+        _ mapping: (String) -> [Unicode.Scalar]
     ) -> [Unicode.Scalar] {
         guard scalars.contains(where: { $0.value >= first }) else { return scalars }
         var output: [Unicode.Scalar] = []
@@ -74,17 +85,17 @@ enum NormalizerStep: Sendable, Equatable {
                 view.append(scalar)
                 continue
             }
-            output += mapping(String(view)).unicodeScalars
+            output += mapping(String(view))
             output.append(scalar)
             view = String.UnicodeScalarView()
         }
-        output += mapping(String(view)).unicodeScalars
+        output += mapping(String(view))
         return output
     }
 
-    /// Whether a scalar was assigned after Unicode 11.
+    /// Whether a scalar was assigned after Unicode 9.
     private static func isUnknown(_ scalar: Unicode.Scalar) -> Bool {
-        scalar.value >= 0x300 && (scalar.properties.age?.major ?? 0) > 11
+        scalar.value >= 0x300 && (scalar.properties.age?.major ?? 0) > 9
     }
 
     private static func replace(

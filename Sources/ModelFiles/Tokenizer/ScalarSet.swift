@@ -61,7 +61,7 @@ struct ScalarSet: Sendable, Equatable {
         set.formUnion(0x200C...0x200D)
         return set
     }()
-    /// `\w` as Oniguruma has it: with Latin-1's superscript digits and fractions.
+    /// `\w` as Oniguruma has it outside of brackets: with Latin-1's superscript digits and fractions.
     static let expressionWord: ScalarSet = {
         var set = word
         set.formUnion(0xB2...0xB3)
