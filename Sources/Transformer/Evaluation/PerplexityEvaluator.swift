@@ -163,19 +163,7 @@ private struct Spread {
             return
         }
         let variance = figures.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / (n - 1)
-        let margin = Self.studentT(figures.count - 1) * (variance / n).squareRoot()
+        let margin = StudentT.quantile975(figures.count - 1) * (variance / n).squareRoot()
         interval = [mean - margin, mean + margin]
-    }
-
-    /// The 97.5 % quantile of Student's t; beyond the table, its Cornish-Fisher expansion.
-    private static func studentT(_ degrees: Int) -> Double {
-        let table = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228]
-        if degrees <= table.count {
-            return table[degrees - 1]
-        }
-        let z = 1.959964
-        let d = Double(degrees)
-        return z + (z * z * z + z) / (4 * d)
-            + (5 * pow(z, 5) + 16 * z * z * z + 3 * z) / (96 * d * d)
     }
 }
