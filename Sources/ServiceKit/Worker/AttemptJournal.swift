@@ -19,6 +19,8 @@ final class AttemptJournal: Sendable {
 
     /// Log bytes kept while the gateway is away; the oldest go first.
     private static let logLimit = 4 << 20
+    /// Events that one heartbeat carries.
+    private static let batchSize = 64
     /// Events kept while the gateway is away.
     private static let eventLimit = 512
 
@@ -103,9 +105,12 @@ final class AttemptJournal: Sendable {
         }
     }
 
+    /// Whether more waits than one heartbeat carries: small models take hundreds of steps a second.
+    var isBehind: Bool { state.withLock { $0.events.count > Self.batchSize } }
+
     /// Up to 64 events in order, left in place until ``confirm(through:)``.
     func pendingEvents() -> [JobEvent] {
-        state.withLock { Array($0.events.prefix(64)) }
+        state.withLock { Array($0.events.prefix(Self.batchSize)) }
     }
 
     /// Forgets the events up to and with this number: the gateway has them.

@@ -20,13 +20,16 @@ struct AttemptReporter: Sendable {
 
     /// Sends heartbeats until cancelled.
     ///
-    /// One goes out when something happened, but no more than four a second, and at the interval when
-    /// nothing did. The stream of news has one consumer for the attempt's whole life: cancelling a
+    /// One goes out when something happened, but no more than four a second unless one cannot carry all,
+    /// and at the interval when nothing did. The stream of news has one consumer for the attempt's whole life: cancelling a
     /// consumer ends an `AsyncStream`, and a loop over a new one would spin.
     func run(_ orders: AttemptOrders) async {
         let ticks = AsyncTimerSequence(interval: interval, clock: .continuous).map { _ in }
         for await _ in merge(ticks, journal.isDue) {
-            if let directive = await beat() { Self.pass(directive, orders) }
+            while let directive = await beat() {
+                Self.pass(directive, orders)
+                guard journal.isBehind, !Task.isCancelled else { break }
+            }
             try? await Task.sleep(for: .milliseconds(250))
         }
     }
