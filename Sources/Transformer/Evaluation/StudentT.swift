@@ -4,7 +4,7 @@ internal import Foundation
 enum StudentT {
     /// The 97.5 % quantile: half of the distribution's width that holds 95 %.
     ///
-    /// `degrees`: Degrees of freedom, 1 at least. Exact to about 14 digits.
+    /// `degrees`: Degrees of freedom, 1 at least. Exact to ten digits at least.
     static func quantile975(_ degrees: Int) -> Double {
         let degrees = Double(degrees)
         // P(|T| > t) falls from 1 to 0; 0.05 lies where the quantile is. The value at one degree is the
