@@ -28,7 +28,10 @@ struct NormalFormsTests {
             for (text, form) in zip(forms.texts, expected) {
                 let found = step.apply(Array(text.unicodeScalars)).map(\.value)
                 // Swift's == would take canonically equivalent texts for equal.
-                #expect(found == form.unicodeScalars.map(\.value), "\(step) of \(text.debugDescription)")
+                #expect(
+                    found == form.unicodeScalars.map(\.value),
+                    "\(step) of \(text.debugDescription)"
+                )
             }
         }
     }

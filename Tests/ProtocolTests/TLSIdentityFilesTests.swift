@@ -106,7 +106,14 @@ struct TLSIdentityFilesTests {
     @Test func keysWithAPassphraseAreRefused() throws {
         let path = "\(authority.folder)/secret.key"
         _ = try Self.openSSL(
-            "pkcs8", "-topk8", "-in", files.privateKeyPath, "-out", path, "-passout", "pass:x"
+            "pkcs8",
+            "-topk8",
+            "-in",
+            files.privateKeyPath,
+            "-out",
+            path,
+            "-passout",
+            "pass:x"
         )
         chmod(path, 0o600)
         var locked = files

@@ -48,7 +48,8 @@ struct PerplexityEvaluatorTests {
         let mean = (losses[0] + losses[1] + losses[2]) / 3
         let squares = losses.map { ($0 - mean) * ($0 - mean) }
         // The 97.5 % quantile of Student's t with two degrees of freedom (mpmath).
-        let margin = 4.3026527297494639 * ((squares[0] + squares[1] + squares[2]) / 2 / 3).squareRoot()
+        let variance = (squares[0] + squares[1] + squares[2]) / 2
+        let margin = 4.3026527297494639 * (variance / 3).squareRoot()
         let result = try evaluator.evaluate(tokens: tokens, windows: 3)
         let interval = try #require(result.confidenceInterval)
         #expect(abs(interval[0] - exp(mean - margin)) <= 1e-9 * interval[0])

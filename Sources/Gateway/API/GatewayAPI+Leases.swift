@@ -92,7 +92,9 @@ extension GatewayAPI {
             if lease != nil || ContinuousClock.now >= deadline {
                 return AcquireLeaseResponse(lease: lease)
             }
-            guard await Self.wait(for: changes, until: deadline) else { return AcquireLeaseResponse() }
+            guard await Self.wait(for: changes, until: deadline) else {
+                return AcquireLeaseResponse()
+            }
             try Task.checkCancellation()
         }
     }
@@ -170,7 +172,9 @@ extension GatewayAPI {
             if directive != request.known || ContinuousClock.now >= deadline {
                 return HeartbeatResponse(directive: directive)
             }
-            guard await Self.wait(for: changes, until: deadline) else { return HeartbeatResponse(directive: directive) }
+            guard await Self.wait(for: changes, until: deadline) else {
+                return HeartbeatResponse(directive: directive)
+            }
             try Task.checkCancellation()
         }
     }

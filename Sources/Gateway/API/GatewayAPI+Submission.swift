@@ -47,7 +47,15 @@ extension GatewayAPI {
     ) async throws {
         for input in inputs {
             guard let id = InputSource(input.source).job else { continue }
-            try authority.check(user, .see, try await engine.store.job(id), caller)
+            do {
+                try authority.check(user, .see, try await engine.store.job(id), caller)
+            } catch let error as StoreError where error.code == .notFound {
+                throw StoreError(
+                    .notFound,
+                    "\(PlainText.quoted(input.pointer)): \(error.message); job: takes the whole id "
+                        + "that submit printed"
+                )
+            }
         }
         guard !user.seesAll else { return }
         let digests = Set(inputs.flatMap(\.files).map(\.digest))

@@ -56,7 +56,9 @@ struct GatewayService: Sendable {
                         service: LeaseSweeper(engine: engine, policies: policies, logger: logger)
                     ),
                     .init(service: CertificateWatch(files: configuration.tls, logger: logger)),
-                    .init(service: RPCServerService(server: server, folder: folder) { api.drain() }),
+                    .init(
+                        service: RPCServerService(server: server, folder: folder) { api.drain() }
+                    ),
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: logger

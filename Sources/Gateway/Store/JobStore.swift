@@ -160,8 +160,9 @@ struct Worker: Sendable, Equatable {
     let version: String
     /// When it registered, in Unix milliseconds.
     let registered: Int64
-    /// When the first of its certificates ends, in Unix milliseconds, as it says when it registers; 0 is
-    /// unknown. Not stored: a worker registers again after a restart of the gateway.
+    /// When the first of its certificates ends, in Unix milliseconds; 0 is unknown.
+    ///
+    /// Not stored: a worker says it when it registers, and registers again after the gateway's restart.
     var certificateEnds: Int64 = 0
 
     /// Its lease holder.

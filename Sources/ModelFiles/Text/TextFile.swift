@@ -52,7 +52,7 @@ public struct TextFile: Sendable {
                 "\(name): \(bytes.count) bytes, more than the limit of \(Self.byteLimit); split it"
             )
         }
-        if let refusal = TextForm.refusal(bytes, name: name) {
+        if let refusal = TextForm.refusal(bytes, name: name, path: path) {
             throw ModelFileError(.unsupported, refusal)
         }
         let hasMark = bytes.starts(with: JSONScanner.byteOrderMark)
@@ -62,7 +62,7 @@ public struct TextFile: Sendable {
         if let check = UTF8Check(text) {
             throw ModelFileError(
                 .malformed,
-                check.message(text, skipped: start, name: name)
+                check.message(text, skipped: start, name: name, path: path)
             )
         }
         let lowered = name.lowercased()

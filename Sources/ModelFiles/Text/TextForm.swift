@@ -95,18 +95,22 @@ enum TextForm {
 
     /// Why a file that begins with these bytes is not read; nil if it may be text.
     ///
-    /// `start`: At least the first 512 bytes, or all.
-    static func refusal(_ start: UnsafeRawBufferPointer, name: String) -> String? {
+    /// `start`: At least the first 512 bytes, or all. `path`: What commands name.
+    static func refusal(
+        _ start: UnsafeRawBufferPointer,
+        name: String,
+        path: String
+    ) -> String? {
         for signature in signatures where signature.matches(start) {
             let what = "\(name): this is \(signature.kind), not UTF-8 text"
             guard let command = signature.command else { return what }
-            let output = output(name, cutting: signature.suffixes, isTable: signature.isTable)
-            return "\(what); convert it: \(filled(command, name, output))"
+            let output = output(path, cutting: signature.suffixes, isTable: signature.isTable)
+            return "\(what); convert it: \(filled(command, path, output))"
         }
         guard let byteOrder = unmarkedUTF16(start) else { return nil }
         return """
             \(name): this looks like \(byteOrder), not UTF-8 text; convert it: \
-            \(conversion(of: name, from: byteOrder))
+            \(conversion(of: path, from: byteOrder))
             """
     }
 

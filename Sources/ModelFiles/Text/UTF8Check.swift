@@ -82,19 +82,24 @@ struct UTF8Check {
     /// The sentence about the fault.
     ///
     /// `skipped`: Bytes of the file before the buffer.
-    func message(_ bytes: UnsafeRawBufferPointer, skipped: Int, name: String) -> String {
+    func message(
+        _ bytes: UnsafeRawBufferPointer,
+        skipped: Int,
+        name: String,
+        path: String
+    ) -> String {
         let line = bytes[..<offset].reduce(1) { $1 == UInt8(ascii: "\n") ? $0 + 1 : $0 }
         let place = "at byte \(skipped + offset), in line \(line)"
         switch fault {
         case .zero:
             return """
                 \(name): a zero byte \(place); expected UTF-8 text: a text cut or padded by a crash \
-                holds such bytes; take them out: \(TextForm.filled(#"tr -d '\000' < IN > OUT"#, name))
+                holds such bytes; take them out: \(TextForm.filled(#"tr -d '\000' < IN > OUT"#, path))
                 """
         case .end:
             return """
                 \(name): not UTF-8: the file ends within a character, \(place); cut off? This \
-                leaves the rest out: \(TextForm.repair(of: name))
+                leaves the rest out: \(TextForm.repair(of: path))
                 """
         case .byte(let byte):
             let digits = String(byte, radix: 16, uppercase: true)
@@ -102,14 +107,14 @@ struct UTF8Check {
             guard let encoding = Self.singleByteEncoding(bytes, from: offset) else {
                 return """
                     \(what); if it is in another encoding, convert it: \
-                    \(TextForm.conversion(of: name, from: "ENCODING")); if it is broken, this leaves \
-                    out what is: \(TextForm.repair(of: name))
+                    \(TextForm.conversion(of: path, from: "ENCODING")); if it is broken, this leaves \
+                    out what is: \(TextForm.repair(of: path))
                     """
             }
             let known = encoding == "ISO-8859-1" ? "Latin-1 (ISO-8859-1)" : encoding
             return """
                 \(what); it looks like \(known), so convert it: \
-                \(TextForm.conversion(of: name, from: encoding))
+                \(TextForm.conversion(of: path, from: encoding))
                 """
         }
     }

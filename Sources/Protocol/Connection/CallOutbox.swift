@@ -127,7 +127,9 @@ final class CallOutbox: Sendable {
             await withTaskCancellationHandler {
                 await withCheckedContinuation { continuation in
                     let goesOn = state.withLock { state in
-                        if !state.isFull(meter) || state.failure != nil || Task.isCancelled { return true }
+                        if !state.isFull(meter) || state.failure != nil || Task.isCancelled {
+                            return true
+                        }
                         state.waiter = continuation
                         return false
                     }

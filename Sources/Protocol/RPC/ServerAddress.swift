@@ -15,6 +15,9 @@ public struct ServerAddress: Sendable, Hashable, CustomStringConvertible {
     ///
     /// - Throws: ``RPCError`` (`invalidArgument`) if the text is neither.
     public init(parsing text: String) throws {
+        guard !text.contains("://") else {
+            throw RPCError(.invalidArgument, "'\(text)' is a URL; write HOST:PORT without a scheme")
+        }
         guard let colon = text.lastIndex(of: ":"),
             let port = Int(text[text.index(after: colon)...]), (0...65_535).contains(port)
         else {

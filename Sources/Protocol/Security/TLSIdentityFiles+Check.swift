@@ -5,7 +5,8 @@ extension CertificateValidity {
     /// The certificates of a PEM file: what each names (its URI, or nothing) and its times.
     ///
     /// - Throws: ``RPCError`` that names the file and what is wrong with it.
-    public static func read(path: String) throws -> [(name: String, validity: CertificateValidity)] {
+    public static func read(path: String) throws -> [(name: String, validity: CertificateValidity)]
+    {
         do {
             return try Certificate.all(path: path).map { certificate in
                 ((try? certificate.uri()) ?? "", try certificate.validity(path: path))
@@ -113,7 +114,9 @@ extension TLSIdentityFiles {
             throw fault("\(what): \(String(cString: strerror(errno)))")
         }
         guard status.st_mode & S_IFMT == S_IFREG else {
-            throw fault("\(what): is no file\(status.st_mode & S_IFMT == S_IFDIR ? " but a folder" : "")")
+            throw fault(
+                "\(what): is no file\(status.st_mode & S_IFMT == S_IFDIR ? " but a folder" : "")"
+            )
         }
         guard (1...1 << 20).contains(status.st_size) else {
             throw fault("\(what): \(status.st_size) bytes are no PEM file")

@@ -8,8 +8,9 @@ public struct RPCServerService: Service {
     private let folder: StateFolder
     private let onDrain: @Sendable () -> Void
 
-    /// A service around a server; the address it binds is left in the state folder. `onDrain`, called
-    /// as a graceful shutdown begins, ends the calls that would only wait.
+    /// A service around a server, which leaves the address it binds in the state folder.
+    ///
+    /// `onDrain`: Called as a graceful shutdown begins; ends the calls that would only wait.
     public init(
         server: RPCServer,
         folder: StateFolder,

@@ -43,6 +43,14 @@ final class AttemptJournal: Sendable {
         due.yield()
     }
 
+    /// Adds a line of the worker's own to the job's events and log.
+    func note(_ line: String) {
+        var event = ComputeEvent(.log)
+        event.message = line
+        append(event)
+        appendLog(line)
+    }
+
     func append(_ event: ComputeEvent) {
         let now = Int64(Date.now.timeIntervalSince1970 * 1000)
         var entry = JobEvent(jobID: jobID, timeUnixMs: now)

@@ -209,7 +209,7 @@ struct AttemptRunner: Sendable {
         func publish() async throws -> [OutputFile] {
             reporter.journal.enter(phase: "publish")
             return try await orders.interruptible(isStoppable: false) {
-                try await publisher.publish(jobFolder + "/output")
+                try await publisher.publish(jobFolder + "/output") { reporter.journal.note($0) }
             }
         }
         do {

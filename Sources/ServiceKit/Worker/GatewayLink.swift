@@ -8,17 +8,25 @@ struct GatewayLink: Sendable {
 
     /// Repeats `call` while the gateway cannot be reached, waiting longer each time up to 10 s.
     ///
+    /// `onDelay`: Told once, in a sentence, why it takes longer.
+    ///
     /// - Throws: What the gateway answers when it refuses, or cancellation.
     func untilAnswered<Result: Sendable>(
         _ what: String,
+        onDelay: (String) -> Void = { _ in },
         _ call: () async throws -> Result
     ) async throws -> Result {
         var delay = Duration.milliseconds(500)
+        var isTold = false
         while true {
             do {
                 return try await call()
             } catch let error as RPCError where Self.isPassing(error) {
                 logger.warning("\(what): \(error.message); trying again in \(delay)")
+                if !isTold {
+                    isTold = true
+                    onDelay("\(what): \(error.message); trying again until it works")
+                }
                 try await Task.sleep(for: delay)
                 delay = min(delay * 2, .seconds(10))
             }

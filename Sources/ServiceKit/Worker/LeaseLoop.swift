@@ -146,7 +146,8 @@ public final class LeaseLoop: Service {
         else { return address }
         var name = [CChar](repeating: 0, count: 256)
         guard gethostname(&name, name.count - 1) == 0 else { return address }
-        let host = String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+        let bytes = name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:))
+        let host = String(decoding: bytes, as: UTF8.self)
         return "\(ServerAddress(host: host, port: parsed.port))"
     }
 

@@ -9,8 +9,13 @@ struct OutputPublisher: Sendable {
 
     /// Uploads every file under `folder` that the store lacks.
     ///
+    /// `onDelay`: Told why it takes longer, as when the gateway's disk is full.
+    ///
     /// - Returns: The outputs, named by their paths relative to the folder.
-    func publish(_ folder: String) async throws -> [OutputFile] {
+    func publish(
+        _ folder: String,
+        onDelay: (String) -> Void = { _ in }
+    ) async throws -> [OutputFile] {
         var outputs: [OutputFile] = []
         for name in try Self.files(in: folder) {
             let (digest, size) = try SHA256Digest.digest(ofFile: "\(folder)/\(name)")
@@ -21,7 +26,7 @@ struct OutputPublisher: Sendable {
             try await link.client.call(QatMethods.findMissing, FindMissingRequest(digests: digests))
         }
         for output in outputs where missing.digests.contains(output.digest) {
-            try await link.untilAnswered("uploading \(output.name)") {
+            try await link.untilAnswered("uploading \(output.name)", onDelay: onDelay) {
                 try await upload(output, from: "\(folder)/\(output.name)")
             }
         }

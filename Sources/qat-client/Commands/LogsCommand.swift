@@ -26,7 +26,7 @@ struct LogsCommand: ClientVerb {
         }
         guard let status else {
             Console.note("detached; job \(job) goes on")
-            return .succeeded
+            return .interrupted
         }
         return status
     }

@@ -18,7 +18,7 @@ struct WatchCommand: ClientVerb {
         try await Self.watch(id, QatHome(), json: output.json)
     }
 
-    /// Follows a job on the output and shows its results; the exit is the job's, or success after
+    /// Follows a job on the output and shows its results; the exit is the job's, or 130 after
     /// Ctrl-C.
     static func watch(_ word: String, _ home: QatHome, json: Bool) async throws -> ExitStatus {
         let job = try await Interruption.untilInterrupted {
@@ -34,7 +34,7 @@ struct WatchCommand: ClientVerb {
             Console.note(
                 "detached; job \(word) goes on, \"qat-client watch \(word)\" follows it again"
             )
-            return .succeeded
+            return .interrupted
         }
         if !json {
             showResults(of: job)

@@ -20,6 +20,8 @@ enum ExitStatus: Int32, Sendable {
     case rejected = 5
     /// The time given to `wait` ran out.
     case timedOut = 124
+    /// Ctrl-C ended the verb, not the job: what comes after `&&` must not run.
+    case interrupted = 130
 
     /// The exit of a call that failed.
     init(_ code: RPCError.Code) {
@@ -46,7 +48,7 @@ enum ExitStatus: Int32, Sendable {
 
     /// The exit for several jobs: a failure outweighs a cancellation.
     static func worst(_ statuses: [ExitStatus]) -> ExitStatus {
-        let order: [ExitStatus] = [.failed, .cancelled, .timedOut]
+        let order: [ExitStatus] = [.failed, .cancelled, .timedOut, .interrupted]
         return order.first(where: statuses.contains) ?? .succeeded
     }
 

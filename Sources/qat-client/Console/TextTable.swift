@@ -47,6 +47,8 @@ struct TextTable {
                     (columns[$0].dropOrder ?? 0, $1) < (columns[$1].dropOrder ?? 0, $0)
                 }
                 guard let next else {
+                    // Not enough, but what cannot be cut is then in sight, at least in part.
+                    _ = shrink(&widths, shown, to: limit, isEnough: false)
                     break
                 }
                 shown.removeAll { $0 == next }
@@ -83,8 +85,13 @@ struct TextTable {
         shown.reduce(0) { $0 + widths[$1] } + max(0, shown.count - 1) * Self.gap
     }
 
-    /// Cuts cells, those of the last columns first, if that is enough.
-    private func shrink(_ widths: inout [Int], _ shown: [Int], to limit: Int) -> Bool {
+    /// Cuts cells, those of the last columns first, if that is enough, or has to do.
+    private func shrink(
+        _ widths: inout [Int],
+        _ shown: [Int],
+        to limit: Int,
+        isEnough mustBeEnough: Bool = true
+    ) -> Bool {
         var excess = total(shown, widths) - limit
         var narrowed = widths
         for index in shown.reversed() where excess > 0 {
@@ -95,7 +102,7 @@ struct TextTable {
             excess -= narrowed[index] - width
             narrowed[index] = width
         }
-        guard excess <= 0 else {
+        guard excess <= 0 || !mustBeEnough else {
             return false
         }
         widths = narrowed

@@ -18,6 +18,8 @@ struct PlannedInput: Sendable, Equatable {
     /// `file`, `folder`, `job:ID/output` or `sha256:DIGEST`.
     let source: String
     var files: [PlannedFile] = []
+    /// The folder that the files lie in, of a folder: some may lie in folders of it.
+    var root: String?
     /// What the gateway's store has to hold already, by digest; its sizes are the gateway's to know.
     var stored: [InputFile] = []
 

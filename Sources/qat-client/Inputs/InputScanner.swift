@@ -135,6 +135,14 @@ struct InputScanner {
                     "\(path) is a folder; expected a text file: write the files in it one by one"
             )
         }
+        // Devices have no end to hash up to.
+        let type =
+            try? FileManager.default.attributesOfItem(
+                atPath: URL(filePath: path).resolvingSymlinksInPath().path(percentEncoded: false)
+            )[.type] as? FileAttributeType
+        guard type == .typeRegular else {
+            throw Problem(message: "\(path) is no regular file; expected a text file")
+        }
         return try input(reference, "file", [path])
     }
 
@@ -180,7 +188,12 @@ struct InputScanner {
                 throw Problem(message: error.message)
             }
         }
-        return PlannedInput(pointer: reference.pointer, source: source, files: files)
+        return PlannedInput(
+            pointer: reference.pointer,
+            source: source,
+            files: files,
+            root: root
+        )
     }
 
     private func isFolder(_ path: String) throws -> Bool {

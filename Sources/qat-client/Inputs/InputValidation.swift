@@ -37,7 +37,7 @@ extension PlannedInput {
     var localPath: String? {
         guard let file = files.first?.path else { return nil }
         guard source == "folder" else { return file }
-        // A model's files lie in its folder itself; a corpus has no folder of its own.
-        return file.lastIndex(of: "/").map { String(file[..<$0]) } ?? "."
+        // A corpus has no folder of its own.
+        return root ?? file.lastIndex(of: "/").map { String(file[..<$0]) } ?? "."
     }
 }

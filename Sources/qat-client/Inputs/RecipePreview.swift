@@ -26,12 +26,10 @@ struct RecipePreview {
         case .evaluate: return nil
         }
         guard let input = inputs.first(where: { $0.pointer == "/model" }),
-            let file = input.files.first?.path
+            let path = input.localPath
         else {
             return nil
         }
-        let slash = file.lastIndex(of: "/") ?? file.startIndex
-        let path = input.source == "folder" ? String(file[..<slash]) : file
         do {
             let layout = ParameterLayout(
                 configuration: try ModelLoader.open(path: path).configuration

@@ -4,7 +4,8 @@ internal import Protocol
 /// Lines about certificates that end soon.
 enum CertificateNotes {
     /// Those of the suite, and the user's own.
-    static func lines(_ status: StatusResponse, own: CertificateValidity?, at now: Date) -> [String] {
+    static func lines(_ status: StatusResponse, own: CertificateValidity?, at now: Date) -> [String]
+    {
         var ends = [("gateway", status.certificateEndsUnixMs)]
         ends += status.services.map { ($0.instance, $0.certificateEndsUnixMs) }
         let suite = ends.compactMap { name, unixMs -> String? in
@@ -16,7 +17,8 @@ enum CertificateNotes {
             )
             return line("a certificate of \(name)", validity, at: now)
         }
-        return suite + [own.flatMap { line("your certificate \($0.path)", $0, at: now) }]
+        return suite
+            + [own.flatMap { line("your certificate \($0.path)", $0, at: now) }]
             .compactMap(\.self)
     }
 

@@ -6,8 +6,10 @@ enum ProgressLine {
 
     /// A part of the line; of those that do not fit, the ones with the highest rank are left out.
     private struct Part {
-        let text: String
+        var text: String
         let rank: Int
+        /// What it may be cut to rather than left out.
+        var least: Int?
     }
 
     /// A bar and numbers for a terminal: as much of it as fits, the bar taking what room is left.
@@ -25,11 +27,15 @@ enum ProgressLine {
         columns: Int
     ) -> String {
         let limit = max(0, columns - 1)
-        let parts = parts(state: state, progress, losses: losses)
+        var parts = parts(state: state, progress, losses: losses)
         var chosen: Set<Int> = []
         var used = 0
         for index in parts.indices.sorted(by: { parts[$0].rank < parts[$1].rank }) {
-            let width = DisplayWidth.columns(parts[index].text) + (chosen.isEmpty ? 0 : 2)
+            let gap = chosen.isEmpty ? 0 : 2
+            if let least = parts[index].least, limit - used - gap >= least {
+                parts[index].text = DisplayWidth.cut(parts[index].text, to: limit - used - gap)
+            }
+            let width = DisplayWidth.columns(parts[index].text) + gap
             // What is left out must not make room for less important parts, but for its own rank.
             guard used + width <= limit || chosen.isEmpty else {
                 continue
@@ -70,9 +76,9 @@ enum ProgressLine {
         losses: [Double]
     ) -> [Part] {
         var parts: [Part] = []
-        func add(_ text: String, _ rank: Int) {
+        func add(_ text: String, _ rank: Int, least: Int? = nil) {
             if !text.isEmpty {
-                parts.append(Part(text: text, rank: rank))
+                parts.append(Part(text: text, rank: rank, least: least))
             }
         }
         add(state, 6)
@@ -92,7 +98,8 @@ enum ProgressLine {
         }
         add(DisplayWidth.printable(progress.precision), 8)
         // What stands still while something else goes on has to be said.
-        add(DisplayWidth.printable(progress.phase), progress.phase == "train" ? 4 : 1)
+        let phase = DisplayWidth.printable(progress.phase)
+        progress.phase == "train" ? add(phase, 4) : add(phase, 1, least: 8)
         return parts
     }
 }

@@ -126,7 +126,8 @@ extension ResultsTable {
         }
         var table = TextTable(columns: [
             .init(heading: "LABEL", least: 8), .init(heading: "TASK"),
-            .init(heading: "TEXT", least: 8), .init(heading: "LENGTH", isNumber: true),
+            .init(heading: "TEXT", least: 8, dropOrder: 4),
+            .init(heading: "LENGTH", isNumber: true, dropOrder: 3),
             .init(heading: "VALUE", isNumber: true),
             .init(heading: "95 % CI", isNumber: true, dropOrder: 2),
             .init(heading: "COUNT", isNumber: true, dropOrder: 1),

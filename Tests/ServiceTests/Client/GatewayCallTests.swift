@@ -188,6 +188,27 @@ internal import Testing
         #expect(try await !fetch(gateway, to: path))
     }
 
+    /// Ctrl-C and lost connections leave a beginning; a damaged one is thrown away.
+    @Test(arguments: ["con", "", "content", "content and more", "CON"])
+    func goesOnWithWhatAnEarlierDownloadLeft(left: String) async throws {
+        let gateway = try ScriptedGateway()
+        gateway.state.withLock { $0.blobs[.digest(of: content)] = content }
+        let path = folder.home.path + "/x.bin"
+        let partial = path + "." + SHA256Digest.digest(of: content).hex.prefix(12) + ".part"
+        try Data(left.utf8).write(to: URL(filePath: partial))
+        #expect(try await fetch(gateway, to: path))
+        #expect(FileManager.default.contents(atPath: path) == Data(content))
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: folder.home.path) == ["x.bin"]
+        )
+        let sent = gateway.state.withLock { $0.sentByteCount }
+        switch left {
+        case "con": #expect(sent == 4)
+        case "content": #expect(sent == 0)
+        default: #expect(sent >= content.count)
+        }
+    }
+
     @Test func leavesNothingWhenTheContentIsWrong() async throws {
         let gateway = try ScriptedGateway()
         gateway.state.withLock { $0.blobs[.digest(of: content)] = [UInt8]("other".utf8) }

@@ -64,6 +64,18 @@ internal import Testing
         }
     }
 
+    /// A long phase is cut, not left out: at 40 columns an evaluation said only how far it was.
+    @Test func aLongPhaseIsCut() {
+        let evaluating = JobProgress(
+            step: 2,
+            totalSteps: 12,
+            phase: "a model with a long label: hamlet.txt"
+        )
+        let line = ProgressLine.live(state: "RUNNING", evaluating, columns: 40)
+        #expect(line.contains("step 2/12 16%  a model with"), "\(line)")
+        #expect(DisplayWidth.columns(line) < 40)
+    }
+
     @Test func aWideTerminalShowsTheCourseOfTheLoss() {
         let line = ProgressLine.live(
             state: "RUNNING",

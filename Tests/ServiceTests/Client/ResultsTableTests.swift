@@ -65,6 +65,16 @@ internal import Testing
                 m      benchmark   -          64  1.25 s                -      5
                 """
         )
+        for columns in [40, 50, 60] {
+            let narrow = lines(
+                results.replacing("\"m\"", with: "\"a rather long label\""),
+                spec: spec,
+                columns: columns
+            ).suffix(4)
+            #expect(narrow.allSatisfy { DisplayWidth.columns($0) <= columns }, "\(narrow)")
+            #expect(narrow.first?.contains("VALUE") == true, "\(narrow)")
+            #expect(narrow.last?.contains("1.25 s") == true, "\(narrow)")
+        }
         let unknown =
             #"{"rows":[{"label":"m","measurements":[{"task":"x","name":"y","value":0.5}]}]}"#
         #expect(lines(unknown).last?.contains("x y") == true)

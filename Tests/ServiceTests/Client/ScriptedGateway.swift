@@ -12,6 +12,8 @@ final class ScriptedGateway: Sendable {
         var submissions: [SubmitJobRequest] = []
         var watches: [WatchJobRequest] = []
         var submitError: RPCError?
+        /// Bytes of blobs that were downloaded.
+        var sentByteCount = 0
     }
 
     /// What a call of Watch sends before it ends or fails.
@@ -94,8 +96,17 @@ final class ScriptedGateway: Sendable {
             guard let bytes = state.withLock({ $0.blobs[request.digest] }) else {
                 throw RPCError(.notFound, "no such blob")
             }
-            try writer.begin(digest: request.digest, size: UInt64(bytes.count))
-            try await writer.write(bytes)
+            guard request.offset <= UInt64(bytes.count) else {
+                throw RPCError(.invalidArgument, "beyond the end")
+            }
+            let asked = bytes.dropFirst(Int(request.offset))
+            try writer.begin(
+                digest: request.digest,
+                size: UInt64(bytes.count),
+                offset: request.offset
+            )
+            try await writer.write(Array(asked))
+            state.withLock { $0.sentByteCount += asked.count }
         }
         router.unary(QatMethods.submitJob, allow: .users) { [self] request, _ in
             let error = state.withLock { state in

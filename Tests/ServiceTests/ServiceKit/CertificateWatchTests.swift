@@ -10,9 +10,18 @@ struct CertificateWatchTests {
     /// Collects what is logged.
     private final class Lines: LogHandler, Sendable {
         let texts = Mutex<[String]>([])
-        var metadata: Logger.Metadata { get { [:] } set {} }
-        var logLevel: Logger.Level { get { .trace } set {} }
-        subscript(metadataKey _: String) -> Logger.Metadata.Value? { get { nil } set {} }
+        var metadata: Logger.Metadata {
+            get { [:] }
+            set {}
+        }
+        var logLevel: Logger.Level {
+            get { .trace }
+            set {}
+        }
+        subscript(metadataKey _: String) -> Logger.Metadata.Value? {
+            get { nil }
+            set {}
+        }
 
         func log(event: LogEvent) {
             texts.withLock { $0.append("\(event.level) \(event.message)") }
