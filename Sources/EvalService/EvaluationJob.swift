@@ -16,37 +16,23 @@ struct EvaluationJob {
     private let tasks: [any EvaluationTask]
 
     init(_ request: ComputeRequest, _ reporter: ComputeReporter) throws {
-        let job: JobSpec
-        do {
-            job = try JobSpec.parse(kind: request.kind, json: Array(request.spec.utf8))
-        } catch {
-            throw ComputeFailure(.invalidSpec, "\(error)")
-        }
-        guard case .evaluate(let spec) = job else {
-            throw ComputeFailure(
-                .invalidSpec,
-                "this service evaluates; the job's kind is \(request.kind)"
-            )
-        }
-        if !spec.unsupported.isEmpty {
-            throw ComputeFailure(
-                .userError,
-                "not in this version: "
-                    + spec.unsupported.map(\.description).joined(separator: "; ")
-            )
+        let (spec, _) = try JobSpecification.read(request, service: "evaluates") {
+            job -> EvaluateSpec? in
+            if case .evaluate(let spec) = job { spec } else { nil }
         }
         self.spec = spec
         self.request = request
         self.reporter = reporter
         team = ThreadTeam(threadCount: request.threads)
         tasks = try spec.tasks.enumerated().map { index, task in
-            try Self.task(task, index: index, request)
+            try Self.task(task, index: index, of: spec, request)
         }
     }
 
     private static func task(
         _ task: EvaluateSpec.Task,
         index: Int,
+        of spec: EvaluateSpec,
         _ request: ComputeRequest
     ) throws -> any EvaluationTask {
         func path() throws -> String { try request.path("/tasks/\(index)/text") }
@@ -57,11 +43,7 @@ struct EvaluationJob {
             return AccuracyTask(index: index, windows: windows, path: try path())
         case .benchmark(let settings):
             return BenchmarkTask(index: index, settings: settings)
-        case .questions:
-            throw ComputeFailure(
-                .userError,
-                "tasks[\(index)].type \(task.type.rawValue) is not in this version"
-            )
+        case .questions: throw JobSpecification.refusal(of: spec.unsupported)
         }
     }
 

@@ -1,3 +1,4 @@
+internal import JobSpecs
 internal import Transformer
 
 /// One model's figures: what each task measured, and the first of each kind under its own key.

@@ -3,17 +3,8 @@ internal import ServiceKit
 
 /// One figure that a task found of a model.
 struct Measurement: Encodable, Sendable, Equatable {
-    /// What is measured; the raw values are the keys of results.
-    enum Name: String, Encodable, Sendable {
-        /// `exp` of the mean loss.
-        case perplexity
-        /// Share of next tokens that the most likely one hits.
-        case accuracy
-        /// Milliseconds of one generation, prompt included; the median of the runs.
-        case latency = "latency_ms"
-        /// Generated tokens per second, prompt included.
-        case throughput = "tokens_per_s"
-    }
+    /// What is measured.
+    typealias Name = EvaluateSpec.Metric
 
     /// The task's type, as in the job.
     var task: EvaluateSpec.TaskType

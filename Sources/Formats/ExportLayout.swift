@@ -21,13 +21,21 @@ public enum ExportLayout: String, Sendable, Codable, CaseIterable {
         }
     }
 
+    /// Who loads it, as what follows its name; empty of what everybody does.
+    public var readers: String {
+        switch self {
+        case .compressedTensors: " for vLLM"
+        case .gguf: " for llama.cpp"
+        case .modelopt: " for TensorRT-LLM"
+        case .quark: " for vLLM's FP6"
+        case .bf16, .f32: ""
+        }
+    }
+
     /// The plain form that holds the values of weights in some formats exactly.
-    ///
-    /// BF16 has the exponents of FP32 and seven bits after the point, enough for elements under
-    /// power-of-two scales; products with FP32 scales do not fit.
     public static func exact(
         for formats: some Sequence<QuantizationFormat>
     ) -> ExportLayout {
-        formats.allSatisfy { $0.scaleKind == .e8m0 } ? .bf16 : .f32
+        formats.allSatisfy(\.isExactInBF16) ? .bf16 : .f32
     }
 }

@@ -31,6 +31,40 @@ public struct PostTrainingMethod: Sendable, Equatable {
         case smoothQuant(migration: Double)
     }
 
+    /// The words that job files and exported files have for a method as a whole.
+    public enum Name: String, Sendable, CaseIterable {
+        /// Scales from the largest magnitude, codes to nearest.
+        case max
+        /// As max, outliers above a percentile saturating.
+        case percentile
+        /// Scales by least squared error.
+        case mse
+        /// The same over every E4M3 scale there is.
+        case sweep
+        /// Column by column, later columns making up for errors.
+        case gptq
+        /// Channels scaled by what their inputs matter.
+        case awq
+        /// Outliers of inputs moved into weights.
+        case smoothquant
+
+        /// Whether it scales channels, and so changes weights beyond rounding.
+        public var scalesChannels: Bool {
+            switch self {
+            case .awq, .smoothquant: true
+            case .max, .percentile, .mse, .sweep, .gptq: false
+            }
+        }
+    }
+
+    /// The words for what is rotated before.
+    public enum Rotation: String, Sendable, CaseIterable {
+        /// Nothing.
+        case none
+        /// The residual stream and attention values, by Hadamard blocks.
+        case hadamard
+    }
+
     /// How codes are found.
     public var rounding: Rounding
     /// How channels are scaled before.

@@ -52,6 +52,15 @@ public struct QuantizationFormat: Sendable, Hashable, Codable {
         ElementFormat.allCases.map { QuantizationFormat(element: $0, scaleKind: kind) }
     }
 
+    /// Whether BF16 holds its values exactly: it has the exponents of FP32 and eight significant bits,
+    /// enough for an element under a power of two, but not for its product with an FP32 scale.
+    public var isExactInBF16: Bool {
+        switch scaleKind {
+        case .e8m0: element.grid.mantissaBits + 1 <= 8
+        case .e4m3TwoLevel, .perTensor, .perChannel: false
+        }
+    }
+
     /// Stored bits per weight, block scales included, scales of tensors and channels left out.
     public var bitsPerWeight: Double {
         Double(element.bitWidth) + (scaleKind.hasBlocks ? 8 / Double(blockSize) : 0)

@@ -1,3 +1,4 @@
+internal import Formats
 internal import JobSpecs
 internal import ModelFiles
 internal import Transformer

@@ -57,10 +57,7 @@ extension PostTrainingOptions {
     ///
     /// `version`: The suite's.
     public func exportMetadata(version: String) -> [String: String] {
-        [
-            "qat.version": version, "qat.method": method.rawValue,
-            "qat.rotation": rotation.rawValue,
-        ]
+        FileNotes(method: method, rotation: rotation, version: version).texts
     }
 }
 
@@ -69,7 +66,7 @@ extension TrainSpec {
     ///
     /// `version`: The suite's.
     public static func exportMetadata(version: String) -> [String: String] {
-        ["qat.version": version, "qat.method": "qat"]
+        FileNotes(ofTrainingBy: version).texts
     }
 }
 
@@ -91,10 +88,10 @@ extension QuantizeSpec {
         let recipe = quantization.recipe
         let asksForInputScales = recipe.activations?.scaleKind.hasTensorScale ?? false
         let formats = recipe.formats.union(options.mixedPrecision?.candidates ?? [])
-        let isStaticFP8 =
-            exports.contains { $0.format == .modelopt }
-            && formats.contains { $0.scaleKind == .perTensor }
+        let hasScalesAnyway = exports.contains { export in
+            formats.contains { ModelWriters.requiresInputRanges(export.format, of: $0) }
+        }
         return options.rounding.usesMoments || options.cacheScales == .fp8 || asksForInputScales
-            || isStaticFP8
+            || hasScalesAnyway
     }
 }

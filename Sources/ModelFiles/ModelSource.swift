@@ -22,6 +22,13 @@ public protocol ModelSource {
     var keyValueScales: KeyValueScales? { get }
     /// How inputs, keys and values are to be rounded as the model runs.
     var activations: StoredActivations { get }
+    /// What it says of its making.
+    var notes: FileNotes { get }
+
+    /// Whole bits of an element of a parameter as stored, scales left out.
+    ///
+    /// - Precondition: The model has the parameter.
+    func bitWidth(of entry: ParameterLayout.Entry) -> Int
 
     /// Reads the tokenizer.
     ///

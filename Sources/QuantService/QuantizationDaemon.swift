@@ -9,7 +9,7 @@ internal import ServiceKit
 struct QuantizationDaemon: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "qat-quantd",
-        abstract: "Quantizes models after training: block-scaled formats, round to nearest.",
+        abstract: "Quantizes models after training: to nearest, GPTQ, AWQ, SmoothQuant, rotations.",
         discussion: """
             Registers with the gateway and runs one job at a time in a child process. Settings come
             from a file (--config), the environment (QAT_…) and flags, the later ones winning.

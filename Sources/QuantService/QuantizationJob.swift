@@ -21,29 +21,20 @@ struct QuantizationJob {
     private let recipe: QuantizationRecipe
 
     init(_ request: ComputeRequest, _ reporter: ComputeReporter) throws {
-        let job = try ParsedJob(kind: request.kind, json: Array(request.spec.utf8))
-        guard case .quantize(let spec) = job.spec, let options = spec.quantization.postTraining
-        else {
-            throw ComputeFailure(
-                .invalidSpec,
-                "this service quantizes; the job's kind is \(request.kind)"
-            )
+        let ((spec, options), warnings) = try JobSpecification.read(
+            request,
+            service: "quantizes"
+        ) { job -> (QuantizeSpec, PostTrainingOptions)? in
+            guard case .quantize(let spec) = job else { return nil }
+            return spec.quantization.postTraining.map { (spec, $0) }
         }
         self.spec = spec
-        // The canonical text is one line: line numbers would say nothing.
-        specWarnings = job.warnings.map(\.withoutLine.description)
+        specWarnings = warnings.map(\.description)
         self.options = options
         self.request = request
         self.reporter = reporter
         team = ThreadTeam(threadCount: request.threads)
         recipe = spec.quantization.recipe
-        if !spec.unsupported.isEmpty {
-            throw ComputeFailure(
-                .userError,
-                "not in this version: "
-                    + spec.unsupported.map(\.description).joined(separator: "; ")
-            )
-        }
     }
 
     func run() throws {

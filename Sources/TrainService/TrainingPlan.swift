@@ -92,28 +92,10 @@ struct TrainingPlan {
     /// The request's specification, once nothing in it is beyond this version.
     static func specification(
         _ request: ComputeRequest
-    ) throws -> (TrainSpec, warnings: [JobWarning]) {
-        let job: ParsedJob
-        do {
-            job = try ParsedJob(kind: request.kind, json: Array(request.spec.utf8))
-        } catch {
-            throw ComputeFailure(.invalidSpec, "\(error)")
+    ) throws -> (spec: TrainSpec, warnings: [JobWarning]) {
+        try JobSpecification.read(request, service: "trains") { job -> TrainSpec? in
+            if case .train(let spec) = job { spec } else { nil }
         }
-        guard case .train(let train) = job.spec else {
-            throw ComputeFailure(
-                .invalidSpec,
-                "this service trains; the job's kind is \(request.kind)"
-            )
-        }
-        if !train.unsupported.isEmpty {
-            throw ComputeFailure(
-                .userError,
-                "not in this version: "
-                    + train.unsupported.map(\.description).joined(separator: "; ")
-            )
-        }
-        // The canonical text is one line: line numbers would say nothing.
-        return (train, job.warnings.map(\.withoutLine))
     }
 
     /// Local paths of the texts of a list in the specification.

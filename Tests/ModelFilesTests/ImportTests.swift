@@ -262,7 +262,7 @@ struct ImportTests {
                 "holds nan at 0"
             ),
             (
-                fp8 + [RawTensor(Self.module + ".weight_zero_point", .u8, [1], [0])],
+                fp8 + [RawTensor(Self.module + ".weight_zero_point", .u8, [1], [1])],
                 Self.group(#"{"num_bits": 8, "type": "float", "strategy": "tensor"}"#),
                 "weight_zero_point is not read"
             ),

@@ -79,7 +79,18 @@ struct InputGroupTests {
         LinearModule.allCases.map { $0.name(layer: layer) }
     }
 
-    /// A folder of FP8 weights by tensor, with scales of the inputs.
+    /// The tensor of a module's input scale by the fixture's groups, of which one is static at most; nil
+    /// where all scales are found as the model runs.
+    private static func scaleName(_ module: String, _ configuration: String) -> String? {
+        let text = configuration.lowercased().filter { !$0.isWhitespace }
+        if text.contains(#""dynamic":"local""#) { return module + ".input_global_scale" }
+        // Other groups name their modules.
+        let isNamedElsewhere = text.contains("up_proj") && module.hasSuffix("up_proj")
+        let isStatic = text.contains(#""dynamic":false"#) && !isNamedElsewhere
+        return isStatic ? module + ".input_scale" : nil
+    }
+
+    /// A folder of FP8 weights by tensor, with the scales of the inputs that are static.
     private static func write(_ sample: Case, to folder: TemporaryFolder) throws {
         let document = try document.get()
         let layout = try TinyModel.make().parameters.layout
@@ -94,9 +105,12 @@ struct InputGroupTests {
                     [UInt8](repeating: 0x38, count: shape.reduce(1, *))
                 ),
                 RawTensor(module + ".weight_scale", .f32, [1], one(1)),
-                RawTensor(module + ".input_scale", .f32, [1], one(document.scale)),
-                RawTensor(module + ".input_global_scale", .f32, [1], one(document.globalScale)),
             ]
+                + (scaleName(module, sample.configuration).map { name in
+                    let isGlobal = name.hasSuffix("global_scale")
+                    let value = isGlobal ? document.globalScale : document.scale
+                    return [RawTensor(name, .f32, [1], one(value))]
+                } ?? [])
         }
         try RawCheckpoint(replacing: modules, with: tensors, quantization: sample.configuration)
             .write(to: folder)

@@ -75,7 +75,7 @@ struct StoredModuleTests {
         let storages = try #require(document.storages(&issues))
         #expect(issues.all.isEmpty)
         for module in description.contents.modules where module.isMatrix {
-            guard case .scheme(let scheme, _) = storages[module.name] else {
+            guard case .scheme(let scheme, _) = storages[module] else {
                 #expect(module.name == "model.embed_tokens")
                 continue
             }

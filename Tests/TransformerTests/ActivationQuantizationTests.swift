@@ -306,6 +306,50 @@ struct NonFiniteTests {
         #expect(error?.message.contains("model.layers.1.mlp,") == true)
     }
 
+    /// Where a norm stands behind a projection, the one of the two that overflows is named.
+    @Test(arguments: [
+        (Architecture.NormPlacement.before, "self_attn.q_norm", "self_attn.q_norm"),
+        (.before, "self_attn.k_norm", "self_attn.k_norm"),
+        (.before, "self_attn.k_proj", "self_attn.k_proj"),
+        (.before, "input_layernorm", "input_layernorm"),
+        (.before, "post_attention_layernorm", "post_attention_layernorm"),
+        (.beforeAndAfter, "self_attn.o_proj", "self_attn.o_proj"),
+        (.beforeAndAfter, "post_attention_layernorm", "post_attention_layernorm"),
+        (.beforeAndAfter, "pre_feedforward_layernorm", "pre_feedforward_layernorm"),
+        (.beforeAndAfter, "post_feedforward_layernorm", "post_feedforward_layernorm"),
+        (.beforeAndAfter, "mlp.down_proj", "mlp"), (.after, "self_attn.v_proj", "self_attn.v_proj"),
+        (.after, "post_feedforward_layernorm", "post_feedforward_layernorm"),
+    ])
+    func overflowsOfNormsAreNamed(
+        placement: Architecture.NormPlacement,
+        module: String,
+        place: String
+    ) throws {
+        var configuration = tinyConfiguration()
+        configuration.architecture.normPlacement = placement
+        configuration.architecture.queryKeyNorm = .perHead
+        let parameters = try Parameters.random(
+            configuration: configuration,
+            seed: 12,
+            deviation: 0.3
+        )
+        try parameters.elements(named: "model.layers.1.\(module).weight")
+            .update(repeating: 3e38)
+        let evaluator = try PerplexityEvaluator(
+            parameters: parameters,
+            recipe: .none,
+            length: 8,
+            team: ThreadTeam(threadCount: 1)
+        )
+        let error = #expect(throws: TransformerError.self) {
+            try evaluator.evaluate(tokens: Self.tokens, windows: 4)
+        }
+        #expect(
+            error?.message.contains("first appears in model.layers.1.\(place),") == true,
+            "\(error?.message ?? "")"
+        )
+    }
+
     @Test func trainingSaysWhereItDiverged() throws {
         let engine = try tinyEngine(tinyConfiguration())
         try engine.parameters.elements(named: "model.layers.1.post_attention_layernorm.weight")[3] =
@@ -315,6 +359,9 @@ struct NonFiniteTests {
             try engine.step(tokens: batch, learningRate: 1e-3, progress: 0)
         }
         #expect(error?.code == .diverged)
-        #expect(error?.message.contains("first appears in model.layers.1.mlp") == true)
+        #expect(
+            error?.message.contains("first appears in model.layers.1.post_attention_layernorm")
+                == true
+        )
     }
 }

@@ -25,7 +25,7 @@ enum EvaluationSchema {
         ValueSchema.Variant(name: type.rawValue, schema: schema(of: type))
     }
 
-    private static func schema(of type: EvaluateSpec.TaskType) -> ObjectSchema {
+    static func schema(of type: EvaluateSpec.TaskType) -> ObjectSchema {
         func word(_ documentation: String = "The task.") -> ObjectSchema.Field {
             .init("type", .choice([type.rawValue]), required: true, documentation)
         }

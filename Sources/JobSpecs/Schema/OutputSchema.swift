@@ -7,7 +7,7 @@ enum OutputSchema {
             "format",
             .choice(ExportLayout.offered.map(\.rawValue)),
             required: true,
-            "compressed-tensors for vLLM, gguf for llama.cpp, modelopt for TensorRT-LLM, or bf16."
+            ExportLayout.offered.map { $0.rawValue + $0.readers }.joined(separator: ", ") + "."
         ),
         .init(
             "on_obstacle",

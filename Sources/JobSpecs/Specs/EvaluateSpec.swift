@@ -64,6 +64,18 @@ public struct EvaluateSpec: Sendable, Equatable {
         case humaneval
     }
 
+    /// What a task measures; the raw values are the keys of results.
+    public enum Metric: String, Sendable, CaseIterable, Encodable {
+        /// `exp` of the mean loss.
+        case perplexity
+        /// Share of next tokens that the most likely one hits.
+        case accuracy
+        /// Milliseconds of one generation, prompt included; the median of the runs.
+        case latency = "latency_ms"
+        /// Generated tokens per second, prompt included.
+        case throughput = "tokens_per_s"
+    }
+
     /// A public set of questions.
     public enum QuestionSet: Sendable, Equatable {
         /// Many subjects, four answers each.
@@ -189,6 +201,21 @@ extension EvaluateSpec.Task {
         case .questions(_, let file, _): file
         case .benchmark: nil
         }
+    }
+}
+
+extension EvaluateSpec {
+    /// Tokens of a window or of a prompt, as an element of a document's `tasks` says or leaves to the
+    /// default; nil of other tasks.
+    public static func length(ofTask document: JSONValue) -> Int? {
+        guard let type = document["type"]?.stringValue.flatMap(TaskType.init) else { return nil }
+        let key: String
+        switch type {
+        case .perplexity, .accuracy: key = "seq_length"
+        case .benchmark: key = "input_len"
+        case .mmlu, .gsm8k, .humaneval: return nil
+        }
+        return ObjectReader(document, EvaluationSchema.schema(of: type)).optionalInteger(key)
     }
 }
 

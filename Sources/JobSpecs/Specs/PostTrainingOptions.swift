@@ -3,30 +3,9 @@ public import Formats
 /// How a job rounds a trained model.
 public struct PostTrainingOptions: Sendable, Equatable {
     /// The method as a whole; the members below say otherwise in parts.
-    public enum Method: String, Sendable, CaseIterable {
-        /// Scales from the largest magnitude, codes to nearest.
-        case max
-        /// As max, outliers above a percentile saturating.
-        case percentile
-        /// Scales by least squared error.
-        case mse
-        /// The same over every E4M3 scale there is.
-        case sweep
-        /// Column by column, later columns making up for errors.
-        case gptq
-        /// Channels scaled by what their inputs matter.
-        case awq
-        /// Outliers of inputs moved into weights.
-        case smoothquant
-    }
-
+    public typealias Method = PostTrainingMethod.Name
     /// What is rotated before.
-    public enum Rotation: String, Sendable, CaseIterable {
-        /// Nothing.
-        case none
-        /// The residual stream and attention values, by Hadamard blocks.
-        case hadamard
-    }
+    public typealias Rotation = PostTrainingMethod.Rotation
 
     /// A choice of formats by layer within a budget.
     public struct MixedPrecision: Sendable, Equatable {
@@ -111,7 +90,7 @@ public struct PostTrainingOptions: Sendable, Equatable {
 
     /// Why the job cannot do without calibration text; nil if it can.
     var needOfCalibration: String? {
-        if [.gptq, .awq, .smoothquant].contains(method) { return "method \(method.rawValue)" }
+        if method == .gptq || method.scalesChannels { return "method \(method.rawValue)" }
         if case .gptq = rounding.rounding { return "rounding gptq" }
         if mixedPrecision != nil { return "effective_bits" }
         return cacheScales == .fp8 ? "kv_cache fp8 (fp8_cast does without)" : nil

@@ -81,47 +81,4 @@ enum InputScheme: Equatable {
         }
         return value
     }
-
-    /// What `qat.activations` in a file's metadata says: the format with its rounding rules, which
-    /// configurations do not tell; nil if it is not there.
-    ///
-    /// - Throws: ``ModelFileError`` (`unsupported`) if it has words that are not known here, as files
-    ///   of later versions may.
-    static func roundingRules(
-        _ metadata: [String: String]
-    ) throws(ModelFileError) -> QuantizationFormat? {
-        guard let text = metadata[metadataKey] else { return nil }
-        do throws(ModelFileError) {
-            let value = try JSONValue.parse(Array(text.utf8), path: metadataKey, limit: 64)
-            guard case .object(let members) = value else { throw missing("element") }
-            return try format(JSONObject(members: members, place: metadataKey))
-        } catch {
-            throw ModelFileError(.unsupported, "metadata \(error.message)")
-        }
-    }
-
-    private static func format(_ root: JSONObject) throws(ModelFileError) -> QuantizationFormat {
-        let element: ElementFormat? = try root.word("element")
-        let scale: ScaleKind? = try root.word("scale")
-        let mode: ScaleMode? = try root.word("scale_mode")
-        let tie: TieRule? = try root.word("tie_rule")
-        guard let element else { throw missing("element") }
-        guard let scale else { throw missing("scale") }
-        guard let mode else { throw missing("scale_mode") }
-        guard let tie else { throw missing("tie_rule") }
-        return QuantizationFormat(
-            element: element,
-            blockSize: try root.integer("block_size"),
-            scaleKind: scale,
-            scaleMode: mode,
-            tieRule: tie
-        )
-    }
-
-    private static func missing(_ key: String) -> ModelFileError {
-        ModelFileError(.unsupported, "\(metadataKey): \(key) is missing")
-    }
-
-    /// Where exports say how inputs round.
-    static let metadataKey = "qat.activations"
 }

@@ -49,7 +49,7 @@ extension StoredActivations {
         )
         var written: QuantizationFormat?
         do throws(ModelFileError) {
-            written = try InputScheme.roundingRules(tensors.metadata)
+            written = try FileNotes(tensors.metadata).activations()
         } catch {
             self.obstacle = self.obstacle ?? "\(tensors.folder): \(error.message)"
         }

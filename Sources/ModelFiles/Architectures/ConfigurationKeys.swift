@@ -23,6 +23,28 @@ struct ConfigurationKeys {
         return try object.number(key)
     }
 
+    /// A number above zero.
+    mutating func positive(
+        _ key: String,
+        absent: Double? = nil
+    ) throws(ModelFileError) -> Double? {
+        guard let value = try number(key, absent: absent) else { return nil }
+        guard value.isFinite, value > 0 else {
+            throw refusal(key, "only numbers above zero are computed")
+        }
+        return value
+    }
+
+    /// A window, of at least one position.
+    mutating func windowLength(absent: Int? = nil) throws(ModelFileError) -> Int? {
+        let key = "sliding_window"
+        guard let value = try integer(key, absent: absent) else { return nil }
+        guard value > 0 else {
+            throw refusal(key, "only windows of a position or more are computed; null is for none")
+        }
+        return value
+    }
+
     mutating func flag(_ key: String) throws(ModelFileError) -> Bool? {
         taken.insert(key)
         return try object.flag(key)

@@ -86,7 +86,15 @@ extension ModelFamily {
         guard factor > 0, factor < 1 else {
             throw keys.malformed(key, "is \(factor), not in 0...1")
         }
-        return Int(Double(model.headDimension) * factor)
+        let rotated = Int(Double(model.headDimension) * factor)
+        guard rotated >= 2, rotated.isMultiple(of: 2) else {
+            throw keys.malformed(
+                key,
+                "is \(factor), which turns \(rotated) of the \(model.headDimension) dimensions of a "
+                    + "head; an even number of them can turn"
+            )
+        }
+        return rotated
     }
 
     /// Writes `rope_theta`, `rope_scaling` and `partial_rotary_factor`.

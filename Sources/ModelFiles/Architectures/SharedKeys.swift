@@ -23,7 +23,7 @@ extension ModelFamily {
             ) ?? heads,
             headDimension: try keys.integer("head_dim") ?? traits.headDimension,
             normEpsilon: Float(
-                try keys.number(traits.normEpsilonKey) ?? Double(traits.normEpsilon)
+                try keys.positive(traits.normEpsilonKey) ?? Double(traits.normEpsilon)
             ),
             maximumPositions: try keys.integer("max_position_embeddings")
                 ?? traits.maximumPositions,

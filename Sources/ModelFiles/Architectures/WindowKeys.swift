@@ -32,7 +32,7 @@ extension ConfigurationKeys {
         absent: Int?,
         for sliding: [Bool]
     ) throws(ModelFileError) -> Int? {
-        let window = try integer("sliding_window", absent: absent)
+        let window = try windowLength(absent: absent)
         guard window != nil || !sliding.contains(true) else {
             throw malformed("sliding_window", "is null, but some layers have a window")
         }
@@ -46,7 +46,7 @@ extension ConfigurationKeys {
         absent: Int? = nil,
         _ model: ModelConfiguration
     ) throws(ModelFileError) -> [LayerAttention] {
-        let window = try integer("sliding_window", absent: absent)
+        let window = try windowLength(absent: absent)
         return [LayerAttention](
             repeating: LayerAttention(window: window),
             count: model.layerCount
@@ -59,7 +59,7 @@ extension ConfigurationKeys {
         _ model: ModelConfiguration
     ) throws(ModelFileError) -> [LayerAttention] {
         let isUsed = try flag("use_sliding_window") ?? false
-        let window = try integer("sliding_window", absent: 4096)
+        let window = try windowLength(absent: 4096)
         let first = try integer("max_window_layers") ?? 28
         // Where windows are off, ``expectUniformLayers`` refuses layers that have one.
         guard isUsed, let window else { return [] }

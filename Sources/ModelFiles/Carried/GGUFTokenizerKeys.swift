@@ -9,12 +9,6 @@ struct GGUFTokenizerKeys {
     /// What llama.cpp does otherwise than the source.
     private(set) var notes: [String] = []
 
-    /// llama.cpp's keys of the roles that tokenizer_config.json gives tokens.
-    static let roles = [
-        ("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("sep", "seperator"),
-        ("pad", "padding"), ("cls", "cls"), ("mask", "mask"), ("eot", "eot"), ("eom", "eom"),
-    ].map { (role: $0.0, key: "tokenizer.ggml.\($0.1)_token_id") }
-
     /// The keys of a model.
     ///
     /// - Throws: ``ModelFileError`` if it has no tokenizer, or one that llama.cpp has no form for,
@@ -46,23 +40,25 @@ struct GGUFTokenizerKeys {
         }
         kinds += padding.map { _ in Int32(PieceScoreModel.Kind.unused.rawValue) }
         pairs = [
-            ("tokenizer.ggml.model", .text(form.model)),
+            ("tokenizer.ggml.model", .text(form.model.rawValue)),
             ("tokenizer.ggml.pre", .text(form.pre)),
             ("tokenizer.ggml.tokens", .texts(form.tokens + padding)),
             ("tokenizer.ggml.token_type", .integers(kinds)),
         ]
-        if form.model == "llama" {
+        switch form.model {
+        case .scores:
             let scores = form.scores + padding.map { _ in -10_000 }
             pairs.append(("tokenizer.ggml.scores", .floats(scores)))
             pairs.append(("tokenizer.ggml.add_space_prefix", .boolean(form.addsSpacePrefix)))
-        } else {
+        case .merges:
             let merges = form.merges.map { "\($0.0) \($0.1)" }
             pairs.append(("tokenizer.ggml.merges", .texts(merges)))
         }
         addSpecial(
             try SpecialTokens(description, tokenizer),
             tokenizer,
-            description.configuration
+            description.configuration,
+            form.model
         )
         pairs += description.source.chatTemplates.pairs
     }
@@ -70,14 +66,14 @@ struct GGUFTokenizerKeys {
     private mutating func addSpecial(
         _ special: SpecialTokens,
         _ tokenizer: Tokenizer,
-        _ configuration: ModelConfiguration
+        _ configuration: ModelConfiguration,
+        _ model: GGUFTokenizerForm.Model
     ) {
         var tokens = special.tokens
         // Every token that ends a text, as far as there are keys.
-        let roles = ["eos", "eot", "eom"]
-        let named = roles.compactMap { tokens[$0] }
+        let named = TokenRole.ends.compactMap { tokens[$0] }
         var ends = configuration.eosTokens.filter { !named.contains($0) }
-        for role in roles where tokens[role] == nil && !ends.isEmpty {
+        for role in TokenRole.ends where tokens[role] == nil && !ends.isEmpty {
             tokens[role] = ends.removeFirst()
         }
         if !ends.isEmpty {
@@ -85,16 +81,25 @@ struct GGUFTokenizerKeys {
                 "GGUF has keys for three tokens that end a text; left out are \(ends)"
             )
         }
-        for (role, key) in Self.roles {
-            if let token = tokens[role] { pairs.append((key, .unsigned(UInt32(clamping: token)))) }
+        if tokens[.end] == nil {
+            notes.append(
+                """
+                the model names no token that ends a text; llama.cpp takes its own default, token \
+                \(model == .scores ? 2 : 11)
+                """
+            )
         }
-        let flags = [
-            ("bos", special.addsBOS, tokenizer.addedAtStart.first),
-            ("eos", special.addsEOS, tokenizer.addedAtEnd.last),
+        for role in TokenRole.allCases {
+            guard let token = tokens[role] else { continue }
+            pairs.append((role.ggufKey, .unsigned(UInt32(clamping: token))))
+        }
+        let flags: [(TokenRole, Bool?, Int32?)] = [
+            (.beginning, special.addsBOS, tokenizer.addedAtStart.first),
+            (.end, special.addsEOS, tokenizer.addedAtEnd.last),
         ]
         for (role, asked, added) in flags {
             let adds = (asked ?? (added.map(Int.init) == tokens[role])) && tokens[role] != nil
-            pairs.append(("tokenizer.ggml.add_\(role)_token", .boolean(adds)))
+            pairs.append(("tokenizer.ggml.add_\(role.rawValue)_token", .boolean(adds)))
             if adds != (added != nil) {
                 notes.append(Self.note(role, asks: asked, adds: adds, tokenizer, added))
             }
@@ -103,24 +108,25 @@ struct GGUFTokenizerKeys {
 
     /// Why a file adds a token to texts that the source's tokenizer does not, or the other way round.
     private static func note(
-        _ role: String,
+        _ role: TokenRole,
         asks asked: Bool?,
         adds: Bool,
         _ tokenizer: Tokenizer,
         _ added: Int32?
     ) -> String {
-        let key = "add_\(role)_token"
-        let place = role == "bos" ? "before" : "after"
+        let name = role.rawValue
+        let key = "add_\(name)_token"
+        let place = role == .beginning ? "before" : "after"
         guard let added else {
             return """
                 \(key) in tokenizer_config.json is true, but the tokenizer puts nothing \(place) a \
-                text; llama.cpp will add the \(role) token, as with a file of its own converter
+                text; llama.cpp will add the \(name) token, as with a file of its own converter
                 """
         }
         let token = tokenizer.vocabulary[Int(added)].debugDescription
         let reason =
             asked == false
-            ? "\(key) in tokenizer_config.json is false" : "that is not the \(role) token"
+            ? "\(key) in tokenizer_config.json is false" : "that is not the \(name) token"
         return """
             the tokenizer puts \(token) \(place) a text, but \(reason); llama.cpp will add nothing, as \
             with a file of its own converter
@@ -130,47 +136,54 @@ struct GGUFTokenizerKeys {
 
 /// The tokens of the roles that tokenizer_config.json names, and what is added to texts.
 private struct SpecialTokens {
-    private(set) var tokens: [String: Int] = [:]
+    private(set) var tokens: [TokenRole: Int] = [:]
     private(set) var addsBOS: Bool?
     private(set) var addsEOS: Bool?
 
     init(_ description: ExportDescription, _ tokenizer: Tokenizer) throws(ModelFileError) {
         let configuration = description.configuration
-        var texts: [String: String] = [:]
+        var texts: [TokenRole: String] = [:]
         if let config = try Self.config(description.source) {
-            let names = ["bos", "eos", "unk", "sep", "pad", "cls", "mask", "eot", "eom"]
-            for role in names { texts[role] = try Self.token("\(role)_token", of: config) }
-            texts["bos"] = texts["bos"] ?? texts["cls"]
-            texts["eos"] = texts["eos"] ?? texts["sep"]
+            for role in TokenRole.allCases {
+                texts[role] = try Self.token(role.textKey, of: config)
+            }
+            texts[.beginning] = texts[.beginning] ?? texts[.classification]
+            texts[.end] = texts[.end] ?? texts[.separator]
             addsBOS = try config.flag("add_bos_token")
             addsEOS = try config.flag("add_eos_token")
         }
-        var ids = Dictionary(
-            tokenizer.addedTokens.map { ($0.text, Int($0.id)) },
-            uniquingKeysWith: { first, _ in first }
-        )
-        for text in texts.values where ids[text] == nil {
-            ids[text] = tokenizer.vocabulary.firstIndex(of: text)
-        }
+        let ids = Self.ids(tokenizer)
         for (role, text) in texts {
-            if let id = ids[text], id < configuration.vocabularySize { tokens[role] = id }
+            if let id = ids[text], id < configuration.vocabularySize { tokens[role] = Int(id) }
         }
         takeTemplate(tokenizer)
-        let known = [("bos", configuration.bosToken), ("pad", configuration.padToken)]
+        let known: [(TokenRole, Int?)] = [
+            (.beginning, configuration.bosToken), (.padding, configuration.padToken),
+        ]
         for (role, token) in known where tokens[role] == nil { tokens[role] = token }
+    }
+
+    /// Numbers by the bytes of texts: added tokens before others, the first of two equal ones.
+    private static func ids(_ tokenizer: Tokenizer) -> TokenTable {
+        var ids = TokenTable(capacity: tokenizer.vocabulary.count)
+        for (id, text) in tokenizer.vocabulary.enumerated().reversed() {
+            ids.insert(text, Int32(id))
+        }
+        for token in tokenizer.addedTokens.reversed() { ids.insert(token.text, token.id) }
+        return ids
     }
 
     /// What the post-processor puts at the ends is what begins and ends a text; another end token
     /// then ends a turn.
     private mutating func takeTemplate(_ tokenizer: Tokenizer) {
-        if let first = tokenizer.addedAtStart.first, tokens["bos"] == nil {
-            tokens["bos"] = Int(first)
+        if let first = tokenizer.addedAtStart.first, tokens[.beginning] == nil {
+            tokens[.beginning] = Int(first)
         }
-        guard let last = tokenizer.addedAtEnd.last.map(Int.init), last != tokens["eos"] else {
+        guard let last = tokenizer.addedAtEnd.last.map(Int.init), last != tokens[.end] else {
             return
         }
-        if let eos = tokens["eos"], tokens["eot"] == nil { tokens["eot"] = eos }
-        tokens["eos"] = last
+        if let eos = tokens[.end], tokens[.endOfTurn] == nil { tokens[.endOfTurn] = eos }
+        tokens[.end] = last
     }
 
     private static func config(_ source: SourceFiles) throws(ModelFileError) -> JSONObject? {

@@ -53,6 +53,16 @@ enum HuggingFaceFiles {
         }
         var members = origin.config
         for (key, value) in try changes(from: origin, to: model) { members.set(key, value) }
+        // Servers choose a model's class by these, whether its source had them or not.
+        if let traits = ModelFamilies.named(model.architecture.family)?.huggingFace {
+            let own = [
+                ("architectures", "[\"\(traits.className)\"]"),
+                ("model_type", "\"\(traits.modelType)\""),
+            ]
+            for (key, text) in own where members.isNullOrMissing(key) {
+                members.set(key, Array(text.utf8))
+            }
+        }
         let names = ["dtype", "torch_dtype"].filter(members.contains)
         for key in names.isEmpty ? ["torch_dtype"] : names {
             members.set(key, Array("\"\(dtype)\"".utf8))
@@ -126,8 +136,8 @@ enum HuggingFaceFiles {
         ]
         if case .gguf(let origin) = description.source.origin {
             // Transformers knows no roles of the ends of turns.
-            for (role, key) in GGUFTokenizerKeys.roles where !["eot", "eom"].contains(role) {
-                root["\(role)_token"] = text(origin.integer(key))
+            for role in TokenRole.allCases where role.isKnownToTransformers {
+                root[role.textKey] = text(origin.integer(role.ggufKey))
             }
         }
         root["bos_token"] = text(configuration.bosToken)

@@ -55,6 +55,11 @@ struct JSONMembers: Sendable {
     /// Whether a key is there, be it null.
     func contains(_ key: String) -> Bool { members.contains { $0.key == key } }
 
+    /// Whether a key says nothing.
+    func isNullOrMissing(_ key: String) -> Bool {
+        value(key)?.elementsEqual("null".utf8) ?? true
+    }
+
     /// The value of a member as it stands.
     func value(_ key: String) -> [UInt8]? { members.first { $0.key == key }?.value }
 

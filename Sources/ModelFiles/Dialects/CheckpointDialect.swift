@@ -36,6 +36,10 @@ protocol CheckpointDialect: Sendable {
         in contents: ExportContents
     ) -> QuantizationFormat?
 
+    /// Whether files of this format hold scales of the inputs in any case, so that their ranges must be
+    /// known.
+    func requiresInputRanges(_ format: QuantizationFormat) -> Bool
+
     /// Why a module of this format cannot be stored, as the end of a sentence; nil if it can.
     func obstacle(
         to format: QuantizationFormat,
@@ -80,6 +84,8 @@ extension CheckpointDialect {
 
 extension CheckpointDialect {
     func files(_ contents: ExportContents) -> [String: [String: Any]] { [:] }
+
+    func requiresInputRanges(_ format: QuantizationFormat) -> Bool { false }
 }
 
 extension CheckpointDialect {
@@ -102,7 +108,7 @@ extension CheckpointDialect {
         _ format: QuantizationFormat,
         _ contents: ExportContents
     ) -> String? {
-        if module.name == "model.embed_tokens" || module.name == "lm_head" {
+        if !module.isInDecoder {
             return "is quantized; \(name) stores linear layers of the decoder only"
         }
         if let obstacle = obstacle(to: format, module: module, in: contents) {

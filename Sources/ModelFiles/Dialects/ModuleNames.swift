@@ -1,4 +1,5 @@
 internal import Formats
+internal import Transformer
 
 /// Modules as a configuration names them: by name, pattern or class.
 struct ModuleNames: Sendable {
@@ -89,7 +90,7 @@ struct ModuleNames: Sendable {
 
     /// The class of a module, as configurations name it.
     static func kind(of module: String) -> String {
-        module == "model.embed_tokens" ? "Embedding" : "Linear"
+        module == ParameterLayout.embeddingModule ? "Embedding" : "Linear"
     }
 
     /// How closely a module is named; nil if it is not.

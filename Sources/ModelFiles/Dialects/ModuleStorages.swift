@@ -17,7 +17,22 @@ struct ModuleStorages {
     /// What is said of the cache and is not computed here; nil if there is nothing.
     var cacheObstacle: String?
 
-    subscript(module: String) -> Storage { quantized[module] ?? .plain }
+    /// How a module is stored: a vector by itself, whatever becomes of the matrix beside it, whose
+    /// name it shares.
+    subscript(module: StoredModule) -> Storage {
+        module.isMatrix ? quantized[module.name] ?? .plain : .plain
+    }
+
+    /// The names of a module's tensors, with those that it may be without; nil if they are not known.
+    ///
+    /// Who reads, checks or counts the tensors of a folder goes by these.
+    func tensorNames(of module: StoredModule) -> [String]? {
+        switch self[module] {
+        case .plain: [module.plainName]
+        case .scheme(let scheme, _): scheme.tensors.map { module.name + $0.suffix }
+        case .unchecked: nil
+        }
+    }
 }
 
 /// The names and the shape of the FP8 scales of a layer's keys and values.

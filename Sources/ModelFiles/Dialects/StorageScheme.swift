@@ -23,8 +23,16 @@ struct StorageScheme: Sendable, Equatable {
         if case .packed(let format) = elements { format } else { nil }
     }
 
+    /// The type of an element.
+    var element: ElementFormat {
+        switch elements {
+        case .packed(let format): format.element
+        case .tiles: .e4m3
+        }
+    }
+
     /// Bits of an element.
-    var bitWidth: Int { format?.element.bitWidth ?? 8 }
+    var bitWidth: Int { element.bitWidth }
 
     /// What the number of inputs must be a multiple of.
     var blockSize: Int {
@@ -52,13 +60,12 @@ extension StorageScheme {
     ///
     /// `codes`: The suffix of the codes' tensor.
     static func blocks(_ name: String, _ format: QuantizationFormat, codes: String) -> Self {
-        let bits = format.element.bitWidth
         let isTwoLevel = format.scaleKind == .e4m3TwoLevel
         return Self(
             name: name,
             elements: .packed(format),
             tensors: [
-                elements(codes, bits: bits),
+                elements(codes, format.element),
                 SchemeTensor(
                     ".weight_scale",
                     isTwoLevel ? .f8E4M3 : .u8,
@@ -75,14 +82,19 @@ extension StorageScheme {
             name: name,
             elements: elements,
             tensors: [
-                Self.elements(".weight", bits: 8),
+                Self.elements(".weight", .e4m3),
                 SchemeTensor(".weight_scale", .f32, scales, .factors),
             ]
         )
     }
 
     /// Codes: E4M3 bytes are called that, everything else is bytes.
-    private static func elements(_ suffix: String, bits: Int) -> SchemeTensor {
-        SchemeTensor(suffix, bits == 8 ? .f8E4M3 : .u8, .packed(bits: bits), .elements)
+    private static func elements(_ suffix: String, _ element: ElementFormat) -> SchemeTensor {
+        let type: SafetensorsType =
+            switch element {
+            case .e4m3: .f8E4M3
+            case .e2m1, .e2m3, .e3m2, .e5m2, .int8: .u8
+            }
+        return SchemeTensor(suffix, type, .packed(bits: element.bitWidth), .elements)
     }
 }

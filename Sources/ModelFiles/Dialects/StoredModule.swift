@@ -43,6 +43,11 @@ struct StoredModule: Sendable, Equatable {
     /// Whether it is a matrix, which alone can be quantized.
     var isMatrix: Bool { parts[0].shape.count == 2 }
 
+    /// Whether it is a part of the decoder, and so neither embedding nor head.
+    var isInDecoder: Bool {
+        name != ParameterLayout.embeddingModule && name != ParameterLayout.headModule
+    }
+
     /// Rows of all parts; 1 of a vector.
     var rows: Int { isMatrix ? parts.reduce(0) { $0 + $1.rows } : 1 }
 

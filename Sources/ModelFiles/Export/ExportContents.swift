@@ -26,10 +26,9 @@ struct ExportContents {
 
     /// The linear modules of the decoder that stay as they are, and the head, in the layout's order.
     var ignoredModules: [String] {
-        var ignored = formats["lm_head"] == nil ? ["lm_head"] : []
+        var ignored = formats[ParameterLayout.headModule] == nil ? [ParameterLayout.headModule] : []
         for module in modules where module.isMatrix {
-            let isEmbedding = module.name == "model.embed_tokens" || module.name == "lm_head"
-            if !isEmbedding, format(of: module) == nil { ignored.append(module.name) }
+            if module.isInDecoder, format(of: module) == nil { ignored.append(module.name) }
         }
         return ignored
     }

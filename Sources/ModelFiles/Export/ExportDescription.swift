@@ -51,19 +51,9 @@ public struct ExportDescription: Sendable {
     /// rounding rules.
     var fileMetadata: [String: String] {
         guard !formats.isEmpty else { return metadata }
-        let rules = Set(formats.values).map(Self.rules)
-        var texts = ["qat.formats": "[" + rules.sorted().joined(separator: ",") + "]"]
-        texts[InputScheme.metadataKey] = activations.map(Self.rules)
-        return metadata.merging(texts) { own, _ in own }
-    }
-
-    /// A format with all rounding rules, as JSON.
-    private static func rules(of format: QuantizationFormat) -> String {
-        """
-        {"name":"\(format.name)","element":"\(format.element.rawValue)",\
-        "scale":"\(format.scaleKind.rawValue)","block_size":\(format.blockSize),\
-        "scale_mode":"\(format.scaleMode.rawValue)","tie_rule":"\(format.tieRule.rawValue)"}
-        """
+        var notes = FileNotes(metadata)
+        notes.add(formats: formats.values, activations: activations)
+        return notes.texts
     }
 
     /// The modules as the files name them; nil where each parameter stands by itself.

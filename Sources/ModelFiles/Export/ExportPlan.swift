@@ -78,9 +78,7 @@ public struct ExportPlan: Sendable, Equatable {
 
         /// Something that keeps a whole export from being written.
         mutating func add(obstacle error: ModelFileError) {
-            let label = "gguf: "
-            let message = error.message
-            let reason = message.hasPrefix(label) ? String(message.dropFirst(label.count)) : message
+            let reason = GGUFExport.withoutLabel(error.message)
             let remark = Remark(module: nil, reason: reason)
             if !obstacles.contains(remark) { obstacles.append(remark) }
         }

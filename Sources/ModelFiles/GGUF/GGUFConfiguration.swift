@@ -44,10 +44,10 @@ struct GGUFConfiguration {
         self.family = family
         var keys = GGUFKeys(gguf.metadata, architecture: architecture, path: path)
         var model = try family.configuration(from: &keys, tensors)
-        model.bosToken = try gguf.token("tokenizer.ggml.bos_token_id")
-        model.padToken = try gguf.token("tokenizer.ggml.padding_token_id")
-        for key in GGUFLayout.endKeys {
-            guard let token = try gguf.token(key), !model.eosTokens.contains(token) else {
+        model.bosToken = try gguf.token(.beginning)
+        model.padToken = try gguf.token(.padding)
+        for role in TokenRole.ends {
+            guard let token = try gguf.token(role), !model.eosTokens.contains(token) else {
                 continue
             }
             model.eosTokens.append(token)
@@ -101,7 +101,8 @@ struct GGUFConfiguration {
 
 extension GGUFFile {
     /// A token's number; nil if the key is absent.
-    fileprivate func token(_ key: String) throws(ModelFileError) -> Int? {
+    fileprivate func token(_ role: TokenRole) throws(ModelFileError) -> Int? {
+        let key = role.ggufKey
         guard let value = metadata[key] else { return nil }
         guard case .integer(let token) = value else {
             throw ModelFileError(
@@ -125,12 +126,17 @@ extension GGUFFile.Tensor {
 
 /// What GGUF metadata says in all families.
 extension ModelFamily {
+    /// The key of the norms' epsilon after the architecture's name.
+    var ggufEpsilonKey: String {
+        architecture.norm.isCentered
+            ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon"
+    }
+
     func configuration(
         from keys: inout GGUFKeys,
         _ tensors: GGUFConfiguration.Tensors
     ) throws(ModelFileError) -> ModelConfiguration {
         let heads = try keys.required("attention.head_count")
-        let isCentered = architecture.norm.isCentered
         var model = ModelConfiguration(
             vocabularySize: tensors.vocabularySize,
             hiddenSize: try keys.required("embedding_length"),
@@ -139,12 +145,7 @@ extension ModelFamily {
             headCount: heads,
             keyValueHeadCount: try keys.integer("attention.head_count_kv") ?? heads,
             headDimension: try keys.integer("attention.key_length"),
-            normEpsilon: Float(
-                try keys.number(
-                    isCentered
-                        ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon"
-                ) ?? 1e-5
-            ),
+            normEpsilon: Float(try keys.number(ggufEpsilonKey) ?? 1e-5),
             maximumPositions: try keys.required("context_length"),
             tiedEmbeddings: !tensors.names.contains("output.weight")
         )

@@ -19,27 +19,58 @@ struct GGUFExport {
             throw ModelFileError(.unsupported, "gguf: llama.cpp has no \(name) models")
         }
         let traits = family.gguf
+        let fused = model.architecture.fusedModules.map(\.suffix)
+        if let suffix = fused.first(where: { traits.fusedNames[$0] == nil }) {
+            throw ModelFileError(
+                .unsupported,
+                "gguf: llama.cpp's \(traits.architecture): no tensor is known to hold \(suffix)"
+            )
+        }
         var metadata = GGUFMetadata(architecture: traits.architecture)
         family.writeSizes(model, into: &metadata)
         tensors = family.writeRotary(model, into: &metadata)
         if traits.windows == .carried { family.writeWindows(model, into: &metadata) }
         family.write(model, into: &metadata)
         self.metadata = metadata
-        let windows = Set(model.layerAttention.compactMap(\.window)).sorted()
-        notes =
-            traits.windows == .carried && !windows.isEmpty
-            ? [
-                """
-                llama.cpp computes \(name) without its window: texts of more than \(windows[0]) \
-                tokens come out otherwise
-                """
-            ] : []
+        notes = Self.notes(model, traits)
         if let obstacle = try Self.obstacle(model, family, metadata, tensors) {
             throw ModelFileError(
                 .unsupported,
                 "gguf: llama.cpp's \(traits.architecture): \(obstacle)"
             )
         }
+    }
+
+    /// What llama.cpp computes otherwise under some texts or settings.
+    private static func notes(_ model: ModelConfiguration, _ traits: GGUFTraits) -> [String] {
+        var notes: [String] = []
+        if traits.windows == .carried, let window = model.layerAttention.compactMap(\.window).min()
+        {
+            notes.append(
+                """
+                llama.cpp computes \(model.architecture.family) without its window: texts of more than \
+                \(window) tokens come out otherwise
+                """
+            )
+        }
+        if case .longRope(let scaling) = model.rotary.scaling,
+            scaling.shortFactors != scaling.longFactors
+        {
+            notes.append(
+                """
+                llama.cpp chooses LongRoPE's factors by the size of its context, not by the length of a \
+                text: in a context of more than \(scaling.originalPositions) tokens (-c) shorter texts \
+                come out otherwise
+                """
+            )
+        }
+        return notes
+    }
+
+    /// A message without the name of the form, which remarks on exports stand under.
+    static func withoutLabel(_ message: String) -> String {
+        let label = "gguf: "
+        return message.hasPrefix(label) ? String(message.dropFirst(label.count)) : message
     }
 
     /// Why llama.cpp would compute another model; nil if it would not.
@@ -128,11 +159,7 @@ extension ModelFamily {
         metadata.set("feed_forward_length", model.intermediateSize)
         metadata.set("attention.head_count", model.headCount)
         metadata.set("attention.head_count_kv", model.keyValueHeadCount)
-        metadata.set(
-            architecture.norm.isCentered
-                ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
-            model.normEpsilon
-        )
+        metadata.set(ggufEpsilonKey, model.normEpsilon)
         metadata.set("attention.key_length", model.headDimension)
         metadata.set("attention.value_length", model.headDimension)
         metadata.set("vocab_size", model.vocabularySize)

@@ -30,13 +30,15 @@ struct GGUFHeaderKeys {
             pairs += carried.filter { $0.key.hasPrefix("general.") }
             tokenizer = carried.filter { $0.key.hasPrefix("tokenizer.") }
         } else {
-            pairs += try GGUFGeneralKeys.pairs(
-                of: description.source,
-                parameterCount: ParameterLayout(configuration: description.configuration).totalCount
-            )
             let made = try GGUFTokenizerKeys(description)
             tokenizer = made.pairs
             notes = made.notes
+            var general = try GGUFGeneralKeys.pairs(
+                of: description.source,
+                parameterCount: ParameterLayout(configuration: description.configuration).totalCount
+            )
+            notes += Self.rename(&general, try description.tokenizer())
+            pairs += general
         }
         pairs += [
             (Self.typeKey, .unsigned(0)),
@@ -52,6 +54,32 @@ struct GGUFHeaderKeys {
             ($0.key, .text($0.value))
         }
         pairs += tokenizer
+    }
+
+    /// Spells a name otherwise by which llama.cpp would look for tokens that are not there, and fail.
+    ///
+    /// - SeeAlso: llama.cpp, `src/llama-vocab.cpp`: attributes of tokens by `general.name`.
+    private static func rename(
+        _ pairs: inout [(key: String, value: ByteWriter.Value)],
+        _ tokenizer: Tokenizer
+    ) -> [String] {
+        guard let index = pairs.firstIndex(where: { $0.key == "general.name" }),
+            case .text(let name) = pairs[index].value
+        else { return [] }
+        let other = name.replacing(/(?i)(phi)-?3/) { "\($0.output.1) 3" }
+        guard other != name else { return [] }
+        let needed = ["</s>", "<unk>", "<s>", "<|endoftext|>"]
+        let missing = needed.filter { token in
+            !tokenizer.vocabulary.contains { $0.utf8.elementsEqual(token.utf8) }
+        }
+        guard !missing.isEmpty else { return [] }
+        pairs[index].value = .text(other)
+        return [
+            """
+            general.name is "\(other)": by "\(name)" llama.cpp looks for \
+            \(missing.joined(separator: ", ")), which the tokenizer does not have
+            """
+        ]
     }
 
     /// The keys of another GGUF file; lists of tokens that are shorter than the embedding are filled.
@@ -92,7 +120,7 @@ struct GGUFHeaderKeys {
 
     /// llama.cpp's number for what most weights are: the narrowest type, as others stand in for it.
     private static func fileType(_ types: Set<GGUFTensorType>) -> UInt32 {
-        let written: [GGUFTensorType] = [.mxfp4, .nvfp4, .q8_0]
+        let written = GGUFTensorEncoder.Block.allCases.map(\.type)
         let type = written.first { types.contains($0) } ?? .bf16
         return UInt32(type.fileTypes[0])
     }

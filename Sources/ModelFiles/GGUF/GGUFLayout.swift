@@ -20,11 +20,6 @@ struct GGUFLayout {
     static let factorTensors = [
         "rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight",
     ]
-    /// The tokens that end a text, the main one first.
-    static let endKeys = [
-        "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
-        "tokenizer.ggml.eom_token_id",
-    ]
 
     let configuration: ModelConfiguration
     /// The tensors with the parameters they hold, in the order of the layout.
@@ -42,6 +37,8 @@ struct GGUFLayout {
         let names = Self.names(of: configuration, traits)
         self.names = names
         var places: [String: Place] = [:]
+        let norms = Self.normWeights(of: configuration)
+        let offset = configuration.architecture.norm.weightOffset
         for stored in stored {
             for (part, row) in stored.partsWithFirstRows {
                 places[part.name] = Place(
@@ -50,7 +47,7 @@ struct GGUFLayout {
                     firstRow: row,
                     permutedHeads: traits?.permutesQueriesAndKeys == true
                         ? Self.permutedHeads(part.module, configuration) : nil,
-                    offset: Self.offset(of: part.name, configuration)
+                    offset: norms.contains(part.name) ? offset : 0
                 )
             }
         }
@@ -76,9 +73,13 @@ struct GGUFLayout {
         return module.hasSuffix(".k_proj") ? configuration.keyValueHeadCount : nil
     }
 
-    private static func offset(of name: String, _ configuration: ModelConfiguration) -> Float {
-        let isNorm = name.hasSuffix("norm.weight")
-        return isNorm ? configuration.architecture.norm.weightOffset : 0
+    /// The names of all norms' weights.
+    private static func normWeights(of configuration: ModelConfiguration) -> Set<String> {
+        let layout = ParameterLayout(configuration: configuration)
+        let inLayers = (0..<configuration.layerCount).flatMap { layer in
+            NormSite.allCases.compactMap { layout.norm($0, layer: layer)?.weight.name }
+        }
+        return Set(inLayers + [layout.finalNorm.weight.name])
     }
 
     /// Where the converter puts a row: row `h·d + j·d/2 + i` of a head of `d` goes to `h·d + 2i + j`.
@@ -106,7 +107,8 @@ struct GGUFLayout {
     ) -> [String: String] {
         let architecture = configuration.architecture
         var names = [
-            embedding: "token_embd", "lm_head": "output", "model.norm": "output_norm",
+            ParameterLayout.embeddingModule: "token_embd", ParameterLayout.headModule: "output",
+            ParameterLayout.finalNormModule: "output_norm",
         ]
         for layer in 0..<configuration.layerCount {
             for module in LinearModule.allCases {
@@ -123,8 +125,6 @@ struct GGUFLayout {
         }
         return names
     }
-
-    private static let embedding = "model.embed_tokens"
 
     private static func name(of module: LinearModule, layer: Int) -> String {
         let stem =
@@ -149,19 +149,6 @@ struct GGUFLayout {
         case .mlpInput: "ffn_norm"
         case .mlpOutput: "post_ffw_norm"
         }
-    }
-
-    /// The name of the tensor of a matrix that no other shares one with; nil of other parameters.
-    static func matrixName(of entry: ParameterLayout.Entry) -> String? {
-        if entry.module == embedding { return "token_embd.weight" }
-        if entry.module == "lm_head" { return "output.weight" }
-        let parts = entry.module.split(separator: ".")
-        guard entry.shape.count == 2, parts.count == 5, let layer = Int(parts[2]),
-            let module = LinearModule.allCases.first(where: {
-                entry.module == $0.name(layer: layer)
-            })
-        else { return nil }
-        return name(of: module, layer: layer) + ".weight"
     }
 
     static func biasName(of module: LinearModule, layer: Int) -> String {

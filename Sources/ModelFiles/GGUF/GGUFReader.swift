@@ -44,6 +44,22 @@ struct GGUFReader: ModelSource {
     var kind: LoadedModel.Source { .gguf }
     var storedByteCount: Int { gguf.tensors.values.reduce(0) { $0 + $1.bytes.count } }
 
+    var notes: FileNotes {
+        FileNotes(
+            gguf.metadata.compactMapValues { value in
+                if case .text(let text) = value { text } else { nil }
+            }
+        )
+    }
+
+    func bitWidth(of entry: ParameterLayout.Entry) -> Int {
+        guard let type = gguf.tensors[layout.place(of: entry).name]?.type else {
+            preconditionFailure("\(entry.name) is no parameter of the model")
+        }
+        // A block's scales take less than a bit of an element.
+        return 8 * type.blockByteCount / type.blockSize
+    }
+
     // llama.cpp's files have none.
     var keyValueScales: KeyValueScales? { nil }
 

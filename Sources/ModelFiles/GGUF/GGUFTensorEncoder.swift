@@ -13,6 +13,53 @@ struct GGUFTensorEncoder {
         var bytes: [UInt8]
     }
 
+    /// The block types that are written, the narrowest first.
+    enum Block: CaseIterable {
+        case mxfp4
+        case nvfp4
+        case q8_0
+
+        /// The block type that holds a format in rows of so many columns; nil if none does.
+        init?(_ format: QuantizationFormat, columns: Int) {
+            let found = Self.allCases.first {
+                format.isStored(as: $0.format) && columns.isMultiple(of: $0.type.blockSize)
+            }
+            guard let found else { return nil }
+            self = found
+        }
+
+        var type: GGUFTensorType {
+            switch self {
+            case .mxfp4: .mxfp4
+            case .nvfp4: .nvfp4
+            case .q8_0: .q8_0
+            }
+        }
+
+        private var format: QuantizationFormat {
+            switch self {
+            case .mxfp4: .mxfp4
+            case .nvfp4: .nvfp4
+            case .q8_0: .mxint8
+            }
+        }
+
+        /// Whether a packed tensor is held exactly.
+        func holds(_ packed: PackedTensor) -> Bool {
+            switch self {
+            case .mxfp4, .nvfp4: true
+            case .q8_0:
+                // Q8_0's scale is half precision: powers of two from 2^-24 to 2^15, a code step being
+                // 2^-6 of the block's scale. Zeros are zeros under any.
+                packed.scales.enumerated().allSatisfy { block, scale in
+                    let size = packed.format.blockSize
+                    return (127 - 18...127 + 21).contains(Int(scale))
+                        || packed.codes[block * size..<(block + 1) * size].allSatisfy { $0 == 0 }
+                }
+            }
+        }
+    }
+
     private let entry: ParameterLayout.Entry
     private let values: UnsafeBufferPointer<Float>
     private let packed: PackedTensor?
@@ -42,15 +89,16 @@ struct GGUFTensorEncoder {
             + (type == .nvfp4 ? [(scaleName(place.name), [1], .f32)] : [])
     }
 
-    /// The type of a tensor: the block type that holds a format, else BF16, into which products with
-    /// FP32 scales do not fit, and neither do vectors, which no format is of.
+    /// The type of a tensor: the block type that holds a format, else BF16 where that does, else FP32;
+    /// vectors, which no format is of, are FP32.
     static func type(of format: QuantizationFormat?, shape: [Int]) -> GGUFTensorType {
         guard shape.count > 1 else { return .f32 }
         guard let format else { return .bf16 }
-        if format.isStored(as: .mxfp4) { return .mxfp4 }
-        if format.isStored(as: .nvfp4), shape[1] % 64 == 0 { return .nvfp4 }
-        if format.isStored(as: .mxint8) { return .q8_0 }
-        return format.scaleKind == .e8m0 ? .bf16 : .f32
+        return Block(format, columns: shape[1])?.type ?? plainType(of: format)
+    }
+
+    private static func plainType(of format: QuantizationFormat) -> GGUFTensorType {
+        format.isExactInBF16 ? .bf16 : .f32
     }
 
     private static func scaleName(_ name: String) -> String {
@@ -60,18 +108,20 @@ struct GGUFTensorEncoder {
     /// The tensor, or a fused one's part of the entry's shape, and NVFP4's scale beside it.
     var tensors: [Tensor] {
         let name = place.name
-        let type = Self.type(of: packed?.format, shape: entry.shape)
-        guard let packed, type.blockSize > 1, Self.holds(packed, as: type) else {
-            // What a block type does not hold has power-of-two scales, which BF16 does.
-            let plain = type == .f32 ? GGUFTensorType.f32 : .bf16
+        guard let packed, let block = Block(packed.format, columns: entry.columns),
+            block.holds(packed)
+        else {
+            let isMatrix = entry.shape.count > 1
+            let plain = packed.map { Self.plainType(of: $0.format) } ?? (isMatrix ? .bf16 : .f32)
             let bytes = plain == .f32 ? floats() : bfloats()
             return [Tensor(name: name, shape: entry.shape, type: plain, bytes: bytes)]
         }
+        let type = block.type
         let codes = Self.codes(packed)
         let bytes = rows(byteCount: entry.columns / type.blockSize * type.blockByteCount) {
             row,
             output in
-            Self.encode(row, of: packed, codes: codes, as: type, to: output)
+            Self.encode(row, of: packed, codes: codes, as: block, to: output)
         }
         var tensors = [Tensor(name: name, shape: entry.shape, type: type, bytes: bytes)]
         if let scale = packed.globalScale {
@@ -86,18 +136,6 @@ struct GGUFTensorEncoder {
             )
         }
         return tensors
-    }
-
-    /// Whether a block type holds a packed tensor exactly.
-    private static func holds(_ packed: PackedTensor, as type: GGUFTensorType) -> Bool {
-        guard type == .q8_0 else { return true }
-        // Q8_0's scale is half precision: powers of two from 2^-24 to 2^15, a code step being 2^-6
-        // of the block's scale. Zeros are zeros under any.
-        let size = packed.format.blockSize
-        return packed.scales.enumerated().allSatisfy { block, scale in
-            (127 - 18...127 + 21).contains(Int(scale))
-                || packed.codes[block * size..<(block + 1) * size].allSatisfy { $0 == 0 }
-        }
     }
 
     /// One code a byte.
@@ -117,15 +155,16 @@ struct GGUFTensorEncoder {
         _ row: Int,
         of packed: PackedTensor,
         codes: [UInt8],
-        as type: GGUFTensorType,
+        as kind: Block,
         to output: UnsafeMutablePointer<UInt8>
     ) {
+        let type = kind.type
         let first = row * packed.columns
         let scale = first / packed.format.blockSize
         for block in 0..<packed.columns / type.blockSize {
             let start = first + block * type.blockSize
             let target = output + block * type.blockByteCount
-            switch type {
+            switch kind {
             case .mxfp4:
                 target[0] = packed.scales[scale + block]
                 for j in 0..<16 { target[1 + j] = codes[start + j] | codes[start + j + 16] << 4 }
@@ -137,7 +176,7 @@ struct GGUFTensorEncoder {
                         target[4 + 8 * part + j] = codes[from + j] | codes[from + j + 8] << 4
                     }
                 }
-            default:
+            case .q8_0:
                 let half = Self.half(exponent: Int(packed.scales[scale + block]) - 127 - 6)
                 target[0] = UInt8(truncatingIfNeeded: half)
                 target[1] = UInt8(half >> 8)

@@ -13,7 +13,7 @@ extension GGUFWriter {
             _ = try GGUFExport(configuration)
             try GGUFFilePlan.checkFusedFormats(GGUFLayout(configuration), contents.formats)
         } catch {
-            obstacles.append(.init(module: nil, reason: withoutLabel(error.message)))
+            obstacles.append(.init(module: nil, reason: GGUFExport.withoutLabel(error.message)))
         }
         for (module, format) in contents.quantizedModules
         where format.scaleKind.hasBlocks && !module.columns.isMultiple(of: format.blockSize) {
@@ -36,12 +36,8 @@ extension GGUFWriter {
             _ = try GGUFTokenizerForm(tokenizer)
             return []
         } catch {
-            return [.init(module: nil, reason: withoutLabel(error.message))]
+            return [.init(module: nil, reason: GGUFExport.withoutLabel(error.message))]
         }
-    }
-
-    private static func withoutLabel(_ message: String) -> String {
-        message.hasPrefix("gguf: ") ? String(message.dropFirst(6)) : message
     }
 
     /// What is held in a wider type, or left out.

@@ -6,8 +6,8 @@ internal import Transformer
 /// values; where one is missing, it takes the other.
 /// - SeeAlso: Hugging Face Transformers, `modeling_utils.py`, `tie_weights`.
 struct HeadTensors {
-    static let name = "lm_head.weight"
-    private static let embedding = "model.embed_tokens.weight"
+    static let name = ParameterLayout.headModule + ".weight"
+    private static let embedding = ParameterLayout.embeddingModule + ".weight"
     private static let chunk = 1 << 20
 
     /// Whether the head is the embedding.
@@ -19,12 +19,12 @@ struct HeadTensors {
         _ tensors: CheckpointTensors,
         _ model: ModelConfiguration
     ) throws(ModelFileError) {
-        let hasHead = tensors.hasTensor(of: "lm_head")
+        let hasHead = tensors.hasTensor(of: ParameterLayout.headModule)
         guard model.tiedEmbeddings, hasHead else {
             (isTied, standsForEmbedding) = (model.tiedEmbeddings, false)
             return
         }
-        let hasEmbedding = tensors.hasTensor(of: "model.embed_tokens")
+        let hasEmbedding = tensors.hasTensor(of: ParameterLayout.embeddingModule)
         standsForEmbedding = !hasEmbedding
         isTied = hasEmbedding ? try Self.areEqual(tensors) : true
     }

@@ -23,7 +23,8 @@ struct HuggingFaceReader: ModelSource {
         let root = try HuggingFaceConfiguration(path: folder + "/config.json")
         let tensors = try CheckpointTensors(folder: folder)
         self.tensors = tensors
-        keyValueScales = try KeyValueScales(tensors, layerCount: root.model.layerCount)
+        let cache = try KeyValueScales.read(tensors, layerCount: root.model.layerCount)
+        keyValueScales = cache?.scales
         let head = try HeadTensors(tensors, root.model)
         var configuration = root.model
         configuration.tiedEmbeddings = head.isTied
@@ -38,27 +39,25 @@ struct HuggingFaceReader: ModelSource {
         )
         let storages = document?.storages(&issues)
         try issues.throwRefusal()
-        var claims = TensorClaims(cacheScales: keyValueScales != nil)
-        if head.isTied { claims.add(name: HeadTensors.name) }
+        let table = storages ?? ModuleStorages()
+        var claims = TensorClaims()
+        claims.add(cache?.names ?? [])
+        if head.isTied { claims.add([HeadTensors.name]) }
         var places: [String: (stored: Stored, firstRow: Int)] = [:]
         var inputs: [(module: StoredModule, inputs: InputScheme)] = []
         for module in modules {
             // The head may stand in the file alone, and the embedding, which is the same, not.
-            let isHead = head.standsForEmbedding && module.name == "model.embed_tokens"
+            let isHead =
+                head.standsForEmbedding && module.name == ParameterLayout.embeddingModule
             let stored = try Self.stored(
                 module,
                 plainName: isHead ? HeadTensors.name : module.plainName,
                 storages,
                 tensors
             )
-            switch stored {
-            case .plain(let located): claims.add(name: located.tensor.name)
-            case .quantized:
-                claims.add(module: module.name)
-                if case .scheme(_, let scheme) = storages?[module.name] {
-                    inputs.append((module, scheme))
-                }
-            }
+            if isHead { claims.add([HeadTensors.name]) }
+            claims.add(table.tensorNames(of: module) ?? [])
+            if case .scheme(_, let scheme) = table[module] { inputs.append((module, scheme)) }
             for part in module.parts {
                 places[part.name] = (stored, module.firstRow(of: part) ?? 0)
             }
@@ -69,7 +68,7 @@ struct HuggingFaceReader: ModelSource {
             inputs.filter { ModuleNames.kind(of: $0.module.name) == "Linear" },
             tensors,
             cache: keyValueScales,
-            obstacle: storages?.cacheObstacle
+            obstacle: table.cacheObstacle
         )
         files = try SourceFolder.read(
             HuggingFaceOrigin(path: folder, config: root.members, configuration: root.model)
@@ -79,6 +78,15 @@ struct HuggingFaceReader: ModelSource {
     var path: String { tensors.folder }
     var kind: LoadedModel.Source { .huggingFace }
     var storedByteCount: Int { tensors.byteCount }
+    var notes: FileNotes { FileNotes(tensors.metadata) }
+
+    func bitWidth(of entry: ParameterLayout.Entry) -> Int {
+        switch places[entry.name]?.stored {
+        case .quantized(let weight): weight.scheme.bitWidth
+        case .plain(let located): 8 * located.tensor.type.byteCount
+        case nil: preconditionFailure("\(entry.name) is no parameter of the model")
+        }
+    }
 
     func tokenizer() throws -> Tokenizer {
         try TokenizerFolder.read(path)
@@ -114,7 +122,7 @@ struct HuggingFaceReader: ModelSource {
         _ storages: ModuleStorages?,
         _ tensors: CheckpointTensors
     ) throws(ModelFileError) -> Stored {
-        if module.isMatrix, case .scheme(let scheme, _) = storages?[module.name] ?? .plain {
+        if case .scheme(let scheme, _) = storages?[module] {
             return .quantized(try QuantizedWeight(module, scheme: scheme, tensors: tensors))
         }
         if module.isMatrix, let scale = tensors[module.name + ".weight_scale"] {

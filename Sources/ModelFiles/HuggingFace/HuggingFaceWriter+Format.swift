@@ -61,6 +61,15 @@ extension ExportLayout {
 
 /// Writers of every form of export.
 public enum ModelWriters {
+    /// Whether a form holds scales of the inputs of weights of a format in any case, so that their
+    /// ranges must be measured on calibration text.
+    public static func requiresInputRanges(
+        _ layout: ExportLayout,
+        of format: QuantizationFormat
+    ) -> Bool {
+        layout.folder?.dialect?.requiresInputRanges(format) ?? false
+    }
+
     /// Begins a model in a folder.
     ///
     /// - Throws: ``ModelFileError``; `unsupported` if the form does not hold the model.

@@ -17,9 +17,13 @@ public struct KeyValueScales: Sendable, Equatable {
 extension KeyValueScales {
     /// Reads the scales by the names of any dialect; nil if no layer has any.
     ///
+    /// - Returns: The scales and the names of their tensors.
     /// - Throws: ``ModelFileError`` if some layers have them and others do not, or a scale is not
     ///   positive.
-    init?(_ tensors: CheckpointTensors, layerCount: Int) throws(ModelFileError) {
+    static func read(
+        _ tensors: CheckpointTensors,
+        layerCount: Int
+    ) throws(ModelFileError) -> (scales: KeyValueScales, names: [String])? {
         let used = CheckpointDialects.all.compactMap(\.cacheScales).first { scales in
             (0..<layerCount).contains { layer in
                 let names = scales.names(layer: layer)
@@ -40,12 +44,14 @@ extension KeyValueScales {
             }
             return value
         }
-        var (keys, values): ([Float], [Float]) = ([], [])
+        var found = KeyValueScales(keys: [], values: [])
+        var read: [String] = []
         for layer in 0..<layerCount {
             let names = used.names(layer: layer)
-            keys.append(try scale(names.key))
-            values.append(try scale(names.value))
+            found.keys.append(try scale(names.key))
+            found.values.append(try scale(names.value))
+            read += [names.key, names.value]
         }
-        self.init(keys: keys, values: values)
+        return (found, read)
     }
 }

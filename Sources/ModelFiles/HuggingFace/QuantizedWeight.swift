@@ -33,7 +33,10 @@ struct QuantizedWeight {
         try Self.checkBlocks(module, scheme, reason, folder: tensors.folder)
         // Factors of columns mean something to some dialects only.
         let others = scheme.tensor(.columnFactors) == nil ? [".pre_quant_scale"] : []
-        for suffix in Self.refusedSuffixes + others where tensors[module.name + suffix] != nil {
+        for suffix in Self.refusedSuffixes + others {
+            guard let found = tensors[module.name + suffix],
+                !TensorClaims.isNeutral(found.tensor)
+            else { continue }
             throw ModelFileError(
                 .unsupported,
                 "\(tensors.folder): tensor \(module.name)\(suffix) is not read in this version"

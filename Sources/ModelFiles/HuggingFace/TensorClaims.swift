@@ -1,25 +1,18 @@
 /// The tensors of a folder that something reads, so that none is left over unread.
 struct TensorClaims {
     private var names: Set<String> = []
-    private var modules: Set<String> = []
-    private let cacheScales: Bool
 
-    /// `cacheScales`: Whether the scales of keys and values are read.
-    init(cacheScales: Bool) { self.cacheScales = cacheScales }
-
-    /// Takes a tensor.
-    mutating func add(name: String) { names.insert(name) }
-
-    /// Takes all that stands in a quantized module, whose reader checks it, but for a bias, which is
-    /// a parameter of its own.
-    mutating func add(module: String) { modules.insert(module) }
+    /// Takes tensors, whether they are there or not.
+    mutating func add(_ names: some Sequence<String>) { self.names.formUnion(names) }
 
     /// Refuses a tensor that nothing reads.
     func refuseOthers(
         of tensors: CheckpointTensors,
         family: String
     ) throws(ModelFileError) {
-        let others = tensors.all.filter { !isRead($0.tensor) && !Self.isNeutral($0.tensor) }
+        let others = tensors.all.filter {
+            !names.contains($0.tensor.name) && !Self.isNeutral($0.tensor)
+        }
         guard let first = others.min(by: { $0.tensor.name < $1.tensor.name }) else { return }
         throw ModelFileError(
             .unsupported,
@@ -30,16 +23,11 @@ struct TensorClaims {
         )
     }
 
-    private func isRead(_ tensor: SafetensorsFile.Tensor) -> Bool {
-        let name = tensor.name
-        if names.contains(name) { return true }
-        if cacheScales, name.hasSuffix(".k_scale") || name.hasSuffix(".v_scale") { return true }
-        guard let dot = name.lastIndex(of: "."), !name.hasSuffix(".bias") else { return false }
-        return modules.contains(String(name[..<dot]))
-    }
-
-    /// Inverse frequencies, which the configuration gives, and buffers of no element.
-    private static func isNeutral(_ tensor: SafetensorsFile.Tensor) -> Bool {
+    /// Whether a tensor changes nothing: inverse frequencies, which the configuration gives, buffers
+    /// of no element, and zero points of zero, which some packages write of
+    /// symmetric weights.
+    static func isNeutral(_ tensor: SafetensorsFile.Tensor) -> Bool {
         tensor.count == 0 || tensor.name.hasSuffix(".rotary_emb.inv_freq")
+            || tensor.name.hasSuffix("_zero_point") && tensor.bytes.allSatisfy { $0 == 0 }
     }
 }

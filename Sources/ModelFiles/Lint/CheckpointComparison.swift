@@ -26,7 +26,7 @@ public enum CheckpointComparison {
     ) throws -> [TensorComparison] {
         let checkpoint = try ModelLoader.open(path: path)
         let original = try ModelLoader.open(path: source)
-        let widths = try StoredWidths(path: checkpoint.path, kind: checkpoint.kind)
+        let widths = StoredWidths(checkpoint)
         let ours = ParameterLayout(configuration: checkpoint.configuration)
         let theirs = ParameterLayout(configuration: original.configuration)
         var comparisons: [TensorComparison] = []
@@ -67,7 +67,7 @@ public enum CheckpointComparison {
 
     /// A head that is tied is the embedding.
     private static func head(_ name: String, in layout: ParameterLayout) -> ParameterLayout.Entry? {
-        name == "lm_head.weight" ? layout["model.embed_tokens.weight"] : nil
+        name == HeadTensors.name ? layout.head : nil
     }
 
     private static func compare(

@@ -14,9 +14,9 @@ struct ConfigurationLint {
     func lint(_ log: inout LintLog) {
         lintKeys(&log)
         lintTokenizer(&log)
-        if folder.model.tiedEmbeddings, folder.tensors["lm_head.weight"] != nil {
+        if folder.model.tiedEmbeddings, folder.tensors[HeadTensors.name] != nil {
             log.warning(
-                "lm_head.weight",
+                HeadTensors.name,
                 "stands beside tie_word_embeddings true; servers use the embedding: drop one"
             )
         }
@@ -41,16 +41,11 @@ struct ConfigurationLint {
             log.warning(Self.file, "\(key) is missing; readers' defaults differ")
         }
         if root["rope_theta"] == nil, root["rope_parameters"] == nil {
-            log.warning(Self.file, "rope_theta is missing; readers take 10000")
+            let theta = Int(exactly: traits.theta).map(String.init) ?? "\(traits.theta)"
+            log.warning(Self.file, "rope_theta is missing; Transformers takes \(theta)")
         }
         if root["torch_dtype"] == nil, root["dtype"] == nil {
             log.warning(Self.file, "torch_dtype is missing; readers may load in FP32")
-        }
-        for key in ["bos_token_id", "eos_token_id"] {
-            let size = folder.model.vocabularySize
-            if let token = root[key] as? Int, !(0..<size).contains(token) {
-                log.error(Self.file, "\(key) is \(token), vocab_size \(size)")
-            }
         }
     }
 

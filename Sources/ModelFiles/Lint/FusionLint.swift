@@ -2,8 +2,6 @@ internal import Transformer
 
 /// Checks layers that servers fuse into one: they have one format, and one scale above blocks.
 struct FusionLint {
-    private static let groups: [[LinearModule]] = [[.query, .key, .value], [.gate, .up]]
-
     private let folder: CheckpointFolder
     private let schemes: SchemeTable
 
@@ -13,23 +11,34 @@ struct FusionLint {
     }
 
     func lint(_ log: inout LintLog) {
-        for layer in 0..<folder.model.layerCount {
-            for group in Self.groups {
-                lint(group.map { $0.name(layer: layer) }, &log)
+        let model = folder.model
+        var stored: [String: StoredModule] = [:]
+        for module in folder.modules where module.isMatrix {
+            for part in module.parts { stored[part.module] = module }
+        }
+        for layer in 0..<model.layerCount {
+            for first in model.inputGroups {
+                var modules: [StoredModule] = []
+                for member in model.modules(sharingInputOf: first) {
+                    guard let module = stored[member.name(layer: layer)] else { continue }
+                    // What stands in one tensor has one format.
+                    if !modules.contains(module) { modules.append(module) }
+                }
+                if modules.count > 1 { lint(modules, &log) }
             }
         }
     }
 
-    private func lint(_ modules: [String], _ log: inout LintLog) {
+    private func lint(_ modules: [StoredModule], _ log: inout LintLog) {
         let first = schemes[modules[0]]
         var isUniform = true
         for module in modules.dropFirst() where schemes[module] != first {
             isUniform = false
             log.error(
-                module,
+                module.name,
                 """
-                is \(Self.name(schemes[module])), \(modules[0]) \(Self.name(first)); vLLM fuses \
-                them and refuses: give them one format
+                is \(Self.name(schemes[module])), \(modules[0].name) \(Self.name(first)); vLLM \
+                fuses them and refuses: give them one format
                 """
             )
         }
@@ -37,9 +46,9 @@ struct FusionLint {
         else {
             return
         }
-        lintScales(modules.map { $0 + tensor.suffix }, &log)
+        lintScales(modules.map { $0.name + tensor.suffix }, &log)
         for tensor in scheme.tensors where tensor.role.isOfInputs {
-            lintScales(modules.map { $0 + tensor.suffix }, &log)
+            lintScales(modules.map { $0.name + tensor.suffix }, &log)
         }
     }
 

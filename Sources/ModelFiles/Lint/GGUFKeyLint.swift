@@ -19,13 +19,11 @@ struct GGUFKeyLint {
         self.gguf = gguf
         let prefix = family.gguf.architecture
         self.prefix = prefix
-        let epsilon =
-            family.architecture.norm.isCentered ? "layer_norm_epsilon" : "layer_norm_rms_epsilon"
         required = [
             ("\(prefix).block_count", .integer), ("\(prefix).context_length", .integer),
             ("\(prefix).embedding_length", .integer), ("\(prefix).feed_forward_length", .integer),
             ("\(prefix).attention.head_count", .integer),
-            ("\(prefix).attention.\(epsilon)", .number),
+            ("\(prefix).\(family.ggufEpsilonKey)", .number),
             ("tokenizer.ggml.model", .text), ("tokenizer.ggml.tokens", .texts),
             ("tokenizer.ggml.token_type", .integers),
         ]
@@ -35,8 +33,7 @@ struct GGUFKeyLint {
             ("\(prefix).attention.head_count_kv", .integer),
             ("\(prefix).rope.freq_base", .number),
             ("\(prefix).rope.dimension_count", .integer),
-            ("tokenizer.ggml.bos_token_id", .integer),
-            ("tokenizer.ggml.eos_token_id", .integer),
+            (TokenRole.beginning.ggufKey, .integer), (TokenRole.end.ggufKey, .integer),
         ]
     }
 
@@ -48,6 +45,9 @@ struct GGUFKeyLint {
             isMissing = isMissing || key.hasPrefix(prefix + ".")
         }
         for (key, kind) in usual where !has(key, kind) {
+            // A model may have no token that begins a text, if none is put before it.
+            let isBegun = gguf.metadata["tokenizer.ggml.add_bos_token"] != .boolean(false)
+            if key == TokenRole.beginning.ggufKey, gguf.metadata[key] == nil, !isBegun { continue }
             log.warning(key, message(key, kind))
         }
         lintTokenizer(&log)
@@ -68,11 +68,12 @@ struct GGUFKeyLint {
         {
             log.error("tokenizer.ggml.token_type", "has \(types.count) of \(tokens.count) tokens")
         }
-        for key in ["tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id"] {
+        for key in [TokenRole.beginning, .end].map(\.ggufKey) {
             guard let token = gguf.integer(key), !tokens.indices.contains(token) else { continue }
             log.error(key, "is \(token) of \(tokens.count) tokens")
         }
-        guard gguf.text("tokenizer.ggml.model") == "gpt2" else { return }
+        let model = gguf.text("tokenizer.ggml.model")
+        guard model == GGUFTokenizerForm.Model.merges.rawValue else { return }
         if !has("tokenizer.ggml.merges", .texts) {
             log.error("tokenizer.ggml.merges", message("tokenizer.ggml.merges", .texts))
         }

@@ -29,7 +29,10 @@ struct SchemeTable {
     }
 
     /// How a module is stored.
-    subscript(module: String) -> ModuleStorages.Storage { storages[module] }
+    subscript(module: StoredModule) -> ModuleStorages.Storage { storages[module] }
+
+    /// The names of a module's tensors; nil if they are not known.
+    func tensorNames(of module: StoredModule) -> [String]? { storages.tensorNames(of: module) }
 
     /// Where the scales of the key-value cache stand, if there are such.
     var cacheScales: CacheScaleNames? { storages.cacheScales }

@@ -15,18 +15,17 @@ struct TensorLint {
     }
 
     func lint(_ log: inout LintLog) {
-        var known: Set<String> = ["lm_head.weight"]
+        var known: Set<String> = [HeadTensors.name]
         for module in folder.modules {
-            switch schemes[module.name] {
-            case .plain:
-                known.insert(module.plainName)
-                lintPlain(module, &log)
-            case .scheme(let scheme, _):
-                known.formUnion(scheme.tensors.map { module.name + $0.suffix })
-                lint(module, scheme, &log)
-            case .unchecked:
-                let prefix = module.name + "."
-                known.formUnion(folder.tensors.keys.filter { $0.hasPrefix(prefix) })
+            let prefix = module.name + "."
+            known.formUnion(
+                schemes.tensorNames(of: module)
+                    ?? folder.tensors.keys.filter { $0.hasPrefix(prefix) }
+            )
+            switch schemes[module] {
+            case .plain: lintPlain(module, &log)
+            case .scheme(let scheme, _): lint(module, scheme, &log)
+            case .unchecked: break
             }
         }
         known.formUnion(lintCache(&log))
@@ -133,8 +132,8 @@ struct TensorLint {
 
     private func lintStrays(_ known: Set<String>, _ log: inout LintLog) {
         for name in folder.tensors.keys.sorted() where !known.contains(name) {
-            if name.hasSuffix(".rotary_emb.inv_freq") {
-                log.warning(name, "is not read any more; drop it")
+            if let tensor = folder.tensors[name], TensorClaims.isNeutral(tensor) {
+                log.warning(name, "changes nothing and is not read; drop it")
             } else if Self.cacheSuffixes.contains(where: name.hasSuffix) {
                 log.error(name, "is a scale of the cache, which config.json does not speak of")
             } else {

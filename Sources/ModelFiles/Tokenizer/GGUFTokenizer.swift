@@ -4,13 +4,14 @@ extension Tokenizer {
     /// - Throws: ``ModelFileError``; `unsupported` names another model or split.
     public init(gguf: GGUFFile) throws(ModelFileError) {
         let reader = try GGUFTokenizerReader(gguf)
-        switch gguf.text("tokenizer.ggml.model") {
-        case "gpt2": self = try reader.bytePairs()
-        case "llama": self = try reader.scores()
-        case let other:
+        let name = gguf.text("tokenizer.ggml.model") ?? "missing"
+        switch GGUFTokenizerForm.Model(rawValue: name) {
+        case .merges: self = try reader.bytePairs()
+        case .scores: self = try reader.scores()
+        case nil:
             throw ModelFileError(
                 .unsupported,
-                "\(gguf.file.path): tokenizer.ggml.model is \(other ?? "missing"); read are gpt2 "
+                "\(gguf.file.path): tokenizer.ggml.model is \(name); read are gpt2 "
                     + "(byte-level BPE) and llama (SentencePiece BPE)"
             )
         }
@@ -63,13 +64,12 @@ private struct GGUFTokenizerReader {
     }
 
     /// The number of the token of a role, checked.
-    private func token(_ role: String) throws(ModelFileError) -> Int32 {
-        guard let id = gguf.integer("tokenizer.ggml.\(role)_token_id"), tokens.indices.contains(id)
-        else {
+    private func token(_ role: TokenRole) throws(ModelFileError) -> Int32 {
+        guard let id = gguf.integer(role.ggufKey), tokens.indices.contains(id) else {
             throw ModelFileError(
                 .malformed,
-                "\(path): tokenizer.ggml.\(role)_token_id is missing or not a token, and "
-                    + "add_\(role)_token asks for it"
+                "\(path): \(role.ggufKey) is missing or not a token, and "
+                    + "add_\(role.rawValue)_token asks for it"
             )
         }
         return Int32(id)
@@ -82,12 +82,12 @@ private struct GGUFTokenizerReader {
                 ? .init(text: text, id: Int32(id), isSpecial: kinds[id] == .control) : nil
         }
         // Where the file is silent, a token that is not there is not added.
-        let isDue = addsBOS && gguf.integer("tokenizer.ggml.bos_token_id") != nil
+        let isDue = addsBOS && gguf.integer(TokenRole.beginning.ggufKey) != nil
         if try flag("add_bos_token", otherwise: isDue) {
-            stages.addedAtStart = [try token("bos")]
+            stages.addedAtStart = [try token(.beginning)]
         }
         if try flag("add_eos_token", otherwise: false) {
-            stages.addedAtEnd = [try token("eos")]
+            stages.addedAtEnd = [try token(.end)]
         }
         return stages
     }

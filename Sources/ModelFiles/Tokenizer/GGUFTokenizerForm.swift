@@ -1,17 +1,24 @@
 /// A tokenizer as `tokenizer.ggml.*` holds it.
 struct GGUFTokenizerForm {
-    /// `gpt2` or `llama`.
-    let model: String
+    /// `tokenizer.ggml.model`, under llama.cpp's names of the first models that had such tokenizers.
+    enum Model: String, CaseIterable {
+        /// Merges of byte-level pieces.
+        case merges = "gpt2"
+        /// Scores of SentencePiece's pieces.
+        case scores = "llama"
+    }
+
+    let model: Model
     /// The name of the split; llama.cpp's `default` where there is none.
     let pre: String
     let kinds: [PieceScoreModel.Kind]
     /// Tokens by number; those that the user defined with spaces, where the vocabulary has stand-ins.
     let tokens: [String]
-    /// For `llama`: a score for each token.
+    /// Of scores: a score for each token.
     var scores: [Float] = []
-    /// For `gpt2`.
+    /// Of merges.
     var merges: [(String, String)] = []
-    /// For `llama`: whether a space is put before a text.
+    /// Of scores: whether a space is put before a text.
     var addsSpacePrefix = false
     let addsBOS: Bool
     let addsEOS: Bool
@@ -27,7 +34,7 @@ struct GGUFTokenizerForm {
         addsEOS = !tokenizer.addedAtEnd.isEmpty
         switch tokenizer.model {
         case .scores(let model):
-            self.model = "llama"
+            self.model = .scores
             pre = "default"
             kinds = Self.kinds(tokenizer, model.kinds)
             scores = model.scores
@@ -48,13 +55,13 @@ struct GGUFTokenizerForm {
                         + GGUFPreTokenizer.all.compactMap(\.names.first).joined(separator: ", ")
                 )
             }
-            model = "gpt2"
+            model = .merges
             pre = name
             kinds = Self.kinds(tokenizer, nil)
             merges = tokenizer.merges
             tokens = tokenizer.vocabulary
         case .bytePairs(let pairs):
-            model = "llama"
+            model = .scores
             pre = "default"
             guard pairs.options.hasByteFallback else {
                 throw Self.refusal("BPE of characters without byte_fallback")

@@ -148,15 +148,9 @@ public struct Tokenizer: Sendable {
             return tokens.compactMap { vocabulary.indices.contains(Int($0)) ? text(of: $0) : nil }
                 .joined(separator: " ")
         }
-        // Added tokens stand as they are; the decoder sees what is between them.
         var bytes: [UInt8] = []
-        var run: [[UInt8]] = []
-        func flush(_ run: inout [[UInt8]], _ bytes: inout [UInt8]) {
-            let texts = decoder.reduce(run) { $1.apply($0) }
-            for text in texts { bytes += text }
-            run = []
-        }
         if decoder == [.byteLevel] {
+            // An added token's characters are no stand-ins for bytes.
             for token in tokens where vocabulary.indices.contains(Int(token)) {
                 let text = text(of: token)
                 bytes +=
@@ -165,10 +159,11 @@ public struct Tokenizer: Sendable {
             }
             return String(decoding: bytes, as: UTF8.self)
         }
-        for token in tokens where vocabulary.indices.contains(Int(token)) {
-            run.append(Array(text(of: token).utf8))
+        // Other decoders see added tokens among the rest, as the library's do.
+        let run = tokens.compactMap { token in
+            vocabulary.indices.contains(Int(token)) ? Array(text(of: token).utf8) : nil
         }
-        flush(&run, &bytes)
+        for text in decoder.reduce(run, { $1.apply($0) }) { bytes += text }
         return String(decoding: bytes, as: UTF8.self)
     }
 

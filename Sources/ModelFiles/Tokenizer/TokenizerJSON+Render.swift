@@ -168,10 +168,15 @@ extension TokenizerJSON {
             return NSNull()
         }
         var table: [String: Any] = [:]
+        var names: [(id: Int32, name: String)] = []
         func special(_ id: Int32, type: Int) -> [String: Any] {
             let text = tokenizer.vocabulary[Int(id)]
-            table[text] = ["id": text, "ids": [Int(id)], "tokens": [text]] as [String: Any]
-            return ["SpecialToken": ["id": text, "type_id": type] as [String: Any]]
+            // Any name will do, and keys here take canonically equivalent texts for one.
+            let isTaken = names.contains { $0.id != id && $0.name == text }
+            let name = isTaken ? "\(text) \(id)" : text
+            names.append((id, name))
+            table[name] = ["id": name, "ids": [Int(id)], "tokens": [text]] as [String: Any]
+            return ["SpecialToken": ["id": name, "type_id": type] as [String: Any]]
         }
         func around(_ name: String, type: Int) -> [[String: Any]] {
             tokenizer.addedAtStart.map { special($0, type: type) }

@@ -13,9 +13,19 @@ public struct Architecture: Sendable, Codable, Equatable {
         case layerOnePlus
 
         /// Added to the stored weight.
-        public var weightOffset: Float { self == .rms ? 0 : 1 }
+        public var weightOffset: Float {
+            switch self {
+            case .rms: 0
+            case .rmsOnePlus, .layerOnePlus: 1
+            }
+        }
         /// Whether the mean is subtracted and a bias added.
-        public var isCentered: Bool { self == .layerOnePlus }
+        public var isCentered: Bool {
+            switch self {
+            case .rms, .rmsOnePlus: false
+            case .layerOnePlus: true
+            }
+        }
     }
 
     /// Where a layer's norms stand.
@@ -26,6 +36,21 @@ public struct Architecture: Sendable, Codable, Equatable {
         case after
         /// On both: Gemma 2 and 3.
         case beforeAndAfter
+
+        /// Whether norms stand on inputs.
+        var isOnInputs: Bool {
+            switch self {
+            case .before, .beforeAndAfter: true
+            case .after: false
+            }
+        }
+        /// Whether norms stand on outputs.
+        var isOnOutputs: Bool {
+            switch self {
+            case .after, .beforeAndAfter: true
+            case .before: false
+            }
+        }
     }
 
     /// What is normalized between the projections and the rotary embedding.

@@ -177,7 +177,7 @@ public struct ModelConfiguration: Sendable, Codable, Equatable {
             guard attention.window ?? 1 > 0 else {
                 throw TransformerError(
                     .invalidConfiguration,
-                    "layer \(layer): a window of \(attention.window ?? 0) positions"
+                    "sliding_window is \(attention.window ?? 0) in layer \(layer)"
                 )
             }
             guard attention.rotation != .local || localRotary != nil else {

@@ -15,11 +15,18 @@ public enum NormSite: Int, Sendable, CaseIterable {
 
     /// The norms of a layer of an architecture.
     public static func sites(of architecture: Architecture) -> [NormSite] {
-        allCases.filter { site in
-            switch site {
-            case .attentionInput, .mlpInput: architecture.normPlacement != .after
-            case .attentionOutput, .mlpOutput: architecture.normPlacement != .before
-            case .query, .key: architecture.queryKeyNorm != .none
+        allCases.filter { $0.isPresent(in: architecture) }
+    }
+
+    /// Whether layers of an architecture have a norm there; all who want to know ask here.
+    public func isPresent(in architecture: Architecture) -> Bool {
+        switch self {
+        case .attentionInput, .mlpInput: architecture.normPlacement.isOnInputs
+        case .attentionOutput, .mlpOutput: architecture.normPlacement.isOnOutputs
+        case .query, .key:
+            switch architecture.queryKeyNorm {
+            case .none: false
+            case .perHead, .fullWidth: true
             }
         }
     }
@@ -35,18 +42,24 @@ public enum NormSite: Int, Sendable, CaseIterable {
         case .key: "self_attn.k_norm"
         case .attentionOutput: "post_attention_layernorm"
         case .mlpInput:
-            placement == .before ? "post_attention_layernorm" : "pre_feedforward_layernorm"
+            placement.isOnOutputs ? "pre_feedforward_layernorm" : "post_attention_layernorm"
         case .mlpOutput: "post_feedforward_layernorm"
         }
     }
 
     /// Elements of the norm's weight.
     public func width(_ configuration: ModelConfiguration) -> Int {
-        switch (self, configuration.architecture.queryKeyNorm) {
-        case (.query, .fullWidth): configuration.queryWidth
-        case (.key, .fullWidth): configuration.keyValueWidth
-        case (.query, _), (.key, _): configuration.headDimension
-        default: configuration.hiddenSize
+        switch self {
+        case .attentionInput, .attentionOutput, .mlpInput, .mlpOutput: configuration.hiddenSize
+        case .query: projectionWidth(configuration.queryWidth, configuration)
+        case .key: projectionWidth(configuration.keyValueWidth, configuration)
+        }
+    }
+
+    private func projectionWidth(_ full: Int, _ configuration: ModelConfiguration) -> Int {
+        switch configuration.architecture.queryKeyNorm {
+        case .fullWidth: full
+        case .perHead, .none: configuration.headDimension
         }
     }
 }

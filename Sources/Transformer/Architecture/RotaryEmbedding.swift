@@ -114,35 +114,77 @@ public struct RotaryEmbedding: Sendable, Codable, Equatable {
         {
             if !isTrue { throw TransformerError(.invalidConfiguration, message()) }
         }
-        func isPositive(_ values: Double...) -> Bool { values.allSatisfy { $0.isFinite && $0 > 0 } }
-        func isPositions(_ value: Int) -> Bool { (1...1 << 24).contains(value) }
         let rotated = dimension ?? headDimension
         try require(
             rotated >= 2 && rotated <= headDimension && rotated.isMultiple(of: 2),
-            "\(rotated) rotated dimensions of a head of \(headDimension)"
+            "partial_rotary_factor: \(rotated) rotated dimensions of a head of \(headDimension)"
         )
-        try require(isPositive(theta), "rope_theta is \(theta)")
-        let isValid: Bool =
-            switch scaling {
-            case nil: true
-            case .linear(let factor): isPositive(factor)
-            case .dynamic(let factor, let original):
-                isPositive(factor) && factor >= 1 && isPositions(original) && rotated > 2
-            case .llama3(let scaling):
-                isPositive(scaling.factor, scaling.lowFrequencyFactor)
-                    && scaling.highFrequencyFactor.isFinite
-                    && scaling.highFrequencyFactor > scaling.lowFrequencyFactor
-                    && isPositions(scaling.originalPositions)
-            case .yarn(let scaling):
-                isPositive(scaling.factor, scaling.betaSlow, scaling.attentionFactor ?? 1)
-                    && scaling.betaFast.isFinite && scaling.betaFast > scaling.betaSlow
-                    && isPositions(scaling.originalPositions) && theta > 1
-            case .longRope(let scaling):
-                [scaling.shortFactors, scaling.longFactors].allSatisfy { factors in
-                    factors.count == rotated / 2
-                        && factors.allSatisfy { $0.isFinite && $0 > 0 }
-                } && isPositions(scaling.originalPositions) && isPositive(scaling.attentionFactor)
-            }
-        try require(isValid, "rope_scaling's numbers are out of range, or too few or many")
+        try require(theta.isFinite && theta > 0, "rope_theta is \(theta)")
+        for (key, value, isValid) in scaling?.numbers(rotated: rotated, theta: theta) ?? [] {
+            try require(isValid, "rope_scaling: \(key) is \(value)")
+        }
+    }
+}
+
+extension RotaryEmbedding.Scaling {
+    /// Its numbers under Hugging Face's names, and whether each is in range.
+    fileprivate func numbers(
+        rotated: Int,
+        theta: Double
+    ) -> [(key: String, value: String, isValid: Bool)] {
+        func positive(_ key: String, _ value: Double) -> (String, String, Bool) {
+            (key, "\(value)", value.isFinite && value > 0)
+        }
+        func above(_ key: String, _ value: Double, _ other: String, _ least: Double)
+            -> (String, String, Bool)
+        {
+            let isValid = value.isFinite && value > least
+            return (key, "\(value), not above \(other), which is \(least)", isValid)
+        }
+        func positions(_ key: String, _ value: Int) -> (String, String, Bool) {
+            (key, "\(value)", (1...1 << 24).contains(value))
+        }
+        func factors(_ key: String, _ values: [Double]) -> (String, String, Bool) {
+            let isValid =
+                values.count == rotated / 2 && values.allSatisfy { $0.isFinite && $0 > 0 }
+            let what = "a list of \(values.count); \(rotated / 2) positive numbers are needed"
+            return (key, what, isValid)
+        }
+        let original = "original_max_position_embeddings"
+        switch self {
+        case .linear(let factor): return [positive("factor", factor)]
+        case .dynamic(let factor, let positionCount):
+            return [
+                ("factor", "\(factor), below 1", factor.isFinite && factor >= 1),
+                positions("max_position_embeddings", positionCount),
+                ("rope_type", "dynamic, of \(rotated) rotated dimensions", rotated > 2),
+            ]
+        case .llama3(let scaling):
+            return [
+                positive("factor", scaling.factor),
+                positive("low_freq_factor", scaling.lowFrequencyFactor),
+                above(
+                    "high_freq_factor",
+                    scaling.highFrequencyFactor,
+                    "low_freq_factor",
+                    scaling.lowFrequencyFactor
+                ), positions(original, scaling.originalPositions),
+            ]
+        case .yarn(let scaling):
+            return [
+                positive("factor", scaling.factor), positive("beta_slow", scaling.betaSlow),
+                above("beta_fast", scaling.betaFast, "beta_slow", scaling.betaSlow),
+                positive("attention_factor", scaling.attentionFactor ?? 1),
+                positions(original, scaling.originalPositions),
+                ("rope_type", "yarn, with a rope_theta of \(theta)", theta > 1),
+            ]
+        case .longRope(let scaling):
+            return [
+                factors("short_factor", scaling.shortFactors),
+                factors("long_factor", scaling.longFactors),
+                positive("attention_factor", scaling.attentionFactor),
+                positions(original, scaling.originalPositions),
+            ]
+        }
     }
 }

@@ -132,16 +132,21 @@ private struct Widths {
         mlp = configuration.intermediateSize
         gate = configuration.architecture.hasGate ? mlp : 0
         statistics = configuration.architecture.norm.isCentered ? 2 : 1
-        hasInputNorms = configuration.architecture.normPlacement != .after
+        hasInputNorms = NormSite.attentionInput.isPresent(in: configuration.architecture)
     }
 
     /// Numbers per row that a layer's norm keeps; nil where there is none.
     func statistics(_ site: NormSite) -> Int? {
-        guard NormSite.sites(of: configuration.architecture).contains(site) else { return nil }
-        switch (site, configuration.architecture.queryKeyNorm) {
-        case (.query, .perHead): return configuration.headCount * statistics
-        case (.key, .perHead): return configuration.keyValueHeadCount * statistics
-        default: return statistics
+        guard site.isPresent(in: configuration.architecture) else { return nil }
+        let heads =
+            switch site {
+            case .query: configuration.headCount
+            case .key: configuration.keyValueHeadCount
+            case .attentionInput, .attentionOutput, .mlpInput, .mlpOutput: 1
+            }
+        switch configuration.architecture.queryKeyNorm {
+        case .perHead: return heads * statistics
+        case .none, .fullWidth: return statistics
         }
     }
 

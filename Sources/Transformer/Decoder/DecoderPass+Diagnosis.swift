@@ -12,13 +12,13 @@ extension DecoderPass {
         var found: String?
         let isFine = forward(tokens, rows: rows) { layer, stream in
             guard isFinite(stream, width) else {
-                found = layer.map(culprit(inLayer:)) ?? "model.embed_tokens"
+                found = layer.map(culprit(inLayer:)) ?? ParameterLayout.embeddingModule
                 return false
             }
             return true
         }
         guard isFine, !isFinite(activations.finalNorm, width) else { return found }
-        return "model.norm"
+        return ParameterLayout.finalNormModule
     }
 
     /// The error of a pass whose loss or logits are not finite; `what` says which, as in "the loss".
@@ -35,7 +35,7 @@ extension DecoderPass {
         TransformerError(
             .nonFinite,
             """
-            \(what) is not finite; a NaN or an infinity first appears in \(place ?? "lm_head"), of \
+            \(what) is not finite; a NaN or an infinity first appears in \(place ?? ParameterLayout.headModule), of \
             \(configuration.layerCount) layers
             """
         )
@@ -47,20 +47,31 @@ extension DecoderPass {
         let (c, q, k) = (
             configuration.hiddenSize, configuration.queryWidth, configuration.keyValueWidth
         )
-        let prefix = "model.layers.\(index)."
-        let steps: [(UnsafePointer<Float>, Int, String)] = [
-            (UnsafePointer(layer.attentionInput), c, "input_layernorm"),
-            (UnsafePointer(layer.query), q, LinearModule.query.suffix),
-            (UnsafePointer(layer.key), k, LinearModule.key.suffix),
-            (UnsafePointer(layer.value), k, LinearModule.value.suffix),
-            (UnsafePointer(layer.attention), q, "self_attn"),
-            (UnsafePointer(layer.middle), c, LinearModule.output.suffix),
+        func name(_ site: NormSite) -> String { site.suffix(architecture.normPlacement) }
+        func output(_ site: NormSite) -> UnsafeMutablePointer<Float>? { layer.norm(site)?.input }
+        // A projection, and its norm's output, which are one where there is no norm.
+        let steps: [(values: UnsafeMutablePointer<Float>?, width: Int, name: String)] = [
+            // Without a norm there, attention's input is the layer's, which its output may have
+            // replaced.
+            (
+                output(.attentionInput).map { _ in layer.attentionInput }, c,
+                name(.attentionInput)
+            ),
+            (output(.query) ?? layer.query, q, LinearModule.query.suffix),
+            (layer.query, q, name(.query)),
+            (output(.key) ?? layer.key, k, LinearModule.key.suffix),
+            (layer.key, k, name(.key)), (layer.value, k, LinearModule.value.suffix),
+            (layer.attention, q, "self_attn"),
+            (output(.attentionOutput) ?? layer.middle, c, LinearModule.output.suffix),
+            (layer.middle, c, name(.attentionOutput)),
+            (output(.mlpInput).map { _ in layer.mlpInput }, c, name(.mlpInput)),
+            (output(.mlpOutput), c, "mlp"),
         ]
-        // Without a norm there, attention's input is the layer's, which the output may have replaced.
-        let isKept = architecture.normPlacement != .after
-        let first = steps.dropFirst(isKept ? 0 : 1)
-            .first { values, width, _ in !isFinite(values, width) }
-        return prefix + (first?.2 ?? "mlp")
+        let first = steps.first { step in
+            step.values.map { !isFinite(UnsafePointer($0), step.width) } ?? false
+        }
+        let last = output(.mlpOutput) == nil ? "mlp" : name(.mlpOutput)
+        return "model.layers.\(index)." + (first?.name ?? last)
     }
 
     private func isFinite(_ values: UnsafePointer<Float>, _ width: Int) -> Bool {

@@ -73,7 +73,7 @@ final class LayerWeights {
         inputs = (0..<configuration.layerCount).flatMap { layer in
             LinearModule.allCases.map { activations.inputs[$0.name(layer: layer)] }
         }
-        headInput = activations.inputs["lm_head"]
+        headInput = activations.inputs[ParameterLayout.headModule]
         cacheScales = zip(activations.keyScales, activations.valueScales).map { ($0, $1) }
         layers = (0..<configuration.layerCount).map { layer in
             Layer(

@@ -28,15 +28,17 @@ struct NormLayer {
     ) {
         let width = norm.width
         let weight = weights.weight(of: norm)
-        let bias = norm.bias.map { weights.parameters.storage.pointer + $0 }
+        let isCentered = kind.isCentered
+        let bias = norm.bias.map { UnsafePointer(weights.parameters.storage.pointer + $0) }
+        precondition(isCentered == (bias != nil), "a norm of kind \(kind) and its bias")
         team.parallelFor(count: rows) { range in
             let start = range.lowerBound * width
-            if let bias {
+            if isCentered, let bias {
                 DecoderKernels.layerNorm(
                     output: output + start,
                     statistics: statistics + 2 * range.lowerBound,
                     input: input + start,
-                    parameters: (weight, UnsafePointer(bias)),
+                    parameters: (weight, bias),
                     rows: range.count,
                     width: width,
                     epsilon: epsilon

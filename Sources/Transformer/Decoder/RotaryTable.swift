@@ -57,9 +57,6 @@ final class RotaryTable {
 }
 
 extension RotaryEmbedding {
-    /// Whether a text's length changes its frequencies.
-    public var dependsOnLength: Bool { regime(length: 1) != nil }
-
     /// What about a text's length decides its frequencies; nil where nothing does.
     func regime(length: Int) -> Int? {
         switch scaling {

@@ -88,7 +88,7 @@ public struct ActivationQuantization: Sendable, Equatable {
     /// - Throws: ``TransformerError`` (`invalidRecipe`).
     func check(_ configuration: ModelConfiguration) throws {
         let layers = configuration.layerCount
-        var widths = ["lm_head": configuration.hiddenSize]
+        var widths = [ParameterLayout.headModule: configuration.hiddenSize]
         for layer in 0..<layers {
             for module in configuration.linearModules {
                 widths[module.name(layer: layer)] = module.inputWidth(configuration)

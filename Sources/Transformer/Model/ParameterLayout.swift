@@ -38,6 +38,13 @@ public struct ParameterLayout: Sendable {
         var norms = [Module?](repeating: nil, count: NormSite.allCases.count)
     }
 
+    /// The embedding's module, under Hugging Face's name.
+    public static let embeddingModule = "model.embed_tokens"
+    /// The head's module; where it is tied, there is none.
+    public static let headModule = "lm_head"
+    /// The module of the norm after the last layer.
+    public static let finalNormModule = "model.norm"
+
     /// The shape of the model.
     public let configuration: ModelConfiguration
     /// All parameters in the order of the arena.
@@ -61,16 +68,16 @@ public struct ParameterLayout: Sendable {
         self.configuration = configuration
         var builder = Builder(configuration: configuration)
         embedding = builder.append(
-            "model.embed_tokens.weight",
+            Self.embeddingModule + ".weight",
             [configuration.vocabularySize, configuration.hiddenSize]
         )
         layers = (0..<configuration.layerCount).map { builder.appendLayer($0) }
-        finalNorm = builder.appendNorm("model.norm", width: configuration.hiddenSize)
+        finalNorm = builder.appendNorm(Self.finalNormModule, width: configuration.hiddenSize)
         head =
             configuration.tiedEmbeddings
             ? embedding
             : builder.append(
-                "lm_head.weight",
+                Self.headModule + ".weight",
                 [configuration.vocabularySize, configuration.hiddenSize]
             )
         entries = builder.entries

@@ -55,7 +55,7 @@ public enum BlockRotation {
     ///
     /// - Throws: ``TransformerError`` (`invalidRecipe`), naming the family and why.
     public static func check(_ architecture: Architecture) throws {
-        guard architecture.normPlacement == .before else {
+        guard !architecture.normPlacement.isOnOutputs else {
             throw TransformerError(
                 .invalidRecipe,
                 """

@@ -118,7 +118,8 @@ struct ChannelSmoothing {
         switch group {
         case .output: return true
         case .down: return architecture.hasGate || architecture.activation.homogeneity != nil
-        case .query, .key, .value, .gate, .up: return architecture.normPlacement != .after
+        case .query, .key, .value: return NormSite.attentionInput.isPresent(in: architecture)
+        case .gate, .up: return NormSite.mlpInput.isPresent(in: architecture)
         }
     }
 

@@ -39,8 +39,8 @@ struct GradientBuffers {
         let k = configuration.keyValueWidth
         let f = configuration.intermediateSize
         let gateWidth = architecture.hasGate ? f : 0
-        let hasProjectionNorms = architecture.queryKeyNorm != .none
-        let hasOutputNorms = architecture.normPlacement != .before
+        let hasProjectionNorms = NormSite.query.isPresent(in: architecture)
+        let hasOutputNorms = NormSite.attentionOutput.isPresent(in: architecture)
         let widths = [
             c, c, q, q, k, k, gateWidth, f, f, hasProjectionNorms ? q : 0,
             hasProjectionNorms ? k : 0, hasOutputNorms ? c : 0,

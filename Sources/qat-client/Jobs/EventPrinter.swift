@@ -98,10 +98,19 @@ final class EventPrinter {
         guard let label = values["label"]?.stringValue else {
             return nil
         }
-        let figures = ["perplexity", "accuracy", "latency_ms", "tokens_per_s"].compactMap { key in
+        let known = EvaluateSpec.Metric.allCases.map(\.rawValue)
+        var figures = known.compactMap { key in
             values[key]?.doubleValue.map { "\(key) \(Quantities.significant($0))" }
         }
-        return "\(label): " + figures.joined(separator: "  ")
+        // What a later version measures, by the names that it has.
+        for measurement in values["measurements"]?.arrayValue ?? [] {
+            guard let name = measurement["name"]?.stringValue, !known.contains(name),
+                let value = measurement["value"]?.doubleValue
+            else { continue }
+            figures.append("\(name) \(Quantities.significant(value))")
+        }
+        return "\(label): " + (figures.isEmpty ? "nothing measured" : "")
+            + figures.joined(separator: "  ")
     }
 
     static func metrics(_ values: JSONValue) -> [String] {

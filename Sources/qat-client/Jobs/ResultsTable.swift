@@ -87,7 +87,7 @@ extension ResultsTable {
             { row in row[key]?.stringValue.flatMap { $0 == "none" ? nil : $0 } }
         }
         return [
-            figure("PERPLEXITY") { $0["perplexity"]?.doubleValue.map(Quantities.perplexity) },
+            figure("PERPLEXITY") { Self.text(of: .perplexity, in: $0) },
             figure("95 % CI", drop: 4) { Self.interval($0["perplexity_ci95"]) },
             figure("CHANGE", drop: 6) { row in
                 guard rows.count > 1, let first, let value = row["perplexity"]?.doubleValue else {
@@ -95,15 +95,9 @@ extension ResultsTable {
                 }
                 return Self.change(from: first, to: value)
             },
-            figure("ACCURACY", drop: 9) {
-                $0["accuracy"]?.doubleValue.map { Quantities.decimals($0, 4) }
-            },
-            figure("LATENCY", drop: 7) {
-                $0["latency_ms"]?.doubleValue.map(Quantities.milliseconds)
-            },
-            figure("TOKENS/S", drop: 8) {
-                $0["tokens_per_s"]?.doubleValue.map { Quantities.decimals($0, 1) }
-            },
+            figure("ACCURACY", drop: 9) { Self.text(of: .accuracy, in: $0) },
+            figure("LATENCY", drop: 7) { Self.text(of: .latency, in: $0) },
+            figure("TOKENS/S", drop: 8) { Self.text(of: .throughput, in: $0) },
             figure("MEMORY", drop: 10) { Self.bytes($0["memory_bytes"]) },
             figure("OF BF16", drop: 5) { $0["memory_ratio"]?.doubleValue.map(Quantities.percent) },
             figure("PEAK", drop: 1) { Self.bytes($0["peak_memory_bytes"]) },
@@ -112,10 +106,24 @@ extension ResultsTable {
         ]
     }
 
+    private static func text(of metric: EvaluateSpec.Metric, in row: JSONValue) -> String? {
+        row[metric.rawValue]?.doubleValue.map { text(of: metric, $0) }
+    }
+
+    /// A figure without its unit, where a heading has it.
+    private static func text(of metric: EvaluateSpec.Metric, _ value: Double) -> String {
+        switch metric {
+        case .perplexity: Quantities.perplexity(value)
+        case .accuracy: Quantities.decimals(value, 4)
+        case .latency: Quantities.milliseconds(value)
+        case .throughput: Quantities.decimals(value, 1)
+        }
+    }
+
     /// All measurements, where the table above does not hold them all: a task twice, or one that has no
     /// column of its own.
     private func measurements(_ rows: [JSONValue]) -> [String] {
-        let shown: Set = ["perplexity", "accuracy", "latency_ms", "tokens_per_s"]
+        let shown = Set(EvaluateSpec.Metric.allCases.map(\.rawValue))
         let lists = rows.map { $0["measurements"]?.arrayValue ?? [] }
         let isComplete = lists.allSatisfy { list in
             let names = list.map { $0["name"]?.stringValue ?? "" }
@@ -147,22 +155,16 @@ extension ResultsTable {
         let task = tasks.indices.contains(index) ? tasks[index] : .null
         let type = measurement["task"]?.stringValue ?? "-"
         let name = measurement["name"]?.stringValue ?? ""
-        let length =
-            type == "benchmark"
-            ? task["input_len"]?.integerValue ?? 256
-            : task["seq_length"]?.integerValue ?? (task == .null ? -1 : 512)
-        let value = measurement["value"]?.doubleValue
-        let shown: String? =
-            switch name {
-            case "latency_ms": value.map(Quantities.milliseconds)
-            case "tokens_per_s": value.map { Quantities.decimals($0, 1) + " tok/s" }
-            case "perplexity": value.map(Quantities.perplexity)
-            default: value.map { Quantities.decimals($0, 4) }
-            }
+        let metric = EvaluateSpec.Metric(rawValue: name)
+        let shown = measurement["value"]?.doubleValue.map { value in
+            guard let metric else { return Quantities.decimals(value, 4) }
+            return Self.text(of: metric, value) + (metric == .throughput ? " tok/s" : "")
+        }
+        let isNamed = type == name || EvaluateSpec.TaskType(rawValue: type) == .benchmark
         return [
-            type == name || type == "benchmark" ? type : "\(type) \(name)",
+            isNamed ? type : "\(type) \(name)",
             measurement["text"]?.stringValue ?? "-",
-            task == .null || length < 0 ? "-" : String(length),
+            EvaluateSpec.length(ofTask: task).map(String.init) ?? "-",
             shown ?? "-",
             Self.interval(measurement["interval"]) ?? "-",
             measurement["count"]?.integerValue.map(String.init) ?? "-",

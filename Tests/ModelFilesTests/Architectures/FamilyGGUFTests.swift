@@ -141,6 +141,15 @@ internal import Transformer
         ("olmo2", #"{"tie_word_embeddings": true}"#, "the head is not the embedding"),
         ("olmo2", #"{"head_dim": 16}"#, "of 32 dimensions together"),
         ("nemotron", #"{"hidden_act": "relu"}"#, "hidden_act would be read as \"relu2\""),
+        ("nemotron", #"{"tie_word_embeddings": true}"#, "the head is not the embedding"),
+        ("nemotron", #"{"head_dim": 8}"#, "of 32 dimensions together"),
+        ("qwen2", #"{"head_dim": 16}"#, "of 32 dimensions together"),
+        ("phi3", #"{"head_dim": 32, "rope_scaling": null}"#, "of 64 dimensions together"),
+        ("gemma", #"{"attention_bias": true}"#, "has no bias"),
+        ("gemma2", #"{"attention_bias": true}"#, "has no bias"),
+        ("gemma3", #"{"attention_bias": true}"#, "has no bias"),
+        ("olmo2", #"{"attention_bias": true}"#, "has no bias"),
+        ("smollm3", #"{"attention_bias": true}"#, "has no bias"),
     ])
     func refusesWhatLlamaCppDoesNotCompute(
         family: String,
@@ -156,10 +165,66 @@ internal import Transformer
         }
     }
 
+    /// What no configuration of these families says, but llama.cpp would not read either.
+    @Test(arguments: [("phi3", LinearModule.query), ("qwen2", .output), ("qwen2", .down)])
+    func biasesThatLlamaCppDoesNotReadAreRefused(family: String, module: LinearModule) throws {
+        var model = try FamilySamples.read(family)
+        model.architecture.biasedModules.insert(module)
+        #expect {
+            try GGUFExport(model)
+        } throws: { "\($0)".contains("\(module.suffix) has no bias there") }
+    }
+
+    /// Modules that a checkpoint fuses have a name in GGUF, or are refused.
+    @Test func fusedModulesHaveNames() throws {
+        for family in ModelFamilies.all {
+            let names = family.architecture.fusedModules.map { family.gguf.fusedNames[$0.suffix] }
+            #expect(names.allSatisfy { $0 != nil }, "\(family.name)")
+        }
+        var model = try FamilySamples.read("llama")
+        model.architecture.fusedModules = [.init(suffix: "mlp.wi", parts: [.gate, .up])]
+        #expect {
+            try GGUFExport(model)
+        } throws: { "\($0)".contains("no tensor is known to hold mlp.wi") }
+    }
+
+    /// Keys that a file lacks are llama.cpp's own defaults: `src/models/gemma2.cpp`, `gemma3.cpp`.
+    @Test func absentKeysAreLlamaCppsDefaults() throws {
+        func read(_ name: String, without keys: String...) throws -> ModelConfiguration {
+            let model = try FamilySamples.read(name)
+            let family = try #require(ModelFamilies.named(name))
+            var values = try GGUFExport(model).metadata.values
+            for key in keys { #expect(values.removeValue(forKey: "\(name).\(key)") != nil) }
+            let layout = GGUFLayout(model)
+            var read = GGUFKeys(values, architecture: name, path: "gguf")
+            return try family.configuration(
+                from: &read,
+                .init(
+                    vocabularySize: model.vocabularySize,
+                    names: Set(layout.stored.map { layout.place(of: $0.parts[0]).name })
+                )
+            )
+        }
+        let gemma3 = try read("gemma3", without: "rope.freq_base_swa")
+        #expect(gemma3.localRotary?.theta == 10_000)
+        let gemma2 = try read(
+            "gemma2",
+            without: "attention.sliding_window",
+            "attn_logit_softcapping",
+            "final_logit_softcapping"
+        )
+        #expect(gemma2.layerAttention.first?.window == 4096)
+        #expect(gemma2.architecture.attentionSoftCap == 50)
+        #expect(gemma2.architecture.logitSoftCap == 30)
+    }
+
     @Test func windowsThatLlamaCppLeavesOutAreNoted() throws {
         let notes = try GGUFExport(FamilySamples.read("mistral")).notes
         #expect(notes.count == 1 && notes[0].contains("more than 4096 tokens"))
         #expect(try GGUFExport(FamilySamples.read("gemma2")).notes.isEmpty)
+        // llama.cpp 0.3.36: losses of short texts in a long context were off by up to 0.034 nats.
+        let longRope = try GGUFExport(FamilySamples.read("phi3")).notes
+        #expect(longRope.contains { $0.contains("LongRoPE's factors by the size of its context") })
     }
 
     /// The names that llama.cpp's loader asks for.

@@ -79,6 +79,36 @@ internal import Testing
         #expect(try self.keys(off, tokenizer: begun)["add_bos_token"] == "false")
     }
 
+    /// Texts that are canonically equivalent are other bytes, and so other tokens.
+    @Test(arguments: [true, false])
+    func tokensAreFoundByTheirBytes(isComposedFirst: Bool) throws {
+        let forms = ["<\u{E9}>", "<e\u{301}>"]
+        let texts = isComposedFirst ? forms : forms.reversed()
+        let json = try #require(try SourceSample().model.tokenizerJSON)
+        let renamed = String(decoding: json, as: UTF8.self)
+            .replacing("<|im_start|>", with: texts[0]).replacing("<|im_end|>", with: texts[1])
+        let config = #"{"bos_token": "\#(texts[0])", "eos_token": {"content": "\#(texts[1])"}}"#
+        let keys = try keys(config, tokenizer: renamed)
+        #expect(keys["bos_token_id"] == "0" && keys["eos_token_id"] == "1")
+    }
+
+    /// A rendered template names both.
+    @Test func templatesOfEquivalentTokensAreReadBack() throws {
+        let tokens = ["\u{E9}", "e\u{301}", "a"]
+        var stages = Tokenizer.Stages()
+        stages.addedTokens = (0..<2).map { .init(text: tokens[$0], id: Int32($0), isSpecial: true) }
+        (stages.addedAtStart, stages.addedAtEnd) = ([0], [1])
+        let tokenizer = try Tokenizer(
+            vocabulary: tokens,
+            merges: [],
+            options: .init(),
+            stages: stages
+        )
+        let read = try Tokenizer(tokenizerJSON: TokenizerJSON.render(tokenizer))
+        #expect(read.addedAtStart == [0] && read.addedAtEnd == [1])
+        #expect(read.addedTokens == tokenizer.addedTokens)
+    }
+
     @Test func whatLlamaCppDoesOtherwiseIsNoted() throws {
         let sample = try SourceSample([
             "tokenizer_config.json": #"{"add_bos_token": true}"#,

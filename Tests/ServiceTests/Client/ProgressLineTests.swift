@@ -203,8 +203,15 @@ internal import Testing
         let row =
             #"{"label":"PTQ","perplexity":72.754,"accuracy":0.25,"latency_ms":null,"#
             + #""memory_bytes":1000,"measurements":[{}]}"#
-        let event = JobEvent(jobID: "j", seq: 1, type: .metric, metricsJSON: Array(row.utf8))
-        #expect(print([event], .plain) == "PTQ: perplexity 72.754  accuracy 0.25\n")
+        func line(_ row: String) -> String {
+            let bytes = Array(row.utf8)
+            return print([JobEvent(jobID: "j", seq: 1, type: .metric, metricsJSON: bytes)], .plain)
+        }
+        #expect(line(row) == "PTQ: perplexity 72.754  accuracy 0.25\n")
+        // A task of a later version.
+        let other = #"{"label":"a","measurements":[{"task":"x","name":"score","value":0.5}]}"#
+        #expect(line(other) == "a: score 0.5\n")
+        #expect(line(#"{"label":"a","measurements":[]}"#) == "a: nothing measured\n")
     }
 
     @Test func linesOfOthersCannotSteerTheTerminal() {

@@ -96,8 +96,7 @@ enum GemmaShared {
         _ keys: inout ConfigurationKeys,
         into model: inout ModelConfiguration
     ) throws(ModelFileError) {
-        let scalar = try keys.number("query_pre_attn_scalar") ?? 256
-        guard scalar > 0 else { throw keys.malformed("query_pre_attn_scalar", "is \(scalar)") }
+        let scalar = try keys.positive("query_pre_attn_scalar") ?? 256
         model.architecture.attentionScale = Float(1 / scalar.squareRoot())
     }
 

@@ -27,9 +27,9 @@ struct Gemma2Family: ModelFamily {
         try GemmaShared.expectActivation("hidden_act", &keys, model)
         try GemmaShared.readAttentionScale(&keys, into: &model)
         model.architecture.attentionSoftCap =
-            try keys.number("attn_logit_softcapping", absent: 50).map { Float($0) }
+            try keys.positive("attn_logit_softcapping", absent: 50).map { Float($0) }
         model.architecture.logitSoftCap =
-            try keys.number("final_logit_softcapping", absent: 30).map { Float($0) }
+            try keys.positive("final_logit_softcapping", absent: 30).map { Float($0) }
         let sliding =
             try keys.slidingLayers(count: model.layerCount)
             ?? Self.alternating(model.layerCount)

@@ -40,7 +40,7 @@ struct Gemma3Family: ModelFamily {
         // Transformers keeps it, but never uses it.
         try keys.expect(["attn_logit_softcapping": .null])
         model.architecture.logitSoftCap =
-            try keys.number("final_logit_softcapping").map { Float($0) }
+            try keys.positive("final_logit_softcapping").map { Float($0) }
         let pattern = try keys.integer("sliding_window_pattern") ?? Self.pattern
         guard pattern > 0 else { throw keys.malformed("sliding_window_pattern", "is \(pattern)") }
         let types = try keys.slidingLayers(count: model.layerCount)

@@ -15,10 +15,10 @@ struct GraniteFamily: ModelFamily {
         into model: inout ModelConfiguration
     ) throws(ModelFileError) {
         model.architecture.biasedModules = try keys.biasedModules(withMLP: true)
-        let embedding = try keys.number("embedding_multiplier") ?? 1
-        let residual = try keys.number("residual_multiplier") ?? 1
-        let attention = try keys.number("attention_multiplier") ?? 1
-        let scaling = try keys.number("logits_scaling") ?? 1
+        let embedding = try keys.positive("embedding_multiplier") ?? 1
+        let residual = try keys.positive("residual_multiplier") ?? 1
+        let attention = try keys.positive("attention_multiplier") ?? 1
+        let scaling = try keys.positive("logits_scaling") ?? 1
         model.architecture.embeddingMultiplier = Float(embedding)
         model.architecture.residualMultiplier = Float(residual)
         model.architecture.attentionScale = Float(attention)

@@ -30,7 +30,7 @@ struct SmolLM3Family: ModelFamily {
         model.architecture.biasedModules = try keys.biasedModules(withMLP: true)
         let rotates = try rotatingLayers(&keys, count: model.layerCount)
         let isUsed = try keys.flag("use_sliding_window") ?? false
-        let window = try keys.integer("sliding_window")
+        let window = try keys.windowLength()
         let types = try keys.slidingLayers(count: model.layerCount)
         // Of Qwen, which it was made from.
         keys.ignore(["max_window_layers"])

@@ -43,17 +43,19 @@ extension CompressedTensors {
         /// Whether GPTQ's order of columns was another while it ran.
         let isOrdered: Bool
 
-        private static let keys: Set<String> = [
-            "num_bits", "type", "symmetric", "group_size", "strategy", "block_structure",
-            "dynamic", "actorder", "scale_dtype", "zp_dtype", "observer", "observer_kwargs",
-        ]
+        /// How scales were found does not matter any more, and zero points are of zero.
+        static let keys = KnownKeys(
+            used: [
+                "num_bits", "type", "symmetric", "group_size", "strategy", "block_structure",
+                "dynamic", "actorder", "scale_dtype",
+            ],
+            neutral: ["zp_dtype", "observer", "observer_kwargs"]
+        )
 
         /// Reads arguments.
         ///
-        /// - Throws: ``ModelFileError`` for what the package refuses, and for keys that it does not
-        ///   know.
+        /// - Throws: ``ModelFileError`` for what the package refuses.
         init(_ root: JSONObject) throws(ModelFileError) {
-            try root.refuseOthers(than: Self.keys)
             bits = try root.integer("num_bits") ?? 8
             element = try root.word("type", ignoringCase: true) ?? .int
             isSymmetric = try root.flag("symmetric") ?? true
@@ -192,14 +194,5 @@ extension JSONObject {
             )
         }
         return word
-    }
-
-    /// Refuses members that are not known.
-    ///
-    /// - Throws: ``ModelFileError`` (`unsupported`), naming the first.
-    func refuseOthers(than keys: Set<String>) throws(ModelFileError) {
-        let others = members.keys.filter { !keys.contains($0) && self[$0] != nil }
-        guard let first = others.min() else { return }
-        throw ModelFileError(.unsupported, "\(place): \(first) is no key that is known here")
     }
 }

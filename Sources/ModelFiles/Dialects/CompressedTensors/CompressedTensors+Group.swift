@@ -3,12 +3,14 @@ internal import Quantization
 
 /// What a config group says: how its modules' weights are stored, and how their inputs are rounded.
 extension CompressedTensors {
-    private static let formatsOfOne = [
-        "nvfp4-pack-quantized", "mxfp4-pack-quantized", "mxfp8-quantized",
-    ]
-    private static let groupKeys: Set<String> = [
+    /// The formats that one line of the table has alone, so that their names say all of the weights.
+    private static let formatsOfOne: Set<String> = {
+        let names = (rows + [tiles(rows: 128, columns: 128)]).map(\.scheme.name)
+        return Set(names.filter { name in names.count { $0 == name } == 1 })
+    }()
+    private static let groupKeys = KnownKeys(used: [
         "targets", "weights", "input_activations", "output_activations", "format",
-    ]
+    ])
 
     /// How a group's modules are stored, from its weights' arguments, with which its format must
     /// agree, and how their inputs are rounded.
@@ -18,9 +20,7 @@ extension CompressedTensors {
         _ issues: inout ConfigurationIssues
     ) -> ModuleStorages.Storage {
         let count = issues.all.count
-        _ = issues.read(group) { group throws(ModelFileError) in
-            try group.refuseOthers(than: groupKeys)
-        }
+        issues.account(for: group, by: groupKeys)
         let weights = arguments(group, "weights", &issues)
         let inputs = arguments(group, "input_activations", &issues)
         let outputs = arguments(group, "output_activations", &issues)
@@ -61,10 +61,14 @@ extension CompressedTensors {
                 "format is missing; its weights' arguments make it \(row.scheme.name)"
             )
         }
-        // Scales of inputs are stored unless all are found as the server runs.
-        let hasInputs = inputs.map { $0.dynamic != .all } ?? false
+        // Scales of inputs are stored unless all are found as the server runs; what they are called is
+        // a matter of the inputs' own line.
+        let scale = inputs.flatMap { inputs in
+            inputs.dynamic == .all
+                ? nil : (rows.first { $0.isOfInputs(inputs) } ?? row).inputs
+        }
         return .scheme(
-            row.scheme(hasInputs: hasInputs),
+            scale.map { row.scheme.adding([$0]) } ?? row.scheme,
             inputs: outputs.map {
                 .unknown("output_activations are \($0.description), which is not computed here")
             } ?? self.inputs(inputs)
@@ -79,6 +83,7 @@ extension CompressedTensors {
         let found = issues.read(object) { object throws(ModelFileError) in
             try object.object(key)
         }
+        issues.account(for: found, by: Arguments.keys)
         return issues.read(found) { found throws(ModelFileError) in try Arguments(found) }
     }
 
@@ -91,20 +96,20 @@ extension CompressedTensors {
         let unknown = InputScheme.unknown(
             "input_activations are \(arguments.description), which is not computed here"
         )
-        guard arguments.element == .float, arguments.isSymmetric else { return unknown }
-        let (size, isMX) = (arguments.groupSize, arguments.scaleType == microscalingType)
-        switch (arguments.bits, arguments.strategy, arguments.dynamic) {
-        case (4, .tensorGroup, .all) where size == 16, (4, .group, .all) where size == 16 && !isMX:
-            return .dynamic(.nvfp4)
-        case (4, .tensorGroup, .local) where size == 16:
-            return .stored(.nvfp4, suffix: ".input_global_scale", isReciprocal: true)
-        case (4, .group, .all) where size == 32 && isMX: return .dynamic(rounded(.mxfp4))
-        case (8, .group, .all) where size == 32 && isMX: return .dynamic(rounded(.mxfp8))
-        case (8, .tensor, .all): return .dynamic(.fp8PerTensor)
-        case (8, .tensor, .none):
-            return .stored(.fp8PerTensor, suffix: ".input_scale", isReciprocal: false)
-        case (8, .token, .all): return .dynamic(.fp8PerChannel)
-        default: return unknown
+        guard arguments.isSymmetric, let row = rows.first(where: { $0.isOfInputs(arguments) }),
+            let format = row.format
+        else { return unknown }
+        switch arguments.dynamic {
+        case .all: return .dynamic(format.scaleKind == .e8m0 ? rounded(format) : format)
+        case .local, .none:
+            // Of block scales the one above them is stored, of whole tensors the one there is.
+            guard let scale = row.inputs, scale.role.isTwoLevel == (arguments.dynamic == .local)
+            else { return unknown }
+            return .stored(
+                format,
+                suffix: scale.suffix,
+                isReciprocal: scale.role.isReciprocal
+            )
         }
     }
 
@@ -140,9 +145,11 @@ extension CompressedTensors {
         if bits == 8, let blocks = arguments.blockStructure {
             return tiles(rows: blocks[0], columns: blocks[1])
         }
-        let row = rows.first {
+        let found = rows.filter {
             $0.bits == bits && $0.strategy == strategy && $0.groupSize == size
         }
+        // Older files leave the type of scales out.
+        let row = found.first { $0.scaleType == arguments.scaleType } ?? found.first
         if let row { return row }
         // The package goes by bits and size alone.
         if bits == 4, strategy == .group,

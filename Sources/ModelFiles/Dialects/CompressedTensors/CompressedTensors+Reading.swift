@@ -1,4 +1,5 @@
 internal import Formats
+internal import Transformer
 
 /// What compressed-tensors' `quantization_config` says of each module.
 ///
@@ -17,11 +18,26 @@ extension CompressedTensors {
     // Every module is held against every group.
     private static let groupLimit = 256
 
+    /// What the package and Transformers write at the root.
+    private static let rootKeys = KnownKeys(
+        used: [
+            "config_groups", "format", "ignore", "kv_cache_scheme", "quant_method",
+            "quantization_status", "sparsity_config", "transform_config",
+        ],
+        // Who wrote it, how much smaller it is, and how Transformers is to hold it.
+        neutral: [
+            "dequantize", "global_compression_ratio", "run_compressed",
+            "use_optimized_inference", "version",
+        ],
+        expected: ["moe_sparsity_config": [.object([:])]]
+    )
+
     func read(
         _ document: QuantizationDocument,
         _ issues: inout ConfigurationIssues
     ) -> ModuleStorages {
         let root = document.root
+        issues.account(for: root, by: Self.rootKeys)
         Self.refuseTransforms(root, &issues)
         let status = issues.read(root) { root throws(ModelFileError) in
             try root.text("quantization_status")
@@ -169,7 +185,7 @@ extension CompressedTensors {
         _ document: QuantizationDocument,
         _ issues: inout ConfigurationIssues
     ) {
-        let others = ["lm_head", "model.embed_tokens", "Linear"]
+        let others = [ParameterLayout.headModule, ParameterLayout.embeddingModule, "Linear"]
         let entries = (try? document.root.texts("ignore")) ?? []
         for entry in entries where !entry.hasPrefix("re:") && !others.contains(entry) {
             if !document.linearModules.contains(entry) {
@@ -187,15 +203,26 @@ extension CompressedTensors {
         _ issues: inout ConfigurationIssues
     ) {
         let sparsity = issues.read(root) { root throws(ModelFileError) in
-            try root.object("sparsity_config")?.text("format")
+            try root.object("sparsity_config")
         }
-        if let sparsity, sparsity != "dense" {
-            issues.refuse(.unsupported, root.place, "sparsity \(sparsity) is not read")
+        let form = issues.read(sparsity) { sparsity throws(ModelFileError) in
+            try sparsity.text("format")
+        }
+        if let sparsity, !sparsity.members.isEmpty, form != "dense" {
+            issues.refuse(
+                .unsupported,
+                root.place,
+                "sparsity \(form ?? "of no format") is not read"
+            )
         }
         let transforms = issues.read(root) { root throws(ModelFileError) in
-            try root.object("transform_config")?.object("config_groups")?.members
+            try root.object("transform_config")
         }
-        if transforms?.isEmpty == false {
+        issues.account(for: transforms, by: KnownKeys(used: ["config_groups"]))
+        let groups = issues.read(transforms) { transforms throws(ModelFileError) in
+            try transforms.object("config_groups")
+        }
+        if groups?.members.isEmpty == false {
             issues.refuse(.unsupported, root.place, "transform_config is not read")
         }
     }

@@ -24,6 +24,21 @@ struct CompressedTensors: CheckpointDialect {
         /// Other names of the same storage.
         var synonyms: [String] = []
 
+        /// Whether arguments of inputs are those of this line's format.
+        func isOfInputs(_ arguments: Arguments) -> Bool {
+            let strategies: [Arguments.Strategy] =
+                switch strategy {
+                // What a channel is to weights, a token is to inputs.
+                case .channel: [.token]
+                case .tensorGroup: [.tensorGroup, .group]
+                case .tensor, .group, .block, .token, .head: [strategy]
+                }
+            let isMX = arguments.scaleType == CompressedTensors.microscalingType
+            return arguments.element == .float && arguments.bits == bits
+                && strategies.contains(arguments.strategy) && arguments.groupSize == groupSize
+                && (groupSize == nil || isMX == (scaleType == CompressedTensors.microscalingType))
+        }
+
         /// The scheme with or without the scale of static inputs.
         func scheme(hasInputs: Bool) -> StorageScheme {
             hasInputs ? scheme.adding(inputs.map { [$0] } ?? []) : scheme

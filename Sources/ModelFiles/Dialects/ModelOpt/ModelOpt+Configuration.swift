@@ -71,7 +71,7 @@ extension ModelOpt {
         guard overall == mixed || row(named: overall)?.hasGroups ?? false else { return [:] }
         var groups: [String: Any] = [:]
         let byAlgorithm = Dictionary(grouping: quantized, by: \.row.algorithm)
-        for (name, modules) in byAlgorithm.sorted(by: { $0.key < $1.key }) {
+        for (_, modules) in byAlgorithm.sorted(by: { $0.key < $1.key }) {
             guard let row = modules.first?.row else { continue }
             var weights: [String: Any] = [
                 "dynamic": false, "num_bits": row.scheme.bitWidth, "type": "float",
@@ -79,7 +79,7 @@ extension ModelOpt {
             if row.scheme.blockSize > 1 { weights["group_size"] = row.scheme.blockSize }
             let targets = byAlgorithm.count == 1 ? ["Linear"] : modules.map(\.module)
             var group: [String: Any] = ["weights": weights, "targets": targets]
-            if name != "W4A16_NVFP4" { group["input_activations"] = weights }
+            if row.inputs != .plain { group["input_activations"] = weights }
             groups["group_\(groups.count)"] = group
         }
         return groups

@@ -4,11 +4,45 @@
 /// - SeeAlso: NVIDIA/Model-Optimizer, `modelopt/torch/export/quant_utils.py`,
 ///   `convert_hf_config.py`; vLLM, `quantization/modelopt.py`.
 extension ModelOpt {
+    /// What ModelOpt and TensorRT-LLM write at the root, in either file.
+    static let rootKeys = KnownKeys(
+        used: [
+            "config_groups", "exclude_modules", "group_size", "ignore", "kv_cache_quant_algo",
+            "kv_cache_scheme", "quant_algo", "quant_method", "quantized_layers",
+        ],
+        neutral: detailKeys.neutral.union(["producer"]),
+        expected: detailKeys.expected.merging([
+            "clamp_val": [], "use_meta_recipe": [.flag(false)],
+        ]) { own, _ in own }
+    )
+
+    /// What is said of the whole model, of a layer or of a group.
+    private static let detailKeys = KnownKeys(
+        used: ["group_size", "quant_algo"],
+        // Factors of columns are tensors, which are read where they are; how strongly SmoothQuant
+        // moved outliers does not matter any more.
+        neutral: ["pre_quant_scale", "smoothquant_val"],
+        expected: ["has_zero_point": [.flag(false)], "lora_rank": []]
+    )
+
+    private static let groupKeys = KnownKeys(
+        used: detailKeys.used.union(["targets", "weights", "input_activations"]),
+        neutral: detailKeys.neutral,
+        expected: detailKeys.expected.merging(["output_activations": []]) { own, _ in own }
+    )
+
+    private static let cacheKeys = KnownKeys(
+        used: ["dynamic", "num_bits", "type"],
+        neutral: ["observer", "observer_kwargs", "scale_dtype", "zp_dtype"],
+        expected: ["strategy": [.text("tensor")], "symmetric": [.flag(true)]]
+    )
+
     func read(
         _ document: QuantizationDocument,
         _ issues: inout ConfigurationIssues
     ) -> ModuleStorages {
         let root = document.root
+        issues.account(for: root, by: Self.rootKeys)
         ModelOptAgreement.lint(document, &issues)
         let ignored = Self.ignored(root, &issues)
         let algorithm = issues.read(root) { root throws(ModelFileError) in
@@ -18,6 +52,13 @@ extension ModelOpt {
         if algorithm == Self.mixed {
             storages.quantized = Self.layers(document, ignored, &issues)
         } else if let algorithm {
+            if root["quantized_layers"] != nil {
+                issues.refuse(
+                    .malformed,
+                    root.place,
+                    "quant_algo is \(algorithm), but quantized_layers is for \(Self.mixed)"
+                )
+            }
             let storage = Self.storage(root, algorithm, &issues)
             for module in document.linearModules where ignored.match(module) == nil {
                 storages.quantized[module] = storage
@@ -45,15 +86,23 @@ extension ModelOpt {
         _ root: JSONObject,
         _ issues: inout ConfigurationIssues
     ) -> Cache? {
-        let scheme = issues.read(root) { root throws(ModelFileError) in
-            try root.object("kv_cache_scheme")
-        }
-        let algorithm = issues.read(root) { root throws(ModelFileError) in
-            try root.text("kv_cache_quant_algo")
-        }
+        // Of other algorithms than FP8 the converter writes the name alone.
+        var named: String?
+        if case .text(let text) = root["kv_cache_scheme"] { named = text }
+        let scheme =
+            named == nil
+            ? issues.read(root) { root throws(ModelFileError) in
+                try root.object("kv_cache_scheme")
+            } : nil
+        issues.account(for: scheme, by: cacheKeys)
+        let algorithm =
+            named
+            ?? issues.read(root) { root throws(ModelFileError) in
+                try root.text("kv_cache_quant_algo")
+            }
         guard scheme != nil || algorithm != nil else { return nil }
         if let algorithm, algorithm != "FP8" {
-            return Cache(obstacle: "kv_cache_quant_algo \(algorithm) is not computed here")
+            return Cache(obstacle: "a key-value cache in \(algorithm) is not computed here")
         }
         guard let scheme else { return Cache(obstacle: nil) }
         let bits = issues.read(scheme) { scheme throws(ModelFileError) in
@@ -114,6 +163,7 @@ extension ModelOpt {
                 issues.error(layer.place, "is no linear module of the model")
                 continue
             }
+            issues.account(for: layer, by: detailKeys)
             let algorithm = issues.read(layer) { layer throws(ModelFileError) in
                 try layer.text("quant_algo")
             }
@@ -174,9 +224,16 @@ extension ModelOpt {
         }
         let groups = issues.read(all) { all throws(ModelFileError) in try all.objects() }
         for (_, group) in groups ?? [] {
+            issues.account(for: group, by: Self.groupKeys)
             let targets = issues.names(group, "targets", .globs)
             let weights = issues.read(group) { group throws(ModelFileError) in
                 try group.object("weights")
+            }
+            let inputs = issues.read(group) { group throws(ModelFileError) in
+                try group.object("input_activations")
+            }
+            for arguments in [weights, inputs] {
+                issues.account(for: arguments, by: CompressedTensors.Arguments.keys)
             }
             let bits = issues.read(weights) { weights throws(ModelFileError) in
                 try weights.integer("num_bits")

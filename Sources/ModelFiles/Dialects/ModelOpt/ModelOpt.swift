@@ -164,8 +164,8 @@ struct ModelOpt: CheckpointDialect {
         guard let row = Self.row(of: format, in: contents) else {
             return writtenNames
         }
-        if row.format == .fp8PerTensor, contents.inputScale(module, format) == nil {
-            return "modelopt's FP8 has input scales, too: give data.calibration"
+        if requiresInputRanges(format), contents.inputScale(module, format) == nil {
+            return "\(name)'s \(row.algorithm) has input scales, too: give data.calibration"
         }
         return nil
     }
@@ -197,6 +197,11 @@ struct ModelOpt: CheckpointDialect {
     ) -> QuantizationFormat? {
         guard let row = Self.row(of: format, in: contents) else { return nil }
         return row.hasInputScale || format.scaleKind != .e4m3TwoLevel ? format : nil
+    }
+
+    func requiresInputRanges(_ format: QuantizationFormat) -> Bool {
+        let rows = Self.rows.filter { $0.isWritten && format.isStored(as: $0.format) }
+        return !rows.isEmpty && rows.allSatisfy(\.hasInputScale)
     }
 
     /// The line by which a format is written: FP8 always has input scales, NVFP4 if inputs shall be

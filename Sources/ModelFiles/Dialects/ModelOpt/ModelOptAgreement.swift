@@ -13,10 +13,15 @@ enum ModelOptAgreement {
         let other = issues.read(separate) { root throws(ModelFileError) in
             try root.object("quantization")
         }
+        issues.account(
+            for: separate,
+            by: KnownKeys(used: ["quantization"], neutral: ["producer"])
+        )
         guard let other else {
             issues.error(separate.place, "quantization is missing")
             return
         }
+        issues.account(for: other, by: ModelOpt.rootKeys)
         let algorithm = text(ours, "quant_algo", &issues)
         let named = text(other, "quant_algo", &issues)
         if let algorithm, let named, algorithm != named {

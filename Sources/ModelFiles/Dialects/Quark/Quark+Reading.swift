@@ -20,6 +20,8 @@ extension Quark {
         _ issues: inout ConfigurationIssues
     ) -> ModuleStorages {
         let root = document.root
+        issues.account(for: root, by: Self.rootKeys)
+        Self.checkMethods(root, &issues)
         Self.lintExport(root, &issues)
         let excluded = issues.names(root, "exclude", .globs)
         let overall = Self.object(root, "global_quant_config", &issues)
@@ -107,6 +109,7 @@ extension Quark {
             issues.error(root.place, "export is missing; vLLM refuses such a configuration")
             return
         }
+        issues.account(for: export, by: exportKeys)
         let method = issues.read(export) { export throws(ModelFileError) in
             try export.text("pack_method")
         }
@@ -212,6 +215,7 @@ extension Quark {
         _ issues: inout ConfigurationIssues
     ) -> Storage {
         let count = issues.all.count
+        check(scheme: layer, &issues)
         guard let weight = object(layer, "weight", &issues) else {
             return issues.all.count == count ? .plain : .unchecked
         }
@@ -233,7 +237,12 @@ extension Quark {
         let rounding = issues.read(inputs) { inputs throws(ModelFileError) in
             try Self.inputs(inputs)
         }
-        return .scheme(row.scheme, inputs: rounding ?? .plain)
+        var scheme = row.scheme
+        // vLLM has MXFP4 under FP8 inputs, too, whose scale stands beside the weight.
+        if case .stored = rounding, scheme.tensor(.inputFactor) == nil {
+            scheme = scheme.adding([inputScale])
+        }
+        return .scheme(scheme, inputs: rounding ?? .plain)
     }
 
     /// The line of the table that a weight's scheme is; nil and a refusal if it is none.

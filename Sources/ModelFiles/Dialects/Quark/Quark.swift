@@ -22,6 +22,15 @@ struct Quark: CheckpointDialect {
         var type: String { scheme.name }
     }
 
+    /// Of static inputs alone.
+    static let inputScale = SchemeTensor(
+        ".input_scale",
+        .f32,
+        .scalar,
+        .inputFactor,
+        isOptional: true
+    )
+
     private static func mx(_ type: String, _ format: QuantizationFormat) -> Row {
         Row(
             scheme: .blocks(type, format, codes: ".weight"),
@@ -38,16 +47,9 @@ struct Quark: CheckpointDialect {
         _ format: QuantizationFormat,
         _ scales: SchemeTensor.Shape
     ) -> Row {
-        let inputs = SchemeTensor(
-            ".input_scale",
-            .f32,
-            .scalar,
-            .inputFactor,
-            isOptional: true
-        )
-        return Row(
+        Row(
             scheme: StorageScheme.fp8("fp8_e4m3", .packed(format), scales: scales)
-                .adding([inputs]),
+                .adding([inputScale]),
             format: format,
             granularity: granularity,
             groupSize: nil,
