@@ -232,6 +232,141 @@ void   qat__v1__health_check_response__free_unpacked
   assert(message->base.descriptor == &qat__v1__health_check_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   qat__v1__verify_artifacts_request__init
+                     (Qat__V1__VerifyArtifactsRequest         *message)
+{
+  static const Qat__V1__VerifyArtifactsRequest init_value = QAT__V1__VERIFY_ARTIFACTS_REQUEST__INIT;
+  *message = init_value;
+}
+size_t qat__v1__verify_artifacts_request__get_packed_size
+                     (const Qat__V1__VerifyArtifactsRequest *message)
+{
+  assert(message->base.descriptor == &qat__v1__verify_artifacts_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__verify_artifacts_request__pack
+                     (const Qat__V1__VerifyArtifactsRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__verify_artifacts_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__verify_artifacts_request__pack_to_buffer
+                     (const Qat__V1__VerifyArtifactsRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__verify_artifacts_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__VerifyArtifactsRequest *
+       qat__v1__verify_artifacts_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__VerifyArtifactsRequest *)
+     protobuf_c_message_unpack (&qat__v1__verify_artifacts_request__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__verify_artifacts_request__free_unpacked
+                     (Qat__V1__VerifyArtifactsRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__verify_artifacts_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   qat__v1__artifact_fault__init
+                     (Qat__V1__ArtifactFault         *message)
+{
+  static const Qat__V1__ArtifactFault init_value = QAT__V1__ARTIFACT_FAULT__INIT;
+  *message = init_value;
+}
+size_t qat__v1__artifact_fault__get_packed_size
+                     (const Qat__V1__ArtifactFault *message)
+{
+  assert(message->base.descriptor == &qat__v1__artifact_fault__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__artifact_fault__pack
+                     (const Qat__V1__ArtifactFault *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__artifact_fault__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__artifact_fault__pack_to_buffer
+                     (const Qat__V1__ArtifactFault *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__artifact_fault__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__ArtifactFault *
+       qat__v1__artifact_fault__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__ArtifactFault *)
+     protobuf_c_message_unpack (&qat__v1__artifact_fault__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__artifact_fault__free_unpacked
+                     (Qat__V1__ArtifactFault *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__artifact_fault__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   qat__v1__verify_artifacts_report__init
+                     (Qat__V1__VerifyArtifactsReport         *message)
+{
+  static const Qat__V1__VerifyArtifactsReport init_value = QAT__V1__VERIFY_ARTIFACTS_REPORT__INIT;
+  *message = init_value;
+}
+size_t qat__v1__verify_artifacts_report__get_packed_size
+                     (const Qat__V1__VerifyArtifactsReport *message)
+{
+  assert(message->base.descriptor == &qat__v1__verify_artifacts_report__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__verify_artifacts_report__pack
+                     (const Qat__V1__VerifyArtifactsReport *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__verify_artifacts_report__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__verify_artifacts_report__pack_to_buffer
+                     (const Qat__V1__VerifyArtifactsReport *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__verify_artifacts_report__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__VerifyArtifactsReport *
+       qat__v1__verify_artifacts_report__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__VerifyArtifactsReport *)
+     protobuf_c_message_unpack (&qat__v1__verify_artifacts_report__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__verify_artifacts_report__free_unpacked
+                     (Qat__V1__VerifyArtifactsReport *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__verify_artifacts_report__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor qat__v1__service_info__field_descriptors[7] =
 {
   {
@@ -573,5 +708,190 @@ const ProtobufCMessageDescriptor qat__v1__health_check_response__descriptor =
   qat__v1__health_check_response__field_indices_by_name,
   1,  qat__v1__health_check_response__number_ranges,
   (ProtobufCMessageInit) qat__v1__health_check_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+#define qat__v1__verify_artifacts_request__field_descriptors NULL
+#define qat__v1__verify_artifacts_request__field_indices_by_name NULL
+#define qat__v1__verify_artifacts_request__number_ranges NULL
+const ProtobufCMessageDescriptor qat__v1__verify_artifacts_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.VerifyArtifactsRequest",
+  "VerifyArtifactsRequest",
+  "Qat__V1__VerifyArtifactsRequest",
+  "qat.v1",
+  sizeof(Qat__V1__VerifyArtifactsRequest),
+  0,
+  qat__v1__verify_artifacts_request__field_descriptors,
+  qat__v1__verify_artifacts_request__field_indices_by_name,
+  0,  qat__v1__verify_artifacts_request__number_ranges,
+  (ProtobufCMessageInit) qat__v1__verify_artifacts_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor qat__v1__artifact_fault__field_descriptors[5] =
+{
+  {
+    "digest",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__ArtifactFault, has_digest),
+    offsetof(Qat__V1__ArtifactFault, digest),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "missing",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Qat__V1__ArtifactFault, has_missing),
+    offsetof(Qat__V1__ArtifactFault, missing),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "message",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__ArtifactFault, has_message),
+    offsetof(Qat__V1__ArtifactFault, message),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "job_ids",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__ArtifactFault, n_job_ids),
+    offsetof(Qat__V1__ArtifactFault, job_ids),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "jobs",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Qat__V1__ArtifactFault, has_jobs),
+    offsetof(Qat__V1__ArtifactFault, jobs),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__artifact_fault__field_indices_by_name[] = {
+  0,   /* field[0] = digest */
+  3,   /* field[3] = job_ids */
+  4,   /* field[4] = jobs */
+  2,   /* field[2] = message */
+  1,   /* field[1] = missing */
+};
+static const ProtobufCIntRange qat__v1__artifact_fault__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor qat__v1__artifact_fault__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.ArtifactFault",
+  "ArtifactFault",
+  "Qat__V1__ArtifactFault",
+  "qat.v1",
+  sizeof(Qat__V1__ArtifactFault),
+  5,
+  qat__v1__artifact_fault__field_descriptors,
+  qat__v1__artifact_fault__field_indices_by_name,
+  1,  qat__v1__artifact_fault__number_ranges,
+  (ProtobufCMessageInit) qat__v1__artifact_fault__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor qat__v1__verify_artifacts_report__field_descriptors[4] =
+{
+  {
+    "checked",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Qat__V1__VerifyArtifactsReport, has_checked),
+    offsetof(Qat__V1__VerifyArtifactsReport, checked),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "bytes",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Qat__V1__VerifyArtifactsReport, has_bytes),
+    offsetof(Qat__V1__VerifyArtifactsReport, bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "faults",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Qat__V1__VerifyArtifactsReport, has_faults),
+    offsetof(Qat__V1__VerifyArtifactsReport, faults),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "fault",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Qat__V1__VerifyArtifactsReport, fault),
+    &qat__v1__artifact_fault__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__verify_artifacts_report__field_indices_by_name[] = {
+  1,   /* field[1] = bytes */
+  0,   /* field[0] = checked */
+  3,   /* field[3] = fault */
+  2,   /* field[2] = faults */
+};
+static const ProtobufCIntRange qat__v1__verify_artifacts_report__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor qat__v1__verify_artifacts_report__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.VerifyArtifactsReport",
+  "VerifyArtifactsReport",
+  "Qat__V1__VerifyArtifactsReport",
+  "qat.v1",
+  sizeof(Qat__V1__VerifyArtifactsReport),
+  4,
+  qat__v1__verify_artifacts_report__field_descriptors,
+  qat__v1__verify_artifacts_report__field_indices_by_name,
+  1,  qat__v1__verify_artifacts_report__number_ranges,
+  (ProtobufCMessageInit) qat__v1__verify_artifacts_report__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

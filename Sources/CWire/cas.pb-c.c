@@ -232,6 +232,231 @@ void   qat__v1__get_blob_request__free_unpacked
   assert(message->base.descriptor == &qat__v1__get_blob_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   qat__v1__remove_blobs_request__init
+                     (Qat__V1__RemoveBlobsRequest         *message)
+{
+  static const Qat__V1__RemoveBlobsRequest init_value = QAT__V1__REMOVE_BLOBS_REQUEST__INIT;
+  *message = init_value;
+}
+size_t qat__v1__remove_blobs_request__get_packed_size
+                     (const Qat__V1__RemoveBlobsRequest *message)
+{
+  assert(message->base.descriptor == &qat__v1__remove_blobs_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__remove_blobs_request__pack
+                     (const Qat__V1__RemoveBlobsRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__remove_blobs_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__remove_blobs_request__pack_to_buffer
+                     (const Qat__V1__RemoveBlobsRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__remove_blobs_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__RemoveBlobsRequest *
+       qat__v1__remove_blobs_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__RemoveBlobsRequest *)
+     protobuf_c_message_unpack (&qat__v1__remove_blobs_request__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__remove_blobs_request__free_unpacked
+                     (Qat__V1__RemoveBlobsRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__remove_blobs_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   qat__v1__removed_blob__init
+                     (Qat__V1__RemovedBlob         *message)
+{
+  static const Qat__V1__RemovedBlob init_value = QAT__V1__REMOVED_BLOB__INIT;
+  *message = init_value;
+}
+size_t qat__v1__removed_blob__get_packed_size
+                     (const Qat__V1__RemovedBlob *message)
+{
+  assert(message->base.descriptor == &qat__v1__removed_blob__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__removed_blob__pack
+                     (const Qat__V1__RemovedBlob *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__removed_blob__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__removed_blob__pack_to_buffer
+                     (const Qat__V1__RemovedBlob *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__removed_blob__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__RemovedBlob *
+       qat__v1__removed_blob__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__RemovedBlob *)
+     protobuf_c_message_unpack (&qat__v1__removed_blob__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__removed_blob__free_unpacked
+                     (Qat__V1__RemovedBlob *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__removed_blob__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   qat__v1__remove_blobs_response__init
+                     (Qat__V1__RemoveBlobsResponse         *message)
+{
+  static const Qat__V1__RemoveBlobsResponse init_value = QAT__V1__REMOVE_BLOBS_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t qat__v1__remove_blobs_response__get_packed_size
+                     (const Qat__V1__RemoveBlobsResponse *message)
+{
+  assert(message->base.descriptor == &qat__v1__remove_blobs_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__remove_blobs_response__pack
+                     (const Qat__V1__RemoveBlobsResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__remove_blobs_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__remove_blobs_response__pack_to_buffer
+                     (const Qat__V1__RemoveBlobsResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__remove_blobs_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__RemoveBlobsResponse *
+       qat__v1__remove_blobs_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__RemoveBlobsResponse *)
+     protobuf_c_message_unpack (&qat__v1__remove_blobs_response__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__remove_blobs_response__free_unpacked
+                     (Qat__V1__RemoveBlobsResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__remove_blobs_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   qat__v1__collect_garbage_request__init
+                     (Qat__V1__CollectGarbageRequest         *message)
+{
+  static const Qat__V1__CollectGarbageRequest init_value = QAT__V1__COLLECT_GARBAGE_REQUEST__INIT;
+  *message = init_value;
+}
+size_t qat__v1__collect_garbage_request__get_packed_size
+                     (const Qat__V1__CollectGarbageRequest *message)
+{
+  assert(message->base.descriptor == &qat__v1__collect_garbage_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__collect_garbage_request__pack
+                     (const Qat__V1__CollectGarbageRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__collect_garbage_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__collect_garbage_request__pack_to_buffer
+                     (const Qat__V1__CollectGarbageRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__collect_garbage_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__CollectGarbageRequest *
+       qat__v1__collect_garbage_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__CollectGarbageRequest *)
+     protobuf_c_message_unpack (&qat__v1__collect_garbage_request__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__collect_garbage_request__free_unpacked
+                     (Qat__V1__CollectGarbageRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__collect_garbage_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   qat__v1__collected_blob__init
+                     (Qat__V1__CollectedBlob         *message)
+{
+  static const Qat__V1__CollectedBlob init_value = QAT__V1__COLLECTED_BLOB__INIT;
+  *message = init_value;
+}
+size_t qat__v1__collected_blob__get_packed_size
+                     (const Qat__V1__CollectedBlob *message)
+{
+  assert(message->base.descriptor == &qat__v1__collected_blob__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__collected_blob__pack
+                     (const Qat__V1__CollectedBlob *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__collected_blob__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__collected_blob__pack_to_buffer
+                     (const Qat__V1__CollectedBlob *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__collected_blob__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__CollectedBlob *
+       qat__v1__collected_blob__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__CollectedBlob *)
+     protobuf_c_message_unpack (&qat__v1__collected_blob__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__collected_blob__free_unpacked
+                     (Qat__V1__CollectedBlob *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__collected_blob__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor qat__v1__find_missing_request__field_descriptors[1] =
 {
   {
@@ -459,5 +684,292 @@ const ProtobufCMessageDescriptor qat__v1__get_blob_request__descriptor =
   qat__v1__get_blob_request__field_indices_by_name,
   1,  qat__v1__get_blob_request__number_ranges,
   (ProtobufCMessageInit) qat__v1__get_blob_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor qat__v1__remove_blobs_request__field_descriptors[1] =
+{
+  {
+    "digests",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__RemoveBlobsRequest, n_digests),
+    offsetof(Qat__V1__RemoveBlobsRequest, digests),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__remove_blobs_request__field_indices_by_name[] = {
+  0,   /* field[0] = digests */
+};
+static const ProtobufCIntRange qat__v1__remove_blobs_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor qat__v1__remove_blobs_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.RemoveBlobsRequest",
+  "RemoveBlobsRequest",
+  "Qat__V1__RemoveBlobsRequest",
+  "qat.v1",
+  sizeof(Qat__V1__RemoveBlobsRequest),
+  1,
+  qat__v1__remove_blobs_request__field_descriptors,
+  qat__v1__remove_blobs_request__field_indices_by_name,
+  1,  qat__v1__remove_blobs_request__number_ranges,
+  (ProtobufCMessageInit) qat__v1__remove_blobs_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCEnumValue qat__v1__removed_blob__outcome__enum_values_by_number[4] =
+{
+  { "OUTCOME_UNSPECIFIED", "QAT__V1__REMOVED_BLOB__OUTCOME__OUTCOME_UNSPECIFIED", 0 },
+  { "OUTCOME_REMOVED", "QAT__V1__REMOVED_BLOB__OUTCOME__OUTCOME_REMOVED", 1 },
+  { "OUTCOME_CLOSED", "QAT__V1__REMOVED_BLOB__OUTCOME__OUTCOME_CLOSED", 2 },
+  { "OUTCOME_REFUSED", "QAT__V1__REMOVED_BLOB__OUTCOME__OUTCOME_REFUSED", 3 },
+};
+static const ProtobufCIntRange qat__v1__removed_blob__outcome__value_ranges[] = {
+{0, 0},{0, 4}
+};
+static const ProtobufCEnumValueIndex qat__v1__removed_blob__outcome__enum_values_by_name[4] =
+{
+  { "OUTCOME_CLOSED", 2 },
+  { "OUTCOME_REFUSED", 3 },
+  { "OUTCOME_REMOVED", 1 },
+  { "OUTCOME_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor qat__v1__removed_blob__outcome__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "qat.v1.RemovedBlob.Outcome",
+  "Outcome",
+  "Qat__V1__RemovedBlob__Outcome",
+  "qat.v1",
+  4,
+  qat__v1__removed_blob__outcome__enum_values_by_number,
+  4,
+  qat__v1__removed_blob__outcome__enum_values_by_name,
+  1,
+  qat__v1__removed_blob__outcome__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCFieldDescriptor qat__v1__removed_blob__field_descriptors[4] =
+{
+  {
+    "digest",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__RemovedBlob, has_digest),
+    offsetof(Qat__V1__RemovedBlob, digest),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "size",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Qat__V1__RemovedBlob, has_size),
+    offsetof(Qat__V1__RemovedBlob, size),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "outcome",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_ENUM,
+    offsetof(Qat__V1__RemovedBlob, has_outcome),
+    offsetof(Qat__V1__RemovedBlob, outcome),
+    &qat__v1__removed_blob__outcome__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "message",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__RemovedBlob, has_message),
+    offsetof(Qat__V1__RemovedBlob, message),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__removed_blob__field_indices_by_name[] = {
+  0,   /* field[0] = digest */
+  3,   /* field[3] = message */
+  2,   /* field[2] = outcome */
+  1,   /* field[1] = size */
+};
+static const ProtobufCIntRange qat__v1__removed_blob__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor qat__v1__removed_blob__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.RemovedBlob",
+  "RemovedBlob",
+  "Qat__V1__RemovedBlob",
+  "qat.v1",
+  sizeof(Qat__V1__RemovedBlob),
+  4,
+  qat__v1__removed_blob__field_descriptors,
+  qat__v1__removed_blob__field_indices_by_name,
+  1,  qat__v1__removed_blob__number_ranges,
+  (ProtobufCMessageInit) qat__v1__removed_blob__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor qat__v1__remove_blobs_response__field_descriptors[1] =
+{
+  {
+    "blobs",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Qat__V1__RemoveBlobsResponse, n_blobs),
+    offsetof(Qat__V1__RemoveBlobsResponse, blobs),
+    &qat__v1__removed_blob__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__remove_blobs_response__field_indices_by_name[] = {
+  0,   /* field[0] = blobs */
+};
+static const ProtobufCIntRange qat__v1__remove_blobs_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor qat__v1__remove_blobs_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.RemoveBlobsResponse",
+  "RemoveBlobsResponse",
+  "Qat__V1__RemoveBlobsResponse",
+  "qat.v1",
+  sizeof(Qat__V1__RemoveBlobsResponse),
+  1,
+  qat__v1__remove_blobs_response__field_descriptors,
+  qat__v1__remove_blobs_response__field_indices_by_name,
+  1,  qat__v1__remove_blobs_response__number_ranges,
+  (ProtobufCMessageInit) qat__v1__remove_blobs_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor qat__v1__collect_garbage_request__field_descriptors[2] =
+{
+  {
+    "dry_run",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Qat__V1__CollectGarbageRequest, has_dry_run),
+    offsetof(Qat__V1__CollectGarbageRequest, dry_run),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "older_than_seconds",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Qat__V1__CollectGarbageRequest, has_older_than_seconds),
+    offsetof(Qat__V1__CollectGarbageRequest, older_than_seconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__collect_garbage_request__field_indices_by_name[] = {
+  0,   /* field[0] = dry_run */
+  1,   /* field[1] = older_than_seconds */
+};
+static const ProtobufCIntRange qat__v1__collect_garbage_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor qat__v1__collect_garbage_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.CollectGarbageRequest",
+  "CollectGarbageRequest",
+  "Qat__V1__CollectGarbageRequest",
+  "qat.v1",
+  sizeof(Qat__V1__CollectGarbageRequest),
+  2,
+  qat__v1__collect_garbage_request__field_descriptors,
+  qat__v1__collect_garbage_request__field_indices_by_name,
+  1,  qat__v1__collect_garbage_request__number_ranges,
+  (ProtobufCMessageInit) qat__v1__collect_garbage_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor qat__v1__collected_blob__field_descriptors[2] =
+{
+  {
+    "digest",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__CollectedBlob, has_digest),
+    offsetof(Qat__V1__CollectedBlob, digest),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "size",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Qat__V1__CollectedBlob, has_size),
+    offsetof(Qat__V1__CollectedBlob, size),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__collected_blob__field_indices_by_name[] = {
+  0,   /* field[0] = digest */
+  1,   /* field[1] = size */
+};
+static const ProtobufCIntRange qat__v1__collected_blob__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor qat__v1__collected_blob__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.CollectedBlob",
+  "CollectedBlob",
+  "Qat__V1__CollectedBlob",
+  "qat.v1",
+  sizeof(Qat__V1__CollectedBlob),
+  2,
+  qat__v1__collected_blob__field_descriptors,
+  qat__v1__collected_blob__field_indices_by_name,
+  1,  qat__v1__collected_blob__number_ranges,
+  (ProtobufCMessageInit) qat__v1__collected_blob__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

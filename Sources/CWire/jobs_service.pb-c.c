@@ -457,6 +457,96 @@ void   qat__v1__log_chunk__free_unpacked
   assert(message->base.descriptor == &qat__v1__log_chunk__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   qat__v1__remove_job_request__init
+                     (Qat__V1__RemoveJobRequest         *message)
+{
+  static const Qat__V1__RemoveJobRequest init_value = QAT__V1__REMOVE_JOB_REQUEST__INIT;
+  *message = init_value;
+}
+size_t qat__v1__remove_job_request__get_packed_size
+                     (const Qat__V1__RemoveJobRequest *message)
+{
+  assert(message->base.descriptor == &qat__v1__remove_job_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__remove_job_request__pack
+                     (const Qat__V1__RemoveJobRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__remove_job_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__remove_job_request__pack_to_buffer
+                     (const Qat__V1__RemoveJobRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__remove_job_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__RemoveJobRequest *
+       qat__v1__remove_job_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__RemoveJobRequest *)
+     protobuf_c_message_unpack (&qat__v1__remove_job_request__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__remove_job_request__free_unpacked
+                     (Qat__V1__RemoveJobRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__remove_job_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   qat__v1__remove_job_response__init
+                     (Qat__V1__RemoveJobResponse         *message)
+{
+  static const Qat__V1__RemoveJobResponse init_value = QAT__V1__REMOVE_JOB_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t qat__v1__remove_job_response__get_packed_size
+                     (const Qat__V1__RemoveJobResponse *message)
+{
+  assert(message->base.descriptor == &qat__v1__remove_job_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__remove_job_response__pack
+                     (const Qat__V1__RemoveJobResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__remove_job_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__remove_job_response__pack_to_buffer
+                     (const Qat__V1__RemoveJobResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__remove_job_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__RemoveJobResponse *
+       qat__v1__remove_job_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__RemoveJobResponse *)
+     protobuf_c_message_unpack (&qat__v1__remove_job_response__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__remove_job_response__free_unpacked
+                     (Qat__V1__RemoveJobResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__remove_job_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor qat__v1__submit_job_request__field_descriptors[5] =
 {
   {
@@ -991,5 +1081,94 @@ const ProtobufCMessageDescriptor qat__v1__log_chunk__descriptor =
   qat__v1__log_chunk__field_indices_by_name,
   1,  qat__v1__log_chunk__number_ranges,
   (ProtobufCMessageInit) qat__v1__log_chunk__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor qat__v1__remove_job_request__field_descriptors[1] =
+{
+  {
+    "job_id",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__RemoveJobRequest, has_job_id),
+    offsetof(Qat__V1__RemoveJobRequest, job_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__remove_job_request__field_indices_by_name[] = {
+  0,   /* field[0] = job_id */
+};
+static const ProtobufCIntRange qat__v1__remove_job_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor qat__v1__remove_job_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.RemoveJobRequest",
+  "RemoveJobRequest",
+  "Qat__V1__RemoveJobRequest",
+  "qat.v1",
+  sizeof(Qat__V1__RemoveJobRequest),
+  1,
+  qat__v1__remove_job_request__field_descriptors,
+  qat__v1__remove_job_request__field_indices_by_name,
+  1,  qat__v1__remove_job_request__number_ranges,
+  (ProtobufCMessageInit) qat__v1__remove_job_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor qat__v1__remove_job_response__field_descriptors[2] =
+{
+  {
+    "job_id",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__RemoveJobResponse, has_job_id),
+    offsetof(Qat__V1__RemoveJobResponse, job_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "freed_bytes",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Qat__V1__RemoveJobResponse, has_freed_bytes),
+    offsetof(Qat__V1__RemoveJobResponse, freed_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__remove_job_response__field_indices_by_name[] = {
+  1,   /* field[1] = freed_bytes */
+  0,   /* field[0] = job_id */
+};
+static const ProtobufCIntRange qat__v1__remove_job_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor qat__v1__remove_job_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.RemoveJobResponse",
+  "RemoveJobResponse",
+  "Qat__V1__RemoveJobResponse",
+  "qat.v1",
+  sizeof(Qat__V1__RemoveJobResponse),
+  2,
+  qat__v1__remove_job_response__field_descriptors,
+  qat__v1__remove_job_response__field_indices_by_name,
+  1,  qat__v1__remove_job_response__number_ranges,
+  (ProtobufCMessageInit) qat__v1__remove_job_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

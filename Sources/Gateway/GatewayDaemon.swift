@@ -14,11 +14,15 @@ struct GatewayDaemon: AsyncParsableCommand {
             winning. One process at a time uses a state folder.
             """,
         version: SuiteVersion.current,
-        subcommands: [Run.self, Health.self],
+        subcommands: [Run.self, Health.self, Backup.self, Restore.self],
         defaultSubcommand: Run.self
     )
 
-    static let defaults = DaemonConfiguration.Defaults(role: .gateway, listen: "127.0.0.1:7443")
+    static let defaults = DaemonConfiguration.Defaults(
+        role: .gateway,
+        listen: "127.0.0.1:7443",
+        ownKeys: RetentionOptions.keys
+    )
 
     struct Run: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Runs the daemon.")
@@ -30,6 +34,7 @@ struct GatewayDaemon: AsyncParsableCommand {
                 "JSON file of who may do what; policy.json in the state folder by default. [QAT_POLICY]"
         )
         var policy: String?
+        @OptionGroup var retention: RetentionOptions
 
         func validate() throws {
             guard (3...3600).contains(leaseSeconds) else {
@@ -42,7 +47,8 @@ struct GatewayDaemon: AsyncParsableCommand {
             let service = GatewayService(
                 configuration: settings,
                 leaseDuration: .seconds(leaseSeconds),
-                policyPath: policy ?? ProcessInfo.processInfo.environment["QAT_POLICY"]
+                policyPath: policy ?? ProcessInfo.processInfo.environment["QAT_POLICY"],
+                retention: try retention.policy(settings.own, folder: settings.stateFolder)
             )
             try await service.run()
         }

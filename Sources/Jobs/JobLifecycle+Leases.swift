@@ -39,6 +39,17 @@ extension JobLifecycle {
         return decision
     }
 
+    /// The checkpoint goes, if nobody can go on from it at this moment: a retry begins anew.
+    func forgetCheckpoint(_ job: Job) -> Decision {
+        var decision = Decision(unchanged: job)
+        guard job.state.isTerminal else {
+            decision.verdict = .refused("job \(job.id) is \(job.state.rawValue)")
+            return decision
+        }
+        decision.job.checkpointStep = 0
+        return decision
+    }
+
     /// The end of an attempt, as its worker tells it; a repeated report of the same lease is
     /// accepted again and changes nothing.
     func complete(

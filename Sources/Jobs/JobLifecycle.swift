@@ -47,6 +47,7 @@ public struct JobLifecycle: Sendable {
         case .completed(let claim, let completion): complete(job, claim, completion, moment)
         case .cancelled(let isNow, let user): cancel(job, isNow, user, moment)
         case .retried(let user, let inputs): retry(job, user, inputs, moment)
+        case .checkpointExpired: forgetCheckpoint(job)
         case .leaseEnded(let message): recover(job, .workerLost, message, moment)
         }
     }

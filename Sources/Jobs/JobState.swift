@@ -25,6 +25,8 @@ public enum JobState: String, Sendable, CaseIterable, Codable {
     public static let leased: [JobState] = [.starting, .running, .cancelling]
     /// The states in which a job waits.
     public static let waiting: [JobState] = [.blocked, .queued]
+    /// The states of a job that is not over.
+    public static let living: [JobState] = allCases.filter { !terminal.contains($0) }
     /// The states that end a job.
     public static let terminal: [JobState] = [.succeeded, .failed, .cancelled]
 

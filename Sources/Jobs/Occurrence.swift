@@ -14,6 +14,8 @@ public enum Occurrence: Sendable, Equatable {
     case cancelled(now: Bool, by: String)
     /// A user wants a failed or cancelled job to run again; its inputs were looked at anew.
     case retried(by: String, inputs: InputsVerdict)
+    /// It ended so long ago that its checkpoint goes.
+    case checkpointExpired
     /// The lease ended without the worker's doing; the sentence says how.
     case leaseEnded(String)
 }

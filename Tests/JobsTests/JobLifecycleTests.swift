@@ -38,7 +38,7 @@ struct JobLifecycleTests {
         .completed(claim(), .failed(.killed, "signal 9")),
         .cancelled(now: false, by: "ada"), .cancelled(now: true, by: "ada"),
         .retried(by: "ada", inputs: .ready), .retried(by: "ada", inputs: .never("gone")),
-        .leaseEnded("silence"),
+        .leaseEnded("silence"), .checkpointExpired,
     ]
 
     /// Whatever happens to a job in whatever state: it moves along the table, its history has no

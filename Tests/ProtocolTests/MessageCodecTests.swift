@@ -107,6 +107,35 @@ struct MessageCodecTests {
         try check(GetBlobRequest(digest: Self.digest, offset: 1, length: 2), GetBlobRequest())
     }
 
+    @Test func everyMessageAboutRemovalSurvivesTheRoundTrip() throws {
+        func check<M: WireMessage & Equatable>(_ message: M, _ empty: M) throws {
+            #expect(try MessageCodec.decode(M.self, from: encoded(message)) == message)
+            #expect(try MessageCodec.decode(M.self, from: encoded(empty)) == empty)
+        }
+        try check(RemoveJobRequest(jobID: "j"), RemoveJobRequest())
+        try check(RemoveJobResponse(jobID: "j", freedBytes: .max), RemoveJobResponse())
+        try check(RemoveBlobsRequest(digests: [Self.digest, .zero]), RemoveBlobsRequest())
+        let removed = RemovedBlob(digest: Self.digest, size: 3, outcome: .refused, message: "m")
+        try check(RemoveBlobsResponse(blobs: [removed, RemovedBlob()]), RemoveBlobsResponse())
+        try check(
+            CollectGarbageRequest(dryRun: true, olderThanSeconds: 0),
+            CollectGarbageRequest()
+        )
+        try check(CollectedBlob(digest: Self.digest, size: 1), CollectedBlob())
+        try check(VerifyArtifactsRequest(), VerifyArtifactsRequest())
+        let fault = ArtifactFault(
+            digest: Self.digest,
+            missing: true,
+            message: "m",
+            jobIDs: ["a", "b"],
+            jobs: 70
+        )
+        try check(
+            VerifyArtifactsReport(checked: 1, bytes: 2, faults: 3, fault: fault),
+            VerifyArtifactsReport()
+        )
+    }
+
     @Test func everyLeaseAndControlMessageSurvivesTheRoundTrip() throws {
         func check<M: WireMessage & Equatable>(_ message: M, _ empty: M) throws {
             #expect(try MessageCodec.decode(M.self, from: encoded(message)) == message)

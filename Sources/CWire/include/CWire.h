@@ -23,6 +23,9 @@ static inline const ProtobufCMessageDescriptor *qat_schema_append_log_request(vo
 static inline const ProtobufCMessageDescriptor *qat_schema_append_log_response(void) {
     return &qat__v1__append_log_response__descriptor;
 }
+static inline const ProtobufCMessageDescriptor *qat_schema_artifact_fault(void) {
+    return &qat__v1__artifact_fault__descriptor;
+}
 static inline const ProtobufCMessageDescriptor *qat_schema_await_directive_request(void) {
     return &qat__v1__await_directive_request__descriptor;
 }
@@ -40,6 +43,12 @@ static inline const ProtobufCMessageDescriptor *qat_schema_cancel_job_request(vo
 }
 static inline const ProtobufCMessageDescriptor *qat_schema_checkpoint(void) {
     return &qat__v1__checkpoint__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_collect_garbage_request(void) {
+    return &qat__v1__collect_garbage_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_collected_blob(void) {
+    return &qat__v1__collected_blob__descriptor;
 }
 static inline const ProtobufCMessageDescriptor *qat_schema_complete_lease_request(void) {
     return &qat__v1__complete_lease_request__descriptor;
@@ -131,6 +140,21 @@ static inline const ProtobufCMessageDescriptor *qat_schema_register_worker_reque
 static inline const ProtobufCMessageDescriptor *qat_schema_register_worker_response(void) {
     return &qat__v1__register_worker_response__descriptor;
 }
+static inline const ProtobufCMessageDescriptor *qat_schema_remove_blobs_request(void) {
+    return &qat__v1__remove_blobs_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_remove_blobs_response(void) {
+    return &qat__v1__remove_blobs_response__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_remove_job_request(void) {
+    return &qat__v1__remove_job_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_remove_job_response(void) {
+    return &qat__v1__remove_job_response__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_removed_blob(void) {
+    return &qat__v1__removed_blob__descriptor;
+}
 static inline const ProtobufCMessageDescriptor *qat_schema_retry_job_request(void) {
     return &qat__v1__retry_job_request__descriptor;
 }
@@ -154,6 +178,12 @@ static inline const ProtobufCMessageDescriptor *qat_schema_submit_job_request(vo
 }
 static inline const ProtobufCMessageDescriptor *qat_schema_submit_job_response(void) {
     return &qat__v1__submit_job_response__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_verify_artifacts_report(void) {
+    return &qat__v1__verify_artifacts_report__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_verify_artifacts_request(void) {
+    return &qat__v1__verify_artifacts_request__descriptor;
 }
 static inline const ProtobufCMessageDescriptor *qat_schema_watch_job_request(void) {
     return &qat__v1__watch_job_request__descriptor;

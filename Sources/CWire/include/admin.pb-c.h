@@ -21,6 +21,9 @@ typedef struct Qat__V1__StatusRequest Qat__V1__StatusRequest;
 typedef struct Qat__V1__StatusResponse Qat__V1__StatusResponse;
 typedef struct Qat__V1__HealthCheckRequest Qat__V1__HealthCheckRequest;
 typedef struct Qat__V1__HealthCheckResponse Qat__V1__HealthCheckResponse;
+typedef struct Qat__V1__VerifyArtifactsRequest Qat__V1__VerifyArtifactsRequest;
+typedef struct Qat__V1__ArtifactFault Qat__V1__ArtifactFault;
+typedef struct Qat__V1__VerifyArtifactsReport Qat__V1__VerifyArtifactsReport;
 
 
 /* --- enums --- */
@@ -178,6 +181,86 @@ struct  Qat__V1__HealthCheckResponse
     , 0, QAT__V1__HEALTH_CHECK_RESPONSE__STATUS__STATUS_UNSPECIFIED, 0, {0,NULL} }
 
 
+/*
+ * Asks that every stored blob be read and compared with its digest.
+ */
+struct  Qat__V1__VerifyArtifactsRequest
+{
+  ProtobufCMessage base;
+};
+#define QAT__V1__VERIFY_ARTIFACTS_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__verify_artifacts_request__descriptor) \
+     }
+
+
+/*
+ * One blob that is not what it should be.
+ */
+struct  Qat__V1__ArtifactFault
+{
+  ProtobufCMessage base;
+  /*
+   * The blob.
+   */
+  protobuf_c_boolean has_digest;
+  ProtobufCBinaryData digest;
+  /*
+   * Whether it is not stored, rather than damaged and set aside.
+   */
+  protobuf_c_boolean has_missing;
+  protobuf_c_boolean missing;
+  /*
+   * What was found, as a sentence.
+   */
+  protobuf_c_boolean has_message;
+  ProtobufCBinaryData message;
+  /*
+   * Jobs that refer to it, the first 64.
+   */
+  size_t n_job_ids;
+  ProtobufCBinaryData *job_ids;
+  /*
+   * How many refer to it.
+   */
+  protobuf_c_boolean has_jobs;
+  uint64_t jobs;
+};
+#define QAT__V1__ARTIFACT_FAULT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__artifact_fault__descriptor) \
+    , 0, {0,NULL}, 0, 0, 0, {0,NULL}, 0,NULL, 0, 0 }
+
+
+/*
+ * How far the reading has come: sent now and then, with each fault, and at the end.
+ */
+struct  Qat__V1__VerifyArtifactsReport
+{
+  ProtobufCMessage base;
+  /*
+   * Blobs read.
+   */
+  protobuf_c_boolean has_checked;
+  uint64_t checked;
+  /*
+   * Bytes read.
+   */
+  protobuf_c_boolean has_bytes;
+  uint64_t bytes;
+  /*
+   * Faults found.
+   */
+  protobuf_c_boolean has_faults;
+  uint64_t faults;
+  /*
+   * A fault, if this report is about one.
+   */
+  Qat__V1__ArtifactFault *fault;
+};
+#define QAT__V1__VERIFY_ARTIFACTS_REPORT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__verify_artifacts_report__descriptor) \
+    , 0, 0, 0, 0, 0, 0, NULL }
+
+
 /* Qat__V1__ServiceInfo methods */
 void   qat__v1__service_info__init
                      (Qat__V1__ServiceInfo         *message);
@@ -273,6 +356,63 @@ Qat__V1__HealthCheckResponse *
 void   qat__v1__health_check_response__free_unpacked
                      (Qat__V1__HealthCheckResponse *message,
                       ProtobufCAllocator *allocator);
+/* Qat__V1__VerifyArtifactsRequest methods */
+void   qat__v1__verify_artifacts_request__init
+                     (Qat__V1__VerifyArtifactsRequest         *message);
+size_t qat__v1__verify_artifacts_request__get_packed_size
+                     (const Qat__V1__VerifyArtifactsRequest   *message);
+size_t qat__v1__verify_artifacts_request__pack
+                     (const Qat__V1__VerifyArtifactsRequest   *message,
+                      uint8_t             *out);
+size_t qat__v1__verify_artifacts_request__pack_to_buffer
+                     (const Qat__V1__VerifyArtifactsRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__VerifyArtifactsRequest *
+       qat__v1__verify_artifacts_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__verify_artifacts_request__free_unpacked
+                     (Qat__V1__VerifyArtifactsRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Qat__V1__ArtifactFault methods */
+void   qat__v1__artifact_fault__init
+                     (Qat__V1__ArtifactFault         *message);
+size_t qat__v1__artifact_fault__get_packed_size
+                     (const Qat__V1__ArtifactFault   *message);
+size_t qat__v1__artifact_fault__pack
+                     (const Qat__V1__ArtifactFault   *message,
+                      uint8_t             *out);
+size_t qat__v1__artifact_fault__pack_to_buffer
+                     (const Qat__V1__ArtifactFault   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__ArtifactFault *
+       qat__v1__artifact_fault__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__artifact_fault__free_unpacked
+                     (Qat__V1__ArtifactFault *message,
+                      ProtobufCAllocator *allocator);
+/* Qat__V1__VerifyArtifactsReport methods */
+void   qat__v1__verify_artifacts_report__init
+                     (Qat__V1__VerifyArtifactsReport         *message);
+size_t qat__v1__verify_artifacts_report__get_packed_size
+                     (const Qat__V1__VerifyArtifactsReport   *message);
+size_t qat__v1__verify_artifacts_report__pack
+                     (const Qat__V1__VerifyArtifactsReport   *message,
+                      uint8_t             *out);
+size_t qat__v1__verify_artifacts_report__pack_to_buffer
+                     (const Qat__V1__VerifyArtifactsReport   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__VerifyArtifactsReport *
+       qat__v1__verify_artifacts_report__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__verify_artifacts_report__free_unpacked
+                     (Qat__V1__VerifyArtifactsReport *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Qat__V1__ServiceInfo_Closure)
@@ -290,6 +430,15 @@ typedef void (*Qat__V1__HealthCheckRequest_Closure)
 typedef void (*Qat__V1__HealthCheckResponse_Closure)
                  (const Qat__V1__HealthCheckResponse *message,
                   void *closure_data);
+typedef void (*Qat__V1__VerifyArtifactsRequest_Closure)
+                 (const Qat__V1__VerifyArtifactsRequest *message,
+                  void *closure_data);
+typedef void (*Qat__V1__ArtifactFault_Closure)
+                 (const Qat__V1__ArtifactFault *message,
+                  void *closure_data);
+typedef void (*Qat__V1__VerifyArtifactsReport_Closure)
+                 (const Qat__V1__VerifyArtifactsReport *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -302,6 +451,9 @@ extern const ProtobufCMessageDescriptor qat__v1__status_response__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__health_check_request__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__health_check_response__descriptor;
 extern const ProtobufCEnumDescriptor    qat__v1__health_check_response__status__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__verify_artifacts_request__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__artifact_fault__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__verify_artifacts_report__descriptor;
 
 PROTOBUF_C__END_DECLS
 

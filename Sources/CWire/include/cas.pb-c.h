@@ -20,10 +20,34 @@ typedef struct Qat__V1__FindMissingResponse Qat__V1__FindMissingResponse;
 typedef struct Qat__V1__PutBlobRequest Qat__V1__PutBlobRequest;
 typedef struct Qat__V1__PutBlobResponse Qat__V1__PutBlobResponse;
 typedef struct Qat__V1__GetBlobRequest Qat__V1__GetBlobRequest;
+typedef struct Qat__V1__RemoveBlobsRequest Qat__V1__RemoveBlobsRequest;
+typedef struct Qat__V1__RemovedBlob Qat__V1__RemovedBlob;
+typedef struct Qat__V1__RemoveBlobsResponse Qat__V1__RemoveBlobsResponse;
+typedef struct Qat__V1__CollectGarbageRequest Qat__V1__CollectGarbageRequest;
+typedef struct Qat__V1__CollectedBlob Qat__V1__CollectedBlob;
 
 
 /* --- enums --- */
 
+/*
+ * Whether it is gone.
+ */
+typedef enum _Qat__V1__RemovedBlob__Outcome {
+  QAT__V1__REMOVED_BLOB__OUTCOME__OUTCOME_UNSPECIFIED = 0,
+  /*
+   * It is gone.
+   */
+  QAT__V1__REMOVED_BLOB__OUTCOME__OUTCOME_REMOVED = 1,
+  /*
+   * It is the caller's no more; others have it still.
+   */
+  QAT__V1__REMOVED_BLOB__OUTCOME__OUTCOME_CLOSED = 2,
+  /*
+   * It stays; the message says why.
+   */
+  QAT__V1__REMOVED_BLOB__OUTCOME__OUTCOME_REFUSED = 3
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(QAT__V1__REMOVED_BLOB__OUTCOME)
+} Qat__V1__RemovedBlob__Outcome;
 
 /* --- messages --- */
 
@@ -127,6 +151,117 @@ struct  Qat__V1__GetBlobRequest
     , 0, {0,NULL}, 0, 0, 0, 0 }
 
 
+/*
+ * Asks that blobs be given up.
+ */
+struct  Qat__V1__RemoveBlobsRequest
+{
+  ProtobufCMessage base;
+  /*
+   * At most 256.
+   */
+  size_t n_digests;
+  ProtobufCBinaryData *digests;
+};
+#define QAT__V1__REMOVE_BLOBS_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__remove_blobs_request__descriptor) \
+    , 0,NULL }
+
+
+/*
+ * What became of one of them.
+ */
+struct  Qat__V1__RemovedBlob
+{
+  ProtobufCMessage base;
+  /*
+   * The blob.
+   */
+  protobuf_c_boolean has_digest;
+  ProtobufCBinaryData digest;
+  /*
+   * Length in bytes; 0 if it was not stored.
+   */
+  protobuf_c_boolean has_size;
+  uint64_t size;
+  /*
+   * What became of it.
+   */
+  protobuf_c_boolean has_outcome;
+  Qat__V1__RemovedBlob__Outcome outcome;
+  /*
+   * Why, as a sentence.
+   */
+  protobuf_c_boolean has_message;
+  ProtobufCBinaryData message;
+};
+#define QAT__V1__REMOVED_BLOB__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__removed_blob__descriptor) \
+    , 0, {0,NULL}, 0, 0, 0, QAT__V1__REMOVED_BLOB__OUTCOME__OUTCOME_UNSPECIFIED, 0, {0,NULL} }
+
+
+/*
+ * What became of each, in the order asked.
+ */
+struct  Qat__V1__RemoveBlobsResponse
+{
+  ProtobufCMessage base;
+  /*
+   * One for each digest.
+   */
+  size_t n_blobs;
+  Qat__V1__RemovedBlob **blobs;
+};
+#define QAT__V1__REMOVE_BLOBS_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__remove_blobs_response__descriptor) \
+    , 0,NULL }
+
+
+/*
+ * Asks that what nobody needs be removed: of the caller's, or, for operators, of everybody's.
+ */
+struct  Qat__V1__CollectGarbageRequest
+{
+  ProtobufCMessage base;
+  /*
+   * Whether to tell only what would go.
+   */
+  protobuf_c_boolean has_dry_run;
+  protobuf_c_boolean dry_run;
+  /*
+   * Seconds since an upload after which it may go; without it, the gateway's own setting. Operators
+   * cannot go below that.
+   */
+  protobuf_c_boolean has_older_than_seconds;
+  int64_t older_than_seconds;
+};
+#define QAT__V1__COLLECT_GARBAGE_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__collect_garbage_request__descriptor) \
+    , 0, 0, 0, 0 }
+
+
+/*
+ * One blob that was removed, or would be.
+ */
+struct  Qat__V1__CollectedBlob
+{
+  ProtobufCMessage base;
+  /*
+   * The blob.
+   */
+  protobuf_c_boolean has_digest;
+  ProtobufCBinaryData digest;
+  /*
+   * Length in bytes.
+   */
+  protobuf_c_boolean has_size;
+  uint64_t size;
+};
+#define QAT__V1__COLLECTED_BLOB__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__collected_blob__descriptor) \
+    , 0, {0,NULL}, 0, 0 }
+
+
 /* Qat__V1__FindMissingRequest methods */
 void   qat__v1__find_missing_request__init
                      (Qat__V1__FindMissingRequest         *message);
@@ -222,6 +357,101 @@ Qat__V1__GetBlobRequest *
 void   qat__v1__get_blob_request__free_unpacked
                      (Qat__V1__GetBlobRequest *message,
                       ProtobufCAllocator *allocator);
+/* Qat__V1__RemoveBlobsRequest methods */
+void   qat__v1__remove_blobs_request__init
+                     (Qat__V1__RemoveBlobsRequest         *message);
+size_t qat__v1__remove_blobs_request__get_packed_size
+                     (const Qat__V1__RemoveBlobsRequest   *message);
+size_t qat__v1__remove_blobs_request__pack
+                     (const Qat__V1__RemoveBlobsRequest   *message,
+                      uint8_t             *out);
+size_t qat__v1__remove_blobs_request__pack_to_buffer
+                     (const Qat__V1__RemoveBlobsRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__RemoveBlobsRequest *
+       qat__v1__remove_blobs_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__remove_blobs_request__free_unpacked
+                     (Qat__V1__RemoveBlobsRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Qat__V1__RemovedBlob methods */
+void   qat__v1__removed_blob__init
+                     (Qat__V1__RemovedBlob         *message);
+size_t qat__v1__removed_blob__get_packed_size
+                     (const Qat__V1__RemovedBlob   *message);
+size_t qat__v1__removed_blob__pack
+                     (const Qat__V1__RemovedBlob   *message,
+                      uint8_t             *out);
+size_t qat__v1__removed_blob__pack_to_buffer
+                     (const Qat__V1__RemovedBlob   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__RemovedBlob *
+       qat__v1__removed_blob__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__removed_blob__free_unpacked
+                     (Qat__V1__RemovedBlob *message,
+                      ProtobufCAllocator *allocator);
+/* Qat__V1__RemoveBlobsResponse methods */
+void   qat__v1__remove_blobs_response__init
+                     (Qat__V1__RemoveBlobsResponse         *message);
+size_t qat__v1__remove_blobs_response__get_packed_size
+                     (const Qat__V1__RemoveBlobsResponse   *message);
+size_t qat__v1__remove_blobs_response__pack
+                     (const Qat__V1__RemoveBlobsResponse   *message,
+                      uint8_t             *out);
+size_t qat__v1__remove_blobs_response__pack_to_buffer
+                     (const Qat__V1__RemoveBlobsResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__RemoveBlobsResponse *
+       qat__v1__remove_blobs_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__remove_blobs_response__free_unpacked
+                     (Qat__V1__RemoveBlobsResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Qat__V1__CollectGarbageRequest methods */
+void   qat__v1__collect_garbage_request__init
+                     (Qat__V1__CollectGarbageRequest         *message);
+size_t qat__v1__collect_garbage_request__get_packed_size
+                     (const Qat__V1__CollectGarbageRequest   *message);
+size_t qat__v1__collect_garbage_request__pack
+                     (const Qat__V1__CollectGarbageRequest   *message,
+                      uint8_t             *out);
+size_t qat__v1__collect_garbage_request__pack_to_buffer
+                     (const Qat__V1__CollectGarbageRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__CollectGarbageRequest *
+       qat__v1__collect_garbage_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__collect_garbage_request__free_unpacked
+                     (Qat__V1__CollectGarbageRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Qat__V1__CollectedBlob methods */
+void   qat__v1__collected_blob__init
+                     (Qat__V1__CollectedBlob         *message);
+size_t qat__v1__collected_blob__get_packed_size
+                     (const Qat__V1__CollectedBlob   *message);
+size_t qat__v1__collected_blob__pack
+                     (const Qat__V1__CollectedBlob   *message,
+                      uint8_t             *out);
+size_t qat__v1__collected_blob__pack_to_buffer
+                     (const Qat__V1__CollectedBlob   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__CollectedBlob *
+       qat__v1__collected_blob__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__collected_blob__free_unpacked
+                     (Qat__V1__CollectedBlob *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Qat__V1__FindMissingRequest_Closure)
@@ -239,6 +469,21 @@ typedef void (*Qat__V1__PutBlobResponse_Closure)
 typedef void (*Qat__V1__GetBlobRequest_Closure)
                  (const Qat__V1__GetBlobRequest *message,
                   void *closure_data);
+typedef void (*Qat__V1__RemoveBlobsRequest_Closure)
+                 (const Qat__V1__RemoveBlobsRequest *message,
+                  void *closure_data);
+typedef void (*Qat__V1__RemovedBlob_Closure)
+                 (const Qat__V1__RemovedBlob *message,
+                  void *closure_data);
+typedef void (*Qat__V1__RemoveBlobsResponse_Closure)
+                 (const Qat__V1__RemoveBlobsResponse *message,
+                  void *closure_data);
+typedef void (*Qat__V1__CollectGarbageRequest_Closure)
+                 (const Qat__V1__CollectGarbageRequest *message,
+                  void *closure_data);
+typedef void (*Qat__V1__CollectedBlob_Closure)
+                 (const Qat__V1__CollectedBlob *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -250,6 +495,12 @@ extern const ProtobufCMessageDescriptor qat__v1__find_missing_response__descript
 extern const ProtobufCMessageDescriptor qat__v1__put_blob_request__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__put_blob_response__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__get_blob_request__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__remove_blobs_request__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__removed_blob__descriptor;
+extern const ProtobufCEnumDescriptor    qat__v1__removed_blob__outcome__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__remove_blobs_response__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__collect_garbage_request__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__collected_blob__descriptor;
 
 PROTOBUF_C__END_DECLS
 

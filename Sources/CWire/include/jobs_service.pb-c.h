@@ -27,6 +27,8 @@ typedef struct Qat__V1__CancelJobRequest Qat__V1__CancelJobRequest;
 typedef struct Qat__V1__RetryJobRequest Qat__V1__RetryJobRequest;
 typedef struct Qat__V1__JobLogsRequest Qat__V1__JobLogsRequest;
 typedef struct Qat__V1__LogChunk Qat__V1__LogChunk;
+typedef struct Qat__V1__RemoveJobRequest Qat__V1__RemoveJobRequest;
+typedef struct Qat__V1__RemoveJobResponse Qat__V1__RemoveJobResponse;
 
 
 /* --- enums --- */
@@ -264,6 +266,45 @@ struct  Qat__V1__LogChunk
     , 0, 0, 0, {0,NULL} }
 
 
+/*
+ * Asks that a job that ended be removed with all that belongs to it.
+ */
+struct  Qat__V1__RemoveJobRequest
+{
+  ProtobufCMessage base;
+  /*
+   * The job.
+   */
+  protobuf_c_boolean has_job_id;
+  ProtobufCBinaryData job_id;
+};
+#define QAT__V1__REMOVE_JOB_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__remove_job_request__descriptor) \
+    , 0, {0,NULL} }
+
+
+/*
+ * The job is gone.
+ */
+struct  Qat__V1__RemoveJobResponse
+{
+  ProtobufCMessage base;
+  /*
+   * The job.
+   */
+  protobuf_c_boolean has_job_id;
+  ProtobufCBinaryData job_id;
+  /*
+   * Bytes of artifacts that went with it.
+   */
+  protobuf_c_boolean has_freed_bytes;
+  uint64_t freed_bytes;
+};
+#define QAT__V1__REMOVE_JOB_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__remove_job_response__descriptor) \
+    , 0, {0,NULL}, 0, 0 }
+
+
 /* Qat__V1__SubmitJobRequest methods */
 void   qat__v1__submit_job_request__init
                      (Qat__V1__SubmitJobRequest         *message);
@@ -454,6 +495,44 @@ Qat__V1__LogChunk *
 void   qat__v1__log_chunk__free_unpacked
                      (Qat__V1__LogChunk *message,
                       ProtobufCAllocator *allocator);
+/* Qat__V1__RemoveJobRequest methods */
+void   qat__v1__remove_job_request__init
+                     (Qat__V1__RemoveJobRequest         *message);
+size_t qat__v1__remove_job_request__get_packed_size
+                     (const Qat__V1__RemoveJobRequest   *message);
+size_t qat__v1__remove_job_request__pack
+                     (const Qat__V1__RemoveJobRequest   *message,
+                      uint8_t             *out);
+size_t qat__v1__remove_job_request__pack_to_buffer
+                     (const Qat__V1__RemoveJobRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__RemoveJobRequest *
+       qat__v1__remove_job_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__remove_job_request__free_unpacked
+                     (Qat__V1__RemoveJobRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Qat__V1__RemoveJobResponse methods */
+void   qat__v1__remove_job_response__init
+                     (Qat__V1__RemoveJobResponse         *message);
+size_t qat__v1__remove_job_response__get_packed_size
+                     (const Qat__V1__RemoveJobResponse   *message);
+size_t qat__v1__remove_job_response__pack
+                     (const Qat__V1__RemoveJobResponse   *message,
+                      uint8_t             *out);
+size_t qat__v1__remove_job_response__pack_to_buffer
+                     (const Qat__V1__RemoveJobResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__RemoveJobResponse *
+       qat__v1__remove_job_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__remove_job_response__free_unpacked
+                     (Qat__V1__RemoveJobResponse *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Qat__V1__SubmitJobRequest_Closure)
@@ -486,6 +565,12 @@ typedef void (*Qat__V1__JobLogsRequest_Closure)
 typedef void (*Qat__V1__LogChunk_Closure)
                  (const Qat__V1__LogChunk *message,
                   void *closure_data);
+typedef void (*Qat__V1__RemoveJobRequest_Closure)
+                 (const Qat__V1__RemoveJobRequest *message,
+                  void *closure_data);
+typedef void (*Qat__V1__RemoveJobResponse_Closure)
+                 (const Qat__V1__RemoveJobResponse *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -502,6 +587,8 @@ extern const ProtobufCMessageDescriptor qat__v1__cancel_job_request__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__retry_job_request__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__job_logs_request__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__log_chunk__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__remove_job_request__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__remove_job_response__descriptor;
 
 PROTOBUF_C__END_DECLS
 

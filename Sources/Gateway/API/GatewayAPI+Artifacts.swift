@@ -9,7 +9,7 @@ extension GatewayAPI {
         _ request: FindMissingRequest,
         by principal: Principal
     ) async throws -> FindMissingResponse {
-        let open = try await opened(Set(request.digests), Caller(principal, .findMissing))
+        let open = try await renewed(Set(request.digests), Caller(principal, .findMissing))
         return FindMissingResponse(
             digests: request.digests.filter { !open.contains($0) || artifacts.size($0) == nil }
         )
@@ -25,8 +25,15 @@ extension GatewayAPI {
         by principal: Principal
     ) async throws -> PutBlobResponse {
         let holder = try await uploader(request.size, Caller(principal, .putBlob))
-        try await artifacts.put(request.digest, size: request.size, chunks: chunks)
-        try await engine.store.grant(request.digest, size: request.size, to: holder)
+        try await artifacts.custody.holding(request.digest) {
+            try await artifacts.put(request.digest, size: request.size, chunks: chunks)
+            try await engine.store.grant(
+                request.digest,
+                size: request.size,
+                to: holder,
+                at: engine.now.unix
+            )
+        }
         return PutBlobResponse(size: request.size)
     }
 
@@ -51,6 +58,23 @@ extension GatewayAPI {
             }
         }
         return Grant.holder(user: user.name)
+    }
+
+    /// Those of some digests that are open to the caller, who is about to use them: they stay as if they
+    /// had been brought now.
+    private func renewed(
+        _ digests: Set<SHA256Digest>,
+        _ caller: Caller
+    ) async throws -> Set<SHA256Digest> {
+        guard case .user = caller.principal.identity.subject else {
+            let own = Grant.holder(try authority.worker(caller))
+            _ = try await engine.store.renew(digests, of: own, at: engine.now.unix)
+            return try await opened(digests, caller)
+        }
+        let user = try authority.user(caller)
+        let holder = user.seesAll ? nil : Grant.holder(user: user.name)
+        let renewed = try await engine.store.renew(digests, of: holder, at: engine.now.unix)
+        return user.seesAll ? digests : renewed
     }
 
     /// Those of some digests that are open to the caller.

@@ -144,11 +144,16 @@ extension GatewayAPI {
     ) async throws -> CompleteLeaseResponse {
         let caller = Caller(principal, .completeLease)
         let holder = try authority.holder(boot: request.bootID, caller)
+        // A success has no use for it any more.
+        let checkpoint =
+            request.outcome == .succeeded
+            ? try await engine.store.checkpoint(of: request.jobID).map(\.digest) : []
         let isAccepted = try await engine.complete(request, by: holder) { outputs in
             try await checkStored(outputs, of: request.jobID, by: holder.worker)
         }
         if isAccepted {
             authority.audit.allow(caller, "job \(request.jobID) \(request.outcome)")
+            try await collect(Set(checkpoint))
         } else {
             denyLease(request.jobID, request.epoch, caller)
         }
@@ -216,10 +221,14 @@ extension GatewayAPI {
         let freed = try await engine.saveCheckpoint(request.jobID, claim, checkpoint) { files in
             try await checkStored(files, of: request.jobID, by: claim.holder.worker)
         }
-        for digest in freed ?? [] {
-            try artifacts.remove(digest)
-        }
+        try await collect(freed ?? [])
         return SaveCheckpointResponse(accepted: freed != nil)
+    }
+
+    /// Removes what was a checkpoint and is needed by nobody else.
+    private func collect(_ digests: Set<SHA256Digest>) async throws {
+        try await ArtifactCollector(store: engine.store, artifacts: artifacts)
+            .collect(digests, GrantExpiry(before: engine.now.unix - retention.uploads))
     }
 
     /// The lease that a call shows, held by whom its certificate names.

@@ -1,3 +1,4 @@
+internal import Jobs
 internal import Protocol
 
 /// What the gateway does for users and workers, apart from how they reach it.
@@ -11,6 +12,10 @@ struct GatewayAPI: Sendable {
     let authority: Authority
     /// When the first of the gateway's own certificates ends, in Unix milliseconds.
     var certificateEnds: Int64 = 0
+    /// How long what is over is kept.
+    var retention = RetentionPolicy()
+    /// The one reading of all artifacts at a time.
+    let audits = ExclusiveTurn()
     let started = ContinuousClock.now
 
     /// Ends every wait, so that a gateway which stops has nobody to wait for.

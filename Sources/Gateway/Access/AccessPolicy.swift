@@ -44,7 +44,8 @@ struct AccessPolicy: Sendable, Equatable {
         let user = ["qat.v1.Jobs/*", "qat.v1.Cas/*", "qat.v1.Admin/Status", "qat.v1.Health/*"]
         let worker = ["qat.v1.Lease/*", "qat.v1.Cas/*", "qat.v1.Health/*"]
         return [
-            "user": user, "operator": user, "gateway": ["qat.v1.Health/*"],
+            "user": user, "operator": user + ["qat.v1.Admin/VerifyArtifacts"],
+            "gateway": ["qat.v1.Health/*"],
             Role.quant.rawValue: worker, Role.train.rawValue: worker, Role.eval.rawValue: worker,
         ]
     }()

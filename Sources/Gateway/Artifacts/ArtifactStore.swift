@@ -7,7 +7,10 @@ internal import Synchronization
 /// An artifact whose bytes are no longer those of its digest is set aside under `damaged/` when that
 /// is found, and counts as missing from then on: the next put of the right bytes repairs it.
 struct ArtifactStore: Sendable {
-    private let root: String
+    /// Where the store is.
+    let root: String
+    /// Who brings or removes what.
+    let custody = ArtifactCustody()
     /// The largest artifact that is taken.
     var byteLimit: UInt64 = 512 << 30
     /// What must stay free on the disk.
@@ -22,6 +25,7 @@ struct ArtifactStore: Sendable {
         try? manager.removeItem(atPath: root + "/tmp")
         try manager.createDirectory(atPath: root + "/tmp", withIntermediateDirectories: true)
         try manager.createDirectory(atPath: root + "/damaged", withIntermediateDirectories: true)
+        try CollectionLock.create(root: root)
         for byte in 0..<256 {
             let folder = root + "/sha256/" + String(format: "%02x", byte)
             try manager.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -106,7 +110,7 @@ struct ArtifactStore: Sendable {
         length: UInt64,
         onChunk: ([UInt8]) async throws -> Void
     ) async throws {
-        try verify(digest)
+        try await verify(digest)
         guard let total = size(digest), let handle = FileHandle(forReadingAtPath: path(digest))
         else {
             throw StoreError(.notFound, "no artifact sha256:\(digest.hex)")
@@ -133,14 +137,18 @@ struct ArtifactStore: Sendable {
     /// length and time, is believed.
     ///
     /// - Throws: ``StoreError`` (`notFound`; `corrupt`, which sets the file aside).
-    func verify(_ digest: SHA256Digest, isTrusting: Bool = true) throws {
+    func verify(_ digest: SHA256Digest, isTrusting: Bool = true) async throws {
         let path = path(digest)
         guard let version = FileVersion(path) else {
             throw StoreError(.notFound, "no artifact sha256:\(digest.hex)")
         }
         if isTrusting, verified.holds(digest, version) { return }
-        let (found, _) = try SHA256Digest.digest(ofFile: path)
+        let found = try await Self.digest(ofFile: path)
         if found == digest { return verified.insert(digest, version) }
+        // Repaired or removed meanwhile: what was read is not what is there.
+        guard FileVersion(path) == version else {
+            return try await verify(digest, isTrusting: isTrusting)
+        }
         let aside = "\(root)/damaged/\(digest.hex)"
         guard rename(path, aside) == 0 else { throw Self.failure("rename", path) }
         throw StoreError(
@@ -152,22 +160,61 @@ struct ArtifactStore: Sendable {
         )
     }
 
-    /// Every artifact's digest, in no order.
-    func digests() throws -> [SHA256Digest] {
-        var digests: [SHA256Digest] = []
-        for byte in 0..<256 {
-            let folder = root + "/sha256/" + String(format: "%02x", byte)
-            digests += try FileManager.default.contentsOfDirectory(atPath: folder)
-                .compactMap { SHA256Digest(hex: $0) }
+    /// The digest of a file, read in pieces between which others have their turn.
+    private static func digest(ofFile path: String) async throws -> SHA256Digest {
+        guard let file = FileHandle(forReadingAtPath: path) else { throw failure("open", path) }
+        defer { try? file.close() }
+        var hasher = SHA256Hasher()
+        while true {
+            let piece: Data?
+            do {
+                piece = try file.read(upToCount: 1 << 20)
+            } catch {
+                throw StoreError(.unusable, "\(path): cannot be read: \(error)")
+            }
+            guard let piece, !piece.isEmpty else { break }
+            piece.withUnsafeBytes { hasher.update($0) }
+            try Task.checkCancellation()
+            await Task.yield()
         }
-        return digests
+        return hasher.finalize()
     }
 
-    /// Removes an artifact.
-    func remove(_ digest: SHA256Digest) throws {
+    /// The digests of the artifacts whose first byte is this one, in order.
+    func digests(beginningWith byte: UInt8) throws -> [SHA256Digest] {
+        let folder = root + "/sha256/" + String(format: "%02x", byte)
+        return try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+            .compactMap { SHA256Digest(hex: $0) }
+    }
+
+    /// Every artifact's digest, in order.
+    func digests() throws -> [SHA256Digest] {
+        try (UInt8.min...UInt8.max).flatMap { try digests(beginningWith: $0) }
+    }
+
+    /// Removes an artifact, whoever refers to it; ``ArtifactCollector`` asks first.
+    ///
+    /// - Returns: The bytes that it had; 0 if it was not stored.
+    @discardableResult
+    func remove(_ digest: SHA256Digest) throws -> UInt64 {
+        let size = size(digest) ?? 0
         guard unlink(path(digest)) == 0 || errno == ENOENT else {
             throw Self.failure("remove", path(digest))
         }
+        return size
+    }
+
+    /// Removes damaged files that were set aside before a time; returns how many.
+    func removeDamaged(before time: Date) throws -> Int {
+        let folder = root + "/damaged"
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder)
+        return names.filter { name in
+            let found = try? FileManager.default.attributesOfItem(atPath: "\(folder)/\(name)")
+            guard let changed = found?[.modificationDate] as? Date, changed < time else {
+                return false
+            }
+            return unlink("\(folder)/\(name)") == 0
+        }.count
     }
 
     /// Writes a little to the disk, durably, and takes it back: whether artifacts could be stored.

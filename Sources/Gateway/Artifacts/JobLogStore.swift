@@ -1,17 +1,29 @@
 internal import Foundation
+internal import Synchronization
 
 /// Job logs as files that grow to a limit.
 struct JobLogStore: Sendable {
     private let folder: String
     /// The longest a log gets; what comes after is dropped.
-    private static let byteLimit: UInt64 = 64 << 20
+    private let byteLimit: UInt64
+    /// The most that all logs have together; above, what comes is dropped until some are removed.
+    private let totalLimit: UInt64
+    private let total: TotalBytes
 
-    init(folder: String) throws {
+    init(
+        folder: String,
+        byteLimit: UInt64 = 64 << 20,
+        totalLimit: UInt64 = .max
+    ) throws {
         self.folder = folder
+        self.byteLimit = byteLimit
+        self.totalLimit = totalLimit
         try FileManager.default.createDirectory(
             atPath: folder,
             withIntermediateDirectories: true
         )
+        total = TotalBytes(0)
+        total.set(try all().reduce(0) { $0 + $1.bytes })
     }
 
     /// Writes bytes at an offset, if the log ends there.
@@ -28,15 +40,16 @@ struct JobLogStore: Sendable {
         }
         defer { try? handle.close() }
         let end = try handle.seekToEnd()
+        let count = UInt64(bytes.count)
+        // Full: the writer is told that all is well and the rest is dropped.
+        let isFull = end + count > byteLimit || total.value + count > totalLimit
         guard end == offset else {
-            return end
+            return isFull && offset > end ? offset + count : end
         }
-        guard end + UInt64(bytes.count) <= Self.byteLimit else {
-            // Full: the writer is told that all is well and the rest is dropped.
-            return end + UInt64(bytes.count)
-        }
+        guard !isFull else { return end + count }
         try handle.write(contentsOf: Data(bytes))
-        return end + UInt64(bytes.count)
+        total.add(Int64(count))
+        return end + count
     }
 
     /// Up to `count` bytes from an offset; empty at the end or without a log.
@@ -49,6 +62,50 @@ struct JobLogStore: Sendable {
         return [UInt8](try handle.read(upToCount: count) ?? Data())
     }
 
+    /// Every log: its job, and its bytes.
+    func all() throws -> [(job: String, bytes: UInt64)] {
+        try FileManager.default.contentsOfDirectory(atPath: folder).compactMap { name in
+            guard name.hasSuffix(".log"), let size = Self.size("\(folder)/\(name)") else {
+                return nil
+            }
+            return (String(name.dropLast(4)), size)
+        }
+    }
+
+    /// Removes a job's log; returns the bytes that it had.
+    @discardableResult
+    func remove(_ job: String) throws -> UInt64 {
+        let path = path(job)
+        guard let size = Self.size(path) else { return 0 }
+        guard unlink(path) == 0 || errno == ENOENT else {
+            throw StoreError(.unusable, "\(path): \(String(cString: strerror(errno)))")
+        }
+        total.add(-Int64(clamping: size))
+        return size
+    }
+
+    private static func size(_ path: String) -> UInt64? {
+        var status = stat()
+        return stat(path, &status) == 0 ? UInt64(status.st_size) : nil
+    }
+
     // Ids come from the database, which made them: letters and digits.
     private func path(_ job: String) -> String { "\(folder)/\(job).log" }
+}
+
+/// A count of bytes that many change.
+private final class TotalBytes: Sendable {
+    private let count: Mutex<UInt64>
+
+    init(_ count: UInt64) { self.count = Mutex(count) }
+
+    var value: UInt64 { count.withLock { $0 } }
+
+    func set(_ value: UInt64) { count.withLock { $0 = value } }
+
+    func add(_ change: Int64) {
+        count.withLock { count in
+            count = UInt64(max(0, Int64(clamping: count) + change))
+        }
+    }
 }

@@ -6,8 +6,8 @@ extension JobEngine {
     ///
     /// `checkStored`: Throws if they are not stored, or not the worker's to name.
     ///
-    /// - Returns: The digests that nobody refers to any more; nil if it was not taken: not without the
-    ///   lease, nor over a newer one.
+    /// - Returns: The digests that it takes the place of; nil if it was not taken: not without the lease,
+    ///   nor over a newer one.
     func saveCheckpoint(
         _ id: String,
         _ claim: LeaseClaim,
@@ -16,7 +16,7 @@ extension JobEngine {
     ) async throws -> Set<SHA256Digest>? {
         var replaced: [OutputFile] = []
         let step = Int64(clamping: checkpoint.step)
-        let decision = try await change(id) { stored in
+        let decision = try await changeLeased(id) { stored in
             let decision = decide(.checkpointed(claim, step: step), stored.job)
             var batch = JobBatch()
             if decision.isChange {
@@ -26,11 +26,17 @@ extension JobEngine {
                 batch.changes = [
                     JobBatch.Change(job: decision.job, checkpoint: checkpoint.files)
                 ]
+                batch.closings = [closing(checkpoint.files, to: claim.holder.worker)]
             }
             return (decision, batch)
         }
-        guard decision.isChange else { return nil }
-        return try await store.unreferenced(Set(replaced.map(\.digest)))
+        guard let decision, decision.isChange else { return nil }
+        return Set(replaced.map(\.digest))
+    }
+
+    /// What a job refers to needs its worker no more to be kept.
+    func closing(_ files: [OutputFile], to worker: WorkerIdentity) -> JobBatch.Closing {
+        JobBatch.Closing(holder: Grant.holder(worker), digests: Set(files.map(\.digest)))
     }
 
     /// The job's newest checkpoint, for a lease.
@@ -43,8 +49,8 @@ extension JobEngine {
 
     /// What a worker is to do.
     func directive(_ id: String, _ claim: LeaseClaim) async throws -> HeartbeatResponse.Directive {
-        let job = try await store.job(id).job
-        return job.isHeld(by: claim) ? Self.directive(job) : .lost
+        guard try await holds(id, claim) else { return .lost }
+        return Self.directive(try await store.job(id).job)
     }
 
     static func directive(_ job: Job) -> HeartbeatResponse.Directive {

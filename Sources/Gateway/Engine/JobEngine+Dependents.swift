@@ -19,12 +19,14 @@ extension JobEngine {
 
     /// Looks at the jobs that a job's inputs come from.
     ///
-    /// `overlay`: Jobs that a commit to come will have changed.
+    /// `overlay`: Jobs that a commit to come will have changed. `isAgain`: Whether they were looked at
+    /// before: a job that is gone since has left its files behind, or never will.
     ///
     /// - Throws: ``StoreError`` (`notFound`) if there is no such job.
     func settled(
         _ inputs: [Input],
-        overlay: [String: JobState] = [:]
+        overlay: [String: JobState] = [:],
+        isAgain: Bool = false
     ) async throws -> SettledInputs {
         var result = SettledInputs()
         var isWaiting = false
@@ -33,7 +35,14 @@ extension JobEngine {
             // What a commit to come has decided needs no look; and it never is a success.
             var state = overlay[id] ?? .blocked
             if overlay[id] == nil {
-                let source = try await store.job(id)
+                guard let source = try await source(id, isAgain: isAgain) else {
+                    if !input.files.isEmpty { continue }
+                    let name = PlainText.quoted(output)
+                    result.verdict = .never(
+                        "job \(id), whose output \(name) this needs, was removed"
+                    )
+                    return result
+                }
                 state = source.job.state
                 result.depth = max(result.depth, source.depth)
                 result.conditions.append((id, state))
@@ -77,7 +86,16 @@ extension JobEngine {
         of id: String,
         overlay: [String: JobState] = [:]
     ) async throws -> SettledInputs {
-        try await settled(try await store.inputs(of: id), overlay: overlay)
+        try await settled(try await store.inputs(of: id), overlay: overlay, isAgain: true)
+    }
+
+    /// A job that makes an input; nil if it is gone and may be.
+    private func source(_ id: String, isAgain: Bool) async throws -> StoredJob? {
+        do {
+            return try await store.job(id)
+        } catch let error as StoreError where isAgain && error.code == .notFound {
+            return nil
+        }
     }
 
     private func files(named output: String, of id: String) async throws -> [InputFile] {

@@ -48,7 +48,7 @@ extension JobEngine {
         let reports = told.map { event in
             WorkerReport(number: Int64(clamping: event.seq), step: Self.trainingStep(event))
         }
-        let decision = try await change(id) { stored in
+        let decision = try await changeLeased(id) { stored in
             let decision = decide(.heartbeat(claim, reports), stored.job)
             var batch = JobBatch()
             batch.events = decision.reports.map { taken in
@@ -65,7 +65,8 @@ extension JobEngine {
             }
             return (decision, batch)
         }
-        return decision.verdict == .accepted ? Self.directive(decision.job) : .lost
+        guard let decision, decision.verdict == .accepted else { return .lost }
+        return Self.directive(decision.job)
     }
 
     private static func trainingStep(_ event: JobEvent) -> Int64? {
@@ -89,7 +90,7 @@ extension JobEngine {
     ) async throws -> Bool {
         let claim = LeaseClaim(epoch: Int64(clamping: request.epoch), holder: holder)
         presence.hear(holder, at: now)
-        let decision = try await change(request.jobID) { stored in
+        let decision = try await changeLeased(request.jobID) { stored in
             let decision = decide(.completed(claim, completion(request)), stored.job)
             var batch = JobBatch()
             // Whoever does not hold the lease learns nothing of what is stored.
@@ -107,11 +108,32 @@ extension JobEngine {
                 }
                 batch.changes = [change]
                 let owner = Grant.holder(user: stored.owner)
-                batch.grants = (change.outputs ?? []).map { (owner, $0.digest, $0.size) }
+                batch.closings = [closing(change.outputs ?? [], to: holder.worker)]
+                batch.grants = (change.outputs ?? []).map {
+                    JobBatch.Opening(
+                        holder: owner,
+                        digest: $0.digest,
+                        size: $0.size,
+                        time: now.unix
+                    )
+                }
             }
             return (decision, batch)
         }
-        return decision.verdict == .accepted
+        return decision?.verdict == .accepted
+    }
+
+    /// Changes a job for a worker that shows a lease; nil if there is no such job any more, and so no
+    /// lease on it.
+    func changeLeased(
+        _ id: String,
+        _ body: (StoredJob) async throws -> (Decision, JobBatch)
+    ) async throws -> Decision? {
+        do {
+            return try await change(id, body)
+        } catch let error as StoreError where error.code == .notFound {
+            return nil
+        }
     }
 
     private func completion(_ request: CompleteLeaseRequest) -> Completion {
@@ -169,6 +191,10 @@ extension JobEngine {
 
     /// Whether a claim is that of a job's present lease.
     func holds(_ id: String, _ claim: LeaseClaim) async throws -> Bool {
-        try await store.job(id).job.isHeld(by: claim)
+        do {
+            return try await store.job(id).job.isHeld(by: claim)
+        } catch let error as StoreError where error.code == .notFound {
+            return false
+        }
     }
 }

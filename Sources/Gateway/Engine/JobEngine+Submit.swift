@@ -13,6 +13,10 @@ extension JobEngine {
         let spec: [UInt8]
         let resources: Resources
         let inputs: [Input]
+        /// To whom the files of the inputs must be open; nil if it is enough that anybody has them.
+        var holder: String?
+        /// Whether the files of the inputs must be there when the job is stored.
+        var checksArtifacts = false
     }
 
     /// Inserts a job, or finds the one that was submitted with the same key before.
@@ -28,7 +32,14 @@ extension JobEngine {
         try rules.check(submission)
         while true {
             let moment = now
-            let inputs = try await settled(submission.inputs)
+            let inputs: SettledInputs
+            do {
+                inputs = try await settled(submission.inputs)
+            } catch let error as StoreError where error.code == .notFound {
+                // Repeated, after the job that made an input was removed.
+                guard let known = try await known(submission) else { throw error }
+                return (known, false)
+            }
             guard inputs.depth < limits.chainDepth else {
                 throw SubmissionRules.refusal(
                     "the job would be the \(inputs.depth + 1)th in a row of jobs that wait for "
@@ -52,6 +63,11 @@ extension JobEngine {
                 continue
             case .overQuota:
                 return try await repeated(submission)
+            case .artifactsGone:
+                throw StoreError(
+                    .missingArtifacts,
+                    "an input is not uploaded any more; upload it, and submit again"
+                )
             case .taken:
                 // The key's, or the id's by chance: then another id is tried.
                 guard let known = try await known(submission) else { continue }
@@ -76,14 +92,25 @@ extension JobEngine {
 
     /// The job that was submitted with the same key before, if any.
     private func known(_ submission: Submission) async throws -> String? {
-        guard
-            let known = try await store.submission(owner: submission.owner, key: submission.key)
-        else { return nil }
-        guard known.digest == submission.digest.bytes else {
+        try await known(submission.key, of: submission.owner, submission.digest)
+    }
+
+    /// The job that an owner submitted with a key before, if any.
+    ///
+    /// - Throws: ``StoreError`` (`alreadyExists`) if that was another one, or was removed.
+    func known(_ key: String, of owner: String, _ digest: SHA256Digest) async throws -> String? {
+        guard let known = try await store.submission(owner: owner, key: key) else {
+            guard let id = try await store.removed(owner: owner, key: key) else { return nil }
+            throw StoreError(
+                .alreadyExists,
+                "key \(key) belongs to job \(id), which was removed; choose another key"
+            )
+        }
+        guard known.digest == digest.bytes else {
             throw StoreError(
                 .alreadyExists,
                 """
-                key \(submission.key) belongs to job \(known.id), which is another one; \
+                key \(key) belongs to job \(known.id), which is another one; \
                 choose another key
                 """
             )
@@ -112,6 +139,10 @@ extension JobEngine {
         ]
         batch.tell(decision)
         batch.conditions = inputs.conditions
+        let digests = submission.inputs.flatMap(\.files).map(\.digest)
+        if submission.checksArtifacts, !digests.isEmpty {
+            batch.needs = [JobBatch.Needs(holder: submission.holder, digests: Set(digests))]
+        }
         return batch
     }
 

@@ -86,7 +86,7 @@ final class JobEngine: Sendable {
     // MARK: Changes
 
     /// A try to change a job often fails only because somebody else changed it; then again.
-    private static let attemptLimit = 32
+    static let attemptLimit = 32
 
     /// Decides on an occurrence and stores what is decided.
     @discardableResult

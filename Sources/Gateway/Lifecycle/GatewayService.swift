@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Jobs
 internal import Logging
 internal import Protocol
 internal import ServiceKit
@@ -12,6 +13,8 @@ struct GatewayService: Sendable {
     let leaseDuration: Duration
     /// The policy file; the state folder's policy.json without one.
     var policyPath: String?
+    /// How long what is over is kept.
+    var retention = RetentionPolicy()
 
     func run() async throws {
         let logger = configuration.makeLogger("qat-gateway")
@@ -29,7 +32,12 @@ struct GatewayService: Sendable {
             policies: policies
         )
         let artifacts = try ArtifactStore(root: folder.path + "/cas")
-        let logs = try JobLogStore(folder: folder.path + "/logs")
+        let logs = try JobLogStore(
+            folder: folder.path + "/logs",
+            byteLimit: UInt64(clamping: retention.jobLogBytes),
+            // Room for what comes until the next round removes the oldest.
+            totalLimit: UInt64(clamping: retention.logBytes) / 4 * 5
+        )
         let authority = Authority(policies: policies, audit: AuditLog(logger))
         try await engine.start()
         let api = GatewayAPI(
@@ -37,7 +45,8 @@ struct GatewayService: Sendable {
             artifacts: artifacts,
             logs: logs,
             authority: authority,
-            certificateEnds: Int64(certificate.ends.timeIntervalSince1970 * 1000)
+            certificateEnds: Int64(certificate.ends.timeIntervalSince1970 * 1000),
+            retention: retention
         )
         let server = RPCServer(
             configuration: RPCServerConfiguration(
@@ -55,6 +64,7 @@ struct GatewayService: Sendable {
                     .init(
                         service: LeaseSweeper(engine: engine, policies: policies, logger: logger)
                     ),
+                    .init(service: RetentionSweeper(sweep: api.sweep, logger: logger)),
                     .init(service: CertificateWatch(files: configuration.tls, logger: logger)),
                     .init(
                         service: RPCServerService(server: server, folder: folder) { api.drain() }

@@ -20,6 +20,7 @@ struct RPCAdapter: Sendable {
         add(QatMethods.listJobs, .users, to: &router) { try await api.jobs($0, by: $1) }
         add(QatMethods.cancelJob, .users, to: &router) { try await api.cancel($0, by: $1) }
         add(QatMethods.retryJob, .users, to: &router) { try await api.retry($0, by: $1) }
+        add(QatMethods.removeJob, .users, to: &router) { try await api.remove($0, by: $1) }
         add(QatMethods.status, .users, to: &router) { try await api.status($0, by: $1) }
         stream(QatMethods.watchJob, .users, to: &router) { try await api.events($0, by: $1) }
         stream(QatMethods.jobLogs, .users, to: &router) { try await api.log($0, by: $1) }
@@ -29,6 +30,19 @@ struct RPCAdapter: Sendable {
         let callers: AccessRule = [.users, .workers]
         add(QatMethods.findMissing, callers, to: &router) {
             try await api.missingBlobs($0, by: $1)
+        }
+        add(QatMethods.removeBlobs, .users, to: &router) { try await api.removeBlobs($0, by: $1) }
+        router.serverStream(QatMethods.collectGarbage, allow: .users) { request, context, writer in
+            try await Self.mapped {
+                try await api.collectGarbage(request, by: Principal(context)) {
+                    try await writer.write($0)
+                }
+            }
+        }
+        router.serverStream(QatMethods.verifyArtifacts, allow: .users) { _, context, writer in
+            try await Self.mapped {
+                try await api.verifyArtifacts(by: Principal(context)) { try await writer.write($0) }
+            }
         }
         router.blobUpload(QatMethods.putBlob, allow: callers) { request, blob, context in
             try await Self.mapped {

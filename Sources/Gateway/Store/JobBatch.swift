@@ -37,9 +37,18 @@ struct JobBatch: Sendable {
     /// How many jobs an owner may have waiting; a new one above it holds the batch back.
     var quota: (owner: String, waiting: Int)?
     /// Artifacts that are opened to a holder.
-    var grants: [(holder: String, digest: SHA256Digest, size: UInt64)] = []
+    var grants: [Opening] = []
+    /// Artifacts that are closed to a holder: what a job refers to needs no other keeper.
+    var closings: [Closing] = []
+    /// Artifacts that must be there still.
+    var needs: [Needs] = []
+    var trims: [Trim] = []
+    var removals: [Removal] = []
 
-    var isEmpty: Bool { insertions.isEmpty && changes.isEmpty && events.isEmpty }
+    var isEmpty: Bool {
+        insertions.isEmpty && changes.isEmpty && events.isEmpty && trims.isEmpty
+            && removals.isEmpty
+    }
 
     /// Adds the states that a decision enters to the history.
     mutating func tell(_ decision: Decision) {

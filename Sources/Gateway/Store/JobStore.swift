@@ -52,14 +52,12 @@ protocol JobStore: Sendable {
     /// The jobs that a worker holds leases on.
     func leases(of worker: WorkerIdentity) async throws -> [String]
 
-    /// Those of some digests that no job and no user refers to.
-    func unreferenced(_ digests: Set<SHA256Digest>) async throws -> Set<SHA256Digest>
-
     /// Stores changes, all or none.
     func commit(_ batch: JobBatch) async throws -> CommitOutcome
 
-    /// Opens an artifact to a holder.
-    func grant(_ digest: SHA256Digest, size: UInt64, to holder: String) async throws
+    /// Opens an artifact to a holder, at a time in Unix milliseconds.
+    func grant(_ digest: SHA256Digest, size: UInt64, to holder: String, at time: Int64)
+        async throws
 
     /// Those of some artifacts that are open to a holder.
     func granted(_ digests: Set<SHA256Digest>, to holder: String) async throws
@@ -81,6 +79,54 @@ protocol JobStore: Sendable {
     /// Writes something, to see whether writing works.
     func probe() async throws
 
+    // MARK: What is over
+
+    /// Jobs that ended at a time or before, from the one that ended first, after another one.
+    func ended(
+        _ which: EndedJobs,
+        by time: Int64,
+        after last: StoredJob?,
+        limit: Int
+    ) async throws -> [StoredJob]
+
+    /// How many jobs are over.
+    func endedCount() async throws -> Int
+
+    /// Jobs in some states that name a job among their inputs, from the oldest.
+    func needing(_ id: String, in states: [JobState], limit: Int) async throws -> [StoredJob]
+
+    /// The job that had a key of an owner before it was removed.
+    func removed(owner: String, key: String) async throws -> String?
+
+    /// Forgets the keys of jobs that were removed before a time; returns how many.
+    func forgetKeys(before time: Int64, limit: Int) async throws -> Int
+
+    /// Those of some artifacts that are open to a holder, or, without one, to anybody; and makes their
+    /// openings those of a time, in Unix milliseconds.
+    func renew(_ digests: Set<SHA256Digest>, of holder: String?, at time: Int64) async throws
+        -> Set<SHA256Digest>
+
+    /// Ends openings of some artifacts, unless a job refers to them.
+    ///
+    /// - Returns: The artifacts that nobody refers to any more.
+    func release(_ digests: Set<SHA256Digest>, _ expiry: GrantExpiry) async throws
+        -> Set<SHA256Digest>
+
+    /// What ``release(_:_:)`` would return, without ending anything.
+    func releasable(_ digests: Set<SHA256Digest>, _ expiry: GrantExpiry) async throws
+        -> Set<SHA256Digest>
+
+    /// Openings that an expiry ends, by digest, after one.
+    func grants(_ expiry: GrantExpiry, after digest: SHA256Digest?, limit: Int) async throws
+        -> [ArtifactGrant]
+
+    /// Jobs that refer to an artifact, and how many there are.
+    func references(to digest: SHA256Digest, limit: Int) async throws
+        -> (jobs: [ArtifactReference], count: Int)
+
+    /// Artifacts that jobs refer to, in order, after one.
+    func referenced(after digest: SHA256Digest?, limit: Int) async throws -> [SHA256Digest]
+
     /// Work that is due now and then.
     func tidy() async throws
 
@@ -96,6 +142,8 @@ enum CommitOutcome: Sendable, Equatable {
     case conflict
     /// A new job's key or id is taken; nothing was stored.
     case taken
+    /// An artifact that a new job refers to is gone; nothing was stored.
+    case artifactsGone
     /// The owner has as many jobs waiting as the batch's quota says; nothing was stored.
     case overQuota
 }

@@ -64,6 +64,11 @@ public enum QatMethods {
         name: "qat.v1.Jobs/Retry",
         isIdempotent: false
     )
+    /// Removes a job that ended.
+    public static let removeJob = UnaryMethod<RemoveJobRequest, RemoveJobResponse>(
+        name: "qat.v1.Jobs/Remove",
+        isIdempotent: false
+    )
     /// Streams a job's log.
     public static let jobLogs = ServerStreamMethod<JobLogsRequest, LogChunk>(
         name: "qat.v1.Jobs/Logs"
@@ -84,6 +89,19 @@ public enum QatMethods {
     )
     /// Reads a blob or a range of it.
     public static let getBlob = BlobDownloadMethod<GetBlobRequest>(name: "qat.v1.Cas/Get")
+    /// Gives blobs up.
+    public static let removeBlobs = UnaryMethod<RemoveBlobsRequest, RemoveBlobsResponse>(
+        name: "qat.v1.Cas/Remove",
+        isIdempotent: true
+    )
+    /// Removes what nobody needs, and tells what that was.
+    public static let collectGarbage = ServerStreamMethod<CollectGarbageRequest, CollectedBlob>(
+        name: "qat.v1.Cas/CollectGarbage"
+    )
+    /// Reads every blob and compares it with its digest.
+    public static let verifyArtifacts = ServerStreamMethod<
+        VerifyArtifactsRequest, VerifyArtifactsReport
+    >(name: "qat.v1.Admin/VerifyArtifacts")
     /// Makes a worker known.
     public static let registerWorker = UnaryMethod<RegisterWorkerRequest, RegisterWorkerResponse>(
         name: "qat.v1.Lease/Register",

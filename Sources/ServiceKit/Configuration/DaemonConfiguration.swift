@@ -19,11 +19,14 @@ public struct DaemonConfiguration: Sendable {
         public var role: Role
         /// Where it listens.
         public var listen: String
+        /// Settings that this daemon alone has, as their flags are called.
+        public var ownKeys: [String]
 
         /// Defaults of a role.
-        public init(role: Role, listen: String) {
+        public init(role: Role, listen: String, ownKeys: [String] = []) {
             self.role = role
             self.listen = listen
+            self.ownKeys = ownKeys
         }
     }
 
@@ -47,6 +50,8 @@ public struct DaemonConfiguration: Sendable {
     public let logLevel: Logger.Level
     /// How log lines look.
     public let logFormat: LogFormat
+    /// What environment and file say of the daemon's own settings, by their keys.
+    public let own: [String: String]
 
     private static let keys = [
         "listen", "gateway", "state", "cert", "key", "ca", "instance", "threads",
@@ -65,7 +70,10 @@ public struct DaemonConfiguration: Sendable {
         defaults: Defaults,
         isTerminal: Bool
     ) throws {
-        let file = try Self.file(options.config ?? environment["QAT_CONFIG"])
+        let file = try Self.file(
+            options.config ?? environment["QAT_CONFIG"],
+            keys: Self.keys + defaults.ownKeys
+        )
         let flags: [String: String?] = [
             "listen": options.listen, "gateway": options.gateway, "state": options.state,
             "cert": options.cert, "key": options.key, "ca": options.ca,
@@ -101,6 +109,10 @@ public struct DaemonConfiguration: Sendable {
         logFormat = try Self.choice(
             value("log-format") ?? (isTerminal ? "text" : "json"),
             key: "log-format"
+        )
+        own = Dictionary(
+            uniqueKeysWithValues: defaults.ownKeys.compactMap { key in value(key).map { (key, $0) }
+            }
         )
     }
 
@@ -145,7 +157,7 @@ public struct DaemonConfiguration: Sendable {
         }
     }
 
-    private static func file(_ path: String?) throws -> [String: String] {
+    private static func file(_ path: String?, keys: [String]) throws -> [String: String] {
         guard let path else {
             return [:]
         }

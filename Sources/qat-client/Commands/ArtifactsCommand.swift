@@ -7,8 +7,10 @@ internal import Protocol
 struct ArtifactsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "artifacts",
-        abstract: "List, store, fetch and verify artifacts.",
-        subcommands: [List.self, Put.self, Get.self, Verify.self]
+        abstract: "List, store, fetch, verify and remove artifacts.",
+        subcommands: [
+            List.self, Put.self, Get.self, Verify.self, Remove.self, CollectGarbage.self,
+        ]
     )
 
     /// The outputs of jobs.

@@ -25,12 +25,17 @@ extension ArtifactsCommand {
                 checkpoint says that its weights were rotated or smoothed) or differs, which is \
                 an error.
 
+                --all is for operators: the gateway reads every artifact it stores, sets the damaged \
+                ones aside, and names the jobs that refer to them and to those that are missing.
+
                 Exit status: 0 without errors, 1 with errors, 2 if the command line is wrong.
                 """
         )
 
         @Argument(help: "sha256:DIGEST of a stored artifact, a folder, or a GGUF file.")
-        var subject: String
+        var subject: String?
+        @Flag(help: "Have the gateway read all artifacts that it stores.")
+        var all = false
         @Option(help: "The job that the folder was downloaded from.")
         var job: String?
         @Option(
@@ -48,7 +53,25 @@ extension ArtifactsCommand {
             let verdict: String
         }
 
+        func validate() throws {
+            guard all == (subject == nil) else {
+                throw ValidationError(
+                    all
+                        ? "--all takes no SUBJECT."
+                        : "Missing expected argument '<subject>', or --all."
+                )
+            }
+            if all, job != nil || source != nil {
+                throw ValidationError("--all goes with neither --job nor --source.")
+            }
+        }
+
         func perform() async throws -> ExitStatus {
+            guard let subject else { return try await ArtifactsAudit(isJSON: output.json).run() }
+            return try await perform(subject)
+        }
+
+        private func perform(_ subject: String) async throws -> ExitStatus {
             let isLocal = FileManager.default.fileExists(atPath: subject)
             guard source == nil || (job == nil && isLocal) else {
                 let reason = job == nil ? "\(subject): no such file or folder" : "not with --job"
@@ -62,7 +85,7 @@ extension ArtifactsCommand {
                 return inspection.isIntact ? .succeeded : .failed
             }
             // Before the gateway is called.
-            let digest = job == nil ? try digest() : nil
+            let digest = job == nil ? try digest(subject) : nil
             let findings = try await GatewayConnection.with(QatHome()) { client in
                 guard let digest else {
                     let request = GetJobRequest(jobID: job ?? "")
@@ -80,7 +103,7 @@ extension ArtifactsCommand {
             return isIntact ? .succeeded : .failed
         }
 
-        private func digest() throws -> SHA256Digest {
+        private func digest(_ subject: String) throws -> SHA256Digest {
             guard subject.hasPrefix("sha256:") || SHA256Digest(hex: subject) != nil else {
                 throw ClientError(
                     .usage,

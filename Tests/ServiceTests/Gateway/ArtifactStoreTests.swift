@@ -136,7 +136,7 @@ struct ArtifactStoreTests {
                 // A put of the right bytes repairs damage that nobody has found yet, too.
                 try Data(wrong.utf8).write(to: URL(fileURLWithPath: store.path(digest)))
                 try await store.put(digest, size: UInt64(bytes.count), chunks: chunks([bytes]))
-                try store.verify(digest, isTrusting: false)
+                try await store.verify(digest, isTrusting: false)
             }
             #expect(try store.digests() == [digest])
             try store.remove(digest)

@@ -1,3 +1,4 @@
+internal import Foundation
 internal import Jobs
 internal import Protocol
 internal import Testing
@@ -6,43 +7,75 @@ internal import Testing
 
 /// Old checkpoints give their room back; what anybody refers to stays.
 struct CheckpointSpaceTests {
-    private static func save(
+    private let fixture: StoreFixture
+    private let artifacts: ArtifactStore
+
+    init() throws {
+        fixture = try StoreFixture()
+        artifacts = try ArtifactStore(root: fixture.folder + "/cas")
+    }
+
+    /// Saves a checkpoint of files that the worker brings, and removes what it takes the place of.
+    ///
+    /// - Returns: The digests that went; nil if the checkpoint was not taken.
+    private func save(
         _ step: UInt64,
         _ contents: [String],
-        _ lease: Lease,
-        _ fixture: StoreFixture
+        _ lease: Lease
     ) async throws -> Set<SHA256Digest>? {
-        let files = contents.enumerated().map { index, text in
-            OutputFile(name: "file-\(index)", digest: .of(text), size: 1)
+        let holder = StoreFixture.holder("train-1", boot: "b1")
+        let own = Grant.holder(holder.worker)
+        let now = fixture.engine.now.unix
+        var files: [OutputFile] = []
+        for (index, text) in contents.enumerated() {
+            try await artifacts.put(text)
+            try await fixture.engine.store.grant(.of(text), size: 1, to: own, at: now)
+            files.append(OutputFile(name: "file-\(index)", digest: .of(text), size: 1))
         }
-        return try await fixture.engine.saveCheckpoint(
+        let replaced = try await fixture.engine.saveCheckpoint(
             lease.jobID,
-            LeaseClaim(
-                epoch: Int64(lease.epoch),
-                holder: StoreFixture.holder("train-1", boot: "b1")
-            ),
+            LeaseClaim(epoch: Int64(lease.epoch), holder: holder),
             Checkpoint(step: step, files: files)
         )
+        guard let replaced else { return nil }
+        let collector = ArtifactCollector(store: fixture.engine.store, artifacts: artifacts)
+        let gone = try await collector.collect(replaced, GrantExpiry(before: now))
+        return Set(gone.map(\.digest))
     }
 
     @Test func whatTheOlderCheckpointAloneHadIsFree() async throws {
-        let fixture = try StoreFixture()
         try await fixture.register()
         _ = try await fixture.submit("k")
         let lease = try #require(try await fixture.acquire())
-        #expect(try await Self.save(1, ["a", "b"], lease, fixture) == [])
-        #expect(try await Self.save(2, ["a", "c"], lease, fixture) == [.of("b")])
-        #expect(try await Self.save(1, ["d"], lease, fixture) == nil)
+        #expect(try await save(1, ["a", "b"], lease) == [])
+        #expect(try await save(2, ["a", "c"], lease) == [.of("b")])
+        #expect(try await save(1, ["d"], lease) == nil)
+        #expect(artifacts.missing([.of("a"), .of("b"), .of("c")]) == [.of("b")])
     }
 
-    @Test func whatAJobOrAUserRefersToIsNeverFree() async throws {
-        let fixture = try StoreFixture()
+    @Test func whatAJobOrAUserOrAnotherWorkerRefersToIsNeverFree() async throws {
         try await fixture.register()
         _ = try await fixture.submit("k")
         let lease = try #require(try await fixture.acquire())
-        try await fixture.engine.store.grant(.of("theirs"), size: 1, to: Grant.holder(user: "bob"))
+        let now = fixture.engine.now.unix
+        let other = Grant.holder(WorkerIdentity(role: .train, instance: "train-2"))
+        for (text, holder) in [("theirs", Grant.holder(user: "bob")), ("others", other)] {
+            try await fixture.engine.store.grant(.of(text), size: 1, to: holder, at: now)
+        }
         // "m" is the input of every job here.
-        #expect(try await Self.save(1, ["m", "theirs", "ours"], lease, fixture) == [])
-        #expect(try await Self.save(2, ["x"], lease, fixture) == [.of("ours")])
+        #expect(try await save(1, ["m", "theirs", "others", "ours"], lease) == [])
+        #expect(try await save(2, ["x"], lease) == [.of("ours")])
+    }
+}
+
+extension ArtifactStore {
+    /// Stores a text under its digest.
+    func put(_ text: String) async throws {
+        let bytes = Array(text.utf8)
+        let chunks = AsyncThrowingStream<[UInt8], any Error> { continuation in
+            continuation.yield(bytes)
+            continuation.finish()
+        }
+        try await put(.of(text), size: UInt64(bytes.count), chunks: chunks)
     }
 }

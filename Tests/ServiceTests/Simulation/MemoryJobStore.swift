@@ -23,11 +23,16 @@ final class MemoryJobStore: JobStore {
         var outputs: [OutputFile] = []
         var checkpoint: [OutputFile] = []
         var events: [JobEvent] = []
+        /// The end whose history lost its details.
+        var trimmed: Int64 = 0
     }
 
     private struct State {
         var rows: [Row] = []
         var workers: [WorkerIdentity: Worker] = [:]
+        /// The ids of removed jobs, by their keys.
+        var removed: [String: String] = [:]
+        var lastNumber: Int64 = 0
         var fault: Fault?
     }
 
@@ -81,14 +86,29 @@ final class MemoryJobStore: JobStore {
         Array(select { $0.number > number && states.contains($0.job.state) }.prefix(limit))
     }
 
-    func dependents(of id: String, after number: Int64, limit: Int) async throws -> [StoredJob] {
-        let waiting = state.withLock { state in
+    /// Jobs that name one among their inputs.
+    func jobs(naming id: String) -> [StoredJob] {
+        state.withLock { state in
             state.rows.filter { row in
                 row.inputs.contains { InputSource($0.source).job == id }
             }.map(\.stored)
         }
-        return Array(
-            waiting.filter { $0.number > number && $0.job.state == .blocked }.prefix(limit)
+    }
+
+    /// Jobs of which `body` says so, given the end whose history lost its details.
+    func rows(_ body: (StoredJob, _ trimmed: Int64) -> Bool) -> [StoredJob] {
+        state.withLock { state in
+            state.rows.filter { body($0.stored, $0.trimmed) }.map(\.stored)
+        }
+    }
+
+    func removed(owner: String, key: String) async throws -> String? {
+        state.withLock { $0.removed["\(owner)/\(key)"] }
+    }
+
+    func dependents(of id: String, after number: Int64, limit: Int) async throws -> [StoredJob] {
+        Array(
+            jobs(naming: id).filter { $0.number > number && $0.job.state == .blocked }.prefix(limit)
         )
     }
 
@@ -114,8 +134,6 @@ final class MemoryJobStore: JobStore {
     func leases(of worker: WorkerIdentity) async throws -> [String] {
         select { $0.job.state.isLeased && $0.job.holder?.worker == worker }.map(\.job.id)
     }
-
-    func unreferenced(_ digests: Set<SHA256Digest>) async throws -> Set<SHA256Digest> { [] }
 
     func commit(_ batch: JobBatch) async throws -> CommitOutcome {
         try state.withLock { state in
@@ -143,9 +161,12 @@ final class MemoryJobStore: JobStore {
                 $0.stored.job.id == insertion.job.id
                     || $0.insertion.owner == insertion.owner && $0.insertion.key == insertion.key
             }
-            if isTaken { return .taken }
+            if isTaken || state.removed["\(insertion.owner)/\(insertion.key)"] != nil {
+                return .taken
+            }
+            state.lastNumber += 1
             let stored = StoredJob(
-                number: Int64(state.rows.count + 1),
+                number: state.lastNumber,
                 owner: insertion.owner,
                 name: insertion.name,
                 resources: insertion.resources,
@@ -171,7 +192,31 @@ final class MemoryJobStore: JobStore {
             }
             state.rows[index].events.append(event)
         }
+        for trim in batch.trims {
+            guard let index = state.rows.firstIndex(where: { $0.stored.job.id == trim.id })
+            else { continue }
+            state.rows[index].events.removeAll { trim.seqs.contains($0.seq) }
+            state.rows[index].trimmed = trim.finished ?? state.rows[index].trimmed
+        }
+        for removal in batch.removals {
+            guard remove(removal, &state) else { return .conflict }
+        }
         return nil
+    }
+
+    /// Removes a job, or says that it is not as it must be.
+    private static func remove(_ removal: JobBatch.Removal, _ state: inout State) -> Bool {
+        let index = state.rows.firstIndex {
+            $0.stored.job.id == removal.id && $0.stored.job.version == removal.version
+        }
+        let isNeeded = state.rows.contains { row in
+            removal.unlessNeededIn.contains(row.stored.job.state)
+                && row.inputs.contains { InputSource($0.source).job == removal.id }
+        }
+        guard let index, !isNeeded else { return false }
+        let gone = state.rows.remove(at: index).insertion
+        state.removed["\(gone.owner)/\(gone.key)"] = gone.job.id
+        return true
     }
 
     private static func apply(_ change: JobBatch.Change, _ row: inout Row) {
@@ -192,7 +237,9 @@ final class MemoryJobStore: JobStore {
         for (position, files) in change.files { row.inputs[position].files = files }
     }
 
-    func grant(_ digest: SHA256Digest, size: UInt64, to holder: String) async throws {}
+    func grant(_ digest: SHA256Digest, size: UInt64, to holder: String, at time: Int64)
+        async throws
+    {}
 
     func granted(_ digests: Set<SHA256Digest>, to holder: String) async throws
         -> Set<SHA256Digest>

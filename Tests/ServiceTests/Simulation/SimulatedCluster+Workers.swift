@@ -145,6 +145,8 @@ extension SimulatedCluster {
         guard let shown = claims.randomElement(using: &random),
             let thief = workers.randomElement(using: &random)
         else { return }
+        // Of a job that is gone there is nothing to change.
+        guard store.ids.contains(shown.job) else { return }
         let before = try await store.job(shown.job).job
         let isLive = before.isHeld(by: shown.claim)
         let claim: LeaseClaim

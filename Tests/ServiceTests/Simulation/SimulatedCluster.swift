@@ -102,6 +102,11 @@ final class SimulatedCluster {
             unanswered.append(submission)
         }
         guard let answer = try await attempt({ try await engine.submit(submission) }) else {
+            // It may have been stored, ended and removed; or what it needs was removed.
+            let source = InputSource(submission.inputs[0].source).job
+            let isRemoved = try await store.removed(owner: "ada", key: submission.key) != nil
+            let isLost = source.map { !store.ids.contains($0) } ?? false
+            if isRemoved || isLost { unanswered.removeAll { $0.key == submission.key } }
             return
         }
         history.acknowledge(key: submission.key, id: answer.id)
@@ -147,6 +152,27 @@ final class SimulatedCluster {
         if isDone == true, !before.state.isTerminal {
             history.cancelled(id, after: try await store.job(id).job.lastSeq)
         }
+    }
+
+    /// Somebody removes a job, or the gateway does, for its age; or it thins it out.
+    func remove() async throws {
+        guard let id = store.ids.randomElement(using: &random) else { return }
+        let stored = try await store.job(id)
+        guard chance(60) else {
+            _ = try await attempt { try await engine.trim(stored) }
+            _ = try await attempt { try await engine.forgetCheckpoint(of: id) }
+            if stored.job.state.isTerminal { history.thinned(id) }
+            return
+        }
+        let isNeeded = store.jobs(naming: id).contains { !$0.job.state.isTerminal }
+        let isDone = try await attempt {
+            _ = try await engine.remove(id)
+            return true
+        }
+        let isGone = !store.ids.contains(id)
+        history.removed(id, isGone: isGone, mayGo: stored.job.state.isTerminal && !isNeeded)
+        if stored.job.state.isTerminal { history.thinned(id) }
+        if isDone == true, !isGone { history.fail("\(id) was removed and is there") }
     }
 
     func retry() async throws {

@@ -5,7 +5,7 @@ internal import JobSpecs
 /// Opens the gateway's SQLite file so that what is acknowledged is on disk.
 enum GatewayDatabase {
     /// The schema's version; a newer file is refused.
-    static let schemaVersion = 5
+    static let schemaVersion = 6
 
     /// Opens, checks and migrates the file.
     ///
@@ -24,6 +24,8 @@ enum GatewayDatabase {
             // GRDB sets NORMAL when it turns on the write-ahead log, after any prepareDatabase; a
             // commit would then survive a crash of the process, but not of the machine.
             try db.execute(sql: "PRAGMA synchronous = FULL")
+            // What a long reader made the log grow to goes when it begins anew.
+            try db.execute(sql: "PRAGMA journal_size_limit = 67108864")
             let level = try Int.fetchOne(db, sql: "PRAGMA synchronous")
             let journal = try String.fetchOne(db, sql: "PRAGMA journal_mode")
             guard level == 2, journal == "wal" else {
@@ -85,6 +87,15 @@ enum GatewayDatabase {
         }
         migrator.registerMigration("v5") { db in
             try db.execute(sql: checkpoints)
+            try db.execute(sql: "PRAGMA user_version = 5")
+        }
+        migrator.registerMigration("retention") { db in
+            try db.execute(sql: retention)
+            // What was there before has its time of grace from now on.
+            try db.execute(
+                sql: "UPDATE artifact_grant SET granted = ?",
+                arguments: [Int64(Date.now.timeIntervalSince1970 * 1000)]
+            )
             try db.execute(sql: "PRAGMA user_version = \(schemaVersion)")
         }
         return migrator
@@ -158,6 +169,24 @@ enum GatewayDatabase {
             size INTEGER NOT NULL,
             PRIMARY KEY (job, name)
         ) STRICT;
+        """
+
+    // When artifacts were opened, and what finds that which is over: `trimmed` is when a job's history
+    // lost its details. A removed job leaves its key.
+    private static let retention = """
+        ALTER TABLE artifact_grant ADD COLUMN granted INTEGER NOT NULL DEFAULT 0;
+        CREATE INDEX grant_by_age ON artifact_grant (granted);
+        CREATE INDEX checkpoint_by_digest ON checkpoint_file (digest);
+        ALTER TABLE job ADD COLUMN trimmed INTEGER NOT NULL DEFAULT 0;
+        CREATE INDEX job_by_end ON job (finished, number) WHERE finished IS NOT NULL;
+        CREATE TABLE removed_job (
+            tenant TEXT NOT NULL,
+            key TEXT NOT NULL,
+            id TEXT NOT NULL,
+            removed INTEGER NOT NULL,
+            PRIMARY KEY (tenant, key)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX removed_by_age ON removed_job (removed);
         """
 
     /// Reads what jobs of an older schema ask for out of their specifications.

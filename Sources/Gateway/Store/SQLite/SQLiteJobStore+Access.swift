@@ -38,21 +38,11 @@ extension SQLiteJobStore {
         }
     }
 
-    func grant(_ digest: SHA256Digest, size: UInt64, to holder: String) async throws {
-        try await pool.write { db in
-            try Self.insertGrant((holder, digest, size), db)
-        }
-    }
-
-    static func insertGrant(
-        _ grant: (holder: String, digest: SHA256Digest, size: UInt64),
-        _ db: Database
-    ) throws {
-        try GrantRecord(
-            holder: grant.holder,
-            digest: Data(grant.digest.bytes),
-            size: Int64(clamping: grant.size)
-        ).insert(db)
+    func grant(_ digest: SHA256Digest, size: UInt64, to holder: String, at time: Int64)
+        async throws
+    {
+        let opening = JobBatch.Opening(holder: holder, digest: digest, size: size, time: time)
+        try await pool.write { db in try GrantRecord(opening).insert(db) }
     }
 
     func granted(
@@ -91,22 +81,8 @@ extension SQLiteJobStore {
         }
     }
 
-    func unreferenced(_ digests: Set<SHA256Digest>) async throws -> Set<SHA256Digest> {
-        let referenced = try await Self.known(among: digests) { [pool] wanted in
-            try await pool.read { db in
-                // What a user has brought may become a job's input at any moment.
-                let brought = GrantRecord.filter(GrantRecord.CodingKeys.holder.like("user/%"))
-                return try Self.digests(InputFileRecord.all(), among: wanted, db)
-                    + Self.digests(OutputRecord.all(), among: wanted, db)
-                    + Self.digests(CheckpointRecord.all(), among: wanted, db)
-                    + Self.digests(brought, among: wanted, db)
-            }
-        }
-        return digests.subtracting(referenced)
-    }
-
     /// Those of some digests that rows hold; every table has them in a column of one name.
-    private static func digests<Record>(
+    static func digests<Record>(
         _ rows: QueryInterfaceRequest<Record>,
         among wanted: [Data],
         _ db: Database
@@ -118,7 +94,7 @@ extension SQLiteJobStore {
     }
 
     /// Asks for digests in portions: SQLite takes a limited number of values in one statement.
-    private static func known(
+    static func known(
         among digests: Set<SHA256Digest>,
         _ fetch: ([Data]) async throws -> [Data]
     ) async throws -> Set<SHA256Digest> {

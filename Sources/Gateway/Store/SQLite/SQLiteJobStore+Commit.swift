@@ -73,6 +73,9 @@ extension SQLiteJobStore {
         if let quota = batch.quota, try hasWaiting(quota.waiting, of: quota.owner, db) {
             throw Abandoned(outcome: .overQuota)
         }
+        for needs in batch.needs where try !hasAll(needs, db) {
+            throw Abandoned(outcome: .artifactsGone)
+        }
         for insertion in batch.insertions {
             try insert(insertion, db)
         }
@@ -80,14 +83,26 @@ extension SQLiteJobStore {
             try apply(change, db)
         }
         for grant in batch.grants {
-            try insertGrant(grant, db)
+            try GrantRecord(grant).insert(db)
+        }
+        for closing in batch.closings {
+            try close(closing, db)
         }
         for event in batch.events {
             try EventRecord(event).insert(db)
         }
+        for trim in batch.trims {
+            try apply(trim, db)
+        }
+        for removal in batch.removals where try !remove(removal, db) {
+            throw Abandoned(outcome: .conflict)
+        }
     }
 
     private static func insert(_ insertion: JobBatch.Insertion, _ db: Database) throws {
+        guard try !isRemoved(insertion.owner, insertion.key, db) else {
+            throw Abandoned(outcome: .taken)
+        }
         try JobRecord(insertion).insert(db, onConflict: .ignore)
         guard db.changesCount == 1 else { throw Abandoned(outcome: .taken) }
         let id = insertion.job.id

@@ -179,7 +179,7 @@ final class SQLiteJobStore: JobStore {
     }
 
     /// The jobs of rows that can be read; those that cannot are shown where jobs are listed.
-    private static func readable(
+    static func readable(
         _ db: Database,
         _ request: QueryInterfaceRequest<JobRecord>
     ) throws -> [StoredJob] {
@@ -204,7 +204,8 @@ final class SQLiteJobStore: JobStore {
     }
 
     func tidy() async throws {
-        try await pool.writeWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
+        // Waits for nobody, so that nobody waits: neither for long readers, nor for a backup.
+        try await pool.writeWithoutTransaction { db in _ = try db.checkpoint(.passive) }
     }
 
     func close() throws { try pool.close() }

@@ -134,12 +134,21 @@ struct GrantRecord: Codable, FetchableRecord, PersistableRecord {
     static let persistenceConflictPolicy = PersistenceConflictPolicy(insert: .replace)
 
     enum CodingKeys: String, CodingKey, ColumnExpression {
-        case holder, digest, size
+        case holder, digest, size, granted
     }
 
     var holder: String
     var digest: Data
     var size: Int64
+    /// When, in Unix milliseconds.
+    var granted: Int64
+
+    init(_ opening: JobBatch.Opening) {
+        holder = opening.holder
+        digest = Data(opening.digest.bytes)
+        size = Int64(clamping: opening.size)
+        granted = opening.time
+    }
 }
 
 /// A row of the workers.

@@ -1,0 +1,73 @@
+internal import Jobs
+internal import Protocol
+
+// What goes: jobs that are over, artifacts that nobody needs.
+extension GatewayAPI {
+    /// What the gateway does away with by itself.
+    var sweep: RetentionSweep {
+        RetentionSweep(engine: engine, artifacts: artifacts, logs: logs, policy: retention)
+    }
+
+    /// Removes a job that is over.
+    func remove(
+        _ request: RemoveJobRequest,
+        by principal: Principal
+    ) async throws -> RemoveJobResponse {
+        let caller = Caller(principal, .removeJob)
+        _ = try await user(caller, to: .act, request.jobID)
+        let gone = try await JobRemoval(engine: engine, artifacts: artifacts, logs: logs)
+            .remove(request.jobID, sweep.expiry)
+        authority.audit.allow(caller, "job \(request.jobID)")
+        return RemoveJobResponse(
+            jobID: request.jobID,
+            freedBytes: gone.artifacts.reduce(gone.logBytes) { $0 + $1.size }
+        )
+    }
+
+    /// Gives some of the principal's artifacts up; of everybody's, for an operator.
+    func removeBlobs(
+        _ request: RemoveBlobsRequest,
+        by principal: Principal
+    ) async throws -> RemoveBlobsResponse {
+        let caller = Caller(principal, .removeBlobs)
+        let blobs = try await removal(caller).remove(request.digests)
+        for blob in blobs where blob.outcome != .refused {
+            authority.audit.allow(caller, "sha256:\(blob.digest.hex) \(blob.outcome)")
+        }
+        return RemoveBlobsResponse(blobs: blobs)
+    }
+
+    /// Removes what nobody needs of what the principal brought; of all, for an operator.
+    func collectGarbage(
+        _ request: CollectGarbageRequest,
+        by principal: Principal,
+        _ tell: (CollectedBlob) async throws -> Void
+    ) async throws {
+        let caller = Caller(principal, .collectGarbage)
+        let removal = try removal(caller)
+        if !request.dryRun { authority.audit.allow(caller, "what nobody refers to") }
+        try await removal.collectGarbage(request, tell)
+    }
+
+    private func removal(_ caller: Caller) throws -> ArtifactRemoval {
+        ArtifactRemoval(
+            engine: engine,
+            artifacts: artifacts,
+            policy: retention,
+            user: try authority.user(caller)
+        )
+    }
+
+    /// Reads every artifact; the policy allows it to operators.
+    func verifyArtifacts(
+        by principal: Principal,
+        _ report: (VerifyArtifactsReport) async throws -> Void
+    ) async throws {
+        let caller = Caller(principal, .verifyArtifacts)
+        _ = try authority.user(caller)
+        try await audits.run("reading all artifacts") {
+            authority.audit.allow(caller, "all artifacts")
+            try await ArtifactAudit(store: engine.store, artifacts: artifacts).run(report)
+        }
+    }
+}

@@ -1,0 +1,82 @@
+internal import Foundation
+internal import Protocol
+
+/// Files as backups copy them.
+enum BackupFiles {
+    /// An artifact's file below a folder of artifacts.
+    static func path(_ digest: SHA256Digest, in folder: String) -> String {
+        "\(folder)/sha256/\(digest.hex.prefix(2))/\(digest.hex)"
+    }
+
+    /// Bytes of a file, or nil if there is none.
+    static func size(_ path: String) -> UInt64? {
+        var status = stat()
+        return stat(path, &status) == 0 ? UInt64(status.st_size) : nil
+    }
+
+    /// Names in a folder, in order; none if there is no such folder.
+    static func names(_ folder: String) -> [String] {
+        ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).sorted()
+    }
+
+    static func makeFolder(_ path: String) throws {
+        try FileManager.default.createDirectory(
+            atPath: path,
+            withIntermediateDirectories: true,
+            attributes: [.posixPermissions: 0o700]
+        )
+    }
+
+    /// Copies a file as it is at this moment, whole or not at all, and durably.
+    ///
+    /// - Returns: The digest of what was copied.
+    @discardableResult
+    static func copy(_ source: String, to target: String) throws -> SHA256Digest {
+        guard let reader = FileHandle(forReadingAtPath: source) else {
+            throw failure("open", source)
+        }
+        defer { try? reader.close() }
+        let temporary = target + ".copying"
+        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw failure("create", temporary) }
+        let writer = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+        var hasher = SHA256Hasher()
+        do {
+            while let piece = try reader.read(upToCount: 1 << 20), !piece.isEmpty {
+                piece.withUnsafeBytes { hasher.update($0) }
+                try writer.write(contentsOf: piece)
+            }
+            try writer.synchronize()
+        } catch {
+            unlink(temporary)
+            throw StoreError(.unusable, "copying \(source) to \(target): \(error)")
+        }
+        try move(temporary, to: target)
+        return hasher.finalize()
+    }
+
+    /// Puts a file in another's place, durably.
+    static func move(_ source: String, to target: String) throws {
+        guard rename(source, target) == 0 else { throw failure("rename", target) }
+        try synchronizeFolder((target as NSString).deletingLastPathComponent)
+    }
+
+    /// Waits until a file's bytes are on disk.
+    static func synchronize(_ path: String) throws {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure("open", path) }
+        defer { close(descriptor) }
+        guard fsync(descriptor) == 0 else { throw failure("fsync", path) }
+    }
+
+    private static func synchronizeFolder(_ path: String) throws {
+        let descriptor = open(path.isEmpty ? "." : path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure("open", path) }
+        defer { close(descriptor) }
+        guard fsync(descriptor) == 0 else { throw failure("fsync", path) }
+    }
+
+    static func failure(_ action: String, _ path: String) -> StoreError {
+        StoreError(.unusable, "\(path): \(action): \(String(cString: strerror(errno)))")
+    }
+}

@@ -1,0 +1,91 @@
+internal import Jobs
+internal import Protocol
+
+extension JobEngine {
+    /// Events that one transaction takes out of a history.
+    private static let trimLimit = 500
+
+    /// Removes a job that is over with all that is stored of it; its key stays taken.
+    ///
+    /// - Returns: The artifacts that it referred to.
+    /// - Throws: ``StoreError`` (`notFound`; `invalidState` if it is not over, or one that is not over
+    ///   needs it).
+    func remove(_ id: String) async throws -> Set<SHA256Digest> {
+        for _ in 0..<Self.attemptLimit {
+            let stored = try await store.job(id)
+            let needing = try await store.needing(id, in: JobState.living, limit: 1)
+            if let refusal = Retention.refusal(of: stored.job, needing: needing.map(\.job)) {
+                throw StoreError(.invalidState, refusal)
+            }
+            // In portions, so that what is left to remove at once is small.
+            _ = try await trim(stored)
+            let digests = try await artifacts(of: id)
+            var batch = JobBatch()
+            batch.removals = [
+                JobBatch.Removal(
+                    id: id,
+                    version: stored.job.version,
+                    unlessNeededIn: JobState.living,
+                    time: now.unix
+                )
+            ]
+            // Somebody retried it, or submitted a job that needs it: another look.
+            guard try await store.commit(batch) == .committed else { continue }
+            hub.signal(id)
+            return digests
+        }
+        throw StoreError(.busy, "job \(id) is being changed by too many callers; try again")
+    }
+
+    /// The artifacts that a job refers to.
+    private func artifacts(of id: String) async throws -> Set<SHA256Digest> {
+        let inputs = try await store.inputs(of: id).flatMap(\.files).map(\.digest)
+        let outputs = try await store.outputs(of: id).map(\.digest)
+        let checkpoint = try await store.checkpoint(of: id).map(\.digest)
+        return Set(inputs + outputs + checkpoint)
+    }
+
+    /// Takes the details out of the history of a job that is over: what is left are its states.
+    ///
+    /// - Returns: How many events went.
+    func trim(_ stored: StoredJob) async throws -> Int {
+        guard let finished = stored.job.finished, stored.job.state.isTerminal else { return 0 }
+        var count = 0
+        var last: Int64 = 0
+        while true {
+            try Task.checkCancellation()
+            let page = try await store.events(
+                of: stored.job.id,
+                after: last,
+                limit: Self.trimLimit
+            )
+            let gone = page.filter { !Retention.outlivesDetails(isState: $0.type == .state) }
+            let isLast = page.count < Self.trimLimit
+            var trim = JobBatch.Trim(id: stored.job.id, seqs: gone.map(\.seq))
+            if isLast { trim.finished = finished }
+            var batch = JobBatch()
+            batch.trims = [trim]
+            _ = try await store.commit(batch)
+            count += gone.count
+            guard !isLast, let end = page.last?.seq else { return count }
+            last = Int64(clamping: end)
+        }
+    }
+
+    /// Lets go of the checkpoint of a job that is over.
+    ///
+    /// - Returns: The artifacts that it consisted of; nil if the job goes on.
+    func forgetCheckpoint(of id: String) async throws -> Set<SHA256Digest>? {
+        var files: [OutputFile] = []
+        let decision = try await change(id) { stored in
+            let decision = decide(.checkpointExpired, stored.job)
+            var batch = JobBatch()
+            if decision.isChange {
+                files = try await store.checkpoint(of: id)
+                batch.changes = [JobBatch.Change(job: decision.job, checkpoint: [])]
+            }
+            return (decision, batch)
+        }
+        return decision.isChange ? Set(files.map(\.digest)) : nil
+    }
+}

@@ -1,0 +1,169 @@
+internal import Foundation
+internal import GRDB
+internal import Jobs
+internal import Protocol
+
+/// Jobs that are over.
+extension SQLiteJobStore {
+    func ended(
+        _ which: EndedJobs,
+        by time: Int64,
+        after last: StoredJob?,
+        limit: Int
+    ) async throws -> [StoredJob] {
+        try await pool.read { db in
+            var request =
+                JobRecord
+                .filter(JobRecord.CodingKeys.finished <= time)
+                .order(JobRecord.CodingKeys.finished, JobRecord.CodingKeys.number)
+                .limit(limit)
+            if let last {
+                let finished = last.job.finished ?? .min
+                request = request.filter(
+                    JobRecord.CodingKeys.finished > finished
+                        || JobRecord.CodingKeys.finished == finished
+                            && JobRecord.CodingKeys.number > last.number
+                )
+            }
+            switch which {
+            case .all: break
+            case .untrimmed:
+                request = request.filter(Column("trimmed") < JobRecord.CodingKeys.finished)
+            case .withCheckpoint:
+                request = request.filter(JobRecord.CodingKeys.checkpointStep > 0)
+            }
+            return try Self.readable(db, request)
+        }
+    }
+
+    func endedCount() async throws -> Int {
+        try await pool.read { db in
+            try JobRecord.filter(JobRecord.CodingKeys.finished != nil).fetchCount(db)
+        }
+    }
+
+    func needing(_ id: String, in states: [JobState], limit: Int) async throws -> [StoredJob] {
+        try await pool.read { db in
+            try Self.readable(
+                db,
+                Self.needing(id, in: states).order(JobRecord.CodingKeys.number).limit(limit)
+            )
+        }
+    }
+
+    /// Jobs in some states that name a job among their inputs.
+    private static func needing(
+        _ id: String,
+        in states: [JobState]
+    ) -> QueryInterfaceRequest<JobRecord> {
+        let naming =
+            InputRecord
+            .filter(InputRecord.CodingKeys.sourceJob == id)
+            .select(InputRecord.CodingKeys.job)
+        return
+            JobRecord
+            .filter(naming.contains(JobRecord.CodingKeys.id))
+            .filter(states.map(\.rawValue).contains(JobRecord.CodingKeys.state))
+    }
+
+    func removed(owner: String, key: String) async throws -> String? {
+        try await pool.read { db in
+            try String.fetchOne(
+                db,
+                sql: "SELECT id FROM removed_job WHERE tenant = ? AND key = ?",
+                arguments: [owner, key]
+            )
+        }
+    }
+
+    static func isRemoved(_ owner: String, _ key: String, _ db: Database) throws -> Bool {
+        try Bool.fetchOne(
+            db,
+            sql: "SELECT EXISTS (SELECT 1 FROM removed_job WHERE tenant = ? AND key = ?)",
+            arguments: [owner, key]
+        ) ?? false
+    }
+
+    func forgetKeys(before time: Int64, limit: Int) async throws -> Int {
+        try await pool.write { db in
+            try db.execute(
+                sql: """
+                    DELETE FROM removed_job WHERE (tenant, key) IN
+                        (SELECT tenant, key FROM removed_job WHERE removed < ? LIMIT ?)
+                    """,
+                arguments: [time, limit]
+            )
+            return db.changesCount
+        }
+    }
+
+    static func apply(_ trim: JobBatch.Trim, _ db: Database) throws {
+        if !trim.seqs.isEmpty {
+            try EventRecord
+                .filter(EventRecord.CodingKeys.job == trim.id)
+                .filter(trim.seqs.map { Int64(clamping: $0) }.contains(EventRecord.CodingKeys.seq))
+                .deleteAll(db)
+        }
+        if let finished = trim.finished {
+            try db.execute(
+                sql: "UPDATE job SET trimmed = ? WHERE id = ?",
+                arguments: [finished, trim.id]
+            )
+        }
+    }
+
+    /// Removes a job, or says that it is not as it must be.
+    static func remove(_ removal: JobBatch.Removal, _ db: Database) throws -> Bool {
+        let row = try Row.fetchOne(
+            db,
+            sql: "SELECT tenant, key, finished FROM job WHERE id = ? AND version = ?",
+            arguments: [removal.id, removal.version]
+        )
+        guard let row, try needing(removal.id, in: removal.unlessNeededIn).isEmpty(db) else {
+            return false
+        }
+        let owner: String = row["tenant"]
+        try db.execute(
+            sql:
+                "INSERT OR REPLACE INTO removed_job (tenant, key, id, removed) VALUES (?, ?, ?, ?)",
+            arguments: [owner, row["key"] as String, removal.id, removal.time]
+        )
+        let outputs = try Data.fetchAll(
+            db,
+            sql: "SELECT DISTINCT digest FROM output WHERE job = ?",
+            arguments: [removal.id]
+        )
+        for table in ["event", "input_file", "input", "output", "checkpoint_file"] {
+            try db.execute(sql: "DELETE FROM \(table) WHERE job = ?", arguments: [removal.id])
+        }
+        try db.execute(sql: "DELETE FROM job WHERE id = ?", arguments: [removal.id])
+        for digest in outputs {
+            try close(digest, of: owner, since: row["finished"] as Int64? ?? 0, db)
+        }
+        return true
+    }
+
+    /// Closes to a user what a job of theirs made, unless another one of theirs has it, or they brought
+    /// it themselves since.
+    private static func close(
+        _ digest: Data,
+        of owner: String,
+        since finished: Int64,
+        _ db: Database
+    ) throws {
+        try db.execute(
+            sql: """
+                DELETE FROM artifact_grant
+                WHERE holder = :holder AND digest = :digest AND granted <= :finished
+                AND NOT EXISTS (SELECT 1 FROM output JOIN job ON job.id = output.job
+                    WHERE output.digest = :digest AND job.tenant = :owner)
+                AND NOT EXISTS (SELECT 1 FROM input_file JOIN job ON job.id = input_file.job
+                    WHERE input_file.digest = :digest AND job.tenant = :owner)
+                """,
+            arguments: [
+                "holder": Grant.holder(user: owner), "digest": digest, "finished": finished,
+                "owner": owner,
+            ]
+        )
+    }
+}

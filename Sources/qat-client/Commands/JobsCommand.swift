@@ -1,0 +1,113 @@
+internal import ArgumentParser
+internal import Foundation
+internal import JobSpecs
+internal import Jobs
+internal import Protocol
+
+/// `jobs`: what concerns jobs that are over.
+struct JobsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "jobs",
+        abstract: "Remove jobs that are over.",
+        subcommands: [Remove.self]
+    )
+
+    /// Removes jobs.
+    struct Remove: ClientVerb {
+        static let configuration = CommandConfiguration(
+            commandName: "rm",
+            abstract: "Remove jobs that are over, with their logs, checkpoints and outputs.",
+            discussion: """
+                A job that is not over is refused, and so is one that is an input of a job that is not \
+                over. Its key stays taken. Give jobs, or say which of those that are over: \
+                "jobs rm --state failed --older-than 30d".
+                """
+        )
+
+        @Argument(help: "Jobs: \(JobSelector.help); a name that several have is not enough.")
+        var ids: [String] = []
+        @OptionGroup var filter: JobFilter
+        @Option(help: "Jobs that ended so long ago: 30d, 12h.")
+        var olderThan: Age?
+        @Flag(help: "Print what would be removed, and remove nothing.")
+        var dryRun = false
+        @OptionGroup var output: OutputOptions
+
+        func validate() throws {
+            let isOpen = filter.isOpen && olderThan == nil
+            guard ids.isEmpty != isOpen else {
+                throw ValidationError(
+                    isOpen
+                        ? "Give jobs, or say which: --state, --kind, --name, --mine, --older-than."
+                        : "Give jobs or filters, not both."
+                )
+            }
+        }
+
+        func perform() async throws -> ExitStatus {
+            let profile = try Profile.load(QatHome())
+            return try await GatewayConnection.with(profile) { client in
+                let chosen = try await chosen(client, profile)
+                var status = ExitStatus.succeeded
+                for id in chosen {
+                    do {
+                        try await remove(id, client)
+                    } catch let error as RPCError where !error.isConnectionLoss && chosen.count > 1
+                    {
+                        Console.complain(["job \(id): \(error.message)"])
+                        status = status == .succeeded ? ExitStatus(error.code) : status
+                    }
+                }
+                if chosen.isEmpty, !output.json { Console.note("no job is meant") }
+                return status
+            }
+        }
+
+        /// The ids of the jobs that are meant.
+        private func chosen(_ client: RPCClient, _ profile: Profile) async throws -> [String] {
+            guard ids.isEmpty else {
+                return try await JobSelector(client: client).ids(ids, isHarmless: false)
+            }
+            // The newest are not the ones that are meant: all are looked through.
+            var everything = filter
+            everything.limit = 100_000
+            let jobs = try await everything.jobs(client, certificatePath: profile.certificatePath)
+            let now = Int64(Date.now.timeIntervalSince1970 * 1000)
+            return Self.over(jobs, olderThan: olderThan, nowUnixMs: now).suffix(filter.limit)
+                .map(\.jobID)
+        }
+
+        /// Those of some jobs that are over, and ended long enough ago.
+        static func over(
+            _ jobs: [JobSummary],
+            olderThan age: Age?,
+            nowUnixMs: Int64
+        ) -> [JobSummary] {
+            jobs.filter { job in
+                guard JobState(rawValue: job.state)?.isTerminal == true else { return false }
+                guard let age else { return true }
+                return (job.finishedUnixMs ?? .max) <= nowUnixMs - age.seconds * 1000
+            }
+        }
+
+        private func remove(_ id: String, _ client: RPCClient) async throws {
+            guard !dryRun else {
+                output.json
+                    ? Console.print(.object(["job_id": .string(id), "removed": .boolean(false)]))
+                    : Console.print("\(id)  would go")
+                return
+            }
+            let gone = try await client.call(QatMethods.removeJob, RemoveJobRequest(jobID: id))
+            if output.json {
+                Console.print(
+                    .object([
+                        "job_id": .string(id), "removed": .boolean(true),
+                        "freed_bytes": .number(Double(gone.freedBytes)),
+                    ])
+                )
+            } else {
+                Console.print("\(id)  removed, \(Quantities.bytes(gone.freedBytes)) freed")
+            }
+        }
+    }
+}

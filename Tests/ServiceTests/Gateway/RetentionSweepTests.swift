@@ -1,0 +1,192 @@
+internal import ArgumentParser
+internal import Foundation
+internal import Jobs
+internal import Protocol
+internal import ServiceKit
+internal import Testing
+
+@testable internal import Gateway
+
+/// What the gateway does away with by itself, and when.
+struct RetentionSweepTests {
+    private static let day: Int64 = 86_400
+    private let fixture: StoreFixture
+    private let artifacts: ArtifactStore
+    private let logs: JobLogStore
+
+    init() throws {
+        fixture = try StoreFixture()
+        artifacts = try ArtifactStore(root: fixture.folder + "/cas")
+        logs = try JobLogStore(folder: fixture.folder + "/logs")
+    }
+
+    private func sweep(
+        _ configure: (inout RetentionPolicy) -> Void = { _ in }
+    ) async throws -> RetentionSweep.Tally {
+        var policy = RetentionPolicy()
+        configure(&policy)
+        return try await RetentionSweep(
+            engine: fixture.engine,
+            artifacts: artifacts,
+            logs: logs,
+            policy: policy
+        ).run()
+    }
+
+    /// A job with ten steps, a log of four bytes, a checkpoint and, if it succeeds, an output.
+    private func run(
+        _ key: String,
+        _ outcome: CompleteLeaseRequest.Outcome = .succeeded
+    ) async throws -> String {
+        let id = try await fixture.submit(key)
+        let lease = try #require(try await fixture.acquire())
+        let holder = StoreFixture.holder("train-1", boot: "b1")
+        _ = try await fixture.heartbeat(lease, steps: 1...10)
+        _ = try logs.append(id, offset: 0, Array("log\n".utf8))
+        let state = "state of \(key)"
+        try await artifacts.put(state)
+        let saved = try await fixture.engine.saveCheckpoint(
+            id,
+            LeaseClaim(epoch: Int64(lease.epoch), holder: holder),
+            Checkpoint(
+                step: 10,
+                files: [OutputFile(name: "s", digest: .of(state), size: UInt64(state.utf8.count))]
+            )
+        )
+        #expect(saved != nil)
+        if outcome == .succeeded { try await artifacts.put("out") }
+        #expect(try await fixture.complete(lease, outcome, reason: "USER_ERROR"))
+        return id
+    }
+
+    @Test func aHistoryKeepsItsStatesAndLosesItsDetails() async throws {
+        try await fixture.register()
+        let id = try await run("k")
+        let whole = try await fixture.events(id)
+        fixture.advance(seconds: 14 * Self.day - 1)
+        #expect(try await sweep().events == 0)
+        #expect(try await fixture.events(id) == whole)
+        fixture.advance(seconds: 1)
+        #expect(try await sweep().events == 10)
+        let states = ["BLOCKED", "QUEUED", "STARTING", "RUNNING", "SUCCEEDED"]
+        let left = try await fixture.engine.events(id, after: 0, limit: 100)
+        #expect(left.events.map(\.state) == states && left.isOver)
+        #expect(left.events == whole.filter { $0.type == .state })
+        // Once is enough, until the job runs again.
+        #expect(try await sweep().isEmpty)
+    }
+
+    @Test func logsCheckpointsAndJobsGoWhenTheirTimeIsOver() async throws {
+        try await fixture.register()
+        let failed = try await run("k", .failed)
+        let done = try await run("k2")
+        // The success left its checkpoint's file; nobody refers to it.
+        #expect(try await sweep().artifacts == 1)
+        #expect(artifacts.missing([.of("state of k"), .of("out")]).isEmpty)
+        fixture.advance(seconds: 14 * Self.day)
+        var tally = try await sweep()
+        #expect(tally.checkpoints == 1 && tally.artifacts == 1 && tally.jobs == 0)
+        #expect(artifacts.missing([.of("state of k"), .of("out")]) == [.of("state of k")])
+        #expect(try await fixture.engine.store.job(failed).job.checkpointStep == 0)
+        fixture.advance(seconds: 16 * Self.day)
+        tally = try await sweep()
+        #expect(tally.logs == 2 && tally.logBytes == 8 && tally.jobs == 0)
+        #expect(try logs.read(done, offset: 0, count: 9).isEmpty)
+        fixture.advance(seconds: 60 * Self.day)
+        tally = try await sweep()
+        #expect(tally.jobs == 2 && tally.artifacts == 1)
+        #expect(try artifacts.digests().isEmpty)
+        #expect(try await fixture.engine.list(pageSize: 9, before: nil).jobs.isEmpty)
+        // The keys stay taken for a year.
+        let again = await #expect(throws: StoreError.self) { try await fixture.submit("k") }
+        #expect(again?.code == .alreadyExists)
+        fixture.advance(seconds: 366 * Self.day)
+        _ = try await sweep()
+        #expect(try await fixture.submit("k") != failed)
+    }
+
+    @Test func aJobThatIsNotOverOrNeededStaysHoweverOld() async throws {
+        try await fixture.register()
+        let source = try await run("k")
+        let waiting = try await fixture.submit("w", kind: "quantize", model: "job:\(source)")
+        let running = try await fixture.submit("r")
+        let lease = try #require(try await fixture.acquire())
+        fixture.advance(seconds: 1000 * Self.day)
+        var crowded = try await sweep { $0.endedJobs = 0 }
+        #expect(crowded.jobs == 0)
+        for id in [source, waiting, running] { _ = try await fixture.engine.store.job(id) }
+        #expect(try await fixture.engine.store.inputs(of: waiting).flatMap(\.files).count == 1)
+        // Nor does its log go, however large.
+        _ = try logs.append(running, offset: 0, [UInt8](repeating: 65, count: 1000))
+        crowded = try await sweep { $0.logBytes = 10 }
+        #expect(crowded.logs == 0)
+        #expect(try await fixture.heartbeat(lease, steps: 1...2) == .continue)
+    }
+
+    @Test func tooManyJobsLogsAndBytesMakeTheOldestGo() async throws {
+        try await fixture.register()
+        var ids: [String] = []
+        for index in 0..<6 {
+            ids.append(try await run("k\(index)", .failed))
+            fixture.advance(seconds: 60)
+        }
+        var tally = try await sweep { $0.endedJobs = 5 }
+        #expect(tally.jobs == 1)
+        tally = try await sweep { $0.logBytes = 12 }
+        #expect(tally.logs == 2 && tally.logBytes == 8)
+        #expect(try logs.all().map(\.job).sorted() == Array(ids[3...]).sorted())
+        // Four checkpoints of eleven bytes have room, of jobs that ended a week ago or more.
+        tally = try await sweep { $0.artifactBytes = 50 }
+        #expect(tally.jobs == 0)
+        fixture.advance(seconds: 7 * Self.day)
+        tally = try await sweep { $0.artifactBytes = 50 }
+        #expect(tally.jobs == 1 && tally.artifacts == 1 && tally.artifactBytes == 11)
+        let left = try await fixture.engine.list(pageSize: 9, before: nil).jobs.map(\.jobID)
+        #expect(left == Array(ids[2...].reversed()))
+    }
+
+    @Test func aLogKeepsToItsLimitsAndItsWriterGoesOn() throws {
+        let small = try JobLogStore(
+            folder: fixture.folder + "/small",
+            byteLimit: 10,
+            totalLimit: 15
+        )
+        let eight = [UInt8](repeating: 65, count: 8)
+        #expect(try small.append("a", offset: 0, eight) == 8)
+        // What does not fit is dropped, and the writer is told to go on behind it.
+        #expect(try small.append("a", offset: 8, eight) == 16)
+        #expect(try small.append("a", offset: 16, eight) == 24)
+        #expect(try small.append("b", offset: 0, eight) == 8)
+        #expect(try small.read("b", offset: 0, count: 9).isEmpty)
+        #expect(try small.remove("a") == 8)
+        #expect(try small.append("b", offset: 0, eight) == 8)
+        #expect(try small.all().map(\.bytes) == [8])
+        // Counted anew at a start.
+        let again = try JobLogStore(folder: fixture.folder + "/small", totalLimit: 15)
+        #expect(try again.append("c", offset: 0, eight) == 8)
+        #expect(try again.read("c", offset: 0, count: 9).isEmpty)
+    }
+
+    @Test(arguments: [
+        ("keep-jobs", "0d"), ("keep-jobs", "90"), ("keep-jobs", "36501d"), ("keep-logs", "-1d"),
+        ("keep-uploads", "1h"), ("keep-uploads", ""), ("max-jobs", "0"), ("max-jobs", "many"),
+        ("max-logs", "4"), ("max-logs", "4 G"), ("max-artifacts", "101%"),
+        ("max-artifacts", "9999999999999G"),
+    ])
+    func aSettingThatIsNoneIsRefusedByItsName(_ setting: (key: String, value: String)) throws {
+        let options = try RetentionOptions.parse([])
+        let error = #expect(throws: ServiceError.self) {
+            try options.policy([setting.key: setting.value], folder: "/")
+        }
+        #expect(error?.code == .invalidConfiguration)
+        #expect("\(error.map { "\($0)" } ?? "")".contains("--\(setting.key)"))
+    }
+
+    @Test func aFlagGoesBeforeWhatTheFileSays() throws {
+        let options = try RetentionOptions.parse(["--keep-jobs", "5d", "--max-artifacts", "2G"])
+        let policy = try options.policy(["keep-jobs": "6d", "keep-logs": "12h"], folder: "/")
+        #expect(policy.jobs == 5 * Self.day * 1000 && policy.logs == 12 * 3_600_000)
+        #expect(policy.artifactBytes == 2 << 30)
+        #expect(policy.uploads == 7 * Self.day * 1000)
+    }
+}

@@ -1,0 +1,59 @@
+internal import Jobs
+internal import Protocol
+
+@testable internal import Gateway
+
+/// What is over. Artifacts are not simulated: nobody refers to any.
+extension MemoryJobStore {
+    func ended(
+        _ which: EndedJobs,
+        by time: Int64,
+        after last: StoredJob?,
+        limit: Int
+    ) async throws -> [StoredJob] {
+        func rank(_ stored: StoredJob) -> (Int64, Int64) {
+            (stored.job.finished ?? .max, stored.number)
+        }
+        let ended = rows { stored, trimmed in
+            guard let finished = stored.job.finished, finished <= time else { return false }
+            return switch which {
+            case .all: true
+            case .untrimmed: trimmed < finished
+            case .withCheckpoint: stored.job.checkpointStep > 0
+            }
+        }.sorted { rank($0) < rank($1) }
+        return Array(ended.filter { last.map(rank) ?? (.min, .min) < rank($0) }.prefix(limit))
+    }
+
+    func endedCount() async throws -> Int {
+        rows { stored, _ in stored.job.finished != nil }.count
+    }
+
+    func needing(_ id: String, in states: [JobState], limit: Int) async throws -> [StoredJob] {
+        Array(jobs(naming: id).filter { states.contains($0.job.state) }.prefix(limit))
+    }
+
+    func forgetKeys(before time: Int64, limit: Int) async throws -> Int { 0 }
+
+    func renew(_ digests: Set<SHA256Digest>, of holder: String?, at time: Int64) async throws
+        -> Set<SHA256Digest>
+    { digests }
+
+    func release(_ digests: Set<SHA256Digest>, _ expiry: GrantExpiry) async throws
+        -> Set<SHA256Digest>
+    { [] }
+
+    func releasable(_ digests: Set<SHA256Digest>, _ expiry: GrantExpiry) async throws
+        -> Set<SHA256Digest>
+    { [] }
+
+    func grants(_ expiry: GrantExpiry, after digest: SHA256Digest?, limit: Int) async throws
+        -> [ArtifactGrant]
+    { [] }
+
+    func references(to digest: SHA256Digest, limit: Int) async throws
+        -> (jobs: [ArtifactReference], count: Int)
+    { ([], 0) }
+
+    func referenced(after digest: SHA256Digest?, limit: Int) async throws -> [SHA256Digest] { [] }
+}
