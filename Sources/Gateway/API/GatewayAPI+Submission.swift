@@ -9,6 +9,29 @@ extension GatewayAPI {
         by principal: Principal
     ) async throws -> SubmitJobResponse {
         let caller = Caller(principal, .submitJob)
+        let user = try authority.user(caller)
+        let submission = try await read(request, by: user, caller).job
+        let (id, isCreated) = try await engine.submit(
+            submission,
+            quota: authority.policy.quota(of: user.name)
+        )
+        authority.audit.allow(caller, "job \(id)")
+        return SubmitJobResponse(
+            jobID: id,
+            created: isCreated,
+            reusedFrom: try await engine.store.job(id).job.reusedFrom ?? ""
+        )
+    }
+
+    /// What a request asks for, once the user may have it and all of it is here.
+    ///
+    /// `names`: Jobs of the same pipeline, which its references may name.
+    func read(
+        _ request: SubmitJobRequest,
+        names: Set<String> = [],
+        by user: User,
+        _ caller: Caller
+    ) async throws -> (job: JobEngine.Submission, spec: JobSpec) {
         let parsed: ParsedJob
         do {
             parsed = try ParsedJob(kind: request.kind, json: request.specJSON)
@@ -18,35 +41,38 @@ extension GatewayAPI {
         guard let kind = Kind(rawValue: parsed.spec.kind) else {
             throw StoreError(.invalidArgument, "jobs of kind \(parsed.spec.kind) are not run here")
         }
-        let user = try authority.user(caller)
         let inputs = try checked(request.inputs, of: parsed.spec)
-        try await checkOpen(inputs, to: user, caller)
+        let sources = inputs.compactMap { InputSource($0.source).job } + request.after
+        try await checkOpen(inputs, sources.filter { !names.contains($0) }, to: user, caller)
         let canonical = parsed.document.canonicalBytes
-        let (id, isCreated) = try await engine.submit(
-            JobEngine.Submission(
-                owner: user.name,
-                key: request.key,
-                digest: Self.digest(request, canonical),
-                kind: kind,
-                name: request.name.isEmpty ? parsed.spec.name ?? "" : request.name,
-                spec: canonical,
-                resources: Resources(parsed.spec.resources),
-                inputs: inputs
-            ),
-            quota: authority.policy.quota(of: user.name)
+        let submission = JobEngine.Submission(
+            owner: user.name,
+            key: request.key,
+            digest: Self.digest(request, canonical),
+            kind: kind,
+            name: request.name.isEmpty ? parsed.spec.name ?? "" : request.name,
+            spec: canonical,
+            resources: Resources(parsed.spec.resources),
+            inputs: inputs
         )
-        authority.audit.allow(caller, "job \(id)")
-        return SubmitJobResponse(jobID: id, created: isCreated)
+        let job = try engine.scheduled(
+            submission,
+            request,
+            parsed.spec,
+            by: user,
+            artifacts: artifacts
+        )
+        return (job, parsed.spec)
     }
 
-    /// Inputs are what the user brought, or comes from jobs that they may see.
+    /// Inputs are what the user brought, or comes from jobs that they may see; so are jobs to start after.
     private func checkOpen(
         _ inputs: [Input],
+        _ jobs: [String],
         to user: User,
         _ caller: Caller
     ) async throws {
-        for input in inputs {
-            guard let id = InputSource(input.source).job else { continue }
+        for id in jobs {
             try authority.check(user, .see, try await engine.store.job(id), caller)
         }
         guard !user.seesAll else { return }
@@ -122,6 +148,9 @@ extension GatewayAPI {
                 add(Array(file.path.utf8))
                 add(file.digest.bytes)
             }
+        }
+        if !request.scheduleBytes.isEmpty {
+            add(request.scheduleBytes)
         }
         return hasher.finalize()
     }

@@ -5,7 +5,7 @@ internal import JobSpecs
 /// Opens the gateway's SQLite file so that what is acknowledged is on disk.
 enum GatewayDatabase {
     /// The schema's version; a newer file is refused.
-    static let schemaVersion = 5
+    static let schemaVersion = 6
 
     /// Opens, checks and migrates the file.
     ///
@@ -85,6 +85,10 @@ enum GatewayDatabase {
         }
         migrator.registerMigration("v5") { db in
             try db.execute(sql: checkpoints)
+            try db.execute(sql: "PRAGMA user_version = 5")
+        }
+        migrator.registerMigration("pipelines") { db in
+            try db.execute(sql: PipelineSchema.migration)
             try db.execute(sql: "PRAGMA user_version = \(schemaVersion)")
         }
         return migrator

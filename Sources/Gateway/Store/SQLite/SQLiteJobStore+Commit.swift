@@ -73,6 +73,7 @@ extension SQLiteJobStore {
         if let quota = batch.quota, try hasWaiting(quota.waiting, of: quota.owner, db) {
             throw Abandoned(outcome: .overQuota)
         }
+        guard try insert(batch.pipelines, db) else { throw Abandoned(outcome: .taken) }
         for insertion in batch.insertions {
             try insert(insertion, db)
         }
@@ -91,6 +92,16 @@ extension SQLiteJobStore {
         try JobRecord(insertion).insert(db, onConflict: .ignore)
         guard db.changesCount == 1 else { throw Abandoned(outcome: .taken) }
         let id = insertion.job.id
+        for source in Set(insertion.after) {
+            try PredecessorRecord(job: id, source: source).insert(db)
+        }
+        if !insertion.results.isEmpty {
+            _ = try JobRecord.filter(JobRecord.CodingKeys.id == id)
+                .updateAll(db, Column("results").set(to: Data(insertion.results)))
+        }
+        for output in insertion.outputs {
+            try OutputRecord(job: id, output).insert(db)
+        }
         for (position, input) in insertion.inputs.enumerated() {
             try InputRecord(
                 job: id,
