@@ -115,7 +115,7 @@ let package = Package(
             dependencies: ["CWire", "CProtobufC", "COpenSSL", nioCore, nioPosix, logging],
             swiftSettings: strict
         ),
-        .target(name: "JobSpecs", dependencies: ["Formats"], swiftSettings: strict),
+        .target(name: "JobSpecs", dependencies: ["Formats", "Jobs"], swiftSettings: strict),
         .target(
             name: "ServiceKit",
             dependencies: [

@@ -521,7 +521,7 @@ const ProtobufCMessageDescriptor qat__v1__status_request__descriptor =
   (ProtobufCMessageInit) qat__v1__status_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor qat__v1__status_response__field_descriptors[5] =
+static const ProtobufCFieldDescriptor qat__v1__status_response__field_descriptors[6] =
 {
   {
     "version",
@@ -583,10 +583,23 @@ static const ProtobufCFieldDescriptor qat__v1__status_response__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "pipelines",
+    6,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Qat__V1__StatusResponse, n_pipelines),
+    offsetof(Qat__V1__StatusResponse, pipelines),
+    &qat__v1__pipeline_summary__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__status_response__field_indices_by_name[] = {
   4,   /* field[4] = certificate_ends_unix_ms */
   3,   /* field[3] = jobs */
+  5,   /* field[5] = pipelines */
   2,   /* field[2] = services */
   1,   /* field[1] = uptime_seconds */
   0,   /* field[0] = version */
@@ -594,7 +607,7 @@ static const unsigned qat__v1__status_response__field_indices_by_name[] = {
 static const ProtobufCIntRange qat__v1__status_response__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor qat__v1__status_response__descriptor =
 {
@@ -604,7 +617,7 @@ const ProtobufCMessageDescriptor qat__v1__status_response__descriptor =
   "Qat__V1__StatusResponse",
   "qat.v1",
   sizeof(Qat__V1__StatusResponse),
-  5,
+  6,
   qat__v1__status_response__field_descriptors,
   qat__v1__status_response__field_indices_by_name,
   1,  qat__v1__status_response__number_ranges,

@@ -142,6 +142,96 @@ void   qat__v1__job_summary__free_unpacked
   assert(message->base.descriptor == &qat__v1__job_summary__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   qat__v1__pipeline_summary__init
+                     (Qat__V1__PipelineSummary         *message)
+{
+  static const Qat__V1__PipelineSummary init_value = QAT__V1__PIPELINE_SUMMARY__INIT;
+  *message = init_value;
+}
+size_t qat__v1__pipeline_summary__get_packed_size
+                     (const Qat__V1__PipelineSummary *message)
+{
+  assert(message->base.descriptor == &qat__v1__pipeline_summary__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__pipeline_summary__pack
+                     (const Qat__V1__PipelineSummary *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__pipeline_summary__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__pipeline_summary__pack_to_buffer
+                     (const Qat__V1__PipelineSummary *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__pipeline_summary__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__PipelineSummary *
+       qat__v1__pipeline_summary__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__PipelineSummary *)
+     protobuf_c_message_unpack (&qat__v1__pipeline_summary__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__pipeline_summary__free_unpacked
+                     (Qat__V1__PipelineSummary *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__pipeline_summary__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   qat__v1__pipeline_detail__init
+                     (Qat__V1__PipelineDetail         *message)
+{
+  static const Qat__V1__PipelineDetail init_value = QAT__V1__PIPELINE_DETAIL__INIT;
+  *message = init_value;
+}
+size_t qat__v1__pipeline_detail__get_packed_size
+                     (const Qat__V1__PipelineDetail *message)
+{
+  assert(message->base.descriptor == &qat__v1__pipeline_detail__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__pipeline_detail__pack
+                     (const Qat__V1__PipelineDetail *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__pipeline_detail__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__pipeline_detail__pack_to_buffer
+                     (const Qat__V1__PipelineDetail *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__pipeline_detail__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__PipelineDetail *
+       qat__v1__pipeline_detail__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__PipelineDetail *)
+     protobuf_c_message_unpack (&qat__v1__pipeline_detail__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__pipeline_detail__free_unpacked
+                     (Qat__V1__PipelineDetail *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__pipeline_detail__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   qat__v1__job_detail__init
                      (Qat__V1__JobDetail         *message)
 {
@@ -492,7 +582,7 @@ const ProtobufCMessageDescriptor qat__v1__job_event__descriptor =
   (ProtobufCMessageInit) qat__v1__job_event__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor qat__v1__job_summary__field_descriptors[14] =
+static const ProtobufCFieldDescriptor qat__v1__job_summary__field_descriptors[20] =
 {
   {
     "job_id",
@@ -662,19 +752,97 @@ static const ProtobufCFieldDescriptor qat__v1__job_summary__field_descriptors[14
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "pipeline_id",
+    15,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__JobSummary, has_pipeline_id),
+    offsetof(Qat__V1__JobSummary, pipeline_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "part",
+    16,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__JobSummary, has_part),
+    offsetof(Qat__V1__JobSummary, part),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "priority",
+    17,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Qat__V1__JobSummary, has_priority),
+    offsetof(Qat__V1__JobSummary, priority),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "deadline_unix_ms",
+    18,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Qat__V1__JobSummary, has_deadline_unix_ms),
+    offsetof(Qat__V1__JobSummary, deadline_unix_ms),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "after",
+    19,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__JobSummary, n_after),
+    offsetof(Qat__V1__JobSummary, after),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reused_from",
+    20,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__JobSummary, has_reused_from),
+    offsetof(Qat__V1__JobSummary, reused_from),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__job_summary__field_indices_by_name[] = {
+  18,   /* field[18] = after */
   10,   /* field[10] = attempt */
   12,   /* field[12] = cancel_requested */
   7,   /* field[7] = created_unix_ms */
+  17,   /* field[17] = deadline_unix_ms */
   9,   /* field[9] = finished_unix_ms */
   0,   /* field[0] = job_id */
   1,   /* field[1] = kind */
   2,   /* field[2] = name */
   13,   /* field[13] = owner */
+  15,   /* field[15] = part */
+  14,   /* field[14] = pipeline_id */
+  16,   /* field[16] = priority */
   6,   /* field[6] = progress */
   4,   /* field[4] = reason */
   5,   /* field[5] = reason_message */
+  19,   /* field[19] = reused_from */
   8,   /* field[8] = started_unix_ms */
   3,   /* field[3] = state */
   11,   /* field[11] = wait_reason */
@@ -682,7 +850,7 @@ static const unsigned qat__v1__job_summary__field_indices_by_name[] = {
 static const ProtobufCIntRange qat__v1__job_summary__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 14 }
+  { 0, 20 }
 };
 const ProtobufCMessageDescriptor qat__v1__job_summary__descriptor =
 {
@@ -692,11 +860,204 @@ const ProtobufCMessageDescriptor qat__v1__job_summary__descriptor =
   "Qat__V1__JobSummary",
   "qat.v1",
   sizeof(Qat__V1__JobSummary),
-  14,
+  20,
   qat__v1__job_summary__field_descriptors,
   qat__v1__job_summary__field_indices_by_name,
   1,  qat__v1__job_summary__number_ranges,
   (ProtobufCMessageInit) qat__v1__job_summary__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor qat__v1__pipeline_summary__field_descriptors[9] =
+{
+  {
+    "pipeline_id",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__PipelineSummary, has_pipeline_id),
+    offsetof(Qat__V1__PipelineSummary, pipeline_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "name",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__PipelineSummary, has_name),
+    offsetof(Qat__V1__PipelineSummary, name),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "owner",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__PipelineSummary, has_owner),
+    offsetof(Qat__V1__PipelineSummary, owner),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "state",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__PipelineSummary, has_state),
+    offsetof(Qat__V1__PipelineSummary, state),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "created_unix_ms",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Qat__V1__PipelineSummary, has_created_unix_ms),
+    offsetof(Qat__V1__PipelineSummary, created_unix_ms),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "finished_unix_ms",
+    6,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Qat__V1__PipelineSummary, has_finished_unix_ms),
+    offsetof(Qat__V1__PipelineSummary, finished_unix_ms),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "jobs",
+    7,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Qat__V1__PipelineSummary, has_jobs),
+    offsetof(Qat__V1__PipelineSummary, jobs),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "succeeded",
+    8,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Qat__V1__PipelineSummary, has_succeeded),
+    offsetof(Qat__V1__PipelineSummary, succeeded),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "ended",
+    9,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Qat__V1__PipelineSummary, has_ended),
+    offsetof(Qat__V1__PipelineSummary, ended),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__pipeline_summary__field_indices_by_name[] = {
+  4,   /* field[4] = created_unix_ms */
+  8,   /* field[8] = ended */
+  5,   /* field[5] = finished_unix_ms */
+  6,   /* field[6] = jobs */
+  1,   /* field[1] = name */
+  2,   /* field[2] = owner */
+  0,   /* field[0] = pipeline_id */
+  3,   /* field[3] = state */
+  7,   /* field[7] = succeeded */
+};
+static const ProtobufCIntRange qat__v1__pipeline_summary__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 9 }
+};
+const ProtobufCMessageDescriptor qat__v1__pipeline_summary__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.PipelineSummary",
+  "PipelineSummary",
+  "Qat__V1__PipelineSummary",
+  "qat.v1",
+  sizeof(Qat__V1__PipelineSummary),
+  9,
+  qat__v1__pipeline_summary__field_descriptors,
+  qat__v1__pipeline_summary__field_indices_by_name,
+  1,  qat__v1__pipeline_summary__number_ranges,
+  (ProtobufCMessageInit) qat__v1__pipeline_summary__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor qat__v1__pipeline_detail__field_descriptors[2] =
+{
+  {
+    "summary",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Qat__V1__PipelineDetail, summary),
+    &qat__v1__pipeline_summary__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "jobs",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Qat__V1__PipelineDetail, n_jobs),
+    offsetof(Qat__V1__PipelineDetail, jobs),
+    &qat__v1__job_summary__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__pipeline_detail__field_indices_by_name[] = {
+  1,   /* field[1] = jobs */
+  0,   /* field[0] = summary */
+};
+static const ProtobufCIntRange qat__v1__pipeline_detail__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor qat__v1__pipeline_detail__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.PipelineDetail",
+  "PipelineDetail",
+  "Qat__V1__PipelineDetail",
+  "qat.v1",
+  sizeof(Qat__V1__PipelineDetail),
+  2,
+  qat__v1__pipeline_detail__field_descriptors,
+  qat__v1__pipeline_detail__field_indices_by_name,
+  1,  qat__v1__pipeline_detail__number_ranges,
+  (ProtobufCMessageInit) qat__v1__pipeline_detail__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor qat__v1__job_detail__field_descriptors[5] =

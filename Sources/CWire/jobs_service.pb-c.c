@@ -97,6 +97,276 @@ void   qat__v1__submit_job_response__free_unpacked
   assert(message->base.descriptor == &qat__v1__submit_job_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   qat__v1__pipeline_job__init
+                     (Qat__V1__PipelineJob         *message)
+{
+  static const Qat__V1__PipelineJob init_value = QAT__V1__PIPELINE_JOB__INIT;
+  *message = init_value;
+}
+size_t qat__v1__pipeline_job__get_packed_size
+                     (const Qat__V1__PipelineJob *message)
+{
+  assert(message->base.descriptor == &qat__v1__pipeline_job__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__pipeline_job__pack
+                     (const Qat__V1__PipelineJob *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__pipeline_job__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__pipeline_job__pack_to_buffer
+                     (const Qat__V1__PipelineJob *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__pipeline_job__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__PipelineJob *
+       qat__v1__pipeline_job__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__PipelineJob *)
+     protobuf_c_message_unpack (&qat__v1__pipeline_job__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__pipeline_job__free_unpacked
+                     (Qat__V1__PipelineJob *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__pipeline_job__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   qat__v1__submit_pipeline_request__init
+                     (Qat__V1__SubmitPipelineRequest         *message)
+{
+  static const Qat__V1__SubmitPipelineRequest init_value = QAT__V1__SUBMIT_PIPELINE_REQUEST__INIT;
+  *message = init_value;
+}
+size_t qat__v1__submit_pipeline_request__get_packed_size
+                     (const Qat__V1__SubmitPipelineRequest *message)
+{
+  assert(message->base.descriptor == &qat__v1__submit_pipeline_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__submit_pipeline_request__pack
+                     (const Qat__V1__SubmitPipelineRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__submit_pipeline_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__submit_pipeline_request__pack_to_buffer
+                     (const Qat__V1__SubmitPipelineRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__submit_pipeline_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__SubmitPipelineRequest *
+       qat__v1__submit_pipeline_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__SubmitPipelineRequest *)
+     protobuf_c_message_unpack (&qat__v1__submit_pipeline_request__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__submit_pipeline_request__free_unpacked
+                     (Qat__V1__SubmitPipelineRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__submit_pipeline_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   qat__v1__submit_pipeline_response__init
+                     (Qat__V1__SubmitPipelineResponse         *message)
+{
+  static const Qat__V1__SubmitPipelineResponse init_value = QAT__V1__SUBMIT_PIPELINE_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t qat__v1__submit_pipeline_response__get_packed_size
+                     (const Qat__V1__SubmitPipelineResponse *message)
+{
+  assert(message->base.descriptor == &qat__v1__submit_pipeline_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__submit_pipeline_response__pack
+                     (const Qat__V1__SubmitPipelineResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__submit_pipeline_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__submit_pipeline_response__pack_to_buffer
+                     (const Qat__V1__SubmitPipelineResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__submit_pipeline_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__SubmitPipelineResponse *
+       qat__v1__submit_pipeline_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__SubmitPipelineResponse *)
+     protobuf_c_message_unpack (&qat__v1__submit_pipeline_response__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__submit_pipeline_response__free_unpacked
+                     (Qat__V1__SubmitPipelineResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__submit_pipeline_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   qat__v1__get_pipeline_request__init
+                     (Qat__V1__GetPipelineRequest         *message)
+{
+  static const Qat__V1__GetPipelineRequest init_value = QAT__V1__GET_PIPELINE_REQUEST__INIT;
+  *message = init_value;
+}
+size_t qat__v1__get_pipeline_request__get_packed_size
+                     (const Qat__V1__GetPipelineRequest *message)
+{
+  assert(message->base.descriptor == &qat__v1__get_pipeline_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__get_pipeline_request__pack
+                     (const Qat__V1__GetPipelineRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__get_pipeline_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__get_pipeline_request__pack_to_buffer
+                     (const Qat__V1__GetPipelineRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__get_pipeline_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__GetPipelineRequest *
+       qat__v1__get_pipeline_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__GetPipelineRequest *)
+     protobuf_c_message_unpack (&qat__v1__get_pipeline_request__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__get_pipeline_request__free_unpacked
+                     (Qat__V1__GetPipelineRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__get_pipeline_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   qat__v1__cancel_pipeline_request__init
+                     (Qat__V1__CancelPipelineRequest         *message)
+{
+  static const Qat__V1__CancelPipelineRequest init_value = QAT__V1__CANCEL_PIPELINE_REQUEST__INIT;
+  *message = init_value;
+}
+size_t qat__v1__cancel_pipeline_request__get_packed_size
+                     (const Qat__V1__CancelPipelineRequest *message)
+{
+  assert(message->base.descriptor == &qat__v1__cancel_pipeline_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__cancel_pipeline_request__pack
+                     (const Qat__V1__CancelPipelineRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__cancel_pipeline_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__cancel_pipeline_request__pack_to_buffer
+                     (const Qat__V1__CancelPipelineRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__cancel_pipeline_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__CancelPipelineRequest *
+       qat__v1__cancel_pipeline_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__CancelPipelineRequest *)
+     protobuf_c_message_unpack (&qat__v1__cancel_pipeline_request__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__cancel_pipeline_request__free_unpacked
+                     (Qat__V1__CancelPipelineRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__cancel_pipeline_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   qat__v1__retry_pipeline_request__init
+                     (Qat__V1__RetryPipelineRequest         *message)
+{
+  static const Qat__V1__RetryPipelineRequest init_value = QAT__V1__RETRY_PIPELINE_REQUEST__INIT;
+  *message = init_value;
+}
+size_t qat__v1__retry_pipeline_request__get_packed_size
+                     (const Qat__V1__RetryPipelineRequest *message)
+{
+  assert(message->base.descriptor == &qat__v1__retry_pipeline_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__retry_pipeline_request__pack
+                     (const Qat__V1__RetryPipelineRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__retry_pipeline_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__retry_pipeline_request__pack_to_buffer
+                     (const Qat__V1__RetryPipelineRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__retry_pipeline_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__RetryPipelineRequest *
+       qat__v1__retry_pipeline_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__RetryPipelineRequest *)
+     protobuf_c_message_unpack (&qat__v1__retry_pipeline_request__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__retry_pipeline_request__free_unpacked
+                     (Qat__V1__RetryPipelineRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__retry_pipeline_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   qat__v1__get_job_request__init
                      (Qat__V1__GetJobRequest         *message)
 {
@@ -547,7 +817,7 @@ void   qat__v1__remove_job_response__free_unpacked
   assert(message->base.descriptor == &qat__v1__remove_job_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor qat__v1__submit_job_request__field_descriptors[5] =
+static const ProtobufCFieldDescriptor qat__v1__submit_job_request__field_descriptors[10] =
 {
   {
     "kind",
@@ -609,18 +879,83 @@ static const ProtobufCFieldDescriptor qat__v1__submit_job_request__field_descrip
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "after",
+    6,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__SubmitJobRequest, n_after),
+    offsetof(Qat__V1__SubmitJobRequest, after),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "priority",
+    7,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Qat__V1__SubmitJobRequest, has_priority),
+    offsetof(Qat__V1__SubmitJobRequest, priority),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "deadline_unix_ms",
+    8,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Qat__V1__SubmitJobRequest, has_deadline_unix_ms),
+    offsetof(Qat__V1__SubmitJobRequest, deadline_unix_ms),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "deadline_ms",
+    9,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Qat__V1__SubmitJobRequest, has_deadline_ms),
+    offsetof(Qat__V1__SubmitJobRequest, deadline_ms),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reuse",
+    10,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Qat__V1__SubmitJobRequest, has_reuse),
+    offsetof(Qat__V1__SubmitJobRequest, reuse),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__submit_job_request__field_indices_by_name[] = {
+  5,   /* field[5] = after */
+  8,   /* field[8] = deadline_ms */
+  7,   /* field[7] = deadline_unix_ms */
   4,   /* field[4] = inputs */
   2,   /* field[2] = key */
   0,   /* field[0] = kind */
   1,   /* field[1] = name */
+  6,   /* field[6] = priority */
+  9,   /* field[9] = reuse */
   3,   /* field[3] = spec_json */
 };
 static const ProtobufCIntRange qat__v1__submit_job_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor qat__v1__submit_job_request__descriptor =
 {
@@ -630,14 +965,14 @@ const ProtobufCMessageDescriptor qat__v1__submit_job_request__descriptor =
   "Qat__V1__SubmitJobRequest",
   "qat.v1",
   sizeof(Qat__V1__SubmitJobRequest),
-  5,
+  10,
   qat__v1__submit_job_request__field_descriptors,
   qat__v1__submit_job_request__field_indices_by_name,
   1,  qat__v1__submit_job_request__number_ranges,
   (ProtobufCMessageInit) qat__v1__submit_job_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor qat__v1__submit_job_response__field_descriptors[2] =
+static const ProtobufCFieldDescriptor qat__v1__submit_job_response__field_descriptors[3] =
 {
   {
     "job_id",
@@ -663,15 +998,28 @@ static const ProtobufCFieldDescriptor qat__v1__submit_job_response__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "reused_from",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__SubmitJobResponse, has_reused_from),
+    offsetof(Qat__V1__SubmitJobResponse, reused_from),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__submit_job_response__field_indices_by_name[] = {
   1,   /* field[1] = created */
   0,   /* field[0] = job_id */
+  2,   /* field[2] = reused_from */
 };
 static const ProtobufCIntRange qat__v1__submit_job_response__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor qat__v1__submit_job_response__descriptor =
 {
@@ -681,11 +1029,317 @@ const ProtobufCMessageDescriptor qat__v1__submit_job_response__descriptor =
   "Qat__V1__SubmitJobResponse",
   "qat.v1",
   sizeof(Qat__V1__SubmitJobResponse),
-  2,
+  3,
   qat__v1__submit_job_response__field_descriptors,
   qat__v1__submit_job_response__field_indices_by_name,
   1,  qat__v1__submit_job_response__number_ranges,
   (ProtobufCMessageInit) qat__v1__submit_job_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor qat__v1__pipeline_job__field_descriptors[2] =
+{
+  {
+    "name",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__PipelineJob, has_name),
+    offsetof(Qat__V1__PipelineJob, name),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "job",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Qat__V1__PipelineJob, job),
+    &qat__v1__submit_job_request__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__pipeline_job__field_indices_by_name[] = {
+  1,   /* field[1] = job */
+  0,   /* field[0] = name */
+};
+static const ProtobufCIntRange qat__v1__pipeline_job__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor qat__v1__pipeline_job__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.PipelineJob",
+  "PipelineJob",
+  "Qat__V1__PipelineJob",
+  "qat.v1",
+  sizeof(Qat__V1__PipelineJob),
+  2,
+  qat__v1__pipeline_job__field_descriptors,
+  qat__v1__pipeline_job__field_indices_by_name,
+  1,  qat__v1__pipeline_job__number_ranges,
+  (ProtobufCMessageInit) qat__v1__pipeline_job__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor qat__v1__submit_pipeline_request__field_descriptors[3] =
+{
+  {
+    "name",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__SubmitPipelineRequest, has_name),
+    offsetof(Qat__V1__SubmitPipelineRequest, name),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "key",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__SubmitPipelineRequest, has_key),
+    offsetof(Qat__V1__SubmitPipelineRequest, key),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "jobs",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Qat__V1__SubmitPipelineRequest, n_jobs),
+    offsetof(Qat__V1__SubmitPipelineRequest, jobs),
+    &qat__v1__pipeline_job__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__submit_pipeline_request__field_indices_by_name[] = {
+  2,   /* field[2] = jobs */
+  1,   /* field[1] = key */
+  0,   /* field[0] = name */
+};
+static const ProtobufCIntRange qat__v1__submit_pipeline_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor qat__v1__submit_pipeline_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.SubmitPipelineRequest",
+  "SubmitPipelineRequest",
+  "Qat__V1__SubmitPipelineRequest",
+  "qat.v1",
+  sizeof(Qat__V1__SubmitPipelineRequest),
+  3,
+  qat__v1__submit_pipeline_request__field_descriptors,
+  qat__v1__submit_pipeline_request__field_indices_by_name,
+  1,  qat__v1__submit_pipeline_request__number_ranges,
+  (ProtobufCMessageInit) qat__v1__submit_pipeline_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor qat__v1__submit_pipeline_response__field_descriptors[3] =
+{
+  {
+    "pipeline_id",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__SubmitPipelineResponse, has_pipeline_id),
+    offsetof(Qat__V1__SubmitPipelineResponse, pipeline_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "created",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Qat__V1__SubmitPipelineResponse, has_created),
+    offsetof(Qat__V1__SubmitPipelineResponse, created),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "jobs",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Qat__V1__SubmitPipelineResponse, n_jobs),
+    offsetof(Qat__V1__SubmitPipelineResponse, jobs),
+    &qat__v1__job_summary__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__submit_pipeline_response__field_indices_by_name[] = {
+  1,   /* field[1] = created */
+  2,   /* field[2] = jobs */
+  0,   /* field[0] = pipeline_id */
+};
+static const ProtobufCIntRange qat__v1__submit_pipeline_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor qat__v1__submit_pipeline_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.SubmitPipelineResponse",
+  "SubmitPipelineResponse",
+  "Qat__V1__SubmitPipelineResponse",
+  "qat.v1",
+  sizeof(Qat__V1__SubmitPipelineResponse),
+  3,
+  qat__v1__submit_pipeline_response__field_descriptors,
+  qat__v1__submit_pipeline_response__field_indices_by_name,
+  1,  qat__v1__submit_pipeline_response__number_ranges,
+  (ProtobufCMessageInit) qat__v1__submit_pipeline_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor qat__v1__get_pipeline_request__field_descriptors[1] =
+{
+  {
+    "pipeline_id",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__GetPipelineRequest, has_pipeline_id),
+    offsetof(Qat__V1__GetPipelineRequest, pipeline_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__get_pipeline_request__field_indices_by_name[] = {
+  0,   /* field[0] = pipeline_id */
+};
+static const ProtobufCIntRange qat__v1__get_pipeline_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor qat__v1__get_pipeline_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.GetPipelineRequest",
+  "GetPipelineRequest",
+  "Qat__V1__GetPipelineRequest",
+  "qat.v1",
+  sizeof(Qat__V1__GetPipelineRequest),
+  1,
+  qat__v1__get_pipeline_request__field_descriptors,
+  qat__v1__get_pipeline_request__field_indices_by_name,
+  1,  qat__v1__get_pipeline_request__number_ranges,
+  (ProtobufCMessageInit) qat__v1__get_pipeline_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor qat__v1__cancel_pipeline_request__field_descriptors[2] =
+{
+  {
+    "pipeline_id",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__CancelPipelineRequest, has_pipeline_id),
+    offsetof(Qat__V1__CancelPipelineRequest, pipeline_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "now",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Qat__V1__CancelPipelineRequest, has_now),
+    offsetof(Qat__V1__CancelPipelineRequest, now),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__cancel_pipeline_request__field_indices_by_name[] = {
+  1,   /* field[1] = now */
+  0,   /* field[0] = pipeline_id */
+};
+static const ProtobufCIntRange qat__v1__cancel_pipeline_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor qat__v1__cancel_pipeline_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.CancelPipelineRequest",
+  "CancelPipelineRequest",
+  "Qat__V1__CancelPipelineRequest",
+  "qat.v1",
+  sizeof(Qat__V1__CancelPipelineRequest),
+  2,
+  qat__v1__cancel_pipeline_request__field_descriptors,
+  qat__v1__cancel_pipeline_request__field_indices_by_name,
+  1,  qat__v1__cancel_pipeline_request__number_ranges,
+  (ProtobufCMessageInit) qat__v1__cancel_pipeline_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor qat__v1__retry_pipeline_request__field_descriptors[1] =
+{
+  {
+    "pipeline_id",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__RetryPipelineRequest, has_pipeline_id),
+    offsetof(Qat__V1__RetryPipelineRequest, pipeline_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__retry_pipeline_request__field_indices_by_name[] = {
+  0,   /* field[0] = pipeline_id */
+};
+static const ProtobufCIntRange qat__v1__retry_pipeline_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor qat__v1__retry_pipeline_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.RetryPipelineRequest",
+  "RetryPipelineRequest",
+  "Qat__V1__RetryPipelineRequest",
+  "qat.v1",
+  sizeof(Qat__V1__RetryPipelineRequest),
+  1,
+  qat__v1__retry_pipeline_request__field_descriptors,
+  qat__v1__retry_pipeline_request__field_indices_by_name,
+  1,  qat__v1__retry_pipeline_request__number_ranges,
+  (ProtobufCMessageInit) qat__v1__retry_pipeline_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor qat__v1__get_job_request__field_descriptors[1] =
@@ -777,7 +1431,7 @@ const ProtobufCMessageDescriptor qat__v1__list_jobs_request__descriptor =
   (ProtobufCMessageInit) qat__v1__list_jobs_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor qat__v1__list_jobs_response__field_descriptors[2] =
+static const ProtobufCFieldDescriptor qat__v1__list_jobs_response__field_descriptors[3] =
 {
   {
     "jobs",
@@ -803,15 +1457,28 @@ static const ProtobufCFieldDescriptor qat__v1__list_jobs_response__field_descrip
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "pipelines",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Qat__V1__ListJobsResponse, n_pipelines),
+    offsetof(Qat__V1__ListJobsResponse, pipelines),
+    &qat__v1__pipeline_summary__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__list_jobs_response__field_indices_by_name[] = {
   0,   /* field[0] = jobs */
   1,   /* field[1] = next_page_token */
+  2,   /* field[2] = pipelines */
 };
 static const ProtobufCIntRange qat__v1__list_jobs_response__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor qat__v1__list_jobs_response__descriptor =
 {
@@ -821,7 +1488,7 @@ const ProtobufCMessageDescriptor qat__v1__list_jobs_response__descriptor =
   "Qat__V1__ListJobsResponse",
   "qat.v1",
   sizeof(Qat__V1__ListJobsResponse),
-  2,
+  3,
   qat__v1__list_jobs_response__field_descriptors,
   qat__v1__list_jobs_response__field_indices_by_name,
   1,  qat__v1__list_jobs_response__number_ranges,
@@ -930,7 +1597,7 @@ const ProtobufCMessageDescriptor qat__v1__cancel_job_request__descriptor =
   (ProtobufCMessageInit) qat__v1__cancel_job_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor qat__v1__retry_job_request__field_descriptors[1] =
+static const ProtobufCFieldDescriptor qat__v1__retry_job_request__field_descriptors[2] =
 {
   {
     "job_id",
@@ -944,14 +1611,27 @@ static const ProtobufCFieldDescriptor qat__v1__retry_job_request__field_descript
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "with_dependents",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Qat__V1__RetryJobRequest, has_with_dependents),
+    offsetof(Qat__V1__RetryJobRequest, with_dependents),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__retry_job_request__field_indices_by_name[] = {
   0,   /* field[0] = job_id */
+  1,   /* field[1] = with_dependents */
 };
 static const ProtobufCIntRange qat__v1__retry_job_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor qat__v1__retry_job_request__descriptor =
 {
@@ -961,7 +1641,7 @@ const ProtobufCMessageDescriptor qat__v1__retry_job_request__descriptor =
   "Qat__V1__RetryJobRequest",
   "qat.v1",
   sizeof(Qat__V1__RetryJobRequest),
-  1,
+  2,
   qat__v1__retry_job_request__field_descriptors,
   qat__v1__retry_job_request__field_indices_by_name,
   1,  qat__v1__retry_job_request__number_ranges,

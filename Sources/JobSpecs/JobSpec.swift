@@ -13,7 +13,7 @@ public enum JobSpec: Sendable, Equatable {
     /// machines that nobody offers; see ``UnsupportedFeature``.
     ///
     /// - Parameters:
-    ///   - kind: `quantize`, `train`, `evaluate` or `pipeline`.
+    ///   - kind: `quantize`, `train` or `evaluate`.
     ///   - json: The file, at most 256 KiB.
     /// - Returns: The job, with every default filled in.
     /// - Throws: ``JobSpecError`` with everything that is wrong.
@@ -106,7 +106,7 @@ public struct ParsedJob: Sendable {
         warnings = JobWarning.warnings(of: spec, reader, lines: parsed.lines)
     }
 
-    private static func refuse(_ validator: SchemaValidator) throws(JobSpecError) {
+    static func refuse(_ validator: SchemaValidator) throws(JobSpecError) {
         guard validator.violations.isEmpty else {
             let inOrder = validator.violations.enumerated().sorted {
                 ($0.element.line ?? 0, $0.offset) < ($1.element.line ?? 0, $1.offset)

@@ -8,8 +8,6 @@ public struct JobSpecError: Error, Sendable, Equatable, CustomStringConvertible 
         case invalidSpec
         /// The kind is none of the known ones.
         case unknownKind
-        /// Understood, but not in this version.
-        case unimplemented
     }
 
     /// One thing that is wrong, and where.
@@ -69,7 +67,6 @@ public struct JobSpecError: Error, Sendable, Equatable, CustomStringConvertible 
             switch code {
             case .invalidJSON, .invalidSpec: "\(file): \(violation)"
             case .unknownKind: violation.message
-            case .unimplemented: "unimplemented: \(violation.message)"
             }
         }
     }

@@ -51,6 +51,12 @@ public struct Job: Sendable, Equatable {
     public var reported: Int64 = 0
     /// Submission, in Unix milliseconds.
     public let created: Int64
+    /// When its time is over, in Unix milliseconds; nil for never.
+    public var deadline: Int64?
+    /// Whether its time was over before it ended, and it ends for that.
+    public var isOverdue = false
+    /// The job whose outputs it has without having run.
+    public var reusedFrom: String?
     /// Start of the first attempt, in Unix milliseconds.
     public var started: Int64?
     /// When it ended, in Unix milliseconds.

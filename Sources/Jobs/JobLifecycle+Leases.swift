@@ -72,7 +72,7 @@ extension JobLifecycle {
             // Outputs make checkpoints worthless.
             decision.job.checkpointStep = 0
         case .stopped(let message):
-            decision.enter(.cancelled, .cancelledBy, message, at: moment)
+            endStopped(&decision, message, moment)
         case .released(let message):
             release(&decision, message, moment)
         case .failed(let reason, let message) where reason.isLoss:
@@ -86,7 +86,7 @@ extension JobLifecycle {
     /// The worker hands its lease back: nobody is at fault, and nothing counts.
     private func release(_ decision: inout Decision, _ message: String, _ moment: Moment) {
         if decision.job.cancellation != .none {
-            decision.enter(.cancelled, .cancelledBy, message, at: moment)
+            endStopped(&decision, message, moment)
         } else {
             decision.enter(.recovering, .none, message, at: moment)
             decision.job.holder = nil
@@ -102,7 +102,7 @@ extension JobLifecycle {
     ) {
         let job = decision.job
         if job.cancellation != .none {
-            decision.enter(.cancelled, .cancelledBy, message, at: moment)
+            endStopped(&decision, message, moment)
         } else if job.failures + 1 >= reason.attemptLimit {
             decision.enter(.failed, reason, message, at: moment)
         } else {
@@ -137,7 +137,7 @@ extension JobLifecycle {
         decision.job.lostStep = job.lastStep
         decision.job.holder = nil
         if job.cancellation != .none {
-            decision.enter(.cancelled, .cancelledBy, message, at: moment)
+            endStopped(&decision, message, moment)
         } else if decision.job.lossesAtStep >= crashLoopLimit {
             let count = decision.job.losses
             decision.enter(

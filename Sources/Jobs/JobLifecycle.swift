@@ -14,15 +14,19 @@ public struct JobLifecycle: Sendable {
     }
 
     /// A new job: it is BLOCKED until its inputs were looked at, which happens here, too.
+    ///
+    /// `deadline`: When its time is over, in Unix milliseconds.
     public func submit(
         id: String,
         kind: Kind,
         by user: String,
         inputs: InputsVerdict,
+        deadline: Int64? = nil,
         at moment: Moment
     ) -> Decision {
         var job = Job(id: id, kind: kind, created: moment.unix)
         job.lastSeq = 1
+        job.deadline = deadline
         var decision = decide(.inputsSettled(inputs), job, at: moment)
         decision.entries.insert(
             Decision.Entry(
@@ -48,6 +52,7 @@ public struct JobLifecycle: Sendable {
         case .cancelled(let isNow, let user): cancel(job, isNow, user, moment)
         case .retried(let user, let inputs): retry(job, user, inputs, moment)
         case .checkpointExpired: forgetCheckpoint(job)
+        case .deadlinePassed: endInTime(job, moment)
         case .leaseEnded(let message): recover(job, .workerLost, message, moment)
         }
     }
@@ -76,6 +81,11 @@ public struct JobLifecycle: Sendable {
         case .ready: decision.enter(.queued, at: moment)
         case .waiting: break
         case .never(let message): decision.enter(.failed, .artifactMissing, message, at: moment)
+        case .neverStarts(let message):
+            decision.enter(.failed, .dependencyFailed, message, at: moment)
+        case .reused(let source):
+            decision.job.reusedFrom = source
+            decision.enter(.succeeded, .none, "reused from job \(source)", at: moment)
         }
     }
 
@@ -98,6 +108,8 @@ public struct JobLifecycle: Sendable {
         if isNow || job.cancellation == .none {
             decision.job.cancellation = isNow ? .now : .gently
         }
+        // Who cancels gets a cancelled job, even if its time is over, too.
+        decision.job.isOverdue = false
         // Asked again, perhaps more firmly: the state stands.
         guard job.state != .cancelling else { return decision }
         decision.enter(
@@ -128,6 +140,9 @@ public struct JobLifecycle: Sendable {
         decision.job.lossesAtStep = 0
         decision.job.failures = 0
         decision.job.finished = nil
+        // A deadline that has passed would end it again at once.
+        if job.isOverdue || (job.deadline ?? .max) <= moment.unix { decision.job.deadline = nil }
+        decision.job.isOverdue = false
         leaveBlocked(&decision, inputs, moment)
         return decision
     }

@@ -24,6 +24,14 @@ public struct JobLimits: Sendable, Equatable {
     public var inputs = 256
     /// Jobs in a row, each of which waits for the one before.
     public var chainDepth = 64
+    /// Jobs that a job starts after, beside those whose outputs it takes.
+    public var predecessors = 64
+    /// Jobs of a pipeline.
+    public var pipelineJobs = 64
+    /// Bytes of the name of a job within its pipeline.
+    public var partBytes = 64
+    /// The farthest that a deadline is away, in milliseconds: ten years.
+    public var deadlineReach: Int64 = 10 * 366 * 86_400_000
     /// Bytes of a submission's key.
     public var keyBytes = 64
     /// Bytes of a name.

@@ -8,6 +8,8 @@ public enum JobReason: String, Sendable, CaseIterable, Codable {
     case invalidSpec = "INVALID_SPEC"
     /// An input is not there and never will be.
     case artifactMissing = "ARTIFACT_MISSING"
+    /// A job after which this one was to start did not end well.
+    case dependencyFailed = "DEPENDENCY_FAILED"
     /// Memory ran out.
     case outOfMemory = "OUT_OF_MEMORY"
     /// Disk ran out.
@@ -38,6 +40,9 @@ public enum JobReason: String, Sendable, CaseIterable, Codable {
         default: 1
         }
     }
+
+    /// Whether a job that fails this way never began, because of another one.
+    public var isDependency: Bool { self == .artifactMissing || self == .dependencyFailed }
 
     /// Whether an attempt that fails this way is a lost one: the job is not at fault, and goes on from
     /// its checkpoint as long as it comes further each time.

@@ -42,7 +42,8 @@ public enum JobState: String, Sendable, CaseIterable, Codable {
     /// Only a retry leads out of failed and cancelled; nothing leads out of succeeded.
     public var successors: Set<JobState> {
         switch self {
-        case .blocked: [.queued, .failed, .cancelled]
+        // Succeeded at once if another job's outputs are reused.
+        case .blocked: [.queued, .succeeded, .failed, .cancelled]
         case .queued: [.starting, .failed, .cancelled]
         case .starting: [.running, .cancelling, .recovering, .succeeded, .failed, .cancelled]
         case .running: [.cancelling, .recovering, .succeeded, .failed, .cancelled]

@@ -16,6 +16,8 @@ public enum Occurrence: Sendable, Equatable {
     case retried(by: String, inputs: InputsVerdict)
     /// It ended so long ago that its checkpoint goes.
     case checkpointExpired
+    /// Its deadline passed.
+    case deadlinePassed
     /// The lease ended without the worker's doing; the sentence says how.
     case leaseEnded(String)
 }
@@ -24,10 +26,22 @@ public enum Occurrence: Sendable, Equatable {
 public enum InputsVerdict: Sendable, Equatable {
     /// They are.
     case ready
-    /// A job that makes one of them has not ended.
+    /// A job that makes one of them, or was to end before, has not ended.
     case waiting
     /// One of them will never be; the sentence says which and why.
     case never(String)
+    /// A job that was to end well before it did not; the sentence says which and how.
+    case neverStarts(String)
+    /// They are, and a job that did the same with the same ones has the outputs.
+    case reused(from: String)
+
+    /// Whether a job with such inputs may start, now or later.
+    public var mayStart: Bool {
+        switch self {
+        case .ready, .waiting, .reused: true
+        case .never, .neverStarts: false
+        }
+    }
 }
 
 /// What the lifecycle needs to know of an event that a worker reports.

@@ -38,7 +38,9 @@ struct JobLifecycleTests {
         .completed(claim(), .failed(.killed, "signal 9")),
         .cancelled(now: false, by: "ada"), .cancelled(now: true, by: "ada"),
         .retried(by: "ada", inputs: .ready), .retried(by: "ada", inputs: .never("gone")),
-        .leaseEnded("silence"), .checkpointExpired,
+        .leaseEnded("silence"), .checkpointExpired, .deadlinePassed,
+        .inputsSettled(.neverStarts("it failed")), .inputsSettled(.reused(from: "x")),
+        .retried(by: "ada", inputs: .neverStarts("it failed")),
     ]
 
     /// Whatever happens to a job in whatever state: it moves along the table, its history has no
@@ -46,7 +48,7 @@ struct JobLifecycleTests {
     @Test(arguments: JobState.allCases)
     func everyOccurrenceKeepsTheRules(state: JobState) {
         for occurrence in Self.occurrences {
-            let job = Self.job(state)
+            let job = Self.job(state) { $0.deadline = 1 }
             let decision = Self.decide(occurrence, job)
             var from = state
             for (offset, entry) in decision.entries.enumerated() {

@@ -4,7 +4,7 @@ internal import Testing
 struct JobStateTests {
     /// The table of docs/JOBS.md, line by line; PROTOCOL.md's chain of states is its spine.
     private static let table = [
-        "BLOCKED": "QUEUED FAILED CANCELLED",
+        "BLOCKED": "QUEUED SUCCEEDED FAILED CANCELLED",
         "QUEUED": "STARTING FAILED CANCELLED",
         "STARTING": "RUNNING CANCELLING RECOVERING SUCCEEDED FAILED CANCELLED",
         "RUNNING": "CANCELLING RECOVERING SUCCEEDED FAILED CANCELLED",

@@ -6,6 +6,11 @@ from qat.v1 import admin_pb2, cas_pb2, jobs_pb2, jobs_service_pb2, lease_pb2
 # The unary methods of docs/PROTOCOL.md's table: what each is asked with, and what it answers.
 UNARY = {
     "Jobs/Submit": (jobs_service_pb2.SubmitJobRequest, jobs_service_pb2.SubmitJobResponse),
+    "Jobs/SubmitPipeline": (
+        jobs_service_pb2.SubmitPipelineRequest, jobs_service_pb2.SubmitPipelineResponse),
+    "Jobs/GetPipeline": (jobs_service_pb2.GetPipelineRequest, jobs_pb2.PipelineDetail),
+    "Jobs/CancelPipeline": (jobs_service_pb2.CancelPipelineRequest, jobs_pb2.PipelineDetail),
+    "Jobs/RetryPipeline": (jobs_service_pb2.RetryPipelineRequest, jobs_pb2.PipelineDetail),
     "Jobs/Get": (jobs_service_pb2.GetJobRequest, jobs_pb2.JobDetail),
     "Jobs/List": (jobs_service_pb2.ListJobsRequest, jobs_service_pb2.ListJobsResponse),
     "Jobs/Cancel": (jobs_service_pb2.CancelJobRequest, jobs_pb2.JobSummary),

@@ -18,6 +18,7 @@ import call_probes
 import connection_probes
 import gateway
 import peer_attacks
+import pipeline_probes
 import qat_client
 import user_attacks
 import worker_attacks
@@ -25,7 +26,8 @@ from expectations import PROBES
 from suite import Suite
 
 # The probes in these enter themselves in PROBES; run in this order.
-MODULES = (connection_probes, call_probes, peer_attacks, worker_attacks, user_attacks)
+MODULES = (connection_probes, call_probes, peer_attacks, worker_attacks, user_attacks,
+           pipeline_probes)
 
 
 def free_port():

@@ -41,6 +41,9 @@ static inline const ProtobufCMessageDescriptor *qat_schema_call_status(void) {
 static inline const ProtobufCMessageDescriptor *qat_schema_cancel_job_request(void) {
     return &qat__v1__cancel_job_request__descriptor;
 }
+static inline const ProtobufCMessageDescriptor *qat_schema_cancel_pipeline_request(void) {
+    return &qat__v1__cancel_pipeline_request__descriptor;
+}
 static inline const ProtobufCMessageDescriptor *qat_schema_checkpoint(void) {
     return &qat__v1__checkpoint__descriptor;
 }
@@ -70,6 +73,9 @@ static inline const ProtobufCMessageDescriptor *qat_schema_get_blob_request(void
 }
 static inline const ProtobufCMessageDescriptor *qat_schema_get_job_request(void) {
     return &qat__v1__get_job_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_get_pipeline_request(void) {
+    return &qat__v1__get_pipeline_request__descriptor;
 }
 static inline const ProtobufCMessageDescriptor *qat_schema_go_away(void) {
     return &qat__v1__go_away__descriptor;
@@ -128,6 +134,15 @@ static inline const ProtobufCMessageDescriptor *qat_schema_log_chunk(void) {
 static inline const ProtobufCMessageDescriptor *qat_schema_output_file(void) {
     return &qat__v1__output_file__descriptor;
 }
+static inline const ProtobufCMessageDescriptor *qat_schema_pipeline_detail(void) {
+    return &qat__v1__pipeline_detail__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_pipeline_job(void) {
+    return &qat__v1__pipeline_job__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_pipeline_summary(void) {
+    return &qat__v1__pipeline_summary__descriptor;
+}
 static inline const ProtobufCMessageDescriptor *qat_schema_put_blob_request(void) {
     return &qat__v1__put_blob_request__descriptor;
 }
@@ -158,6 +173,9 @@ static inline const ProtobufCMessageDescriptor *qat_schema_removed_blob(void) {
 static inline const ProtobufCMessageDescriptor *qat_schema_retry_job_request(void) {
     return &qat__v1__retry_job_request__descriptor;
 }
+static inline const ProtobufCMessageDescriptor *qat_schema_retry_pipeline_request(void) {
+    return &qat__v1__retry_pipeline_request__descriptor;
+}
 static inline const ProtobufCMessageDescriptor *qat_schema_save_checkpoint_request(void) {
     return &qat__v1__save_checkpoint_request__descriptor;
 }
@@ -178,6 +196,12 @@ static inline const ProtobufCMessageDescriptor *qat_schema_submit_job_request(vo
 }
 static inline const ProtobufCMessageDescriptor *qat_schema_submit_job_response(void) {
     return &qat__v1__submit_job_response__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_submit_pipeline_request(void) {
+    return &qat__v1__submit_pipeline_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_submit_pipeline_response(void) {
+    return &qat__v1__submit_pipeline_response__descriptor;
 }
 static inline const ProtobufCMessageDescriptor *qat_schema_verify_artifacts_report(void) {
     return &qat__v1__verify_artifacts_report__descriptor;

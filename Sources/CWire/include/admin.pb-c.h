@@ -141,10 +141,15 @@ struct  Qat__V1__StatusResponse
    */
   protobuf_c_boolean has_certificate_ends_unix_ms;
   int64_t certificate_ends_unix_ms;
+  /*
+   * The pipelines that these jobs are of.
+   */
+  size_t n_pipelines;
+  Qat__V1__PipelineSummary **pipelines;
 };
 #define QAT__V1__STATUS_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__status_response__descriptor) \
-    , 0, {0,NULL}, 0, 0, 0,NULL, 0,NULL, 0, 0 }
+    , 0, {0,NULL}, 0, 0, 0,NULL, 0,NULL, 0, 0, 0,NULL }
 
 
 /*

@@ -19,6 +19,8 @@ PROTOBUF_C__BEGIN_DECLS
 typedef struct Qat__V1__JobProgress Qat__V1__JobProgress;
 typedef struct Qat__V1__JobEvent Qat__V1__JobEvent;
 typedef struct Qat__V1__JobSummary Qat__V1__JobSummary;
+typedef struct Qat__V1__PipelineSummary Qat__V1__PipelineSummary;
+typedef struct Qat__V1__PipelineDetail Qat__V1__PipelineDetail;
 typedef struct Qat__V1__JobDetail Qat__V1__JobDetail;
 
 
@@ -233,10 +235,118 @@ struct  Qat__V1__JobSummary
    */
   protobuf_c_boolean has_owner;
   ProtobufCBinaryData owner;
+  /*
+   * The pipeline that it is of; empty for none.
+   */
+  protobuf_c_boolean has_pipeline_id;
+  ProtobufCBinaryData pipeline_id;
+  /*
+   * Its name within the pipeline.
+   */
+  protobuf_c_boolean has_part;
+  ProtobufCBinaryData part;
+  /*
+   * How soon it is taken, from -100 to 100.
+   */
+  protobuf_c_boolean has_priority;
+  int64_t priority;
+  /*
+   * When its time is over, in Unix milliseconds; 0 for never.
+   */
+  protobuf_c_boolean has_deadline_unix_ms;
+  int64_t deadline_unix_ms;
+  /*
+   * Jobs that must end well before it starts.
+   */
+  size_t n_after;
+  ProtobufCBinaryData *after;
+  /*
+   * The job whose outputs it has without having run.
+   */
+  protobuf_c_boolean has_reused_from;
+  ProtobufCBinaryData reused_from;
 };
 #define QAT__V1__JOB_SUMMARY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__job_summary__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, 0, 0, {0,NULL} }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, 0, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, 0,NULL, 0, {0,NULL} }
+
+
+/*
+ * Jobs that were submitted together, as lists show them.
+ */
+struct  Qat__V1__PipelineSummary
+{
+  ProtobufCMessage base;
+  /*
+   * The pipeline.
+   */
+  protobuf_c_boolean has_pipeline_id;
+  ProtobufCBinaryData pipeline_id;
+  /*
+   * The name its submitter gave it.
+   */
+  protobuf_c_boolean has_name;
+  ProtobufCBinaryData name;
+  /*
+   * Who submitted it.
+   */
+  protobuf_c_boolean has_owner;
+  ProtobufCBinaryData owner;
+  /*
+   * Its jobs' states as a whole, such as `RUNNING`.
+   */
+  protobuf_c_boolean has_state;
+  ProtobufCBinaryData state;
+  /*
+   * Submission time, in Unix milliseconds.
+   */
+  protobuf_c_boolean has_created_unix_ms;
+  int64_t created_unix_ms;
+  /*
+   * When the last job ended, if all have.
+   */
+  protobuf_c_boolean has_finished_unix_ms;
+  int64_t finished_unix_ms;
+  /*
+   * Its jobs.
+   */
+  protobuf_c_boolean has_jobs;
+  uint32_t jobs;
+  /*
+   * Those that succeeded.
+   */
+  protobuf_c_boolean has_succeeded;
+  uint32_t succeeded;
+  /*
+   * Those that ended, however they did.
+   */
+  protobuf_c_boolean has_ended;
+  uint32_t ended;
+};
+#define QAT__V1__PIPELINE_SUMMARY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__pipeline_summary__descriptor) \
+    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+
+/*
+ * A pipeline with its jobs.
+ */
+struct  Qat__V1__PipelineDetail
+{
+  ProtobufCMessage base;
+  /*
+   * The pipeline as lists show it.
+   */
+  Qat__V1__PipelineSummary *summary;
+  /*
+   * Its jobs, each after those that it waits for.
+   */
+  size_t n_jobs;
+  Qat__V1__JobSummary **jobs;
+};
+#define QAT__V1__PIPELINE_DETAIL__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__pipeline_detail__descriptor) \
+    , NULL, 0,NULL }
 
 
 /*
@@ -332,6 +442,44 @@ Qat__V1__JobSummary *
 void   qat__v1__job_summary__free_unpacked
                      (Qat__V1__JobSummary *message,
                       ProtobufCAllocator *allocator);
+/* Qat__V1__PipelineSummary methods */
+void   qat__v1__pipeline_summary__init
+                     (Qat__V1__PipelineSummary         *message);
+size_t qat__v1__pipeline_summary__get_packed_size
+                     (const Qat__V1__PipelineSummary   *message);
+size_t qat__v1__pipeline_summary__pack
+                     (const Qat__V1__PipelineSummary   *message,
+                      uint8_t             *out);
+size_t qat__v1__pipeline_summary__pack_to_buffer
+                     (const Qat__V1__PipelineSummary   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__PipelineSummary *
+       qat__v1__pipeline_summary__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__pipeline_summary__free_unpacked
+                     (Qat__V1__PipelineSummary *message,
+                      ProtobufCAllocator *allocator);
+/* Qat__V1__PipelineDetail methods */
+void   qat__v1__pipeline_detail__init
+                     (Qat__V1__PipelineDetail         *message);
+size_t qat__v1__pipeline_detail__get_packed_size
+                     (const Qat__V1__PipelineDetail   *message);
+size_t qat__v1__pipeline_detail__pack
+                     (const Qat__V1__PipelineDetail   *message,
+                      uint8_t             *out);
+size_t qat__v1__pipeline_detail__pack_to_buffer
+                     (const Qat__V1__PipelineDetail   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__PipelineDetail *
+       qat__v1__pipeline_detail__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__pipeline_detail__free_unpacked
+                     (Qat__V1__PipelineDetail *message,
+                      ProtobufCAllocator *allocator);
 /* Qat__V1__JobDetail methods */
 void   qat__v1__job_detail__init
                      (Qat__V1__JobDetail         *message);
@@ -362,6 +510,12 @@ typedef void (*Qat__V1__JobEvent_Closure)
 typedef void (*Qat__V1__JobSummary_Closure)
                  (const Qat__V1__JobSummary *message,
                   void *closure_data);
+typedef void (*Qat__V1__PipelineSummary_Closure)
+                 (const Qat__V1__PipelineSummary *message,
+                  void *closure_data);
+typedef void (*Qat__V1__PipelineDetail_Closure)
+                 (const Qat__V1__PipelineDetail *message,
+                  void *closure_data);
 typedef void (*Qat__V1__JobDetail_Closure)
                  (const Qat__V1__JobDetail *message,
                   void *closure_data);
@@ -375,6 +529,8 @@ extern const ProtobufCMessageDescriptor qat__v1__job_progress__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__job_event__descriptor;
 extern const ProtobufCEnumDescriptor    qat__v1__job_event__event_type__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__job_summary__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__pipeline_summary__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__pipeline_detail__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__job_detail__descriptor;
 
 PROTOBUF_C__END_DECLS

@@ -19,6 +19,12 @@ PROTOBUF_C__BEGIN_DECLS
 
 typedef struct Qat__V1__SubmitJobRequest Qat__V1__SubmitJobRequest;
 typedef struct Qat__V1__SubmitJobResponse Qat__V1__SubmitJobResponse;
+typedef struct Qat__V1__PipelineJob Qat__V1__PipelineJob;
+typedef struct Qat__V1__SubmitPipelineRequest Qat__V1__SubmitPipelineRequest;
+typedef struct Qat__V1__SubmitPipelineResponse Qat__V1__SubmitPipelineResponse;
+typedef struct Qat__V1__GetPipelineRequest Qat__V1__GetPipelineRequest;
+typedef struct Qat__V1__CancelPipelineRequest Qat__V1__CancelPipelineRequest;
+typedef struct Qat__V1__RetryPipelineRequest Qat__V1__RetryPipelineRequest;
 typedef struct Qat__V1__GetJobRequest Qat__V1__GetJobRequest;
 typedef struct Qat__V1__ListJobsRequest Qat__V1__ListJobsRequest;
 typedef struct Qat__V1__ListJobsResponse Qat__V1__ListJobsResponse;
@@ -67,10 +73,35 @@ struct  Qat__V1__SubmitJobRequest
    */
   size_t n_inputs;
   Qat__V1__Input **inputs;
+  /*
+   * Jobs that must end well before it starts.
+   */
+  size_t n_after;
+  ProtobufCBinaryData *after;
+  /*
+   * How soon it is taken, from -100 to 100.
+   */
+  protobuf_c_boolean has_priority;
+  int64_t priority;
+  /*
+   * When its time is over, in Unix milliseconds; 0 for never.
+   */
+  protobuf_c_boolean has_deadline_unix_ms;
+  int64_t deadline_unix_ms;
+  /*
+   * The same as milliseconds from its submission; 0 for never.
+   */
+  protobuf_c_boolean has_deadline_ms;
+  int64_t deadline_ms;
+  /*
+   * Whether the outputs of a job that did the same will do.
+   */
+  protobuf_c_boolean has_reuse;
+  protobuf_c_boolean reuse;
 };
 #define QAT__V1__SUBMIT_JOB_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__submit_job_request__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0,NULL }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0,NULL, 0,NULL, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 /*
@@ -89,10 +120,146 @@ struct  Qat__V1__SubmitJobResponse
    */
   protobuf_c_boolean has_created;
   protobuf_c_boolean created;
+  /*
+   * The job whose outputs it has without having run.
+   */
+  protobuf_c_boolean has_reused_from;
+  ProtobufCBinaryData reused_from;
 };
 #define QAT__V1__SUBMIT_JOB_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__submit_job_response__descriptor) \
+    , 0, {0,NULL}, 0, 0, 0, {0,NULL} }
+
+
+/*
+ * One job of a pipeline.
+ */
+struct  Qat__V1__PipelineJob
+{
+  ProtobufCMessage base;
+  /*
+   * Its name within the pipeline.
+   */
+  protobuf_c_boolean has_name;
+  ProtobufCBinaryData name;
+  /*
+   * The job, without a key; `job:NAME` and `after` may name jobs of the pipeline.
+   */
+  Qat__V1__SubmitJobRequest *job;
+};
+#define QAT__V1__PIPELINE_JOB__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__pipeline_job__descriptor) \
+    , 0, {0,NULL}, NULL }
+
+
+/*
+ * Asks for jobs that may refer to one another, all or none; the key makes a repeat harmless.
+ */
+struct  Qat__V1__SubmitPipelineRequest
+{
+  ProtobufCMessage base;
+  /*
+   * A name for people.
+   */
+  protobuf_c_boolean has_name;
+  ProtobufCBinaryData name;
+  /*
+   * Submission key chosen by the client.
+   */
+  protobuf_c_boolean has_key;
+  ProtobufCBinaryData key;
+  /*
+   * Its jobs.
+   */
+  size_t n_jobs;
+  Qat__V1__PipelineJob **jobs;
+};
+#define QAT__V1__SUBMIT_PIPELINE_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__submit_pipeline_request__descriptor) \
+    , 0, {0,NULL}, 0, {0,NULL}, 0,NULL }
+
+
+/*
+ * Names the pipeline a submission made or found.
+ */
+struct  Qat__V1__SubmitPipelineResponse
+{
+  ProtobufCMessage base;
+  /*
+   * The pipeline.
+   */
+  protobuf_c_boolean has_pipeline_id;
+  ProtobufCBinaryData pipeline_id;
+  /*
+   * False when the key already named this pipeline.
+   */
+  protobuf_c_boolean has_created;
+  protobuf_c_boolean created;
+  /*
+   * Its jobs, each after those that it waits for.
+   */
+  size_t n_jobs;
+  Qat__V1__JobSummary **jobs;
+};
+#define QAT__V1__SUBMIT_PIPELINE_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__submit_pipeline_response__descriptor) \
+    , 0, {0,NULL}, 0, 0, 0,NULL }
+
+
+/*
+ * Asks for one pipeline.
+ */
+struct  Qat__V1__GetPipelineRequest
+{
+  ProtobufCMessage base;
+  /*
+   * The pipeline.
+   */
+  protobuf_c_boolean has_pipeline_id;
+  ProtobufCBinaryData pipeline_id;
+};
+#define QAT__V1__GET_PIPELINE_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__get_pipeline_request__descriptor) \
+    , 0, {0,NULL} }
+
+
+/*
+ * Asks that every job of a pipeline be cancelled.
+ */
+struct  Qat__V1__CancelPipelineRequest
+{
+  ProtobufCMessage base;
+  /*
+   * The pipeline.
+   */
+  protobuf_c_boolean has_pipeline_id;
+  ProtobufCBinaryData pipeline_id;
+  /*
+   * Whether to skip the final checkpoints.
+   */
+  protobuf_c_boolean has_now;
+  protobuf_c_boolean now;
+};
+#define QAT__V1__CANCEL_PIPELINE_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__cancel_pipeline_request__descriptor) \
     , 0, {0,NULL}, 0, 0 }
+
+
+/*
+ * Asks that every failed or cancelled job of a pipeline run again.
+ */
+struct  Qat__V1__RetryPipelineRequest
+{
+  ProtobufCMessage base;
+  /*
+   * The pipeline.
+   */
+  protobuf_c_boolean has_pipeline_id;
+  ProtobufCBinaryData pipeline_id;
+};
+#define QAT__V1__RETRY_PIPELINE_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__retry_pipeline_request__descriptor) \
+    , 0, {0,NULL} }
 
 
 /*
@@ -150,10 +317,15 @@ struct  Qat__V1__ListJobsResponse
    */
   protobuf_c_boolean has_next_page_token;
   ProtobufCBinaryData next_page_token;
+  /*
+   * The pipelines that these jobs are of.
+   */
+  size_t n_pipelines;
+  Qat__V1__PipelineSummary **pipelines;
 };
 #define QAT__V1__LIST_JOBS_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__list_jobs_response__descriptor) \
-    , 0,NULL, 0, {0,NULL} }
+    , 0,NULL, 0, {0,NULL}, 0,NULL }
 
 
 /*
@@ -211,10 +383,15 @@ struct  Qat__V1__RetryJobRequest
    */
   protobuf_c_boolean has_job_id;
   ProtobufCBinaryData job_id;
+  /*
+   * Whether those that ended because of it run again, too.
+   */
+  protobuf_c_boolean has_with_dependents;
+  protobuf_c_boolean with_dependents;
 };
 #define QAT__V1__RETRY_JOB_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__retry_job_request__descriptor) \
-    , 0, {0,NULL} }
+    , 0, {0,NULL}, 0, 0 }
 
 
 /*
@@ -342,6 +519,120 @@ Qat__V1__SubmitJobResponse *
                       const uint8_t       *data);
 void   qat__v1__submit_job_response__free_unpacked
                      (Qat__V1__SubmitJobResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Qat__V1__PipelineJob methods */
+void   qat__v1__pipeline_job__init
+                     (Qat__V1__PipelineJob         *message);
+size_t qat__v1__pipeline_job__get_packed_size
+                     (const Qat__V1__PipelineJob   *message);
+size_t qat__v1__pipeline_job__pack
+                     (const Qat__V1__PipelineJob   *message,
+                      uint8_t             *out);
+size_t qat__v1__pipeline_job__pack_to_buffer
+                     (const Qat__V1__PipelineJob   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__PipelineJob *
+       qat__v1__pipeline_job__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__pipeline_job__free_unpacked
+                     (Qat__V1__PipelineJob *message,
+                      ProtobufCAllocator *allocator);
+/* Qat__V1__SubmitPipelineRequest methods */
+void   qat__v1__submit_pipeline_request__init
+                     (Qat__V1__SubmitPipelineRequest         *message);
+size_t qat__v1__submit_pipeline_request__get_packed_size
+                     (const Qat__V1__SubmitPipelineRequest   *message);
+size_t qat__v1__submit_pipeline_request__pack
+                     (const Qat__V1__SubmitPipelineRequest   *message,
+                      uint8_t             *out);
+size_t qat__v1__submit_pipeline_request__pack_to_buffer
+                     (const Qat__V1__SubmitPipelineRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__SubmitPipelineRequest *
+       qat__v1__submit_pipeline_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__submit_pipeline_request__free_unpacked
+                     (Qat__V1__SubmitPipelineRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Qat__V1__SubmitPipelineResponse methods */
+void   qat__v1__submit_pipeline_response__init
+                     (Qat__V1__SubmitPipelineResponse         *message);
+size_t qat__v1__submit_pipeline_response__get_packed_size
+                     (const Qat__V1__SubmitPipelineResponse   *message);
+size_t qat__v1__submit_pipeline_response__pack
+                     (const Qat__V1__SubmitPipelineResponse   *message,
+                      uint8_t             *out);
+size_t qat__v1__submit_pipeline_response__pack_to_buffer
+                     (const Qat__V1__SubmitPipelineResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__SubmitPipelineResponse *
+       qat__v1__submit_pipeline_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__submit_pipeline_response__free_unpacked
+                     (Qat__V1__SubmitPipelineResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Qat__V1__GetPipelineRequest methods */
+void   qat__v1__get_pipeline_request__init
+                     (Qat__V1__GetPipelineRequest         *message);
+size_t qat__v1__get_pipeline_request__get_packed_size
+                     (const Qat__V1__GetPipelineRequest   *message);
+size_t qat__v1__get_pipeline_request__pack
+                     (const Qat__V1__GetPipelineRequest   *message,
+                      uint8_t             *out);
+size_t qat__v1__get_pipeline_request__pack_to_buffer
+                     (const Qat__V1__GetPipelineRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__GetPipelineRequest *
+       qat__v1__get_pipeline_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__get_pipeline_request__free_unpacked
+                     (Qat__V1__GetPipelineRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Qat__V1__CancelPipelineRequest methods */
+void   qat__v1__cancel_pipeline_request__init
+                     (Qat__V1__CancelPipelineRequest         *message);
+size_t qat__v1__cancel_pipeline_request__get_packed_size
+                     (const Qat__V1__CancelPipelineRequest   *message);
+size_t qat__v1__cancel_pipeline_request__pack
+                     (const Qat__V1__CancelPipelineRequest   *message,
+                      uint8_t             *out);
+size_t qat__v1__cancel_pipeline_request__pack_to_buffer
+                     (const Qat__V1__CancelPipelineRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__CancelPipelineRequest *
+       qat__v1__cancel_pipeline_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__cancel_pipeline_request__free_unpacked
+                     (Qat__V1__CancelPipelineRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Qat__V1__RetryPipelineRequest methods */
+void   qat__v1__retry_pipeline_request__init
+                     (Qat__V1__RetryPipelineRequest         *message);
+size_t qat__v1__retry_pipeline_request__get_packed_size
+                     (const Qat__V1__RetryPipelineRequest   *message);
+size_t qat__v1__retry_pipeline_request__pack
+                     (const Qat__V1__RetryPipelineRequest   *message,
+                      uint8_t             *out);
+size_t qat__v1__retry_pipeline_request__pack_to_buffer
+                     (const Qat__V1__RetryPipelineRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__RetryPipelineRequest *
+       qat__v1__retry_pipeline_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__retry_pipeline_request__free_unpacked
+                     (Qat__V1__RetryPipelineRequest *message,
                       ProtobufCAllocator *allocator);
 /* Qat__V1__GetJobRequest methods */
 void   qat__v1__get_job_request__init
@@ -541,6 +832,24 @@ typedef void (*Qat__V1__SubmitJobRequest_Closure)
 typedef void (*Qat__V1__SubmitJobResponse_Closure)
                  (const Qat__V1__SubmitJobResponse *message,
                   void *closure_data);
+typedef void (*Qat__V1__PipelineJob_Closure)
+                 (const Qat__V1__PipelineJob *message,
+                  void *closure_data);
+typedef void (*Qat__V1__SubmitPipelineRequest_Closure)
+                 (const Qat__V1__SubmitPipelineRequest *message,
+                  void *closure_data);
+typedef void (*Qat__V1__SubmitPipelineResponse_Closure)
+                 (const Qat__V1__SubmitPipelineResponse *message,
+                  void *closure_data);
+typedef void (*Qat__V1__GetPipelineRequest_Closure)
+                 (const Qat__V1__GetPipelineRequest *message,
+                  void *closure_data);
+typedef void (*Qat__V1__CancelPipelineRequest_Closure)
+                 (const Qat__V1__CancelPipelineRequest *message,
+                  void *closure_data);
+typedef void (*Qat__V1__RetryPipelineRequest_Closure)
+                 (const Qat__V1__RetryPipelineRequest *message,
+                  void *closure_data);
 typedef void (*Qat__V1__GetJobRequest_Closure)
                  (const Qat__V1__GetJobRequest *message,
                   void *closure_data);
@@ -579,6 +888,12 @@ typedef void (*Qat__V1__RemoveJobResponse_Closure)
 
 extern const ProtobufCMessageDescriptor qat__v1__submit_job_request__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__submit_job_response__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__pipeline_job__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__submit_pipeline_request__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__submit_pipeline_response__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__get_pipeline_request__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__cancel_pipeline_request__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__retry_pipeline_request__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__get_job_request__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__list_jobs_request__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__list_jobs_response__descriptor;

@@ -25,7 +25,11 @@ extension GatewayAPI {
     func retry(_ request: RetryJobRequest, by principal: Principal) async throws -> JobSummary {
         let caller = Caller(principal, .retryJob)
         let user = try await user(caller, to: .act, request.jobID)
-        try await engine.retry(request.jobID, by: user.name)
+        try await engine.retry(
+            request.jobID,
+            by: user.name,
+            withDependents: request.withDependents
+        )
         authority.audit.allow(caller, "job \(request.jobID)")
         return try await engine.detail(request.jobID).summary
     }
@@ -53,12 +57,16 @@ extension GatewayAPI {
             }
             before = token
         }
-        let (jobs, next) = try await engine.list(
+        let page = try await engine.list(
             pageSize: Self.pageSize(request.pageSize),
             before: before,
             owner: user.onlyOwner
         )
-        return ListJobsResponse(jobs: jobs, nextPageToken: next.map { "\($0)" } ?? "")
+        return ListJobsResponse(
+            jobs: page.jobs,
+            nextPageToken: page.next.map { "\($0)" } ?? "",
+            pipelines: page.pipelines
+        )
     }
 
     /// The suite's state, and the newest jobs that the principal sees.
@@ -67,17 +75,18 @@ extension GatewayAPI {
         by principal: Principal
     ) async throws -> StatusResponse {
         let user = try authority.user(Caller(principal, .status))
-        let jobs = try await engine.list(
+        let page = try await engine.list(
             pageSize: Self.pageSize(request.pageSize),
             before: nil,
             owner: user.onlyOwner
-        ).jobs
+        )
         return StatusResponse(
             version: SuiteVersion.current,
             uptimeSeconds: (ContinuousClock.now - started) / .seconds(1),
             services: try await engine.services(),
-            jobs: jobs,
-            certificateEndsUnixMs: certificateEnds
+            jobs: page.jobs,
+            certificateEndsUnixMs: certificateEnds,
+            pipelines: page.pipelines
         )
     }
 

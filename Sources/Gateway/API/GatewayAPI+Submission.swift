@@ -9,6 +9,51 @@ extension GatewayAPI {
         by principal: Principal
     ) async throws -> SubmitJobResponse {
         let caller = Caller(principal, .submitJob)
+        let user = try authority.user(caller)
+        let submission: JobEngine.Submission
+        do {
+            submission = try await read(request, by: user, caller).job
+        } catch let error as StoreError
+            where error.code == .notFound || error.code == .missingArtifacts
+        {
+            // Repeated after the answer was lost: what it names may be gone since.
+            guard let id = try await known(request, of: user) else { throw error }
+            return try await response(id, isCreated: false)
+        }
+        let (id, isCreated) = try await engine.submit(
+            submission,
+            quota: authority.policy.quota(of: user.name)
+        )
+        authority.audit.allow(caller, "job \(id)")
+        return try await response(id, isCreated: isCreated)
+    }
+
+    private func response(_ id: String, isCreated: Bool) async throws -> SubmitJobResponse {
+        SubmitJobResponse(
+            jobID: id,
+            created: isCreated,
+            reusedFrom: try await engine.store.job(id).job.reusedFrom ?? ""
+        )
+    }
+
+    /// The job that the same request made before.
+    private func known(_ request: SubmitJobRequest, of user: User) async throws -> String? {
+        guard let parsed = try? ParsedJob(kind: request.kind, json: request.specJSON) else {
+            return nil
+        }
+        let digest = Self.digest(request, parsed.document.canonicalBytes)
+        return try await engine.known(request.key, of: user.name, digest)
+    }
+
+    /// What a request asks for, once the user may have it and all of it is here.
+    ///
+    /// `names`: Jobs of the same pipeline, which its references may name.
+    func read(
+        _ request: SubmitJobRequest,
+        names: Set<String> = [],
+        by user: User,
+        _ caller: Caller
+    ) async throws -> (job: JobEngine.Submission, spec: JobSpec) {
         let parsed: ParsedJob
         do {
             parsed = try ParsedJob(kind: request.kind, json: request.specJSON)
@@ -18,56 +63,48 @@ extension GatewayAPI {
         guard let kind = Kind(rawValue: parsed.spec.kind) else {
             throw StoreError(.invalidArgument, "jobs of kind \(parsed.spec.kind) are not run here")
         }
-        let user = try authority.user(caller)
+        let inputs = try checked(request.inputs, of: parsed.spec)
+        let sources = inputs.compactMap { InputSource($0.source).job } + request.after
+        try await checkOpen(inputs, sources.filter { !names.contains($0) }, to: user, caller)
         let canonical = parsed.document.canonicalBytes
-        let inputs: [Input]
-        do {
-            inputs = try checked(request.inputs, of: parsed.spec)
-            try await checkOpen(inputs, to: user, caller)
-        } catch let error as StoreError
-            where error.code == .notFound || error.code == .missingArtifacts
-        {
-            // Repeated after the answer was lost: what it names may be gone since.
-            let digest = Self.digest(request, canonical)
-            guard let id = try await engine.known(request.key, of: user.name, digest) else {
-                throw error
-            }
-            return SubmitJobResponse(jobID: id, created: false)
-        }
-        let (id, isCreated) = try await engine.submit(
-            JobEngine.Submission(
-                owner: user.name,
-                key: request.key,
-                digest: Self.digest(request, canonical),
-                kind: kind,
-                name: request.name.isEmpty ? parsed.spec.name ?? "" : request.name,
-                spec: canonical,
-                resources: Resources(parsed.spec.resources),
-                inputs: inputs,
-                holder: user.seesAll ? nil : Grant.holder(user: user.name),
-                checksArtifacts: true
-            ),
-            quota: authority.policy.quota(of: user.name)
+        let submission = JobEngine.Submission(
+            owner: user.name,
+            key: request.key,
+            digest: Self.digest(request, canonical),
+            kind: kind,
+            name: request.name.isEmpty ? parsed.spec.name ?? "" : request.name,
+            spec: canonical,
+            resources: Resources(parsed.spec.resources),
+            inputs: inputs,
+            holder: user.seesAll ? nil : Grant.holder(user: user.name),
+            checksArtifacts: true
         )
-        authority.audit.allow(caller, "job \(id)")
-        return SubmitJobResponse(jobID: id, created: isCreated)
+        let job = try engine.scheduled(
+            submission,
+            request,
+            parsed.spec,
+            by: user,
+            artifacts: artifacts
+        )
+        return (job, parsed.spec)
     }
 
-    /// Inputs are what the user brought, or comes from jobs that they may see.
+    /// Inputs are what the user brought, or comes from jobs that they may see; so are jobs to start after.
     private func checkOpen(
         _ inputs: [Input],
+        _ jobs: [String],
         to user: User,
         _ caller: Caller
     ) async throws {
-        for input in inputs {
-            guard let id = InputSource(input.source).job else { continue }
+        for id in jobs {
             do {
                 try authority.check(user, .see, try await engine.store.job(id), caller)
             } catch let error as StoreError where error.code == .notFound {
+                let place = inputs.first { InputSource($0.source).job == id }?.pointer
+                let advice = "the whole id counts that submit printed"
                 throw StoreError(
                     .notFound,
-                    "\(PlainText.quoted(input.pointer)): \(error.message); job: takes the whole id "
-                        + "that submit printed"
+                    "\(place.map { "\($0): " } ?? "")\(error.message); \(advice)"
                 )
             }
         }
@@ -144,6 +181,9 @@ extension GatewayAPI {
                 add(Array(file.path.utf8))
                 add(file.digest.bytes)
             }
+        }
+        if !request.scheduleBytes.isEmpty {
+            add(request.scheduleBytes)
         }
         return hasher.finalize()
     }

@@ -16,12 +16,16 @@ struct Principal: Sendable {
 /// What the gateway can be asked, by the names that the policy file uses.
 enum Operation: String, Sendable, CaseIterable {
     case submitJob = "qat.v1.Jobs/Submit"
+    case submitPipeline = "qat.v1.Jobs/SubmitPipeline"
     case getJob = "qat.v1.Jobs/Get"
+    case getPipeline = "qat.v1.Jobs/GetPipeline"
     case listJobs = "qat.v1.Jobs/List"
     case watchJob = "qat.v1.Jobs/Watch"
     case cancelJob = "qat.v1.Jobs/Cancel"
     case retryJob = "qat.v1.Jobs/Retry"
     case removeJob = "qat.v1.Jobs/Remove"
+    case cancelPipeline = "qat.v1.Jobs/CancelPipeline"
+    case retryPipeline = "qat.v1.Jobs/RetryPipeline"
     case jobLogs = "qat.v1.Jobs/Logs"
     case status = "qat.v1.Admin/Status"
     case findMissing = "qat.v1.Cas/FindMissing"

@@ -22,6 +22,8 @@ struct AccessPolicy: Sendable, Equatable {
         var running: Int?
         /// Bytes of artifacts: uploads and outputs.
         var bytes: Int64?
+        /// The highest priority they may give; operators may give any.
+        var priority: Int64?
     }
 
     /// Whose jobs a user sees.
@@ -146,7 +148,7 @@ extension AccessPolicy {
 
     private static func quota(_ value: Any, _ key: String, over base: Quota) throws -> Quota {
         guard let object = value as? [String: Any] else {
-            throw fault("\(key) is an object with queued, running, bytes")
+            throw fault("\(key) is an object with queued, running, bytes, priority")
         }
         var quota = base
         for (name, value) in object {
@@ -161,8 +163,11 @@ extension AccessPolicy {
             case "queued": quota.queued = number.map { Int($0) }
             case "running": quota.running = number.map { Int($0) }
             case "bytes": quota.bytes = number
+            case "priority": quota.priority = number
             default:
-                throw fault("\(key).\(PlainText.quoted(name)) is none of queued, running, bytes")
+                throw fault(
+                    "\(key).\(PlainText.quoted(name)) is none of queued, running, bytes, priority"
+                )
             }
         }
         return quota

@@ -14,42 +14,59 @@ extension JobEngine {
         var depth = 0
     }
 
+    /// What a commit to come will have changed.
+    struct Overlay: Sendable {
+        /// Jobs' states.
+        var states: [String: JobState] = [:]
+        /// Outputs of those among them that succeed.
+        var outputs: [String: [OutputFile]] = [:]
+        /// How many jobs in a row wait for one another up to them.
+        var depths: [String: Int] = [:]
+    }
+
     /// Dependents that one commit stores.
     private static let settlementLimit = 256
 
-    /// Looks at the jobs that a job's inputs come from.
+    /// Looks at the jobs that a job's inputs come from, and at those after which it starts.
     ///
-    /// `overlay`: Jobs that a commit to come will have changed. `isAgain`: Whether they were looked at
-    /// before: a job that is gone since has left its files behind, or never will.
+    /// `overlay`: What a commit to come will have changed. `isAgain`: Whether they were looked at before: a
+    /// job that is gone since has left its files behind, or never will.
     ///
     /// - Throws: ``StoreError`` (`notFound`) if there is no such job.
     func settled(
         _ inputs: [Input],
-        overlay: [String: JobState] = [:],
+        after predecessors: [String],
+        overlay: Overlay = Overlay(),
         isAgain: Bool = false
     ) async throws -> SettledInputs {
         var result = SettledInputs()
         var isWaiting = false
+        for id in predecessors {
+            guard let state = try await state(of: id, overlay, isAgain, &result) else {
+                result.verdict = .neverStarts(
+                    "job \(id), after which this was to start, was removed"
+                )
+                return result
+            }
+            if state == .failed || state == .cancelled {
+                result.verdict = .neverStarts(
+                    "job \(id), after which this was to start, is \(state.rawValue)"
+                )
+                return result
+            }
+            isWaiting = isWaiting || state != .succeeded
+        }
         for (position, input) in inputs.enumerated() {
             guard case .job(let id, let output) = InputSource(input.source) else { continue }
-            // What a commit to come has decided needs no look; and it never is a success.
-            var state = overlay[id] ?? .blocked
-            if overlay[id] == nil {
-                guard let source = try await source(id, isAgain: isAgain) else {
-                    if !input.files.isEmpty { continue }
-                    let name = PlainText.quoted(output)
-                    result.verdict = .never(
-                        "job \(id), whose output \(name) this needs, was removed"
-                    )
-                    return result
-                }
-                state = source.job.state
-                result.depth = max(result.depth, source.depth)
-                result.conditions.append((id, state))
+            guard let state = try await state(of: id, overlay, isAgain, &result) else {
+                if !input.files.isEmpty { continue }
+                let name = PlainText.quoted(output)
+                result.verdict = .never("job \(id), whose output \(name) this needs, was removed")
+                return result
             }
             switch state {
             case .succeeded:
-                let files = try await files(named: output, of: id)
+                let files = try await files(named: output, of: id, overlay)
                 guard !files.isEmpty else {
                     result.verdict = .never("job \(id) has no output \(PlainText.quoted(output))")
                     return result
@@ -73,6 +90,31 @@ extension JobEngine {
         return result
     }
 
+    /// A job's state, once what it rests on is noted; nil if it is gone and may be.
+    ///
+    /// Only those that have not ended make a row with this one.
+    private func state(
+        of id: String,
+        _ overlay: Overlay,
+        _ isAgain: Bool,
+        _ result: inout SettledInputs
+    ) async throws -> JobState? {
+        if let state = overlay.states[id] {
+            result.depth = max(result.depth, state.isTerminal ? 0 : overlay.depths[id] ?? 0)
+            return state
+        }
+        let source: StoredJob
+        do {
+            source = try await store.job(id)
+        } catch let error as StoreError where isAgain && error.code == .notFound {
+            return nil
+        }
+        let state = source.job.state
+        result.depth = max(result.depth, state.isTerminal ? 0 : source.depth)
+        result.conditions.append((id, state))
+        return state
+    }
+
     /// Inputs with the files of other jobs' outputs in their places.
     func resolved(_ inputs: [Input], _ files: [Int: [InputFile]]) -> [Input] {
         var resolved = inputs
@@ -84,22 +126,26 @@ extension JobEngine {
 
     func settledInputs(
         of id: String,
-        overlay: [String: JobState] = [:]
+        overlay: Overlay = Overlay()
     ) async throws -> SettledInputs {
-        try await settled(try await store.inputs(of: id), overlay: overlay, isAgain: true)
+        try await settled(
+            try await store.inputs(of: id),
+            after: try await store.predecessors(of: id),
+            overlay: overlay,
+            isAgain: true
+        )
     }
 
-    /// A job that makes an input; nil if it is gone and may be.
-    private func source(_ id: String, isAgain: Bool) async throws -> StoredJob? {
-        do {
-            return try await store.job(id)
-        } catch let error as StoreError where isAgain && error.code == .notFound {
-            return nil
+    private func files(
+        named output: String,
+        of id: String,
+        _ overlay: Overlay
+    ) async throws -> [InputFile] {
+        var outputs = overlay.outputs[id]
+        if outputs == nil {
+            outputs = try await store.outputs(of: id)
         }
-    }
-
-    private func files(named output: String, of id: String) async throws -> [InputFile] {
-        try await store.outputs(of: id)
+        return (outputs ?? [])
             .filter { $0.name == output || $0.name.hasPrefix(output + "/") }
             .map { InputFile(path: $0.name, digest: $0.digest, size: $0.size) }
     }
@@ -160,22 +206,22 @@ extension JobEngine {
     private struct Settlement {
         var batch = JobBatch()
         var decisions: [Decision] = []
-        var states: [String: JobState] = [:]
+        var overlay = Overlay()
     }
 
     /// Decides on a blocked job, unless that is done.
     ///
     /// - Returns: Whether it ended.
     private func add(_ stored: StoredJob, to settlement: inout Settlement) async throws -> Bool {
-        guard settlement.states[stored.job.id] == nil else { return false }
-        let inputs = try await settledInputs(of: stored.job.id, overlay: settlement.states)
+        guard settlement.overlay.states[stored.job.id] == nil else { return false }
+        let inputs = try await settledInputs(of: stored.job.id, overlay: settlement.overlay)
         let decision = decide(.inputsSettled(inputs.verdict), stored.job)
         guard decision.isChange else { return false }
         settlement.batch.tell(decision)
         settlement.batch.changes.append(JobBatch.Change(job: decision.job, files: inputs.files))
         settlement.batch.conditions += inputs.conditions
         settlement.decisions.append(decision)
-        settlement.states[stored.job.id] = decision.job.state
+        settlement.overlay.states[stored.job.id] = decision.job.state
         if settlement.decisions.count >= Self.settlementLimit {
             try await commit(&settlement)
         }

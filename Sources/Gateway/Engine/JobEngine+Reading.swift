@@ -6,7 +6,11 @@ extension JobEngine {
         let stored = try await store.job(id)
         let document = try await store.document(id)
         return JobDetail(
-            summary: try await summary(stored, busy: try await ownersAtQuota()),
+            summary: try await summary(
+                stored,
+                busy: try await ownersAtQuota(),
+                after: try await store.predecessors(of: id)
+            ),
             specJSON: document.spec,
             resultsJSON: document.results,
             outputs: try await store.outputs(of: id),
@@ -16,23 +20,42 @@ extension JobEngine {
 
     /// Jobs from the newest, and where the next page begins.
     ///
-    /// A page holds at most `pageSize` jobs and ``JobLimits/pageBytes`` bytes, and one job at least.
-    func list(pageSize: Int, before: Int64?, owner: String? = nil) async throws -> (
-        jobs: [JobSummary], next: Int64?
-    ) {
+    /// A page holds at most `pageSize` jobs and ``JobLimits/pageBytes`` bytes, the pipelines that its
+    /// jobs are of included, and one job at least.
+    func list(pageSize: Int, before: Int64?, owner: String? = nil) async throws -> JobPage {
         let busy = try await ownersAtQuota()
-        let page = try await store.page(before: before, limit: pageSize + 1, owner: owner)
-        var jobs: [JobSummary] = []
-        var bytes = 0
-        for (index, listed) in page.prefix(pageSize).enumerated() {
-            let summary = try await summary(listed, busy: busy)
-            bytes += try summary.encoded().count + 8
-            guard jobs.isEmpty || bytes <= limits.pageBytes else {
-                return (jobs, page[index - 1].number)
-            }
-            jobs.append(summary)
+        let listed = try await store.page(before: before, limit: pageSize + 1, owner: owner)
+        let places = listed.prefix(pageSize).compactMap(\.pipeline)
+        var known: [String: PipelineSummary] = [:]
+        for pipeline in try await store.pipelines(Set(places)) {
+            known[pipeline.id] = Self.summary(pipeline)
         }
-        return (jobs, page.count > pageSize ? page[pageSize - 1].number : nil)
+        var page = JobPage()
+        var bytes = 0
+        for (index, job) in listed.prefix(pageSize).enumerated() {
+            let summary = try await summary(job, busy: busy)
+            bytes += try summary.encoded().count + 8
+            let pipeline = known.removeValue(forKey: summary.pipelineID)
+            bytes += try pipeline.map { try $0.encoded().count + 8 } ?? 0
+            guard page.jobs.isEmpty || bytes <= limits.pageBytes else {
+                page.next = listed[index - 1].number
+                return page
+            }
+            page.jobs.append(summary)
+            page.pipelines += pipeline.map { [$0] } ?? []
+        }
+        page.next = listed.count > pageSize ? listed[pageSize - 1].number : nil
+        return page
+    }
+
+    /// Jobs as lists show them, in their order.
+    func summaries(_ stored: [StoredJob]) async throws -> [JobSummary] {
+        let busy = try await ownersAtQuota()
+        var summaries: [JobSummary] = []
+        for job in stored {
+            summaries.append(try await summary(job, busy: busy))
+        }
+        return summaries
     }
 
     /// Events after `seq`, in order, and whether the job is over.
@@ -63,9 +86,18 @@ extension JobEngine {
         }
     }
 
-    private func summary(_ stored: StoredJob, busy: Set<String>) async throws -> JobSummary {
+    /// `after`: The jobs after which it starts, where they are wanted whatever its state.
+    private func summary(
+        _ stored: StoredJob,
+        busy: Set<String>,
+        after: [String] = []
+    ) async throws -> JobSummary {
         let job = stored.job
-        return JobSummary(
+        var predecessors = after
+        if predecessors.isEmpty, job.state == .blocked {
+            predecessors = try await store.predecessors(of: job.id)
+        }
+        var summary = JobSummary(
             jobID: job.id,
             kind: job.kind.rawValue,
             // Older versions took longer texts.
@@ -78,21 +110,48 @@ extension JobEngine {
             startedUnixMs: job.started,
             finishedUnixMs: job.finished,
             attempt: UInt32(clamping: job.attempt),
-            waitReason: reportRules.sentence(try await waitSentence(stored, busy: busy)),
+            waitReason: reportRules.sentence(
+                try await waitSentence(stored, busy: busy, after: predecessors)
+            ),
             cancelRequested: job.cancellation != .none,
             owner: stored.owner
         )
+        summary.pipelineID = stored.place?.pipeline ?? ""
+        summary.part = stored.place?.part ?? ""
+        summary.priority = stored.priority.rawValue
+        summary.deadlineUnixMs = job.deadline ?? 0
+        summary.after = predecessors
+        summary.reusedFrom = job.reusedFrom ?? ""
+        return summary
     }
 
-    private func waitSentence(_ stored: StoredJob, busy: Set<String>) async throws -> String {
+    private func waitSentence(
+        _ stored: StoredJob,
+        busy: Set<String>,
+        after predecessors: [String]
+    ) async throws -> String {
         switch stored.job.state {
         case .blocked:
             let sources = try await store.inputs(of: stored.job.id).map(\.source)
                 .filter { InputSource($0).job != nil }
                 .map { PlainText.quoted($0, byteLimit: 120) }
-            return "waits for the outputs of \(sources.joined(separator: ", "))"
+            let outputs =
+                sources.isEmpty ? [] : ["the outputs of \(sources.joined(separator: ", "))"]
+            let ends =
+                predecessors.isEmpty ? [] : ["the end of \(predecessors.joined(separator: ", "))"]
+            return "waits for " + (outputs + ends).joined(separator: ", and ")
         case .queued: return waitReason(stored, busy: busy)
         default: return ""
         }
     }
+}
+
+/// A page of a list.
+struct JobPage: Sendable {
+    /// The jobs, newest first.
+    var jobs: [JobSummary] = []
+    /// The pipelines that they are of.
+    var pipelines: [PipelineSummary] = []
+    /// Where the next page begins; nil after the last.
+    var next: Int64?
 }

@@ -10,13 +10,22 @@ extension JobEngine {
         let digest: SHA256Digest
         let kind: Kind
         let name: String
-        let spec: [UInt8]
+        var spec: [UInt8]
         let resources: Resources
-        let inputs: [Input]
+        var inputs: [Input]
         /// To whom the files of the inputs must be open; nil if it is enough that anybody has them.
         var holder: String?
         /// Whether the files of the inputs must be there when the job is stored.
         var checksArtifacts = false
+        /// Jobs that must end well before it starts.
+        var after: [String] = []
+        var priority = Priority.normal
+        /// When its time is over, in Unix milliseconds.
+        var deadline: Int64?
+        /// What it computes, but for its inputs.
+        var content: SHA256Digest?
+        /// Which finished jobs may stand in for it; nil for none.
+        var reuse: Reuse?
     }
 
     /// Inserts a job, or finds the one that was submitted with the same key before.
@@ -32,42 +41,34 @@ extension JobEngine {
         try rules.check(submission)
         while true {
             let moment = now
-            let inputs: SettledInputs
+            if let fault = rules.fault(inDeadline: submission.deadline, at: moment) {
+                // One that was taken before may have come again too late.
+                guard let known = try await known(submission) else {
+                    throw SubmissionRules.refusal(fault)
+                }
+                return (known, false)
+            }
+            let prepared: PreparedJob
             do {
-                inputs = try await settled(submission.inputs)
+                prepared = try await prepare(submission, id: Self.makeID(moment), at: moment)
             } catch let error as StoreError where error.code == .notFound {
                 // Repeated, after the job that made an input was removed.
                 guard let known = try await known(submission) else { throw error }
                 return (known, false)
             }
-            guard inputs.depth < limits.chainDepth else {
-                throw SubmissionRules.refusal(
-                    "the job would be the \(inputs.depth + 1)th in a row of jobs that wait for "
-                        + "one another; the limit is \(limits.chainDepth)"
-                )
-            }
-            let decision = lifecycle.submit(
-                id: Self.makeID(moment),
-                kind: submission.kind,
-                by: submission.owner,
-                inputs: inputs.verdict,
-                at: moment
-            )
-            var batch = batch(submission, decision, inputs)
+            var batch = JobBatch()
+            batch.add(prepared)
             batch.quota = quota.queued.map { (submission.owner, $0) }
-            switch try await store.commit(batch) {
+            switch try await commit(batch, prepared.decision) {
             case .committed:
-                note(decision)
-                return (decision.job.id, true)
+                note(prepared.decision)
+                return (prepared.decision.job.id, true)
             case .conflict:
                 continue
             case .overQuota:
                 return try await repeated(submission)
             case .artifactsGone:
-                throw StoreError(
-                    .missingArtifacts,
-                    "an input is not uploaded any more; upload it, and submit again"
-                )
+                throw Self.artifactsGone
             case .taken:
                 // The key's, or the id's by chance: then another id is tried.
                 guard let known = try await known(submission) else { continue }
@@ -81,13 +82,22 @@ extension JobEngine {
         _ submission: Submission
     ) async throws -> (id: String, isCreated: Bool) {
         guard let known = try await known(submission) else {
-            throw StoreError(
-                .quota,
-                "\(submission.owner) has as many jobs waiting as the quota allows; "
-                    + "wait for one to end, or cancel one"
-            )
+            throw Self.overQuota(submission.owner)
         }
         return (known, false)
+    }
+
+    static let artifactsGone = StoreError(
+        .missingArtifacts,
+        "an input is not uploaded any more; upload it, and submit again"
+    )
+
+    static func overQuota(_ owner: String) -> StoreError {
+        StoreError(
+            .quota,
+            "\(owner) has as many jobs waiting as the quota allows; "
+                + "wait for one to end, or cancel one"
+        )
     }
 
     /// The job that was submitted with the same key before, if any.
@@ -106,48 +116,121 @@ extension JobEngine {
                 "key \(key) belongs to job \(id), which was removed; choose another key"
             )
         }
+        try Self.check(known, is: digest, key: key, "job")
+        return known.id
+    }
+
+    /// Checks that what was submitted with a key is what is submitted again.
+    static func check(
+        _ known: (id: String, digest: [UInt8]),
+        is digest: SHA256Digest,
+        key: String,
+        _ what: String
+    ) throws {
         guard known.digest == digest.bytes else {
             throw StoreError(
                 .alreadyExists,
                 """
-                key \(key) belongs to job \(known.id), which is another one; \
+                key \(key) belongs to \(what) \(known.id), which is another one; \
                 choose another key
                 """
             )
         }
-        return known.id
     }
 
-    private func batch(
+    /// A job that is decided upon and not stored yet.
+    struct PreparedJob: Sendable {
+        let decision: Decision
+        let insertion: JobBatch.Insertion
+        let conditions: [(id: String, state: JobState)]
+        /// What of its inputs must be there still when it is stored.
+        let needs: JobBatch.Needs?
+    }
+
+    /// Decides on a new job.
+    func prepare(
         _ submission: Submission,
-        _ decision: Decision,
-        _ inputs: SettledInputs
-    ) -> JobBatch {
-        var batch = JobBatch()
-        batch.insertions = [
-            JobBatch.Insertion(
-                owner: submission.owner,
-                key: submission.key,
-                digest: submission.digest,
-                name: submission.name,
-                spec: submission.spec,
-                resources: submission.resources,
-                depth: inputs.depth + 1,
-                job: decision.job,
-                inputs: resolved(submission.inputs, inputs.files)
+        id: String,
+        place: PipelinePlace? = nil,
+        overlay: Overlay = Overlay(),
+        at moment: Moment
+    ) async throws -> PreparedJob {
+        let settled = try await settled(
+            submission.inputs,
+            after: submission.after,
+            overlay: overlay
+        )
+        guard settled.depth < limits.chainDepth else {
+            throw SubmissionRules.refusal(
+                "the job would be the \(settled.depth + 1)th in a row of jobs that wait for "
+                    + "one another; the limit is \(limits.chainDepth)"
             )
-        ]
-        batch.tell(decision)
-        batch.conditions = inputs.conditions
-        let digests = submission.inputs.flatMap(\.files).map(\.digest)
-        if submission.checksArtifacts, !digests.isEmpty {
-            batch.needs = [JobBatch.Needs(holder: submission.holder, digests: Set(digests))]
         }
-        return batch
+        let inputs = resolved(submission.inputs, settled.files)
+        var conditions = settled.conditions
+        var reused: FinishedJob?
+        if settled.verdict == .ready {
+            reused = try await finished(submission, inputs)
+        }
+        if let reused {
+            conditions.append((reused.id, .succeeded))
+        }
+        let decision = lifecycle.submit(
+            id: id,
+            kind: submission.kind,
+            by: submission.owner,
+            inputs: reused.map { .reused(from: $0.origin) } ?? settled.verdict,
+            deadline: submission.deadline,
+            at: moment
+        )
+        let insertion = JobBatch.Insertion(
+            owner: submission.owner,
+            key: submission.key,
+            digest: submission.digest,
+            name: submission.name,
+            spec: submission.spec,
+            resources: submission.resources,
+            depth: settled.depth + 1,
+            job: decision.job,
+            inputs: inputs,
+            after: submission.after,
+            priority: submission.priority,
+            place: place,
+            content: submission.content,
+            results: reused?.results ?? [],
+            outputs: reused?.outputs ?? []
+        )
+        let digests = Set(submission.inputs.flatMap(\.files).map(\.digest))
+        return PreparedJob(
+            decision: decision,
+            insertion: insertion,
+            conditions: conditions,
+            needs: submission.checksArtifacts && !digests.isEmpty
+                ? JobBatch.Needs(holder: submission.holder, digests: digests) : nil
+        )
     }
 
     // Ids are short enough to type and sort by time: milliseconds in hexadecimal, then chance.
-    private static func makeID(_ moment: Moment) -> String {
+    static func makeID(_ moment: Moment) -> String {
         String(format: "%011x", moment.unix) + String(format: "%05x", Int.random(in: 0..<(1 << 20)))
+    }
+}
+
+extension JobBatch {
+    /// Adds a new job with its history, and opens what it has to its owner.
+    mutating func add(_ prepared: JobEngine.PreparedJob) {
+        insertions.append(prepared.insertion)
+        tell(prepared.decision)
+        conditions += prepared.conditions
+        if let needs = prepared.needs { self.needs.append(needs) }
+        let owner = Grant.holder(user: prepared.insertion.owner)
+        grants += prepared.insertion.outputs.map {
+            Opening(
+                holder: owner,
+                digest: $0.digest,
+                size: $0.size,
+                time: prepared.decision.job.created
+            )
+        }
     }
 }

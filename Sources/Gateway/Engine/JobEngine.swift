@@ -20,6 +20,7 @@ final class JobEngine: Sendable {
     let hub = EventHub()
     let leases = LeaseTable()
     let delays = DelayTable()
+    let deadlines = DeadlineTable()
     let presence = WorkerPresence()
     /// Ended jobs whose dependents were not all looked at yet.
     let unsettled = Mutex<Set<String>>([])
@@ -47,8 +48,8 @@ final class JobEngine: Sendable {
 
     var now: Moment { clock() }
 
-    /// Takes up what an earlier process left: its workers, its leases, and dependents that it did
-    /// not get to.
+    /// Takes up what an earlier process left: its workers, its leases, deadlines, and dependents that it
+    /// did not get to.
     ///
     /// After the gateway's own absence every lease lasts a whole duration again, so that workers
     /// get the chance to be heard before anything is taken from them.
@@ -68,6 +69,7 @@ final class JobEngine: Sendable {
             try await apply(.leaseEnded("the gateway was restarted"), to: stored.job.id)
         }
         try await settleAllBlocked()
+        try await trackDeadlines()
     }
 
     /// Calls `body` for every job in some states, from the oldest, a page at a time.
@@ -148,6 +150,8 @@ final class JobEngine: Sendable {
             if decision.isEnd {
                 unsettled.withLock { _ = $0.insert(id) }
             }
+            // Of a job that is not there nothing comes.
+            deadlines.track(id, until: lifecycle.deadlineEnd(of: decision.job, at: now))
             hub.signal(id)
             hub.signal(Self.queueTopic)
             throw error
@@ -162,6 +166,7 @@ final class JobEngine: Sendable {
         case .lasts(let end): leases.set(id, epoch: decision.job.epoch, until: end)
         case .ends: leases.remove(id, epoch: decision.job.epoch)
         }
+        deadlines.track(id, until: lifecycle.deadlineEnd(of: decision.job, at: now))
         if decision.delay > 0 { delays.set(id, until: now.uptime + decision.delay) }
         if decision.isChange {
             hub.signal(id)
@@ -177,21 +182,6 @@ final class JobEngine: Sendable {
     /// Ends a job that nobody runs, or asks the one who does to stop.
     func cancel(_ id: String, now isNow: Bool, by user: String) async throws {
         let decision = try await apply(.cancelled(now: isNow, by: user), to: id)
-        try Self.check(decision)
-    }
-
-    /// Puts a failed or cancelled job back into the queue under the same id.
-    func retry(_ id: String, by user: String) async throws {
-        let decision = try await change(id) { stored in
-            let inputs = try await settledInputs(of: stored.job.id)
-            let decision = decide(.retried(by: user, inputs: inputs.verdict), stored.job)
-            var batch = JobBatch()
-            if decision.isChange {
-                batch.changes = [JobBatch.Change(job: decision.job, files: inputs.files)]
-                batch.conditions = inputs.conditions
-            }
-            return (decision, batch)
-        }
         try Self.check(decision)
     }
 

@@ -10,10 +10,7 @@ struct SubmissionRules: Sendable {
     ///
     /// - Throws: ``StoreError`` (`invalidArgument`) that names the field and its limit.
     func check(_ submission: JobEngine.Submission) throws {
-        guard !submission.key.isEmpty else {
-            throw Self.refusal("the key is empty; it has 1 to \(limits.keyBytes) bytes")
-        }
-        try check(submission.key, "the key", limits.keyBytes)
+        try checkKey(submission.key)
         try check(submission.name, "the name", limits.nameBytes)
         guard submission.spec.count <= limits.specBytes else {
             throw Self.refusal(
@@ -26,12 +23,44 @@ struct SubmissionRules: Sendable {
                 "\(submission.inputs.count) inputs; a job has at most \(limits.inputs)"
             )
         }
+        guard submission.after.count <= limits.predecessors else {
+            throw Self.refusal(
+                "\(submission.after.count) jobs to start after; the limit is \(limits.predecessors)"
+            )
+        }
+        for id in submission.after {
+            try check(id, "after", limits.keyBytes)
+        }
         for input in submission.inputs {
             try check(input)
         }
         if let fault = sizeFault(of: submission.inputs) {
             throw Self.refusal(fault)
         }
+    }
+
+    /// The same of one of several; `place` names it.
+    func check(_ submission: JobEngine.Submission, place: String) throws {
+        do {
+            try check(submission)
+        } catch let error as StoreError {
+            throw StoreError(error.code, place + error.message)
+        }
+    }
+
+    func checkKey(_ key: String) throws {
+        guard !key.isEmpty else {
+            throw Self.refusal("the key is empty; it has 1 to \(limits.keyBytes) bytes")
+        }
+        try check(key, "the key", limits.keyBytes)
+    }
+
+    /// Why a deadline is refused at a moment, or nil.
+    func fault(inDeadline deadline: Int64?, at moment: Moment) -> String? {
+        guard let deadline else { return nil }
+        guard deadline > moment.unix else { return "the deadline has passed already" }
+        return deadline - moment.unix <= limits.deadlineReach
+            ? nil : "the deadline is more than ten years away"
     }
 
     private func check(_ input: Input) throws {
@@ -58,7 +87,7 @@ struct SubmissionRules: Sendable {
         }
     }
 
-    private func check(_ text: String, _ what: String, _ byteLimit: Int) throws {
+    func check(_ text: String, _ what: String, _ byteLimit: Int) throws {
         if let fault = PlainText.fault(in: text, byteLimit: byteLimit) {
             throw Self.refusal("\(what) \(PlainText.quoted(text, byteLimit: 80)) \(fault)")
         }

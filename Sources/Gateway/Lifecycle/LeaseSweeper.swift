@@ -19,6 +19,9 @@ struct LeaseSweeper: Service {
                     for id in try await engine.recoverExpired() {
                         logger.warning("job \(id): its worker was not heard of in time")
                     }
+                    for id in try await engine.endOverdue() {
+                        logger.warning("job \(id): its deadline has passed")
+                    }
                     if engine.delays.expire(at: engine.now.uptime) {
                         engine.hub.signal(JobEngine.queueTopic)
                     }

@@ -14,6 +14,25 @@ struct JobBatch: Sendable {
         let depth: Int
         let job: Job
         let inputs: [Input]
+        /// Jobs that must end well before it starts.
+        var after: [String] = []
+        var priority = Priority.normal
+        var place: PipelinePlace?
+        /// What it computes, but for its inputs.
+        var content: SHA256Digest?
+        /// What it has without having run.
+        var results: [UInt8] = []
+        var outputs: [OutputFile] = []
+    }
+
+    /// A pipeline that is new; its jobs are insertions of the same batch.
+    struct Pipeline: Sendable {
+        let id: String
+        let owner: String
+        let key: String
+        let digest: SHA256Digest
+        let name: String
+        let created: Int64
     }
 
     /// A job that changes.
@@ -29,12 +48,13 @@ struct JobBatch: Sendable {
         var files: [Int: [InputFile]] = [:]
     }
 
+    var pipelines: [Pipeline] = []
     var insertions: [Insertion] = []
     var changes: [Change] = []
     var events: [JobEvent] = []
     /// Jobs that must be in a state still, without changing.
     var conditions: [(id: String, state: JobState)] = []
-    /// How many jobs an owner may have waiting; a new one above it holds the batch back.
+    /// How many jobs an owner may have waiting before these; as many hold the batch back.
     var quota: (owner: String, waiting: Int)?
     /// Artifacts that are opened to a holder.
     var grants: [Opening] = []

@@ -6,7 +6,7 @@ internal import Protocol
 /// What is committed is on disk when the call returns. A commit holds only if every job in it is
 /// still the one that was read, so that whoever decides needs no lock; nothing here asks for more
 /// than a database of rows with atomic writes offers.
-protocol JobStore: Sendable {
+protocol JobStore: PipelineStore {
     /// One job.
     ///
     /// - Throws: ``StoreError`` (`notFound`, `corrupt`).
@@ -36,10 +36,8 @@ protocol JobStore: Sendable {
     /// Jobs in some states from the oldest, above a number.
     func jobs(in states: [JobState], after number: Int64, limit: Int) async throws -> [StoredJob]
 
-    /// Blocked jobs that need an output of a job, from the oldest, above a number.
-    func dependents(of id: String, after number: Int64, limit: Int) async throws -> [StoredJob]
-
-    /// The oldest queued job that fits an offer, is not of some owners, and is not to wait.
+    /// The queued job of the least rank, and of these the oldest, that fits an offer, is not of some
+    /// owners, and is not to wait.
     func nextQueued(
         for offer: Offer,
         excluding owners: Set<String>,
@@ -162,8 +160,20 @@ struct StoredJob: Sendable {
     let depth: Int
     /// Its life.
     let job: Job
+    /// How soon it is taken.
+    var priority = Priority.normal
+    /// The pipeline that it is of, and its name within.
+    var place: PipelinePlace?
     /// Its latest progress.
     let progress: JobProgress?
+}
+
+/// Where a job stands in a pipeline.
+struct PipelinePlace: Sendable, Equatable {
+    /// The pipeline.
+    let pipeline: String
+    /// The job's name within it.
+    let part: String
 }
 
 /// A job of a page; a row that cannot be read does not hide the others.
@@ -172,6 +182,12 @@ enum ListedJob: Sendable {
     case job(StoredJob)
     /// A row that cannot be read: its number, its id, and what is wrong.
     case unreadable(number: Int64, id: String, StoreError)
+
+    /// The pipeline that it is of, if that can be read.
+    var pipeline: String? {
+        guard case .job(let stored) = self else { return nil }
+        return stored.place?.pipeline
+    }
 
     /// The job's number.
     var number: Int64 {

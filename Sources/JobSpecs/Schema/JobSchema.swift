@@ -5,7 +5,7 @@ public enum JobSchema {
 
     /// The schema of a kind.
     ///
-    /// - Throws: ``JobSpecError``: `unimplemented` for `pipeline`, `unknownKind` for other words.
+    /// - Throws: ``JobSpecError`` (`unknownKind`) for other words, `pipeline` among them.
     public static func schema(kind: String) throws(JobSpecError) -> ObjectSchema {
         switch kind {
         case "quantize": return quantize
@@ -13,9 +13,8 @@ public enum JobSchema {
         case "evaluate": return evaluate
         case "pipeline":
             throw JobSpecError(
-                .unimplemented,
-                "pipelines are not in this version; submit the quantize, train and evaluate jobs "
-                    + "one by one, naming earlier ones as job:ID"
+                .unknownKind,
+                "a pipeline is several jobs and no kind of job; submit it as a pipeline"
             )
         default:
             let hint =
@@ -70,6 +69,32 @@ public enum JobSchema {
         ]),
         "Forms in which the resulting model is written."
     )
+
+    /// A pipeline file: jobs of all kinds, each with the keys of its kind beside those listed here.
+    public static let pipeline = ObjectSchema([
+        name,
+        .init(
+            "jobs",
+            .jobs(
+                ObjectSchema([
+                    .init(
+                        "kind",
+                        .choice(kinds),
+                        "The job's kind, unless its keys tell; beside this, it has the keys of its kind."
+                    ),
+                    .init(
+                        "after",
+                        .array(.text(maximumByteCount: PartName.byteLimit), count: 0...64),
+                        "Jobs that must end well before it starts, beside those whose outputs it takes: "
+                            + "names of this pipeline, or ids."
+                    ),
+                ]),
+                count: 1...64
+            ),
+            required: true,
+            "The jobs by name; where an input is meant, job:NAME[/output] is another one's output."
+        ),
+    ])
 
     static let quantize = ObjectSchema([
         name,

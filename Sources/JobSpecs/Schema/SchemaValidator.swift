@@ -37,6 +37,8 @@ struct SchemaValidator {
         case .array(let element, let count):
             checkArray(value, of: element, count: count, schema: schema, path: path)
         case .variant(let variants): checkVariant(value, variants, schema: schema, path: path)
+        case .jobs(let object, let count):
+            checkJobs(value, against: object, count: count, schema: schema, path: path)
         default: checkScalar(value, against: schema, path: path, pasted: pasted)
         }
     }
@@ -101,6 +103,40 @@ struct SchemaValidator {
         }
         for (index, item) in elements.enumerated() {
             check(item, against: element, path: "\(path)[\(index)]")
+        }
+    }
+
+    private mutating func checkJobs(
+        _ value: JSONValue,
+        against object: ObjectSchema,
+        count: ClosedRange<Int>,
+        schema: ValueSchema,
+        path: String
+    ) {
+        guard let jobs = value.objectValue else {
+            reportKind(of: value, schema: schema, at: path)
+            return
+        }
+        guard count.contains(jobs.count) else {
+            report(
+                "\(jobs.count) jobs are not allowed; expected \(schema.expectation)",
+                at: path
+            )
+            return
+        }
+        for (name, job) in jobs.sorted(by: { $0.key < $1.key }) {
+            let place = JSONPath.appending(name, to: path)
+            if let fault = PartName.fault(in: name) {
+                report("the name " + fault, at: place)
+            }
+            guard let members = job.objectValue else {
+                report("found \(job.kindDescription); expected a job", at: place)
+                continue
+            }
+            for field in object.fields {
+                guard let member = members[field.name], member != .null else { continue }
+                check(member, against: field.value, path: "\(place).\(field.name)")
+            }
         }
     }
 

@@ -28,6 +28,8 @@ public indirect enum ValueSchema: Sendable {
     case object(ObjectSchema)
     /// An object whose member `type` picks its schema.
     case variant([Variant])
+    /// Jobs by names of their own; beside the members listed, each has those of its kind.
+    case jobs(ObjectSchema, count: ClosedRange<Int>)
     /// An array.
     case array(ValueSchema, count: ClosedRange<Int>)
 
@@ -66,6 +68,8 @@ public indirect enum ValueSchema: Sendable {
         case .object: "an object"
         case .variant(let variants):
             "an object whose type is one of \(variants.map(\.name).joined(separator: ", "))"
+        case .jobs(_, let count):
+            "an object of \(count.lowerBound) to \(count.upperBound) jobs by name"
         case .array(let element, let count): Self.arrayExpectation(of: element, count: count)
         }
     }

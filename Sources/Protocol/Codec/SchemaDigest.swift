@@ -30,5 +30,8 @@ enum SchemaDigest {
         HealthCheckResponse.schema, FieldViolation.schema, Input.schema, InputFile.schema,
         OutputFile.schema, JobProgress.schema, ServiceInfo.schema, Checkpoint.schema,
         SaveCheckpointRequest.schema, SaveCheckpointResponse.schema, AwaitDirectiveRequest.schema,
+        PipelineSummary.schema, PipelineDetail.schema, PipelineJob.schema,
+        SubmitPipelineRequest.schema, SubmitPipelineResponse.schema, GetPipelineRequest.schema,
+        CancelPipelineRequest.schema, RetryPipelineRequest.schema,
     ]
 }

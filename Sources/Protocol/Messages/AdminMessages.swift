@@ -98,6 +98,8 @@ public struct StatusResponse: WireMessage, Equatable {
     public var jobs: [JobSummary]
     /// When the first of the gateway's certificates ends, in Unix milliseconds; 0 is unknown.
     public var certificateEndsUnixMs: Int64
+    /// The pipelines that these jobs are of.
+    public var pipelines: [PipelineSummary]
 
     /// Makes a message; every field has its wire default.
     public init(
@@ -105,13 +107,15 @@ public struct StatusResponse: WireMessage, Equatable {
         uptimeSeconds: Double = 0,
         services: [ServiceInfo] = [],
         jobs: [JobSummary] = [],
-        certificateEndsUnixMs: Int64 = 0
+        certificateEndsUnixMs: Int64 = 0,
+        pipelines: [PipelineSummary] = []
     ) {
         self.version = version
         self.uptimeSeconds = uptimeSeconds
         self.services = services
         self.jobs = jobs
         self.certificateEndsUnixMs = certificateEndsUnixMs
+        self.pipelines = pipelines
     }
 
     /// The schema's name for this message.
@@ -124,6 +128,7 @@ public struct StatusResponse: WireMessage, Equatable {
         services = try reader.messages(3)
         jobs = try reader.messages(4)
         certificateEndsUnixMs = reader.int64(5)
+        pipelines = try reader.messages(6)
     }
 
     /// Writes the fields.
@@ -133,6 +138,7 @@ public struct StatusResponse: WireMessage, Equatable {
         writer.set(3, services)
         writer.set(4, jobs)
         writer.set(5, certificateEndsUnixMs)
+        writer.set(6, pipelines)
     }
 }
 

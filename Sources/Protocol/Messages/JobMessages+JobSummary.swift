@@ -30,6 +30,18 @@ public struct JobSummary: WireMessage, Equatable {
     public var cancelRequested: Bool
     /// Who submitted it.
     public var owner: String
+    /// The pipeline that it is of; empty for none.
+    public var pipelineID = ""
+    /// Its name within the pipeline.
+    public var part = ""
+    /// How soon it is taken, from -100 to 100.
+    public var priority: Int64 = 0
+    /// When its time is over, in Unix milliseconds; 0 for never.
+    public var deadlineUnixMs: Int64 = 0
+    /// Jobs that must end well before it starts.
+    public var after: [String] = []
+    /// The job whose outputs it has without having run.
+    public var reusedFrom = ""
 
     /// Makes a message; every field has its wire default.
     public init(
@@ -83,6 +95,12 @@ public struct JobSummary: WireMessage, Equatable {
         waitReason = try reader.text(12)
         cancelRequested = reader.bool(13)
         owner = try reader.text(14)
+        pipelineID = try reader.text(15)
+        part = try reader.text(16)
+        priority = reader.int64(17)
+        deadlineUnixMs = reader.int64(18)
+        after = try reader.texts(19)
+        reusedFrom = try reader.text(20)
     }
 
     /// Writes the fields.
@@ -101,6 +119,12 @@ public struct JobSummary: WireMessage, Equatable {
         writer.set(12, waitReason)
         writer.set(13, cancelRequested)
         writer.set(14, owner)
+        writer.set(15, pipelineID)
+        writer.set(16, part)
+        writer.set(17, priority)
+        writer.set(18, deadlineUnixMs)
+        writer.set(19, after)
+        writer.set(20, reusedFrom)
     }
 }
 

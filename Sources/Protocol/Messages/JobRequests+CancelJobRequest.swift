@@ -33,10 +33,13 @@ public struct CancelJobRequest: WireMessage, Equatable {
 public struct RetryJobRequest: WireMessage, Equatable {
     /// The job.
     public var jobID: String
+    /// Whether those that ended because of it run again, too.
+    public var withDependents: Bool
 
     /// Makes a message; every field has its wire default.
-    public init(jobID: String = "") {
+    public init(jobID: String = "", withDependents: Bool = false) {
         self.jobID = jobID
+        self.withDependents = withDependents
     }
 
     /// The schema's name for this message.
@@ -45,11 +48,13 @@ public struct RetryJobRequest: WireMessage, Equatable {
     /// Reads the fields.
     public init(from reader: MessageReader) throws {
         jobID = try reader.text(1)
+        withDependents = reader.bool(2)
     }
 
     /// Writes the fields.
     public func encode(into writer: inout MessageWriter) {
         writer.set(1, jobID)
+        writer.set(2, withDependents)
     }
 }
 

@@ -12,6 +12,16 @@ public struct SubmitJobRequest: WireMessage, Equatable {
     public var specJSON: [UInt8]
     /// Files the specification refers to.
     public var inputs: [Input]
+    /// Jobs that must end well before it starts.
+    public var after: [String] = []
+    /// How soon it is taken, from -100 to 100.
+    public var priority: Int64 = 0
+    /// When its time is over, in Unix milliseconds; 0 for never.
+    public var deadlineUnixMs: Int64 = 0
+    /// The same as milliseconds from its submission; 0 for never.
+    public var deadlineMs: Int64 = 0
+    /// Whether the outputs of a job that did the same will do.
+    public var reuse = false
 
     /// Makes a message; every field has its wire default.
     public init(
@@ -38,6 +48,11 @@ public struct SubmitJobRequest: WireMessage, Equatable {
         key = try reader.text(3)
         specJSON = reader.bytes(4)
         inputs = try reader.messages(5)
+        after = try reader.texts(6)
+        priority = reader.int64(7)
+        deadlineUnixMs = reader.int64(8)
+        deadlineMs = reader.int64(9)
+        reuse = reader.bool(10)
     }
 
     /// Writes the fields.
@@ -47,6 +62,11 @@ public struct SubmitJobRequest: WireMessage, Equatable {
         writer.set(3, key)
         writer.set(4, specJSON)
         writer.set(5, inputs)
+        writer.set(6, after)
+        writer.set(7, priority)
+        writer.set(8, deadlineUnixMs)
+        writer.set(9, deadlineMs)
+        writer.set(10, reuse)
     }
 }
 
@@ -56,11 +76,14 @@ public struct SubmitJobResponse: WireMessage, Equatable {
     public var jobID: String
     /// False when the key already named this job.
     public var created: Bool
+    /// The job whose outputs it has without having run.
+    public var reusedFrom: String
 
     /// Makes a message; every field has its wire default.
-    public init(jobID: String = "", created: Bool = false) {
+    public init(jobID: String = "", created: Bool = false, reusedFrom: String = "") {
         self.jobID = jobID
         self.created = created
+        self.reusedFrom = reusedFrom
     }
 
     /// The schema's name for this message.
@@ -70,12 +93,14 @@ public struct SubmitJobResponse: WireMessage, Equatable {
     public init(from reader: MessageReader) throws {
         jobID = try reader.text(1)
         created = reader.bool(2)
+        reusedFrom = try reader.text(3)
     }
 
     /// Writes the fields.
     public func encode(into writer: inout MessageWriter) {
         writer.set(1, jobID)
         writer.set(2, created)
+        writer.set(3, reusedFrom)
     }
 }
 
@@ -138,11 +163,18 @@ public struct ListJobsResponse: WireMessage, Equatable {
     public var jobs: [JobSummary]
     /// Token of the next page; empty after the last.
     public var nextPageToken: String
+    /// The pipelines that these jobs are of.
+    public var pipelines: [PipelineSummary]
 
     /// Makes a message; every field has its wire default.
-    public init(jobs: [JobSummary] = [], nextPageToken: String = "") {
+    public init(
+        jobs: [JobSummary] = [],
+        nextPageToken: String = "",
+        pipelines: [PipelineSummary] = []
+    ) {
         self.jobs = jobs
         self.nextPageToken = nextPageToken
+        self.pipelines = pipelines
     }
 
     /// The schema's name for this message.
@@ -152,12 +184,14 @@ public struct ListJobsResponse: WireMessage, Equatable {
     public init(from reader: MessageReader) throws {
         jobs = try reader.messages(1)
         nextPageToken = try reader.text(2)
+        pipelines = try reader.messages(3)
     }
 
     /// Writes the fields.
     public func encode(into writer: inout MessageWriter) {
         writer.set(1, jobs)
         writer.set(2, nextPageToken)
+        writer.set(3, pipelines)
     }
 }
 

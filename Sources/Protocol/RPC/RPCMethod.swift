@@ -73,6 +73,26 @@ public enum QatMethods {
     public static let jobLogs = ServerStreamMethod<JobLogsRequest, LogChunk>(
         name: "qat.v1.Jobs/Logs"
     )
+    /// Submits jobs that may refer to one another, all or none, exactly once per key.
+    public static let submitPipeline = UnaryMethod<SubmitPipelineRequest, SubmitPipelineResponse>(
+        name: "qat.v1.Jobs/SubmitPipeline",
+        isIdempotent: true
+    )
+    /// Reads one pipeline.
+    public static let getPipeline = UnaryMethod<GetPipelineRequest, PipelineDetail>(
+        name: "qat.v1.Jobs/GetPipeline",
+        isIdempotent: true
+    )
+    /// Asks that every job of a pipeline be cancelled.
+    public static let cancelPipeline = UnaryMethod<CancelPipelineRequest, PipelineDetail>(
+        name: "qat.v1.Jobs/CancelPipeline",
+        isIdempotent: true
+    )
+    /// Puts every failed or cancelled job of a pipeline back in the queue.
+    public static let retryPipeline = UnaryMethod<RetryPipelineRequest, PipelineDetail>(
+        name: "qat.v1.Jobs/RetryPipeline",
+        isIdempotent: false
+    )
     /// Reads the suite's state.
     public static let status = UnaryMethod<StatusRequest, StatusResponse>(
         name: "qat.v1.Admin/Status",

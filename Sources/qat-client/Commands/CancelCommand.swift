@@ -10,19 +10,28 @@ struct CancelCommand: ClientVerb {
         abstract: "Cancel jobs; they write a checkpoint first unless --now is given."
     )
 
-    @Argument(help: "Jobs: \(JobSelector.help); a name that several have is not enough.")
+    @Argument(help: "Jobs and pipelines: \(JobSelector.help); a name of several is not enough.")
     var ids: [String]
     @Flag(help: "Stop at once, without a checkpoint.")
     var now = false
     @OptionGroup var output: OutputOptions
 
     func perform() async throws -> ExitStatus {
-        try await JobVerb.forEach(ids) { id, client in
-            let request = CancelJobRequest(jobID: id, now: now)
-            let job = try await client.call(QatMethods.cancelJob, request)
-            output.json
-                ? Console.print(JobReport.json(job))
-                : Console.print("\(job.jobID)  \(job.state)")
+        try await JobVerb.forEach(ids) { target, client in
+            switch target {
+            case .job(let id):
+                let request = CancelJobRequest(jobID: id, now: now)
+                let job = try await client.call(QatMethods.cancelJob, request)
+                output.json
+                    ? Console.print(JobReport.json(job))
+                    : Console.print("\(job.jobID)  \(job.state)")
+            case .pipeline(let id):
+                let request = CancelPipelineRequest(pipelineID: id, now: now)
+                JobVerb.report(
+                    try await client.call(QatMethods.cancelPipeline, request),
+                    json: output.json
+                )
+            }
         }
     }
 }
@@ -34,20 +43,36 @@ enum JobVerb {
     /// - Returns: Success, or the exit of the first refusal; each is printed.
     static func forEach(
         _ words: [String],
-        _ body: (_ id: String, RPCClient) async throws -> Void
+        _ body: (JobTarget, RPCClient) async throws -> Void
     ) async throws -> ExitStatus {
         try await GatewayConnection.with(QatHome()) { client in
-            let ids = try await JobSelector(client: client).ids(words, isHarmless: false)
+            let targets = try await JobSelector(client: client).targets(words, isHarmless: false)
             var status = ExitStatus.succeeded
-            for id in ids {
+            for target in targets {
                 do {
-                    try await body(id, client)
-                } catch let error as RPCError where !error.isConnectionLoss && ids.count > 1 {
-                    Console.complain(["job \(id): \(error.message)"])
+                    try await body(target, client)
+                } catch let error as RPCError where !error.isConnectionLoss && targets.count > 1 {
+                    Console.complain(["\(target.description): \(error.message)"])
                     status = status == .succeeded ? ExitStatus(error.code) : status
                 }
             }
             return status
+        }
+    }
+
+    /// Prints how a pipeline and its jobs stand now.
+    static func report(_ pipeline: PipelineDetail, json: Bool) {
+        guard !json else {
+            Console.print(JobReport.json(pipeline))
+            return
+        }
+        Console.print("\(pipeline.summary.pipelineID)  \(pipeline.summary.state)")
+        for job in pipeline.jobs {
+            Console.print(
+                DisplayWidth.printable(
+                    "  \(job.jobID)  \(job.state)  attempt \(job.attempt)  \(job.part)"
+                )
+            )
         }
     }
 }
@@ -56,19 +81,35 @@ enum JobVerb {
 struct RetryCommand: ClientVerb {
     static let configuration = CommandConfiguration(
         commandName: "retry",
-        abstract: "Run failed or cancelled jobs again, from their last checkpoint."
+        abstract: "Run failed or cancelled jobs again, from their last checkpoint.",
+        discussion: """
+            Of a pipeline every job that failed or was cancelled runs again, and with one of its jobs \
+            those that ended because of it.
+            """
     )
 
-    @Argument(help: "Jobs: \(JobSelector.help); a name that several have is not enough.")
+    @Argument(help: "Jobs and pipelines: \(JobSelector.help); a name of several is not enough.")
     var ids: [String]
+    @Flag(help: "Jobs that ended because of one of these run again, too.")
+    var withDependents = false
     @OptionGroup var output: OutputOptions
 
     func perform() async throws -> ExitStatus {
-        try await JobVerb.forEach(ids) { id, client in
-            let job = try await client.call(QatMethods.retryJob, RetryJobRequest(jobID: id))
-            output.json
-                ? Console.print(JobReport.json(job))
-                : Console.print("\(job.jobID)  \(job.state)  attempt \(job.attempt)")
+        try await JobVerb.forEach(ids) { target, client in
+            switch target {
+            case .job(let id):
+                let request = RetryJobRequest(jobID: id, withDependents: withDependents)
+                let job = try await client.call(QatMethods.retryJob, request)
+                output.json
+                    ? Console.print(JobReport.json(job))
+                    : Console.print("\(job.jobID)  \(job.state)  attempt \(job.attempt)")
+            case .pipeline(let id):
+                let request = RetryPipelineRequest(pipelineID: id)
+                JobVerb.report(
+                    try await client.call(QatMethods.retryPipeline, request),
+                    json: output.json
+                )
+            }
         }
     }
 }

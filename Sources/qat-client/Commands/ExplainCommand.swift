@@ -5,17 +5,20 @@ internal import JobSpecs
 struct ExplainCommand: ClientVerb {
     static let configuration = CommandConfiguration(
         commandName: "explain",
-        abstract: "Explain the keys of a job file."
+        abstract: "Explain the keys of a job file, or of a pipeline."
     )
 
-    @Argument(help: "quantize, train or evaluate.")
+    @Argument(
+        help: "quantize, train, evaluate or pipeline.",
+        completion: .list(JobSchema.kinds + ["pipeline"])
+    )
     var kind: String
     @OptionGroup var output: OutputOptions
 
     func perform() async throws -> ExitStatus {
         let schema: ObjectSchema
         do {
-            schema = try JobSchema.schema(kind: kind)
+            schema = kind == "pipeline" ? JobSchema.pipeline : try JobSchema.schema(kind: kind)
         } catch {
             throw ClientError(.usage, error.lines(file: kind))
         }
@@ -61,6 +64,7 @@ struct SchemaRow: Equatable {
     private static func rows(below value: ValueSchema, path: String) -> [SchemaRow] {
         switch value {
         case .object(let schema): rows(of: schema, path: path)
+        case .jobs(let schema, _): rows(of: schema, path: path + ".NAME")
         case .array(let element, _): rows(below: element, path: path + "[]")
         case .variant(let variants):
             variants.flatMap { rows(of: $0.schema, path: "\(path)(\($0.name))") }

@@ -34,7 +34,7 @@ struct StatusCommand: ClientVerb {
         let request = StatusRequest(pageSize: isPage ? UInt32(filter.limit) : 1)
         var status = try await client.call(QatMethods.status, request, timeout: .seconds(10))
         if !isPage {
-            status.jobs = try await filter.jobs(
+            (status.jobs, status.pipelines) = try await filter.jobs(
                 client,
                 certificatePath: profile.certificatePath
             )
@@ -60,8 +60,12 @@ struct StatusCommand: ClientVerb {
     }
 
     private func details(_ client: RPCClient) async throws {
-        let found = try await JobSelector(client: client).ids(ids, isHarmless: true)
-        for (index, id) in found.enumerated() {
+        let found = try await JobSelector(client: client).targets(ids, isHarmless: true)
+        for (index, target) in found.enumerated() {
+            guard case .job(let id) = target else {
+                try await pipeline(target, client, isFirst: index == 0)
+                continue
+            }
             let job = try await client.call(QatMethods.getJob, GetJobRequest(jobID: id))
             if output.json {
                 Console.print(JobReport.json(job))
@@ -70,5 +74,25 @@ struct StatusCommand: ClientVerb {
                 Console.print((index > 0 ? "\n" : "") + text)
             }
         }
+    }
+
+    private func pipeline(
+        _ target: JobTarget,
+        _ client: RPCClient,
+        isFirst: Bool
+    ) async throws {
+        guard case .pipeline(let id) = target else { return }
+        let request = GetPipelineRequest(pipelineID: id)
+        let pipeline = try await client.call(QatMethods.getPipeline, request)
+        guard !output.json else {
+            Console.print(JobReport.json(pipeline))
+            return
+        }
+        let text = StatusTable.detail(
+            pipeline,
+            nowUnixMs: Int64(Date.now.timeIntervalSince1970 * 1000),
+            columns: Console.tableColumns
+        )
+        Console.print((isFirst ? "" : "\n") + text)
     }
 }

@@ -8,12 +8,16 @@ internal import Synchronization
 struct SubmitCommand: ClientVerb {
     static let configuration = CommandConfiguration(
         commandName: "submit",
-        abstract: "Submit a job file and print the job's id.",
+        abstract: "Submit a job file or a pipeline and print its id.",
         usage: "qat-client submit [KIND] FILE [OPTIONS]",
         discussion: """
             KIND is quantize, train, evaluate or pipeline; without it the file's keys tell. FILE is \
             JSON or YAML, or - for the standard input; relative paths in it start from its folder, \
             or from the current one.
+
+            A pipeline is {"jobs": {NAME: JOB, …}}: jobs of any kind, submitted all or none. Where a \
+            job means a model or a text, job:NAME/OUTPUT is another one's output; "after": [NAME, …] \
+            lets it start later. --set NAME.KEY=VALUE reaches into a job. See "explain pipeline".
             """
     )
 
@@ -41,6 +45,7 @@ struct SubmitCommand: ClientVerb {
     var watch = false
     @Flag(help: "Check everything and say what would be sent, but send nothing.")
     var dryRun = false
+    @OptionGroup(title: "Scheduling") var options: ScheduleOptions
     @OptionGroup var output: OutputOptions
 
     /// The kind, if it is given.
@@ -70,6 +75,9 @@ struct SubmitCommand: ClientVerb {
 
     func perform() async throws -> ExitStatus {
         let jobFile = try JobFile(file, kind: kind, overrides: overrides)
+        guard jobFile.kind != "pipeline" else {
+            return try await performPipeline(jobFile)
+        }
         let plan = try SubmissionPlan(jobFile, name: name)
         let inputs = try InputValidation(plan, file: jobFile.name)
         let preview = try RecipePreview(plan.spec, inputs: plan.inputs)
@@ -87,18 +95,24 @@ struct SubmitCommand: ClientVerb {
         }
         let home = QatHome()
         let response = try await GatewayConnection.with(home) { client in
-            try await submit(plan, home, client)
+            let schedule = try await schedule(client)
+            return try await submit(plan, home, client, schedule)
         }
         if output.json {
-            Console.print(
-                .object([
-                    "job_id": .string(response.jobID),
-                    "created": .boolean(response.created),
-                ])
-            )
+            var members: [String: JSONValue] = [
+                "job_id": .string(response.jobID),
+                "created": .boolean(response.created),
+            ]
+            if !response.reusedFrom.isEmpty {
+                members["reused_from"] = .string(response.reusedFrom)
+            }
+            Console.print(.object(members))
         } else {
             if !response.created {
                 Console.note("this was submitted before; it is the same job")
+            }
+            if !response.reusedFrom.isEmpty {
+                Console.note("reused from job \(response.reusedFrom), which did the same")
             }
             Console.print(response.jobID)
         }
@@ -111,11 +125,38 @@ struct SubmitCommand: ClientVerb {
     func submit(
         _ plan: SubmissionPlan,
         _ home: QatHome,
-        _ client: RPCClient
+        _ client: RPCClient,
+        _ schedule: Schedule = Schedule()
     ) async throws -> SubmitJobResponse {
+        try await exactlyOnce(plan.digest(schedule), home) { key, journal in
+            try await Self.checkStored(plan, client)
+            try await Self.uploader(client).upload(plan.uniqueFiles)
+            let request = plan.request(key: key, schedule)
+            let response = try await client.call(QatMethods.submitJob, request)
+            try journal.recordJob(key: key, jobID: response.jobID)
+            return response
+        }
+    }
+
+    /// What is asked for, with the jobs of `--after` found.
+    func schedule(_ client: RPCClient) async throws -> Schedule {
+        var schedule = options.schedule
+        if !options.after.isEmpty {
+            schedule.after = try await JobSelector(client: client)
+                .ids(options.after, isHarmless: false)
+        }
+        return schedule
+    }
+
+    /// Runs a submission under a key that stands in the journal first; the key of an unfinished one of
+    /// the same content, if there is one.
+    func exactlyOnce<Response>(
+        _ digest: String,
+        _ home: QatHome,
+        _ send: (_ key: String, SubmitJournal) async throws -> Response
+    ) async throws -> Response {
         try home.create()
         let journal = SubmitJournal(home)
-        let digest = plan.digest
         let key =
             key ?? journal.unfinishedKey(digest: digest) ?? UUIDv7.now().description
         try journal.recordIntent(
@@ -125,18 +166,7 @@ struct SubmitCommand: ClientVerb {
             unixMs: Int64(Date.now.timeIntervalSince1970 * 1000)
         )
         do {
-            try await Self.checkStored(plan, client)
-            try await Self.uploader(client).upload(plan.uniqueFiles)
-            let request = SubmitJobRequest(
-                kind: plan.kind,
-                name: plan.name,
-                key: key,
-                specJSON: plan.specJSON,
-                inputs: plan.inputs.map(\.message)
-            )
-            let response = try await client.call(QatMethods.submitJob, request)
-            try journal.recordJob(key: key, jobID: response.jobID)
-            return response
+            return try await send(key, journal)
         } catch let error as RPCError where error.isConnectionLoss {
             throw ClientError(
                 .unreachable,
@@ -154,7 +184,7 @@ struct SubmitCommand: ClientVerb {
             + spec.unsupported.map { "no worker of this version does this: \($0)" }
     }
 
-    private static func checkStored(_ plan: SubmissionPlan, _ client: RPCClient) async throws {
+    static func checkStored(_ plan: SubmissionPlan, _ client: RPCClient) async throws {
         let digests = plan.inputs.flatMap(\.stored).map(\.digest)
         guard !digests.isEmpty else {
             return
@@ -172,7 +202,7 @@ struct SubmitCommand: ClientVerb {
         }
     }
 
-    private static func uploader(_ client: RPCClient) -> BlobUploader {
+    static func uploader(_ client: RPCClient) -> BlobUploader {
         guard Console.showsNotesOnTerminal else {
             return BlobUploader(client: client)
         }
@@ -204,7 +234,7 @@ struct SubmitCommand: ClientVerb {
                     "dry_run": .boolean(true),
                     "kind": .string(plan.kind),
                     "name": .string(plan.name),
-                    "digest": .string(plan.digest),
+                    "digest": .string(plan.digest(options.schedule)),
                     "spec": JobReport.document(plan.specJSON),
                     "inputs": .array(plan.inputs.map(\.json)),
                     "byte_count": .number(Double(plan.byteCount)),
@@ -219,6 +249,15 @@ struct SubmitCommand: ClientVerb {
             return
         }
         Console.print("\(plan.kind) job \"\(plan.name)\": the file is valid; nothing was sent")
+        printInputs(plan)
+        printRecipe(plan, preview, exports)
+        Console.print(
+            "would send at most \(Quantities.bytes(plan.byteCount)) "
+                + "in \(plan.uniqueFiles.count) files"
+        )
+    }
+
+    func printInputs(_ plan: SubmissionPlan) {
         var table = TextTable(["INPUT", "SIZE", "SHA-256", "FILE"])
         for input in plan.inputs {
             let path = JSONPath.path(ofPointer: input.pointer)
@@ -231,15 +270,14 @@ struct SubmitCommand: ClientVerb {
             }
         }
         Console.print(table.rendered())
+    }
+
+    func printRecipe(_ plan: SubmissionPlan, _ preview: RecipePreview?, _ exports: ExportTable) {
         if let preview {
             preview.print()
             Console.print(exports.text)
         } else if plan.kind != "evaluate" {
             Console.print("the model is not at hand, so its layers cannot be listed here")
         }
-        Console.print(
-            "would send at most \(Quantities.bytes(plan.byteCount)) "
-                + "in \(plan.uniqueFiles.count) files"
-        )
     }
 }

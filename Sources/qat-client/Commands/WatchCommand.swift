@@ -7,10 +7,10 @@ internal import Protocol
 struct WatchCommand: ClientVerb {
     static let configuration = CommandConfiguration(
         commandName: "watch",
-        abstract: "Follow a job and show its results; Ctrl-C leaves it running."
+        abstract: "Follow a job or a pipeline and show its results; Ctrl-C leaves it running."
     )
 
-    @Argument(help: "The job: \(JobSelector.help).")
+    @Argument(help: "The job or pipeline: \(JobSelector.help).")
     var id: String
     @OptionGroup var output: OutputOptions
 
@@ -18,28 +18,52 @@ struct WatchCommand: ClientVerb {
         try await Self.watch(id, QatHome(), json: output.json)
     }
 
-    /// Follows a job on the output and shows its results; the exit is the job's, or 130 after
-    /// Ctrl-C.
+    /// Follows a job or a pipeline on the output and shows its results; the exit is the job's, or 130
+    /// after Ctrl-C.
     static func watch(_ word: String, _ home: QatHome, json: Bool) async throws -> ExitStatus {
-        let job = try await Interruption.untilInterrupted {
+        let ended = try await Interruption.untilInterrupted {
             let printer = EventPrinter(.fitting(json: json))
             defer { printer.finish() }
             return try await GatewayConnection.with(home) { client in
-                let id = try await JobSelector(client: client).id(word)
-                _ = try await JobWatcher(client: client, jobID: id).follow { printer.print($0) }
-                return try await client.call(QatMethods.getJob, GetJobRequest(jobID: id))
+                let target = try await JobSelector(client: client).target(word)
+                return try await follow(target, printer, client)
             }
         }
-        guard let job else {
+        guard let ended else {
             Console.note(
                 "detached; job \(word) goes on, \"qat-client watch \(word)\" follows it again"
             )
             return .interrupted
         }
-        if !json {
-            showResults(of: job)
+        switch ended {
+        case .job(let job):
+            if !json {
+                showResults(of: job)
+            }
+        case .pipeline(let results):
+            json ? Console.print(results.json) : results.show()
         }
-        return ExitStatus(jobState: job.summary.state) ?? .failed
+        return ended.status
+    }
+
+    private static func follow(
+        _ target: JobTarget,
+        _ printer: EventPrinter,
+        _ client: RPCClient
+    ) async throws -> EndedTarget {
+        switch target {
+        case .job(let id):
+            _ = try await JobWatcher(client: client, jobID: id).follow { printer.print($0) }
+            return .job(try await client.call(QatMethods.getJob, GetJobRequest(jobID: id)))
+        case .pipeline(let id):
+            try await PipelineWatcher(client: client, pipelineID: id).follow(
+                onStart: { pipeline in
+                    for job in pipeline.jobs { printer.labels[job.jobID] = job.part }
+                },
+                onEvent: { printer.print($0) }
+            )
+            return .pipeline(try await PipelineResults.fetch(id, client))
+        }
     }
 
     /// Prints a job's results, if it has some.
@@ -54,17 +78,41 @@ struct WatchCommand: ClientVerb {
     }
 }
 
+/// A job or a pipeline at its end.
+enum EndedTarget: Sendable {
+    case job(JobDetail)
+    case pipeline(PipelineResults)
+
+    /// How a process exits that waited for it.
+    var status: ExitStatus {
+        switch self {
+        case .job(let job): ExitStatus(jobState: job.summary.state) ?? .failed
+        case .pipeline(let results): results.status
+        }
+    }
+}
+
+extension PipelineResults {
+    /// Prints how it ended, and its results.
+    func show() {
+        Console.print("")
+        for line in lines(columns: Console.tableColumns) {
+            Console.print(line)
+        }
+    }
+}
+
 /// `wait`: blocks until jobs have ended; the exit says how.
 struct WaitCommand: ClientVerb {
     static let configuration = CommandConfiguration(
         commandName: "wait",
         abstract: """
-            Wait for jobs and show their results; exit with 0 if all succeeded, 1 if one failed, 3 \
+            Wait for jobs and pipelines and show their results; exit with 0 if all succeeded, 1 if one failed, 3 \
             if cancelled.
             """
     )
 
-    @Argument(help: "Jobs: \(JobSelector.help).")
+    @Argument(help: "Jobs and pipelines: \(JobSelector.help).")
     var ids: [String]
     @Option(help: "Seconds to wait at most; then the exit is 124.")
     var timeout: Double?
@@ -79,23 +127,42 @@ struct WaitCommand: ClientVerb {
     func perform() async throws -> ExitStatus {
         let ids = ids
         let home = QatHome()
-        let jobs = try await Interruption.within(timeout.map { .seconds($0) }) {
+        let ended = try await Interruption.within(timeout.map { .seconds($0) }) {
             try await GatewayConnection.with(home) { client in
-                var jobs: [JobDetail] = []
-                for id in try await JobSelector(client: client).ids(ids, isHarmless: true) {
-                    jobs.append(try await Self.end(of: id, client))
+                var ended: [EndedTarget] = []
+                for target in try await JobSelector(client: client).targets(ids, isHarmless: true) {
+                    ended.append(try await Self.end(of: target, client))
                 }
-                return jobs
+                return ended
             }
         }
-        guard let jobs else {
+        guard let ended else {
             Console.note("the time is up; jobs go on")
             return .timedOut
         }
-        for job in jobs {
-            report(job)
+        for target in ended {
+            switch target {
+            case .job(let job): report(job)
+            case .pipeline(let results):
+                output.json ? Console.print(results.json) : results.show()
+            }
         }
-        return .worst(jobs.map { ExitStatus(jobState: $0.summary.state) ?? .failed })
+        return .worst(ended.map(\.status))
+    }
+
+    private static func end(
+        of target: JobTarget,
+        _ client: RPCClient
+    ) async throws -> EndedTarget {
+        switch target {
+        case .job(let id): return .job(try await end(of: id, client))
+        case .pipeline(let id):
+            let request = GetPipelineRequest(pipelineID: id)
+            for job in try await client.call(QatMethods.getPipeline, request).jobs {
+                _ = try await end(of: job.jobID, client)
+            }
+            return .pipeline(try await PipelineResults.fetch(id, client))
+        }
     }
 
     private static func end(of id: String, _ client: RPCClient) async throws -> JobDetail {

@@ -64,11 +64,34 @@ struct SubmissionPlan: Sendable {
         return inputs.flatMap(\.files).filter { seen.insert($0.digest).inserted }
     }
 
+    /// What is sent.
+    func request(key: String, _ schedule: Schedule) -> SubmitJobRequest {
+        var request = SubmitJobRequest(
+            kind: kind,
+            name: name,
+            key: key,
+            specJSON: specJSON,
+            inputs: inputs.map(\.message)
+        )
+        request.after = schedule.after
+        request.priority = schedule.priority
+        request.reuse = schedule.reuse
+        switch schedule.deadline {
+        case nil: break
+        case .after(let milliseconds): request.deadlineMs = milliseconds
+        case .at(let instant): request.deadlineUnixMs = instant
+        }
+        return request
+    }
+
     var byteCount: UInt64 { uniqueFiles.reduce(0) { $0 + $1.size } }
 
     /// The digest of everything that makes the job what it is.
-    var digest: String {
-        let content = JSONValue.object([
+    var digest: String { digest(Schedule()) }
+
+    /// The same of a job that is to run at some time.
+    func digest(_ schedule: Schedule) -> String {
+        var members: [String: JSONValue] = [
             "kind": .string(kind),
             "name": .string(name),
             "spec": JobReport.document(specJSON),
@@ -80,7 +103,10 @@ struct SubmissionPlan: Sendable {
                     )
                 }
             ),
-        ])
-        return SHA256Digest.digest(of: content.canonicalBytes).hex
+        ]
+        if schedule != Schedule() {
+            members["schedule"] = schedule.json
+        }
+        return SHA256Digest.digest(of: JSONValue.object(members).canonicalBytes).hex
     }
 }

@@ -14,6 +14,8 @@ struct InputScanner {
 
     /// The folder that relative paths start from.
     let folder: URL
+    /// The jobs of the same pipeline, which references may name.
+    var names: Set<String> = []
 
     /// What of a Hugging Face folder is sent beside the files that exports carry over; everything
     /// else stays.
@@ -31,7 +33,7 @@ struct InputScanner {
     func plan(_ reference: InputReference) throws -> PlannedInput {
         switch reference.location {
         case .job(let id, let output):
-            guard !Self.isPlaceholder(id) else {
+            guard names.contains(id) || !Self.isPlaceholder(id) else {
                 throw Problem(
                     message: "\(id) is no job's id but stands for one; write the id that submit "
                         + "printed, in the file or with --set"
@@ -224,7 +226,30 @@ extension SubmissionPlan {
         } catch {
             throw ClientError(.usage, error.lines(file: file.name))
         }
-        let scanner = InputScanner(folder: file.folder)
+        try self.init(
+            parsed,
+            name: name ?? parsed.spec.name ?? file.defaultName,
+            folder: file.folder,
+            file: file.name,
+            notes: file.notes
+        )
+    }
+
+    /// Finds the inputs of a job.
+    ///
+    /// `folder`: What relative paths start from. `file`: What messages call the job file. `names`: The
+    /// jobs of the same pipeline.
+    ///
+    /// - Throws: ``ClientError`` (`usage`) with a line for each thing that is wrong.
+    init(
+        _ parsed: ParsedJob,
+        name: String,
+        folder: URL,
+        file: String,
+        names: Set<String> = [],
+        notes: [String] = []
+    ) throws {
+        let scanner = InputScanner(folder: folder, names: names)
         var problems: [String] = []
         var inputs: [PlannedInput] = []
         for reference in parsed.spec.inputReferences {
@@ -232,18 +257,18 @@ extension SubmissionPlan {
                 inputs.append(try scanner.plan(reference))
             } catch let problem as InputScanner.Problem {
                 let path = JSONPath.path(ofPointer: reference.pointer)
-                problems.append("\(file.name): \(path): \(problem.message)")
+                problems.append("\(file): \(path): \(problem.message)")
             }
         }
         guard problems.isEmpty else {
             throw ClientError(.usage, problems)
         }
-        self.kind = file.kind
-        self.name = name ?? parsed.spec.name ?? file.defaultName
+        kind = parsed.spec.kind
+        self.name = name
         self.spec = parsed.spec
         self.specJSON = parsed.document.canonicalBytes
         self.warnings = parsed.warnings
         self.inputs = inputs
-        notes = file.notes
+        self.notes = notes
     }
 }

@@ -44,7 +44,7 @@ struct JobFile {
             throw ClientError(.usage, error.lines(file: name))
         }
         for override in overrides {
-            document = try Override(parsing: override).applied(to: document)
+            document = try Override(parsing: override).placed(in: document).applied(to: document)
         }
         self.document = document
         if let kind {

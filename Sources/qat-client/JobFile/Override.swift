@@ -11,7 +11,7 @@ struct Override: Equatable {
     private static let largestIndex = 4096
 
     /// The place, from the root.
-    let steps: [Step]
+    private(set) var steps: [Step]
     /// The value as it is written: JSON, or text without quotes.
     let text: String
 
@@ -58,6 +58,16 @@ struct Override: Equatable {
             case .index(let index): "\(path)[\(index)]"
             }
         }
+    }
+
+    /// The same within the job that its first key names, if the document is a pipeline with such a job.
+    func placed(in document: JSONParser.Document) -> Override {
+        guard case .key(let key) = steps.first, document.value[key] == nil,
+            document.value["jobs"]?[key] != nil
+        else { return self }
+        var placed = self
+        placed.steps.insert(.key("jobs"), at: 0)
+        return placed
     }
 
     /// A document with the value at the place; objects on the way are made where they are missing.

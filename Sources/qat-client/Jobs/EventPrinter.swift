@@ -20,9 +20,18 @@ final class EventPrinter {
 
     private let style: Style
     private let write: (String) -> Void
-    private var state = ""
-    private var losses = LossCourse()
-    private var progress: JobProgress?
+    /// What each job is called in its lines, by id; nothing where one alone is followed.
+    var labels: [String: String] = [:]
+    private var courses: [String: Course] = [:]
+    /// The job whose bar stands at the bottom.
+    private var shown: String?
+
+    /// How far a job has come.
+    private struct Course {
+        var state = ""
+        var losses = LossCourse()
+        var progress: JobProgress?
+    }
 
     init(_ style: Style, write: @escaping (String) -> Void = { Console.write(Array($0.utf8)) }) {
         self.style = style
@@ -32,44 +41,59 @@ final class EventPrinter {
     /// Prints an event.
     func print(_ event: JobEvent) {
         if !event.state.isEmpty {
-            state = event.state
+            courses[event.jobID, default: Course()].state = event.state
         }
         switch style {
         case .json: write(JobReport.json(event).canonicalText + "\n")
-        case .plain: lines(event).forEach { write($0 + "\n") }
+        case .plain: labelled(event).forEach { write($0 + "\n") }
         case .live(let columns): show(event, columns: columns())
         }
     }
 
     /// Leaves the bar's line, so that what follows starts on its own.
     func finish() {
-        if progress != nil {
+        if shown != nil {
             write("\n")
-            progress = nil
+            shown = nil
         }
     }
 
     /// Keeps the bar at the bottom: other lines scroll by above it.
     private func show(_ event: JobEvent, columns: Int) {
-        let clear = progress == nil ? "" : Self.clearLine
+        let clear = shown == nil ? "" : Self.clearLine
         if event.type == .progress, let latest = event.progress {
             if let loss = latest.loss, latest.phase == "train" {
-                losses.append(loss)
+                courses[event.jobID, default: Course()].losses.append(loss)
             }
-            progress = latest
-            write(Self.clearLine + line(latest, columns))
+            courses[event.jobID, default: Course()].progress = latest
+            shown = event.jobID
+            write(Self.clearLine + bar(columns))
             return
         }
-        let text = lines(event).map { $0 + "\n" }.joined()
+        let text = labelled(event).map { $0 + "\n" }.joined()
         // The bar of a job that is not running any more would say nothing.
-        if event.type == .state, state != "RUNNING" {
-            progress = nil
+        if event.type == .state, event.jobID == shown, event.state != "RUNNING" {
+            shown = nil
         }
-        write(clear + text + (progress.map { line($0, columns) } ?? ""))
+        write(clear + text + bar(columns))
     }
 
-    private func line(_ progress: JobProgress, _ columns: Int) -> String {
-        ProgressLine.live(state: state, progress, losses: losses.values, columns: columns)
+    private func bar(_ columns: Int) -> String {
+        guard let shown, let course = courses[shown], let progress = course.progress else {
+            return ""
+        }
+        let label = labels[shown].map { $0 + " " } ?? ""
+        return ProgressLine.live(
+            state: label + course.state,
+            progress,
+            losses: course.losses.values,
+            columns: columns
+        )
+    }
+
+    private func labelled(_ event: JobEvent) -> [String] {
+        guard let label = labels[event.jobID] else { return lines(event) }
+        return lines(event).map { DisplayWidth.printable("\(label): ") + $0 }
     }
 
     private func lines(_ event: JobEvent) -> [String] {

@@ -62,19 +62,26 @@ struct JobFilter: ParsableArguments {
             && (!mine || job.owner == user)
     }
 
-    /// The jobs asked for, the newest first.
+    /// The jobs asked for, the newest first, and the pipelines that they are of, if none was left out
+    /// by what is asked for.
     ///
     /// `certificatePath`: Of who asks; read only for `--mine`.
-    func jobs(_ client: RPCClient, certificatePath: String) async throws -> [JobSummary] {
+    func jobs(
+        _ client: RPCClient,
+        certificatePath: String
+    ) async throws -> (jobs: [JobSummary], pipelines: [PipelineSummary]) {
         let user = mine ? try Self.user(certificatePath) : ""
         var jobs: [JobSummary] = []
+        var pipelines: [PipelineSummary] = []
+        var seen: Set<String> = []
         var request = ListJobsRequest(pageSize: 200)
         repeat {
             let page = try await client.call(QatMethods.listJobs, request)
             jobs += page.jobs.filter { admits($0, user: user) }
+            pipelines += page.pipelines.filter { seen.insert($0.pipelineID).inserted }
             request.pageToken = page.nextPageToken
         } while !request.pageToken.isEmpty && jobs.count < limit
-        return Array(jobs.prefix(limit))
+        return (Array(jobs.prefix(limit)), isOpen ? pipelines : [])
     }
 
     /// The name under which the gateway knows the certificate's owner.

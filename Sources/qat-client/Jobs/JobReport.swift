@@ -60,9 +60,46 @@ enum JobReport {
         members["finished_at"] = job.finishedUnixMs.map {
             .string(Quantities.timestamp(unixMs: $0))
         }
+        members["pipeline"] = text(job.pipelineID)
+        members["part"] = text(job.part)
+        members["reused_from"] = text(job.reusedFrom)
+        if job.priority != 0 {
+            members["priority"] = .number(Double(job.priority))
+        }
+        if job.deadlineUnixMs != 0 {
+            members["deadline"] = .string(Quantities.timestamp(unixMs: job.deadlineUnixMs))
+        }
+        if !job.after.isEmpty {
+            members["after"] = .array(job.after.map(JSONValue.string))
+        }
         if job.cancelRequested {
             members["cancel_requested"] = .boolean(true)
         }
+        return .object(members)
+    }
+
+    /// A pipeline in the status list.
+    static func json(_ pipeline: PipelineSummary) -> JSONValue {
+        var members: [String: JSONValue] = [
+            "pipeline_id": .string(pipeline.pipelineID),
+            "name": .string(pipeline.name),
+            "state": .string(pipeline.state),
+            "created_at": .string(Quantities.timestamp(unixMs: pipeline.createdUnixMs)),
+            "job_count": .number(Double(pipeline.jobs)),
+            "succeeded": .number(Double(pipeline.succeeded)),
+            "ended": .number(Double(pipeline.ended)),
+        ]
+        members["owner"] = text(pipeline.owner)
+        members["finished_at"] = pipeline.finishedUnixMs.map {
+            .string(Quantities.timestamp(unixMs: $0))
+        }
+        return .object(members)
+    }
+
+    /// A pipeline with its jobs.
+    static func json(_ pipeline: PipelineDetail) -> JSONValue {
+        var members = json(pipeline.summary).objectValue ?? [:]
+        members["jobs"] = .array(pipeline.jobs.map(json))
         return .object(members)
     }
 
@@ -94,6 +131,7 @@ enum JobReport {
             ]),
             "services": .array(status.services.map(json)),
             "jobs": .array(status.jobs.map(json)),
+            "pipelines": .array(status.pipelines.map(json)),
         ])
     }
 

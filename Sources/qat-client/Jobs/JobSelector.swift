@@ -3,94 +3,219 @@ internal import Protocol
 /// Finds jobs by what people type: an id, the beginning of one, a name, or `latest`.
 struct JobSelector {
     /// What the words of a verb may be, for help texts.
-    static let help = "an id or its beginning, a name, or latest"
+    static let help = "an id or its beginning, a name, latest, or PIPELINE/JOB"
 
     /// Jobs that are looked through for a beginning or a name, the newest first.
     private static let jobLimit = 20_000
     private static let pageSize: UInt32 = 200
     private static let idLength = 16
+    private static let pipelinePrefix = "p-"
 
     let client: RPCClient
 
-    /// The ids of the jobs that are meant, each once, in the order given.
+    /// What is meant, each once, in the order given.
     ///
-    /// `isHarmless`: Whether a name that several jobs have means the newest; a verb that changes jobs
-    /// wants to be told which.
+    /// `isHarmless`: Whether a name that several have means the newest; a verb that changes jobs wants
+    /// to be told which.
     ///
-    /// - Throws: ``ClientError`` (`usage`) with a line for each word that names no job or several.
-    func ids(_ words: [String], isHarmless: Bool) async throws -> [String] {
-        var jobs: [JobSummary]?
-        var ids: [String] = []
+    /// - Throws: ``ClientError`` (`usage`) with a line for each word that names nothing or several.
+    func targets(_ words: [String], isHarmless: Bool) async throws -> [JobTarget] {
+        var known: Known?
+        var targets: [JobTarget] = []
         var problems: [String] = []
         for word in words {
             // A whole id needs no list; if there is no such job, the gateway says so.
-            if Self.isWhole(word) {
-                ids.append(word)
+            if let target = Self.whole(word) {
+                targets.append(target)
                 continue
             }
-            let known: [JobSummary]
-            if let jobs {
-                known = jobs
-            } else {
+            if known == nil {
                 known = try await all()
-                jobs = known
             }
-            switch Self.choice(word, among: known, isHarmless: isHarmless) {
+            let choice = Self.choice(
+                word,
+                among: known?.jobs ?? [],
+                pipelines: known?.pipelines ?? [],
+                isHarmless: isHarmless
+            )
+            switch choice {
             case .one(let job, let count):
                 if count > 1 {
                     Console.note("\"\(word)\" is the name of \(count) jobs; taking \(job.jobID)")
                 }
-                ids.append(job.jobID)
+                targets.append(.job(job.jobID))
+            case .pipeline(let pipeline, let count):
+                let id = pipeline.pipelineID
+                if count > 1 {
+                    Console.note("\"\(word)\" is the name of \(count) jobs; taking pipeline \(id)")
+                }
+                targets.append(.pipeline(id))
             case .none(let problem): problems.append(problem)
             }
         }
         guard problems.isEmpty else {
             throw ClientError(.usage, problems)
         }
+        var seen: Set<JobTarget> = []
+        return targets.filter { seen.insert($0).inserted }
+    }
+
+    /// The ids of the jobs that are meant; of a pipeline those of all its jobs.
+    func ids(_ words: [String], isHarmless: Bool) async throws -> [String] {
+        var ids: [String] = []
+        for target in try await targets(words, isHarmless: isHarmless) {
+            switch target {
+            case .job(let id): ids.append(id)
+            case .pipeline(let id):
+                let request = GetPipelineRequest(pipelineID: id)
+                ids += try await client.call(QatMethods.getPipeline, request).jobs.map(\.jobID)
+            }
+        }
         var seen: Set<String> = []
         return ids.filter { seen.insert($0).inserted }
     }
 
+    /// What is meant.
+    func target(_ word: String, isHarmless: Bool = true) async throws -> JobTarget {
+        try await targets([word], isHarmless: isHarmless)[0]
+    }
+
     /// The id of the job that is meant.
+    ///
+    /// - Throws: ``ClientError`` (`usage`) if it is a pipeline.
     func id(_ word: String, isHarmless: Bool = true) async throws -> String {
-        try await ids([word], isHarmless: isHarmless)[0]
+        switch try await target(word, isHarmless: isHarmless) {
+        case .job(let id): return id
+        case .pipeline(let id):
+            let request = GetPipelineRequest(pipelineID: id)
+            let parts = try await client.call(QatMethods.getPipeline, request).jobs.map(\.part)
+            throw ClientError(
+                .usage,
+                "\(id) is a pipeline; name one of its jobs: "
+                    + parts.map { "\(id)/\($0)" }.joined(separator: ", ")
+            )
+        }
     }
 
     /// The outcome of a search.
     enum Choice: Equatable {
         /// The job, and how many have the name.
         case one(JobSummary, of: Int)
+        /// The pipeline, and how many have the name.
+        case pipeline(PipelineSummary, of: Int)
         /// Why there is none.
         case none(String)
     }
 
-    /// The job that a word means; `jobs` are the newest first.
+    /// The job or pipeline that a word means; `jobs` are the newest first.
     ///
-    /// A whole id goes before `latest`, that before a name, a name before the beginning of an id.
-    static func choice(_ word: String, among jobs: [JobSummary], isHarmless: Bool) -> Choice {
+    /// A whole id goes before `latest`, that before `PIPELINE/JOB`, that before a name, and a name
+    /// before the beginning of an id. `latest` is the last submission.
+    static func choice(
+        _ word: String,
+        among jobs: [JobSummary],
+        pipelines: [PipelineSummary] = [],
+        isHarmless: Bool
+    ) -> Choice {
         if let job = jobs.first(where: { $0.jobID == word }) {
             return .one(job, of: 1)
         }
+        if let pipeline = pipelines.first(where: { $0.pipelineID == word }) {
+            return .pipeline(pipeline, of: 1)
+        }
         if word == "latest" {
-            return jobs.first.map { .one($0, of: 1) } ?? .none("there are no jobs yet")
+            guard let job = jobs.first else { return .none("there are no jobs yet") }
+            let pipeline = pipelines.first { $0.pipelineID == job.pipelineID }
+            return pipeline.map { .pipeline($0, of: 1) } ?? .one(job, of: 1)
         }
-        let named = jobs.filter { $0.name == word }
-        if let job = named.first {
+        if let job = part(word, among: jobs, pipelines, isHarmless) {
+            return .one(job, of: 1)
+        }
+        let named = found(jobs.filter { $0.name == word }, pipelines.filter { $0.name == word })
+        if let newest = named.first {
             return named.count == 1 || isHarmless
-                ? .one(job, of: named.count) : .none(several(word, named, "is the name of"))
+                ? newest.choice(of: named.count)
+                : .none(several(word, named, "is the name of"))
         }
-        let begun = word.isEmpty ? [] : jobs.filter { $0.jobID.hasPrefix(word) }
-        guard let job = begun.first else {
+        let begun =
+            word.isEmpty
+            ? []
+            : found(
+                jobs.filter { $0.jobID.hasPrefix(word) },
+                pipelines.filter { $0.pipelineID.hasPrefix(word) }
+            )
+        guard let only = begun.first else {
             return .none("no job has the id or the name \"\(DisplayWidth.printable(word))\"")
         }
-        return begun.count == 1 ? .one(job, of: 1) : .none(several(word, begun, "begins"))
+        return begun.count == 1 ? only.choice(of: 1) : .none(several(word, begun, "begins"))
     }
 
-    private static func several(_ word: String, _ jobs: [JobSummary], _ what: String) -> String {
-        let shown = jobs.prefix(5).map { "\($0.jobID) (\($0.state))" }.joined(separator: ", ")
-        let rest = jobs.count > 5 ? " and \(jobs.count - 5) more" : ""
+    /// The job that `PIPELINE/JOB` means, if it means one.
+    private static func part(
+        _ word: String,
+        among jobs: [JobSummary],
+        _ pipelines: [PipelineSummary],
+        _ isHarmless: Bool
+    ) -> JobSummary? {
+        guard let slash = word.lastIndex(of: "/"),
+            case .pipeline(let pipeline, _) = choice(
+                String(word[..<slash]),
+                among: [],
+                pipelines: pipelines,
+                isHarmless: isHarmless
+            )
+        else { return nil }
+        let name = word[word.index(after: slash)...]
+        return jobs.first { $0.pipelineID == pipeline.pipelineID && $0.part == name }
+    }
+
+    /// A job or a pipeline that a word may mean.
+    private enum Found {
+        case job(JobSummary)
+        case pipeline(PipelineSummary)
+
+        func choice(of count: Int) -> Choice {
+            switch self {
+            case .job(let job): .one(job, of: count)
+            case .pipeline(let pipeline): .pipeline(pipeline, of: count)
+            }
+        }
+
+        var created: Int64 {
+            switch self {
+            case .job(let job): job.createdUnixMs
+            case .pipeline(let pipeline): pipeline.createdUnixMs
+            }
+        }
+
+        var text: String {
+            switch self {
+            case .job(let job): "\(job.jobID) (\(job.state))"
+            case .pipeline(let pipeline): "\(pipeline.pipelineID) (\(pipeline.state))"
+            }
+        }
+    }
+
+    /// Jobs and pipelines together, the newest first.
+    private static func found(_ jobs: [JobSummary], _ pipelines: [PipelineSummary]) -> [Found] {
+        guard !pipelines.isEmpty else { return jobs.map(Found.job) }
+        return (jobs.map(Found.job) + pipelines.map(Found.pipeline))
+            .sorted { $0.created > $1.created }
+    }
+
+    private static func several(_ word: String, _ found: [Found], _ what: String) -> String {
+        let shown = found.prefix(5).map(\.text).joined(separator: ", ")
+        let rest = found.count > 5 ? " and \(found.count - 5) more" : ""
         return "\"\(DisplayWidth.printable(word))\" \(what) several jobs: \(shown)\(rest); "
             + "write more of the id"
+    }
+
+    /// What a whole id means, without asking.
+    private static func whole(_ word: String) -> JobTarget? {
+        if isWhole(word) { return .job(word) }
+        let isPipeline = word.hasPrefix(pipelinePrefix)
+        return isPipeline && isWhole(String(word.dropFirst(pipelinePrefix.utf8.count)))
+            ? .pipeline(word) : nil
     }
 
     private static func isWhole(_ word: String) -> Bool {
@@ -101,14 +226,37 @@ struct JobSelector {
             }
     }
 
-    private func all() async throws -> [JobSummary] {
+    private struct Known {
         var jobs: [JobSummary] = []
+        var pipelines: [PipelineSummary] = []
+    }
+
+    private func all() async throws -> Known {
+        var known = Known()
+        var seen: Set<String> = []
         var request = ListJobsRequest(pageSize: Self.pageSize)
         repeat {
             let page = try await client.call(QatMethods.listJobs, request)
-            jobs += page.jobs
+            known.jobs += page.jobs
+            known.pipelines += page.pipelines.filter { seen.insert($0.pipelineID).inserted }
             request.pageToken = page.nextPageToken
-        } while !request.pageToken.isEmpty && jobs.count < Self.jobLimit
-        return jobs
+        } while !request.pageToken.isEmpty && known.jobs.count < Self.jobLimit
+        return known
+    }
+}
+
+/// What a verb acts on.
+enum JobTarget: Hashable, Sendable {
+    /// A job, by id.
+    case job(String)
+    /// A pipeline with all its jobs, by id.
+    case pipeline(String)
+
+    /// `job ID` or `pipeline ID`.
+    var description: String {
+        switch self {
+        case .job(let id): "job \(id)"
+        case .pipeline(let id): "pipeline \(id)"
+        }
     }
 }

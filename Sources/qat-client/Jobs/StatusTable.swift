@@ -36,13 +36,27 @@ enum StatusTable {
         }
         blocks.append(
             status.jobs.isEmpty
-                ? "no jobs" : jobs(status.jobs, nowUnixMs: nowUnixMs, columns: columns)
+                ? "no jobs"
+                : jobs(
+                    status.jobs,
+                    pipelines: status.pipelines,
+                    nowUnixMs: nowUnixMs,
+                    columns: columns
+                )
         )
         return blocks.joined(separator: "\n\n")
     }
 
     /// Jobs in a table; why one waits or failed stands at the end of its line.
-    static func jobs(_ jobs: [JobSummary], nowUnixMs: Int64, columns: Int? = nil) -> String {
+    ///
+    /// `jobs`: The newest first. `pipelines`: Those that they are of, each with its jobs indented below
+    /// it, in the order of their dependencies.
+    static func jobs(
+        _ jobs: [JobSummary],
+        pipelines: [PipelineSummary] = [],
+        nowUnixMs: Int64,
+        columns: Int? = nil
+    ) -> String {
         var table = TextTable(columns: [
             .init(heading: "JOB"), .init(heading: "KIND", dropOrder: 5),
             .init(heading: "NAME", least: 8, dropOrder: 7), .init(heading: "STATE"),
@@ -50,20 +64,66 @@ enum StatusTable {
             .init(heading: "LOSS", dropOrder: 2), .init(heading: "ETA", dropOrder: 3),
             .init(heading: "AGE", dropOrder: 1), .init(heading: "NOTE", least: 12, dropOrder: 8),
         ])
-        for job in jobs {
+        func age(_ created: Int64) -> String {
+            Quantities.duration(seconds: Double(nowUnixMs - created) / 1000)
+        }
+        func append(_ job: JobSummary, isPart: Bool) {
             let progress = job.progress
             let isLive = ExitStatus(jobState: job.state) == nil
             table.append([
-                job.jobID, job.kind, DisplayWidth.cut(job.name, to: 28), job.state,
+                (isPart ? indent : "") + job.jobID, job.kind,
+                DisplayWidth.cut(isPart ? indent + job.part : job.name, to: 28), job.state,
                 isLive && !progress.phase.isEmpty ? DisplayWidth.cut(progress.phase, to: 28) : "-",
                 progress.totalSteps > 0 ? "\(progress.step)/\(progress.totalSteps)" : "-",
                 progress.loss.map { Quantities.decimals($0, 4) } ?? "-",
                 isLive ? progress.etaSeconds.map(Quantities.duration(seconds:)) ?? "-" : "-",
-                Quantities.duration(seconds: Double(nowUnixMs - job.createdUnixMs) / 1000),
-                note(job),
+                age(job.createdUnixMs), note(job),
             ])
         }
+        var known: [String: PipelineSummary] = [:]
+        for pipeline in pipelines { known[pipeline.pipelineID] = pipeline }
+        for job in jobs {
+            guard !job.pipelineID.isEmpty else {
+                append(job, isPart: false)
+                continue
+            }
+            guard let pipeline = known.removeValue(forKey: job.pipelineID) else {
+                // Shown with the first of its pipeline, unless that is not known.
+                if !pipelines.contains(where: { $0.pipelineID == job.pipelineID }) {
+                    append(job, isPart: false)
+                }
+                continue
+            }
+            table.append([
+                pipeline.pipelineID, "pipeline", DisplayWidth.cut(pipeline.name, to: 28),
+                pipeline.state, "-", "-", "-", "-", age(pipeline.createdUnixMs), note(pipeline),
+            ])
+            for part in jobs.reversed() where part.pipelineID == pipeline.pipelineID {
+                append(part, isPart: true)
+            }
+        }
         return table.rendered(within: columns)
+    }
+
+    private static let indent = "  "
+
+    /// One pipeline with its jobs.
+    static func detail(
+        _ pipeline: PipelineDetail,
+        nowUnixMs: Int64,
+        columns: Int? = nil
+    ) -> String {
+        jobs(
+            pipeline.jobs.reversed(),
+            pipelines: [pipeline.summary],
+            nowUnixMs: nowUnixMs,
+            columns: columns
+        )
+    }
+
+    private static func note(_ pipeline: PipelineSummary) -> String {
+        "\(pipeline.succeeded) of \(pipeline.jobs) jobs succeeded"
+            + (pipeline.ended > pipeline.succeeded ? ", \(pipeline.ended) ended" : "")
     }
 
     /// One job with all that is known about it.
@@ -83,6 +143,16 @@ enum StatusTable {
         add("reason", summary.reason)
         add("message", summary.reasonMessage)
         add("waits", summary.waitReason)
+        add("pipeline", summary.pipelineID)
+        add("part", summary.part)
+        add("after", summary.after.joined(separator: ", "))
+        add("reused", summary.reusedFrom.isEmpty ? "" : "from job \(summary.reusedFrom)")
+        add("priority", summary.priority == 0 ? "" : JobPriority.text(summary.priority))
+        add(
+            "deadline",
+            summary.deadlineUnixMs == 0
+                ? "" : Quantities.timestamp(unixMs: summary.deadlineUnixMs)
+        )
         add("attempt", String(summary.attempt))
         add("progress", ProgressLine.plain(summary.progress))
         add("created", Quantities.timestamp(unixMs: summary.createdUnixMs))

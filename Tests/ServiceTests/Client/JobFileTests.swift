@@ -51,7 +51,7 @@ internal import Testing
             .replacing("Tests/ServiceTests/Client/JobFileTests.swift", with: "examples/")
         let kinds = [
             "quantize": "quantize", "quantize-mixed": "quantize", "train": "train",
-            "train-nemo": "train", "evaluate": "evaluate",
+            "train-nemo": "train", "evaluate": "evaluate", "pipeline": "pipeline",
         ]
         for (name, kind) in kinds {
             #expect(try JobFile("\(examples)\(name).json", kind: nil).kind == kind, "\(name)")

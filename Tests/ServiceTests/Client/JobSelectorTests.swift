@@ -19,6 +19,7 @@ internal import Testing
     private func id(_ word: String, isHarmless: Bool = true) -> String {
         switch JobSelector.choice(word, among: jobs, isHarmless: isHarmless) {
         case .one(let job, _): job.jobID
+        case .pipeline(let pipeline, _): pipeline.pipelineID
         case .none(let problem): problem
         }
     }
@@ -79,7 +80,7 @@ internal import Testing
             let filter = try JobFilter.parse(arguments)
             let path = folder.home.path + "/ada.pem"
             return try await gateway.serve {
-                try await filter.jobs($0, certificatePath: path).map(\.jobID)
+                try await filter.jobs($0, certificatePath: path).jobs.map(\.jobID)
             }
         }
         #expect(try await found([]).count == 3)

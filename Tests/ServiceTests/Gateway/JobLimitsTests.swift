@@ -248,11 +248,15 @@ struct JobLimitsTests {
         var ids: [String] = []
         var before: Int64?
         repeat {
-            let (jobs, next) = try await fixture.engine.list(pageSize: 200, before: before)
-            let bytes = try ListJobsResponse(jobs: jobs, nextPageToken: "\(Int64.max)").encoded()
+            let page = try await fixture.engine.list(pageSize: 200, before: before)
+            let bytes = try ListJobsResponse(
+                jobs: page.jobs,
+                nextPageToken: "\(Int64.max)",
+                pipelines: page.pipelines
+            ).encoded()
             #expect(bytes.count <= Self.messageLimit)
-            ids += jobs.map(\.jobID)
-            before = next
+            ids += page.jobs.map(\.jobID)
+            before = page.next
         } while before != nil
         #expect(ids.count == 400 && Set(ids).count == 400)
     }

@@ -223,11 +223,11 @@ internal import Testing
         #expect(spec.trainer.gradientClip == 1)
     }
 
-    @Test func saysThatPipelinesAreNotInThisVersion() {
+    @Test func aPipelineIsNoJob() {
         let error = #expect(throws: JobSpecError.self) {
             try JobSpec.parse(kind: "pipeline", json: Array("{}".utf8))
         }
-        #expect(error?.code == .unimplemented)
+        #expect(error?.code == .unknownKind)
     }
 
     @Test(arguments: [

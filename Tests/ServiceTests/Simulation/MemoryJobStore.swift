@@ -29,6 +29,7 @@ final class MemoryJobStore: JobStore {
 
     private struct State {
         var rows: [Row] = []
+        var pipelines: [JobBatch.Pipeline] = []
         var workers: [WorkerIdentity: Worker] = [:]
         /// The ids of removed jobs, by their keys.
         var removed: [String: String] = [:]
@@ -43,6 +44,13 @@ final class MemoryJobStore: JobStore {
 
     /// All ids, from the oldest.
     var ids: [String] { state.withLock { $0.rows.map(\.stored.job.id) } }
+
+    /// The numbers of the jobs' newest events.
+    var lastSeqs: [String: Int64] {
+        state.withLock { state in
+            state.rows.reduce(into: [:]) { $0[$1.stored.job.id] = $1.stored.job.lastSeq }
+        }
+    }
 
     private func row(_ id: String) throws -> Row {
         guard let row = state.withLock({ $0.rows.first { $0.stored.job.id == id } }) else {
@@ -86,11 +94,12 @@ final class MemoryJobStore: JobStore {
         Array(select { $0.number > number && states.contains($0.job.state) }.prefix(limit))
     }
 
-    /// Jobs that name one among their inputs.
+    /// Jobs that name one among their inputs or start after it.
     func jobs(naming id: String) -> [StoredJob] {
         state.withLock { state in
             state.rows.filter { row in
-                row.inputs.contains { InputSource($0.source).job == id }
+                row.insertion.after.contains(id)
+                    || row.inputs.contains { InputSource($0.source).job == id }
             }.map(\.stored)
         }
     }
@@ -106,9 +115,59 @@ final class MemoryJobStore: JobStore {
         state.withLock { $0.removed["\(owner)/\(key)"] }
     }
 
-    func dependents(of id: String, after number: Int64, limit: Int) async throws -> [StoredJob] {
+    func dependents(
+        of id: String,
+        in states: [JobState],
+        after number: Int64,
+        limit: Int
+    ) async throws -> [StoredJob] {
         Array(
-            jobs(naming: id).filter { $0.number > number && $0.job.state == .blocked }.prefix(limit)
+            jobs(naming: id)
+                .filter { $0.number > number && states.contains($0.job.state) }
+                .prefix(limit)
+        )
+    }
+
+    func predecessors(of id: String) async throws -> [String] { try row(id).insertion.after }
+
+    func pipeline(owner: String, key: String) async throws -> (id: String, digest: [UInt8])? {
+        state.withLock { state in
+            state.pipelines.first { $0.owner == owner && $0.key == key }
+                .map { ($0.id, $0.digest.bytes) }
+        }
+    }
+
+    func pipelines(_ ids: Set<String>) async throws -> [StoredPipeline] {
+        state.withLock { $0.pipelines }.filter { ids.contains($0.id) }.map { pipeline in
+            var stored = StoredPipeline(
+                id: pipeline.id,
+                owner: pipeline.owner,
+                name: pipeline.name,
+                created: pipeline.created
+            )
+            for part in select({ $0.place?.pipeline == pipeline.id }) {
+                stored.counts[part.job.state, default: 0] += 1
+                stored.finished = [stored.finished, part.job.finished].compactMap(\.self).max()
+            }
+            return stored
+        }
+    }
+
+    func parts(of pipeline: String) async throws -> [StoredJob] {
+        select { $0.place?.pipeline == pipeline }
+    }
+
+    func succeeded(
+        content: SHA256Digest,
+        owner: String?,
+        limit: Int
+    ) async throws -> [StoredJob] {
+        let same = state.withLock { state in
+            state.rows.filter { $0.insertion.content == content }.map(\.stored)
+        }
+        return Array(
+            same.filter { $0.job.state == .succeeded && (owner == nil || $0.owner == owner) }
+                .reversed().prefix(limit)
         )
     }
 
@@ -120,7 +179,10 @@ final class MemoryJobStore: JobStore {
         select {
             $0.job.state == .queued && offer.fits($0.job.kind, $0.resources)
                 && !owners.contains($0.owner) && !delayed.contains($0.job.id)
-        }.first
+        }.min {
+            let left = ($0.priority.rank(created: $0.job.created), $0.number)
+            return left < ($1.priority.rank(created: $1.job.created), $1.number)
+        }
     }
 
     func waitingCount(of owner: String) async throws -> Int {
@@ -156,6 +218,13 @@ final class MemoryJobStore: JobStore {
             let row = state.rows.first { $0.stored.job.id == condition.id }
             guard row?.stored.job.state == condition.state else { return .conflict }
         }
+        for pipeline in batch.pipelines {
+            let isTaken = state.pipelines.contains {
+                $0.id == pipeline.id || $0.owner == pipeline.owner && $0.key == pipeline.key
+            }
+            if isTaken { return .taken }
+            state.pipelines.append(pipeline)
+        }
         for insertion in batch.insertions {
             let isTaken = state.rows.contains {
                 $0.stored.job.id == insertion.job.id
@@ -172,10 +241,18 @@ final class MemoryJobStore: JobStore {
                 resources: insertion.resources,
                 depth: insertion.depth,
                 job: insertion.job,
+                priority: insertion.priority,
+                place: insertion.place,
                 progress: nil
             )
             state.rows.append(
-                Row(insertion: insertion, stored: stored, inputs: insertion.inputs)
+                Row(
+                    insertion: insertion,
+                    stored: stored,
+                    results: insertion.results,
+                    inputs: insertion.inputs,
+                    outputs: insertion.outputs
+                )
             )
         }
         for change in batch.changes {
@@ -229,6 +306,8 @@ final class MemoryJobStore: JobStore {
             resources: row.stored.resources,
             depth: row.stored.depth,
             job: job,
+            priority: row.stored.priority,
+            place: row.stored.place,
             progress: change.progress ?? row.stored.progress
         )
         row.results = change.results ?? row.results

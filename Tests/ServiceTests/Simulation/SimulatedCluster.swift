@@ -37,6 +37,9 @@ final class SimulatedCluster {
     /// Submissions that nobody has answered yet: they come again under their key.
     var unanswered: [JobEngine.Submission] = []
     var answered: [(JobEngine.Submission, id: String)] = []
+    /// Pipelines that nobody has answered yet.
+    var unansweredPipelines: [JobEngine.PipelineSubmission] = []
+    private var pipelineCount = 0
     var claims: [Claim] = []
     var isFaulty = true
 
@@ -78,6 +81,7 @@ final class SimulatedCluster {
         _ = try await attempt {
             _ = engine.delays.expire(at: engine.now.uptime)
             _ = try await engine.recoverExpired()
+            _ = try await engine.endOverdue()
             try await engine.settleLeftovers()
         }
     }
@@ -94,11 +98,13 @@ final class SimulatedCluster {
             submission = known.0
         } else {
             let source = chance(35) ? store.ids.randomElement(using: &random) : nil
-            submission = Self.submission(
-                number: answered.count + unanswered.count,
+            var new = Self.submission(
+                key: "key-\(answered.count + unanswered.count)",
                 kind: chance(70) ? .train : .quantize,
                 source: source
             )
+            schedule(&new)
+            submission = new
             unanswered.append(submission)
         }
         guard let answer = try await attempt({ try await engine.submit(submission) }) else {
@@ -107,6 +113,12 @@ final class SimulatedCluster {
             let isRemoved = try await store.removed(owner: "ada", key: submission.key) != nil
             let isLost = source.map { !store.ids.contains($0) } ?? false
             if isRemoved || isLost { unanswered.removeAll { $0.key == submission.key } }
+            // Too late: its time was over before anybody took it.
+            if let deadline = submission.deadline, deadline <= engine.now.unix,
+                try await store.submission(owner: "ada", key: submission.key) == nil
+            {
+                unanswered.removeAll { $0.key == submission.key }
+            }
             return
         }
         history.acknowledge(key: submission.key, id: answer.id)
@@ -116,13 +128,75 @@ final class SimulatedCluster {
         }
     }
 
+    /// Some jobs have a place in the queue, a time, others to wait for, or may take what is there.
+    private func schedule(_ submission: inout JobEngine.Submission) {
+        if chance(20) {
+            submission.priority =
+                Priority(rawValue: .random(in: -100...100, using: &random))
+                ?? .normal
+        }
+        if chance(15) {
+            submission.deadline = engine.now.unix + .random(in: 1_000...600_000, using: &random)
+        }
+        if chance(20), let id = store.ids.randomElement(using: &random) {
+            submission.after = [id]
+        }
+        if chance(15) {
+            submission.reuse = JobEngine.Reuse(owner: nil) { _ in true }
+        }
+    }
+
+    /// Three jobs: the second takes an output of the first, the third starts after both.
+    func submitPipeline() async throws {
+        let pipeline: JobEngine.PipelineSubmission
+        if let open = unansweredPipelines.randomElement(using: &random), chance(60) {
+            pipeline = open
+        } else {
+            pipelineCount += 1
+            let key = "pipeline-\(pipelineCount)"
+            let parts = ["a", "b", "c"].map { name in
+                var job = Self.submission(
+                    key: "",
+                    kind: chance(50) ? .train : .quantize,
+                    source: name == "b" ? "a" : nil
+                )
+                job.after = name == "c" ? ["a", "b"] : []
+                if chance(10) {
+                    job.deadline =
+                        engine.now.unix + .random(in: 1_000...600_000, using: &random)
+                }
+                return JobEngine.PipelineSubmission.Part(name: name, job: job, outputs: ["model"])
+            }
+            pipeline = JobEngine.PipelineSubmission(
+                owner: "ada",
+                key: key,
+                digest: .of(key),
+                name: key,
+                parts: parts
+            )
+            unansweredPipelines.append(pipeline)
+        }
+        let answer = try await attempt { try await engine.submit(pipeline) }
+        guard let answer else {
+            // Too late: its time was over before anybody took it.
+            if let deadline = pipeline.parts.compactMap(\.job.deadline).min(),
+                deadline <= engine.now.unix,
+                try await store.pipeline(owner: "ada", key: pipeline.key) == nil
+            {
+                unansweredPipelines.removeAll { $0.key == pipeline.key }
+            }
+            return
+        }
+        history.acknowledge(key: pipeline.key, pipeline: answer.id)
+        unansweredPipelines.removeAll { $0.key == pipeline.key }
+    }
+
     private static func submission(
-        number: Int,
+        key: String,
         kind: Kind,
         source: String?
     ) -> JobEngine.Submission {
         let file = InputFile(path: "m", digest: .of("m"), size: 1)
-        let key = "key-\(number)"
         return JobEngine.Submission(
             owner: "ada",
             key: key,
@@ -137,14 +211,22 @@ final class SimulatedCluster {
                     source: source.map { "job:\($0)" } ?? "m",
                     files: source == nil ? [file] : []
                 )
-            ]
+            ],
+            content: .of(kind.rawValue)
         )
     }
 
     func cancel() async throws {
         guard let id = store.ids.randomElement(using: &random) else { return }
-        let before = try await store.job(id).job
+        let stored = try await store.job(id)
+        let before = stored.job
         let isNow = chance(50)
+        if let pipeline = stored.place?.pipeline, chance(30) {
+            _ = try await attempt {
+                try await engine.cancelPipeline(pipeline, now: isNow, by: "ada")
+            }
+            return
+        }
         let isDone = try await attempt {
             try await engine.cancel(id, now: isNow, by: "ada")
             return true
@@ -177,10 +259,20 @@ final class SimulatedCluster {
 
     func retry() async throws {
         guard let id = store.ids.randomElement(using: &random) else { return }
-        let before = try await store.job(id).job.lastSeq
-        _ = try await attempt { try await engine.retry(id, by: "ada") }
-        // Stored or not answered: either way the cancellation may be over.
-        if try await store.job(id).job.lastSeq > before { history.retried(id) }
+        let before = store.lastSeqs
+        let isAll = chance(50)
+        let pipeline = try await store.job(id).place?.pipeline
+        _ = try await attempt {
+            if let pipeline, isAll {
+                try await engine.retryPipeline(pipeline, by: "ada")
+            } else {
+                try await engine.retry(id, by: "ada", withDependents: isAll)
+            }
+        }
+        // Stored or not answered: either way a cancellation may be over.
+        for (id, seq) in store.lastSeqs where seq > before[id] ?? 0 {
+            history.retried(id)
+        }
     }
 }
 

@@ -9,6 +9,7 @@ struct SimulatedHistory {
     /// Of the life it is of; failures name it.
     let seed: UInt64
     private var ids: [String: String] = [:]
+    private var pipelines: [String: String] = [:]
     private var epochs: [String: UInt64] = [:]
     private var completions: [String: Set<CompleteLeaseRequest.Outcome>] = [:]
     private var checkpoints: [String: UInt64] = [:]
@@ -18,7 +19,7 @@ struct SimulatedHistory {
 
     /// What docs/JOBS.md says may follow a state.
     private static let table: [String: Set<String>] = [
-        "BLOCKED": ["QUEUED", "FAILED", "CANCELLED"],
+        "BLOCKED": ["QUEUED", "SUCCEEDED", "FAILED", "CANCELLED"],
         "QUEUED": ["STARTING", "FAILED", "CANCELLED"],
         "STARTING": ["RUNNING", "CANCELLING", "RECOVERING", "SUCCEEDED", "FAILED", "CANCELLED"],
         "RUNNING": ["CANCELLING", "RECOVERING", "SUCCEEDED", "FAILED", "CANCELLED"],
@@ -49,6 +50,12 @@ struct SimulatedHistory {
         #expect(!removals.contains(id), "seed \(seed): \(key) is answered with a job that is gone")
         #expect(ids[key, default: id] == id, "seed \(seed): \(key) became two jobs")
         ids[key] = id
+    }
+
+    /// So is a pipeline.
+    mutating func acknowledge(key: String, pipeline id: String) {
+        #expect(pipelines[key, default: id] == id, "seed \(seed): \(key) became two pipelines")
+        pipelines[key] = id
     }
 
     /// Leases of a job are numbered upwards, and carry what was stored.
@@ -86,6 +93,9 @@ struct SimulatedHistory {
         for id in ids.values where !removals.contains(id) {
             _ = try await store.job(id)
         }
+        for id in pipelines.values {
+            #expect(try await store.parts(of: id).count == 3, "seed \(seed): \(id) is lost")
+        }
         for id in store.ids {
             let job = try await store.job(id).job
             let events = try await store.events(of: id, after: 0, limit: .max)
@@ -108,8 +118,10 @@ struct SimulatedHistory {
                 )
             }
             if job.state == .succeeded {
+                // What is reused was made by the job that it is reused from.
+                let source = try await source(of: job, store)
                 #expect(
-                    completions["\(id)/\(job.epoch)"]?.contains(.succeeded) == true,
+                    completions["\(source.id)/\(source.epoch)"]?.contains(.succeeded) == true,
                     "seed \(seed): \(id): nobody made what it succeeded with"
                 )
                 #expect(
@@ -117,10 +129,37 @@ struct SimulatedHistory {
                     "seed \(seed): \(id): goes on after its end"
                 )
             }
+            try await checkSequence(of: job, states, store)
             if let seq = cancellations[id] {
                 let isAgain = states.contains { $0.seq > UInt64(seq) && $0.state == "STARTING" }
                 #expect(!isAgain, "seed \(seed): \(id): leased after its cancellation")
             }
+        }
+    }
+
+    private func source(of job: Job, _ store: MemoryJobStore) async throws -> Job {
+        guard let id = job.reusedFrom else { return job }
+        return try await store.job(id).job
+    }
+
+    /// A job starts only after those that must end well before it did, and a pipeline is there whole.
+    private func checkSequence(
+        of job: Job,
+        _ states: [JobEvent],
+        _ store: MemoryJobStore
+    ) async throws {
+        if states.contains(where: { $0.state == "STARTING" }) {
+            for id in try await store.predecessors(of: job.id) {
+                let before = try await store.job(id).job
+                #expect(
+                    before.state == .succeeded,
+                    "seed \(seed): \(job.id) began, and \(id) is \(before.state)"
+                )
+            }
+        }
+        if let place = try await store.job(job.id).place {
+            let parts = try await store.parts(of: place.pipeline).compactMap(\.place?.part)
+            #expect(parts == ["a", "b", "c"], "seed \(seed): \(place.pipeline) is torn: \(parts)")
         }
     }
 }

@@ -38,7 +38,8 @@ struct SimulationTests {
 
     private static func act(_ cluster: SimulatedCluster) async throws {
         switch Int.random(in: 0..<100, using: &cluster.random) {
-        case 0..<12: try await cluster.submit()
+        case 0..<10: try await cluster.submit()
+        case 10..<12: try await cluster.submitPipeline()
         case 12..<66: try await cluster.work(Int.random(in: 0..<3, using: &cluster.random))
         case 66..<72: try await cluster.cancel()
         case 72..<76: try await cluster.retry()
@@ -55,6 +56,7 @@ struct SimulationTests {
     private static func finish(_ cluster: SimulatedCluster, _ seed: UInt64) async throws {
         cluster.isFaulty = false
         while !cluster.unanswered.isEmpty { try await cluster.submit() }
+        while !cluster.unansweredPipelines.isEmpty { try await cluster.submitPipeline() }
         for _ in 0..<2000 {
             let open = try await cluster.store.jobs(
                 in: JobState.allCases.filter { !$0.isTerminal },

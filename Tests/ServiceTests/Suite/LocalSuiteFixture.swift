@@ -31,6 +31,11 @@ final class LocalSuiteFixture: Sendable {
     /// Runs the client and returns its exit status and output.
     @discardableResult
     func client(_ arguments: String...) throws -> (status: Int32, output: String, errors: String) {
+        try client(arguments)
+    }
+
+    /// The same with arguments that are a list already.
+    func client(_ arguments: [String]) throws -> (status: Int32, output: String, errors: String) {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: programs + "/qat-client")
         process.arguments = arguments

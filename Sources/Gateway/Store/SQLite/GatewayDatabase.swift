@@ -5,7 +5,7 @@ internal import JobSpecs
 /// Opens the gateway's SQLite file so that what is acknowledged is on disk.
 enum GatewayDatabase {
     /// The schema's version; a newer file is refused.
-    static let schemaVersion = 6
+    static let schemaVersion = 7
 
     /// Opens, checks and migrates the file.
     ///
@@ -96,6 +96,10 @@ enum GatewayDatabase {
                 sql: "UPDATE artifact_grant SET granted = ?",
                 arguments: [Int64(Date.now.timeIntervalSince1970 * 1000)]
             )
+            try db.execute(sql: "PRAGMA user_version = 6")
+        }
+        migrator.registerMigration("pipelines") { db in
+            try db.execute(sql: PipelineSchema.migration)
             try db.execute(sql: "PRAGMA user_version = \(schemaVersion)")
         }
         return migrator

@@ -12,6 +12,8 @@ struct JobRecord: Codable, FetchableRecord, PersistableRecord {
         case number, id, tenant, key, digest, kind, name, spec, state, version, epoch, attempt
         case losses, failures, worker, reason, message, progress, created, started, finished
         case accelerator, devices, nodes, depth, reported
+        case priority, rank, deadline, overdue, pipeline, part, content
+        case reusedFrom = "reused_from"
         case lossesAtStep = "losses_at_step"
         case lostStep = "lost_step"
         case workerRole = "worker_role"
@@ -22,9 +24,9 @@ struct JobRecord: Codable, FetchableRecord, PersistableRecord {
         case checkpointStep = "checkpoint_step"
     }
 
-    /// All but the specification, which is large and seldom wanted.
+    /// All but the specification, which is large and seldom wanted, and its digest.
     static var databaseSelection: [any SQLSelectable] {
-        CodingKeys.allCases.filter { $0 != .spec }
+        CodingKeys.allCases.filter { $0 != .spec && $0 != .content }
     }
 
     var number: Int64?
@@ -62,6 +64,15 @@ struct JobRecord: Codable, FetchableRecord, PersistableRecord {
     var nodes: Int
     var depth: Int
     var checkpointStep: Int64
+    var priority: Int64
+    var rank: Int64
+    var deadline: Int64?
+    var overdue: Bool
+    var reusedFrom: String?
+    var pipeline: String?
+    var part: String
+    /// For insertion and search only.
+    var content: Data?
 }
 
 extension JobRecord {
@@ -102,7 +113,15 @@ extension JobRecord {
             devices: insertion.resources.devices,
             nodes: insertion.resources.nodes,
             depth: insertion.depth,
-            checkpointStep: job.checkpointStep
+            checkpointStep: job.checkpointStep,
+            priority: insertion.priority.rawValue,
+            rank: insertion.priority.rank(created: job.created),
+            deadline: job.deadline,
+            overdue: job.isOverdue,
+            reusedFrom: job.reusedFrom,
+            pipeline: insertion.place?.pipeline,
+            part: insertion.place?.part ?? "",
+            content: insertion.content.map { Data($0.bytes) }
         )
     }
 
@@ -121,6 +140,8 @@ extension JobRecord {
             ),
             depth: depth,
             job: try job(),
+            priority: try known(priority, "priority"),
+            place: pipeline.map { PipelinePlace(pipeline: $0, part: part) },
             progress: try progress.map { try JobProgress(encoded: [UInt8]($0)) }
         )
     }
@@ -149,6 +170,9 @@ extension JobRecord {
         job.reported = reported
         job.started = started
         job.finished = finished
+        job.deadline = deadline
+        job.isOverdue = overdue
+        job.reusedFrom = reusedFrom
         return job
     }
 
@@ -197,6 +221,8 @@ extension JobRecord {
             CodingKeys.reported.set(to: job.reported),
             CodingKeys.started.set(to: job.started),
             CodingKeys.finished.set(to: job.finished),
+            CodingKeys.deadline.set(to: job.deadline),
+            CodingKeys.overdue.set(to: job.isOverdue),
         ]
         if let progress = change.progress {
             assignments.append(CodingKeys.progress.set(to: Data(try progress.encoded())))

@@ -76,6 +76,7 @@ extension SQLiteJobStore {
         for needs in batch.needs where try !hasAll(needs, db) {
             throw Abandoned(outcome: .artifactsGone)
         }
+        guard try insert(batch.pipelines, db) else { throw Abandoned(outcome: .taken) }
         for insertion in batch.insertions {
             try insert(insertion, db)
         }
@@ -106,6 +107,16 @@ extension SQLiteJobStore {
         try JobRecord(insertion).insert(db, onConflict: .ignore)
         guard db.changesCount == 1 else { throw Abandoned(outcome: .taken) }
         let id = insertion.job.id
+        for source in Set(insertion.after) {
+            try PredecessorRecord(job: id, source: source).insert(db)
+        }
+        if !insertion.results.isEmpty {
+            _ = try JobRecord.filter(JobRecord.CodingKeys.id == id)
+                .updateAll(db, Column("results").set(to: Data(insertion.results)))
+        }
+        for output in insertion.outputs {
+            try OutputRecord(job: id, output).insert(db)
+        }
         for (position, input) in insertion.inputs.enumerated() {
             try InputRecord(
                 job: id,

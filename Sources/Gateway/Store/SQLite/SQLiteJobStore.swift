@@ -136,24 +136,6 @@ final class SQLiteJobStore: JobStore {
         }
     }
 
-    func dependents(of id: String, after number: Int64, limit: Int) async throws -> [StoredJob] {
-        try await pool.read { db in
-            let waiting =
-                InputRecord
-                .filter(InputRecord.CodingKeys.sourceJob == id)
-                .select(InputRecord.CodingKeys.job)
-            return try Self.readable(
-                db,
-                JobRecord
-                    .filter(waiting.contains(JobRecord.CodingKeys.id))
-                    .filter(JobRecord.CodingKeys.state == JobState.blocked.rawValue)
-                    .filter(JobRecord.CodingKeys.number > number)
-                    .order(JobRecord.CodingKeys.number)
-                    .limit(limit)
-            )
-        }
-    }
-
     func nextQueued(
         for offer: Offer,
         excluding owners: Set<String>,
@@ -171,7 +153,7 @@ final class SQLiteJobStore: JobStore {
                     .filter(JobRecord.CodingKeys.nodes <= offer.nodes)
                     .filter(!owners.contains(JobRecord.CodingKeys.tenant))
                     .filter(!delayed.contains(JobRecord.CodingKeys.id))
-                    .order(JobRecord.CodingKeys.number)
+                    .order(JobRecord.CodingKeys.rank, JobRecord.CodingKeys.number)
                     // More than one: a row that cannot be read does not stand before the others.
                     .limit(16)
             ).first

@@ -1,0 +1,56 @@
+internal import Jobs
+internal import Protocol
+
+/// What a store keeps of jobs that belong together, and of jobs that stand for one another.
+protocol PipelineStore: Sendable {
+    /// The jobs that must end well before a job starts, beside those whose outputs it takes.
+    func predecessors(of id: String) async throws -> [String]
+
+    /// Jobs in some states that need an output of a job, or start after it, from the oldest, above a
+    /// number.
+    func dependents(
+        of id: String,
+        in states: [JobState],
+        after number: Int64,
+        limit: Int
+    ) async throws -> [StoredJob]
+
+    /// The pipeline that a user submitted with a key, and the digest of what was submitted.
+    func pipeline(owner: String, key: String) async throws -> (id: String, digest: [UInt8])?
+
+    /// Those of some pipelines that there are, each with how many of its jobs are in which state.
+    func pipelines(_ ids: Set<String>) async throws -> [StoredPipeline]
+
+    /// A pipeline's jobs from the oldest.
+    func parts(of pipeline: String) async throws -> [StoredJob]
+
+    /// Jobs that succeeded with a specification, the newest first; those of one owner, or all.
+    func succeeded(
+        content: SHA256Digest,
+        owner: String?,
+        limit: Int
+    ) async throws -> [StoredJob]
+}
+
+/// Jobs that were submitted together.
+struct StoredPipeline: Sendable, Equatable {
+    /// Its id.
+    let id: String
+    /// Who submitted it.
+    let owner: String
+    /// The name for people.
+    let name: String
+    /// Submission, in Unix milliseconds.
+    let created: Int64
+    /// How many of its jobs are in which state.
+    var counts: [JobState: Int] = [:]
+    /// When the last of those that ended did, in Unix milliseconds.
+    var finished: Int64?
+}
+
+extension JobStore {
+    /// Blocked jobs that need an output of a job, or start after it, from the oldest, above a number.
+    func dependents(of id: String, after number: Int64, limit: Int) async throws -> [StoredJob] {
+        try await dependents(of: id, in: [.blocked], after: number, limit: limit)
+    }
+}

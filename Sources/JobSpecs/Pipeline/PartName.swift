@@ -1,0 +1,51 @@
+internal import Formats
+
+/// Rules for the names of jobs within a pipeline, for clients and the gateway alike.
+public enum PartName {
+    /// Bytes of a name at most.
+    public static let byteLimit = 64
+
+    /// Why a text is no name, or nil.
+    public static func fault(in text: String) -> String? {
+        let isWord = text.utf8.allSatisfy { byte in
+            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+                || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte)
+                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+                || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")
+        }
+        guard isWord, (1...byteLimit).contains(text.utf8.count) else {
+            return "is no name; expected 1 to \(byteLimit) letters, digits, - and _"
+        }
+        return isID(text) ? "looks like a job's id; choose another name" : nil
+    }
+
+    /// Whether a text looks like the id of a job: 16 hexadecimal digits.
+    public static func isID(_ text: String) -> Bool {
+        text.utf8.count == 16
+            && text.utf8.allSatisfy {
+                (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
+                    || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0)
+            }
+    }
+
+    /// Whether a job whose outputs lie at some paths may make one at a path.
+    public static func makes(_ output: String, _ outputs: [String]) -> Bool {
+        outputs.contains { output == $0 || output.hasPrefix($0 + "/") }
+    }
+}
+
+extension JobSpec {
+    /// Where the job's outputs may lie: files, and folders that hold some.
+    public var outputs: [String] {
+        switch self {
+        case .quantize(let spec): Self.models(spec.exports) + ["report.json", "report.html"]
+        case .train(let spec): Self.models(spec.exports) + ["report.json"]
+        case .evaluate: ["report.json"]
+        }
+    }
+
+    /// The first export that is written is the model, whichever it is.
+    private static func models(_ exports: [ExportOptions]) -> [String] {
+        ["model"] + exports.dropFirst().map { "model-\($0.format.rawValue)" }
+    }
+}

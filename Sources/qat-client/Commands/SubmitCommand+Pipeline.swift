@@ -1,0 +1,132 @@
+internal import ArgumentParser
+internal import Foundation
+internal import JobSpecs
+internal import Protocol
+
+extension SubmitCommand {
+    /// Checks a pipeline file, sends what its jobs need, and makes it a pipeline exactly once.
+    func performPipeline(_ jobFile: JobFile) async throws -> ExitStatus {
+        let plan = try PipelinePlan(jobFile, name: name)
+        for warning in plan.warnings {
+            Console.note("warning: \(jobFile.name): \(warning)")
+        }
+        guard !dryRun else {
+            output.json ? Console.print(json(plan)) : printDryRun(plan)
+            return .succeeded
+        }
+        let home = QatHome()
+        let response = try await GatewayConnection.with(home) { client in
+            let schedule = try await schedule(client)
+            return try await submit(plan, schedule, home, client)
+        }
+        if output.json {
+            Console.print(
+                .object([
+                    "pipeline_id": .string(response.pipelineID),
+                    "created": .boolean(response.created),
+                    "jobs": .array(response.jobs.map(JobReport.json)),
+                ])
+            )
+        } else {
+            if !response.created {
+                Console.note("this was submitted before; it is the same pipeline")
+            }
+            Console.print(response.pipelineID)
+            for job in response.jobs {
+                let source = job.reusedFrom.isEmpty ? "" : "  reused from job \(job.reusedFrom)"
+                Console.note("  \(job.jobID)  \(job.part)\(source)")
+            }
+        }
+        guard watch else {
+            return .succeeded
+        }
+        return try await WatchCommand.watch(response.pipelineID, home, json: output.json)
+    }
+
+    func submit(
+        _ plan: PipelinePlan,
+        _ schedule: Schedule,
+        _ home: QatHome,
+        _ client: RPCClient
+    ) async throws -> SubmitPipelineResponse {
+        try await exactlyOnce(plan.digest(schedule), home) { key, journal in
+            let request = plan.request(key: key, schedule)
+            try Self.checkSize(request)
+            for part in plan.parts {
+                try await Self.checkStored(part.plan, client)
+            }
+            try await Self.uploader(client).upload(plan.uniqueFiles)
+            let response = try await client.call(QatMethods.submitPipeline, request)
+            try journal.recordJob(key: key, jobID: response.pipelineID)
+            return response
+        }
+    }
+
+    /// A pipeline is one message.
+    private static func checkSize(_ request: SubmitPipelineRequest) throws {
+        let size = try request.encoded().count
+        guard size <= PipelineLimits.messageBytes else {
+            throw ClientError(
+                .usage,
+                "the pipeline takes \(size) bytes to send, its files aside; the limit is "
+                    + "\(PipelineLimits.messageBytes): submit it in parts, or pack small files together"
+            )
+        }
+    }
+
+    private func json(_ plan: PipelinePlan) -> JSONValue {
+        .object([
+            "dry_run": .boolean(true),
+            "kind": .string("pipeline"),
+            "name": .string(plan.name),
+            "digest": .string(plan.digest(options.schedule)),
+            "jobs": .array(
+                plan.parts.map { part in
+                    .object([
+                        "name": .string(part.name),
+                        "kind": .string(part.plan.kind),
+                        "waits_for": .array(part.waitsFor.map(JSONValue.string)),
+                        "after": .array(part.after.map(JSONValue.string)),
+                        "spec": JobReport.document(part.plan.specJSON),
+                        "inputs": .array(part.plan.inputs.map(\.json)),
+                        "recipe": part.preview?.json ?? .null,
+                        "exports": part.exports.json,
+                    ])
+                }
+            ),
+            "byte_count": .number(Double(plan.byteCount)),
+            "warnings": .array(plan.warnings.map(JSONValue.string)),
+        ])
+    }
+
+    private func printDryRun(_ plan: PipelinePlan) {
+        Console.print("pipeline \"\(plan.name)\": the file is valid; nothing was sent")
+        var table = TextTable(["JOB", "KIND", "STARTS AFTER", "INPUTS"])
+        for part in plan.parts {
+            let waits = (part.waitsFor + part.after.filter { !part.waitsFor.contains($0) })
+                .joined(separator: ", ")
+            let files = part.plan.inputs.reduce(0) { $0 + $1.files.count }
+            let size = Quantities.bytes(part.plan.byteCount)
+            table.append([
+                part.name, part.plan.kind, waits.isEmpty ? "-" : waits,
+                files == 0 ? "-" : "\(size) in \(files) files",
+            ])
+        }
+        Console.print(table.rendered())
+        for part in plan.parts {
+            Console.print("\n\(part.name)")
+            printInputs(part.plan)
+            printRecipe(part.plan, part.preview, part.exports)
+        }
+        Console.print(
+            "would send at most \(Quantities.bytes(plan.byteCount)) "
+                + "in \(plan.uniqueFiles.count) files"
+        )
+    }
+}
+
+/// How large a pipeline may be.
+private enum PipelineLimits {
+    /// Bytes of the request: one message, less what calls carry beside it.
+    static let messageBytes = 250 << 10
+}

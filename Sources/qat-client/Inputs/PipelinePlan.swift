@@ -1,0 +1,124 @@
+internal import JobSpecs
+internal import Protocol
+
+/// A pipeline file, checked, with the inputs of all its jobs found and hashed.
+struct PipelinePlan: Sendable {
+    /// One of its jobs.
+    struct Part: Sendable {
+        let name: String
+        let after: [String]
+        let plan: SubmissionPlan
+        /// How it will be exported; empty while its model is not at hand.
+        let exports: ExportTable
+        /// What its recipe does to its model, if that is at hand.
+        let preview: RecipePreview?
+        /// The other jobs of the pipeline that it waits for.
+        let waitsFor: [String]
+    }
+
+    let name: String
+    /// The jobs, each after those that it waits for.
+    let parts: [Part]
+    /// What the submitter should know, a line each.
+    let warnings: [String]
+
+    /// Checks a file and finds its inputs; each job is checked as one that is submitted alone.
+    ///
+    /// - Throws: ``ClientError`` (`usage`) with a line for each thing that is wrong.
+    init(_ file: JobFile, name: String?) throws {
+        let spec: PipelineSpec
+        do {
+            spec = try PipelineSpec(document: file.document)
+        } catch {
+            throw ClientError(.usage, error.lines(file: file.name))
+        }
+        let names = Set(spec.parts.map(\.name))
+        let title = name ?? spec.name ?? file.defaultName
+        var parts: [Part] = []
+        var warnings = file.notes + spec.warnings
+        var problems: [String] = []
+        for part in spec.parts {
+            do {
+                let plan = try SubmissionPlan(
+                    part.job,
+                    name: "\(title)/\(part.name)",
+                    folder: file.folder,
+                    file: file.name,
+                    names: names
+                )
+                let inputs = try InputValidation(plan, file: file.name)
+                let preview = try RecipePreview(plan.spec, inputs: plan.inputs)
+                warnings += (inputs.remarks + (preview?.warnings ?? [])).map {
+                    Self.placed($0, part)
+                }
+                warnings += SubmitCommand.warnings(plan.spec).map { "\(part.path): \($0)" }
+                parts.append(
+                    Part(
+                        name: part.name,
+                        after: part.after,
+                        plan: plan,
+                        exports: inputs.exports,
+                        preview: preview,
+                        waitsFor: spec.parts.map(\.name).filter(part.needs.contains)
+                    )
+                )
+            } catch let error as ClientError {
+                let prefix = file.name + ": "
+                problems += error.lines.map { line in
+                    let rest = line.hasPrefix(prefix) ? String(line.dropFirst(prefix.count)) : line
+                    return prefix + Self.placed(rest, part)
+                }
+            }
+        }
+        guard problems.isEmpty else {
+            throw ClientError(.usage, problems)
+        }
+        self.name = title
+        self.parts = parts
+        self.warnings = warnings
+    }
+
+    /// A sentence about a place in a job as one about a place in the file.
+    private static func placed(_ sentence: String, _ part: PipelineSpec.Part) -> String {
+        sentence.hasPrefix("$") ? part.place(sentence) : "\(part.path): \(sentence)"
+    }
+
+    /// Each local file once.
+    var uniqueFiles: [PlannedFile] {
+        var seen: Set<SHA256Digest> = []
+        return parts.flatMap(\.plan.inputs).flatMap(\.files)
+            .filter { seen.insert($0.digest).inserted }
+    }
+
+    var byteCount: UInt64 { uniqueFiles.reduce(0) { $0 + $1.size } }
+
+    /// The digest of everything that makes the pipeline what it is.
+    func digest(_ schedule: Schedule) -> String {
+        let content = JSONValue.object([
+            "pipeline": .string(name),
+            "jobs": .array(
+                parts.map { part in
+                    .array(
+                        [.string(part.name), .string(part.plan.digest)]
+                            + part.after.map(JSONValue.string)
+                    )
+                }
+            ),
+            "schedule": schedule.json,
+        ])
+        return SHA256Digest.digest(of: content.canonicalBytes).hex
+    }
+
+    /// What is sent; the schedule is that of every job.
+    func request(key: String, _ schedule: Schedule) -> SubmitPipelineRequest {
+        SubmitPipelineRequest(
+            name: name,
+            key: key,
+            jobs: parts.map { part in
+                var job = part.plan.request(key: "", schedule)
+                job.after = part.after + schedule.after
+                return PipelineJob(name: part.name, job: job)
+            }
+        )
+    }
+}

@@ -1,0 +1,142 @@
+internal import ArgumentParser
+internal import Foundation
+internal import JobSpecs
+
+/// When a job's time is over, as people write it.
+enum Deadline: Equatable, Sendable {
+    /// So many milliseconds from its submission, by the gateway's clock.
+    case after(Int64)
+    /// At an instant, in Unix milliseconds.
+    case at(Int64)
+
+    /// What may be written, for help texts and refusals.
+    static let forms = "90s, 30m, 2h, 1h30m, 3d, 17:30, 2026-11-27T08:00 or 2026-11-27T08:00Z"
+
+    /// Reads a duration, a time of day (the next one), or a date with a time; nil of anything else.
+    ///
+    /// `now`: The present. `zone`: What times without a zone are of.
+    init?(_ text: String, now: Date = .now, zone: TimeZone = .current) {
+        if let milliseconds = Self.duration(text) {
+            self = .after(milliseconds)
+        } else if let date = Self.timeOfDay(text, now, zone) ?? Self.date(text, zone) {
+            self = .at(Int64((date.timeIntervalSince1970 * 1000).rounded()))
+        } else {
+            return nil
+        }
+    }
+
+    private static let units: [(letter: Character, milliseconds: Int64)] = [
+        ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000),
+    ]
+
+    /// `1h30m`: numbers with units, each once, the largest first.
+    private static func duration(_ text: String) -> Int64? {
+        var rest = text[...]
+        var sum: Int64 = 0
+        for unit in units {
+            let digits = rest.prefix { $0.isASCII && $0.isNumber }
+            guard let number = Int64(digits), rest[digits.endIndex...].first == unit.letter else {
+                continue
+            }
+            guard number <= 100_000 else { return nil }
+            sum += number * unit.milliseconds
+            rest = rest[digits.endIndex...].dropFirst()
+        }
+        return rest.isEmpty && sum > 0 ? sum : nil
+    }
+
+    private static func timeOfDay(_ text: String, _ now: Date, _ zone: TimeZone) -> Date? {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count == 2, parts.allSatisfy({ $0.utf8.count == 2 }),
+            let hour = Int(parts[0]), let minute = Int(parts[1]),
+            (0...23).contains(hour), (0...59).contains(minute)
+        else { return nil }
+        var calendar = Calendar(identifier: .gregorian)
+        calendar.timeZone = zone
+        return calendar.nextDate(
+            after: now,
+            matching: DateComponents(hour: hour, minute: minute, second: 0),
+            matchingPolicy: .nextTime
+        )
+    }
+
+    /// `2026-11-27T08:00[:00][Z|+01:00]`; a space will do for the T.
+    private static func date(_ text: String, _ zone: TimeZone) -> Date? {
+        var text = text.replacing(" ", with: "T")
+        var style = Date.ISO8601FormatStyle(timeZone: zone).year().month().day()
+            .dateTimeSeparator(.standard).time(includingFractionalSeconds: false)
+        guard let start = text.firstIndex(of: "T") else { return nil }
+        let time = text[text.index(after: start)...]
+        let clock = time.prefix { $0.isNumber || $0 == ":" }
+        let end = time[clock.endIndex...]
+        if clock.utf8.count == 5 {
+            text = text[..<clock.endIndex] + ":00" + end
+        }
+        if !end.isEmpty {
+            style = style.timeZone(separator: .colon)
+        }
+        return try? style.parse(text)
+    }
+}
+
+/// When a job, or each job of a pipeline, is to run, and whether it has to.
+struct Schedule: Equatable, Sendable {
+    /// Jobs that must end well before, by id.
+    var after: [String] = []
+    /// How soon it is taken.
+    var priority: Int64 = 0
+    var deadline: Deadline?
+    /// Whether the outputs of a job that did the same will do.
+    var reuse = false
+
+    /// What makes it another submission; null if it says nothing.
+    var json: JSONValue {
+        guard self != Schedule() else { return .null }
+        let time: JSONValue =
+            switch deadline {
+            case nil: .null
+            case .after(let milliseconds): .array([.number(Double(milliseconds))])
+            case .at(let instant): .number(Double(instant))
+            }
+        return .object([
+            "after": .array(after.map(JSONValue.string)), "priority": .number(Double(priority)),
+            "deadline": time, "reuse": .boolean(reuse),
+        ])
+    }
+}
+
+/// The options of `submit` that say when and whether to run.
+struct ScheduleOptions: ParsableArguments {
+    @Option(
+        parsing: .unconditional,
+        help: "How soon it is taken: low, normal, high, or a number from -100 to 100.",
+        completion: .list(["low", "normal", "high"])
+    )
+    var priority: String?
+    @Option(help: "Start only after this job or pipeline ended well; again for several.")
+    var after: [String] = []
+    @Option(help: "When its time is over: 2h from now, 17:30, or a date with a time.")
+    var deadline: String?
+    @Flag(help: "Take the outputs of a finished job that did the same with the same inputs.")
+    var reuse = false
+
+    func validate() throws {
+        if let priority, JobPriority.number(priority) == nil {
+            throw ValidationError(
+                "--priority \(priority): expected low, normal, high, or a number from -100 to 100."
+            )
+        }
+        if let deadline, Deadline(deadline) == nil {
+            throw ValidationError("--deadline \(deadline): expected \(Deadline.forms).")
+        }
+    }
+
+    /// What is asked for, the jobs of `--after` not yet found.
+    var schedule: Schedule {
+        Schedule(
+            priority: priority.flatMap(JobPriority.number) ?? 0,
+            deadline: deadline.flatMap { Deadline($0) },
+            reuse: reuse
+        )
+    }
+}

@@ -1,0 +1,88 @@
+internal import JobSpecs
+internal import Protocol
+
+/// A pipeline's jobs with what came of them.
+struct PipelineResults: Sendable {
+    let summary: PipelineSummary
+    /// In the order of their dependencies.
+    let jobs: [JobDetail]
+
+    /// Asks for a pipeline and its jobs in detail.
+    static func fetch(_ id: String, _ client: RPCClient) async throws -> PipelineResults {
+        let request = GetPipelineRequest(pipelineID: id)
+        let pipeline = try await client.call(QatMethods.getPipeline, request)
+        var jobs: [JobDetail] = []
+        for job in pipeline.jobs {
+            jobs.append(
+                try await client.call(QatMethods.getJob, GetJobRequest(jobID: job.jobID))
+            )
+        }
+        return PipelineResults(summary: pipeline.summary, jobs: jobs)
+    }
+
+    /// How a process exits that waited for it.
+    var status: ExitStatus {
+        .worst(jobs.map { ExitStatus(jobState: $0.summary.state) ?? .failed })
+    }
+
+    /// How it ended, each job's results, and one table of all evaluations if there are several.
+    ///
+    /// `columns`: Of the terminal; nil for as wide as it comes.
+    func lines(columns: Int?) -> [String] {
+        var lines = [
+            Self.line([summary.pipelineID, summary.name, summary.state])
+        ]
+        for job in jobs {
+            let job = (summary: job.summary, detail: job)
+            let source =
+                job.summary.reusedFrom.isEmpty ? "" : "reused from job \(job.summary.reusedFrom)"
+            lines += [
+                "",
+                Self.line([
+                    job.summary.part, job.summary.state, job.summary.jobID, job.summary.reason,
+                    source.isEmpty ? job.summary.reasonMessage : source,
+                ]),
+            ]
+            if !job.detail.resultsJSON.isEmpty {
+                lines += ResultsTable(job.detail, columns: columns).lines
+            }
+        }
+        let rows = rows
+        if evaluations.count > 1 {
+            lines += ["", "all evaluations"]
+            lines += ResultsTable(.object(["rows": .array(rows)]), columns: columns).lines
+        }
+        return lines
+    }
+
+    private static func line(_ parts: [String]) -> String {
+        DisplayWidth.printable(parts.filter { !$0.isEmpty }.joined(separator: "  "))
+    }
+
+    private var evaluations: [JobDetail] {
+        jobs.filter { $0.summary.kind == "evaluate" && !$0.resultsJSON.isEmpty }
+    }
+
+    /// The rows of all evaluations, each called after its job where there are several.
+    private var rows: [JSONValue] {
+        let evaluations = evaluations
+        return evaluations.flatMap { job in
+            let rows = JobReport.document(job.resultsJSON)["rows"]?.arrayValue ?? []
+            return rows.map { row in
+                guard var members = row.objectValue, evaluations.count > 1 else { return row }
+                let label = row["label"]?.stringValue ?? "-"
+                members["label"] = .string("\(job.summary.part): \(label)")
+                // They refer to the settings of one evaluation's tasks.
+                members["measurements"] = nil
+                return .object(members)
+            }
+        }
+    }
+
+    var json: JSONValue {
+        var members = JobReport.json(summary).objectValue ?? [:]
+        members["jobs"] = .array(jobs.map(JobReport.json))
+        members["rows"] = .array(rows)
+        return .object(members)
+    }
+}

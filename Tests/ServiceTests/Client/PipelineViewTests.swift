@@ -1,0 +1,156 @@
+internal import JobSpecs
+internal import Protocol
+internal import Testing
+@testable internal import qat_client
+
+@Suite struct PipelineViewTests {
+    private static let id = "p-00ab000000000009"
+
+    private static func job(
+        _ id: String,
+        part: String = "",
+        state: String = "QUEUED",
+        kind: String = "train"
+    ) -> JobSummary {
+        var job = JobSummary(
+            jobID: id,
+            kind: kind,
+            name: part.isEmpty ? "single" : "all/\(part)",
+            state: state,
+            createdUnixMs: 61_000
+        )
+        job.part = part
+        job.pipelineID = part.isEmpty ? "" : Self.id
+        return job
+    }
+
+    private let pipeline = PipelineSummary(
+        pipelineID: id,
+        name: "all",
+        owner: "ada",
+        state: "RUNNING",
+        createdUnixMs: 61_000,
+        jobs: 2,
+        succeeded: 1,
+        ended: 1
+    )
+    /// The newest first, as lists have them.
+    private let jobs = [
+        job("00ac00000000000c"), job("00ab00000000000b", part: "qat"),
+        job("00ab00000000000a", part: "ptq", state: "SUCCEEDED", kind: "quantize"),
+        job("00aa000000000001"),
+    ]
+
+    @Test func aPipelinesJobsStandBelowItInTheirOrder() {
+        let text = StatusTable.jobs(jobs, pipelines: [pipeline], nowUnixMs: 121_000)
+        #expect(
+            text == """
+                JOB                 KIND      NAME    STATE      PHASE  STEP  LOSS  ETA  AGE    NOTE
+                00ac00000000000c    train     single  QUEUED     -      -     -     -    1m00s
+                p-00ab000000000009  pipeline  all     RUNNING    -      -     -     -    1m00s  1 of 2 jobs succeeded
+                  00ab00000000000a  quantize    ptq   SUCCEEDED  -      -     -     -    1m00s
+                  00ab00000000000b  train       qat   QUEUED     -      -     -     -    1m00s
+                00aa000000000001    train     single  QUEUED     -      -     -     -    1m00s
+                """
+        )
+        // Where a list was filtered, its jobs stand alone, by their whole names.
+        let flat = StatusTable.jobs([jobs[1]], nowUnixMs: 121_000)
+        #expect(flat.contains("00ab00000000000b  train  all/qat"))
+    }
+
+    private func choice(_ word: String) -> String {
+        switch JobSelector.choice(word, among: jobs, pipelines: [pipeline], isHarmless: false) {
+        case .one(let job, _): job.jobID
+        case .pipeline(let pipeline, _): pipeline.pipelineID
+        case .none(let problem): problem
+        }
+    }
+
+    @Test func wordsNamePipelinesAndTheirJobs() {
+        for word in [Self.id, "p-00", "all"] { #expect(choice(word) == Self.id) }
+        for word in ["all/qat", Self.id + "/qat", "p-0/qat", "00ab00000000000b"] {
+            #expect(choice(word) == "00ab00000000000b")
+        }
+        // The last submission is not of a pipeline here.
+        #expect(choice("latest") == "00ac00000000000c")
+        let rest = Array(jobs.dropFirst())
+        #expect(
+            JobSelector.choice("latest", among: rest, pipelines: [pipeline], isHarmless: true)
+                == .pipeline(pipeline, of: 1)
+        )
+        #expect(choice("all/none").hasPrefix("no job has the id or the name"))
+        #expect(choice("qat").hasPrefix("no job has the id or the name"))
+        #expect(choice("single").contains("is the name of several jobs"))
+    }
+
+    @Test func eventsOfSeveralJobsSayWhoseTheyAre() {
+        var text = ""
+        let printer = EventPrinter(.plain) { text += $0 }
+        printer.labels = ["a": "ptq", "b": "qat"]
+        printer.print(JobEvent(jobID: "a", seq: 1, type: .state, state: "RUNNING"))
+        printer.print(JobEvent(jobID: "b", seq: 1, type: .log, message: "one\ntwo"))
+        #expect(text == "ptq: RUNNING\nqat: log: one\nqat: log: two\n")
+        text = ""
+        let live = EventPrinter(.live(columns: { 60 })) { text += $0 }
+        live.labels = ["a": "ptq", "b": "qat"]
+        let progress = JobProgress(step: 1, totalSteps: 2, phase: "train")
+        live.print(JobEvent(jobID: "b", seq: 1, type: .state, state: "RUNNING"))
+        live.print(JobEvent(jobID: "b", seq: 2, type: .progress, progress: progress))
+        // Another job's end leaves the bar where it is.
+        live.print(JobEvent(jobID: "a", seq: 2, type: .state, state: "SUCCEEDED"))
+        #expect(text.contains("ptq: SUCCEEDED\n"))
+        #expect(text.split(separator: "\n").last?.hasPrefix("qat RUNNING  ") == true, "\(text)")
+    }
+
+    private static func evaluation(_ part: String, _ label: String, _ value: Double) -> JobDetail {
+        JobDetail(
+            summary: job(
+                "00ab00000000000\(part)",
+                part: part,
+                state: "SUCCEEDED",
+                kind: "evaluate"
+            ),
+            resultsJSON: Array(
+                #"{"rows":[{"label":"\#(label)","perplexity":\#(value),"measurements":[]}]}"#.utf8
+            )
+        )
+    }
+
+    @Test func severalEvaluationsStandInOneTable() {
+        let results = PipelineResults(
+            summary: pipeline,
+            jobs: [
+                Self.evaluation("c", "base", 20), Self.evaluation("d", "base", 22),
+                JobDetail(summary: jobs[1]),
+            ]
+        )
+        let lines = results.lines(columns: nil)
+        #expect(lines[0] == "\(Self.id)  all  RUNNING")
+        #expect(lines.contains("c  SUCCEEDED  00ab00000000000c"))
+        #expect(
+            lines.suffix(4) == [
+                "all evaluations", "LABEL    PERPLEXITY   CHANGE", "c: base       20.00        -",
+                "d: base       22.00  +10.0 %",
+            ]
+        )
+        #expect(results.json["rows"]?.arrayValue?.count == 2)
+        #expect(results.status == .failed)
+    }
+
+    /// One evaluation is shown once.
+    @Test func anEvaluationAloneIsTheTable() {
+        let results = PipelineResults(
+            summary: pipeline,
+            jobs: [Self.evaluation("c", "base", 20)]
+        )
+        let lines = results.lines(columns: nil)
+        #expect(!lines.contains("all evaluations"))
+        #expect(lines.filter { $0.contains("base") }.count == 1)
+        #expect(results.status == .succeeded)
+    }
+
+    @Test func theSchemaOfPipelinesIsExplained() {
+        let paths = SchemaRow.rows(of: JobSchema.pipeline).map(\.path)
+        #expect(paths == ["$.name", "$.jobs", "$.jobs.NAME.kind", "$.jobs.NAME.after"])
+    }
+}

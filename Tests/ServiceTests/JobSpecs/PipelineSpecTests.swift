@@ -1,0 +1,151 @@
+internal import Testing
+
+@testable internal import JobSpecs
+
+@Suite struct PipelineSpecTests {
+    private static let quantize =
+        #"{"model": "m.gguf", "quantization": {"algorithm": "mxfp4"}, "export": [{"format": "bf16"}, {"format": "gguf"}]}"#
+    private static let train =
+        #"{"model": "job:ptq", "quantization": {"algorithm": "mxfp4"}, "trainer": {"max_steps": 3}, "#
+        + #""data": {"train": ["t.txt"], "seq_length": 16}}"#
+    private static func evaluate(_ model: String) -> String {
+        #"{"models": [{"label": "a", "model": "\#(model)"}], "#
+            + #""tasks": [{"type": "perplexity", "text": "t.txt"}]}"#
+    }
+
+    private static func spec(_ text: String) throws -> PipelineSpec {
+        try PipelineSpec(document: JSONParser.parse(Array(text.utf8)))
+    }
+
+    private static func jobs(_ jobs: String) -> String { #"{"jobs": {"# + jobs + "}}" }
+
+    @Test func readsJobsOfEveryKindInTheOrderOfTheirReferences() throws {
+        let spec = try Self.spec(
+            """
+            {"name": "all", "jobs": {
+              "compare": \(Self.evaluate("job:qat/model")),
+              "qat": \(Self.train),
+              "ptq": \(Self.quantize)
+            }}
+            """
+        )
+        #expect(spec.name == "all")
+        #expect(spec.parts.map(\.name) == ["ptq", "qat", "compare"])
+        #expect(spec.parts.map(\.kind) == ["quantize", "train", "evaluate"])
+        #expect(spec.parts[1].path == "$.jobs.qat")
+        #expect(spec.warnings.isEmpty)
+    }
+
+    @Test func whatNeedsNothingKeepsTheOrderOfTheFile() throws {
+        let lines = ["z", "b", "y"].map { "\"\($0)\": \(Self.quantize)" }
+        let spec = try Self.spec(Self.jobs(lines.joined(separator: ",\n")))
+        #expect(spec.parts.map(\.name) == ["z", "b", "y"])
+    }
+
+    @Test func jobsMayStartAfterOthersAndSayTheirKind() throws {
+        let after = Self.quantize.replacing(
+            "{\"model\"",
+            with: #"{"kind": "quantize", "after": ["b", "00aa000000000001"], "model""#
+        )
+        let spec = try Self.spec(Self.jobs("\"a\": \(after), \"b\": \(Self.quantize)"))
+        #expect(spec.parts.map(\.name) == ["b", "a"])
+        #expect(spec.parts[1].after == ["b", "00aa000000000001"])
+        // What only pipelines know is no part of the job.
+        #expect(spec.parts[1].job.document["kind"] == nil)
+        #expect(spec.parts[1].job.document["after"] == nil)
+    }
+
+    @Test func anOutputThatTheJobMakesMayBeNamed() throws {
+        for output in ["", "/model", "/model/config.json", "/model-gguf", "/model-gguf/model.gguf"]
+        {
+            let text = Self.jobs(
+                "\"ptq\": \(Self.quantize), \"e\": \(Self.evaluate("job:ptq" + output))"
+            )
+            #expect(try Self.spec(text).parts.count == 2)
+        }
+    }
+
+    private static let faults: [(String, String, String)] = [
+        ("[]", "$", "found an array"), ("{}", "$.jobs", "missing"),
+        (#"{"jobs": {}}"#, "$.jobs", "0 jobs are not allowed; expected an object of 1 to 64 jobs"),
+        (#"{"jobs": []}"#, "$.jobs", "found an array"),
+        (#"{"job": {}}"#, "$.job", "did you mean \"jobs\"?"),
+        (jobs(#""a": 3"#), "$.jobs.a", "found an integer; expected a job"),
+        (jobs(#""a": {"seed": 1}"#), "$.jobs.a", "write its \"kind\""),
+        (jobs(#""a b": \#(quantize)"#), #"$.jobs["a b"]"#, "is no name"),
+        (jobs(#""00aa000000000001": \#(quantize)"#), "$.jobs.00aa000000000001", "a job's id"),
+        (
+            jobs(#""a": {"kind": "pipeline", "jobs": {}}"#), "$.jobs.a.kind",
+            "expected one of quantize, train, evaluate"
+        ),
+        (
+            jobs(#""a": \#(quantize.replacing("algorithm", with: "algoritm"))"#),
+            "$.jobs.a.quantization.algoritm", "did you mean \"algorithm\"?"
+        ),
+        (
+            jobs(#""ptq": \#(quantize), "qat": \#(train.replacing("job:ptq", with: "job:ptk"))"#),
+            "$.jobs.qat.model", "called \"ptk\"; did you mean \"ptq\"?"
+        ),
+        (
+            jobs(#""ptq": \#(quantize), "e": \#(evaluate("job:ptq/logits"))"#),
+            "$.jobs.e.models[0].model",
+            "the quantize job ptq makes no logits; it makes model, model-gguf, report.json"
+        ),
+        (
+            jobs(#""e": \#(evaluate("m.gguf")), "f": \#(evaluate("job:e"))"#),
+            "$.jobs.f.models[0].model", "the evaluate job e makes no model; it makes report.json"
+        ),
+        (
+            jobs(#""ptq": \#(quantize.replacing("m.gguf", with: "job:qat")), "qat": \#(train)"#),
+            "$.jobs.ptq", "ptq → qat → ptq"
+        ),
+        (
+            jobs(
+                #""a": \#(quantize.replacing("{\"model\"", with: "{\"after\": [\"nobody\"], \"model\""))"#
+            ),
+            "$.jobs.a.after[0]", "called \"nobody\"; expected one of a, or an id"
+        ),
+    ]
+
+    @Test(arguments: faults)
+    func aFaultNamesItsPlace(text: String, place: String, message: String) {
+        let error = #expect(throws: JobSpecError.self) { try Self.spec(text) }
+        let found = error?.violations.first
+        #expect(found?.path == place, "\(found?.description ?? "")")
+        #expect(found?.message.contains(message) == true, "\(found?.description ?? "")")
+        #expect(found?.line != nil || place == "$.jobs", "\(found?.description ?? "")")
+    }
+
+    @Test func twoJobsOfOneNameAreRefusedByTheirLine() {
+        let text = "{\"jobs\": {\n\"a\": \(Self.quantize),\n\"a\": \(Self.quantize)}}"
+        let error = #expect(throws: JobSpecError.self) { try Self.spec(text) }
+        #expect(error?.violations.first?.line == 3)
+    }
+
+    @Test func moreThanSixtyFourJobsAreRefused() {
+        let many = (0...64).map { "\"n\($0)\": \(Self.quantize)" }.joined(separator: ",")
+        let error = #expect(throws: JobSpecError.self) { try Self.spec(Self.jobs(many)) }
+        #expect(error?.violations.first?.message.hasPrefix("65 jobs are not allowed") == true)
+    }
+
+    @Test func aNameWithinAJobIsWarnedOf() throws {
+        let named = Self.quantize.replacing("{\"model\"", with: #"{"name": "n", "model""#)
+        let spec = try Self.spec(Self.jobs("\"a\": \(named)"))
+        #expect(spec.warnings == ["$.jobs.a.name: has no effect: the job is called a here"])
+    }
+
+    /// What each kind leaves, as docs/EXPORT.md and the workers have it.
+    @Test func outputsAreThoseOfTheKind() throws {
+        let spec = try Self.spec(
+            Self.jobs(
+                "\"ptq\": \(Self.quantize), \"qat\": \(Self.train), \"e\": \(Self.evaluate("m"))"
+            )
+        )
+        let outputs = Dictionary(
+            uniqueKeysWithValues: spec.parts.map { ($0.name, $0.job.spec.outputs) }
+        )
+        #expect(outputs["ptq"] == ["model", "model-gguf", "report.json", "report.html"])
+        #expect(outputs["qat"] == ["model", "report.json"])
+        #expect(outputs["e"] == ["report.json"])
+    }
+}
