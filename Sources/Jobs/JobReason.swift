@@ -48,7 +48,7 @@ public enum JobReason: String, Sendable, CaseIterable, Codable {
     /// its checkpoint as long as it comes further each time.
     public var isLoss: Bool {
         switch self {
-        case .workerLost, .killed, .stalled: true
+        case .workerLost, .killed, .stalled, .noDisk: true
         default: false
         }
     }

@@ -25,6 +25,8 @@ extension GatewayAPI {
         by principal: Principal
     ) async throws -> PutBlobResponse {
         let holder = try await uploader(request.size, Caller(principal, .putBlob))
+        // Counted while they come, so that many at once do not each find room in the quota.
+        defer { uploads.end(holder, byteCount: request.size) }
         try await artifacts.custody.holding(request.digest) {
             try await artifacts.put(request.digest, size: request.size, chunks: chunks)
             try await engine.store.grant(
@@ -44,20 +46,19 @@ extension GatewayAPI {
             guard !(try await engine.store.leases(of: worker).isEmpty) else {
                 throw authority.denied(caller, "\(worker) holds no lease")
             }
+            try uploads.begin(Grant.holder(worker), byteCount: size, room: nil)
             return Grant.holder(worker)
         }
         let user = try authority.user(caller)
+        let holder = Grant.holder(user: user.name)
+        var room: UInt64?
         if let limit = authority.policy.quota(of: user.name).bytes {
-            let used = try await engine.store.byteCount(of: Grant.holder(user: user.name))
-            guard UInt64(clamping: used) + size <= UInt64(clamping: limit) else {
-                throw StoreError(
-                    .quota,
-                    "\(user.name) has \(used) bytes of artifacts; \(size) more exceed the quota "
-                        + "of \(limit)"
-                )
-            }
+            let used = UInt64(clamping: try await engine.store.byteCount(of: holder))
+            let limit = UInt64(clamping: limit)
+            room = limit > used ? limit - used : 0
         }
-        return Grant.holder(user: user.name)
+        try uploads.begin(holder, byteCount: size, room: room)
+        return holder
     }
 
     /// Those of some digests that are open to the caller, who is about to use them: they stay as if they

@@ -44,6 +44,8 @@ struct JobEvents: AsyncSequence, Sendable {
         private var last: UInt64
         private var page: ArraySlice<JobEvent> = []
         private var isOver = false
+        /// A metric may have 64 KiB, and somebody may not read.
+        private static let pageSize = 16
 
         init(_ events: JobEvents, _ changes: AsyncStream<Void>.AsyncIterator) {
             self.events = events
@@ -57,7 +59,7 @@ struct JobEvents: AsyncSequence, Sendable {
                 let (read, isEnd) = try await events.engine.events(
                     events.job,
                     after: last,
-                    limit: 200
+                    limit: Self.pageSize
                 )
                 page = read[...]
                 isOver = isEnd

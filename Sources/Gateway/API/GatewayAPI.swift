@@ -16,6 +16,8 @@ struct GatewayAPI: Sendable {
     var retention = RetentionPolicy()
     /// The one reading of all artifacts at a time.
     let audits = ExclusiveTurn()
+    let uploads = RunningUploads()
+    let monitor = HealthMonitor()
     let started = ContinuousClock.now
 
     /// Ends every wait, so that a gateway which stops has nobody to wait for.
@@ -27,13 +29,37 @@ struct GatewayAPI: Sendable {
 
     /// Whether the gateway could keep what it would be told.
     func health() async -> HealthCheckResponse {
-        do {
+        await monitor.health { [engine, artifacts] in
             // A real write: a full or broken disk is not healthy.
             try await engine.store.probe()
             try artifacts.probe()
-            return HealthCheckResponse(status: .serving)
-        } catch {
-            return HealthCheckResponse(status: .notServing, message: "\(error)")
         }
+    }
+}
+
+/// Looks at the disk once a second at most, however often it is asked.
+actor HealthMonitor {
+    private static let validity = Duration.seconds(1)
+
+    private var last: (time: ContinuousClock.Instant, response: HealthCheckResponse)?
+    private var running: Task<HealthCheckResponse, Never>?
+
+    /// What `probe`, which throws what is wrong, found last or finds now.
+    func health(_ probe: @escaping @Sendable () async throws -> Void) async -> HealthCheckResponse {
+        if let last, ContinuousClock.now - last.time < Self.validity { return last.response }
+        if let running { return await running.value }
+        let task = Task { () -> HealthCheckResponse in
+            do {
+                try await probe()
+                return HealthCheckResponse(status: .serving)
+            } catch {
+                return HealthCheckResponse(status: .notServing, message: "\(error)")
+            }
+        }
+        running = task
+        let response = await task.value
+        last = (.now, response)
+        running = nil
+        return response
     }
 }

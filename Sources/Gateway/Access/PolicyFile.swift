@@ -21,13 +21,18 @@ final class PolicyFile: Sendable {
     private let path: String?
     private let state: Mutex<State>
 
-    /// The policy of a file; without one, or while there is none at the path, the built-in policy.
+    /// The policy of a file; without one, the built-in policy, until there is one.
     ///
-    /// - Throws: ``StoreError`` if the file is there and wrong: a gateway does not start with rules
-    ///   that nobody wrote.
-    init(path: String?) throws {
+    /// `isRequired`: Whether somebody named the file, so that it must be there.
+    ///
+    /// - Throws: ``StoreError`` if the file is there and wrong, or is not there and must be: a gateway
+    ///   does not start with rules that nobody wrote.
+    init(path: String?, isRequired: Bool = false) throws {
         self.path = path
         let stamp = path.flatMap(Self.stamp)
+        if let path, isRequired, stamp == nil {
+            throw StoreError(.unusable, "policy \(path): no such file, or it cannot be read")
+        }
         state = Mutex(State(policy: try Self.read(path, stamp), stamp: stamp))
     }
 
@@ -45,6 +50,12 @@ final class PolicyFile: Sendable {
         guard let path else { return }
         let stamp = Self.stamp(path)
         guard state.withLock({ $0.stamp != stamp }) else { return }
+        guard stamp != nil else {
+            // Rules that are gone are not lifted.
+            state.withLock { $0.stamp = nil }
+            logger.error("policy \(path) is gone; the policy before stays in force")
+            return
+        }
         do {
             let policy = try Self.read(path, stamp)
             state.withLock { $0 = State(policy: policy, stamp: stamp) }

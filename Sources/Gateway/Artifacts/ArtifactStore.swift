@@ -15,6 +15,8 @@ struct ArtifactStore: Sendable {
     var byteLimit: UInt64 = 512 << 30
     /// What must stay free on the disk.
     var reserve: UInt64 = 256 << 20
+    /// Bytes of room that are promised to an upload at once.
+    var promiseStep: UInt64 = 64 << 20
     private let incoming = IncomingBytes()
     private let verified = VerifiedFiles()
 
@@ -60,8 +62,19 @@ struct ArtifactStore: Sendable {
         size: UInt64,
         chunks: some AsyncSequence<[UInt8], any Error>
     ) async throws {
-        try takeRoom(size)
-        defer { incoming.remove(size) }
+        guard size <= byteLimit else {
+            throw StoreError(
+                .tooLarge,
+                "\(size) bytes exceed the limit of \(byteLimit) per artifact"
+            )
+        }
+        try checkRoom(size, incoming: incoming.count)
+        // Room is promised as bytes come, a step at a time: who announces gigabytes and sends nothing
+        // keeps nobody else from uploading.
+        var promised = min(size, promiseStep)
+        var end = promised
+        try takeRoom(promised)
+        defer { incoming.remove(promised) }
         let temporary = "\(root)/tmp/\(UUID().uuidString)"
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
@@ -77,6 +90,14 @@ struct ArtifactStore: Sendable {
             count += UInt64(chunk.count)
             guard count <= size else {
                 throw StoreError(.corrupt, "more than the announced \(size) bytes came")
+            }
+            while count > end {
+                incoming.remove(promised)
+                promised = 0
+                let next = min(size - end, promiseStep)
+                try takeRoom(next)
+                promised = next
+                end += next
             }
             hasher.update(chunk)
             try Self.write(chunk, to: descriptor, path: temporary)
@@ -235,14 +256,8 @@ struct ArtifactStore: Sendable {
 
     /// Reserves room for an artifact that is coming.
     private func takeRoom(_ size: UInt64) throws {
-        guard size <= byteLimit else {
-            throw StoreError(
-                .tooLarge,
-                "\(size) bytes exceed the limit of \(byteLimit) per artifact"
-            )
-        }
-        // What came of the others may lie on the disk already: they count in full, which errs to the
-        // safe side.
+        // What came of the others' steps may lie on the disk already: they count in full, which errs to
+        // the safe side.
         let others = incoming.add(size)
         do {
             try checkRoom(size, incoming: others)

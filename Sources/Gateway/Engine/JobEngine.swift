@@ -58,13 +58,7 @@ final class JobEngine: Sendable {
         for worker in try await store.workers() {
             _ = presence.add(worker, heard: moment)
         }
-        try await forEach(in: JobState.leased) { stored in
-            leases.set(
-                stored.job.id,
-                epoch: stored.job.epoch,
-                until: lifecycle.leaseEnd(at: moment)
-            )
-        }
+        try await renewLeases()
         try await forEach(in: [.recovering]) { stored in
             try await apply(.leaseEnded("the gateway was restarted"), to: stored.job.id)
         }

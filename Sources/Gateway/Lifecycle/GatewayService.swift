@@ -25,7 +25,10 @@ struct GatewayService: Sendable {
             path: folder.path + "/gateway.sqlite",
             artifactFolder: folder.path + "/cas"
         )
-        let policies = try PolicyFile(path: policyPath ?? folder.path + "/policy.json")
+        let policies = try PolicyFile(
+            path: policyPath ?? folder.path + "/policy.json",
+            isRequired: policyPath != nil
+        )
         let engine = JobEngine(
             store: SQLiteJobStore(pool: pool),
             leaseDuration: leaseDuration,

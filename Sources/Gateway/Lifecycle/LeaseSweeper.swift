@@ -8,14 +8,25 @@ struct LeaseSweeper: Service {
     let policies: PolicyFile
     let logger: Logger
 
+    /// Between two rounds that should be a second apart.
+    private static let longPause = Duration.seconds(3)
+
     func run() async throws {
         await cancelWhenGracefulShutdown {
             var round = 0
+            var last = ContinuousClock.now
             while !Task.isCancelled {
                 try? await Task.sleep(for: .seconds(1))
                 round += 1
+                let pause = last.duration(to: .now)
+                last = .now
                 policies.reload(logger)
                 do {
+                    if pause > Self.longPause {
+                        // Stopped, or starved: nobody was heard in that time, whoever called.
+                        logger.warning("the gateway stood still for \(pause): leases are renewed")
+                        try await engine.renewLeases()
+                    }
                     for id in try await engine.recoverExpired() {
                         logger.warning("job \(id): its worker was not heard of in time")
                     }

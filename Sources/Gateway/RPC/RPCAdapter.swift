@@ -110,8 +110,9 @@ struct RPCAdapter: Sendable {
     private static func mapped<Result>(_ work: () async throws -> Result) async throws -> Result {
         do {
             return try await work()
-        } catch let error as StoreError {
-            throw error.rpcError
+        } catch {
+            if let known = StoreError(error) { throw known.rpcError }
+            throw error
         }
     }
 }

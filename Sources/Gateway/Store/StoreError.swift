@@ -1,3 +1,5 @@
+internal import Foundation
+internal import GRDB
 internal import Protocol
 
 /// Why the store refuses something.
@@ -31,6 +33,24 @@ struct StoreError: Error, Sendable, CustomStringConvertible {
     }
 
     var description: String { message }
+
+    /// What another error means to callers, where it is the disk's or the database's state, not theirs.
+    init?(_ error: any Error) {
+        let full = "the gateway's disk is full"
+        switch error {
+        case let error as StoreError:
+            self = error
+        case let error as DatabaseError where error.resultCode == .SQLITE_FULL:
+            self.init(.noSpace, full)
+        case let error as DatabaseError where error.resultCode == .SQLITE_BUSY:
+            self.init(.busy, "the database is busy; try again")
+        case let error as CocoaError where error.code == .fileWriteOutOfSpace:
+            self.init(.noSpace, full)
+        case let error as POSIXError where [.ENOSPC, .EDQUOT].contains(error.code):
+            self.init(.noSpace, full)
+        default: return nil
+        }
+    }
 
     /// The same, as a call's failure.
     var rpcError: RPCError {

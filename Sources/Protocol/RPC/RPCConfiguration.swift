@@ -18,6 +18,8 @@ public struct ConnectionLimits: Sendable, Hashable {
     public var connections = 1_024
     /// Connections a server holds from one address at once.
     public var connectionsPerHost = 256
+    /// Connections under one certificate's name.
+    public var connectionsPerPeer = 64
     /// Connections from one address, and from all four times as many, that have not said HELLO yet.
     public var openingsPerHost = 64
     /// Time for TCP, TLS and HELLO together.

@@ -6,6 +6,8 @@ final class ServerActivity: Sendable {
     private struct State {
         var connections: [ObjectIdentifier: ConnectionLink] = [:]
         var perHost: [String: Int] = [:]
+        var perPeer: [PeerIdentity: Int] = [:]
+        var peers: [ObjectIdentifier: PeerIdentity] = [:]
         /// Those that have not said HELLO yet, the oldest first.
         var openings: [(link: ConnectionLink, host: String)] = []
         var runningCalls = 0
@@ -52,9 +54,17 @@ final class ServerActivity: Sendable {
         return isAdmitted
     }
 
-    /// A connection has said HELLO.
-    func opened(_ link: ConnectionLink) {
-        state.withLock { state in state.openings.removeAll { $0.link === link } }
+    /// A connection has said HELLO, under a certificate's name.
+    ///
+    /// - Returns: Whether that name may have one more.
+    func opened(_ link: ConnectionLink, by peer: PeerIdentity) -> Bool {
+        state.withLock { state in
+            state.openings.removeAll { $0.link === link }
+            guard state.perPeer[peer, default: 0] < limits.connectionsPerPeer else { return false }
+            state.perPeer[peer, default: 0] += 1
+            state.peers[ObjectIdentifier(link)] = peer
+            return true
+        }
     }
 
     private static func evict(_ index: Int, _ state: inout State) -> ConnectionLink {
@@ -67,6 +77,10 @@ final class ServerActivity: Sendable {
         guard state.connections.removeValue(forKey: ObjectIdentifier(link)) != nil else { return }
         let left = state.perHost[host, default: 1] - 1
         state.perHost[host] = left == 0 ? nil : left
+        if let peer = state.peers.removeValue(forKey: ObjectIdentifier(link)) {
+            let left = state.perPeer[peer, default: 1] - 1
+            state.perPeer[peer] = left == 0 ? nil : left
+        }
     }
 
     /// A connection that was admitted is gone.

@@ -19,7 +19,12 @@ final class ServerCalls: ConnectionOwner {
     func admit(_ peer: PeerIdentity) throws {}
 
     func ready(_ link: ConnectionLink, _ limits: NegotiatedLimits, peer: PeerIdentity) {
-        activity.opened(link)
+        guard activity.opened(link, by: peer) else {
+            logger.warning("connection refused: too many", metadata: ["peer": "\(peer)"])
+            return link.close(
+                RPCError(.resourceExhausted, "\(peer) has too many connections", processed: .no)
+            )
+        }
         logger.debug("client connected", metadata: ["peer": "\(peer)"])
     }
 

@@ -88,7 +88,26 @@ struct AttemptRunner: Sendable {
                 return order == .kill ? .killed : .stopped
             }
             logger.error("job \(lease.jobID): \(error)")
+            if Self.isFullDisk(error) {
+                return .failed(
+                    reason: .noDisk,
+                    message:
+                        "the disk of worker \(worker.instance) is full: the inputs do not fit"
+                )
+            }
             return .failed(reason: .internalError, message: "\(error)")
+        }
+    }
+
+    private static func isFullDisk(_ error: any Error) -> Bool {
+        let found = error as NSError
+        let codes = [found, found.userInfo[NSUnderlyingErrorKey] as? NSError].compactMap(\.self)
+        return codes.contains { error in
+            switch error.domain {
+            case NSCocoaErrorDomain: error.code == CocoaError.Code.fileWriteOutOfSpace.rawValue
+            case NSPOSIXErrorDomain: [ENOSPC, EDQUOT].contains(Int32(error.code))
+            default: false
+            }
         }
     }
 
@@ -169,6 +188,19 @@ struct AttemptRunner: Sendable {
     }
 
     private func send(_ request: CompleteLeaseRequest) async throws -> End {
+        do {
+            return try await complete(request)
+        } catch let error as RPCError
+            where error.code == .failedPrecondition && !request.outputs.isEmpty
+        {
+            // An output that was there when it was asked for is gone: brought once more.
+            logger.warning("job \(lease.jobID): \(error.message); uploading again")
+            _ = try await publisher.publish(jobFolder + "/output")
+            return try await complete(request)
+        }
+    }
+
+    private func complete(_ request: CompleteLeaseRequest) async throws -> End {
         do {
             let response = try await link.untilAnswered("completing job \(lease.jobID)") {
                 try await link.client.call(QatMethods.completeLease, request)

@@ -59,13 +59,17 @@ struct InputStore: Sendable {
 
     private func cached(_ file: InputFile) async throws -> String {
         let path = "\(cacheFolder)/\(file.digest.hex)"
-        if let size = Self.size(path), size == file.size {
+        // Read whole every time: a weight that changed on the disk would change the result in silence.
+        if Self.size(path) == file.size,
+            let found = try? SHA256Digest.digest(ofFile: path), found.0 == file.digest
+        {
             try? FileManager.default.setAttributes(
                 [.modificationDate: Date.now],
                 ofItemAtPath: path
             )
             return path
         }
+        try? FileManager.default.removeItem(atPath: path)
         makeRoom(for: file.size)
         try await link.untilAnswered("fetching \(file.path)") {
             try await fetch(file, to: path)

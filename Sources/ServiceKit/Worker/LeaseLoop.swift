@@ -81,6 +81,10 @@ public final class LeaseLoop: Service {
             waitSeconds: 20
         )
         while !Task.isCancelled {
+            guard hasDisk() else {
+                try await Task.sleep(for: .seconds(10))
+                continue
+            }
             let response = try await client.call(
                 QatMethods.acquireLease,
                 request,
@@ -91,6 +95,19 @@ public final class LeaseLoop: Service {
             }
         }
     }
+
+    /// Whether there is room for a job at all; a worker without would fail one after the other.
+    private func hasDisk() -> Bool {
+        let found = try? FileManager.default.attributesOfFileSystem(forPath: folder.path)
+        let free = found?[.systemFreeSize] as? UInt64 ?? .max
+        guard free < Self.diskReserve else { return true }
+        logger.warning(
+            "\(free) bytes are free in \(folder.path), less than \(Self.diskReserve): no job is taken"
+        )
+        return false
+    }
+
+    private static let diskReserve: UInt64 = 256 << 20
 
     private func run(_ lease: Lease, terms: RegisterWorkerResponse) async throws {
         let jobFolder = try folder.makeFolder("jobs/" + Self.folderName(lease.jobID))

@@ -90,12 +90,22 @@ struct LogsCommand: ClientVerb {
 }
 
 extension LogsCommand {
-    /// Bytes of a log without what a terminal would obey, such as escape sequences.
+    /// A log without what a terminal would obey: control characters but tabs and line ends, and those
+    /// that turn the direction of writing.
     static func shown(_ bytes: [UInt8]) -> [UInt8] {
-        bytes.map { byte in
-            let isPlain = byte >= 0x20 && byte != 0x7F || [0x09, 0x0A, 0x0D].contains(byte)
-            return isPlain ? byte : UInt8(ascii: "?")
+        let text = String(decoding: bytes, as: UTF8.self)
+        var shown = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            let isKept = scalar == "\t" || scalar == "\n"
+            let category = scalar.properties.generalCategory
+            let isObeyed = [.control, .format, .lineSeparator, .paragraphSeparator].contains(
+                category
+            )
+            // Joiners of scripts and emoji are formats that only join.
+            let isJoiner = scalar == "\u{200C}" || scalar == "\u{200D}"
+            shown.append(isKept || isJoiner || !isObeyed ? scalar : "?")
         }
+        return Array(String(shown).utf8)
     }
 }
 

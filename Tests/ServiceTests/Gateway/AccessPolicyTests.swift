@@ -58,6 +58,11 @@ struct AccessPolicyTests {
         #expect(file.policy.operators == ["root"])
         try write(#"{"operators": ["eve"], "typo": 1}"#)
         #expect(file.policy.operators == ["root"])
+        // Rules that are gone are not lifted; nor is a file taken for granted that somebody named.
+        try FileManager.default.removeItem(atPath: path)
+        file.reload(logger)
+        #expect(file.policy.operators == ["root"])
+        #expect(throws: StoreError.self) { try PolicyFile(path: path, isRequired: true) }
         try write(#"{"operators": ["ada"]}"#)
         #expect(file.policy.operators == ["ada"])
         // A gateway does not start with a file that is wrong.

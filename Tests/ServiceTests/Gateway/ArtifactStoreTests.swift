@@ -94,6 +94,7 @@ struct ArtifactStoreTests {
             let size = free / 3 * 2
             let (slow, sender) = AsyncThrowingStream<[UInt8], any Error>.makeStream()
             store.reserve = 0
+            store.promiseStep = size
             let shared = store
             let first = Task { try await shared.put(.of("x"), size: size, chunks: slow) }
             // Two thirds are promised to the first; the second two thirds do not fit.
@@ -113,6 +114,59 @@ struct ArtifactStoreTests {
                 try await store.put(.of("y"), size: size, chunks: chunks([]))
             }
             #expect(error?.code == .corrupt)
+        }
+    }
+
+    /// Eleven announcements of a quarter of the disk, without a byte, stopped everybody's uploads.
+    @Test func announcementsTakeNoRoomFromOthers() async throws {
+        try await withStore { store in
+            let attributes = try FileManager.default.attributesOfFileSystem(forPath: folder)
+            let free = try #require(attributes[.systemFreeSize] as? UInt64)
+            store.reserve = 0
+            store.promiseStep = 1 << 10
+            let shared = store
+            let streams = (0..<11).map { _ in
+                AsyncThrowingStream<[UInt8], any Error>.makeStream()
+            }
+            let silent = streams.map { stream, sender in
+                sender.yield([1])
+                return Task { try await shared.put(.of("x"), size: free / 4, chunks: stream) }
+            }
+            let bytes = [UInt8](repeating: 7, count: 10_000)
+            let digest = SHA256Digest.digest(of: bytes)
+            for _ in 0..<20 {
+                try await store.put(digest, size: 10_000, chunks: chunks([bytes]))
+            }
+            #expect(store.size(digest) == 10_000)
+            for (_, sender) in streams { sender.finish() }
+            for task in silent { await #expect(throws: StoreError.self) { try await task.value } }
+        }
+    }
+
+    @Test func aHoldersUploadsShareTheirQuota() throws {
+        let uploads = RunningUploads()
+        try uploads.begin("user/ada", byteCount: 600, room: 1_000)
+        #expect(throws: StoreError.self) {
+            try uploads.begin("user/ada", byteCount: 600, room: 1_000)
+        }
+        try uploads.begin("user/bob", byteCount: 600, room: 1_000)
+        // The largest size there is: it overflowed, and the gateway died.
+        let error = #expect(throws: StoreError.self) {
+            try uploads.begin("user/ada", byteCount: .max, room: 1_000)
+        }
+        #expect(error?.code == .quota)
+        try uploads.begin("user/ada", byteCount: .max, room: nil)
+        uploads.end("user/ada", byteCount: .max)
+        try uploads.begin("user/ada", byteCount: 600, room: nil)
+        uploads.end("user/ada", byteCount: 600)
+        try uploads.begin("user/ada", byteCount: 1_000, room: 1_000)
+        uploads.end("user/ada", byteCount: 1_000)
+        uploads.end("user/ada", byteCount: 0)
+        for _ in 0..<RunningUploads.countLimit {
+            try uploads.begin("user/ada", byteCount: 1, room: nil)
+        }
+        #expect(throws: StoreError.self) {
+            try uploads.begin("user/ada", byteCount: 1, room: nil)
         }
     }
 

@@ -51,18 +51,19 @@ extension SQLiteJobStore {
         }
     }
 
-    /// Jobs in some states that name a job among their inputs.
-    private static func needing(
+    /// Jobs in some states that name a job among their inputs, or that start after it.
+    static func needing(
         _ id: String,
         in states: [JobState]
     ) -> QueryInterfaceRequest<JobRecord> {
-        let naming =
-            InputRecord
-            .filter(InputRecord.CodingKeys.sourceJob == id)
-            .select(InputRecord.CodingKeys.job)
-        return
-            JobRecord
-            .filter(naming.contains(JobRecord.CodingKeys.id))
+        JobRecord
+            .filter(
+                sql: """
+                    id IN (SELECT job FROM input WHERE source_job = ?
+                        UNION SELECT job FROM predecessor WHERE source = ?)
+                    """,
+                arguments: [id, id]
+            )
             .filter(states.map(\.rawValue).contains(JobRecord.CodingKeys.state))
     }
 
