@@ -42,30 +42,6 @@ extension SQLiteJobStore {
         }
     }
 
-    func needing(_ id: String, in states: [JobState], limit: Int) async throws -> [StoredJob] {
-        try await pool.read { db in
-            try Self.readable(
-                db,
-                Self.needing(id, in: states).order(JobRecord.CodingKeys.number).limit(limit)
-            )
-        }
-    }
-
-    /// Jobs in some states that name a job among their inputs.
-    private static func needing(
-        _ id: String,
-        in states: [JobState]
-    ) -> QueryInterfaceRequest<JobRecord> {
-        let naming =
-            InputRecord
-            .filter(InputRecord.CodingKeys.sourceJob == id)
-            .select(InputRecord.CodingKeys.job)
-        return
-            JobRecord
-            .filter(naming.contains(JobRecord.CodingKeys.id))
-            .filter(states.map(\.rawValue).contains(JobRecord.CodingKeys.state))
-    }
-
     func removed(owner: String, key: String) async throws -> String? {
         try await pool.read { db in
             try String.fetchOne(
@@ -93,7 +69,16 @@ extension SQLiteJobStore {
                     """,
                 arguments: [time, limit]
             )
-            return db.changesCount
+            let count = db.changesCount
+            try db.execute(
+                sql: """
+                    DELETE FROM pipeline WHERE id IN
+                        (SELECT id FROM pipeline WHERE created < ? AND NOT EXISTS
+                            (SELECT 1 FROM job WHERE job.pipeline = pipeline.id) LIMIT ?)
+                    """,
+                arguments: [time, limit]
+            )
+            return count + db.changesCount
         }
     }
 
@@ -119,7 +104,7 @@ extension SQLiteJobStore {
             sql: "SELECT tenant, key, finished FROM job WHERE id = ? AND version = ?",
             arguments: [removal.id, removal.version]
         )
-        guard let row, try needing(removal.id, in: removal.unlessNeededIn).isEmpty(db) else {
+        guard let row, try dependents(of: removal.id, in: removal.unlessNeededIn).isEmpty(db) else {
             return false
         }
         let owner: String = row["tenant"]
