@@ -317,8 +317,7 @@ def more_is_for_data_only(suite):
 @probe
 def more_and_end_exclude_each_other(suite):
     wire = suite.greet()
-    wire.send(frame(CALL, 0, 1, control_pb2.CallEnvelope(
-        method=b"qat.v1.Health/Check").SerializeToString()))
+    wire.send(frame(CALL, 0, 1, call()))
     expect_abort(wire, PROTOCOL_ERROR, frame(DATA, MORE | END_STREAM, 1, b""))
 
 
@@ -361,7 +360,7 @@ def credit_is_positive_and_bounded(suite):
 def a_message_has_a_limit(suite):
     wire = suite.greet()
     wire.send(frame(CALL, 0, 1, control_pb2.CallEnvelope(
-        method=b"qat.v1.Jobs/Submit").SerializeToString()))
+        method=b"qat.v1.Jobs/Submit", timeout_ms=30_000).SerializeToString()))
     part = frame(DATA, MORE, 1, b"\x22" * 50_000)
     expect_abort(wire, MESSAGE_TOO_LARGE, *[part] * 6)
 
@@ -381,7 +380,8 @@ def a_message_at_the_limit_is_taken(suite):
 def running_handlers_have_a_limit(suite):
     """The 129th call is refused as not processed; the place of a cancelled one is free again."""
     wire = suite.greet()
-    waiting = control_pb2.CallEnvelope(method=b"qat.v1.Jobs/Get").SerializeToString()
+    waiting = control_pb2.CallEnvelope(
+        method=b"qat.v1.Jobs/Get", timeout_ms=30_000).SerializeToString()
     numbers = range(1, 257, 2)
     wire.send(b"".join(frame(CALL, 0, number, waiting) for number in numbers))
     wire.send(frame(CALL, END_STREAM, 301, call()))

@@ -96,6 +96,8 @@ def expect_no_connection(suite, context):
 
 
 def call(method="qat.v1.Health/Check", message=b"", **fields):
+    # A unary call needs a time; a stream's may be none.
+    fields.setdefault("timeout_ms", 30_000)
     return control_pb2.CallEnvelope(
         method=method.encode(), message=message, **fields
     ).SerializeToString()

@@ -15,8 +15,10 @@ UNARY = {
     "Jobs/List": (jobs_service_pb2.ListJobsRequest, jobs_service_pb2.ListJobsResponse),
     "Jobs/Cancel": (jobs_service_pb2.CancelJobRequest, jobs_pb2.JobSummary),
     "Jobs/Retry": (jobs_service_pb2.RetryJobRequest, jobs_pb2.JobSummary),
+    "Jobs/Remove": (jobs_service_pb2.RemoveJobRequest, jobs_service_pb2.RemoveJobResponse),
     "Admin/Status": (admin_pb2.StatusRequest, admin_pb2.StatusResponse),
     "Cas/FindMissing": (cas_pb2.FindMissingRequest, cas_pb2.FindMissingResponse),
+    "Cas/Remove": (cas_pb2.RemoveBlobsRequest, cas_pb2.RemoveBlobsResponse),
     "Lease/Register": (lease_pb2.RegisterWorkerRequest, lease_pb2.RegisterWorkerResponse),
     "Lease/Acquire": (lease_pb2.AcquireLeaseRequest, lease_pb2.AcquireLeaseResponse),
     "Lease/Heartbeat": (lease_pb2.HeartbeatRequest, lease_pb2.HeartbeatResponse),
@@ -44,6 +46,15 @@ class Gateway(qatrpc.Connection):
     def logs(self, job_id):
         request = jobs_service_pb2.JobLogsRequest(job_id=job_id)
         return self.server_stream("qat.v1.Jobs/Logs", request, jobs_service_pb2.LogChunk)
+
+    def collect_garbage(self, **fields):
+        request = cas_pb2.CollectGarbageRequest(**fields)
+        return self.server_stream("qat.v1.Cas/CollectGarbage", request, cas_pb2.CollectedBlob)
+
+    def verify_artifacts(self):
+        request = admin_pb2.VerifyArtifactsRequest()
+        return self.server_stream("qat.v1.Admin/VerifyArtifacts", request,
+                                  admin_pb2.VerifyArtifactsReport)
 
     def put(self, digest, data):
         request = cas_pb2.PutBlobRequest(digest=digest, size=len(data))

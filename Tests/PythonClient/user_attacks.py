@@ -10,7 +10,7 @@ from expectations import (
     BAD_PATHS, DATA_LOSS, NOT_FOUND, OUT_OF_RANGE, PERMISSION_DENIED, REFUSALS,
     RESOURCE_EXHAUSTED, fields_of, probe, refused,
 )
-from qat.v1 import common_pb2, jobs_service_pb2
+from qat.v1 import cas_pb2, common_pb2, jobs_service_pb2
 
 # Authority
 
@@ -21,7 +21,7 @@ def jobs_are_their_owners(suite):
     job_id = suite.submit(suite.user)
     for event in suite.user.watch(job_id):
         pass
-    for method in ("Jobs/Get", "Jobs/Cancel", "Jobs/Retry"):
+    for method in ("Jobs/Get", "Jobs/Cancel", "Jobs/Retry", "Jobs/Remove"):
         refused(lambda: eve.call(method, job_id=job_id), (NOT_FOUND, PERMISSION_DENIED))
     refused(lambda: list(eve.watch(job_id)), (NOT_FOUND, PERMISSION_DENIED))
     refused(lambda: list(eve.logs(job_id)), (NOT_FOUND, PERMISSION_DENIED))
@@ -43,6 +43,35 @@ def a_digest_alone_opens_nothing(suite):
     stolen = common_pb2.Input(pointer=b"/model", source=b"x", files=[
         common_pb2.InputFile(path=b"config.json", digest=digest, size=64)])
     refused(lambda: submit(eve, [stolen]))
+
+
+@probe
+def nobody_removes_what_is_anothers_or_needed(suite):
+    eve = suite.connect(suite.issue("--user", "eve"))
+    loose = os.urandom(64)
+    digest = hashlib.sha256(loose).digest()
+    suite.user.put(digest, loose)
+    job_id = suite.submit(suite.user)
+    for event in suite.user.watch(job_id):
+        pass
+    outputs = suite.user.call("Jobs/Get", job_id=job_id).outputs
+    needed = outputs[0].digest
+    # Another's blob is answered as one that is not there, and stays.
+    for blob in eve.call("Cas/Remove", digests=[digest, needed]).blobs:
+        assert blob.outcome == cas_pb2.RemovedBlob.OUTCOME_REFUSED, str(blob)
+        assert job_id not in blob.message, "a job of another's is named"
+    assert not list(eve.collect_garbage(older_than_seconds=0))
+    refused(lambda: list(eve.verify_artifacts()), (PERMISSION_DENIED,))
+    # The owner's own, while a job refers to it (others made the same): refused, with a job's id.
+    (blob,) = suite.user.call("Cas/Remove", digests=[needed]).blobs
+    assert blob.outcome == cas_pb2.RemovedBlob.OUTCOME_REFUSED, str(blob)
+    assert b"refers to it" in blob.message, str(blob)
+    assert suite.user.get(digest)[1] == loose
+    (blob,) = suite.user.call("Cas/Remove", digests=[digest]).blobs
+    assert blob.outcome == cas_pb2.RemovedBlob.OUTCOME_REMOVED and blob.size == 64
+    refused(lambda: suite.user.get(digest), (NOT_FOUND,))
+    suite.user.call("Jobs/Remove", job_id=job_id)
+    refused(lambda: suite.user.call("Jobs/Get", job_id=job_id), (NOT_FOUND,))
 
 
 @probe

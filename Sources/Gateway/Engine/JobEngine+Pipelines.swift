@@ -96,6 +96,15 @@ extension JobEngine {
         guard let known = try await store.pipeline(owner: pipeline.owner, key: pipeline.key)
         else { return nil }
         try Self.check(known, is: pipeline.digest, key: pipeline.key, "pipeline")
+        guard !(try await store.parts(of: known.id).isEmpty) else {
+            throw StoreError(
+                .alreadyExists,
+                """
+                key \(pipeline.key) belongs to pipeline \(known.id), whose jobs were removed; \
+                choose another key
+                """
+            )
+        }
         return known.id
     }
 

@@ -13,7 +13,12 @@ extension JobEngine {
     func remove(_ id: String) async throws -> Set<SHA256Digest> {
         for _ in 0..<Self.attemptLimit {
             let stored = try await store.job(id)
-            let needing = try await store.needing(id, in: JobState.living, limit: 1)
+            let needing = try await store.dependents(
+                of: id,
+                in: JobState.living,
+                after: 0,
+                limit: 1
+            )
             if let refusal = Retention.refusal(of: stored.job, needing: needing.map(\.job)) {
                 throw StoreError(.invalidState, refusal)
             }

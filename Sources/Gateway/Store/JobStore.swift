@@ -90,13 +90,11 @@ protocol JobStore: PipelineStore {
     /// How many jobs are over.
     func endedCount() async throws -> Int
 
-    /// Jobs in some states that name a job among their inputs, from the oldest.
-    func needing(_ id: String, in states: [JobState], limit: Int) async throws -> [StoredJob]
-
     /// The job that had a key of an owner before it was removed.
     func removed(owner: String, key: String) async throws -> String?
 
-    /// Forgets the keys of jobs that were removed before a time; returns how many.
+    /// Forgets the keys of jobs that were removed before a time, and of pipelines that were submitted
+    /// before it and have no jobs any more; returns how many.
     func forgetKeys(before time: Int64, limit: Int) async throws -> Int
 
     /// Those of some artifacts that are open to a holder, or, without one, to anybody; and makes their

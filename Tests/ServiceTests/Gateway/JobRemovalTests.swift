@@ -113,6 +113,28 @@ struct JobRemovalTests {
         }
     }
 
+    /// A job that merely starts after another one needs it, too; and it is no reason to stay once it is
+    /// over.
+    @Test func aJobStaysWhileAnotherIsToStartAfterIt() async throws {
+        let fixture = try StoreFixture()
+        let first = try await fixture.submit("first")
+        var submission = try fixture.submission("second")
+        submission.after = [first]
+        let second = try await fixture.engine.submit(submission).id
+        try await fixture.register()
+        let lease = try #require(try await fixture.acquire())
+        #expect(try await fixture.complete(lease))
+        #expect(try await fixture.state(second) == "QUEUED")
+        let error = await #expect(throws: StoreError.self) {
+            try await fixture.engine.remove(first)
+        }
+        #expect(error?.code == .invalidState && error?.message.contains(second) == true)
+        try await fixture.engine.cancel(second, now: true, by: "ada")
+        _ = try await fixture.engine.remove(first)
+        _ = try await fixture.engine.remove(second)
+        #expect(try await fixture.engine.list(pageSize: 9, before: nil).jobs.isEmpty)
+    }
+
     @Test func aJobWhoseSourceNeverCameAndIsGoneFailsWhenItIsRetried() async throws {
         try await GatewayFixture.run { gateway in
             let ada = try gateway.user("ada")

@@ -29,10 +29,6 @@ extension MemoryJobStore {
         rows { stored, _ in stored.job.finished != nil }.count
     }
 
-    func needing(_ id: String, in states: [JobState], limit: Int) async throws -> [StoredJob] {
-        Array(jobs(naming: id).filter { states.contains($0.job.state) }.prefix(limit))
-    }
-
     func forgetKeys(before time: Int64, limit: Int) async throws -> Int { 0 }
 
     func renew(_ digests: Set<SHA256Digest>, of holder: String?, at time: Int64) async throws

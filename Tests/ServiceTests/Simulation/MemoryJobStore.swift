@@ -288,7 +288,8 @@ final class MemoryJobStore: JobStore {
         }
         let isNeeded = state.rows.contains { row in
             removal.unlessNeededIn.contains(row.stored.job.state)
-                && row.inputs.contains { InputSource($0.source).job == removal.id }
+                && (row.insertion.after.contains(removal.id)
+                    || row.inputs.contains { InputSource($0.source).job == removal.id })
         }
         guard let index, !isNeeded else { return false }
         let gone = state.rows.remove(at: index).insertion

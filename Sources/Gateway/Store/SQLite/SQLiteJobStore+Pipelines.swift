@@ -25,12 +25,28 @@ extension SQLiteJobStore {
         try await pool.read { db in
             try Self.readable(
                 db,
-                Self.needing(id, in: states)
+                Self.dependents(of: id, in: states)
                     .filter(JobRecord.CodingKeys.number > number)
                     .order(JobRecord.CodingKeys.number)
                     .limit(limit)
             )
         }
+    }
+
+    /// Jobs in some states that need an output of a job, or start after it.
+    static func dependents(
+        of id: String,
+        in states: [JobState]
+    ) -> QueryInterfaceRequest<JobRecord> {
+        JobRecord
+            .filter(
+                sql: """
+                    id IN (SELECT job FROM input WHERE source_job = ?
+                        UNION SELECT job FROM predecessor WHERE source = ?)
+                    """,
+                arguments: [id, id]
+            )
+            .filter(states.map(\.rawValue).contains(JobRecord.CodingKeys.state))
     }
 
     func pipeline(owner: String, key: String) async throws -> (id: String, digest: [UInt8])? {

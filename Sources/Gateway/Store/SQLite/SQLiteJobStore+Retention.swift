@@ -42,31 +42,6 @@ extension SQLiteJobStore {
         }
     }
 
-    func needing(_ id: String, in states: [JobState], limit: Int) async throws -> [StoredJob] {
-        try await pool.read { db in
-            try Self.readable(
-                db,
-                Self.needing(id, in: states).order(JobRecord.CodingKeys.number).limit(limit)
-            )
-        }
-    }
-
-    /// Jobs in some states that name a job among their inputs, or that start after it.
-    static func needing(
-        _ id: String,
-        in states: [JobState]
-    ) -> QueryInterfaceRequest<JobRecord> {
-        JobRecord
-            .filter(
-                sql: """
-                    id IN (SELECT job FROM input WHERE source_job = ?
-                        UNION SELECT job FROM predecessor WHERE source = ?)
-                    """,
-                arguments: [id, id]
-            )
-            .filter(states.map(\.rawValue).contains(JobRecord.CodingKeys.state))
-    }
-
     func removed(owner: String, key: String) async throws -> String? {
         try await pool.read { db in
             try String.fetchOne(
@@ -94,7 +69,16 @@ extension SQLiteJobStore {
                     """,
                 arguments: [time, limit]
             )
-            return db.changesCount
+            let count = db.changesCount
+            try db.execute(
+                sql: """
+                    DELETE FROM pipeline WHERE id IN
+                        (SELECT id FROM pipeline WHERE created < ? AND NOT EXISTS
+                            (SELECT 1 FROM job WHERE job.pipeline = pipeline.id) LIMIT ?)
+                    """,
+                arguments: [time, limit]
+            )
+            return count + db.changesCount
         }
     }
 
@@ -120,7 +104,7 @@ extension SQLiteJobStore {
             sql: "SELECT tenant, key, finished FROM job WHERE id = ? AND version = ?",
             arguments: [removal.id, removal.version]
         )
-        guard let row, try needing(removal.id, in: removal.unlessNeededIn).isEmpty(db) else {
+        guard let row, try dependents(of: removal.id, in: removal.unlessNeededIn).isEmpty(db) else {
             return false
         }
         let owner: String = row["tenant"]
