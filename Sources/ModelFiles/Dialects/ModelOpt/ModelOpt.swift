@@ -164,6 +164,7 @@ struct ModelOpt: CheckpointDialect {
         guard let row = Self.row(of: format, in: contents) else {
             return writtenNames
         }
+        if requiresInputRanges(format), contents.inputScale(module, format) == nil {
             return """
                 \(name)'s \(row.algorithm) has input scales, too: a quantize job finds them by \
                 data.calibration; a training finds none, so export bf16 and quantize job:ID
