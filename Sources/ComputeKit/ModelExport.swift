@@ -18,6 +18,8 @@ public final class ModelExport {
     public struct Outcome: Sendable {
         /// The form of the first folder that was written, `model/` if nothing failed.
         public var layout: ExportLayout
+        /// Every folder that was written with its form, as `gguf in model-gguf/`.
+        public var written: [String]
         /// Bytes of the tensors in it.
         public var tensorByteCount: Int
         /// What was asked for and not done, and what was done instead.
@@ -76,6 +78,7 @@ public final class ModelExport {
                 targets.append(
                     Target(layout: layout, folder: folder, isRequired: isRequired, writer: writer)
                 )
+                warn(of: description, layout)
                 isFirst = false
             } catch let error as ModelFileError where error.code == .unsupported {
                 note(error, layout, isRequired: isRequired)
@@ -93,8 +96,15 @@ public final class ModelExport {
             targets.append(
                 Target(layout: layout, folder: folder, isRequired: true, writer: writer)
             )
+            warn(of: description, layout)
         }
         try requireOne()
+    }
+
+    /// Says what an export holds otherwise than it was asked for, or leaves out.
+    private func warn(of description: ExportDescription, _ layout: ExportLayout) {
+        let remarks = ExportPlan(layout, of: description).substitutions
+        warnings += PlannedExport.warnings(remarks).map { "export \(layout.rawValue): \($0)" }
     }
 
     /// Remembers why an export is not written.
@@ -185,10 +195,16 @@ public final class ModelExport {
     public func finish() throws -> Outcome {
         let summaries = try forEach { try $0.finish() }
         for (target, summary) in zip(targets, summaries) {
+            // The plan has said most of them.
             warnings += summary.notes.map { "export \(target.layout.rawValue): \($0)" }
+                .filter { !warnings.contains($0) }
         }
         return Outcome(
             layout: targets[0].layout,
+            written: targets.map { target in
+                let name = target.folder.split(separator: "/").last.map(String.init) ?? ""
+                return "\(target.layout.rawValue) in \(name)/"
+            },
             tensorByteCount: summaries[0].tensorByteCount,
             warnings: warnings,
             failures: failures

@@ -52,10 +52,12 @@ struct EvaluationJob {
             reporter.log(remark)
         }
         var rows: [EvaluationRow] = []
+        let paths = try spec.models.indices.map { try request.path("/models/\($0)/model") }
+        let progress = try progress(paths)
         for (index, entry) in spec.models.enumerated() {
-            reporter.progress(phase: "\(entry.label): load", step: index, of: spec.models.count)
+            progress.report("\(entry.label): load")
             PeakMemory.reset()
-            let row = try row(of: entry, path: try request.path("/models/\(index)/model"))
+            let row = try row(of: entry, path: paths[index], progress)
             try reporter.metric(step: index + 1, row)
             rows.append(row)
         }
@@ -64,7 +66,21 @@ struct EvaluationJob {
         try reporter.result(results)
     }
 
-    private func row(of entry: EvaluateSpec.Model, path: String) throws -> EvaluationRow {
+    /// Counts what is to be done with all models.
+    private func progress(_ paths: [String]) throws -> EvaluationProgress {
+        let efforts = try paths.flatMap { path in
+            let plan = try EvaluationSubject.Plan(path: path)
+            let parameterCount = plan.parameterCount
+            return try tasks.map { (try $0.effort(on: plan), parameterCount: parameterCount) }
+        }
+        return EvaluationProgress(reporter, efforts)
+    }
+
+    private func row(
+        of entry: EvaluateSpec.Model,
+        path: String,
+        _ progress: EvaluationProgress
+    ) throws -> EvaluationRow {
         let model = try ModelLoader.load(path: path, team: team)
         let activations =
             switch entry.activations ?? spec.activations {
@@ -76,7 +92,7 @@ struct EvaluationJob {
             model: model,
             activations: activations,
             team: team,
-            reporter: reporter
+            progress: progress
         )
         var row = EvaluationRow(
             label: entry.label,

@@ -14,9 +14,11 @@ extension InputCheck {
     }
 
     mutating func check(_ spec: QuantizeSpec) {
-        let model = model("/model") { spec.needsTokenizer(of: $0.kind) }
+        let model = model("/model") { spec.tokenizerNeed(of: $0.kind) }
         defer { exports(ExportSource(spec, version: version), model) }
         weights(model, "$.model")
+        budget(spec, model)
+        idleCalibration(spec)
         if let model, spec.quantization.postTraining?.rotation == .hadamard {
             _ = attempt("$.quantization.rotation") {
                 try BlockRotation.check(model.configuration.architecture)
@@ -30,9 +32,10 @@ extension InputCheck {
     }
 
     mutating func check(_ spec: TrainSpec) {
-        let model = model("/model") { _ in true }
+        let model = model("/model") { _ in "$.data.train" }
         defer { exports(ExportSource(spec, version: version), model) }
         weights(model, "$.model")
+        training(spec, model)
         let windows = Self.windows(spec.data)
         context(windows, model)
         if let distillation = spec.distillation, !distillation.teacherIsBaseModel {
@@ -85,7 +88,7 @@ extension InputCheck {
     private mutating func teacher(of student: Model?, _ windows: Windows) {
         let pointer = "/distillation/teacher"
         let path = "$.distillation.teacher"
-        guard let teacher = model(pointer, needsTokenizer: { _ in true }) else { return }
+        guard let teacher = model(pointer, tokenizerFor: { _ in path }) else { return }
         weights(teacher, path)
         var theirs = windows
         theirs.label = "the teacher: "
@@ -104,7 +107,7 @@ extension InputCheck {
 
     mutating func check(_ spec: EvaluateSpec) {
         // A worker loads whole models, whichever tasks there are.
-        let models = spec.models.indices.map { model("/models/\($0)/model") { _ in true } }
+        let models = spec.models.indices.map { model("/models/\($0)/model") { _ in "$.tasks" } }
         for (index, task) in spec.tasks.enumerated() {
             switch task {
             case .perplexity(let windows), .accuracy(let windows):

@@ -52,25 +52,30 @@ struct InputCheck {
 
     /// Runs a check; what it throws becomes a problem of the place.
     ///
-    /// `label`: What the message begins with.
+    /// `label`: What the message begins with; `reason`: what it ends with.
     ///
     /// - Returns: nil if it threw.
     mutating func attempt<Result>(
         _ path: String,
         label: String = "",
+        reason: String = "",
         _ work: () throws -> Result
     ) -> Result? {
         do {
             return try work()
         } catch {
             let message = (error as? ModelFileError)?.message ?? "\(error)"
-            problem(path, label + message)
+            problem(path, label + message + reason)
             return nil
         }
     }
 
-    /// Opens a model: its headers, its shape, and its tokenizer if that is needed.
-    mutating func model(_ pointer: String, needsTokenizer: (any ModelSource) -> Bool) -> Model? {
+    /// Opens a model: its headers, its shape, and its tokenizer if something needs that.
+    ///
+    /// `need`: The place in the job that needs the tokenizer; nil if none does.
+    mutating func model(_ pointer: String, tokenizerFor need: (any ModelSource) -> String?)
+        -> Model?
+    {
         guard let file = paths[pointer] else { return nil }
         let path = JSONPath.path(ofPointer: pointer)
         guard let source = attempt(path, { try ModelLoader.open(path: file) }) else { return nil }
@@ -78,9 +83,12 @@ struct InputCheck {
             remark(path, "\(name): the byte order mark at its start is skipped")
         }
         var model = Model(source: source)
-        guard needsTokenizer(source) else { return model }
+        guard let place = need(source) else { return model }
         let configuration = source.configuration
-        guard let tokenizer = attempt(path, { try source.tokenizer() }) else { return model }
+        let reason = "; \(place) needs the tokenizer"
+        guard let tokenizer = attempt(path, reason: reason, { try source.tokenizer() }) else {
+            return model
+        }
         model.tokens = attempt(path) { try TextTokens(tokenizer, configuration) }
         let beyond = Vocabulary.addedBeyondRows(of: tokenizer, configuration)
         if model.tokens != nil, let first = beyond.first {

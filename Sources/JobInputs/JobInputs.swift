@@ -25,6 +25,15 @@ public struct JobInputs: Sendable {
     /// The job's exports, resolved; empty of jobs without, and while the model is not at hand.
     public let exports: [PlannedExport]
 
+    /// What exports will hold otherwise than the job asks for, or leave out.
+    ///
+    /// For who submits: the worker says it of each export that it writes, when formats are chosen.
+    public var exportRemarks: [Finding] {
+        exports.filter { $0.obstacles.isEmpty }.flatMap { export in
+            export.warnings.map { Finding(path: export.path, message: $0) }
+        }
+    }
+
     /// Checks a job.
     ///
     /// - Parameters:
@@ -78,9 +87,21 @@ extension QuantizeSpec {
     ///
     /// `kind`: What the model is read from.
     public func needsTokenizer(of kind: LoadedModel.Source) -> Bool {
-        let asGGUF = exports.isEmpty ? [false] : exports.map { $0.format == .gguf }
-        return !data.calibration.isEmpty || asGGUF.contains { $0 != (kind == .gguf) }
+        tokenizerNeed(of: kind) != nil
     }
+
+    /// The first place in the job for whose sake the tokenizer has to be understood; nil if it has not.
+    func tokenizerNeed(of kind: LoadedModel.Source) -> String? {
+        if !data.calibration.isEmpty { return "$.data.calibration" }
+        let asGGUF = exports.isEmpty ? [false] : exports.map { $0.format == .gguf }
+        return asGGUF.firstIndex { $0 != (kind == .gguf) }.map { "$.export[\($0)].format" }
+    }
+
+    /// Whether anything of the result goes by the calibration texts.
+    public var usesCalibration: Bool {
+        needsInputs || quantization.postTraining?.mixedPrecision != nil
+    }
+
     /// Whether the method, an export or the scales asked for go by what the modules' inputs are on
     /// calibration text.
     public var needsInputs: Bool {

@@ -56,6 +56,14 @@ public struct PlannedExport: Sendable {
     /// Whether the job must not begin.
     public var isRefused: Bool { !obstacles.isEmpty && options.onObstacle == .fail }
 
+    /// What of ``substitutions`` a user should know before the job and after it, a sentence each.
+    public var warnings: [String] { Self.warnings(substitutions) }
+
+    /// Remarks as sentences, without those that say that all is as asked for.
+    public static func warnings(_ remarks: [ExportPlan.Remark]) -> [String] {
+        sentences(remarks.filter { !$0.isHarmless })
+    }
+
     /// What becomes of a model that none of its exports can hold, where all may be skipped.
     public static func replacement(by layout: ExportLayout) -> String {
         "model/ holds the quantized values in \(layout.rawValue) instead, exactly"

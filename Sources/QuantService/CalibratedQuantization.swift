@@ -31,7 +31,7 @@ struct CalibratedQuantization {
         begin: (ExportDescription) throws -> ModelExport
     ) throws -> QuantizationOutcome {
         // Every refusal that needs no weight comes before the first is read.
-        _ = try ParameterLayout(configuration: source.configuration).assignments(of: recipe)
+        try expectPhases(ParameterLayout(configuration: source.configuration))
         let tokenizer =
             spec.needsTokenizer(of: source.kind) ? try source.tokenizer() : nil
         let original = try ModelLoader.parameters(of: source, team: team)
@@ -59,13 +59,13 @@ struct CalibratedQuantization {
             layers.append(LayerReport(result.entry, result.packed.format, result.statistics))
             try progress.report("quantize", layers.count, of: count)
         }
-        reporter.progress(phase: "export", step: layers.count, of: layers.count)
+        progress.report("export")
         let export = try begin(
             description(source, tokenizer, parameters, stored: stored, ranges: ranges)
         )
         try export.write(parameters, stored: stored)
         let outcome = try export.finish()
-        reporter.progress(phase: "compare", step: layers.count, of: layers.count)
+        progress.report("compare")
         // Inputs, keys and values as the first export says, which is what will be run.
         let divergence = try comparison.map {
             try $0.measure(parameters, activations: try export.activations())
@@ -77,6 +77,20 @@ struct CalibratedQuantization {
             sensitivities: sensitivities,
             divergence: divergence
         )
+    }
+
+    /// Says how many steps there will be, if the recipe fits the model.
+    private func expectPhases(_ layout: ParameterLayout) throws {
+        let assignments = try layout.assignments(of: recipe)
+        if let mixed = options.mixedPrecision {
+            let room = try SensitivityAnalysis.room(
+                of: layout,
+                candidates: mixed.candidates,
+                isIncluded: { recipe.mayChoose(forModule: $0) }
+            )
+            progress.expect("sensitivity", (room?.groups ?? 0) * mixed.candidates.count)
+        }
+        progress.expect("quantize", assignments.count { $0.format != nil })
     }
 
     /// Whether the model must be run on the calibration text while it is rounded.
@@ -106,9 +120,11 @@ struct CalibratedQuantization {
             limit: spec.quantization.calibrationSize,
             seed: spec.seed
         )
-        reporter.log(
-            "calibration: \(windows.count) windows of \(length) tokens from \(texts.count) texts"
-        )
+        if spec.usesCalibration {
+            reporter.log(
+                "calibration: \(windows.count) windows of \(length) tokens from \(texts.count) texts"
+            )
+        }
         return windows
     }
 

@@ -103,7 +103,8 @@ struct QuantizationJob {
             reporter.log(warning)
         }
         let results = QuantizationResults(
-            method: options.method.rawValue,
+            options,
+            activations: recipe.activations,
             outcome: outcome,
             bf16ByteCount: ParameterLayout(configuration: source.configuration).totalCount * 2,
             warnings: warnings
@@ -114,7 +115,7 @@ struct QuantizationJob {
             sensitivities: outcome.sensitivities
         )
         try JobReport.write(report, to: request.outputFolder)
-        let page = report.page(title: spec.name ?? "Quantization", model: spec.model)
+        let page = report.page(spec, jobID: request.jobID)
         try JobReport.write(html: page.html(), to: request.outputFolder)
         try reporter.result(results)
         try outcome.export.requireAll()
@@ -135,14 +136,20 @@ struct QuantizationOutcome {
     var divergence: DivergenceResult?
 }
 
-/// Tells the job's progress layer by layer, with the time to go.
+/// Tells the job's progress layer by layer, with the time to go, over all phases that it has.
 final class LayerProgress {
     private let reporter: ComputeReporter
+    private var phases: [(name: String, count: Int)] = []
     private var start: ContinuousClock.Instant?
     private var phase = ""
 
     init(_ reporter: ComputeReporter) {
         self.reporter = reporter
+    }
+
+    /// Says beforehand that there will be a phase of so many steps, in the order in which they come.
+    func expect(_ phase: String, _ count: Int) {
+        phases.append((phase, count))
     }
 
     /// Reports that `done` of `total` steps of a phase are done; throws if the job is to stop.
@@ -151,15 +158,25 @@ final class LayerProgress {
             self.phase = phase
             start = .now
         }
+        let index = phases.firstIndex { $0.name == phase }
+        let before = phases[..<(index ?? 0)].reduce(0) { $0 + $1.count }
+        let after = index.map { phases[($0 + 1)...].reduce(0) { $0 + $1.count } } ?? 0
         var event = ComputeEvent(.progress)
         event.phase = phase
-        event.step = done
-        event.totalSteps = total
-        if done > 0, done < total, let start {
+        event.step = before + done
+        event.totalSteps = before + total + after
+        if done > 0, done < total + after, let start {
+            // Steps of other phases are supposed to take as long as those of this one.
             let seconds = (ContinuousClock.now - start) / .seconds(1)
-            event.etaSeconds = seconds / Double(done) * Double(total - done)
+            event.etaSeconds = seconds / Double(done) * Double(total + after - done)
         }
         reporter.send(event)
         try reporter.checkStop()
+    }
+
+    /// Reports what is done when all steps are.
+    func report(_ phase: String) {
+        let total = phases.reduce(0) { $0 + $1.count }
+        reporter.progress(phase: phase, step: total, of: total)
     }
 }

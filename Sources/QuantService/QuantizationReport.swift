@@ -1,5 +1,6 @@
 internal import ComputeKit
 internal import Formats
+internal import JobSpecs
 internal import Quantization
 internal import Transformer
 
@@ -9,11 +10,11 @@ struct QuantizationReport: Encodable {
     let layers: [LayerReport]
     let sensitivities: [LayerSensitivity]
 
-    /// The page of the job `title` on `model`.
-    func page(title: String, model: String) -> ReportPage {
+    /// The page of a job.
+    func page(_ spec: QuantizeSpec, jobID: String) -> ReportPage {
         ReportPage(
-            title: title,
-            facts: facts(model),
+            title: spec.name ?? "Quantization",
+            facts: facts(spec, jobID),
             warnings: results.warnings,
             layers: layers.map(Self.row),
             sensitivities: sensitivities.map { group in
@@ -33,18 +34,20 @@ struct QuantizationReport: Encodable {
         )
     }
 
-    private func facts(_ model: String) -> [(name: String, value: String)] {
+    private func facts(_ spec: QuantizeSpec, _ jobID: String) -> [(name: String, value: String)] {
         var formats: [String: Int] = [:]
         for layer in layers { formats[layer.format, default: 0] += 1 }
         let counted = formats.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
             .map { "\($0.key) (\($0.value))" }
         var facts = [
-            (name: "Model", value: model),
-            (name: "Method", value: results.method),
+            (name: "Job", value: jobID), (name: "Model", value: spec.model),
+            (name: "Method", value: spec.quantization.postTraining?.words ?? results.method),
             (name: "Formats", value: counted.joined(separator: ", ")),
+            (name: "Inputs", value: results.activations),
+            (name: "Keys and values", value: results.kvCache),
             (name: "Calibration", value: "\(results.calibrationTokens) tokens"),
-            (name: "Export", value: results.exportFormat),
-            (name: "Tensors", value: "\(results.tensorBytes) bytes"),
+            (name: "Exports", value: results.exports.joined(separator: ", ")),
+            (name: "Tensors of model/", value: "\(results.tensorBytes) bytes"),
             (name: "Of BF16", value: "\((results.memoryRatio * 1000).rounded() / 10) %"),
         ]
         if let divergence = results.klDivergence, let tokens = results.klTokens {

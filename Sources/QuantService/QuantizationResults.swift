@@ -1,5 +1,6 @@
 internal import ComputeKit
 internal import Formats
+internal import JobSpecs
 internal import Quantization
 internal import Transformer
 
@@ -7,6 +8,12 @@ internal import Transformer
 struct QuantizationResults: Codable, Sendable {
     /// How scales and codes were found.
     var method: String
+    /// The format in which inputs of linear layers shall be rounded, `none` for as they are.
+    var activations: String
+    /// How scales of keys and values were found, `none` for no scales.
+    var kvCache: String
+    /// What was written, as `gguf in model-gguf/`.
+    var exports: [String]
     /// Tokens the model was calibrated on.
     var calibrationTokens: Int
     /// Layers quantized.
@@ -31,12 +38,16 @@ struct QuantizationResults: Codable, Sendable {
     var warnings: [String]
 
     init(
-        method: String,
+        _ options: PostTrainingOptions,
+        activations: QuantizationFormat?,
         outcome: QuantizationOutcome,
         bf16ByteCount: Int,
         warnings: [String]
     ) {
-        self.method = method
+        method = options.method.rawValue
+        self.activations = activations?.nameWithBlock ?? QuantizationFormat.unquantizedName
+        kvCache = options.cacheScales.rawValue
+        exports = outcome.export.written
         let layers = outcome.layers
         calibrationTokens = outcome.calibrationTokens
         self.layers = layers.count

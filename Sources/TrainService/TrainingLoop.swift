@@ -343,7 +343,11 @@ struct TrainingLoop {
             baselinePerplexity: before["baseline"],
             ptqPerplexity: before["ptq"],
             qatPerplexity: after.perplexity,
-            recovered: Self.recovered(before, after: after.perplexity),
+            recovered: TrainingResults.recovered(
+                baseline: before["baseline"],
+                ptq: before["ptq"],
+                qat: after.perplexity
+            ),
             qatPerplexityCi95: after.confidenceInterval,
             activations: activations.inputFormatName,
             steps: plan.totalSteps,
@@ -388,14 +392,6 @@ struct TrainingLoop {
             at: position(plan.totalSteps)
         )
         return (result, activations, notes)
-    }
-
-    /// The share of PTQ's loss that training won back; nil where rounding lost nothing.
-    private static func recovered(_ before: [String: Double], after: Double) -> Double? {
-        guard let baseline = before["baseline"], let ptq = before["ptq"], ptq > baseline else {
-            return nil
-        }
-        return (ptq - after) / (ptq - baseline)
     }
 }
 

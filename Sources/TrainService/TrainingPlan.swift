@@ -76,9 +76,6 @@ struct TrainingPlan {
                     + "\(totalSteps) steps that max_epochs comes to: the learning rate climbs to the end"
             )
         }
-        if spec.data.validation.isEmpty {
-            warnings.append("data.validation is empty: validated on the training text")
-        }
         self.warnings = warnings
         var hasher = SHA256Hasher()
         hasher.update(Array(specText.utf8))

@@ -12,7 +12,7 @@ struct TrainingResults: Encodable, Sendable {
     /// The same of what was exported, read back from `model/`: an evaluation of it on the same windows
     /// finds the same.
     var qatPerplexity: Double
-    /// The share of PTQ's loss that training won back; nil when rounding lost nothing.
+    /// The share of PTQ's loss that training won back; see ``recovered(baseline:ptq:qat:)``.
     @NullIfNone var recovered: Double?
     /// 95 % confidence interval of `qatPerplexity`; nil of one window.
     @NullIfNone var qatPerplexityCi95: [Double]?
@@ -30,6 +30,15 @@ struct TrainingResults: Encodable, Sendable {
     var memoryRatio: Double
     /// What a user should know.
     var warnings: [String]
+
+    /// The share of PTQ's loss in perplexity that training won back: 1 is all of it.
+    ///
+    /// Nil where PTQ lost less than half a percent, or nothing: the share of next to nothing is any
+    /// number, 6594 % as well as none.
+    static func recovered(baseline: Double?, ptq: Double?, qat: Double) -> Double? {
+        guard let baseline, let ptq, ptq >= baseline * 1.005 else { return nil }
+        return (ptq - qat) / (ptq - baseline)
+    }
 }
 
 /// report.json of a training job.

@@ -93,7 +93,8 @@ struct ReportSummary {
 
     private var bitsTile: String {
         let elements = page.layers.reduce(0) { $0 + $1.elementCount }
-        let bits = page.layers.reduce(0) { $0 + $1.elementCount * $1.bitsPerWeight }
+        // What is stored, scales of tensors included, as results have it.
+        let bits = page.layers.reduce(0) { $0 + 8 * Double($1.byteCount) }
         let mean = elements > 0 ? bits / elements : .nan
         return tile("Mean bits per weight", NumberText.fixed(mean, 2), "", "weighted by size")
     }

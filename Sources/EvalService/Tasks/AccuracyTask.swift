@@ -8,6 +8,10 @@ struct AccuracyTask: EvaluationTask {
     /// The text's file.
     let path: String
 
+    func effort(on plan: EvaluationSubject.Plan) throws -> TaskEffort {
+        try plan.effort(of: windows, path: path)
+    }
+
     func run(_ subject: EvaluationSubject) throws -> [Measurement] {
         let result = try subject.result(of: windows, path: path)
         return [

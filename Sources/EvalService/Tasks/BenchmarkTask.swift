@@ -8,6 +8,13 @@ struct BenchmarkTask: EvaluationTask {
     let index: Int
     let settings: EvaluateSpec.Benchmark
 
+    private var runCount: Int { settings.warmUpCount + settings.runCount }
+    private var tokenCount: Int { settings.inputLength + settings.outputLength }
+
+    func effort(on plan: EvaluationSubject.Plan) -> TaskEffort {
+        TaskEffort(count: runCount, tokenCount: tokenCount)
+    }
+
     func run(_ subject: EvaluationSubject) throws -> [Measurement] {
         let median = try seconds(subject).sorted()[settings.runCount / 2]
         return [
@@ -31,16 +38,15 @@ struct BenchmarkTask: EvaluationTask {
         let generator = try Generator(
             parameters: subject.model.parameters,
             activations: subject.activations,
-            capacity: settings.inputLength + settings.outputLength,
+            capacity: tokenCount,
             team: subject.team
         )
         var random = SplitMix64(seed: 1)
         let prompt = (0..<settings.inputLength).map { _ in
             Int32(random.below(subject.model.configuration.vocabularySize))
         }
-        let total = settings.warmUpCount + settings.runCount
         var seconds: [Double] = []
-        for run in 0..<total {
+        for run in 0..<runCount {
             let start = ContinuousClock.now
             generator.reset()
             try generator.append(prompt)
@@ -50,12 +56,7 @@ struct BenchmarkTask: EvaluationTask {
             if run >= settings.warmUpCount {
                 seconds.append((ContinuousClock.now - start) / .seconds(1))
             }
-            subject.reporter.progress(
-                phase: "\(subject.label): benchmark",
-                step: run + 1,
-                of: total
-            )
-            try subject.reporter.checkStop()
+            try subject.finishStep("benchmark", run + 1, of: runCount, tokenCount: tokenCount)
         }
         return seconds
     }

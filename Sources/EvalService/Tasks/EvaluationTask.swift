@@ -7,6 +7,11 @@ internal import Transformer
 
 /// One task of an evaluation job: it runs a model and says what it found.
 protocol EvaluationTask {
+    /// What the task will do with a model, known before its weights are read.
+    ///
+    /// - Throws: What the numeric modules throw.
+    func effort(on plan: EvaluationSubject.Plan) throws -> TaskEffort
+
     /// Measures a model.
     ///
     /// - Throws: ``ComputeFailure`` and what the numeric modules throw.
@@ -21,7 +26,7 @@ final class EvaluationSubject {
     /// How inputs, keys and values are rounded.
     let activations: ActivationQuantization
     let team: ThreadTeam
-    let reporter: ComputeReporter
+    private let progress: EvaluationProgress
     /// Perplexity and accuracy on the same windows are one pass over them.
     private var measured: [EvaluateSpec.TextWindows: PerplexityResult] = [:]
 
@@ -30,13 +35,50 @@ final class EvaluationSubject {
         model: LoadedModel,
         activations: ActivationQuantization,
         team: ThreadTeam,
-        reporter: ComputeReporter
+        progress: EvaluationProgress
     ) {
         self.label = label
         self.model = model
         self.activations = activations
         self.team = team
-        self.reporter = reporter
+        self.progress = progress
+    }
+
+    /// A model before its weights are read.
+    final class Plan {
+        private let source: any ModelSource
+        private let tokens: TextTokens
+        /// Texts that have been counted: perplexity and accuracy on the same windows are one effort.
+        private var counted: Set<EvaluateSpec.TextWindows> = []
+
+        var parameterCount: Int { ParameterLayout(configuration: source.configuration).totalCount }
+
+        /// Opens the model at `path`.
+        init(path: String) throws {
+            source = try ModelLoader.open(path: path)
+            tokens = try TextTokens(source.tokenizer(), source.configuration)
+        }
+
+        /// The windows of the text at `path`; none where they are another task's, too.
+        func effort(of windows: EvaluateSpec.TextWindows, path: String) throws -> TaskEffort {
+            let length = windows.sequenceLength
+            guard counted.insert(windows).inserted else {
+                return TaskEffort(count: 0, tokenCount: length)
+            }
+            let file = try TextFile(path: path, key: windows.textKey)
+            let wanted = windows.windowCount ?? .max
+            let count = try TextCorpus.windowCount(of: length, in: [file], upTo: wanted, tokens)
+            return TaskEffort(count: min(count, wanted), tokenCount: length)
+        }
+    }
+
+    /// Says that a step of a task is done: one of `count`, of so many tokens.
+    func finishStep(_ task: String, _ step: Int, of count: Int, tokenCount: Int) throws {
+        try progress.finishStep(
+            "\(label): \(task) \(step)/\(count)",
+            tokenCount: tokenCount,
+            parameterCount: model.parameters.layout.totalCount
+        )
     }
 
     /// The model's result on windows of the text at `path`.
@@ -58,8 +100,7 @@ final class EvaluationSubject {
             team: team
         )
         let result = try evaluator.evaluate(tokens: tokens, windows: count) { done in
-            reporter.progress(phase: "\(label): \(windows.text)", step: done, of: count)
-            try reporter.checkStop()
+            try finishStep(windows.text, done, of: count, tokenCount: length)
         }
         measured[windows] = result
         return result

@@ -22,7 +22,11 @@ enum EvaluationSchema {
     }
 
     static let tasks = EvaluateSpec.TaskType.allCases.map { type in
-        ValueSchema.Variant(name: type.rawValue, schema: schema(of: type))
+        ValueSchema.Variant(
+            name: type.rawValue,
+            schema: schema(of: type),
+            refusal: type.refusal
+        )
     }
 
     static func schema(of type: EvaluateSpec.TaskType) -> ObjectSchema {

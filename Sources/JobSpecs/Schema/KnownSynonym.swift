@@ -7,11 +7,16 @@ enum KnownSynonym {
     static func hint(for key: String, at path: String, in root: ObjectSchema) -> String? {
         let folded = String(key.lowercased().map { $0 == "-" ? "_" : $0 })
         let known = (places[folded] ?? []).filter { root.hasField(at: $0) }
-        guard let place = known.first(where: { parent(of: $0) == path }) ?? known.first else {
+        // A place within a list is meant only by who is in it: $.models[0] is of $.models.
+        let object = String(path.prefix { $0 != "[" })
+        guard
+            let place = known.first(where: { parent(of: $0) == object })
+                ?? known.first(where: { !root.isList(at: parent(of: $0)) })
+        else {
             return nil
         }
         let name = place.split(separator: ".").last ?? ""
-        let target = parent(of: place) == path ? "\"\(name)\"" : place
+        let target = parent(of: place) == object ? "\"\(name)\"" : place
         return "did you mean \(target)" + (remarks[folded].map { " (\($0))?" } ?? "?")
     }
 
@@ -46,6 +51,8 @@ enum KnownSynonym {
     private static let table: [([String], String)] = [
         (["$.model"], "model_name_or_path model_name model_path base_model checkpoint"),
         (["$.model"], "restore_from_path pretrained_model model_id hf_model"),
+        (["$.models.label"], "name id alias title model_label"),
+        (["$.models.model"], "path model_path model_name model_name_or_path checkpoint file"),
         (["$.name"], "run_name job_name experiment_name exp_name"),
         (["$.seed"], "random_seed manual_seed rng_seed"),
         (["$.optim.lr"], "learning_rate peak_lr max_lr base_lr"),

@@ -60,19 +60,35 @@ public struct ObjectSchema: Sendable {
         return nil
     }
 
-    /// Whether there is a field at a path of plain words, such as `$.optim.lr`.
-    func hasField(at path: String) -> Bool {
+    /// Whether there is a field at a path of plain words, such as `$.optim.lr`; those of a list's
+    /// objects are at the list's path, as in `$.models.label`.
+    func hasField(at path: String) -> Bool { value(at: path) != nil }
+
+    /// Whether a list is at a path of plain words.
+    func isList(at path: String) -> Bool {
+        if case .array? = value(at: path) { true } else { false }
+    }
+
+    private func value(at path: String) -> ValueSchema? {
         let words = path.split(separator: ".").dropFirst()
         guard let word = words.first, let field = field(String(word)) else {
-            return false
+            return nil
         }
         guard words.count > 1 else {
-            return true
+            return field.value
         }
-        guard case .object(let schema) = field.value else {
-            return false
+        let rest = "$." + words.dropFirst().joined(separator: ".")
+        return Self.objects(of: field.value).lazy.compactMap { $0.value(at: rest) }.first
+    }
+
+    /// The objects that a value may be, or that a list of them may hold.
+    private static func objects(of value: ValueSchema) -> [ObjectSchema] {
+        switch value {
+        case .object(let schema): [schema]
+        case .variant(let variants): variants.map(\.schema)
+        case .array(let element, _): objects(of: element)
+        default: []
         }
-        return schema.hasField(at: "$." + words.dropFirst().joined(separator: "."))
     }
 
     /// An object of this schema without its fractions of `1.0`: all of something is what an extent is

@@ -159,7 +159,14 @@ struct SchemaValidator {
             checkScalar(type, against: names, path: path + ".type")
             return
         }
-        checkObject(value, against: variant.schema, path: path)
+        guard let refusal = variant.refusal else {
+            checkObject(value, against: variant.schema, path: path)
+            return
+        }
+        // What is wrong within something that is not there at all helps nobody.
+        var trial = self
+        trial.checkObject(value, against: variant.schema, path: path)
+        if trial.violations.count > violations.count { report(refusal, at: path + ".type") }
     }
 
     private mutating func checkScalar(

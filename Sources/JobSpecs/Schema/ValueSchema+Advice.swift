@@ -10,7 +10,12 @@ extension ValueSchema {
             return isAllowed ? "write \(text) without quotes" : nil
         case (.boolean, .string(let text)):
             let word = text.lowercased()
+            if ["yes", "on", "y"].contains(word) { return "write true" }
+            if ["no", "off", "n"].contains(word) { return "write false" }
             return ["true", "false"].contains(word) ? "write \(word) without quotes" : nil
+        case (.format, .string(let text)): return KnownWord.advice(forFormat: text)
+        case (.choice(let words), .string(let text)):
+            return KnownWord.advice(for: text, among: words)
         case (.boolean, .number(let number)):
             return number == 0 ? "write false" : number == 1 ? "write true" : nil
         case (.extent, .number(let number)) where isFraction && number > 1:
@@ -55,6 +60,7 @@ extension ValueSchema {
         case .object(let schema):
             guard value.objectValue == nil else { return nil }
             let required = schema.fields.filter(\.isRequired)
+            if let named = Self.named(value, required) { return named }
             let field = required.isEmpty ? schema.field("name") : required.first
             guard required.count < 2, let field else { return nil }
             let member = field.value.allows(value) ? value : field.value.wrapped(value)
@@ -67,6 +73,17 @@ extension ValueSchema {
             return .object(["type": value])
         default: return nil
         }
+    }
+
+    /// An input alone with a label that it needs: both are the text.
+    private static func named(_ value: JSONValue, _ fields: [ObjectSchema.Field]) -> JSONValue? {
+        let isInput = fields.contains { field in
+            if case .input = field.value { true } else { false }
+        }
+        guard isInput, fields.map(\.name).contains("label"), fields.count == 2,
+            fields.allSatisfy({ $0.value.allows(value) })
+        else { return nil }
+        return .object(Dictionary(uniqueKeysWithValues: fields.map { ($0.name, value) }))
     }
 
     /// Whether a value is what the schema expects.

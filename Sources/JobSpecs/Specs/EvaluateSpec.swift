@@ -128,11 +128,7 @@ public struct EvaluateSpec: Sendable, Equatable {
         tasks.enumerated().compactMap { index, task in
             switch task {
             case .questions:
-                UnsupportedFeature(
-                    "$.tasks[\(index)].type",
-                    "\"\(task.type.rawValue)\" is not in this version; write \"perplexity\", "
-                        + "\"accuracy\" or \"benchmark\""
-                )
+                task.type.refusal.map { UnsupportedFeature("$.tasks[\(index)].type", $0) }
             case .benchmark(let settings) where settings.batchSize > 1:
                 UnsupportedFeature(
                     "$.tasks[\(index)].batch_size",
@@ -216,6 +212,18 @@ extension EvaluateSpec {
         case .mmlu, .gsm8k, .humaneval: return nil
         }
         return ObjectReader(document, EvaluationSchema.schema(of: type)).optionalInteger(key)
+    }
+}
+
+extension EvaluateSpec.TaskType {
+    /// Why a task is refused; nil if this version has it.
+    var refusal: String? {
+        switch self {
+        case .perplexity, .accuracy, .benchmark: nil
+        case .mmlu, .gsm8k, .humaneval:
+            "\"\(rawValue)\" is not in this version; write \"perplexity\", \"accuracy\" or "
+                + "\"benchmark\""
+        }
     }
 }
 

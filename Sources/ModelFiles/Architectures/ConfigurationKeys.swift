@@ -13,6 +13,9 @@ struct ConfigurationKeys {
     /// Whether a key is there, be it null: families have other defaults for keys that are missing.
     func isPresent(_ key: String) -> Bool { object.members[key] != nil }
 
+    /// Whether a key says something: null is as good as missing.
+    func hasValue(_ key: String) -> Bool { object[key] != nil }
+
     mutating func integer(_ key: String) throws(ModelFileError) -> Int? {
         taken.insert(key)
         return try object.integer(key)

@@ -121,7 +121,7 @@ enum ModelFamilies {
         let type = try keys.text("model_type")
         let classes = try keys.texts("architectures") ?? []
         for key in ["vision_config", "audio_config", "text_config", "llm_config"]
-        where keys.isPresent(key) {
+        where keys.hasValue(key) {
             throw keys.refusal(
                 key,
                 "a model of more than text; give a folder of the text model alone"

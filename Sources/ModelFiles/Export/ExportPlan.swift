@@ -14,11 +14,14 @@ public struct ExportPlan: Sendable, Equatable {
         public let module: String?
         /// What is the matter, as what follows the name.
         public let reason: String
+        /// Whether it is what was asked for, value by value, and so no matter for a warning.
+        public let isHarmless: Bool
 
         /// A remark.
-        public init(module: String?, reason: String) {
+        public init(module: String?, reason: String, isHarmless: Bool = false) {
             self.module = module
             self.reason = reason
+            self.isHarmless = isHarmless
         }
 
         /// One sentence.
@@ -200,7 +203,8 @@ public struct ExportPlan: Sendable, Equatable {
             let how = isExact ? "exactly" : "rounded once more"
             return Remark(
                 module: module.name,
-                reason: "is \(weight.nameWithBlock); \(name) holds its values, \(how)"
+                reason: "is \(weight.nameWithBlock); \(name) holds its values, \(how)",
+                isHarmless: isExact
             )
         }
         if !contents.keyAmax.isEmpty {

@@ -93,7 +93,7 @@ struct GGUFParser {
         guard let type = GGUFTensorType(rawValue: code) else {
             throw ModelFileError(
                 .unsupported,
-                "\(path): tensor \(name) has ggml type \(code); read are \(GGUFTensorType.names)"
+                "\(path): tensor \(name) is \(GGMLTypeName.text(code)); read are \(GGUFTensorType.names)"
             )
         }
         let offset = try reader.integer(UInt64.self, "the offset of \(name)")

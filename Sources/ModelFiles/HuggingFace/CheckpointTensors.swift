@@ -19,7 +19,20 @@ struct CheckpointTensors {
         self.folder = folder
         var located: [String: Located] = [:]
         var metadata: [String: String]?
-        for name in try Self.shardNames(folder) {
+        let names = try Self.shardNames(folder)
+        let missing = names.filter { !FileSystem.exists("\(folder)/\($0)") }
+        guard missing.isEmpty else {
+            let shown = missing.prefix(4).joined(separator: ", ")
+            let rest = missing.count > 4 ? " and \(missing.count - 4) more" : ""
+            throw ModelFileError(
+                .inputOutput,
+                """
+                \(folder): \(missing.count) of the \(names.count) shards that \
+                \(Self.indexName) names are missing: \(shown)\(rest); copy them beside it
+                """
+            )
+        }
+        for name in names {
             let file = try SafetensorsFile(path: "\(folder)/\(name)")
             metadata = metadata ?? file.metadata
             for (key, tensor) in file.tensors {
@@ -76,8 +89,10 @@ struct CheckpointTensors {
         return found
     }
 
+    private static let indexName = "model.safetensors.index.json"
+
     private static func shardNames(_ folder: String) throws(ModelFileError) -> [String] {
-        let path = folder + "/model.safetensors.index.json"
+        let path = "\(folder)/\(indexName)"
         guard FileSystem.exists(path) else {
             return ["model.safetensors"]
         }

@@ -77,6 +77,13 @@ struct JSONScanner {
         offset += count
     }
 
+    /// A word that Python writes for a number and JSON does not have, if it comes next.
+    mutating func foreignNumber() -> String? {
+        guard peek() != nil else { return nil }
+        let rest = bytes[offset...]
+        return ["NaN", "Infinity", "-Infinity", "nan", "inf"].first { rest.starts(with: $0.utf8) }
+    }
+
     mutating func string() throws(ModelFileError) -> String {
         try expect("\"")
         let start = offset

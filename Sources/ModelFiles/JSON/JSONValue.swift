@@ -94,6 +94,9 @@ enum JSONValue: Sendable, Equatable {
             try scanner.word("null")
             return .null
         default:
+            if let word = scanner.foreignNumber() {
+                throw scanner.failure("\(word), where a number or null belongs,")
+            }
             switch try scanner.number() {
             case .integer(let value): return .integer(value)
             case .real(let value): return .real(value)
@@ -112,6 +115,11 @@ enum JSONValue: Sendable, Equatable {
         while isMore {
             let key = try scanner.string()
             try scanner.expect(":")
+            if let word = scanner.foreignNumber() {
+                throw scanner.failure(
+                    "\(key.debugDescription) is \(word), where a number or null belongs,"
+                )
+            }
             let value = try parse(&scanner, depth: depth + 1, budget: &budget)
             guard members.updateValue(value, forKey: key) == nil else {
                 throw scanner.failure("\(key.debugDescription) a second time")

@@ -110,6 +110,8 @@ struct JSONLines {
                     throw scanner.failure("\(key.debugDescription) a second time")
                 }
                 guard scanner.peek() == UInt8(ascii: "\"") else {
+                    // What is no value at all is broken, whatever its key.
+                    try Self.skip(&scanner, depth: 1)
                     throw ModelFileError(
                         .malformed,
                         "\(place): \(key.debugDescription) is no text\(Self.advice(key))"

@@ -5,7 +5,8 @@ enum TokenizerFolder {
     static func read(_ folder: String) throws(ModelFileError) -> Tokenizer {
         let json = folder + "/tokenizer.json"
         let model = folder + "/tokenizer.model"
-        if FileSystem.exists(json) || !FileSystem.exists(model) {
+        guard FileSystem.exists(json) || FileSystem.exists(model) else { throw missing(folder) }
+        if FileSystem.exists(json) {
             return try Tokenizer(
                 tokenizerJSON: try FileSystem.read(json, limit: 256 << 20),
                 path: json
@@ -22,6 +23,22 @@ enum TokenizerFolder {
             added: try addedTokens(folder, config),
             addsBOS: try config?.flag("add_bos_token") ?? addsByClass,
             addsEOS: try config?.flag("add_eos_token") ?? false
+        )
+    }
+
+    /// Nothing to read: what to add, by what else is there.
+    private static func missing(_ folder: String) -> ModelFileError {
+        let halves = ["vocab.json", "merges.txt"]
+        let advice =
+            halves.allSatisfy { FileSystem.exists("\(folder)/\($0)") }
+            ? """
+            ; it holds vocab.json and merges.txt, of which Transformers makes a tokenizer.json: \
+            AutoTokenizer.from_pretrained(folder).save_pretrained(folder)
+            """
+            : "; either will do: take it from where the weights come from"
+        return ModelFileError(
+            .inputOutput,
+            "\(folder): the folder holds no tokenizer.json and no tokenizer.model\(advice)"
         )
     }
 

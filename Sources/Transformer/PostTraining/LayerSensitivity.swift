@@ -48,11 +48,7 @@ public struct SensitivityAnalysis {
         isIncluded: (String) -> Bool,
         onGroup: (Int, Int) throws -> Void = { _, _ in }
     ) throws -> [LayerSensitivity] {
-        let groups = try (0..<parameters.configuration.layerCount).flatMap { layer in
-            try parameters.configuration.inputGroups.compactMap { group in
-                try self.group(group, layer: layer, isIncluded)
-            }
-        }
+        let groups = try Self.groups(parameters.layout, candidates, isIncluded)
         switch measure {
         case .divergence:
             let divergence =
@@ -75,16 +71,59 @@ public struct SensitivityAnalysis {
         let entries: [ParameterLayout.Entry]
 
         var weightCount: Int { entries.reduce(0) { $0 + $1.count } }
+
+        /// Stored bits in a format, block scales included.
+        func bitCount(_ format: QuantizationFormat) -> Double {
+            entries.reduce(0) {
+                $0 + Double(format.storedByteCount(rows: $1.rows, columns: $1.columns)) * 8
+            }
+        }
     }
 
-    private func group(
+    /// Groups of `layout` that choose among the candidates, and what they can come to.
+    ///
+    /// - Returns: How many groups choose, and the stored bits per weight over them, from all taking
+    ///   their smallest candidate to all taking their largest; nil if none chooses.
+    /// - Throws: ``TransformerError`` (`invalidRecipe` if a block size does not divide).
+    public static func room(
+        of layout: ParameterLayout,
+        candidates: [QuantizationFormat],
+        isIncluded: (String) -> Bool
+    ) throws -> (groups: Int, bitsPerWeight: ClosedRange<Double>)? {
+        let groups = try groups(layout, candidates, isIncluded)
+        guard !groups.isEmpty, !candidates.isEmpty else { return nil }
+        var (weights, least, most) = (0.0, 0.0, 0.0)
+        for group in groups {
+            let bits = candidates.map(group.bitCount)
+            weights += Double(group.weightCount)
+            least += bits.min() ?? 0
+            most += bits.max() ?? 0
+        }
+        return (groups.count, least / weights...most / weights)
+    }
+
+    private static func groups(
+        _ layout: ParameterLayout,
+        _ candidates: [QuantizationFormat],
+        _ isIncluded: (String) -> Bool
+    ) throws -> [Group] {
+        try (0..<layout.configuration.layerCount).flatMap { layer in
+            try layout.configuration.inputGroups.compactMap { first in
+                try group(first, layer: layer, layout, candidates, isIncluded)
+            }
+        }
+    }
+
+    private static func group(
         _ first: LinearModule,
         layer: Int,
+        _ layout: ParameterLayout,
+        _ candidates: [QuantizationFormat],
         _ isIncluded: (String) -> Bool
     ) throws -> Group? {
-        let modules = parameters.configuration.modules(sharingInputOf: first)
+        let modules = layout.configuration.modules(sharingInputOf: first)
         guard modules.allSatisfy({ isIncluded($0.name(layer: layer)) }) else { return nil }
-        let entries = modules.map { parameters.layout.entry(of: $0, layer: layer) }
+        let entries = modules.map { layout.entry(of: $0, layer: layer) }
         for entry in entries {
             for format in candidates {
                 do {
@@ -106,13 +145,7 @@ public struct SensitivityAnalysis {
             modules: group.entries.map(\.module),
             weightCount: group.weightCount,
             candidates: zip(candidates, errors).map { format, error in
-                .init(
-                    format: format,
-                    bitCount: group.entries.reduce(0) {
-                        $0 + Double(format.storedByteCount(rows: $1.rows, columns: $1.columns)) * 8
-                    },
-                    error: error
-                )
+                .init(format: format, bitCount: group.bitCount(format), error: error)
             }
         )
     }

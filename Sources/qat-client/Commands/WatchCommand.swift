@@ -37,9 +37,7 @@ struct WatchCommand: ClientVerb {
         }
         switch ended {
         case .job(let job):
-            if !json {
-                showResults(of: job)
-            }
+            json ? Console.print(JobReport.lastLine(of: job)) : showResults(of: job)
         case .pipeline(let results):
             json ? Console.print(results.json) : results.show()
         }

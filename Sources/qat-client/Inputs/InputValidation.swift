@@ -28,7 +28,7 @@ struct InputValidation {
             throw ClientError(.usage, inputs.problems.map { "\(file): \($0)" })
         }
         exports = ExportTable(exports: inputs.exports)
-        remarks = plan.notes + inputs.remarks.map(\.description)
+        remarks = plan.notes + (inputs.remarks + inputs.exportRemarks).map(\.description)
     }
 }
 

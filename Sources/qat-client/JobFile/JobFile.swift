@@ -30,6 +30,7 @@ struct JobFile {
         let isInput = path == Self.standardInput
         name = isInput ? "standard input" : path
         let bytes = try Self.read(isInput ? nil : path, kind: kind)
+        try Self.checkForm(bytes, path: isInput ? nil : path, name, kind: kind)
         // Windows editors write one; what is sent has none.
         let hasMark = bytes.starts(with: [0xEF, 0xBB, 0xBF])
         notes = hasMark ? ["$: the byte order mark at its start is skipped"] : []
@@ -85,6 +86,35 @@ struct JobFile {
         }
         defer { try? handle.close() }
         return bytes(of: handle)
+    }
+
+    /// Refuses what is no text that people write, before a parser says less of it.
+    private static func checkForm(
+        _ bytes: [UInt8],
+        path: String?,
+        _ name: String,
+        kind: String?
+    ) throws {
+        let found: String
+        if bytes.starts(with: "GGUF".utf8) {
+            found = "is a GGUF file"
+        } else if bytes.count > JSONParser.maximumByteCount {
+            let size = path.flatMap { path in
+                (try? FileManager.default.attributesOfItem(atPath: path))?[.size] as? UInt64
+            }
+            let least = "more than \(JSONParser.maximumByteCount) bytes"
+            found = "has " + (size.map(Quantities.bytes) ?? least)
+        } else {
+            return
+        }
+        throw ClientError(
+            .usage,
+            """
+            \(name) \(found); expected a job file, in JSON or YAML, of at most \
+            \(JSONParser.maximumByteCount) bytes ("qat-client explain \(kind ?? "quantize")" says \
+            what it may hold)
+            """
+        )
     }
 
     private static func bytes(of handle: FileHandle) -> [UInt8] {

@@ -111,6 +111,13 @@ enum JobReport {
         return .object(members)
     }
 
+    /// What follows the events of a job that has ended: the job in detail, of the type `job`.
+    static func lastLine(of job: JobDetail) -> JSONValue {
+        var members = json(job).objectValue ?? [:]
+        members["type"] = .string("job")
+        return .object(members)
+    }
+
     /// An output of a job.
     static func json(_ output: OutputFile) -> JSONValue {
         .object([

@@ -224,6 +224,9 @@ extension ResultsTable {
         var lines = lines(of: table)
         if let recovered = number("recovered") {
             lines += ["", Self.recovery(recovered)]
+        } else if let baseline, let rounded = number("ptq_perplexity") {
+            let lost = rounded > baseline ? "next to nothing" : "nothing"
+            lines += ["", "PTQ lost \(lost): there was nothing to win back."]
         }
         if let steps = results["steps"]?.integerValue, let tokens = number("tokens") {
             lines.append("\(steps) steps, \(Quantities.decimals(tokens, 0)) tokens")

@@ -100,6 +100,11 @@ internal import Testing
                 warning: one
                 """
         )
+        // A share of next to nothing says nothing, so that results have none.
+        let little = results.replacing("72.75", with: "41.98").replacing("0.8013", with: "null")
+        #expect(lines(little).contains("PTQ lost next to nothing: there was nothing to win back."))
+        let none = results.replacing("72.75", with: "41.90").replacing("0.8013", with: "null")
+        #expect(lines(none).contains("PTQ lost nothing: there was nothing to win back."))
         #expect(ResultsTable.recovery(-0.5).contains("lost another 50.0 %"))
     }
 

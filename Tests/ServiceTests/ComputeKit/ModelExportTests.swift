@@ -58,6 +58,32 @@ internal import Transformer
         }
     }
 
+    /// What an export leaves out is said once, whether the plan or the writer knows it.
+    @Test func whatIsLeftOutIsSaidOnce() throws {
+        var description = QuantizedModel(model: model, stored: [:]).description
+        description.keyAmax = [448]
+        description.valueAmax = [448]
+        let modules = description.configuration.linearModules.map { $0.name(layer: 0) }
+        description.formats = Dictionary(uniqueKeysWithValues: modules.map { ($0, .nvfp4) })
+        description.activations = .nvfp4
+        let export = try ModelExport(
+            description,
+            exports: [.init(format: .bf16), .init(format: .gguf)],
+            outputFolder: home.home.path + "/output"
+        )
+        try export.write(model.parameters, stored: [:])
+        let warnings = try export.finish().warnings
+        for (layout, part) in [
+            ("bf16", "no scales of the key-value cache; they are left out"),
+            ("bf16", "the inputs of 7 modules rounded otherwise than nvfp4"),
+            ("gguf", "no scales of the key-value cache; they are left out"),
+            ("gguf", "the inputs of 7 modules rounded otherwise than nvfp4"),
+        ] {
+            let found = warnings.filter { $0.hasPrefix("export \(layout): ") && $0.contains(part) }
+            #expect(found.count == 1, "\(layout): \(part): \(warnings)")
+        }
+    }
+
     @Test func aFailingFirstExportLeavesTheNamesOfTheOthers() throws {
         try home.write("output/model", "in the way")
         let outcome = try export([.init(format: .bf16), .init(format: .gguf)])

@@ -165,9 +165,31 @@ internal import Transformer
         #expect(row.measurements.map(\.name) == ["latency_ms", "tokens_per_s"])
         #expect(row.measurements.map(\.count) == [3, 3])
         // Warm-ups are runs, too, but do not count.
-        let runs = events.filter { $0.phase == "a: benchmark" }
+        let runs = events.filter { $0.phase?.hasPrefix("a: benchmark") == true }
         #expect(runs.map(\.step) == [1, 2, 3, 4, 5])
-        #expect(runs.allSatisfy { $0.totalSteps == 5 })
+        #expect(runs.last?.phase == "a: benchmark 5/5")
+        // Model b has as many.
+        #expect(runs.allSatisfy { $0.totalSteps == 10 })
+    }
+
+    /// Four windows that perplexity and accuracy share, two others and three runs, for each of two
+    /// models: 18 steps, none of them counted twice.
+    @Test func stepsAreCountedOverAllModelsAndTasks() throws {
+        let timing = """
+            {"type": "benchmark", "input_len": 8, "output_len": 5, "num_runs": 2, "warm_up": 1}
+            """
+        let events = try run(
+            request([
+                windows("perplexity", 4), windows("accuracy", 4), windows("perplexity", 2), timing,
+            ])
+        )
+        let progress = events.filter { $0.type == .progress && $0.phase != "check inputs" }
+        #expect(progress.allSatisfy { $0.totalSteps == 18 }, "\(progress.map(\.totalSteps))")
+        let steps = progress.compactMap(\.step)
+        #expect(steps == steps.sorted() && Set(steps) == Set(0...18))
+        #expect(progress.first { $0.phase == "b: load" }?.step == 9)
+        // Once something is done, the end is in sight; at the end there is nothing to wait for.
+        #expect(progress.allSatisfy { ($0.etaSeconds != nil) == (1..<18).contains($0.step ?? 0) })
     }
 
     @Test func severalSequencesAtOnceAreRefused() throws {

@@ -108,7 +108,10 @@ struct LocalSuiteTests {
         let watched = try suite.client("watch", job, "--json")
         #expect(watched.status == 0, "\(watched.errors)")
         let events = try watched.output.split(separator: "\n").map { try suite.json(String($0)) }
-        #expect(events.compactMap { $0["seq"] as? Int } == Array(1...events.count))
+        #expect(events.compactMap { $0["seq"] as? Int } == Array(1..<events.count))
+        // The last line is the job itself.
+        #expect(events.last?["type"] as? String == "job")
+        #expect(events.last?["results"] is [String: Any])
         let trained = events.filter { $0["phase"] as? String == "train" }
         #expect(trained.compactMap { $0["step"] as? Int } == Array(1...steps))
         #expect(events.last?["state"] as? String == "SUCCEEDED")

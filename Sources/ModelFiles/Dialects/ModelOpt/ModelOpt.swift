@@ -165,7 +165,10 @@ struct ModelOpt: CheckpointDialect {
             return writtenNames
         }
         if requiresInputRanges(format), contents.inputScale(module, format) == nil {
-            return "\(name)'s \(row.algorithm) has input scales, too: give data.calibration"
+            return """
+                \(name)'s \(row.algorithm) has input scales, too: a quantize job finds them by \
+                data.calibration; a training finds none, so export bf16 and quantize job:ID
+                """
         }
         return nil
     }

@@ -1,0 +1,56 @@
+internal import ServiceKit
+
+/// What a task has to do with one model.
+struct TaskEffort: Sendable, Equatable {
+    /// Windows, or runs.
+    let count: Int
+    /// Tokens that go through the model in each.
+    let tokenCount: Int
+}
+
+/// How far an evaluation is over all its models and tasks, and how long it will take.
+///
+/// A step is a window of a text or a run of a benchmark. What is left is told by the time that tokens
+/// have taken so far, those of a larger model in proportion to its parameters.
+final class EvaluationProgress {
+    private let reporter: ComputeReporter
+    private let totalSteps: Int
+    private let totalWork: Double
+    private let start = ContinuousClock.now
+    private var step = 0
+    private var work = 0.0
+
+    /// `efforts`: All there is to do, with the parameters of the model that it is done with.
+    init(_ reporter: ComputeReporter, _ efforts: [(TaskEffort, parameterCount: Int)]) {
+        self.reporter = reporter
+        totalSteps = efforts.reduce(0) { $0 + $1.0.count }
+        totalWork = efforts.reduce(0) { total, effort in
+            total + Double(effort.0.count) * Self.work(effort.0.tokenCount, effort.parameterCount)
+        }
+    }
+
+    private static func work(_ tokenCount: Int, _ parameterCount: Int) -> Double {
+        Double(tokenCount) * Double(parameterCount)
+    }
+
+    /// Says what is being done now.
+    func report(_ phase: String) {
+        var event = ComputeEvent(.progress)
+        event.phase = phase
+        event.step = step
+        event.totalSteps = totalSteps
+        if work > 0, work < totalWork {
+            let seconds = (ContinuousClock.now - start) / .seconds(1)
+            event.etaSeconds = seconds / work * (totalWork - work)
+        }
+        reporter.send(event)
+    }
+
+    /// Says that a step is done; throws if the job is to stop.
+    func finishStep(_ phase: String, tokenCount: Int, parameterCount: Int) throws {
+        step += 1
+        work += Self.work(tokenCount, parameterCount)
+        report(phase)
+        try reporter.checkStop()
+    }
+}
