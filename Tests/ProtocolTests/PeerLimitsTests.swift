@@ -12,6 +12,8 @@ struct PeerLimitsTests {
         ConnectionLink(eventLoop: MultiThreadedEventLoopGroup.singleton.next())
     }
 
+    private static let ada = PeerIdentity(trustDomain: "t", subject: .user(name: "ada"))
+
     private static func limits() -> ConnectionLimits {
         var limits = ConnectionLimits()
         limits.openingsPerHost = 3
@@ -25,13 +27,13 @@ struct PeerLimitsTests {
         let speakers = (0..<2).map { _ in Self.link() }
         for link in speakers {
             #expect(activity.admit(link, from: "a"))
-            activity.opened(link)
+            #expect(activity.opened(link, by: Self.ada))
         }
         // Far more silent ones than the address may have: each is let in, the oldest goes.
         for _ in 0..<100 { #expect(activity.admit(Self.link(), from: "a")) }
         let late = Self.link()
         #expect(activity.admit(late, from: "a"))
-        activity.opened(late)
+        #expect(activity.opened(late, by: Self.ada))
         for link in speakers + [late] { activity.remove(link, from: "a") }
     }
 
@@ -40,10 +42,29 @@ struct PeerLimitsTests {
         for _ in 0..<5 {
             let link = Self.link()
             #expect(activity.admit(link, from: "a"))
-            activity.opened(link)
+            #expect(activity.opened(link, by: Self.ada))
         }
         #expect(!activity.admit(Self.link(), from: "a"))
         #expect(activity.admit(Self.link(), from: "b"))
+    }
+
+    /// Idle connections of one user locked everybody behind their address out.
+    @Test func oneNameHasItsShareOfConnectionsOnly() {
+        var limits = ConnectionLimits()
+        limits.connectionsPerPeer = 3
+        let activity = ServerActivity(limits: limits)
+        let links = (0..<3).map { _ in Self.link() }
+        for link in links {
+            #expect(activity.admit(link, from: "a") && activity.opened(link, by: Self.ada))
+        }
+        let more = Self.link()
+        #expect(activity.admit(more, from: "a") && !activity.opened(more, by: Self.ada))
+        let bob = PeerIdentity(trustDomain: "t", subject: .user(name: "bob"))
+        let other = Self.link()
+        #expect(activity.admit(other, from: "a") && activity.opened(other, by: bob))
+        activity.remove(links[0], from: "a")
+        let next = Self.link()
+        #expect(activity.admit(next, from: "a") && activity.opened(next, by: Self.ada))
     }
 
     @Test func silentOpeningsFromManyAddressesLockNobodyOut() {
