@@ -19,7 +19,7 @@ public struct Retention: Sendable {
 
     /// Why a job cannot be removed, or nil.
     ///
-    /// `needing`: Jobs that name it among their inputs, and that are not over.
+    /// `needing`: Jobs that name it among their inputs or start after it, and that are not over.
     ///
     /// A job goes only when it is over, and when nobody waits for it or works with what it made.
     public static func refusal(of job: Job, needing: [Job]) -> String? {
@@ -27,7 +27,7 @@ public struct Retention: Sendable {
             return "job \(job.id) is \(job.state.rawValue); cancel it first"
         }
         guard let first = needing.first(where: { !$0.state.isTerminal }) else { return nil }
-        return "job \(job.id) is an input of job \(first.id), which is \(first.state.rawValue)"
+        return "job \(job.id) is needed by job \(first.id), which is \(first.state.rawValue)"
     }
 
     /// Whether a job may go before its time, to make room: it ended as long ago as an upload is kept

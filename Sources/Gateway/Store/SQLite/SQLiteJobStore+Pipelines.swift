@@ -25,15 +25,7 @@ extension SQLiteJobStore {
         try await pool.read { db in
             try Self.readable(
                 db,
-                JobRecord
-                    .filter(
-                        sql: """
-                            id IN (SELECT job FROM input WHERE source_job = ?
-                                UNION SELECT job FROM predecessor WHERE source = ?)
-                            """,
-                        arguments: [id, id]
-                    )
-                    .filter(states.map(\.rawValue).contains(JobRecord.CodingKeys.state))
+                Self.needing(id, in: states)
                     .filter(JobRecord.CodingKeys.number > number)
                     .order(JobRecord.CodingKeys.number)
                     .limit(limit)

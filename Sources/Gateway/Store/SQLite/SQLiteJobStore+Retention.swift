@@ -51,18 +51,19 @@ extension SQLiteJobStore {
         }
     }
 
-    /// Jobs in some states that name a job among their inputs.
-    private static func needing(
+    /// Jobs in some states that name a job among their inputs, or start after it.
+    static func needing(
         _ id: String,
         in states: [JobState]
     ) -> QueryInterfaceRequest<JobRecord> {
-        let naming =
-            InputRecord
-            .filter(InputRecord.CodingKeys.sourceJob == id)
-            .select(InputRecord.CodingKeys.job)
-        return
-            JobRecord
-            .filter(naming.contains(JobRecord.CodingKeys.id))
+        JobRecord
+            .filter(
+                sql: """
+                    id IN (SELECT job FROM input WHERE source_job = ?
+                        UNION SELECT job FROM predecessor WHERE source = ?)
+                    """,
+                arguments: [id, id]
+            )
             .filter(states.map(\.rawValue).contains(JobRecord.CodingKeys.state))
     }
 
@@ -93,7 +94,16 @@ extension SQLiteJobStore {
                     """,
                 arguments: [time, limit]
             )
-            return db.changesCount
+            let count = db.changesCount
+            // A pipeline's key is free with the last of its jobs and theirs.
+            try db.execute(
+                sql: """
+                    DELETE FROM pipeline WHERE created < ?
+                        AND NOT EXISTS (SELECT 1 FROM job WHERE job.pipeline = pipeline.id)
+                    """,
+                arguments: [time]
+            )
+            return count
         }
     }
 
