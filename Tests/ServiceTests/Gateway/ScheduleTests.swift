@@ -87,6 +87,24 @@ struct ScheduleTests {
         #expect(error?.code == .notFound)
     }
 
+    /// What a job waits for stays, though it is over and no input.
+    @Test func nothingIsRemovedThatAJobIsToStartAfter() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register()
+        let first = try await fixture.submit("first")
+        let second = try await fixture.submit("second")
+        let last = try await submit(fixture, "last") { $0.after = [first, second] }
+        let lease = try #require(try await fixture.acquire())
+        #expect(lease.jobID == first)
+        #expect(try await fixture.complete(lease))
+        let error = await #expect(throws: StoreError.self) {
+            try await fixture.engine.remove(first)
+        }
+        #expect(error?.code == .invalidState && error?.message.contains(last) == true)
+        try await fixture.engine.cancel(last, now: true, by: "ada")
+        _ = try await fixture.engine.remove(first)
+    }
+
     @Test func rowsOfJobsAfterJobsAreCountedWithThoseOfInputs() async throws {
         var limits = JobLimits()
         limits.chainDepth = 3
