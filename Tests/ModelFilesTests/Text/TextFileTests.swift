@@ -68,8 +68,9 @@ internal import Testing
         }
         // The folder's name wants quotes, which these names alone do not.
         let folder = String(path.dropLast(name.count))
-        return message.split(separator: " ", omittingEmptySubsequences: false).map { word in
-            let bare = word.replacing(folder, with: "")
+        let words: [Substring] = message.split(separator: " ", omittingEmptySubsequences: false)
+        return words.map { word in
+            let bare = String(word).replacing(folder, with: "")
             let isPlain = bare.count > 2 && bare.hasPrefix("'") && !bare.contains(#"\'"#)
             return word.contains(folder) && isPlain ? String(bare.dropFirst().dropLast()) : bare
         }.joined(separator: " ")
