@@ -55,6 +55,23 @@ struct CheckpointComparisonTests {
         #expect(tied["lm_head.weight"]?.message.contains("legitimately") == true)
     }
 
+    /// An embedding in BF16 beside weights of 4 bits is judged as if rounded, and said to be stored in 16.
+    @Test func plainWeightsSayWhatTheyAreJudgedBy() throws {
+        let name = "model.embed_tokens.weight"
+        let found = try compare({ try LintSample.compressedMXFP4.write(to: $0) }) { folder in
+            try LintFault.stored(folder) { tensors in
+                // The signs of all values.
+                let bytes = tensors[name]?.bytes ?? []
+                tensors[name]?.bytes = bytes.enumerated().map { $0 % 2 == 1 ? $1 ^ 0x80 : $1 }
+            }
+        }
+        let message = found[name]?.message ?? ""
+        #expect(
+            message.contains("the formats that the file names (it is stored in 16)"),
+            "\(message)"
+        )
+    }
+
     @Test func otherWeightsDiffer() throws {
         let name = "model.layers.0.mlp.up_proj.weight"
         let found = try compare({ try LintSample.compressedMXFP4.write(to: $0) }) { folder in

@@ -111,7 +111,10 @@ public enum CheckpointComparison {
             maximumDifference: difference,
             sqnrDecibels: sqnr,
             message: [.differs, .changed].contains(verdict)
-                ? "\(decibels) dB, below \(Int(floor)) dB for \(bits) bits; \(widths.excuse)" : ""
+                ? """
+                \(decibels) dB, below \(Int(floor)) dB for \(widths.words(of: ours.entry)); \
+                \(widths.excuse)
+                """ : ""
         )
     }
 

@@ -23,6 +23,14 @@ struct StoredWidths {
         return min(bits, stated)
     }
 
+    /// The bits that a parameter is judged by, and why they are not those that it is stored in.
+    func words(of entry: ParameterLayout.Entry) -> String {
+        let (judged, stored) = (bits(of: entry), source.bitWidth(of: entry))
+        return judged == stored
+            ? "\(stored) bits"
+            : "\(judged) bits, the narrowest of the formats that the file names (it is stored in \(stored))"
+    }
+
     /// Whether the checkpoint says that weights were scaled or rotated before they were rounded.
     var changesWeights: Bool { notes.changesWeights }
 
