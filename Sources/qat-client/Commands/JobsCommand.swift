@@ -71,7 +71,10 @@ struct JobsCommand: AsyncParsableCommand {
             // The newest are not the ones that are meant: all are looked through.
             var everything = filter
             everything.limit = 100_000
-            let jobs = try await everything.jobs(client, certificatePath: profile.certificatePath)
+            let (jobs, _) = try await everything.jobs(
+                client,
+                certificatePath: profile.certificatePath
+            )
             let now = Int64(Date.now.timeIntervalSince1970 * 1000)
             return Self.over(jobs, olderThan: olderThan, nowUnixMs: now).suffix(filter.limit)
                 .map(\.jobID)
