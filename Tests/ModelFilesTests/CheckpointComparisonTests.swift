@@ -58,12 +58,19 @@ struct CheckpointComparisonTests {
     /// An embedding in BF16 beside weights of 4 bits is judged as if rounded, and said to be stored in 16.
     @Test func plainWeightsSayWhatTheyAreJudgedBy() throws {
         let name = "model.embed_tokens.weight"
-        let found = try compare({ try LintSample.compressedMXFP4.write(to: $0) }) { folder in
-            try LintFault.stored(folder) { tensors in
-                // The signs of all values.
-                let bytes = tensors[name]?.bytes ?? []
-                tensors[name]?.bytes = bytes.enumerated().map { $0 % 2 == 1 ? $1 ^ 0x80 : $1 }
-            }
+        let model = try TinyModel.make()
+        for index in try model.parameters.elements(named: name).indices {
+            try model.parameters.elements(named: name)[index] *= -1
+        }
+        let other = try QuantizedModel(
+            rounding: model,
+            recipe: .init(defaultFormat: .mxfp4),
+            team: Self.team
+        )
+        let found = try compare {
+            _ = try other.write(
+                to: HuggingFaceWriter(other.description, format: .compressedTensors, folder: $0)
+            )
         }
         let message = found[name]?.message ?? ""
         #expect(

@@ -77,7 +77,7 @@ internal import Testing
         #expect(wide.count == 1 && wide[0].contains("8.25 limits nothing"), "\(wide)")
         let rules = #", "layers": [{"pattern": "*", "algorithm": "mxfp8"}]"#
         let lines = problems("quantize", job("5", rules))
-        #expect(lines.count == 1 && lines[0].contains("there is nothing to choose"), "\(lines)")
+        #expect(lines.contains { $0.contains("there is nothing to choose") }, "\(lines)")
     }
 
     @Test func exportsSayWhatTheyLeaveOut() throws {

@@ -175,6 +175,9 @@ internal import Testing
         var layers = [Fixture.layer("a", all: 4), Fixture.layer("b", all: 8)]
         layers[0].shape = [30, 10]
         layers[1].shape = [10, 10]
+        // 300 weights of 4 bits and 100 of 8: 2000 bits of 400.
+        layers[0].byteCount = 150
+        layers[1].byteCount = 100
         let text = try PageReader.read(ReportPage(title: "t", layers: layers).html()).text
         #expect(text.contains("Mean bits per weight5.00"))
     }
