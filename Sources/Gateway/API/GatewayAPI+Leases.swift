@@ -148,8 +148,12 @@ extension GatewayAPI {
         let checkpoint =
             request.outcome == .succeeded
             ? try await engine.store.checkpoint(of: request.jobID).map(\.digest) : []
-        let isAccepted = try await engine.complete(request, by: holder) { outputs in
-            try await checkStored(outputs, of: request.jobID, by: holder.worker)
+        // Held until the job refers to them: nothing goes between the look and the commit.
+        let outputs = Set(request.outputs.map(\.digest))
+        let isAccepted = try await artifacts.custody.holding(outputs) {
+            try await engine.complete(request, by: holder) { outputs in
+                try await checkStored(outputs, of: request.jobID, by: holder.worker)
+            }
         }
         if isAccepted {
             authority.audit.allow(caller, "job \(request.jobID) \(request.outcome)")
@@ -218,8 +222,11 @@ extension GatewayAPI {
             denyLease(request.jobID, request.epoch, caller)
             return SaveCheckpointResponse(accepted: false)
         }
-        let freed = try await engine.saveCheckpoint(request.jobID, claim, checkpoint) { files in
-            try await checkStored(files, of: request.jobID, by: claim.holder.worker)
+        let files = Set(checkpoint.files.map(\.digest))
+        let freed = try await artifacts.custody.holding(files) {
+            try await engine.saveCheckpoint(request.jobID, claim, checkpoint) { files in
+                try await checkStored(files, of: request.jobID, by: claim.holder.worker)
+            }
         }
         try await collect(freed ?? [])
         return SaveCheckpointResponse(accepted: freed != nil)

@@ -19,14 +19,24 @@ final class ArtifactCustody: Sendable {
         _ digest: SHA256Digest,
         _ body: () async throws -> Result
     ) async rethrows -> Result {
+        try await holding([digest], body)
+    }
+
+    /// Holds artifacts while `body` runs.
+    func holding<Result>(
+        _ digests: Set<SHA256Digest>,
+        _ body: () async throws -> Result
+    ) async rethrows -> Result {
         state.withLock { state in
-            state.held[digest, default: 0] += 1
-            state.condemned.remove(digest)
+            for digest in digests { state.held[digest, default: 0] += 1 }
+            state.condemned.subtract(digests)
         }
         defer {
             state.withLock { state in
-                let count = state.held[digest, default: 1] - 1
-                state.held[digest] = count == 0 ? nil : count
+                for digest in digests {
+                    let count = state.held[digest, default: 1] - 1
+                    state.held[digest] = count == 0 ? nil : count
+                }
             }
         }
         return try await body()

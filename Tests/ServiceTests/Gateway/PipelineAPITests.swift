@@ -108,9 +108,9 @@ struct PipelineAPITests {
             #expect(missing?.message.hasPrefix("job bad: not uploaded yet") == true)
             try await gateway.put("m", ada)
             let cases: [(SubmitJobRequest, RPCError.Code, String)] = [
-                (Self.job("job:" + others), .notFound, "job bad: no job \(others)"),
+                (Self.job("job:" + others), .notFound, "job bad: /model: no job \(others)"),
                 (Self.job { $0.after = [others] }, .notFound, "job bad: no job \(others)"),
-                (Self.job("job:nobody"), .notFound, "job bad: no job nobody"),
+                (Self.job("job:nobody"), .notFound, "job bad: /model: no job nobody"),
                 (Self.job("job:good/logits"), .invalidArgument, "makes no logits"),
                 (Self.job { $0.specJSON = Array("{}".utf8) }, .invalidArgument, "job bad: $.model"),
                 (Self.job { $0.kind = "pipeline" }, .invalidArgument, "job bad: "),

@@ -33,6 +33,8 @@ final class MemoryJobStore: JobStore {
         var workers: [WorkerIdentity: Worker] = [:]
         /// The ids of removed jobs, by their keys.
         var removed: [String: String] = [:]
+        /// The parts of pipelines that were removed.
+        var removedParts: [String: Set<String>] = [:]
         var lastNumber: Int64 = 0
         var fault: Fault?
     }
@@ -108,6 +110,17 @@ final class MemoryJobStore: JobStore {
     func rows(_ body: (StoredJob, _ trimmed: Int64) -> Bool) -> [StoredJob] {
         state.withLock { state in
             state.rows.filter { body($0.stored, $0.trimmed) }.map(\.stored)
+        }
+    }
+
+    /// The names of a pipeline's jobs, those that were removed among them.
+    func everyPart(of pipeline: String) -> Set<String> {
+        state.withLock { state in
+            (state.removedParts[pipeline] ?? []).union(
+                state.rows.compactMap { row in
+                    row.insertion.place.flatMap { $0.pipeline == pipeline ? $0.part : nil }
+                }
+            )
         }
     }
 
@@ -293,6 +306,9 @@ final class MemoryJobStore: JobStore {
         }
         guard let index, !isNeeded else { return false }
         let gone = state.rows.remove(at: index).insertion
+        if let place = gone.place {
+            state.removedParts[place.pipeline, default: []].insert(place.part)
+        }
         state.removed["\(gone.owner)/\(gone.key)"] = gone.job.id
         return true
     }
