@@ -109,9 +109,11 @@ final class SimulatedCluster {
         }
         guard let answer = try await attempt({ try await engine.submit(submission) }) else {
             // It may have been stored, ended and removed; or what it needs was removed.
-            let source = InputSource(submission.inputs[0].source).job
+            let needed =
+                [InputSource(submission.inputs[0].source).job].compactMap(\.self)
+                + submission.after
             let isRemoved = try await store.removed(owner: "ada", key: submission.key) != nil
-            let isLost = source.map { !store.ids.contains($0) } ?? false
+            let isLost = needed.contains { !store.ids.contains($0) }
             if isRemoved || isLost { unanswered.removeAll { $0.key == submission.key } }
             // Too late: its time was over before anybody took it.
             if let deadline = submission.deadline, deadline <= engine.now.unix,
