@@ -79,24 +79,14 @@ extension GatewayAPI {
             instance: request.instance,
             caller
         )
-        let changes = engine.hub.subscribe(JobEngine.queueTopic)
-        let deadline = ContinuousClock.now + .seconds(Int64(min(request.waitSeconds, 30)))
-        while true {
-            let lease = try await engine.acquire(
-                holder,
-                isConnected: principal.isConnected
-            )
-            if let lease {
-                authority.audit.allow(caller, "job \(lease.jobID), epoch \(lease.epoch)")
-            }
-            if lease != nil || ContinuousClock.now >= deadline {
-                return AcquireLeaseResponse(lease: lease)
-            }
-            guard await Self.wait(for: changes, until: deadline) else {
-                return AcquireLeaseResponse()
-            }
-            try Task.checkCancellation()
+        let lease = try await poll(JobEngine.queueTopic, seconds: request.waitSeconds) {
+            let lease = try await engine.acquire(holder, isConnected: principal.isConnected)
+            return (lease, isWanted: lease != nil)
         }
+        if let lease {
+            authority.audit.allow(caller, "job \(lease.jobID), epoch \(lease.epoch)")
+        }
+        return AcquireLeaseResponse(lease: lease)
     }
 
     /// Extends a lease and keeps what its holder tells.
@@ -171,19 +161,30 @@ extension GatewayAPI {
     ) async throws -> HeartbeatResponse {
         let caller = Caller(principal, .awaitDirective)
         let claim = try claim(request.epoch, request.bootID, request.instance, caller)
-        let changes = engine.hub.subscribe(request.jobID)
-        let deadline = ContinuousClock.now + .seconds(Int64(min(request.waitSeconds, 30)))
-        while true {
+        let directive = try await poll(request.jobID, seconds: request.waitSeconds) {
             let directive = try await engine.directive(request.jobID, claim)
             if directive == .lost {
                 denyLease(request.jobID, request.epoch, caller)
             }
-            if directive != request.known || ContinuousClock.now >= deadline {
-                return HeartbeatResponse(directive: directive)
-            }
-            guard await Self.wait(for: changes, until: deadline) else {
-                return HeartbeatResponse(directive: directive)
-            }
+            return (directive, isWanted: directive != request.known)
+        }
+        return HeartbeatResponse(directive: directive)
+    }
+
+    /// Looks at something, and again whenever a topic changes, until it is as wanted, the time (30 s at
+    /// most) is up, or the gateway stops; returns what was found last.
+    private func poll<Found>(
+        _ topic: String,
+        seconds: UInt32,
+        _ look: () async throws -> (found: Found, isWanted: Bool)
+    ) async throws -> Found {
+        // The subscription comes before the look: a change in between is not missed.
+        let changes = engine.hub.subscribe(topic)
+        let deadline = ContinuousClock.now + .seconds(Int64(min(seconds, 30)))
+        while true {
+            let (found, isWanted) = try await look()
+            if isWanted || ContinuousClock.now >= deadline { return found }
+            guard await Self.wait(for: changes, until: deadline) else { return found }
             try Task.checkCancellation()
         }
     }

@@ -187,16 +187,10 @@ extension JobEngine {
         var work = ended
         var settlement = Settlement()
         while let id = work.popLast() {
-            var last: Int64 = 0
-            while true {
-                let page = try await store.dependents(of: id, after: last, limit: 256)
-                for stored in page {
-                    last = stored.number
-                    if try await add(stored, to: &settlement) {
-                        work.append(stored.job.id)
-                    }
+            try await forEachDependent(of: id, in: [.blocked]) { stored in
+                if try await add(stored, to: &settlement) {
+                    work.append(stored.job.id)
                 }
-                guard page.count == 256 else { break }
             }
         }
         try await commit(&settlement)

@@ -47,10 +47,3 @@ struct StoredPipeline: Sendable, Equatable {
     /// When the last of those that ended did, in Unix milliseconds.
     var finished: Int64?
 }
-
-extension JobStore {
-    /// Blocked jobs that need an output of a job, or start after it, from the oldest, above a number.
-    func dependents(of id: String, after number: Int64, limit: Int) async throws -> [StoredJob] {
-        try await dependents(of: id, in: [.blocked], after: number, limit: limit)
-    }
-}

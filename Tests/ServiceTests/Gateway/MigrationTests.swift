@@ -102,7 +102,12 @@ struct MigrationTests {
         )
         let running = try await store.job("run").job
         #expect(running.holder == StoreFixture.holder("eval-1", boot: "b0", role: .eval))
-        let dependents = try await store.dependents(of: "gpu", after: 0, limit: 9)
+        let dependents = try await store.dependents(
+            of: "gpu",
+            in: [.blocked],
+            after: 0,
+            limit: 9
+        )
         #expect(dependents.map(\.job.id) == ["wait"])
         let open = try await store.granted([SHA256Digest.of("m")], to: "user/ada")
         #expect(open == [SHA256Digest.of("m")])
