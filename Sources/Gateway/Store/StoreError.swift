@@ -1,6 +1,5 @@
-internal import Foundation
-internal import GRDB
 internal import Protocol
+internal import ServiceKit
 
 /// Why the store refuses something.
 struct StoreError: Error, Sendable, CustomStringConvertible {
@@ -36,21 +35,16 @@ struct StoreError: Error, Sendable, CustomStringConvertible {
 
     /// What another error means to callers, where it is the disk's or the database's state, not theirs.
     init?(_ error: any Error) {
-        let full = "the gateway's disk is full"
-        switch error {
-        case let error as StoreError:
-            self = error
-        case let error as DatabaseError where error.resultCode == .SQLITE_FULL:
-            self.init(.noSpace, full)
-        case let error as DatabaseError where error.resultCode == .SQLITE_BUSY:
-            self.init(.busy, "the database is busy; try again")
-        case let error as CocoaError where error.code == .fileWriteOutOfSpace:
-            self.init(.noSpace, full)
-        case let error as POSIXError where [.ENOSPC, .EDQUOT].contains(error.code):
-            self.init(.noSpace, full)
-        default: return nil
+        if let known = error as? StoreError ?? Self.ofSQLite(error) {
+            self = known
+        } else if error.isFullDisk {
+            self = .fullDisk
+        } else {
+            return nil
         }
     }
+
+    static let fullDisk = StoreError(.noSpace, "the gateway's disk is full")
 
     /// The same, as a call's failure.
     var rpcError: RPCError {

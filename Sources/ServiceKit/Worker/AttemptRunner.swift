@@ -88,7 +88,7 @@ struct AttemptRunner: Sendable {
                 return order == .kill ? .killed : .stopped
             }
             logger.error("job \(lease.jobID): \(error)")
-            if Self.isFullDisk(error) {
+            if error.isFullDisk {
                 return .failed(
                     reason: .noDisk,
                     message:
@@ -96,18 +96,6 @@ struct AttemptRunner: Sendable {
                 )
             }
             return .failed(reason: .internalError, message: "\(error)")
-        }
-    }
-
-    private static func isFullDisk(_ error: any Error) -> Bool {
-        let found = error as NSError
-        let codes = [found, found.userInfo[NSUnderlyingErrorKey] as? NSError].compactMap(\.self)
-        return codes.contains { error in
-            switch error.domain {
-            case NSCocoaErrorDomain: error.code == CocoaError.Code.fileWriteOutOfSpace.rawValue
-            case NSPOSIXErrorDomain: [ENOSPC, EDQUOT].contains(Int32(error.code))
-            default: false
-            }
         }
     }
 
