@@ -48,7 +48,7 @@ struct GatewayService: Sendable {
             artifacts: artifacts,
             logs: logs,
             authority: authority,
-            certificateEnds: Int64(certificate.ends.timeIntervalSince1970 * 1000),
+            certificateEnds: certificate.endsUnixMs,
             retention: retention
         )
         let server = RPCServer(

@@ -9,6 +9,9 @@ public struct CertificateValidity: Sendable, Equatable {
     /// The last moment.
     public let ends: Date
 
+    /// The last moment, in Unix milliseconds.
+    public var endsUnixMs: Int64 { Int64(ends.timeIntervalSince1970 * 1000) }
+
     /// A certificate's times.
     public init(path: String, begins: Date, ends: Date) {
         self.path = path

@@ -21,7 +21,9 @@ struct AttemptReporter: Sendable {
     /// Sends heartbeats until cancelled.
     ///
     /// One goes out when something happened, but no more than four a second unless one cannot carry all,
-    /// and at the interval when nothing did. The stream of news has one consumer for the attempt's whole life: cancelling a
+    /// and at the interval when nothing did.
+    ///
+    /// The stream of news has one consumer for the attempt's whole life: cancelling a
     /// consumer ends an `AsyncStream`, and a loop over a new one would spin.
     func run(_ orders: AttemptOrders) async {
         let ticks = AsyncTimerSequence(interval: interval, clock: .continuous).map { _ in }

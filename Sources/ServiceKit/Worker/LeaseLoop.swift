@@ -1,4 +1,4 @@
-public import Foundation
+internal import Foundation
 internal import Jobs
 public import Logging
 public import Protocol
@@ -12,17 +12,18 @@ public final class LeaseLoop: Service {
     private let configuration: DaemonConfiguration
     private let client: RPCClient
     private let folder: StateFolder
-    private let certificateEnds: Date
+    private let certificateEnds: Int64
     private let logger: Logger
     private let bootID = UUID().uuidString.lowercased()
     private let registered = Mutex(false)
 
-    /// A loop for the jobs of the configuration's role; `certificateEnds` is what status warns of.
+    /// A loop for the jobs of the configuration's role; `certificateEnds` is what status warns
+    /// of, in Unix milliseconds.
     public init(
         configuration: DaemonConfiguration,
         client: RPCClient,
         folder: StateFolder,
-        certificateEnds: Date,
+        certificateEnds: Int64,
         logger: Logger
     ) {
         self.configuration = configuration
@@ -68,7 +69,7 @@ public final class LeaseLoop: Service {
                 cores: UInt32(configuration.threads),
                 memoryBytes: ProcessInfo.processInfo.physicalMemory,
                 version: SuiteVersion.current,
-                certificateEndsUnixMs: Int64(certificateEnds.timeIntervalSince1970 * 1000)
+                certificateEndsUnixMs: certificateEnds
             )
         )
         if !isRegistered {

@@ -37,7 +37,7 @@ public struct WorkerDaemon: Sendable {
             configuration: configuration,
             client: client,
             folder: folder,
-            certificateEnds: certificate.ends,
+            certificateEnds: certificate.endsUnixMs,
             logger: logger
         )
         var router = RPCRouter()

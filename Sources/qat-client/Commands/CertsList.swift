@@ -65,7 +65,7 @@ extension CertsCommand {
             .object([
                 "file": .string(file), "name": .string(name),
                 "ends_at": .string(
-                    Quantities.timestamp(unixMs: Int64(validity.ends.timeIntervalSince1970 * 1000))
+                    Quantities.timestamp(unixMs: validity.endsUnixMs)
                 ),
             ])
         }
