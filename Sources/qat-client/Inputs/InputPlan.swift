@@ -11,6 +11,14 @@ struct PlannedFile: Sendable, Equatable {
     let size: UInt64
 }
 
+extension PlannedFile {
+    /// The files of inputs, each content once.
+    static func unique(_ inputs: [PlannedInput]) -> [PlannedFile] {
+        var seen: Set<SHA256Digest> = []
+        return inputs.flatMap(\.files).filter { seen.insert($0.digest).inserted }
+    }
+}
+
 /// An input of a job: local files, or a name that the gateway resolves.
 struct PlannedInput: Sendable, Equatable {
     /// Its place in the job file.
@@ -59,10 +67,7 @@ struct SubmissionPlan: Sendable {
     let notes: [String]
 
     /// Each local file once.
-    var uniqueFiles: [PlannedFile] {
-        var seen: Set<SHA256Digest> = []
-        return inputs.flatMap(\.files).filter { seen.insert($0.digest).inserted }
-    }
+    var uniqueFiles: [PlannedFile] { PlannedFile.unique(inputs) }
 
     /// What is sent.
     func request(key: String, _ schedule: Schedule) -> SubmitJobRequest {

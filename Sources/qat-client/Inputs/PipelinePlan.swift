@@ -84,11 +84,7 @@ struct PipelinePlan: Sendable {
     }
 
     /// Each local file once.
-    var uniqueFiles: [PlannedFile] {
-        var seen: Set<SHA256Digest> = []
-        return parts.flatMap(\.plan.inputs).flatMap(\.files)
-            .filter { seen.insert($0.digest).inserted }
-    }
+    var uniqueFiles: [PlannedFile] { PlannedFile.unique(parts.flatMap(\.plan.inputs)) }
 
     var byteCount: UInt64 { uniqueFiles.reduce(0) { $0 + $1.size } }
 
