@@ -33,7 +33,7 @@ final class CallInbox: Sendable {
     private let meter: ByteMeter
 
     /// An inbox whose bytes count on the connection's meter until they are taken.
-    init(meter: ByteMeter = ByteMeter()) { self.meter = meter }
+    init(meter: ByteMeter) { self.meter = meter }
 
     deinit { meter.add(-state.withLock { $0.records.readableBytes }) }
 

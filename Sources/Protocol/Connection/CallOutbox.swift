@@ -34,7 +34,7 @@ final class CallOutbox: Sendable {
     private let meter: ByteMeter
 
     /// An outbox whose bytes count on the connection's meter until they are sent.
-    init(meter: ByteMeter = ByteMeter()) { self.meter = meter }
+    init(meter: ByteMeter) { self.meter = meter }
 
     deinit {
         meter.add(-state.withLock { $0.frames.readableBytes + $0.heldByteCount })
