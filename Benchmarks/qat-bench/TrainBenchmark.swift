@@ -15,6 +15,7 @@ struct TrainBenchmark: ParsableCommand {
     @Option(help: "Windows per step.") var batch = 2
     @Option(help: "Tokens per window.") var seq = 256
     @Option(help: "none, mxfp4, mxfp4-w4a4 or another format's name.") var recipe = "mxfp4"
+    @Option(help: "32-true or bf16-mixed.") var precision = "32-true"
     @Option(help: "Timed steps; one more warms up.") var steps = 4
     @Option(help: "Threads.") var threads = ProcessInfo.processInfo.activeProcessorCount
     @Flag(help: "Distill from an unquantized teacher instead of cross-entropy.") var distill = false
@@ -23,6 +24,16 @@ struct TrainBenchmark: ParsableCommand {
         guard batch > 0, seq > 1, steps > 0, (1...256).contains(threads) else {
             throw ValidationError("--batch, --steps and --threads are at least 1, --seq at least 2")
         }
+        guard ["32-true", "bf16-mixed"].contains(precision) else {
+            throw ValidationError("--precision is 32-true or bf16-mixed")
+        }
+        guard operands.isSupported else {
+            throw ValidationError("this processor does not multiply BF16 (AVX-512 BF16)")
+        }
+    }
+
+    private var operands: OperandPrecision {
+        precision == "bf16-mixed" ? .bfloat16 : .float32
     }
 
     func run() throws {
@@ -37,7 +48,8 @@ struct TrainBenchmark: ParsableCommand {
                 objective: distill ? .distillation(temperature: 1) : .crossEntropy,
                 optimizer: AdamWConfiguration(),
                 batchSize: batch,
-                length: seq
+                length: seq,
+                operands: operands
             ),
             isFrozen: { _ in false },
             team: team
@@ -58,7 +70,8 @@ struct TrainBenchmark: ParsableCommand {
         let step = median(Array(seconds.dropFirst()))
         let floor = gemmFloor(configuration, rows: batch * seq, team: team)
         printJSON([
-            ("bench", "train"), ("shape", shape), ("recipe", recipe), ("threads", threads),
+            ("bench", "train"), ("shape", shape), ("recipe", recipe),
+            ("precision", precision), ("threads", threads),
             ("batch", batch), ("seq", seq), ("step_s", step),
             ("tokens_per_s", Double(batch * seq) / step), ("maxrss_gb", peakMemoryGB()),
             ("gemm_floor_s", floor), ("gemm_share", floor / step), ("loss", loss),
@@ -69,7 +82,7 @@ struct TrainBenchmark: ParsableCommand {
     private func gemmFloor(_ configuration: ModelConfiguration, rows: Int, team: ThreadTeam)
         -> Double
     {
-        let product = MatrixProduct(team: team)
+        let product = MatrixProduct(team: team, operands: operands)
         let shapes =
             LinearModule.allCases.map {
                 (

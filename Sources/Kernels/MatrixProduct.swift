@@ -1,6 +1,18 @@
 internal import CBLAS
 
-/// Single-precision matrix products by OpenBLAS, sliced over a ``ThreadTeam``.
+/// What the operands of a linear layer's products are rounded to; sums are FP32.
+public enum OperandPrecision: Sendable, Equatable {
+    /// As they are.
+    case float32
+    /// BF16, where ``isSupported``.
+    case bfloat16
+
+    /// Whether this processor multiplies operands of this kind itself.
+    public var isSupported: Bool { self == .float32 || BF16Product.isSupported }
+}
+
+/// Single-precision matrix products by OpenBLAS, sliced over a ``ThreadTeam``; those of linear layers
+/// with operands rounded to BF16 where that is asked for.
 ///
 /// OpenBLAS itself is pinned to one thread: each member of the team computes its own slice of the
 /// output, so the threads of a process stay bounded to the team.
@@ -19,11 +31,14 @@ public struct MatrixProduct: Sendable {
     private static let manyRows = 512
 
     private let team: ThreadTeam
+    private let rounded: BF16Product?
 
-    /// Products computed by the threads of `team`.
-    public init(team: ThreadTeam) {
+    /// Products computed by the threads of `team`; a processor that does not multiply BF16 computes
+    /// with FP32 operands.
+    public init(team: ThreadTeam, operands: OperandPrecision = .float32) {
         openblas_set_num_threads(1)
         self.team = team
+        rounded = operands == .bfloat16 && operands.isSupported ? BF16Product(team: team) : nil
     }
 
     /// Shares `rows` among the threads; each takes `work` multiplications.
@@ -69,6 +84,15 @@ public struct MatrixProduct: Sendable {
         inputWidth: Int,
         outputWidth: Int
     ) {
+        if let rounded {
+            return rounded.multiply(
+                Output(output, stride: outputWidth),
+                .init(start: input, itemStride: inputWidth, depthStride: 1),
+                .init(start: weight, itemStride: inputWidth, depthStride: 1),
+                shape: (rows, outputWidth, inputWidth),
+                isAccumulating: false
+            )
+        }
         func multiply(_ rows: Range<Int>, _ columns: Range<Int>) {
             cblas_sgemm(
                 CblasRowMajor,
@@ -106,6 +130,15 @@ public struct MatrixProduct: Sendable {
         inputWidth: Int,
         outputWidth: Int
     ) {
+        if let rounded {
+            return rounded.multiply(
+                Output(inputGradient, stride: inputWidth),
+                .init(start: outputGradient, itemStride: outputWidth, depthStride: 1),
+                .init(start: weight, itemStride: 1, depthStride: inputWidth),
+                shape: (rows, inputWidth, outputWidth),
+                isAccumulating: accumulating != 0
+            )
+        }
         forRows(rows, work: inputWidth * outputWidth) { range in
             cblas_sgemm(
                 CblasRowMajor,
@@ -135,6 +168,15 @@ public struct MatrixProduct: Sendable {
         inputWidth: Int,
         outputWidth: Int
     ) {
+        if let rounded {
+            return rounded.multiply(
+                Output(weightGradient, stride: inputWidth),
+                .init(start: outputGradient, itemStride: 1, depthStride: outputWidth),
+                .init(start: input, itemStride: 1, depthStride: inputWidth),
+                shape: (outputWidth, inputWidth, rows),
+                isAccumulating: true
+            )
+        }
         forRows(outputWidth, work: rows * inputWidth) { range in
             cblas_sgemm(
                 CblasRowMajor,

@@ -99,7 +99,8 @@ struct TrainingLoop {
                 optimizer: plan.optimizer,
                 batchSize: plan.batchSize,
                 accumulation: plan.accumulation,
-                length: plan.length
+                length: plan.length,
+                operands: plan.operands
             ),
             isFrozen: { plan.isFrozen($0) },
             team: team

@@ -1,6 +1,7 @@
 internal import ComputeKit
 internal import Formats
 internal import JobSpecs
+internal import Kernels
 internal import Protocol
 internal import ServiceKit
 internal import Transformer
@@ -14,6 +15,7 @@ struct TrainingPlan {
     let batchSize: Int
     let accumulation: Int
     let length: Int
+    let operands: OperandPrecision
     let totalSteps: Int
     let validationInterval: Int
     let validationWindows: Int
@@ -48,6 +50,7 @@ struct TrainingPlan {
         batchSize = trainer.microBatchSize
         accumulation = trainer.accumulatedBatches
         length = spec.data.sequenceLength
+        operands = trainer.hasMixedPrecision ? .bfloat16 : .float32
         // An epoch is as many windows as the text holds end to end; windows are drawn at random.
         let windowsPerEpoch = max(trainTokenCount / length, 1)
         let stepsPerEpoch = max(windowsPerEpoch / (batchSize * accumulation), 1)
@@ -74,6 +77,12 @@ struct TrainingPlan {
             warnings.append(
                 "$.optim.sched.warmup_steps: \(spec.optimizer.warmupSteps) is not below the "
                     + "\(totalSteps) steps that max_epochs comes to: the learning rate climbs to the end"
+            )
+        }
+        if !operands.isSupported {
+            warnings.append(
+                "$.trainer.precision: \(trainer.precision): this worker's processor does not multiply "
+                    + "BF16 (AVX-512 BF16): computed in FP32"
             )
         }
         self.warnings = warnings

@@ -33,8 +33,12 @@ struct MatrixProductTests {
         var weightGradient: [Float]
     }
 
-    private static func products(_ shape: Shape, threads: Int) -> Products {
-        let product = MatrixProduct(team: ThreadTeam(threadCount: threads))
+    private static func products(
+        _ shape: Shape,
+        threads: Int,
+        operands: OperandPrecision = .float32
+    ) -> Products {
+        let product = MatrixProduct(team: ThreadTeam(threadCount: threads), operands: operands)
         let (m, k, n) = (shape.rows, shape.input, shape.output)
         let input = values(m * k, seed: 1)
         let weight = values(n * k, seed: 2)
@@ -100,5 +104,58 @@ struct MatrixProductTests {
             }
         }
         #expect(relativeError(found.output, expected) <= 1e-5)
+    }
+
+    /// A processor without the instructions computes with FP32 operands: then the bounds hold the more.
+    @Test(arguments: shapes)
+    func roundedOperandsGiveTheSameForAnyNumberOfThreads(shape: Shape) {
+        let one = Self.products(shape, threads: 1, operands: .bfloat16)
+        for threads in [2, 3, 5, 16] {
+            #expect(
+                Self.products(shape, threads: threads, operands: .bfloat16) == one,
+                "\(threads) threads"
+            )
+        }
+    }
+
+    /// BF16 has eight significant bits: what is rounded to nearest is off by 2^-9 at most, and errors of
+    /// a sum add up like a walk, so that a relative 2^-8 of the whole is far off.
+    @Test(arguments: shapes)
+    func roundedOperandsGiveNearlyTheSame(shape: Shape) {
+        let exact = Self.products(shape, threads: 2)
+        let found = Self.products(shape, threads: 2, operands: .bfloat16)
+        #expect(relativeError(found.output, exact.output) <= 0x1p-8)
+        #expect(relativeError(found.inputGradient, exact.inputGradient) <= 0x1p-8)
+        #expect(relativeError(found.weightGradient, exact.weightGradient) <= 0x1p-8)
+        guard OperandPrecision.bfloat16.isSupported, shape.input > 64 else { return }
+        #expect(found.output != exact.output)
+    }
+
+    /// What BF16 holds exactly, it multiplies exactly: here small whole numbers and their sums.
+    @Test func whatBF16HoldsIsMultipliedExactly() {
+        let (m, k, n) = (37, 101, 70)
+        func whole(_ count: Int, _ seed: UInt64) -> [Float] {
+            Self.values(count, seed: seed).map { ($0 * 200).rounded() }
+        }
+        let (input, weight) = (whole(m * k, 1), whole(n * k, 2))
+        var (found, exact) = (
+            [Float](repeating: 0, count: m * n), [Float](repeating: 0, count: m * n)
+        )
+        for row in 0..<m {
+            for column in 0..<n {
+                exact[row * n + column] = (0..<k).reduce(0) {
+                    $0 + input[row * k + $1] * weight[column * k + $1]
+                }
+            }
+        }
+        MatrixProduct(team: ThreadTeam(threadCount: 2), operands: .bfloat16).linear(
+            output: &found,
+            input: input,
+            weight: weight,
+            rows: m,
+            inputWidth: k,
+            outputWidth: n
+        )
+        #expect(found == exact)
     }
 }

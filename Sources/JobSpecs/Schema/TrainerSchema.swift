@@ -35,8 +35,9 @@ enum TrainerSchema {
                 "\"fp16\"": "write \"16-mixed\"", "\"float16\"": "write \"16-mixed\"",
                 "\"bfloat16\"": "write \"bf16-mixed\"",
             ],
-            "The precision asked for, 16 and 32 also without quotes; CPU workers compute in FP32 "
-                + "whatever it is, and say so."
+            "What linear layers multiply: FP32, or with bf16-mixed operands rounded to BF16 (sums, "
+                + "weights and moments stay FP32) where the processor does that; the job's log says "
+                + "if not. The others are computed as 32-true, with a warning."
         ),
         .init(
             "max_steps",

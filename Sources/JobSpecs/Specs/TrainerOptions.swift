@@ -64,7 +64,7 @@ public struct ResourceRequest: Sendable, Equatable {
 public struct TrainerOptions: Sendable, Equatable {
     /// The machines.
     public var resources: ResourceRequest
-    /// The precision asked for; the CPU engine computes in FP32 whatever it is.
+    /// The precision asked for.
     public var precision: String
     /// Passes over the training text; what comes first of this and ``maximumSteps`` ends the run.
     public var maximumEpochs: Int
@@ -85,8 +85,12 @@ public struct TrainerOptions: Sendable, Equatable {
     /// Steps between logged metrics.
     public var logInterval: Int
 
-    /// The words for what the CPU engine computes in.
+    /// The words for FP32, and for FP32 with BF16 operands; the others are for GPUs.
     static let singlePrecisions = ["32", "32-true"]
+    static let mixedPrecisions = ["bf16", "bf16-mixed"]
+
+    /// Whether the products of linear layers take BF16 operands.
+    public var hasMixedPrecision: Bool { Self.mixedPrecisions.contains(precision) }
 
     init(_ reader: ObjectReader) {
         resources = ResourceRequest(

@@ -76,10 +76,12 @@ extension WarningCollector {
     }
 
     private mutating func checkTrainer(_ options: TrainerOptions, _ trainer: ObjectReader) {
-        if !TrainerOptions.singlePrecisions.contains(options.precision) {
+        let known = TrainerOptions.singlePrecisions + TrainerOptions.mixedPrecisions
+        if !known.contains(options.precision) {
             warn(
                 "$.trainer.precision",
-                "\(options.precision): CPU workers compute in FP32 whatever it is; write \"32-true\""
+                "\(options.precision): CPU workers compute in FP32 then; write \"bf16-mixed\" for BF16 "
+                    + "operands with FP32 sums and weights, or \"32-true\""
             )
         }
         if trainer.isNull("gradient_clip_val") {

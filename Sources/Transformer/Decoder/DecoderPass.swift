@@ -22,20 +22,21 @@ final class DecoderPass {
 
     /// A pass of at most `rows` rows, at positions below `positions`.
     ///
-    /// `layerSlots`: The layer count to train, 1 for inference.
+    /// `layerSlots`: The layer count to train, 1 for inference. `operands`: What linear layers multiply.
     init(
         weights: LayerWeights,
         attention: any Attention,
         rows: Int,
         positions: Int,
         layerSlots: Int,
+        operands: OperandPrecision = .float32,
         team: ThreadTeam
     ) {
         self.weights = weights
         self.attention = attention
         self.rows = rows
         self.team = team
-        product = MatrixProduct(team: team)
+        product = MatrixProduct(team: team, operands: operands)
         let configuration = weights.configuration
         func table(_ embedding: RotaryEmbedding) -> RotaryTable {
             RotaryTable(

@@ -36,14 +36,17 @@ final class LossHead {
         configuration: ModelConfiguration,
         teacher: ModelConfiguration?,
         chunkRows: Int,
+        operands: OperandPrecision = .float32,
         team: ThreadTeam
     ) {
         self.configuration = configuration
         self.teacher = teacher
         self.team = team
         self.chunkRows = chunkRows
-        head = OutputHead(configuration: configuration, team: team)
-        teacherHead = teacher.map { OutputHead(configuration: $0, team: team) }
+        head = OutputHead(configuration: configuration, operands: operands, team: team)
+        teacherHead = teacher.map {
+            OutputHead(configuration: $0, operands: operands, team: team)
+        }
         let count = chunkRows * configuration.vocabularySize
         logits = AlignedBuffer(count: count)
         cappedLogits = head.softCap == nil ? nil : AlignedBuffer(count: count)

@@ -9,8 +9,12 @@ struct OutputHead {
     private let multiplier: Float
     let softCap: Float?
 
-    init(configuration: ModelConfiguration, team: ThreadTeam) {
-        product = MatrixProduct(team: team)
+    init(
+        configuration: ModelConfiguration,
+        operands: OperandPrecision = .float32,
+        team: ThreadTeam
+    ) {
+        product = MatrixProduct(team: team, operands: operands)
         self.team = team
         vocabularySize = configuration.vocabularySize
         hiddenSize = configuration.hiddenSize

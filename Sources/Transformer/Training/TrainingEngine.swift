@@ -43,6 +43,9 @@ public final class TrainingEngine {
         public var accumulation: Int
         /// Tokens per window; at least 2.
         public var length: Int
+        /// What linear layers and the head multiply, forward and backward; masters, moments and sums are
+        /// FP32 in any case.
+        public var operands: OperandPrecision
 
         /// Settings; the defaults are cross-entropy, the product's AdamW and one micro-batch a step.
         public init(
@@ -51,7 +54,8 @@ public final class TrainingEngine {
             optimizer: AdamWConfiguration = AdamWConfiguration(),
             batchSize: Int,
             accumulation: Int = 1,
-            length: Int
+            length: Int,
+            operands: OperandPrecision = .float32
         ) {
             self.recipe = recipe
             self.objective = objective
@@ -59,6 +63,7 @@ public final class TrainingEngine {
             self.batchSize = batchSize
             self.accumulation = accumulation
             self.length = length
+            self.operands = operands
         }
 
         /// Tokens per micro-batch.
@@ -103,6 +108,7 @@ public final class TrainingEngine {
             rows: settings.rows,
             positions: settings.length,
             layerSlots: model.layerCount,
+            operands: settings.operands,
             team: team
         )
         teacherPass = try Self.teacherPass(teacher, of: model, settings, team)
@@ -113,6 +119,7 @@ public final class TrainingEngine {
             configuration: model,
             teacher: teacherPass?.configuration,
             chunkRows: min(128, settings.rows),
+            operands: settings.operands,
             team: team
         )
         targets = AlignedBuffer(count: settings.rows)
@@ -155,6 +162,7 @@ public final class TrainingEngine {
             rows: settings.rows,
             positions: settings.length,
             layerSlots: 1,
+            operands: settings.operands,
             team: team
         )
     }

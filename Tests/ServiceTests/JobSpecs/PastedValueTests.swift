@@ -112,7 +112,7 @@ internal import Testing
         ),
         (
             #", "trainer": {"precision": 16}"#,
-            "$.trainer.precision: 16: CPU workers compute in FP32"
+            "$.trainer.precision: 16: CPU workers compute in FP32 then"
         ),
         (
             #", "trainer": {"gradient_clip_val": null}"#,
