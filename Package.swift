@@ -29,7 +29,7 @@ let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 
 let numeric: [Target.Dependency] = [
-    "Formats", "Kernels", "Quantization", "Transformer", "ModelFiles",
+    "Formats", "Kernels", "Quantization", "Devices", "Transformer", "ModelFiles",
 ]
 let daemon: [Target.Dependency] = [
     "Jobs", "ServiceKit", "Protocol", "JobSpecs", argumentParser, logging, lifecycle, unixSignals,
@@ -96,8 +96,13 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(
-            name: "Transformer",
+            name: "Devices",
             dependencies: ["Formats", "Kernels", "Quantization"],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "Transformer",
+            dependencies: ["Formats", "Kernels", "Quantization", "Devices"],
             swiftSettings: strict
         ),
         .target(
@@ -200,20 +205,25 @@ let package = Package(
         .testTarget(
             name: "TransformerTests",
             dependencies: [
-                "CHeapUse", "CKernels", "Formats", "Kernels", "Quantization", "Transformer",
+                "CHeapUse", "CKernels", "Formats", "Kernels", "Quantization", "Devices",
+                "Transformer",
             ],
             resources: [.copy("Fixtures")],
             swiftSettings: strict
         ),
         .testTarget(
             name: "ModelFilesTests",
-            dependencies: ["Formats", "Kernels", "Quantization", "Transformer", "ModelFiles"],
+            dependencies: [
+                "Formats", "Kernels", "Quantization", "Devices", "Transformer", "ModelFiles",
+            ],
             resources: [.copy("Fixtures")],
             swiftSettings: strict
         ),
         .testTarget(
             name: "ArchitectureTests",
-            dependencies: ["Formats", "Kernels", "Quantization", "Transformer", "ModelFiles"],
+            dependencies: [
+                "Formats", "Kernels", "Quantization", "Devices", "Transformer", "ModelFiles",
+            ],
             resources: [.copy("Fixtures")],
             swiftSettings: strict
         ),

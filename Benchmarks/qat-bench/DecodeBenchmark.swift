@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Devices
 internal import Foundation
 internal import Kernels
 internal import ModelFiles
@@ -42,7 +43,7 @@ struct DecodeBenchmark: ParsableCommand {
         let generator = try Generator(
             parameters: parameters,
             capacity: prompt + generated,
-            team: team
+            device: CPUDevice(team: team)
         )
         let vocabulary = parameters.configuration.vocabularySize
         let tokens = (0..<prompt).map { Int32((1000 + $0) % vocabulary) }
@@ -71,7 +72,7 @@ struct DecodeBenchmark: ParsableCommand {
         let generator = try Generator(
             parameters: model.parameters,
             capacity: tokens.count + generated,
-            team: team
+            device: CPUDevice(team: team)
         )
         try generator.append(tokens)
         var continuation: [Int32] = []

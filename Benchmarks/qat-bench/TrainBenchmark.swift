@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Devices
 internal import Formats
 internal import Foundation
 internal import Kernels
@@ -48,11 +49,10 @@ struct TrainBenchmark: ParsableCommand {
                 objective: distill ? .distillation(temperature: 1) : .crossEntropy,
                 optimizer: AdamWConfiguration(),
                 batchSize: batch,
-                length: seq,
-                operands: operands
+                length: seq
             ),
             isFrozen: { _ in false },
-            team: team
+            device: CPUDevice(team: team, operands: operands)
         )
         var generator = SplitMix64(seed: 2)
         let tokens = (0..<batch * seq).map { _ in

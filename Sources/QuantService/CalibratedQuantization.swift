@@ -1,4 +1,5 @@
 internal import ComputeKit
+internal import Devices
 internal import Formats
 internal import JobInputs
 internal import JobSpecs
@@ -41,7 +42,7 @@ struct CalibratedQuantization {
                 original: original,
                 tokens: windows.tokens.prefix(max(windows.length, comparedTokens)),
                 length: min(windows.length, comparedTokens),
-                team: team
+                device: CPUDevice(team: team)
             )
         }
         let parameters =

@@ -1,4 +1,5 @@
 internal import ComputeKit
+internal import Devices
 internal import Formats
 internal import Foundation
 internal import JobInputs
@@ -99,11 +100,10 @@ struct TrainingLoop {
                 optimizer: plan.optimizer,
                 batchSize: plan.batchSize,
                 accumulation: plan.accumulation,
-                length: plan.length,
-                operands: plan.operands
+                length: plan.length
             ),
             isFrozen: { plan.isFrozen($0) },
-            team: team
+            device: CPUDevice(team: team, operands: plan.operands)
         )
         let restored = restore(engine)
         let before = try baseline(student, restored: restored, step: engine.stepCount)
@@ -307,7 +307,7 @@ struct TrainingLoop {
             recipe: recipe,
             activations: activations,
             length: plan.length,
-            team: team
+            device: CPUDevice(team: team)
         )
         let windows = min(plan.validationWindows, validationTokens.count / plan.length)
         return try evaluator.evaluate(tokens: validationTokens, windows: windows) { done in

@@ -1,3 +1,4 @@
+internal import Devices
 internal import Formats
 internal import Foundation
 internal import Kernels
@@ -22,7 +23,7 @@ struct ArchitectureTests {
             parameters: parameters,
             recipe: .none,
             length: length,
-            team: ThreadTeam(threadCount: 2)
+            device: CPUDevice(team: ThreadTeam(threadCount: 2))
         )
         let result = try evaluator.evaluate(
             tokens: expected.tokens.flatMap { $0 },
@@ -44,7 +45,7 @@ struct ArchitectureTests {
                 parameters: parameters,
                 capacity: 64,
                 chunk: 7,
-                team: team
+                device: CPUDevice(team: team)
             )
             try generator.append(Array(expected.tokens[row.rowOf[0]][...row.rowOf[1]]))
             let length = expected.tokens[0].count
@@ -80,7 +81,7 @@ struct ArchitectureTests {
             parameters: parameters,
             capacity: prompt.count + 32,
             chunk: 16,
-            team: ThreadTeam(threadCount: 2)
+            device: CPUDevice(team: ThreadTeam(threadCount: 2))
         )
         try generator.append(prompt)
         return try (0..<32).map { index in
@@ -107,7 +108,7 @@ struct ArchitectureTests {
                 length: length
             ),
             isFrozen: { _ in false },
-            team: ThreadTeam(threadCount: threads)
+            device: CPUDevice(team: ThreadTeam(threadCount: threads))
         )
         let tokens = expected.tokens.flatMap { $0 }
         let result = try engine.step(tokens: tokens, learningRate: step.lr, progress: 0)
@@ -118,7 +119,7 @@ struct ArchitectureTests {
             parameters: parameters,
             recipe: .none,
             length: length,
-            team: ThreadTeam(threadCount: threads)
+            device: CPUDevice(team: ThreadTeam(threadCount: threads))
         )
         let after = try evaluator.evaluate(tokens: tokens, windows: expected.tokens.count)
         #expect(abs(after.meanLoss - step.lossAfter) <= lossTolerance * step.lossAfter)

@@ -1,3 +1,4 @@
+internal import Devices
 internal import Formats
 internal import Kernels
 internal import Testing
@@ -20,7 +21,7 @@ struct EquivalenceTests {
             parameters: parameters,
             recipe: .none,
             length: expected.tokens[0].count,
-            team: team
+            device: CPUDevice(team: team)
         )
         return try evaluator.evaluate(
             tokens: expected.tokens.flatMap { $0 },
@@ -64,7 +65,11 @@ struct EquivalenceTests {
         let parameters = try fixture.parameters()
         let configuration = parameters.configuration
         let windows = try Self.windows(expected)
-        let pass = try LayerwisePass(parameters: parameters, windows: windows, team: Self.team)
+        let pass = try LayerwisePass(
+            parameters: parameters,
+            windows: windows,
+            device: CPUDevice(team: Self.team)
+        )
         var folded = 0
         for layer in 0..<configuration.layerCount {
             let inputs = pass.observe(layer: layer)
@@ -112,7 +117,7 @@ struct EquivalenceTests {
             original: try fixture.parameters(),
             tokens: expected.tokens.flatMap { $0 },
             length: expected.tokens[0].count,
-            team: Self.team
+            device: CPUDevice(team: Self.team)
         )
         let nearest = try fixture.parameters()
         try nearest.fakeQuantize(by: recipe, team: Self.team)

@@ -1,3 +1,4 @@
+internal import Devices
 internal import Formats
 internal import Foundation
 internal import Kernels
@@ -57,20 +58,25 @@ struct ThreadCountTests {
         try rounded.fakeQuantize(by: recipe, team: team)
         let tokens = expected.tokens.flatMap { $0 }
         let length = expected.tokens[0].count
-        let generator = try Generator(parameters: original, capacity: 64, chunk: 7, team: team)
+        let generator = try Generator(
+            parameters: original,
+            capacity: 64,
+            chunk: 7,
+            device: CPUDevice(team: team)
+        )
         try generator.append(expected.tokens[0])
         return Figures(
             perplexity: try PerplexityEvaluator(
                 parameters: original,
                 recipe: recipe,
                 length: length,
-                team: team
+                device: CPUDevice(team: team)
             ).evaluate(tokens: tokens, windows: expected.tokens.count),
             divergence: try LogitDivergence(
                 original: original,
                 tokens: tokens,
                 length: length,
-                team: team
+                device: CPUDevice(team: team)
             ).measure(rounded),
             logits: generator.lastLogits,
             steps: try [.crossEntropy, .distillation(temperature: 2)].map {
@@ -97,7 +103,7 @@ struct ThreadCountTests {
                 length: length
             ),
             isFrozen: { _ in false },
-            team: team
+            device: CPUDevice(team: team)
         )
         let result = try engine.step(tokens: tokens, learningRate: 1e-3, progress: 0)
         return StepFigures(

@@ -1,3 +1,4 @@
+internal import Devices
 internal import Formats
 internal import Foundation
 internal import Kernels
@@ -28,7 +29,7 @@ struct CheckpointStoreTests {
                 length: 8
             ),
             isFrozen: { $0.contains("embed") },
-            team: ThreadTeam(threadCount: 1)
+            device: CPUDevice(team: ThreadTeam(threadCount: 1))
         )
     }
 

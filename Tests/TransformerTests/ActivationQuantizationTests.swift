@@ -1,3 +1,4 @@
+internal import Devices
 internal import Formats
 internal import Foundation
 internal import Kernels
@@ -43,9 +44,9 @@ struct ActivationQuantizationTests {
             parameters: parameters,
             recipe: .none,
             activations: activations,
-            team: team
+            device: CPUDevice(team: team)
         )
-        return DecoderPass(window: 1, weights: weights, team: team)
+        return DecoderPass(window: 1, weights: weights)
     }
 
     /// Queries, keys and values of layer 0, and the input that they are made of.
@@ -57,13 +58,10 @@ struct ActivationQuantizationTests {
         var found: (input: [Float], query: [Float], key: [Float], value: [Float])?
         _ = pass.forward([7], rows: 1) { layer, _ in
             guard layer == 0 else { return true }
-            let slot = pass.activations.layers[0]
-            func list(_ start: UnsafePointer<Float>, _ count: Int) -> [Float] {
-                Array(UnsafeBufferPointer(start: start, count: count))
-            }
+            let slot = pass.layer(0)
             found = (
-                list(slot.attentionInput, 32), list(slot.query, 32), list(slot.key, 16),
-                list(slot.value, 16)
+                slot.attentionInput.values, slot.query.values, slot.key.values,
+                slot.value.values
             )
             return false
         }
@@ -148,7 +146,7 @@ struct ActivationQuantizationTests {
                 recipe: recipe,
                 activations: activations,
                 length: 16,
-                team: ThreadTeam(threadCount: 2)
+                device: CPUDevice(team: ThreadTeam(threadCount: 2))
             ).evaluate(tokens: tokens, windows: 4)
         }
         let rounded = try parameters.copy()
@@ -173,7 +171,7 @@ struct ActivationQuantizationTests {
             activations: activations,
             capacity: 24,
             chunk: chunk,
-            team: team
+            device: CPUDevice(team: team)
         )
         var tokens: [Int32] = [3, 14, 15, 9, 26]
         try generator.append(tokens)
@@ -181,20 +179,15 @@ struct ActivationQuantizationTests {
             parameters: parameters,
             recipe: .none,
             activations: activations,
-            team: team
+            device: CPUDevice(team: team)
         )
         for _ in 0..<6 {
             let next = generator.sample(SamplingOptions())
-            let pass = DecoderPass(window: tokens.count, weights: weights, team: team)
+            let pass = DecoderPass(window: tokens.count, weights: weights)
             pass.forward(tokens)
-            var logits = [Float](repeating: 0, count: 53)
-            MatrixProduct(team: team).linear(
-                output: &logits,
-                input: pass.activations.finalNorm + (tokens.count - 1) * 32,
-                weight: weights.effectiveHead(),
-                rows: 1,
-                inputWidth: 32,
-                outputWidth: 53
+            let logits = pass.device.logits(
+                hidden: pass.finalNorm.rows(tokens.count - 1..<tokens.count),
+                head: weights.effectiveHead()
             )
             #expect(next == Int32(logits.indices.max { logits[$0] < logits[$1] } ?? 0))
             tokens.append(next)
@@ -263,14 +256,19 @@ struct NonFiniteTests {
             parameters: parameters,
             recipe: .none,
             length: 8,
-            team: team
+            device: CPUDevice(team: team)
         )
         var error = #expect(throws: TransformerError.self) {
             try evaluator.evaluate(tokens: Self.tokens, windows: 4)
         }
         #expect(error?.code == .nonFinite)
         #expect(error?.message.contains(place) == true, "\(error?.message ?? "")")
-        let generator = try Generator(parameters: parameters, capacity: 32, chunk: 3, team: team)
+        let generator = try Generator(
+            parameters: parameters,
+            capacity: 32,
+            chunk: 3,
+            device: CPUDevice(team: team)
+        )
         error = #expect(throws: TransformerError.self) { try generator.append(Self.tokens) }
         #expect(error?.code == .nonFinite)
         #expect(error?.message.contains(place) == true, "\(error?.message ?? "")")
@@ -283,7 +281,7 @@ struct NonFiniteTests {
             original: original,
             tokens: Self.tokens,
             length: 8,
-            team: team
+            device: CPUDevice(team: team)
         )
         error = #expect(throws: TransformerError.self) { try divergence.measure(parameters) }
         #expect(error?.message.contains(place) == true, "\(error?.message ?? "")")
@@ -297,7 +295,7 @@ struct NonFiniteTests {
             parameters: parameters,
             recipe: .none,
             length: 8,
-            team: ThreadTeam(threadCount: 1)
+            device: CPUDevice(team: ThreadTeam(threadCount: 1))
         )
         let error = #expect(throws: TransformerError.self) {
             try evaluator.evaluate(tokens: Self.tokens, windows: 4)
@@ -339,7 +337,7 @@ struct NonFiniteTests {
             parameters: parameters,
             recipe: .none,
             length: 8,
-            team: ThreadTeam(threadCount: 1)
+            device: CPUDevice(team: ThreadTeam(threadCount: 1))
         )
         let error = #expect(throws: TransformerError.self) {
             try evaluator.evaluate(tokens: Self.tokens, windows: 4)

@@ -1,4 +1,5 @@
 internal import CHeapUse
+internal import Devices
 internal import Formats
 internal import Foundation
 internal import Kernels
@@ -14,7 +15,7 @@ struct PerplexityEvaluatorTests {
             parameters: parameters,
             recipe: .none,
             length: 8,
-            team: ThreadTeam(threadCount: 2)
+            device: CPUDevice(team: ThreadTeam(threadCount: 2))
         )
         let tokens = (0..<40).map { Int32($0 % 53) }
         let result = try evaluator.evaluate(tokens: tokens, windows: 4)
@@ -36,7 +37,7 @@ struct PerplexityEvaluatorTests {
             parameters: parameters,
             recipe: .none,
             length: 8,
-            team: ThreadTeam(threadCount: 1)
+            device: CPUDevice(team: ThreadTeam(threadCount: 1))
         )
         let tokens = (0..<24).map { Int32(($0 * $0) % 53) }
         let losses = try (0..<3).map { window in
@@ -70,7 +71,7 @@ struct PerplexityEvaluatorTests {
                 parameters: parameters,
                 recipe: recipe,
                 length: 16,
-                team: team
+                device: CPUDevice(team: team)
             ).evaluate(tokens: tokens, windows: 4)
             let rounded = try parameters.copy()
             try rounded.fakeQuantize(by: recipe, team: team)
@@ -78,7 +79,7 @@ struct PerplexityEvaluatorTests {
                 parameters: rounded,
                 recipe: .none,
                 length: 16,
-                team: team
+                device: CPUDevice(team: team)
             ).evaluate(tokens: tokens, windows: 4)
             #expect(simulated == exported, "\(format.name)")
         }
@@ -89,7 +90,7 @@ struct PerplexityEvaluatorTests {
             parameters: try Parameters(configuration: tinyConfiguration()),
             recipe: .none,
             length: 8,
-            team: ThreadTeam(threadCount: 1)
+            device: CPUDevice(team: ThreadTeam(threadCount: 1))
         )
         #expect(throws: TransformerError.self) {
             try evaluator.evaluate(tokens: [1, 2, 3], windows: 1)
@@ -114,7 +115,7 @@ struct GeneratorTests {
             parameters: parameters,
             capacity: 24,
             chunk: chunk,
-            team: team
+            device: CPUDevice(team: team)
         )
         var tokens: [Int32] = [3, 14, 15, 9, 26]
         try generator.append(tokens)
@@ -131,17 +132,16 @@ struct GeneratorTests {
         _ parameters: Parameters,
         _ team: ThreadTeam
     ) throws -> Int32 {
-        let weights = try LayerWeights(parameters: parameters, recipe: .none, team: team)
-        let pass = DecoderPass(window: tokens.count, weights: weights, team: team)
+        let weights = try LayerWeights(
+            parameters: parameters,
+            recipe: .none,
+            device: CPUDevice(team: team)
+        )
+        let pass = DecoderPass(window: tokens.count, weights: weights)
         pass.forward(tokens)
-        var logits = [Float](repeating: 0, count: 53)
-        MatrixProduct(team: team).linear(
-            output: &logits,
-            input: pass.activations.finalNorm + (tokens.count - 1) * 32,
-            weight: weights.effectiveHead(),
-            rows: 1,
-            inputWidth: 32,
-            outputWidth: 53
+        let logits = pass.device.logits(
+            hidden: pass.finalNorm.rows(tokens.count - 1..<tokens.count),
+            head: weights.effectiveHead()
         )
         return Int32(logits.indices.max { logits[$0] < logits[$1] } ?? 0)
     }
@@ -198,7 +198,7 @@ struct GeneratorTests {
             ),
             capacity: 1,
             seed: 5,
-            team: ThreadTeam(threadCount: 1)
+            device: CPUDevice(team: ThreadTeam(threadCount: 1))
         )
         let draws = 4000
         var counts: [Int: Int] = [:]
@@ -231,7 +231,7 @@ struct GeneratorTests {
                 parameters: parameters,
                 capacity: 64,
                 seed: seed,
-                team: ThreadTeam(threadCount: 1)
+                device: CPUDevice(team: ThreadTeam(threadCount: 1))
             )
             try generator.append([1])
             return try (0..<30).map { _ in
@@ -248,7 +248,7 @@ struct GeneratorTests {
         let generator = try Generator(
             parameters: try Parameters(configuration: tinyConfiguration()),
             capacity: 4,
-            team: ThreadTeam(threadCount: 1)
+            device: CPUDevice(team: ThreadTeam(threadCount: 1))
         )
         #expect(throws: TransformerError.self) { try generator.append([1, 2, 3, 4, 5]) }
         #expect(throws: TransformerError.self) { try generator.append([53]) }

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Devices
 internal import Kernels
 internal import Testing
 
@@ -88,10 +89,12 @@ struct GradientTests {
         let heads = 2
         let d = 6
         let length = 4
+        let device = CPUDevice(team: ThreadTeam(threadCount: 2))
         let table = RotaryTable(
             RotaryEmbedding(dimension: rotated),
             headDimension: d,
-            positions: length
+            positions: length,
+            device: device
         )
         let x = Self.values(length * heads * d, seed: 4)
         let dy = Self.values(x.count, seed: 5)
@@ -111,24 +114,21 @@ struct GradientTests {
             }
             return y
         }
-        let rotation = DecoderKernels.Rotation(
-            cosine: table.cosine.pointer,
-            sine: table.sine.pointer,
-            rows: length,
+        let rotation = RotationOperation(
+            cosine: table.cosine,
+            sine: table.sine,
             sequenceLength: length,
             firstPosition: 0,
-            heads: heads,
-            headDimension: d,
-            rotatedDimension: rotated
+            headDimension: d
         )
-        var y = x
-        DecoderKernels.rotate(&y, rotation)
-        var dx = dy
-        DecoderKernels.unrotate(&dx, rotation)
+        let y = DeviceTensor(x, columns: heads * d, on: device)
+        device.rotate(y, rotation, isInverse: false)
+        let dx = DeviceTensor(dy, columns: heads * d, on: device)
+        device.rotate(dx, rotation, isInverse: true)
         let xd = x.map(Double.init)
-        #expect(relativeError(y, forward(xd).map { Float($0) }) <= tolerance)
+        #expect(relativeError(y.values, forward(xd).map { Float($0) }) <= tolerance)
         let expected = Self.differences(xd, weights: dy.map(Double.init), forward)
-        #expect(relativeError(dx, expected) <= tolerance)
+        #expect(relativeError(dx.values, expected) <= tolerance)
     }
 
     /// The nonlinearities by their definitions.
@@ -339,39 +339,35 @@ struct GradientTests {
         configuration.architecture.attentionSoftCap = limits.softCap.map { Float($0) }
         configuration.architecture.attentionScale = limits.scale.map { Float($0) }
         let (heads, groups, d) = (4, 2, 4)
-        let arena = ActivationArena(configuration: configuration, rows: 2 * length, layerSlots: 1)
+        let device = CPUDevice(team: ThreadTeam(threadCount: 2))
+        let arena = ActivationArena(
+            configuration: configuration,
+            rows: 2 * length,
+            layerSlots: 1,
+            device: device
+        )
         let layer = arena.layers[0]
         let q = Self.values(2 * length * heads * d, seed: 12)
         let k = Self.values(2 * length * groups * d, seed: 13)
         let v = Self.values(k.count, seed: 14)
         let dOut = Self.values(q.count, seed: 15)
-        layer.query.update(from: q, count: q.count)
-        layer.key.update(from: k, count: k.count)
-        layer.value.update(from: v, count: v.count)
-        let attention = CausalAttention(
+        device.upload(q, to: layer.query)
+        device.upload(k, to: layer.key)
+        device.upload(v, to: layer.value)
+        let attention = WholeSequences(
             configuration: configuration,
-            batchSize: 2,
             length: length,
-            keepsGradients: true,
-            team: ThreadTeam(threadCount: 2)
+            device: device
         )
-        attention.forward(layer: 0, slot: layer, rows: 2 * length)
-        let output = AlignedBuffer<Float>(count: q.count)
-        output.pointer.update(from: dOut, count: q.count)
-        let (dq, dk, dv) = (
-            AlignedBuffer<Float>(count: q.count), AlignedBuffer<Float>(count: k.count),
-            AlignedBuffer<Float>(count: k.count)
+        attention.forward(layer: 0, slot: layer)
+        let gradients = AttentionTensors(
+            query: device.tensor(rows: 2 * length, columns: heads * d),
+            key: device.tensor(rows: 2 * length, columns: groups * d),
+            value: device.tensor(rows: 2 * length, columns: groups * d),
+            output: DeviceTensor(dOut, columns: heads * d, on: device)
         )
-        attention.backward(
-            layer: 0,
-            slot: layer,
-            gradients: .init(
-                attention: output.pointer,
-                query: dq.pointer,
-                key: dk.pointer,
-                value: dv.pointer
-            )
-        )
+        attention.backward(layer: 0, slot: layer, gradients: gradients)
+        let (dq, dk) = (gradients.query.values, gradients.key.values)
         let reference = AttentionReference(
             length: length,
             heads: heads,
@@ -381,20 +377,22 @@ struct GradientTests {
         )
         let (qd, kd, vd) = (q.map(Double.init), k.map(Double.init), v.map(Double.init))
         let weights = dOut.map(Double.init)
-        let found = UnsafeBufferPointer(start: layer.attention, count: q.count)
-        #expect(relativeError(found, reference(qd, kd, vd).map { Float($0) }) <= tolerance)
+        #expect(
+            relativeError(layer.attention.values, reference(qd, kd, vd).map { Float($0) })
+                <= tolerance
+        )
         let expectedQ = Self.differences(qd, weights: weights) { reference($0, kd, vd) }
         let expectedK = Self.differences(kd, weights: weights) { reference(qd, $0, vd) }
         let expectedV = Self.differences(vd, weights: weights) { reference(qd, kd, $0) }
         if length > 1 && limits.window != 1 {
-            #expect(relativeError(dq.elements, expectedQ) <= tolerance)
-            #expect(relativeError(dk.elements, expectedK) <= tolerance)
+            #expect(relativeError(dq, expectedQ) <= tolerance)
+            #expect(relativeError(dk, expectedK) <= tolerance)
         } else {
             // A position that attends to itself alone: queries and keys have no effect.
-            #expect(dq.elements.allSatisfy { abs($0) <= 1e-6 })
-            #expect(dk.elements.allSatisfy { abs($0) <= 1e-6 })
+            #expect(dq.allSatisfy { abs($0) <= 1e-6 })
+            #expect(dk.allSatisfy { abs($0) <= 1e-6 })
         }
-        #expect(relativeError(dv.elements, expectedV) <= tolerance)
+        #expect(relativeError(gradients.value.values, expectedV) <= tolerance)
     }
 
     @Test func embedding() {

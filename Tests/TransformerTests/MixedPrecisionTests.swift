@@ -1,3 +1,4 @@
+internal import Devices
 internal import Formats
 internal import Kernels
 internal import Testing
@@ -25,11 +26,13 @@ struct MixedPrecisionTests {
                 recipe: QuantizationRecipe(defaultFormat: .mxfp4),
                 objective: distilled ? .distillation(temperature: 1) : .crossEntropy,
                 batchSize: 2,
-                length: 16,
-                operands: operands
+                length: 16
             ),
             isFrozen: { _ in false },
-            team: ThreadTeam(threadCount: threads)
+            device: CPUDevice(
+                team: ThreadTeam(threadCount: threads),
+                operands: operands
+            )
         )
     }
 

@@ -1,3 +1,4 @@
+internal import Devices
 internal import Formats
 internal import Kernels
 internal import Testing
@@ -31,7 +32,7 @@ struct TrainingEngineTests {
                 length: 12
             ),
             isFrozen: { _ in false },
-            team: team
+            device: CPUDevice(team: team)
         )
     }
 
@@ -68,37 +69,26 @@ struct TrainingEngineTests {
     func logitsEqualPyTorch(distilled: Bool) throws {
         let fixture = try LlamaFixture()
         let key = distilled ? "distilled" : "tied"
-        let team = ThreadTeam(threadCount: 2)
+        let device = CPUDevice(team: ThreadTeam(threadCount: 2))
         let weights = try LayerWeights(
             parameters: try fixture.parameters("\(key).weights", tied: !distilled),
             recipe: distilled ? QuantizationRecipe(defaultFormat: .mxfp4) : .none,
-            team: team
+            device: device
         )
         let pass = DecoderPass(
             weights: weights,
-            attention: CausalAttention(
+            attention: WholeSequences(
                 configuration: weights.configuration,
-                batchSize: 2,
                 length: 12,
-                keepsGradients: false,
-                team: team
+                device: device
             ),
             rows: 24,
             positions: 12,
-            layerSlots: 1,
-            team: team
+            layerSlots: 1
         )
         pass.forward(try fixture.tokens("\(key).tokens"))
-        let logits = AlignedBuffer<Float>(count: 24 * 64)
-        MatrixProduct(team: team).linear(
-            output: logits.pointer,
-            input: pass.activations.finalNorm,
-            weight: weights.effectiveHead(),
-            rows: 24,
-            inputWidth: 32,
-            outputWidth: 64
-        )
-        #expect(relativeError(logits.elements, try fixture.vector("\(key).logits")) <= tolerance)
+        let logits = device.logits(hidden: pass.finalNorm, head: weights.effectiveHead())
+        #expect(relativeError(logits, try fixture.vector("\(key).logits")) <= tolerance)
     }
 
     @Test func accumulationEqualsOneLargerBatch() throws {
@@ -245,6 +235,6 @@ func tinyEngine(
             length: 16
         ),
         isFrozen: isFrozen,
-        team: ThreadTeam(threadCount: 2)
+        device: CPUDevice(team: ThreadTeam(threadCount: 2))
     )
 }

@@ -1,4 +1,5 @@
 internal import JobSpecs
+internal import Devices
 internal import ModelFiles
 internal import ServiceKit
 internal import Transformer
@@ -39,7 +40,7 @@ struct BenchmarkTask: EvaluationTask {
             parameters: subject.model.parameters,
             activations: subject.activations,
             capacity: tokenCount,
-            team: subject.team
+            device: CPUDevice(team: subject.team)
         )
         var random = SplitMix64(seed: 1)
         let prompt = (0..<settings.inputLength).map { _ in

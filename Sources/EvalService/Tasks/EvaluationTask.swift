@@ -1,3 +1,4 @@
+internal import Devices
 internal import Formats
 internal import JobSpecs
 internal import Kernels
@@ -97,7 +98,7 @@ final class EvaluationSubject {
             recipe: .none,
             activations: activations,
             length: length,
-            team: team
+            device: CPUDevice(team: team)
         )
         let result = try evaluator.evaluate(tokens: tokens, windows: count) { done in
             try finishStep(windows.text, done, of: count, tokenCount: length)

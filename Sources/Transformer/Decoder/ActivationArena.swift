@@ -1,4 +1,4 @@
-internal import Kernels
+internal import Devices
 
 /// The activations of a pass over at most `rows` tokens, allocated once.
 ///
@@ -8,51 +8,78 @@ final class ActivationArena {
     /// What a norm's backward pass needs.
     struct Norm {
         /// What was normalized, `[rows, width]`.
-        let input: UnsafeMutablePointer<Float>
+        let input: DeviceTensor
         /// Of each row (of each head, for norms per head); two numbers per row where the norm is
         /// centered.
-        let statistics: UnsafeMutablePointer<Float>
+        let statistics: DeviceTensor
     }
 
     /// What the backward pass needs of one layer.
     ///
     /// Widths: C hidden, Q queries, K keys, F MLP.
     struct Layer {
-        let input: UnsafeMutablePointer<Float>  // [rows, C]
-        let attentionInput: UnsafeMutablePointer<Float>  // [rows, C], normalized
-        let query: UnsafeMutablePointer<Float>  // [rows, Q], normalized and rotated
-        let key: UnsafeMutablePointer<Float>  // [rows, K], normalized and rotated
-        let value: UnsafeMutablePointer<Float>  // [rows, K]
-        let attention: UnsafeMutablePointer<Float>  // [rows, Q]
-        let middle: UnsafeMutablePointer<Float>  // [rows, C]
-        let mlpInput: UnsafeMutablePointer<Float>  // [rows, C], normalized
-        let gate: UnsafeMutablePointer<Float>  // [rows, F]; nothing where there is no gate
-        let up: UnsafeMutablePointer<Float>  // [rows, F]
+        let input: DeviceTensor  // [rows, C]
+        let attentionInput: DeviceTensor  // [rows, C], normalized
+        let query: DeviceTensor  // [rows, Q], normalized and rotated
+        let key: DeviceTensor  // [rows, K], normalized and rotated
+        let value: DeviceTensor  // [rows, K]
+        let attention: DeviceTensor  // [rows, Q]
+        let middle: DeviceTensor  // [rows, C]
+        let mlpInput: DeviceTensor  // [rows, C], normalized
+        let gate: DeviceTensor  // [rows, F]; nothing where there is no gate
+        let up: DeviceTensor  // [rows, F]
         /// By ``NormSite``'s raw value; nil where the architecture has none.
         let norms: [Norm?]
 
         func norm(_ site: NormSite) -> Norm? { norms[site.rawValue] }
+
+        /// The first rows alone.
+        func first(_ rows: Int) -> Layer {
+            guard rows != input.rows else { return self }
+            return Layer(
+                input: input.first(rows),
+                attentionInput: attentionInput.first(rows),
+                query: query.first(rows),
+                key: key.first(rows),
+                value: value.first(rows),
+                attention: attention.first(rows),
+                middle: middle.first(rows),
+                mlpInput: mlpInput.first(rows),
+                gate: gate.first(rows),
+                up: up.first(rows),
+                norms: norms.map { norm in
+                    norm.map {
+                        Norm(input: $0.input.first(rows), statistics: $0.statistics.first(rows))
+                    }
+                }
+            )
+        }
     }
 
     let rows: Int
     let layers: [Layer]
     /// The residual stream after the last layer, `[rows, C]`.
-    let output: UnsafeMutablePointer<Float>
+    let output: DeviceTensor
     /// The normalized output, which the head multiplies, `[rows, C]`.
-    let finalNorm: UnsafeMutablePointer<Float>
-    let finalStatistics: UnsafeMutablePointer<Float>
+    let finalNorm: DeviceTensor
+    let finalStatistics: DeviceTensor
     /// What attention or MLP adds to the residual stream, `[rows, C]`.
-    let projection: UnsafeMutablePointer<Float>
+    let projection: DeviceTensor
     /// The activated MLP, `[rows, F]`.
-    let activated: UnsafeMutablePointer<Float>
+    let activated: DeviceTensor
     /// A linear layer's quantized input, `[rows, max(C, Q, F)]`.
-    let quantizedInput: UnsafeMutablePointer<Float>
-    private let storage: AlignedBuffer<Float>
+    let quantizedInput: DeviceTensor
 
-    init(configuration: ModelConfiguration, rows: Int, layerSlots: Int) {
+    init(
+        configuration: ModelConfiguration,
+        rows: Int,
+        layerSlots: Int,
+        device: any ComputeDevice
+    ) {
         let widths = Widths(configuration)
-        storage = AlignedBuffer(count: rows * (widths.perLayer * layerSlots + widths.shared))
-        var carver = Carver(next: storage.pointer, rows: rows)
+        let count = rows * (widths.perLayer * layerSlots + widths.shared)
+        let memory = device.allocate(byteCount: count * ElementType.float32.byteCount)
+        var carver = TensorCarver(memory, rows: rows)
         let slots = (0..<layerSlots).map { _ in Self.slot(widths, &carver) }
         layers = (0..<configuration.layerCount).map { slots[$0 % layerSlots] }
         self.rows = rows
@@ -64,7 +91,7 @@ final class ActivationArena {
         quantizedInput = carver.take(widths.largest)
     }
 
-    private static func slot(_ widths: Widths, _ carver: inout Carver) -> Layer {
+    private static func slot(_ widths: Widths, _ carver: inout TensorCarver) -> Layer {
         let (c, q, k, f) = (widths.hidden, widths.query, widths.key, widths.mlp)
         let input = carver.take(c)
         let attentionInput = widths.hasInputNorms ? carver.take(c) : input
@@ -75,7 +102,7 @@ final class ActivationArena {
         let (gate, up) = (carver.take(widths.gate), carver.take(f))
         let norms = NormSite.allCases.map { site -> Norm? in
             guard let statistics = widths.statistics(site) else { return nil }
-            let normInput: UnsafeMutablePointer<Float> =
+            let normInput: DeviceTensor =
                 switch site {
                 case .attentionInput: input
                 case .mlpInput: middle
@@ -98,17 +125,6 @@ final class ActivationArena {
             up: up,
             norms: norms
         )
-    }
-}
-
-/// Hands out stretches of an arena.
-private struct Carver {
-    var next: UnsafeMutablePointer<Float>
-    let rows: Int
-
-    mutating func take(_ width: Int) -> UnsafeMutablePointer<Float> {
-        defer { next += rows * width }
-        return next
     }
 }
 

@@ -1,3 +1,5 @@
+internal import Devices
+
 /// How a pass's queries find keys and values: among the rows of the same pass, or in a cache.
 protocol Attention: AnyObject {
     /// Rows of one sequence in the next pass of `rows` rows.
@@ -6,28 +8,109 @@ protocol Attention: AnyObject {
     var firstPosition: Int { get }
 
     /// `slot.attention` from its rotated queries and keys and its values.
-    func forward(layer: Int, slot: ActivationArena.Layer, rows: Int)
+    func forward(layer: Int, slot: ActivationArena.Layer)
 }
 
-/// The scale, the soft cap and the windows of a model's attention.
-struct AttentionScores {
-    let scale: Float
-    let softCap: Float?
-    private let windows: [Int?]
+extension ModelConfiguration {
+    /// Scale, soft cap and window of a layer's attention.
+    func attentionScores(layer: Int) -> AttentionScores {
+        AttentionScores(
+            scale: architecture.attentionScale ?? 1 / Float(headDimension).squareRoot(),
+            softCap: architecture.attentionSoftCap,
+            window: attention(ofLayer: layer).window
+        )
+    }
+}
 
-    init(_ configuration: ModelConfiguration) {
-        scale =
-            configuration.architecture.attentionScale
-            ?? 1 / Float(configuration.headDimension).squareRoot()
-        softCap = configuration.architecture.attentionSoftCap
-        windows = (0..<configuration.layerCount).map { configuration.attention(ofLayer: $0).window }
+extension ActivationArena.Layer {
+    /// What attention reads and writes.
+    var attentionTensors: AttentionTensors {
+        AttentionTensors(query: query, key: key, value: value, output: attention)
+    }
+}
+
+/// Causal attention over whole sequences of one length, forward and backward.
+final class WholeSequences: Attention {
+    let firstPosition = 0
+    private let configuration: ModelConfiguration
+    private let length: Int
+    private let device: any ComputeDevice
+
+    init(configuration: ModelConfiguration, length: Int, device: any ComputeDevice) {
+        self.configuration = configuration
+        self.length = length
+        self.device = device
     }
 
-    /// The scale that is left to the softmax.
-    var softmaxScale: Float { softCap == nil ? scale : 1 }
+    func sequenceLength(rows: Int) -> Int { length }
 
-    /// The first position that the query at `position` sees in a layer.
-    func firstVisible(from position: Int, layer: Int) -> Int {
-        windows[layer].map { max(0, position - $0 + 1) } ?? 0
+    private func operation(_ layer: Int) -> SequenceAttention {
+        SequenceAttention(
+            length: length,
+            headDimension: configuration.headDimension,
+            scores: configuration.attentionScores(layer: layer)
+        )
+    }
+
+    func forward(layer: Int, slot: ActivationArena.Layer) {
+        device.attend(operation(layer), slot.attentionTensors)
+    }
+
+    /// Overwrites the gradients of queries and keys (still rotated) and of values, from the output's.
+    func backward(layer: Int, slot: ActivationArena.Layer, gradients: AttentionTensors) {
+        device.attendGradient(operation(layer), slot.attentionTensors, gradients: gradients)
+    }
+}
+
+/// Attention of a pass's rows over a cache of one sequence's keys and values, which it extends.
+final class CachedAttention: Attention {
+    /// Tokens in the cache.
+    private(set) var firstPosition = 0
+    /// Tokens that the cache holds at most.
+    let capacity: Int
+    private let configuration: ModelConfiguration
+    private let device: any ComputeDevice
+    /// `[layers · capacity, keys]`.
+    private let keys: DeviceTensor
+    /// `[layers · capacity, keys]`.
+    private let values: DeviceTensor
+
+    /// A cache of `capacity` tokens.
+    init(configuration: ModelConfiguration, capacity: Int, device: any ComputeDevice) {
+        self.configuration = configuration
+        self.capacity = capacity
+        self.device = device
+        let rows = configuration.layerCount * capacity
+        keys = device.tensor(rows: rows, columns: configuration.keyValueWidth)
+        values = device.tensor(rows: rows, columns: configuration.keyValueWidth)
+    }
+
+    func sequenceLength(rows: Int) -> Int { rows }
+
+    /// Counts the rows of a pass that every layer has seen.
+    func advance(rows: Int) { firstPosition += rows }
+
+    /// Forgets everything.
+    func clear() { firstPosition = 0 }
+
+    func forward(layer: Int, slot: ActivationArena.Layer) {
+        let first = layer * capacity
+        let total = firstPosition + slot.query.rows
+        let new = first + firstPosition..<first + total
+        device.copy(slot.key, to: keys.rows(new))
+        device.copy(slot.value, to: values.rows(new))
+        device.attend(
+            CachedAttentionOperation(
+                firstPosition: firstPosition,
+                headDimension: configuration.headDimension,
+                scores: configuration.attentionScores(layer: layer)
+            ),
+            AttentionTensors(
+                query: slot.query,
+                key: keys.rows(first..<first + total),
+                value: values.rows(first..<first + total),
+                output: slot.attention
+            )
+        )
     }
 }

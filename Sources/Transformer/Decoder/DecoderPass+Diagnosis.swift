@@ -1,5 +1,4 @@
-internal import Kernels
-internal import Quantization
+internal import Devices
 
 /// Finding out where a pass's numbers stop being finite.
 extension DecoderPass {
@@ -8,16 +7,15 @@ extension DecoderPass {
     ///
     /// `tokens`: In the vocabulary, at most as many as the arena has rows.
     func firstNonFinite(_ tokens: UnsafePointer<Int32>, rows: Int) -> String? {
-        let width = configuration.hiddenSize
         var found: String?
         let isFine = forward(tokens, rows: rows) { layer, stream in
-            guard isFinite(stream, width) else {
+            guard amax(stream).isFinite else {
                 found = layer.map(culprit(inLayer:)) ?? ParameterLayout.embeddingModule
                 return false
             }
             return true
         }
-        guard isFine, !isFinite(activations.finalNorm, width) else { return found }
+        guard isFine, !amax(finalNorm).isFinite else { return found }
         return ParameterLayout.finalNormModule
     }
 
@@ -43,38 +41,28 @@ extension DecoderPass {
 
     /// What of a layer puts it out first; the layer's activations must still be in its slot.
     private func culprit(inLayer index: Int) -> String {
-        let layer = activations.layers[index]
-        let (c, q, k) = (
-            configuration.hiddenSize, configuration.queryWidth, configuration.keyValueWidth
-        )
+        let layer = layer(index)
         func name(_ site: NormSite) -> String { site.suffix(architecture.normPlacement) }
-        func output(_ site: NormSite) -> UnsafeMutablePointer<Float>? { layer.norm(site)?.input }
+        func output(_ site: NormSite) -> DeviceTensor? { layer.norm(site)?.input }
         // A projection, and its norm's output, which are one where there is no norm.
-        let steps: [(values: UnsafeMutablePointer<Float>?, width: Int, name: String)] = [
+        let steps: [(values: DeviceTensor?, name: String)] = [
             // Without a norm there, attention's input is the layer's, which its output may have
             // replaced.
-            (
-                output(.attentionInput).map { _ in layer.attentionInput }, c,
-                name(.attentionInput)
-            ),
-            (output(.query) ?? layer.query, q, LinearModule.query.suffix),
-            (layer.query, q, name(.query)),
-            (output(.key) ?? layer.key, k, LinearModule.key.suffix),
-            (layer.key, k, name(.key)), (layer.value, k, LinearModule.value.suffix),
-            (layer.attention, q, "self_attn"),
-            (output(.attentionOutput) ?? layer.middle, c, LinearModule.output.suffix),
-            (layer.middle, c, name(.attentionOutput)),
-            (output(.mlpInput).map { _ in layer.mlpInput }, c, name(.mlpInput)),
-            (output(.mlpOutput), c, "mlp"),
+            (output(.attentionInput).map { _ in layer.attentionInput }, name(.attentionInput)),
+            (output(.query) ?? layer.query, LinearModule.query.suffix),
+            (layer.query, name(.query)),
+            (output(.key) ?? layer.key, LinearModule.key.suffix),
+            (layer.key, name(.key)), (layer.value, LinearModule.value.suffix),
+            (layer.attention, "self_attn"),
+            (output(.attentionOutput) ?? layer.middle, LinearModule.output.suffix),
+            (layer.middle, name(.attentionOutput)),
+            (output(.mlpInput).map { _ in layer.mlpInput }, name(.mlpInput)),
+            (output(.mlpOutput), "mlp"),
         ]
         let first = steps.first { step in
-            step.values.map { !isFinite(UnsafePointer($0), step.width) } ?? false
+            step.values.map { !amax($0).isFinite } ?? false
         }
         let last = output(.mlpOutput) == nil ? "mlp" : name(.mlpOutput)
         return "model.layers.\(index)." + (first?.name ?? last)
-    }
-
-    private func isFinite(_ values: UnsafePointer<Float>, _ width: Int) -> Bool {
-        BlockQuantizer.amax(values, count: rows * width, team: team).isFinite
     }
 }

@@ -1,6 +1,5 @@
+internal import Devices
 internal import Formats
-internal import Kernels
-internal import Quantization
 
 /// One forward pass of a decoder: over whole sequences, to train and to evaluate, or over the next
 /// rows of a sequence whose keys and values are cached, to generate.
@@ -10,39 +9,43 @@ final class DecoderPass {
     let attention: any Attention
     let rotary: RotaryTable
     let localRotary: RotaryTable?
-    let product: MatrixProduct
-    let team: ThreadTeam
+    let device: any ComputeDevice
     /// Rows of the current pass; at most those of the arena.
     private(set) var rows: Int
     /// Told the input of each group of linear layers, by the group's first module; for calibration.
-    var onInput: ((LinearModule, UnsafePointer<Float>) -> Void)?
+    var onInput: ((LinearModule, DeviceTensor) -> Void)?
+    /// The current pass's tokens, int32 `[1, rows]`.
+    private let tokenTensor: DeviceTensor
+    /// A scalar for magnitudes.
+    private let magnitude: DeviceTensor
 
     var configuration: ModelConfiguration { weights.configuration }
     var architecture: Architecture { configuration.architecture }
+    /// The tokens of the current pass.
+    var tokens: DeviceTensor { tokenTensor.reshaped(rows: 1, columns: rows) }
 
     /// A pass of at most `rows` rows, at positions below `positions`.
     ///
-    /// `layerSlots`: The layer count to train, 1 for inference. `operands`: What linear layers multiply.
+    /// `layerSlots`: The layer count to train, 1 for inference.
     init(
         weights: LayerWeights,
         attention: any Attention,
         rows: Int,
         positions: Int,
-        layerSlots: Int,
-        operands: OperandPrecision = .float32,
-        team: ThreadTeam
+        layerSlots: Int
     ) {
         self.weights = weights
         self.attention = attention
         self.rows = rows
-        self.team = team
-        product = MatrixProduct(team: team, operands: operands)
+        let device = weights.device
+        self.device = device
         let configuration = weights.configuration
         func table(_ embedding: RotaryEmbedding) -> RotaryTable {
             RotaryTable(
                 embedding,
                 headDimension: configuration.headDimension,
-                positions: positions
+                positions: positions,
+                device: device
             )
         }
         rotary = table(configuration.rotary)
@@ -50,30 +53,29 @@ final class DecoderPass {
         activations = ActivationArena(
             configuration: configuration,
             rows: rows,
-            layerSlots: layerSlots
+            layerSlots: layerSlots,
+            device: device
         )
+        tokenTensor = device.tensor(columns: rows, type: .int32)
+        magnitude = device.tensor(columns: 1)
     }
 
     /// A pass over one window of `length` tokens, whose layers share a slot: for inference.
-    convenience init(window length: Int, weights: LayerWeights, team: ThreadTeam) {
-        let attention = CausalAttention(
-            configuration: weights.configuration,
-            batchSize: 1,
-            length: length,
-            keepsGradients: false,
-            team: team
-        )
+    convenience init(window length: Int, weights: LayerWeights) {
         self.init(
             weights: weights,
-            attention: attention,
+            attention: WholeSequences(
+                configuration: weights.configuration,
+                length: length,
+                device: weights.device
+            ),
             rows: length,
             positions: length,
-            layerSlots: 1,
-            team: team
+            layerSlots: 1
         )
     }
 
-    /// Computes `activations.finalNorm` of all rows' tokens, which must be in the vocabulary.
+    /// Computes the final norm of all rows' tokens, which must be in the vocabulary.
     func forward(_ tokens: UnsafePointer<Int32>) { forward(tokens, rows: activations.rows) }
 
     /// The same of fewer rows.
@@ -86,26 +88,32 @@ final class DecoderPass {
     func forward(
         _ tokens: UnsafePointer<Int32>,
         rows: Int,
-        isFine: (_ layer: Int?, UnsafePointer<Float>) -> Bool
+        isFine: (_ layer: Int?, DeviceTensor) -> Bool
     ) -> Bool {
         self.rows = rows
-        let c = configuration.hiddenSize
-        var stream = activations.layers[0].input
+        var stream = layer(0).input
         embed(tokens, into: stream)
         guard isFine(nil, stream) else { return false }
         for index in 0..<configuration.layerCount {
-            let layer = activations.layers[index]
-            if layer.input != stream {
-                layer.input.update(from: stream, count: rows * c)
-            }
+            device.copy(stream, to: layer(index).input)
             let isLast = index + 1 == configuration.layerCount
-            stream = isLast ? activations.output : activations.layers[index + 1].input
+            stream = isLast ? output : layer(index + 1).input
             decode(layer: index, into: stream)
             guard isFine(index, stream) else { return false }
         }
         finish()
         return true
     }
+
+    /// What is kept of a layer, of the current rows.
+    func layer(_ index: Int) -> ActivationArena.Layer { activations.layers[index].first(rows) }
+    /// The residual stream after the last layer, of the current rows.
+    var output: DeviceTensor { activations.output.first(rows) }
+    /// The normalized output, of the current rows.
+    var finalNorm: DeviceTensor { activations.finalNorm.first(rows) }
+    private var projection: DeviceTensor { activations.projection.first(rows) }
+    /// The activated MLP, of the current rows.
+    var activated: DeviceTensor { activations.activated.first(rows) }
 
     /// Makes the rotary frequencies those of a text of `length` tokens, and says whether keys that were
     /// rotated before no longer fit.
@@ -115,56 +123,40 @@ final class DecoderPass {
     }
 
     /// One decoder layer from its arena slot's input.
-    func decode(layer index: Int, into output: UnsafeMutablePointer<Float>) {
-        let layer = activations.layers[index]
+    func decode(layer index: Int, into output: DeviceTensor) {
+        let layer = layer(index)
         attend(index, layer)
         transform(index, layer)
-        residual(into: output, from: layer.middle, adding: activations.projection)
+        residual(into: output, from: layer.middle)
     }
 
-    /// `activations.finalNorm` from `activations.output`.
+    /// ``finalNorm`` from ``output``.
     func finish() {
-        NormLayer(
-            weights.finalNorm,
-            of: configuration,
-            tokens: rows,
-            width: configuration.hiddenSize
-        ).forward(
-            activations.output,
-            into: activations.finalNorm,
-            statistics: activations.finalStatistics,
-            weights: weights,
-            team: team
+        device.normalize(
+            output,
+            weights.operation(weights.finalNorm),
+            statistics: activations.finalStatistics.first(rows),
+            into: finalNorm
         )
         roundHeadInput()
     }
 
-    /// The residual stream of tokens before the first layer.
-    func embed(_ tokens: UnsafePointer<Int32>, into output: UnsafeMutablePointer<Float>) {
-        let c = configuration.hiddenSize
-        DecoderKernels.embed(
-            output: output,
-            table: weights.embedding,
-            tokens: tokens,
-            rows: rows,
-            width: c
-        )
+    /// The residual stream of tokens before the first layer, as many as `output` has rows.
+    func embed(_ tokens: UnsafePointer<Int32>, into output: DeviceTensor) {
+        device.upload(tokens, to: self.tokens)
+        device.embed(self.tokens, table: weights.embedding, into: output)
         if let format = weights.embeddingFormat {
-            BlockQuantizer.fakeQuantize(
+            device.fakeQuantize(
                 output,
-                into: output,
-                rows: rows,
-                columns: c,
-                format: format,
-                amax: weights.embeddingAmax(),
-                team: team
+                .init(format, scale: weights.embeddingScale(format)),
+                into: output
             )
         }
-        scale(output, by: architecture.embeddingMultiplier, count: rows * c)
+        device.scale(output, by: architecture.embeddingMultiplier)
     }
 
     private func attend(_ index: Int, _ layer: ActivationArena.Layer) {
-        normalize(.attentionInput, index, into: layer.attentionInput)
+        normalize(.attentionInput, index, layer, into: layer.attentionInput)
         onInput?(.query, layer.attentionInput)
         let query = layer.norm(.query)?.input ?? layer.query
         let key = layer.norm(.key)?.input ?? layer.key
@@ -177,25 +169,25 @@ final class DecoderPass {
             input: prepared(.value, index, source, after: .key),
             output: layer.value
         )
-        normalize(.query, index, into: layer.query)
-        normalize(.key, index, into: layer.key)
-        rotate(layer.query, heads: configuration.headCount, layer: index)
-        rotate(layer.key, heads: configuration.keyValueHeadCount, layer: index)
+        normalize(.query, index, layer, into: layer.query)
+        normalize(.key, index, layer, into: layer.key)
+        rotate(layer.query, layer: index, isInverse: false)
+        rotate(layer.key, layer: index, isInverse: false)
         roundCache(index, layer)
-        attention.forward(layer: index, slot: layer, rows: rows)
+        attention.forward(layer: index, slot: layer)
         onInput?(.output, layer.attention)
         linear(
             .output,
             index,
             input: prepared(.output, index, layer.attention),
-            output: layer.norm(.attentionOutput)?.input ?? activations.projection
+            output: layer.norm(.attentionOutput)?.input ?? projection
         )
-        normalize(.attentionOutput, index, into: activations.projection)
-        residual(into: layer.middle, from: layer.input, adding: activations.projection)
+        normalize(.attentionOutput, index, layer, into: projection)
+        residual(into: layer.middle, from: layer.input)
     }
 
     private func transform(_ index: Int, _ layer: ActivationArena.Layer) {
-        normalize(.mlpInput, index, into: layer.mlpInput)
+        normalize(.mlpInput, index, layer, into: layer.mlpInput)
         let source = layer.mlpInput
         onInput?(architecture.hasGate ? .gate : .up, source)
         if architecture.hasGate {
@@ -204,33 +196,76 @@ final class DecoderPass {
         let gate: LinearModule? = architecture.hasGate ? .gate : nil
         linear(.up, index, input: prepared(.up, index, source, after: gate), output: layer.up)
         activate(layer)
-        onInput?(.down, activations.activated)
+        onInput?(.down, activated)
         linear(
             .down,
             index,
-            input: prepared(.down, index, activations.activated),
-            output: layer.norm(.mlpOutput)?.input ?? activations.projection
+            input: prepared(.down, index, activated),
+            output: layer.norm(.mlpOutput)?.input ?? projection
         )
-        normalize(.mlpOutput, index, into: activations.projection)
+        normalize(.mlpOutput, index, layer, into: projection)
     }
 
-    /// `activations.activated` from a layer's gate and up.
+    /// ``activated`` from a layer's gate and up.
     func activate(_ layer: ActivationArena.Layer) {
-        let activation = architecture.activation.kernel
-        let gate = architecture.hasGate ? layer.gate : nil
-        team.parallelFor(count: rows * configuration.intermediateSize, grain: 16) { range in
-            DecoderKernels.activate(
-                activation,
-                output: activations.activated + range.lowerBound,
-                gate: gate.map { UnsafePointer($0 + range.lowerBound) },
-                up: layer.up + range.lowerBound,
-                count: range.count
-            )
-        }
+        device.activate(architecture.activation.kernel, gated(layer))
     }
 
-    /// Which rotary table turns a layer's queries and keys; nil where none does.
-    func rotaryTable(layer: Int) -> RotaryTable? {
+    /// An MLP's inner tensors.
+    func gated(_ layer: ActivationArena.Layer) -> GatedTensors {
+        GatedTensors(
+            gate: architecture.hasGate ? layer.gate : nil,
+            up: layer.up,
+            output: activated
+        )
+    }
+
+    private func linear(
+        _ module: LinearModule,
+        _ layer: Int,
+        input: DeviceTensor,
+        output: DeviceTensor
+    ) {
+        let weight = weights.effective(module, layer: layer)
+        device.multiply(.forward(input: input, weight: weight, output: output))
+        if let bias = weights.bias(module, layer: layer) { device.addBias(bias, to: output) }
+    }
+
+    /// Nothing where the architecture has no norm there.
+    private func normalize(
+        _ site: NormSite,
+        _ index: Int,
+        _ layer: ActivationArena.Layer,
+        into output: DeviceTensor
+    ) {
+        guard let kept = layer.norm(site), let norm = weights.norm(site, layer: index) else {
+            return
+        }
+        device.normalize(
+            kept.input,
+            weights.operation(norm),
+            statistics: kept.statistics,
+            into: output
+        )
+    }
+
+    /// Rotates the heads of all rows, or turns them back; nothing where a layer has no rotation.
+    func rotate(_ values: DeviceTensor, layer: Int, isInverse: Bool) {
+        guard let table = rotaryTable(layer: layer) else { return }
+        device.rotate(
+            values,
+            RotationOperation(
+                cosine: table.cosine,
+                sine: table.sine,
+                sequenceLength: attention.sequenceLength(rows: rows),
+                firstPosition: attention.firstPosition,
+                headDimension: configuration.headDimension
+            ),
+            isInverse: isInverse
+        )
+    }
+
+    private func rotaryTable(layer: Int) -> RotaryTable? {
         switch configuration.attention(ofLayer: layer).rotation {
         case .none: nil
         case .global: rotary
@@ -238,111 +273,14 @@ final class DecoderPass {
         }
     }
 
-    private func linear(
-        _ module: LinearModule,
-        _ layer: Int,
-        input: UnsafePointer<Float>,
-        output: UnsafeMutablePointer<Float>
-    ) {
-        let width = module.outputWidth(configuration)
-        product.linear(
-            output: output,
-            input: input,
-            weight: weights.effective(module, layer: layer),
-            rows: rows,
-            inputWidth: module.inputWidth(configuration),
-            outputWidth: width
-        )
-        guard let bias = weights.bias(module, layer: layer) else { return }
-        team.parallelFor(count: rows) { range in
-            for row in range { DecoderKernels.add(output + row * width, bias, count: width) }
-        }
+    private func residual(into output: DeviceTensor, from input: DeviceTensor) {
+        device.scale(projection, by: architecture.residualMultiplier)
+        device.add(projection, and: input, into: output)
     }
 
-    /// Nothing where the architecture has no norm there.
-    private func normalize(
-        _ site: NormSite,
-        _ index: Int,
-        into output: UnsafeMutablePointer<Float>
-    ) {
-        guard let kept = activations.layers[index].norm(site), let layer = norm(site, index) else {
-            return
-        }
-        layer.forward(
-            kept.input,
-            into: output,
-            statistics: kept.statistics,
-            weights: weights,
-            team: team
-        )
-    }
-
-    /// A layer's norm; nil where the architecture has none there.
-    func norm(_ site: NormSite, _ index: Int) -> NormLayer? {
-        weights.layers[index].norms[site.rawValue].map { norm in
-            let width =
-                switch site {
-                case .query: configuration.queryWidth
-                case .key: configuration.keyValueWidth
-                default: configuration.hiddenSize
-                }
-            return NormLayer(norm, of: configuration, tokens: rows, width: width)
-        }
-    }
-
-    private func rotate(_ values: UnsafeMutablePointer<Float>, heads: Int, layer: Int) {
-        guard let table = rotaryTable(layer: layer) else { return }
-        turn(values, heads: heads, table: table, DecoderKernels.rotate)
-    }
-
-    /// Rotates the heads of all rows, or turns them back.
-    func turn(
-        _ values: UnsafeMutablePointer<Float>,
-        heads: Int,
-        table: RotaryTable,
-        _ kernel: (UnsafeMutablePointer<Float>, DecoderKernels.Rotation) -> Void
-    ) {
-        let width = heads * configuration.headDimension
-        let length = attention.sequenceLength(rows: rows)
-        // By whole sequences, so that each row knows its position.
-        team.parallelFor(count: rows / length) { range in
-            kernel(
-                values + range.lowerBound * length * width,
-                DecoderKernels.Rotation(
-                    cosine: table.cosine.pointer,
-                    sine: table.sine.pointer,
-                    rows: range.count * length,
-                    sequenceLength: length,
-                    firstPosition: attention.firstPosition,
-                    heads: heads,
-                    headDimension: configuration.headDimension,
-                    rotatedDimension: table.dimension
-                )
-            )
-        }
-    }
-
-    private func residual(
-        into output: UnsafeMutablePointer<Float>,
-        from input: UnsafePointer<Float>,
-        adding update: UnsafeMutablePointer<Float>
-    ) {
-        let count = rows * configuration.hiddenSize
-        scale(update, by: architecture.residualMultiplier, count: count)
-        team.parallelFor(count: count, grain: 16) { range in
-            let start = output + range.lowerBound
-            if output != input {
-                start.update(from: input + range.lowerBound, count: range.count)
-            }
-            DecoderKernels.add(start, update + range.lowerBound, count: range.count)
-        }
-    }
-
-    /// Multiplies in place; by 1, does nothing.
-    func scale(_ values: UnsafeMutablePointer<Float>, by factor: Float, count: Int) {
-        guard factor != 1 else { return }
-        team.parallelFor(count: count, grain: 16) { range in
-            DecoderKernels.scale(values + range.lowerBound, by: factor, count: range.count)
-        }
+    /// The largest magnitude of a tensor; NaN or infinity if any element is.
+    func amax(_ tensor: DeviceTensor) -> Float {
+        device.maximumMagnitude(of: tensor, into: magnitude, accumulating: false)
+        return device.value(of: magnitude)
     }
 }

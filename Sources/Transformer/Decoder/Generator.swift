@@ -1,6 +1,5 @@
+public import Devices
 internal import Formats
-public import Kernels
-internal import Quantization
 
 /// How the next token is drawn.
 public struct SamplingOptions: Sendable, Equatable {
@@ -30,7 +29,9 @@ public final class Generator {
     private let pass: DecoderPass
     private let cache: CachedAttention
     private let head: OutputHead
-    private let logits: AlignedBuffer<Float>
+    /// Of the token that follows, `[1, vocabulary]`.
+    private let logits: DeviceTensor
+    private var hostLogits: [Float]
     /// What the cache was made from, to make it again where longer texts turn keys otherwise.
     private var history: [Int32] = []
     private var random: SplitMix64
@@ -52,7 +53,7 @@ public final class Generator {
         capacity: Int,
         chunk: Int = 128,
         seed: UInt64 = 0,
-        team: ThreadTeam
+        device: any ComputeDevice
     ) throws {
         let configuration = parameters.configuration
         self.capacity = capacity
@@ -60,24 +61,23 @@ public final class Generator {
         cache = CachedAttention(
             configuration: configuration,
             capacity: capacity,
-            maximumRows: maximumRows,
-            team: team
+            device: device
         )
         pass = DecoderPass(
             weights: try LayerWeights(
                 parameters: parameters,
                 recipe: .none,
                 activations: activations,
-                team: team
+                device: device
             ),
             attention: cache,
             rows: maximumRows,
             positions: capacity,
-            layerSlots: 1,
-            team: team
+            layerSlots: 1
         )
-        head = OutputHead(configuration: configuration, team: team)
-        logits = AlignedBuffer(count: configuration.vocabularySize)
+        head = OutputHead(configuration: configuration, device: device)
+        logits = device.tensor(columns: configuration.vocabularySize)
+        hostLogits = [Float](repeating: 0, count: configuration.vocabularySize)
         history.reserveCapacity(capacity)
         random = SplitMix64(seed: seed)
         order = (0..<Int32(configuration.vocabularySize)).map { $0 }
@@ -108,8 +108,7 @@ public final class Generator {
         let isStale = pass.prepareRotation(length: history.count)
         if isStale { cache.clear() }
         feed(from: position)
-        let count = configuration.vocabularySize
-        guard BlockQuantizer.amax(logits.pointer, count: count, team: pass.team).isFinite else {
+        guard pass.amax(logits).isFinite else {
             throw pass.nonFiniteError("a logit", at: firstNonFinite())
         }
     }
@@ -148,17 +147,19 @@ public final class Generator {
             pass.forward(tokens, rows: rows)
             return true
         }
-        let c = configuration.hiddenSize
         head.logits(
-            logits.pointer,
-            hidden: pass.activations.finalNorm + (pass.rows - 1) * c,
-            weight: pass.weights.effectiveHead(),
-            rows: 1
+            logits,
+            hidden: pass.finalNorm.rows(pass.rows - 1..<pass.rows),
+            weight: pass.weights.effectiveHead()
         )
     }
 
     /// The logits of the token that follows, `[vocabulary]`; probabilities once it was drawn.
-    package var lastLogits: [Float] { Array(logits.elements) }
+    package var lastLogits: [Float] {
+        var values = hostLogits
+        pass.device.download(logits, into: &values)
+        return values
+    }
 
     /// Draws the next token, in 0 ..< the vocabulary's size, from the last logits.
     ///
@@ -166,14 +167,16 @@ public final class Generator {
     public func sample(_ options: SamplingOptions) -> Int32 {
         let v = configuration.vocabularySize
         guard options.temperature > 0 else {
-            var best = 0
-            for index in 1..<v where logits.pointer[index] > logits.pointer[best] {
-                best = index
+            pass.device.download(logits, into: &hostLogits)
+            return hostLogits.withUnsafeBufferPointer { logits in
+                var best = 0
+                for index in 1..<v where logits[index] > logits[best] { best = index }
+                return Int32(best)
             }
-            return Int32(best)
         }
-        DecoderKernels.softmax(logits.pointer, count: v, scale: Float(1 / options.temperature))
-        let probabilities = logits.pointer
+        pass.device.softmax(logits, scale: Float(1 / options.temperature))
+        pass.device.download(logits, into: &hostLogits)
+        let probabilities = hostLogits
         order.sort { probabilities[Int($0)] > probabilities[Int($1)] }
         var nucleus = 0.0
         var size = 0

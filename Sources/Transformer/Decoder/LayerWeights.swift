@@ -1,43 +1,24 @@
+internal import Devices
 internal import Formats
-internal import Kernels
-internal import Quantization
 
 /// The weights a pass computes with: masters, and for quantized modules the format they are rounded
 /// to right before their matrix product.
 final class LayerWeights {
-    /// A norm's parameters.
-    struct Norm {
-        /// Offset of the weight.
-        let weight: Int
-        /// Offset of the bias, if there is one.
-        let bias: Int?
-        /// Elements of each.
-        let width: Int
-
-        fileprivate init(_ module: ParameterLayout.Module) {
-            weight = module.weight.offset
-            bias = module.bias?.offset
-            width = module.weight.count
-        }
-    }
-
-    /// Offsets of one decoder layer's parameters.
-    struct Layer {
-        /// By ``LinearModule``'s raw value; negative where the layer has none.
-        let linear: [Int]
-        /// Likewise; nil where the module has no bias.
-        let biases: [Int?]
+    /// One decoder layer's parameters.
+    private struct Layer {
+        /// By ``LinearModule``'s raw value; nil where the layer has none.
+        let linear: [ParameterLayout.Module?]
         /// By ``NormSite``'s raw value.
-        let norms: [Norm?]
+        let norms: [ParameterLayout.Module?]
     }
 
     let parameters: Parameters
     let recipe: QuantizationRecipe
-    let layers: [Layer]
-    let finalNorm: Norm
-    let embeddingOffset: Int
-    let headOffset: Int
-    private let team: ThreadTeam
+    let device: any ComputeDevice
+    let finalNorm: ParameterLayout.Module
+    private let layers: [Layer]
+    /// The parameters' arena, lent to the device.
+    private let memory: any DeviceMemory
     // By layer and module.
     private let inputs: [ActivationQuantization.Input?]
     /// How the head's inputs are rounded.
@@ -49,10 +30,10 @@ final class LayerWeights {
     private(set) var embeddingFormat: QuantizationFormat?
     private(set) var headFormat: QuantizationFormat?
     private var currentStage: Double?
-    private var scratch: AlignedBuffer<Float>
-    private var headScratch: AlignedBuffer<Float>?
-    /// A norm's weight with its offset added.
-    private let normScratch: AlignedBuffer<Float>
+    private let scratch: DeviceTensor
+    private var headScratch: DeviceTensor?
+    /// The largest magnitude of what shares a scale per tensor.
+    private let magnitude: DeviceTensor
 
     var configuration: ModelConfiguration { parameters.configuration }
 
@@ -61,11 +42,12 @@ final class LayerWeights {
         parameters: Parameters,
         recipe: QuantizationRecipe,
         activations: ActivationQuantization? = nil,
-        team: ThreadTeam
+        device: any ComputeDevice
     ) throws {
         self.parameters = parameters
         self.recipe = recipe
-        self.team = team
+        self.device = device
+        memory = device.adopt(parameters.storage)
         let configuration = parameters.configuration
         let layout = parameters.layout
         let activations = activations ?? ActivationQuantization(recipe, of: configuration)
@@ -77,23 +59,16 @@ final class LayerWeights {
         cacheScales = zip(activations.keyScales, activations.valueScales).map { ($0, $1) }
         layers = (0..<configuration.layerCount).map { layer in
             Layer(
-                linear: LinearModule.allCases.map {
-                    layout.has($0, layer: layer) ? layout.entry(of: $0, layer: layer).offset : -1
-                },
-                biases: LinearModule.allCases.map { layout.bias(of: $0, layer: layer)?.offset },
-                norms: NormSite.allCases.map { layout.norm($0, layer: layer).map(Norm.init) }
+                linear: LinearModule.allCases.map { layout.module($0, layer: layer) },
+                norms: NormSite.allCases.map { layout.norm($0, layer: layer) }
             )
         }
-        finalNorm = Norm(layout.finalNorm)
-        embeddingOffset = layout.embedding.offset
-        headOffset = layout.head.offset
+        finalNorm = layout.finalNorm
         let largest = configuration.linearModules.map {
             $0.inputWidth(configuration) * $0.outputWidth(configuration)
         }
-        scratch = AlignedBuffer(count: largest.max() ?? 0)
-        normScratch = AlignedBuffer(
-            count: max(configuration.hiddenSize, configuration.queryWidth)
-        )
+        scratch = device.tensor(columns: largest.max() ?? 0)
+        magnitude = device.tensor(columns: 1)
         for progress in [0] + recipe.boundaries + [1] {
             _ = try parameters.quantizedEntries(of: recipe, progress: progress)
         }
@@ -116,9 +91,7 @@ final class LayerWeights {
         embeddingFormat = recipe.format(forModule: layout.embedding.module, progress: progress)
         headFormat = recipe.format(forModule: layout.head.module, progress: progress)
         if headFormat != nil && headScratch == nil {
-            headScratch = AlignedBuffer(
-                count: configuration.vocabularySize * configuration.hiddenSize
-            )
+            headScratch = device.tensor(rows: layout.head.rows, columns: layout.head.columns)
         }
     }
 
@@ -131,73 +104,96 @@ final class LayerWeights {
         inputs[layer * LinearModule.allCases.count + module.rawValue]
     }
 
-    func master(_ module: LinearModule, layer: Int) -> UnsafeMutablePointer<Float> {
-        parameters.storage.pointer + layers[layer].linear[module.rawValue]
+    /// Takes what the host changed in the parameters.
+    func refresh() { device.refresh(memory) }
+
+    /// A parameter as a matrix, as it is stored.
+    func tensor(_ entry: ParameterLayout.Entry) -> DeviceTensor {
+        DeviceTensor(memory, offset: entry.offset, rows: entry.rows, columns: entry.columns)
     }
 
-    /// The weight as the forward pass uses it; valid until the next call.
-    func effective(_ module: LinearModule, layer: Int) -> UnsafePointer<Float> {
-        let master = master(module, layer: layer)
-        guard let format = format(module, layer: layer) else {
-            return UnsafePointer(master)
+    /// The parameters of a linear module; nil where the layer has none.
+    func module(_ module: LinearModule, layer: Int) -> ParameterLayout.Module? {
+        layers[layer].linear[module.rawValue]
+    }
+
+    /// The parameters of a layer's norm; nil where the architecture has none there.
+    func norm(_ site: NormSite, layer: Int) -> ParameterLayout.Module? {
+        layers[layer].norms[site.rawValue]
+    }
+
+    /// The weight as the forward pass uses it, `[out, in]`; valid until the next call.
+    func effective(_ module: LinearModule, layer: Int) -> DeviceTensor {
+        let entry = entry(module, layer)
+        let master = tensor(entry)
+        guard let format = format(module, layer: layer) else { return master }
+        let rounded = scratch.reshaped(rows: entry.rows, columns: entry.columns)
+        let scale = sharedScale(module, layer, format)
+        device.fakeQuantize(master, .init(format, scale: scale), into: rounded)
+        return rounded
+    }
+
+    private func entry(_ module: LinearModule, _ layer: Int) -> ParameterLayout.Entry {
+        guard let found = self.module(module, layer: layer) else {
+            preconditionFailure("layer \(layer) has no \(module.suffix)")
         }
-        BlockQuantizer.fakeQuantize(
-            master,
-            into: scratch.pointer,
-            rows: module.outputWidth(configuration),
-            columns: module.inputWidth(configuration),
-            format: format,
-            amax: format.scaleKind.hasTensorScale
-                ? parameters.sharedAmax(module, layer: layer, team: team) : nil,
-            team: team
-        )
-        return UnsafePointer(scratch.pointer)
+        return found.weight
+    }
+
+    /// Modules that servers fuse share one scale per tensor.
+    private func sharedScale(
+        _ module: LinearModule,
+        _ layer: Int,
+        _ format: QuantizationFormat
+    ) -> Rounding.TensorScale {
+        guard format.scaleKind.hasTensorScale else { return .dynamic }
+        let group = configuration.inputGroup(of: module)
+        var isFirst = true
+        for member in LinearModule.allCases
+        where configuration.inputGroup(of: member) == group {
+            guard let found = self.module(member, layer: layer) else { continue }
+            device.maximumMagnitude(
+                of: tensor(found.weight),
+                into: magnitude,
+                accumulating: !isFirst
+            )
+            isFirst = false
+        }
+        return .magnitude(magnitude)
     }
 
     /// A linear module's bias, if it has one.
-    func bias(_ module: LinearModule, layer: Int) -> UnsafePointer<Float>? {
-        layers[layer].biases[module.rawValue].map { UnsafePointer(parameters.storage.pointer + $0) }
+    func bias(_ module: LinearModule, layer: Int) -> DeviceTensor? {
+        self.module(module, layer: layer)?.bias.map(tensor)
     }
 
     /// The head `[vocabulary, hidden]` as the forward pass uses it; quantized once per call.
-    func effectiveHead() -> UnsafePointer<Float> {
-        let master = parameters.storage.pointer + headOffset
-        guard let headFormat, let headScratch else {
-            return UnsafePointer(master)
-        }
-        BlockQuantizer.fakeQuantize(
-            master,
-            into: headScratch.pointer,
-            rows: configuration.vocabularySize,
-            columns: configuration.hiddenSize,
-            format: headFormat,
-            team: team
-        )
-        return UnsafePointer(headScratch.pointer)
+    func effectiveHead() -> DeviceTensor {
+        let master = tensor(parameters.layout.head)
+        guard let headFormat, let headScratch else { return master }
+        device.fakeQuantize(master, .init(headFormat), into: headScratch)
+        return headScratch
     }
 
     /// The embedding, `[vocabulary, hidden]`, before any rounding.
-    var embedding: UnsafePointer<Float> {
-        UnsafePointer(parameters.storage.pointer + embeddingOffset)
-    }
+    var embedding: DeviceTensor { tensor(parameters.layout.embedding) }
 
-    /// A norm's weight as it multiplies, its offset added; valid until the next call.
-    func weight(of norm: Norm) -> UnsafePointer<Float> {
-        let stored = parameters.storage.pointer + norm.weight
-        let offset = configuration.architecture.norm.weightOffset
-        guard offset != 0 else { return UnsafePointer(stored) }
-        for index in 0..<norm.width { normScratch.pointer[index] = offset + stored[index] }
-        return UnsafePointer(normScratch.pointer)
-    }
-
-    /// The largest magnitude of the embedding, where its format has a scale per tensor: rows are
-    /// rounded as they are gathered.
-    func embeddingAmax() -> Float? {
-        guard let embeddingFormat, embeddingFormat.scaleKind.hasTensorScale else { return nil }
-        return BlockQuantizer.amax(
-            parameters.storage.pointer + embeddingOffset,
-            count: configuration.vocabularySize * configuration.hiddenSize,
-            team: team
+    /// A norm as the device computes it.
+    func operation(_ norm: ParameterLayout.Module) -> NormOperation {
+        let kind = configuration.architecture.norm
+        precondition(kind.isCentered == (norm.bias != nil), "a norm of kind \(kind) and its bias")
+        return NormOperation(
+            weight: tensor(norm.weight),
+            bias: norm.bias.map(tensor),
+            weightOffset: kind.weightOffset,
+            epsilon: configuration.normEpsilon
         )
+    }
+
+    /// The scale of the embedding's rows, which are rounded as they are gathered.
+    func embeddingScale(_ format: QuantizationFormat) -> Rounding.TensorScale {
+        guard format.scaleKind.hasTensorScale else { return .dynamic }
+        device.maximumMagnitude(of: embedding, into: magnitude, accumulating: false)
+        return .magnitude(magnitude)
     }
 }

@@ -1,3 +1,4 @@
+internal import Devices
 internal import Kernels
 
 /// The head and the loss, computed over chunks of rows so that logits never exist in full.
@@ -5,71 +6,68 @@ final class LossHead {
     /// Hidden states and the head that multiplies them.
     struct Input {
         /// `[rows, hidden]`, normalized.
-        let hidden: UnsafePointer<Float>
+        let hidden: DeviceTensor
         /// `[vocabulary, hidden]`.
-        let head: UnsafePointer<Float>
+        let head: DeviceTensor
+
+        fileprivate func rows(_ range: Range<Int>) -> Input {
+            Input(hidden: hidden.rows(range), head: head)
+        }
     }
 
     /// Where the gradients of hidden states and, unless frozen, of the head go.
     struct HeadGradient {
         /// `[rows, hidden]`, overwritten.
-        let hidden: UnsafeMutablePointer<Float>
+        let hidden: DeviceTensor
         /// `[vocabulary, hidden]`, added to; nil when frozen.
-        let head: UnsafeMutablePointer<Float>?
+        let head: DeviceTensor?
     }
 
-    private let configuration: ModelConfiguration
-    private let teacher: ModelConfiguration?
-    private let team: ThreadTeam
+    private let device: any ComputeDevice
     private let head: OutputHead
     private let teacherHead: OutputHead?
     private let chunkRows: Int
-    private let logits: AlignedBuffer<Float>
+    private let logits: DeviceTensor
     /// Logits before the loss turned them into gradients, where the soft cap's gradient needs them.
-    private let cappedLogits: AlignedBuffer<Float>?
-    private let teacherLogits: AlignedBuffer<Float>?
-    /// One per row of a chunk: rows are added in order, whichever threads computed them.
-    private let sums: AlignedBuffer<LossSum>
+    private let cappedLogits: DeviceTensor?
+    private let teacherLogits: DeviceTensor?
+    /// The loss, rows and hits of a call.
+    private let sums: DeviceTensor
 
     /// A head over chunks of `chunkRows` rows; `teacher` is the teacher's shape, to distill.
     init(
         configuration: ModelConfiguration,
         teacher: ModelConfiguration?,
         chunkRows: Int,
-        operands: OperandPrecision = .float32,
-        team: ThreadTeam
+        device: any ComputeDevice
     ) {
-        self.configuration = configuration
-        self.teacher = teacher
-        self.team = team
+        self.device = device
         self.chunkRows = chunkRows
-        head = OutputHead(configuration: configuration, operands: operands, team: team)
-        teacherHead = teacher.map {
-            OutputHead(configuration: $0, operands: operands, team: team)
+        head = OutputHead(configuration: configuration, device: device)
+        teacherHead = teacher.map { OutputHead(configuration: $0, device: device) }
+        func logitTensor() -> DeviceTensor {
+            device.tensor(rows: chunkRows, columns: configuration.vocabularySize)
         }
-        let count = chunkRows * configuration.vocabularySize
-        logits = AlignedBuffer(count: count)
-        cappedLogits = head.softCap == nil ? nil : AlignedBuffer(count: count)
-        teacherLogits = teacher == nil ? nil : AlignedBuffer(count: count)
-        sums = AlignedBuffer(count: chunkRows)
+        logits = logitTensor()
+        cappedLogits = head.softCap == nil ? nil : logitTensor()
+        teacherLogits = teacher == nil ? nil : logitTensor()
+        sums = device.tensor(columns: 3, type: .float64)
     }
 
-    /// Cross-entropy of `rows` hidden states against `targets` (below 0: none).
+    /// Cross-entropy of hidden states against `targets`, int32 (below 0: none).
     func crossEntropy(
         _ input: Input,
-        targets: UnsafePointer<Int32>,
-        rows: Int,
+        targets: DeviceTensor,
         gradientScale: Float,
         gradient: HeadGradient?
     ) -> LossSum {
-        let v = configuration.vocabularySize
-        return overChunks(rows, input, gradient: gradient) { chunk, row in
-            LossKernels.crossEntropy(
-                logits: logits.pointer + row * v,
-                targets: targets + chunk + row,
-                rows: 1,
-                vocabularySize: v,
-                gradientScale: gradientScale
+        let targets = targets.reshaped(rows: targets.count, columns: 1)
+        return overChunks(input, gradient: gradient) { chunk, logits in
+            device.crossEntropy(
+                logits,
+                targets: targets.rows(chunk),
+                gradientScale: gradientScale,
+                sums: sums
             )
         }
     }
@@ -77,80 +75,65 @@ final class LossHead {
     /// KL divergence from a teacher's hidden states under its own head.
     func distillation(
         _ input: Input,
-        teacher teacherInput: Input,
-        rows: Int,
+        teacher: Input,
         temperature: Float,
         gradientScale: Float,
         gradient: HeadGradient?
     ) -> LossSum {
-        guard let teacherLogits, let teacherHead, let teacher else {
+        guard let teacherLogits, let teacherHead else {
             preconditionFailure("distillation: this head was made without a teacher")
         }
-        let v = configuration.vocabularySize
-        return overChunks(
-            rows,
-            input,
-            gradient: gradient,
-            before: { chunk, count in
-                teacherHead.logits(
-                    teacherLogits.pointer,
-                    hidden: teacherInput.hidden + chunk * teacher.hiddenSize,
-                    weight: teacherInput.head,
-                    rows: count
-                )
-            },
-            loss: { _, row in
-                LossKernels.klDivergence(
-                    student: logits.pointer + row * v,
-                    teacher: teacherLogits.pointer + row * v,
-                    rows: 1,
-                    vocabularySize: v,
-                    temperature: temperature,
-                    gradientScale: gradientScale
-                )
-            }
-        )
+        return overChunks(input, gradient: gradient) { chunk, logits in
+            let wanted = teacherLogits.first(chunk.count)
+            teacherHead.logits(wanted, hidden: teacher.hidden.rows(chunk), weight: teacher.head)
+            device.klDivergence(
+                student: logits,
+                teacher: wanted,
+                temperature: temperature,
+                gradientScale: gradientScale,
+                sums: sums
+            )
+        }
     }
 
+    /// `loss` turns a chunk's logits into their gradient.
     private func overChunks(
-        _ rows: Int,
         _ input: Input,
         gradient: HeadGradient?,
-        before: (_ chunk: Int, _ count: Int) -> Void = { _, _ in },
-        loss: (_ chunk: Int, _ row: Int) -> LossSum
+        loss: (_ chunk: Range<Int>, _ logits: DeviceTensor) -> Void
     ) -> LossSum {
-        let c = configuration.hiddenSize
-        var total = LossSum()
-        var chunk = 0
-        while chunk < rows {
-            let count = min(chunkRows, rows - chunk)
-            let hidden = input.hidden + chunk * c
-            head.logits(logits.pointer, hidden: hidden, weight: input.head, rows: count)
-            if gradient != nil, let cappedLogits {
-                cappedLogits.pointer.update(
-                    from: logits.pointer,
-                    count: count * configuration.vocabularySize
-                )
-            }
-            before(chunk, count)
-            team.parallelFor(count: count) { range in
-                for row in range { sums.pointer[row] = loss(chunk, row) }
-            }
-            var sum = LossSum()
-            for row in 0..<count { sum.add(sums.pointer[row]) }
-            total.add(sum)
+        device.clear(sums)
+        let rows = input.hidden.rows
+        for start in stride(from: 0, to: rows, by: chunkRows) {
+            let chunk = start..<min(start + chunkRows, rows)
+            let logits = logits.first(chunk.count)
+            let capped = cappedLogits?.first(chunk.count)
+            let part = input.rows(chunk)
+            head.logits(logits, hidden: part.hidden, weight: part.head)
+            if gradient != nil, let capped { device.copy(logits, to: capped) }
+            loss(chunk, logits)
             if let gradient {
                 head.backward(
-                    logitGradient: logits.pointer,
-                    capped: cappedLogits.map { UnsafePointer($0.pointer) },
-                    hidden: hidden,
-                    weight: input.head,
-                    rows: count,
-                    into: HeadGradient(hidden: gradient.hidden + chunk * c, head: gradient.head)
+                    logitGradient: logits,
+                    capped: capped,
+                    input: part,
+                    into: HeadGradient(hidden: gradient.hidden.rows(chunk), head: gradient.head)
                 )
             }
-            chunk += count
         }
         return total
+    }
+
+    /// What was added up, once it is computed.
+    private var total: LossSum {
+        var sum = LossSum()
+        withUnsafeTemporaryAllocation(of: Double.self, capacity: 3) { values in
+            guard let start = values.baseAddress else { return }
+            device.download(sums, into: start)
+            sum.loss = values[0]
+            sum.rows = Int(values[1])
+            sum.correct = Int(values[2])
+        }
+        return sum
     }
 }

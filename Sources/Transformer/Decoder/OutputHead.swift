@@ -1,113 +1,63 @@
-internal import Kernels
+internal import Devices
 
 /// The last step of a decoder: normalized hidden states to logits.
 struct OutputHead {
-    private let product: MatrixProduct
-    private let team: ThreadTeam
-    private let vocabularySize: Int
-    private let hiddenSize: Int
+    private let device: any ComputeDevice
     private let multiplier: Float
     let softCap: Float?
 
-    init(
-        configuration: ModelConfiguration,
-        operands: OperandPrecision = .float32,
-        team: ThreadTeam
-    ) {
-        product = MatrixProduct(team: team, operands: operands)
-        self.team = team
-        vocabularySize = configuration.vocabularySize
-        hiddenSize = configuration.hiddenSize
+    init(configuration: ModelConfiguration, device: any ComputeDevice) {
+        self.device = device
         multiplier = configuration.architecture.logitMultiplier
         softCap = configuration.architecture.logitSoftCap
     }
 
     /// `logits` `[rows, vocabulary]` of `hidden` `[rows, hidden]` under `weight`
     /// `[vocabulary, hidden]`.
-    func logits(
-        _ logits: UnsafeMutablePointer<Float>,
-        hidden: UnsafePointer<Float>,
-        weight: UnsafePointer<Float>,
-        rows: Int
-    ) {
-        product.linear(
-            output: logits,
-            input: hidden,
-            weight: weight,
-            rows: rows,
-            inputWidth: hiddenSize,
-            outputWidth: vocabularySize
-        )
-        guard multiplier != 1 || softCap != nil else { return }
-        team.parallelFor(count: rows * vocabularySize, grain: 16) { range in
-            let start = logits + range.lowerBound
-            if let softCap {
-                DecoderKernels.softCap(
-                    start,
-                    count: range.count,
-                    scale: multiplier,
-                    cap: softCap
-                )
-            } else {
-                DecoderKernels.scale(start, by: multiplier, count: range.count)
-            }
-        }
-    }
-
-    /// Turns the gradient of logits `[rows, vocabulary]` into that of the product, in place.
-    ///
-    /// `capped`: The logits as ``logits(_:hidden:weight:rows:)`` left them; needed with a soft cap.
-    private func productGradient(
-        _ gradient: UnsafeMutablePointer<Float>,
-        capped: UnsafePointer<Float>?,
-        rows: Int
-    ) {
-        guard multiplier != 1 || softCap != nil else { return }
-        team.parallelFor(count: rows * vocabularySize, grain: 16) { range in
-            let start = gradient + range.lowerBound
-            if let softCap, let capped {
-                DecoderKernels.softCapGradient(
-                    start,
-                    capped: capped + range.lowerBound,
-                    count: range.count,
-                    scale: multiplier,
-                    cap: softCap
-                )
-            } else {
-                DecoderKernels.scale(start, by: multiplier, count: range.count)
-            }
+    func logits(_ logits: DeviceTensor, hidden: DeviceTensor, weight: DeviceTensor) {
+        device.multiply(.forward(input: hidden, weight: weight, output: logits))
+        if let softCap {
+            device.softCap(logits, scale: multiplier, cap: softCap)
+        } else {
+            device.scale(logits, by: multiplier)
         }
     }
 
     /// Overwrites the gradient of hidden states, and adds to the head's unless that is nil.
     ///
-    /// `logitGradient` is turned into the product's gradient on the way.
+    /// `logitGradient` is turned into the product's gradient on the way. `capped`: The logits as
+    /// ``logits(_:hidden:weight:)`` left them; needed with a soft cap.
     func backward(
-        logitGradient: UnsafeMutablePointer<Float>,
-        capped: UnsafePointer<Float>?,
-        hidden: UnsafePointer<Float>,
-        weight: UnsafePointer<Float>,
-        rows: Int,
+        logitGradient: DeviceTensor,
+        capped: DeviceTensor?,
+        input: LossHead.Input,
         into gradient: LossHead.HeadGradient
     ) {
-        productGradient(logitGradient, capped: capped, rows: rows)
-        product.linearInputGradient(
-            gradient.hidden,
-            accumulating: 0,
-            outputGradient: logitGradient,
-            weight: weight,
-            rows: rows,
-            inputWidth: hiddenSize,
-            outputWidth: vocabularySize
+        if let softCap, let capped {
+            device.softCapGradient(
+                logitGradient,
+                capped: capped,
+                scale: multiplier,
+                cap: softCap
+            )
+        } else {
+            device.scale(logitGradient, by: multiplier)
+        }
+        device.multiply(
+            .inputGradient(
+                outputGradient: logitGradient,
+                weight: input.head,
+                inputGradient: gradient.hidden,
+                isAccumulating: false
+            )
         )
         if let headGradient = gradient.head {
-            product.linearWeightGradient(
-                headGradient,
-                outputGradient: logitGradient,
-                input: hidden,
-                rows: rows,
-                inputWidth: hiddenSize,
-                outputWidth: vocabularySize
+            device.multiply(
+                .weightGradient(
+                    outputGradient: logitGradient,
+                    input: input.hidden,
+                    weightGradient: headGradient
+                )
             )
         }
     }

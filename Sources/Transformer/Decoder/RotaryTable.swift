@@ -1,4 +1,4 @@
-internal import Kernels
+internal import Devices
 
 #if canImport(Glibc)
     internal import Glibc
@@ -10,21 +10,26 @@ internal import Kernels
 ///
 /// Where the frequencies depend on the text's length, ``prepare(length:)`` brings them up to date.
 final class RotaryTable {
-    let cosine: AlignedBuffer<Float>
-    let sine: AlignedBuffer<Float>
-    let positions: Int
+    let cosine: DeviceTensor
+    let sine: DeviceTensor
+    private let device: any ComputeDevice
     /// Dimensions of a head that turn; even.
-    let dimension: Int
+    private let dimension: Int
     private let embedding: RotaryEmbedding
     /// The length that the frequencies were made for, where they depend on it.
     private var regime: Int?
 
-    init(_ embedding: RotaryEmbedding, headDimension: Int, positions: Int) {
+    init(
+        _ embedding: RotaryEmbedding,
+        headDimension: Int,
+        positions: Int,
+        device: any ComputeDevice
+    ) {
         self.embedding = embedding
-        self.positions = positions
+        self.device = device
         dimension = embedding.dimension ?? headDimension
-        cosine = AlignedBuffer(count: positions * dimension / 2)
-        sine = AlignedBuffer(count: positions * dimension / 2)
+        cosine = device.tensor(rows: positions, columns: dimension / 2)
+        sine = device.tensor(rows: positions, columns: dimension / 2)
         fill(length: positions)
         regime = embedding.regime(length: positions)
     }
@@ -46,13 +51,18 @@ final class RotaryTable {
     private func fill(length: Int) {
         let half = dimension / 2
         let (frequencies, factor) = embedding.frequencies(dimension: dimension, length: length)
-        for index in 0..<half {
-            for position in 0..<positions {
+        var (cosines, sines) = ([Float](), [Float]())
+        cosines.reserveCapacity(cosine.count)
+        sines.reserveCapacity(sine.count)
+        for position in 0..<cosine.rows {
+            for index in 0..<half {
                 let angle = Double(position) * frequencies[index]
-                cosine.pointer[position * half + index] = Float(cos(angle) * factor)
-                sine.pointer[position * half + index] = Float(sin(angle) * factor)
+                cosines.append(Float(cos(angle) * factor))
+                sines.append(Float(sin(angle) * factor))
             }
         }
+        device.upload(cosines, to: cosine)
+        device.upload(sines, to: sine)
     }
 }
 

@@ -1,5 +1,6 @@
+public import Devices
 public import Formats
-public import Kernels
+internal import Kernels
 
 #if canImport(Glibc)
     internal import Glibc
@@ -33,7 +34,8 @@ public final class PerplexityEvaluator {
     private let weights: LayerWeights
     private let pass: DecoderPass
     private let head: LossHead
-    private let targets: AlignedBuffer<Int32>
+    private let targets: DeviceTensor
+    private let hostTargets: AlignedBuffer<Int32>
     private let length: Int
 
     /// Prepares evaluation of `parameters` under a recipe; ``QuantizationRecipe/none`` takes the
@@ -48,23 +50,24 @@ public final class PerplexityEvaluator {
         recipe: QuantizationRecipe,
         activations: ActivationQuantization? = nil,
         length: Int,
-        team: ThreadTeam
+        device: any ComputeDevice
     ) throws {
         self.length = length
         weights = try LayerWeights(
             parameters: parameters,
             recipe: recipe,
             activations: activations,
-            team: team
+            device: device
         )
-        pass = DecoderPass(window: length, weights: weights, team: team)
+        pass = DecoderPass(window: length, weights: weights)
         head = LossHead(
             configuration: parameters.configuration,
             teacher: nil,
             chunkRows: min(128, length),
-            team: team
+            device: device
         )
-        targets = AlignedBuffer(count: length)
+        targets = device.tensor(columns: length, type: .int32)
+        hostTargets = AlignedBuffer(count: length)
     }
 
     /// Evaluates the first `windows` windows, or fewer where the text ends.
@@ -115,16 +118,13 @@ public final class PerplexityEvaluator {
 
     private func evaluateWindow(_ tokens: UnsafePointer<Int32>) -> LossSum {
         for row in 0..<length {
-            targets.pointer[row] = row == length - 1 ? -1 : tokens[row + 1]
+            hostTargets.pointer[row] = row == length - 1 ? -1 : tokens[row + 1]
         }
+        pass.device.upload(hostTargets.pointer, to: targets)
         pass.forward(tokens)
         return head.crossEntropy(
-            LossHead.Input(
-                hidden: pass.activations.finalNorm,
-                head: weights.effectiveHead()
-            ),
-            targets: targets.pointer,
-            rows: length,
+            LossHead.Input(hidden: pass.finalNorm, head: weights.effectiveHead()),
+            targets: targets,
             gradientScale: 0,
             gradient: nil
         )

@@ -104,6 +104,11 @@ public struct ParameterLayout: Sendable {
         return found.weight
     }
 
+    /// The parameters of a linear module of a decoder layer; nil where the layer has none.
+    func module(_ module: LinearModule, layer: Int) -> Module? {
+        layers[layer].linear[module.rawValue]
+    }
+
     /// Whether a decoder layer has a linear module.
     func has(_ module: LinearModule, layer: Int) -> Bool {
         layers[layer].linear[module.rawValue] != nil

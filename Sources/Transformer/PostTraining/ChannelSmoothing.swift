@@ -41,7 +41,7 @@ struct ChannelSmoothing {
         let width = group.inputWidth(configuration)
         let strength = shared(
             (0..<width).map { channel in
-                let square = Double(inputs.moments.pointer[channel * width + channel])
+                let square = Double(inputs.moments.host.pointer[channel * width + channel])
                 return (square / Double(max(inputs.count, 1))).squareRoot()
             },
             group
@@ -74,7 +74,7 @@ struct ChannelSmoothing {
             }
         }
         let strength = (0..<width).map { channel in
-            let input = Double(max(inputs.amax.pointer[channel], 1e-5))
+            let input = Double(max(inputs.amax.host.pointer[channel], 1e-5))
             let weight = Double(max(weightAmax[channel], 1e-5))
             return pow(input, migration) / pow(weight, 1 - migration)
         }
@@ -106,9 +106,9 @@ struct ChannelSmoothing {
         }
         for row in 0..<width {
             for column in 0..<width {
-                inputs.moments.pointer[row * width + column] /= scales[row] * scales[column]
+                inputs.moments.host.pointer[row * width + column] /= scales[row] * scales[column]
             }
-            inputs.amax.pointer[row] /= scales[row]
+            inputs.amax.host.pointer[row] /= scales[row]
         }
     }
 
@@ -187,7 +187,7 @@ struct ChannelSmoothing {
         product.linear(
             output: spread,
             input: difference,
-            weight: inputs.moments.pointer,
+            weight: inputs.moments.host.pointer,
             rows: entry.rows,
             inputWidth: width,
             outputWidth: width

@@ -1,3 +1,4 @@
+internal import Devices
 public import Formats
 public import Kernels
 internal import Quantization
@@ -57,7 +58,7 @@ public struct SensitivityAnalysis {
                     original: parameters,
                     tokens: calibration.prefix(1),
                     length: calibration.length,
-                    team: team
+                    device: CPUDevice(team: team)
                 )
             return try byDivergence(groups, divergence, onGroup)
         case .outputError:
@@ -219,7 +220,11 @@ public struct SensitivityAnalysis {
         _ calibration: CalibrationWindows,
         _ onGroup: (Int, Int) throws -> Void
     ) throws -> [LayerSensitivity] {
-        let pass = try LayerwisePass(parameters: parameters, windows: calibration, team: team)
+        let pass = try LayerwisePass(
+            parameters: parameters,
+            windows: calibration,
+            device: CPUDevice(team: team)
+        )
         let largest = groups.map(\.weightCount).max() ?? 0
         let copy = AlignedBuffer<Float>(count: largest)
         let spread = AlignedBuffer<Float>(count: largest)
@@ -227,7 +232,7 @@ public struct SensitivityAnalysis {
         for layer in 0..<parameters.configuration.layerCount {
             let inputs = pass.observe(layer: layer)
             for group in groups where group.layer == layer {
-                guard let moments = inputs[group.first]?.moments else { continue }
+                guard let moments = inputs[group.first]?.moments.host else { continue }
                 save(group, to: copy)
                 let outputs = energy(group, moments, less: nil, spread)
                 let errors = candidates.map { format in

@@ -1,6 +1,6 @@
+internal import Devices
 internal import Formats
 internal import Kernels
-internal import Quantization
 
 /// Carries calibration windows through a model layer by layer, so that each layer is calibrated on
 /// what the rounded layers before it put out.
@@ -10,17 +10,17 @@ final class LayerwisePass {
     /// What is known of the inputs that a group of linear modules shares.
     struct Inputs {
         /// The sum of `x · xᵀ`, `[width, width]`.
-        let moments: AlignedBuffer<Float>
-        /// Largest magnitude by channel.
-        let amax: AlignedBuffer<Float>
+        let moments: HostedTensor
+        /// Largest magnitude by channel, `[1, width]`.
+        let amax: HostedTensor
         /// Inputs observed.
         var count = 0
     }
 
     private let pass: DecoderPass
-    private let product: MatrixProduct
-    private let team: ThreadTeam
-    private let hidden: AlignedBuffer<Float>
+    private let device: any ComputeDevice
+    /// The residual stream of all windows, `[windows · length, hidden]`.
+    private let hidden: DeviceTensor
     private let windowCount: Int
     private var inputs: [LinearModule: Inputs]
     /// What ``advance(layer:)`` has seen.
@@ -30,25 +30,23 @@ final class LayerwisePass {
     init(
         parameters: Parameters,
         windows: CalibrationWindows,
-        team: ThreadTeam
+        device: any ComputeDevice
     ) throws {
         let (count, length) = (windows.count, windows.length)
-        self.team = team
-        let weights = try LayerWeights(parameters: parameters, recipe: .none, team: team)
-        pass = DecoderPass(window: length, weights: weights, team: team)
-        product = MatrixProduct(team: team)
+        self.device = device
+        let weights = try LayerWeights(parameters: parameters, recipe: .none, device: device)
+        pass = DecoderPass(window: length, weights: weights)
         windowCount = count
         let configuration = parameters.configuration
-        let width = configuration.hiddenSize
-        hidden = AlignedBuffer(count: count * length * width)
+        hidden = device.tensor(rows: count * length, columns: configuration.hiddenSize)
         inputs = Dictionary(
             uniqueKeysWithValues: configuration.inputGroups.map { group in
                 let columns = group.inputWidth(configuration)
                 return (
                     group,
                     Inputs(
-                        moments: AlignedBuffer(count: columns * columns),
-                        amax: AlignedBuffer(count: columns)
+                        moments: HostedTensor(rows: columns, columns: columns, device: device),
+                        amax: HostedTensor(rows: 1, columns: columns, device: device)
                     )
                 )
             }
@@ -56,85 +54,87 @@ final class LayerwisePass {
         windows.tokens.withUnsafeBufferPointer { buffer in
             guard let start = buffer.baseAddress else { return }
             for window in 0..<count {
-                pass.embed(
-                    start + window * length,
-                    into: hidden.pointer + window * length * width
-                )
+                pass.embed(start + window * length, into: rows(of: window))
             }
         }
+    }
+
+    /// The residual stream of a window.
+    private func rows(of window: Int) -> DeviceTensor {
+        hidden.rows(window * pass.rows..<(window + 1) * pass.rows)
     }
 
     /// What a layer's inputs are, by the first module of each group; valid until the next call.
     func observe(layer index: Int) -> [LinearModule: Inputs] {
         for group in inputs.keys {
+            guard let sums = inputs[group] else { continue }
             inputs[group]?.count = 0
-            inputs[group]?.moments.elements.update(repeating: 0)
-            inputs[group]?.amax.elements.update(repeating: 0)
+            device.clear(sums.moments.tensor)
+            device.clear(sums.amax.tensor)
         }
         pass.onInput = { [self] group, input in
             guard let sums = inputs[group] else { return }
-            let width = group.inputWidth(pass.configuration)
-            product.linearWeightGradient(
-                sums.moments.pointer,
-                outputGradient: input,
-                input: input,
-                rows: pass.rows,
-                inputWidth: width,
-                outputWidth: width
+            device.multiply(
+                .weightGradient(
+                    outputGradient: input,
+                    input: input,
+                    weightGradient: sums.moments.tensor
+                )
             )
-            team.parallelFor(count: width, grain: 16) { range in
-                for row in 0..<pass.rows {
-                    let start = input + row * width
-                    for column in range {
-                        sums.amax.pointer[column] =
-                            max(sums.amax.pointer[column], abs(start[column]))
-                    }
-                }
-            }
-            inputs[group]?.count += pass.rows
+            device.addColumnMaxima(of: input, to: sums.amax.tensor)
+            inputs[group]?.count += input.rows
         }
         defer { pass.onInput = nil }
         forEachWindow(layer: index) { _ in }
+        for sums in inputs.values {
+            device.settle(sums.moments.tensor.memory)
+            device.settle(sums.amax.tensor.memory)
+        }
         return inputs
     }
 
     /// Moves the windows on through a layer as its weights now are, and records its ranges.
     func advance(layer index: Int) {
         pass.onInput = { [self] group, input in
-            let count = pass.rows * group.inputWidth(pass.configuration)
-            let amax = BlockQuantizer.amax(input, count: count, team: team)
             ranges.record(
                 pass.configuration.modules(sharingInputOf: group),
                 layer: index,
-                amax: amax
+                amax: pass.amax(input)
             )
         }
         defer { pass.onInput = nil }
-        let count = pass.rows * pass.configuration.keyValueWidth
         forEachWindow(layer: index) { window in
-            window.update(
-                from: pass.activations.output,
-                count: pass.rows * pass.configuration.hiddenSize
-            )
-            let layer = pass.activations.layers[index]
+            device.copy(pass.output, to: window)
+            let layer = pass.layer(index)
             ranges.recordKeys(
-                BlockQuantizer.amax(layer.key, count: count, team: team),
-                values: BlockQuantizer.amax(layer.value, count: count, team: team),
+                pass.amax(layer.key),
+                values: pass.amax(layer.value),
                 layer: index
             )
         }
     }
 
-    private func forEachWindow(
-        layer index: Int,
-        _ body: (UnsafeMutablePointer<Float>) -> Void
-    ) {
-        let count = pass.rows * pass.configuration.hiddenSize
+    private func forEachWindow(layer index: Int, _ body: (DeviceTensor) -> Void) {
+        pass.weights.refresh()
         for number in 0..<windowCount {
-            let window = hidden.pointer + number * count
-            pass.activations.layers[index].input.update(from: window, count: count)
-            pass.decode(layer: index, into: pass.activations.output)
+            let window = rows(of: number)
+            device.copy(window, to: pass.layer(index).input)
+            pass.decode(layer: index, into: pass.output)
             body(window)
         }
+    }
+}
+
+/// A tensor whose elements the host reads, too, once the device has settled its memory.
+struct HostedTensor {
+    /// The elements in the host's memory.
+    let host: AlignedBuffer<Float>
+    /// The same on the device.
+    let tensor: DeviceTensor
+
+    /// Zeros.
+    init(rows: Int, columns: Int, device: any ComputeDevice) {
+        host = AlignedBuffer(count: rows * columns)
+        tensor = DeviceTensor(device.adopt(host), rows: rows, columns: columns)
     }
 }

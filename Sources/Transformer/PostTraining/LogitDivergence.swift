@@ -1,5 +1,6 @@
+public import Devices
 internal import Formats
-public import Kernels
+internal import Kernels
 
 /// How far a changed model's next-token distributions lie from the original's, on the same tokens.
 public struct DivergenceResult: Sendable, Codable, Equatable {
@@ -15,12 +16,12 @@ public struct DivergenceResult: Sendable, Codable, Equatable {
 public final class LogitDivergence {
     private let tokens: [Int32]
     private let length: Int
-    private let team: ThreadTeam
+    private let device: any ComputeDevice
     private let configuration: ModelConfiguration
     /// The original's normalized hidden states, `[tokens, hidden]`.
-    private let hidden: AlignedBuffer<Float>
+    private let hidden: DeviceTensor
     /// Its head, `[vocabulary, hidden]`.
-    private let head: AlignedBuffer<Float>
+    private let head: DeviceTensor
 
     /// Runs the original on whole windows of `length` tokens, at least 2; tokens that fill no window are
     /// left out.
@@ -33,7 +34,7 @@ public final class LogitDivergence {
         original: Parameters,
         tokens: some Collection<Int32>,
         length: Int,
-        team: ThreadTeam
+        device: any ComputeDevice
     ) throws {
         let windows = length > 1 ? tokens.count / length : 0
         let limit = Int32(original.configuration.vocabularySize)
@@ -45,19 +46,23 @@ public final class LogitDivergence {
         }
         self.tokens = Array(tokens.prefix(windows * length))
         self.length = length
-        self.team = team
+        self.device = device
         configuration = original.configuration
-        let width = configuration.hiddenSize
-        hidden = AlignedBuffer(count: windows * length * width)
-        let weights = try LayerWeights(parameters: original, recipe: .none, team: team)
-        head = AlignedBuffer(count: configuration.vocabularySize * width)
-        head.pointer.update(from: weights.effectiveHead(), count: head.count)
-        let pass = singleWindowPass(weights)
+        hidden = device.tensor(rows: windows * length, columns: configuration.hiddenSize)
+        let weights = try LayerWeights(parameters: original, recipe: .none, device: device)
+        let original = weights.effectiveHead()
+        head = device.tensor(rows: original.rows, columns: original.columns)
+        device.copy(original, to: head)
+        let pass = DecoderPass(window: length, weights: weights)
         forEachWindow { window, tokens in
             pass.forward(tokens)
-            (hidden.pointer + window * length * width)
-                .update(from: pass.activations.finalNorm, count: length * width)
+            device.copy(pass.finalNorm, to: rows(of: window))
         }
+    }
+
+    /// The original's hidden states of a window.
+    private func rows(of window: Int) -> DeviceTensor {
+        hidden.rows(window * length..<(window + 1) * length)
     }
 
     /// The divergence of a model of the same shape; its head may be tied or not.
@@ -74,9 +79,9 @@ public final class LogitDivergence {
             parameters: changed,
             recipe: .none,
             activations: activations,
-            team: team
+            device: device
         )
-        let pass = singleWindowPass(weights)
+        let pass = DecoderPass(window: length, weights: weights)
         let loss = lossHead()
         var total = LossSum()
         try forEachWindow { window, tokens in
@@ -104,38 +109,45 @@ public final class LogitDivergence {
         variants: [(layer: Int, change: () throws -> Void, undo: () -> Void)],
         body: (Int, DivergenceResult) throws -> Void
     ) throws {
-        let weights = try LayerWeights(parameters: parameters, recipe: .none, team: team)
+        let weights = try LayerWeights(parameters: parameters, recipe: .none, device: device)
         let layers = configuration.layerCount
-        let pass = singleWindowPass(weights)
-        let count = length * configuration.hiddenSize
+        let pass = DecoderPass(window: length, weights: weights)
         let windows = tokens.count / length
-        let inputs = AlignedBuffer<Float>(count: windows * layers * count)
-        let loss = lossHead()
-        func run(_ window: Int, from first: Int) {
-            for layer in first..<layers {
-                let slot = pass.activations.layers[layer]
-                if layer > first { slot.input.update(from: pass.activations.output, count: count) }
-                pass.decode(layer: layer, into: pass.activations.output)
-            }
-            pass.finish()
+        // Each layer's input on each window.
+        let inputs = device.tensor(
+            rows: windows * layers * length,
+            columns: configuration.hiddenSize
+        )
+        func input(_ window: Int, _ layer: Int) -> DeviceTensor {
+            let first = (window * layers + layer) * length
+            return inputs.rows(first..<first + length)
         }
+        let loss = lossHead()
         forEachWindow { window, tokens in
-            pass.embed(tokens, into: pass.activations.layers[0].input)
+            pass.embed(tokens, into: pass.layer(0).input)
             for layer in 0..<layers {
-                let slot = pass.activations.layers[layer]
-                if layer > 0 { slot.input.update(from: pass.activations.output, count: count) }
-                (inputs.pointer + (window * layers + layer) * count)
-                    .update(from: slot.input, count: count)
-                pass.decode(layer: layer, into: pass.activations.output)
+                let slot = pass.layer(layer)
+                if layer > 0 { device.copy(pass.output, to: slot.input) }
+                device.copy(slot.input, to: input(window, layer))
+                pass.decode(layer: layer, into: pass.output)
             }
         }
         for (index, variant) in variants.enumerated() {
             try variant.change()
+            weights.refresh()
             var total = LossSum()
             for window in 0..<windows {
-                let start = inputs.pointer + (window * layers + variant.layer) * count
-                pass.activations.layers[variant.layer].input.update(from: start, count: count)
-                run(window, from: variant.layer)
+                device.copy(
+                    input(window, variant.layer),
+                    to: pass.layer(variant.layer).input
+                )
+                for layer in variant.layer..<layers {
+                    if layer > variant.layer {
+                        device.copy(pass.output, to: pass.layer(layer).input)
+                    }
+                    pass.decode(layer: layer, into: pass.output)
+                }
+                pass.finish()
                 total.add(divergence(window, of: pass, head: weights.effectiveHead(), loss))
             }
             variant.undo()
@@ -147,33 +159,24 @@ public final class LogitDivergence {
         }
     }
 
-    /// A pass over one window, whose layers share a slot.
-    private func singleWindowPass(_ weights: LayerWeights) -> DecoderPass {
-        DecoderPass(window: length, weights: weights, team: team)
-    }
-
     private func lossHead() -> LossHead {
         LossHead(
             configuration: configuration,
             teacher: configuration,
             chunkRows: min(64, length),
-            team: team
+            device: device
         )
     }
 
     private func divergence(
         _ window: Int,
         of pass: DecoderPass,
-        head changedHead: UnsafePointer<Float>,
+        head changedHead: DeviceTensor,
         _ loss: LossHead
     ) -> LossSum {
         loss.distillation(
-            LossHead.Input(hidden: pass.activations.finalNorm, head: changedHead),
-            teacher: LossHead.Input(
-                hidden: hidden.pointer + window * length * configuration.hiddenSize,
-                head: head.pointer
-            ),
-            rows: length,
+            LossHead.Input(hidden: pass.finalNorm, head: changedHead),
+            teacher: LossHead.Input(hidden: rows(of: window), head: head),
             temperature: 1,
             gradientScale: 0,
             gradient: nil

@@ -1,3 +1,4 @@
+internal import Devices
 public import Formats
 public import Kernels
 public import Quantization
@@ -59,7 +60,7 @@ public struct PostTrainingQuantizer {
             let pass = try LayerwisePass(
                 parameters: parameters,
                 windows: calibration,
-                team: team
+                device: CPUDevice(team: team)
             )
             for layer in 0..<parameters.configuration.layerCount {
                 let inputs = method.usesMoments ? pass.observe(layer: layer) : [:]
@@ -175,7 +176,7 @@ private struct WeightByWeight {
                     rows: entry.rows,
                     columns: entry.columns,
                     format: format,
-                    moments: UnsafeBufferPointer(inputs.moments.elements),
+                    moments: UnsafeBufferPointer(inputs.moments.host.elements),
                     amax: amax,
                     team: team
                 )
@@ -187,7 +188,7 @@ private struct WeightByWeight {
                     search: search,
                     importance: inputs.map { inputs in
                         (0..<entry.columns).map {
-                            inputs.moments.pointer[$0 * entry.columns + $0]
+                            inputs.moments.host.pointer[$0 * entry.columns + $0]
                         }
                     },
                     amax: amax,

@@ -1,3 +1,4 @@
+internal import Devices
 internal import Kernels
 
 #if canImport(Glibc)
@@ -25,16 +26,24 @@ public final class AdamWState: @unchecked Sendable {
     private let slots: [GradientArena.Slot]
     private let first: AlignedBuffer<Float>
     private let second: AlignedBuffer<Float>
+    private let firstMemory: any DeviceMemory
+    private let secondMemory: any DeviceMemory
+    private let device: any ComputeDevice
 
-    init(slots: [GradientArena.Slot], count: Int) {
+    init(slots: [GradientArena.Slot], count: Int, device: any ComputeDevice) {
         self.slots = slots
+        self.device = device
         first = AlignedBuffer(count: count)
         second = AlignedBuffer(count: count)
+        firstMemory = device.adopt(first)
+        secondMemory = device.adopt(second)
     }
 
     /// The moments by parameter, for checkpoints.
     public var moments: [Moments] {
-        slots.map { slot in
+        device.settle(firstMemory)
+        device.settle(secondMemory)
+        return slots.map { slot in
             Moments(
                 name: slot.entry.name,
                 shape: slot.entry.shape,
@@ -44,14 +53,14 @@ public final class AdamWState: @unchecked Sendable {
         }
     }
 
+    /// One update of all trainable parameters of `weights`.
     func update(
-        parameters: Parameters,
-        gradients: AlignedBuffer<Float>,
+        _ weights: LayerWeights,
+        gradients: GradientArena,
         learningRate: Double,
         configuration: AdamWConfiguration,
         stepCount: Int,
-        gradientScale: Float,
-        team: ThreadTeam
+        gradientScale: Float
     ) {
         var step = AdamWStep(
             learningRate: Float(learningRate),
@@ -65,17 +74,18 @@ public final class AdamWState: @unchecked Sendable {
         )
         for slot in slots {
             step.weightDecay = slot.entry.shape.count > 1 ? Float(configuration.weightDecay) : 0
-            let constants = step
-            team.parallelFor(count: slot.entry.count, grain: 16) { range in
-                OptimizerKernels.adamW(
-                    weights: parameters.storage.pointer + slot.entry.offset + range.lowerBound,
-                    firstMoment: first.pointer + slot.offset + range.lowerBound,
-                    secondMoment: second.pointer + slot.offset + range.lowerBound,
-                    gradient: gradients.pointer + slot.offset + range.lowerBound,
-                    count: range.count,
-                    step: constants
-                )
+            func tensor(_ memory: any DeviceMemory) -> DeviceTensor {
+                GradientArena.tensor(slot.entry, in: memory, at: slot.offset)
             }
+            device.adamW(
+                AdamWTensors(
+                    weight: weights.tensor(slot.entry),
+                    gradient: tensor(gradients.storage.memory),
+                    firstMoment: tensor(firstMemory),
+                    secondMoment: tensor(secondMemory)
+                ),
+                step: step
+            )
         }
     }
 }

@@ -1,6 +1,5 @@
+internal import Devices
 internal import Formats
-internal import Kernels
-internal import Quantization
 
 /// The backward pass of a ``DecoderPass`` that kept its activations.
 ///
@@ -8,61 +7,47 @@ internal import Quantization
 /// zeroed where the recipe's estimator clips.
 final class BackwardPass {
     private let pass: DecoderPass
-    private let attention: CausalAttention
+    private let attention: WholeSequences
     private let gradients: GradientArena
     private let buffers: GradientBuffers
-    private let normGradient: NormGradient
 
     private var weights: LayerWeights { pass.weights }
     private var configuration: ModelConfiguration { pass.configuration }
     private var architecture: Architecture { pass.architecture }
-    private var team: ThreadTeam { pass.team }
-    private var hiddenCount: Int { pass.rows * configuration.hiddenSize }
+    private var device: any ComputeDevice { pass.device }
 
-    init(pass: DecoderPass, attention: CausalAttention, gradients: GradientArena) {
+    init(pass: DecoderPass, attention: WholeSequences, gradients: GradientArena) {
         self.pass = pass
         self.attention = attention
         self.gradients = gradients
-        buffers = GradientBuffers(configuration: pass.configuration, rows: pass.rows)
-        normGradient = NormGradient(pass: pass, gradients: gradients)
+        buffers = GradientBuffers(
+            configuration: pass.configuration,
+            rows: pass.rows,
+            device: pass.device
+        )
     }
 
     /// Adds all parameters' gradients, from `finalNormGradient` `[rows, hidden]` down to the
     /// embedding.
-    func run(finalNormGradient: UnsafePointer<Float>, tokens: UnsafePointer<Int32>) {
-        buffers.stream.update(repeating: 0, count: hiddenCount)
-        normGradient.add(
-            NormLayer(
-                weights.finalNorm,
-                of: configuration,
-                tokens: pass.rows,
-                width: configuration.hiddenSize
-            ),
-            kept: .init(
+    func run(finalNormGradient: DeviceTensor) {
+        device.clear(buffers.stream)
+        addNorm(
+            weights.finalNorm,
+            .init(
                 input: pass.activations.output,
                 statistics: pass.activations.finalStatistics
             ),
             outputGradient: finalNormGradient,
-            into: buffers.stream
+            to: buffers.stream
         )
         for index in (0..<configuration.layerCount).reversed() {
-            let layer = pass.activations.layers[index]
+            let layer = pass.layer(index)
             transformBackward(index, layer)
             attendBackward(index, layer)
         }
-        if let table = gradients.gradient(ofParameterAt: weights.embeddingOffset) {
-            pass.scale(
-                buffers.stream,
-                by: architecture.embeddingMultiplier,
-                count: hiddenCount
-            )
-            DecoderKernels.embedGradient(
-                tableGradient: table,
-                outputGradient: buffers.stream,
-                tokens: tokens,
-                rows: pass.rows,
-                width: configuration.hiddenSize
-            )
+        if let table = gradients.gradient(of: weights.parameters.layout.embedding) {
+            device.scale(buffers.stream, by: architecture.embeddingMultiplier)
+            device.embedGradient(pass.tokens, outputGradient: buffers.stream, into: table)
         }
     }
 
@@ -71,12 +56,20 @@ final class BackwardPass {
         linearBackward(
             .down,
             index,
-            input: pass.prepared(.down, index, pass.activations.activated),
-            outputGradient: outputGradient(.mlpOutput, index),
+            input: pass.prepared(.down, index, pass.activated),
+            outputGradient: outputGradient(.mlpOutput, index, layer),
             inputGradient: buffers.activated,
-            accumulating: 0
+            isAccumulating: false
         )
-        activateBackward(layer)
+        device.activateGradient(
+            architecture.activation.kernel,
+            pass.gated(layer),
+            gradients: GatedTensors(
+                gate: architecture.hasGate ? buffers.gate : nil,
+                up: buffers.up,
+                output: buffers.activated
+            )
+        )
         if architecture.hasGate {
             linearBackward(
                 .gate,
@@ -84,40 +77,19 @@ final class BackwardPass {
                 input: pass.prepared(.gate, index, layer.mlpInput),
                 outputGradient: buffers.gate,
                 inputGradient: buffers.branch,
-                accumulating: 0
+                isAccumulating: false
             )
         }
+        let gate: LinearModule? = architecture.hasGate ? .gate : nil
         linearBackward(
             .up,
             index,
-            input: pass.prepared(
-                .up,
-                index,
-                layer.mlpInput,
-                after: architecture.hasGate ? .gate : nil
-            ),
+            input: pass.prepared(.up, index, layer.mlpInput, after: gate),
             outputGradient: buffers.up,
             inputGradient: buffers.branch,
-            accumulating: architecture.hasGate ? 1 : 0
+            isAccumulating: architecture.hasGate
         )
-        joinStream(.mlpInput, index)
-    }
-
-    private func activateBackward(_ layer: ActivationArena.Layer) {
-        let activation = architecture.activation.kernel
-        let hasGate = architecture.hasGate
-        team.parallelFor(count: pass.rows * configuration.intermediateSize, grain: 16) { range in
-            let start = range.lowerBound
-            DecoderKernels.activateGradient(
-                activation,
-                gateGradient: hasGate ? buffers.gate + start : nil,
-                upGradient: buffers.up + start,
-                outputGradient: buffers.activated + start,
-                gate: hasGate ? UnsafePointer(layer.gate + start) : nil,
-                up: layer.up + start,
-                count: range.count
-            )
-        }
+        joinStream(.mlpInput, index, layer)
     }
 
     private func attendBackward(_ index: Int, _ layer: ActivationArena.Layer) {
@@ -125,178 +97,154 @@ final class BackwardPass {
             .output,
             index,
             input: pass.prepared(.output, index, layer.attention),
-            outputGradient: outputGradient(.attentionOutput, index),
+            outputGradient: outputGradient(.attentionOutput, index, layer),
             inputGradient: buffers.attention,
-            accumulating: 0
+            isAccumulating: false
         )
         attention.backward(
             layer: index,
             slot: layer,
-            gradients: .init(
-                attention: buffers.attention,
+            gradients: AttentionTensors(
                 query: buffers.query,
                 key: buffers.key,
-                value: buffers.value
+                value: buffers.value,
+                output: buffers.attention
             )
         )
-        if let table = pass.rotaryTable(layer: index) {
-            let unrotate = DecoderKernels.unrotate
-            pass.turn(buffers.query, heads: configuration.headCount, table: table, unrotate)
-            pass.turn(buffers.key, heads: configuration.keyValueHeadCount, table: table, unrotate)
-        }
-        let query = projectionGradient(.query, index, of: buffers.query)
-        let key = projectionGradient(.key, index, of: buffers.key)
-        let modules: [(LinearModule, UnsafeMutablePointer<Float>)] = [
-            (.query, query), (.key, key), (.value, buffers.value),
-        ]
-        var previous: LinearModule?
-        for (module, gradient) in modules {
-            defer { previous = module }
-            linearBackward(
-                module,
-                index,
-                input: pass.prepared(module, index, layer.attentionInput, after: previous),
-                outputGradient: gradient,
-                inputGradient: buffers.branch,
-                accumulating: module == .query ? 0 : 1
-            )
-        }
-        joinStream(.attentionInput, index)
+        pass.rotate(buffers.query, layer: index, isInverse: true)
+        pass.rotate(buffers.key, layer: index, isInverse: true)
+        let query = projectionGradient(.query, index, layer, of: buffers.query)
+        let key = projectionGradient(.key, index, layer, of: buffers.key)
+        projectionBackward(.query, index, layer, query, after: nil)
+        projectionBackward(.key, index, layer, key, after: .query)
+        projectionBackward(.value, index, layer, buffers.value, after: .key)
+        joinStream(.attentionInput, index, layer)
+    }
+
+    private func projectionBackward(
+        _ module: LinearModule,
+        _ index: Int,
+        _ layer: ActivationArena.Layer,
+        _ gradient: DeviceTensor,
+        after previous: LinearModule?
+    ) {
+        linearBackward(
+            module,
+            index,
+            input: pass.prepared(module, index, layer.attentionInput, after: previous),
+            outputGradient: gradient,
+            inputGradient: buffers.branch,
+            isAccumulating: previous != nil
+        )
     }
 
     /// The gradient of what attention's or the MLP's last linear module puts out, from the residual
     /// stream's.
-    private func outputGradient(_ site: NormSite, _ index: Int) -> UnsafePointer<Float> {
-        let multiplier = architecture.residualMultiplier
-        var found = UnsafePointer(buffers.stream)
-        if multiplier != 1 {
-            buffers.scaled.update(from: buffers.stream, count: hiddenCount)
-            pass.scale(buffers.scaled, by: multiplier, count: hiddenCount)
-            found = UnsafePointer(buffers.scaled)
+    private func outputGradient(
+        _ site: NormSite,
+        _ index: Int,
+        _ layer: ActivationArena.Layer
+    ) -> DeviceTensor {
+        var found = buffers.stream
+        if architecture.residualMultiplier != 1 {
+            device.copy(found, to: buffers.scaled)
+            found = buffers.scaled
+            device.scale(found, by: architecture.residualMultiplier)
         }
-        guard let norm = pass.norm(site, index),
-            let kept = pass.activations.layers[index].norm(site)
-        else { return found }
-        buffers.output.update(repeating: 0, count: hiddenCount)
-        normGradient.add(norm, kept: kept, outputGradient: found, into: buffers.output)
-        return UnsafePointer(buffers.output)
+        guard let norm = weights.norm(site, layer: index), let kept = layer.norm(site) else {
+            return found
+        }
+        device.clear(buffers.output)
+        addNorm(norm, kept, outputGradient: found, to: buffers.output)
+        return buffers.output
     }
 
     /// The gradient of a projection whose norm's output has the gradient `gradient`.
     private func projectionGradient(
         _ site: NormSite,
         _ index: Int,
-        of gradient: UnsafeMutablePointer<Float>
-    ) -> UnsafeMutablePointer<Float> {
-        guard let norm = pass.norm(site, index),
-            let kept = pass.activations.layers[index].norm(site)
-        else { return gradient }
+        _ layer: ActivationArena.Layer,
+        of gradient: DeviceTensor
+    ) -> DeviceTensor {
+        guard let norm = weights.norm(site, layer: index), let kept = layer.norm(site) else {
+            return gradient
+        }
         let found = site == .query ? buffers.queryProjection : buffers.keyProjection
-        found.update(repeating: 0, count: norm.rows * norm.norm.width)
-        normGradient.add(norm, kept: kept, outputGradient: gradient, into: found)
+        device.clear(found)
+        addNorm(norm, kept, outputGradient: gradient, to: found)
         return found
     }
 
     /// Adds the gradient of a branch's input, ``GradientBuffers/branch``, to the residual stream's.
-    private func joinStream(_ site: NormSite, _ index: Int) {
-        if let norm = pass.norm(site, index),
-            let kept = pass.activations.layers[index].norm(site)
-        {
-            normGradient.add(
-                norm,
-                kept: kept,
-                outputGradient: buffers.branch,
-                into: buffers.stream
-            )
+    private func joinStream(_ site: NormSite, _ index: Int, _ layer: ActivationArena.Layer) {
+        if let norm = weights.norm(site, layer: index), let kept = layer.norm(site) {
+            addNorm(norm, kept, outputGradient: buffers.branch, to: buffers.stream)
         } else {
-            team.parallelFor(count: hiddenCount, grain: 16) { range in
-                DecoderKernels.add(
-                    buffers.stream + range.lowerBound,
-                    buffers.branch + range.lowerBound,
-                    count: range.count
-                )
-            }
+            device.add(buffers.branch, to: buffers.stream)
         }
+    }
+
+    /// Adds to the gradients of a norm's input and of its parameters.
+    private func addNorm(
+        _ norm: ParameterLayout.Module,
+        _ kept: ActivationArena.Norm,
+        outputGradient: DeviceTensor,
+        to inputGradient: DeviceTensor
+    ) {
+        device.normGradient(
+            weights.operation(norm),
+            NormGradientOperation(
+                input: kept.input,
+                statistics: kept.statistics,
+                outputGradient: outputGradient,
+                inputGradient: inputGradient,
+                weightGradient: gradients.gradient(of: norm.weight),
+                biasGradient: norm.bias.flatMap(gradients.gradient)
+            )
+        )
     }
 
     private func linearBackward(
         _ module: LinearModule,
         _ layer: Int,
-        input: UnsafePointer<Float>,
-        outputGradient: UnsafePointer<Float>,
-        inputGradient: UnsafeMutablePointer<Float>,
-        accumulating: Float
+        input: DeviceTensor,
+        outputGradient: DeviceTensor,
+        inputGradient: DeviceTensor,
+        isAccumulating: Bool
     ) {
-        let inputWidth = module.inputWidth(configuration)
-        let outputWidth = module.outputWidth(configuration)
-        let offsets = weights.layers[layer]
-        if let weightGradient = gradients.gradient(
-            ofParameterAt: offsets.linear[module.rawValue]
-        ) {
-            pass.product.linearWeightGradient(
-                weightGradient,
-                outputGradient: outputGradient,
-                input: input,
-                rows: pass.rows,
-                inputWidth: inputWidth,
-                outputWidth: outputWidth
+        let parameters = weights.module(module, layer: layer)
+        if let gradient = parameters.flatMap({ gradients.gradient(of: $0.weight) }) {
+            device.multiply(
+                .weightGradient(
+                    outputGradient: outputGradient,
+                    input: input,
+                    weightGradient: gradient
+                )
             )
         }
-        if let offset = offsets.biases[module.rawValue],
-            let biasGradient = gradients.gradient(ofParameterAt: offset)
-        {
-            addColumnSums(of: outputGradient, width: outputWidth, to: biasGradient)
+        if let gradient = parameters?.bias.flatMap(gradients.gradient) {
+            device.addColumnSums(of: outputGradient, to: gradient)
         }
-        pass.product.linearInputGradient(
-            inputGradient,
-            accumulating: accumulating,
-            outputGradient: outputGradient,
-            weight: weights.effective(module, layer: layer),
-            rows: pass.rows,
-            inputWidth: inputWidth,
-            outputWidth: outputWidth
+        device.multiply(
+            .inputGradient(
+                outputGradient: outputGradient,
+                weight: weights.effective(module, layer: layer),
+                inputGradient: inputGradient,
+                isAccumulating: isAccumulating
+            )
         )
-    }
-
-    /// Each column's rows are summed in order by one thread.
-    private func addColumnSums(
-        of gradient: UnsafePointer<Float>,
-        width: Int,
-        to sums: UnsafeMutablePointer<Float>
-    ) {
-        team.parallelFor(count: width, grain: 16) { range in
-            for row in 0..<pass.rows {
-                DecoderKernels.add(
-                    sums + range.lowerBound,
-                    gradient + row * width + range.lowerBound,
-                    count: range.count
-                )
-            }
-        }
     }
 
     /// Zeroes weight gradients where the forward pass saturated, if the recipe's estimator clips.
     func clipSaturated() {
-        guard weights.recipe.straightThrough == .clip else {
-            return
-        }
+        guard weights.recipe.straightThrough == .clip else { return }
         for layer in 0..<configuration.layerCount {
             for module in LinearModule.allCases {
                 guard let format = weights.format(module, layer: layer),
-                    let gradient = gradients.gradient(
-                        ofParameterAt: weights.layers[layer].linear[module.rawValue]
-                    )
-                else {
-                    continue
-                }
-                BlockQuantizer.maskSaturated(
-                    gradient: gradient,
-                    source: weights.master(module, layer: layer),
-                    rows: module.outputWidth(configuration),
-                    columns: module.inputWidth(configuration),
-                    format: format,
-                    team: team
-                )
+                    let entry = weights.module(module, layer: layer)?.weight,
+                    let gradient = gradients.gradient(of: entry)
+                else { continue }
+                device.maskSaturated(gradient, source: weights.tensor(entry), format: format)
             }
         }
     }

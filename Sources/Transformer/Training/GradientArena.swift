@@ -1,4 +1,4 @@
-internal import Kernels
+internal import Devices
 
 /// Gradients of the trainable parameters, in one arena with none for frozen ones.
 final class GradientArena {
@@ -9,14 +9,13 @@ final class GradientArena {
     }
 
     let slots: [Slot]
-    let storage: AlignedBuffer<Float>
-    /// Elements per partial sum of the norm, however many threads there are.
-    private static let chunk = 1 << 16
-    private let partialSums: AlignedBuffer<Double>
-    // By the parameter's offset in the parameter arena, which is what a pass knows.
+    /// All gradients, one behind the other.
+    let storage: DeviceTensor
+    private let device: any ComputeDevice
+    // By the parameter's offset in the parameter arena.
     private let offsets: [Int: Int]
 
-    init(layout: ParameterLayout, isFrozen: (String) -> Bool) {
+    init(layout: ParameterLayout, isFrozen: (String) -> Bool, device: any ComputeDevice) {
         var slots: [Slot] = []
         var total = 0
         for entry in layout.entries where !isFrozen(entry.name) {
@@ -25,33 +24,27 @@ final class GradientArena {
             total += (entry.count + 15) / 16 * 16
         }
         self.slots = slots
-        storage = AlignedBuffer(count: total)
-        partialSums = AlignedBuffer(count: (total + Self.chunk - 1) / Self.chunk)
+        self.device = device
+        storage = device.tensor(columns: total)
         offsets = Dictionary(uniqueKeysWithValues: slots.map { ($0.entry.offset, $0.offset) })
     }
 
-    /// The gradient of the parameter at `parameterOffset`, or nil if it is frozen.
-    func gradient(ofParameterAt parameterOffset: Int) -> UnsafeMutablePointer<Float>? {
-        offsets[parameterOffset].map { storage.pointer + $0 }
+    /// The gradient of a parameter, seen as its matrix, or nil if it is frozen.
+    func gradient(of entry: ParameterLayout.Entry) -> DeviceTensor? {
+        offsets[entry.offset].map { Self.tensor(entry, in: storage.memory, at: $0) }
     }
 
-    func clear(team: ThreadTeam) {
-        team.parallelFor(count: storage.count, grain: 16) { range in
-            (storage.pointer + range.lowerBound).update(repeating: 0, count: range.count)
-        }
+    /// A parameter's part of an arena of this layout.
+    static func tensor(
+        _ entry: ParameterLayout.Entry,
+        in memory: any DeviceMemory,
+        at offset: Int
+    ) -> DeviceTensor {
+        DeviceTensor(memory, offset: offset, rows: entry.rows, columns: entry.columns)
     }
 
-    /// Global L2 norm; it does not depend on the number of threads.
-    func norm(team: ThreadTeam) -> Double {
-        team.parallelFor(count: partialSums.count) { range in
-            for index in range {
-                let start = index * Self.chunk
-                partialSums.pointer[index] = OptimizerKernels.sumOfSquares(
-                    storage.pointer + start,
-                    count: min(Self.chunk, storage.count - start)
-                )
-            }
-        }
-        return partialSums.elements.reduce(0, +).squareRoot()
-    }
+    func clear() { device.clear(storage) }
+
+    /// Global L2 norm.
+    func norm() -> Double { device.norm(of: storage) }
 }

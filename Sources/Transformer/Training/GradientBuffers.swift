@@ -1,38 +1,37 @@
-internal import Kernels
+internal import Devices
 
 /// Gradients of one layer's activations, which all layers share.
 ///
 /// What an architecture does not have takes no room.
 struct GradientBuffers {
     /// Of the residual stream, `[rows, hidden]`.
-    let stream: UnsafeMutablePointer<Float>
+    let stream: DeviceTensor
     /// Of attention's or the MLP's normalized input, `[rows, hidden]`.
-    let branch: UnsafeMutablePointer<Float>
+    let branch: DeviceTensor
     /// Of attention's output, `[rows, queries]`.
-    let attention: UnsafeMutablePointer<Float>
+    let attention: DeviceTensor
     /// Of the queries that attention sees, `[rows, queries]`.
-    let query: UnsafeMutablePointer<Float>
+    let query: DeviceTensor
     /// Of the keys, `[rows, keys]`.
-    let key: UnsafeMutablePointer<Float>
+    let key: DeviceTensor
     /// Of the values, `[rows, keys]`.
-    let value: UnsafeMutablePointer<Float>
+    let value: DeviceTensor
     /// Of the gate, `[rows, MLP]`.
-    let gate: UnsafeMutablePointer<Float>
+    let gate: DeviceTensor
     /// Of the up projection, `[rows, MLP]`.
-    let up: UnsafeMutablePointer<Float>
+    let up: DeviceTensor
     /// Of the activated MLP, `[rows, MLP]`.
-    let activated: UnsafeMutablePointer<Float>
+    let activated: DeviceTensor
     /// Of queries before their norm, `[rows, queries]`.
-    let queryProjection: UnsafeMutablePointer<Float>
+    let queryProjection: DeviceTensor
     /// Of keys before their norm, `[rows, keys]`.
-    let keyProjection: UnsafeMutablePointer<Float>
+    let keyProjection: DeviceTensor
     /// Of a branch's output before its norm, `[rows, hidden]`.
-    let output: UnsafeMutablePointer<Float>
+    let output: DeviceTensor
     /// The stream's, multiplied, `[rows, hidden]`.
-    let scaled: UnsafeMutablePointer<Float>
-    private let storage: AlignedBuffer<Float>
+    let scaled: DeviceTensor
 
-    init(configuration: ModelConfiguration, rows: Int) {
+    init(configuration: ModelConfiguration, rows: Int, device: any ComputeDevice) {
         let architecture = configuration.architecture
         let c = configuration.hiddenSize
         let q = configuration.queryWidth
@@ -46,24 +45,24 @@ struct GradientBuffers {
             hasProjectionNorms ? k : 0, hasOutputNorms ? c : 0,
             architecture.residualMultiplier != 1 ? c : 0,
         ]
-        storage = AlignedBuffer(count: rows * widths.reduce(0, +))
-        var next = storage.pointer
-        let pointers = widths.map { width in
-            defer { next += rows * width }
-            return next
-        }
-        stream = pointers[0]
-        branch = pointers[1]
-        attention = pointers[2]
-        query = pointers[3]
-        key = pointers[4]
-        value = pointers[5]
-        gate = pointers[6]
-        up = pointers[7]
-        activated = pointers[8]
-        queryProjection = pointers[9]
-        keyProjection = pointers[10]
-        output = pointers[11]
-        scaled = pointers[12]
+        let count = rows * widths.reduce(0, +)
+        var carver = TensorCarver(
+            device.allocate(byteCount: count * ElementType.float32.byteCount),
+            rows: rows
+        )
+        let tensors = widths.map { carver.take($0) }
+        stream = tensors[0]
+        branch = tensors[1]
+        attention = tensors[2]
+        query = tensors[3]
+        key = tensors[4]
+        value = tensors[5]
+        gate = tensors[6]
+        up = tensors[7]
+        activated = tensors[8]
+        queryProjection = tensors[9]
+        keyProjection = tensors[10]
+        output = tensors[11]
+        scaled = tensors[12]
     }
 }

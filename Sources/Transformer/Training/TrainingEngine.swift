@@ -1,5 +1,6 @@
+public import Devices
 public import Formats
-public import Kernels
+internal import Kernels
 
 /// What a step is trained to lower.
 public enum TrainingObjective: Sendable, Equatable {
@@ -43,9 +44,6 @@ public final class TrainingEngine {
         public var accumulation: Int
         /// Tokens per window; at least 2.
         public var length: Int
-        /// What linear layers and the head multiply, forward and backward; masters, moments and sums are
-        /// FP32 in any case.
-        public var operands: OperandPrecision
 
         /// Settings; the defaults are cross-entropy, the product's AdamW and one micro-batch a step.
         public init(
@@ -54,8 +52,7 @@ public final class TrainingEngine {
             optimizer: AdamWConfiguration = AdamWConfiguration(),
             batchSize: Int,
             accumulation: Int = 1,
-            length: Int,
-            operands: OperandPrecision = .float32
+            length: Int
         ) {
             self.recipe = recipe
             self.objective = objective
@@ -63,14 +60,13 @@ public final class TrainingEngine {
             self.batchSize = batchSize
             self.accumulation = accumulation
             self.length = length
-            self.operands = operands
         }
 
         /// Tokens per micro-batch.
         var rows: Int { batchSize * length }
     }
 
-    private let team: ThreadTeam
+    private let device: any ComputeDevice
     private let settings: Settings
     private let weights: LayerWeights
     private let pass: DecoderPass
@@ -78,8 +74,11 @@ public final class TrainingEngine {
     private let gradients: GradientArena
     private let backward: BackwardPass
     private let head: LossHead
-    private let targets: AlignedBuffer<Int32>
-    private let hiddenGradient: AlignedBuffer<Float>
+    /// Of the current micro-batch, int32 `[1, rows]`.
+    private let targets: DeviceTensor
+    private let hostTargets: AlignedBuffer<Int32>
+    /// `[rows, hidden]`.
+    private let hiddenGradient: DeviceTensor
 
     /// Prepares training.
     ///
@@ -94,52 +93,51 @@ public final class TrainingEngine {
         teacher: Parameters?,
         settings: Settings,
         isFrozen: (String) -> Bool,
-        team: ThreadTeam
+        device: any ComputeDevice
     ) throws {
         self.parameters = parameters
-        self.team = team
+        self.device = device
         self.settings = settings
         let model = parameters.configuration
-        weights = try LayerWeights(parameters: parameters, recipe: settings.recipe, team: team)
-        let attention = Self.attention(of: model, settings, keepsGradients: true, team)
+        weights = try LayerWeights(
+            parameters: parameters,
+            recipe: settings.recipe,
+            device: device
+        )
+        let attention = WholeSequences(
+            configuration: model,
+            length: settings.length,
+            device: device
+        )
         pass = DecoderPass(
             weights: weights,
             attention: attention,
             rows: settings.rows,
             positions: settings.length,
-            layerSlots: model.layerCount,
-            operands: settings.operands,
-            team: team
+            layerSlots: model.layerCount
         )
-        teacherPass = try Self.teacherPass(teacher, of: model, settings, team)
-        gradients = GradientArena(layout: parameters.layout, isFrozen: isFrozen)
+        teacherPass = try Self.teacherPass(teacher, of: model, settings, device)
+        gradients = GradientArena(
+            layout: parameters.layout,
+            isFrozen: isFrozen,
+            device: device
+        )
         backward = BackwardPass(pass: pass, attention: attention, gradients: gradients)
-        optimizer = AdamWState(slots: gradients.slots, count: gradients.storage.count)
+        optimizer = AdamWState(
+            slots: gradients.slots,
+            count: gradients.storage.count,
+            device: device
+        )
         head = LossHead(
             configuration: model,
             teacher: teacherPass?.configuration,
             chunkRows: min(128, settings.rows),
-            operands: settings.operands,
-            team: team
+            device: device
         )
-        targets = AlignedBuffer(count: settings.rows)
-        hiddenGradient = AlignedBuffer(count: settings.rows * model.hiddenSize)
+        targets = device.tensor(columns: settings.rows, type: .int32)
+        hostTargets = AlignedBuffer(count: settings.rows)
+        hiddenGradient = device.tensor(rows: settings.rows, columns: model.hiddenSize)
         stepCount = 0
-    }
-
-    private static func attention(
-        of model: ModelConfiguration,
-        _ settings: Settings,
-        keepsGradients: Bool,
-        _ team: ThreadTeam
-    ) -> CausalAttention {
-        CausalAttention(
-            configuration: model,
-            batchSize: settings.batchSize,
-            length: settings.length,
-            keepsGradients: keepsGradients,
-            team: team
-        )
     }
 
     /// The teacher's forward pass; nil without distillation.
@@ -147,7 +145,7 @@ public final class TrainingEngine {
         _ teacher: Parameters?,
         of student: ModelConfiguration,
         _ settings: Settings,
-        _ team: ThreadTeam
+        _ device: any ComputeDevice
     ) throws -> DecoderPass? {
         guard case .distillation = settings.objective else { return nil }
         guard let teacher, teacher.configuration.vocabularySize == student.vocabularySize else {
@@ -157,13 +155,15 @@ public final class TrainingEngine {
             )
         }
         return DecoderPass(
-            weights: try LayerWeights(parameters: teacher, recipe: .none, team: team),
-            attention: attention(of: teacher.configuration, settings, keepsGradients: false, team),
+            weights: try LayerWeights(parameters: teacher, recipe: .none, device: device),
+            attention: WholeSequences(
+                configuration: teacher.configuration,
+                length: settings.length,
+                device: device
+            ),
             rows: settings.rows,
             positions: settings.length,
-            layerSlots: 1,
-            operands: settings.operands,
-            team: team
+            layerSlots: 1
         )
     }
 
@@ -187,13 +187,13 @@ public final class TrainingEngine {
         progress: Double
     ) throws -> StepResult {
         weights.setProgress(progress)
-        gradients.clear(team: team)
+        gradients.clear()
         var loss = LossSum()
         for micro in 0..<settings.accumulation {
             loss.add(accumulate(tokens + micro * pass.rows))
         }
         backward.clipSaturated()
-        let norm = gradients.norm(team: team)
+        let norm = gradients.norm()
         let mean = loss.loss / Double(max(loss.rows, 1))
         guard mean.isFinite, norm.isFinite else {
             throw divergence(loss: mean, norm: norm, tokens: tokens)
@@ -204,25 +204,20 @@ public final class TrainingEngine {
 
     /// The latest step's gradient of a parameter, row-major; nil if it is frozen or unknown.
     package func gradient(ofParameter name: String) -> [Float]? {
-        guard let entry = parameters.layout[name],
-            let start = gradients.gradient(ofParameterAt: entry.offset)
-        else {
-            return nil
-        }
-        return [Float](UnsafeBufferPointer(start: start, count: entry.count))
+        guard let entry = parameters.layout[name], let gradient = gradients.gradient(of: entry)
+        else { return nil }
+        var values = [Float](repeating: 0, count: entry.count)
+        device.download(gradient, into: &values)
+        return values
     }
 
     private func accumulate(_ tokens: UnsafePointer<Int32>) -> LossSum {
-        let rows = pass.rows
         pass.forward(tokens)
         let gradient = LossHead.HeadGradient(
-            hidden: hiddenGradient.pointer,
-            head: gradients.gradient(ofParameterAt: weights.headOffset)
+            hidden: hiddenGradient,
+            head: gradients.gradient(of: parameters.layout.head)
         )
-        let input = LossHead.Input(
-            hidden: pass.activations.finalNorm,
-            head: weights.effectiveHead()
-        )
+        let input = LossHead.Input(hidden: pass.finalNorm, head: weights.effectiveHead())
         let sum: LossSum
         switch settings.objective {
         case .crossEntropy:
@@ -230,8 +225,7 @@ public final class TrainingEngine {
             let count = windowsPerStep * (settings.length - 1)
             sum = head.crossEntropy(
                 input,
-                targets: targets.pointer,
-                rows: rows,
+                targets: targets,
                 gradientScale: 1 / Float(count),
                 gradient: gradient
             )
@@ -243,16 +237,15 @@ public final class TrainingEngine {
             sum = head.distillation(
                 input,
                 teacher: LossHead.Input(
-                    hidden: teacherPass.activations.finalNorm,
+                    hidden: teacherPass.finalNorm,
                     head: teacherPass.weights.effectiveHead()
                 ),
-                rows: rows,
                 temperature: Float(temperature),
-                gradientScale: 1 / Float(settings.accumulation * rows),
+                gradientScale: 1 / Float(settings.accumulation * settings.rows),
                 gradient: gradient
             )
         }
-        backward.run(finalNormGradient: hiddenGradient.pointer, tokens: tokens)
+        backward.run(finalNormGradient: hiddenGradient)
         return sum
     }
 
@@ -286,8 +279,9 @@ public final class TrainingEngine {
     private func setTargets(_ tokens: UnsafePointer<Int32>) {
         for row in 0..<pass.rows {
             let isLast = row % settings.length == settings.length - 1
-            targets.pointer[row] = isLast ? -1 : tokens[row + 1]
+            hostTargets.pointer[row] = isLast ? -1 : tokens[row + 1]
         }
+        device.upload(hostTargets.pointer, to: targets)
     }
 
     private func update(learningRate: Double, norm: Double) {
@@ -296,13 +290,12 @@ public final class TrainingEngine {
         // PyTorch's clip_grad_norm_ divides by norm + 1e-6.
         let scale = limit > 0 ? min(1, limit / (norm + 1e-6)) : 1
         optimizer.update(
-            parameters: parameters,
-            gradients: gradients.storage,
+            weights,
+            gradients: gradients,
             learningRate: learningRate,
             configuration: settings.optimizer,
             stepCount: stepCount,
-            gradientScale: Float(scale),
-            team: team
+            gradientScale: Float(scale)
         )
     }
 }

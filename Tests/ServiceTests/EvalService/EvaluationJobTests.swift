@@ -1,3 +1,4 @@
+internal import Devices
 internal import Formats
 internal import Foundation
 internal import JobSpecs
@@ -97,7 +98,7 @@ internal import Transformer
             parameters: model.parameters,
             recipe: .none,
             length: 32,
-            team: team
+            device: CPUDevice(team: team)
         )
         // The tokens of this model are bytes.
         let tokens = text.utf8.map { Int32($0) }

@@ -1,3 +1,4 @@
+internal import Devices
 internal import Formats
 internal import Kernels
 internal import Testing
@@ -33,7 +34,7 @@ struct EquivalenceTests {
         let pass = try LayerwisePass(
             parameters: parameters,
             windows: windows,
-            team: SmallModel.team
+            device: CPUDevice(team: SmallModel.team)
         )
         let inputs = try #require(pass.observe(layer: 0)[group])
         let smoothing = ChannelSmoothing(
@@ -60,7 +61,7 @@ struct EquivalenceTests {
         let pass = try LayerwisePass(
             parameters: parameters,
             windows: try SmallModel.windows(),
-            team: SmallModel.team
+            device: CPUDevice(team: SmallModel.team)
         )
         let inputs = try #require(pass.observe(layer: 0)[.gate])
         let smoothing = ChannelSmoothing(parameters: parameters, layer: 0, team: SmallModel.team)
@@ -75,7 +76,7 @@ struct EquivalenceTests {
         let pass = try LayerwisePass(
             parameters: parameters,
             windows: windows,
-            team: SmallModel.team
+            device: CPUDevice(team: SmallModel.team)
         )
         let inputs = try #require(pass.observe(layer: 0)[.gate])
         let smoothing = ChannelSmoothing(parameters: parameters, layer: 0, team: SmallModel.team)
@@ -84,13 +85,13 @@ struct EquivalenceTests {
             into: .gate,
             inputs: inputs
         )
-        let folded = Array(inputs.moments.elements)
-        let amax = Array(inputs.amax.elements)
+        let folded = Array(inputs.moments.host.elements)
+        let amax = Array(inputs.amax.host.elements)
         let observed = try #require(pass.observe(layer: 0)[.gate])
-        for (a, b) in zip(folded, observed.moments.elements) {
+        for (a, b) in zip(folded, observed.moments.host.elements) {
             #expect(abs(a - b) <= 1e-3 + 1e-3 * abs(b))
         }
-        for (a, b) in zip(amax, observed.amax.elements) {
+        for (a, b) in zip(amax, observed.amax.host.elements) {
             #expect(abs(a - b) <= 1e-4 * abs(b))
         }
     }
@@ -100,7 +101,7 @@ struct EquivalenceTests {
         let pass = try LayerwisePass(
             parameters: parameters,
             windows: try SmallModel.windows(),
-            team: SmallModel.team
+            device: CPUDevice(team: SmallModel.team)
         )
         let inputs = try #require(pass.observe(layer: 0)[.down])
         let smoothing = ChannelSmoothing(parameters: parameters, layer: 0, team: SmallModel.team)
@@ -110,7 +111,7 @@ struct EquivalenceTests {
         // Ratios, since scales are normalized around 1.
         func raw(_ channel: Int) -> Float {
             let column = (0..<entry.rows).map { abs(weight[$0 * entry.columns + channel]) }
-            return (inputs.amax.pointer[channel] / (column.max() ?? 1)).squareRoot()
+            return (inputs.amax.host.pointer[channel] / (column.max() ?? 1)).squareRoot()
         }
         for channel in 1..<entry.columns {
             let expected = raw(channel) / raw(0)

@@ -1,3 +1,4 @@
+internal import Devices
 internal import Formats
 internal import Kernels
 internal import Quantization
@@ -37,7 +38,7 @@ struct PostTrainingQuantizerTests {
             original: original,
             tokens: SmallModel.tokens(256, seed: 77),
             length: 32,
-            team: SmallModel.team
+            device: CPUDevice(team: SmallModel.team)
         )
         return try comparison.measure(parameters).klDivergence
     }

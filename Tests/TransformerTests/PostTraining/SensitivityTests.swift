@@ -1,3 +1,4 @@
+internal import Devices
 internal import Formats
 internal import Kernels
 internal import Testing
@@ -53,7 +54,7 @@ struct SensitivityTests {
             original: parameters,
             tokens: SmallModel.tokens(64),
             length: 16,
-            team: SmallModel.team
+            device: CPUDevice(team: SmallModel.team)
         )
         let entry = parameters.layout.entry(of: .down, layer: 1)
         let values = parameters.elements(of: entry)
@@ -81,7 +82,7 @@ struct SensitivityTests {
             original: parameters,
             tokens: SmallModel.tokens(40),
             length: 16,
-            team: SmallModel.team
+            device: CPUDevice(team: SmallModel.team)
         )
         let result = try comparison.measure(parameters)
         #expect(result.tokenCount == 32)
@@ -91,7 +92,7 @@ struct SensitivityTests {
                 original: parameters,
                 tokens: [1, 2, 96],
                 length: 3,
-                team: SmallModel.team
+                device: CPUDevice(team: SmallModel.team)
             )
         }
     }

@@ -1,3 +1,4 @@
+internal import Devices
 internal import Formats
 internal import Kernels
 
@@ -53,7 +54,7 @@ enum SmallModel {
             parameters: parameters,
             recipe: .none,
             length: 16,
-            team: team
+            device: CPUDevice(team: team)
         )
         return try evaluator.evaluate(tokens: tokens(64), windows: 4).meanLoss
     }

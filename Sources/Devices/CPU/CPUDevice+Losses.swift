@@ -1,0 +1,62 @@
+internal import Kernels
+
+extension CPUDevice {
+    /// Split over the team by rows.
+    public func crossEntropy(
+        _ logits: DeviceTensor,
+        targets: DeviceTensor,
+        gradientScale: Float,
+        sums: DeviceTensor
+    ) {
+        precondition(targets.count == logits.rows, "crossEntropy: a target per row")
+        let (start, wanted, width) = (logits.floats, targets.tokens, logits.columns)
+        addRows(logits.rows, to: sums) { row in
+            LossKernels.crossEntropy(
+                logits: start + row * width,
+                targets: wanted + row,
+                rows: 1,
+                vocabularySize: width,
+                gradientScale: gradientScale
+            )
+        }
+    }
+
+    /// Split over the team by rows.
+    public func klDivergence(
+        student: DeviceTensor,
+        teacher: DeviceTensor,
+        temperature: Float,
+        gradientScale: Float,
+        sums: DeviceTensor
+    ) {
+        precondition(
+            student.rows == teacher.rows && student.columns == teacher.columns,
+            "klDivergence: logits of two shapes"
+        )
+        let (start, wanted, width) = (student.floats, teacher.floats, student.columns)
+        addRows(student.rows, to: sums) { row in
+            LossKernels.klDivergence(
+                student: start + row * width,
+                teacher: wanted + row * width,
+                rows: 1,
+                vocabularySize: width,
+                temperature: temperature,
+                gradientScale: gradientScale
+            )
+        }
+    }
+
+    /// Rows are added in order, whichever threads computed them.
+    private func addRows(_ rows: Int, to sums: DeviceTensor, _ loss: (Int) -> LossSum) {
+        let parts = lossSums.reserve(rows)
+        team.parallelFor(count: rows) { range in
+            for row in range { parts[row] = loss(row) }
+        }
+        var sum = LossSum()
+        for row in 0..<rows { sum.add(parts[row]) }
+        precondition(sums.count == 3, "sums of a loss: the loss, rows and hits")
+        sums.doubles[0] += sum.loss
+        sums.doubles[1] += Double(sum.rows)
+        sums.doubles[2] += Double(sum.correct)
+    }
+}

@@ -1,0 +1,270 @@
+public import Kernels
+internal import Quantization
+
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
+
+/// The CPU: a team of threads, OpenBLAS or BF16 products, and the kernels of this suite.
+///
+/// It computes in the host's memory, at once: when an operation returns, it is done. Results do not
+/// depend on the number of threads.
+public final class CPUDevice: ComputeDevice, @unchecked Sendable {
+    /// The threads, for numerics outside of the engine, between operations.
+    public let team: ThreadTeam
+    let product: MatrixProduct
+    // One caller at a time, as the team has it.
+    var scores = Scratch<Float>()
+    var scoreGradients = Scratch<Float>()
+    var cappedScores = Scratch<Float>()
+    var normWeight = Scratch<Float>()
+    var normPartials = Scratch<Float>()
+    var lossSums = Scratch<LossSum>()
+    private var squares = Scratch<Double>()
+
+    /// A device of `team`'s threads.
+    ///
+    /// `operands`: What linear layers multiply; rounded to BF16 where the processor multiplies that
+    /// itself, as they are where not.
+    public init(team: ThreadTeam, operands: OperandPrecision = .float32) {
+        self.team = team
+        product = MatrixProduct(team: team, operands: operands)
+    }
+
+    /// Memory of the host, on a 64-byte boundary.
+    public func allocate(byteCount: Int) -> any DeviceMemory { HostMemory(byteCount: byteCount) }
+
+    /// The buffer itself: the CPU computes in the host's memory.
+    public func adopt(_ host: AlignedBuffer<Float>) -> any DeviceMemory { HostMemory(lent: host) }
+
+    /// Nothing: what the host wrote is there.
+    public func refresh(_ memory: any DeviceMemory) {}
+
+    /// Nothing: what was computed is there.
+    public func settle(_ memory: any DeviceMemory) {}
+
+    /// Copies on the calling thread.
+    public func upload(_ values: UnsafePointer<Int32>, to tensor: DeviceTensor) {
+        tensor.tokens.update(from: values, count: tensor.count)
+    }
+
+    /// Copies on the calling thread.
+    public func upload(_ values: UnsafePointer<Float>, to tensor: DeviceTensor) {
+        tensor.floats.update(from: values, count: tensor.count)
+    }
+
+    /// Copies on the calling thread.
+    public func download(_ tensor: DeviceTensor, into values: UnsafeMutablePointer<Float>) {
+        values.update(from: tensor.floats, count: tensor.count)
+    }
+
+    /// Copies on the calling thread.
+    public func download(_ tensor: DeviceTensor, into values: UnsafeMutablePointer<Double>) {
+        values.update(from: tensor.doubles, count: tensor.count)
+    }
+}
+
+// MARK: - Elements
+
+extension CPUDevice {
+    /// Elements per thread come in multiples of this, so that kernels split them alike.
+    static let grain = 16
+    /// Elements per partial sum of squares, however many threads there are.
+    private static let chunk = 1 << 16
+
+    /// Split over the team by elements.
+    public func clear(_ tensor: DeviceTensor) {
+        switch tensor.type {
+        case .float32:
+            let start = tensor.floats
+            team.parallelFor(count: tensor.count, grain: Self.grain) { range in
+                (start + range.lowerBound).update(repeating: 0, count: range.count)
+            }
+        case .float64: tensor.doubles.update(repeating: 0, count: tensor.count)
+        case .int32: tensor.tokens.update(repeating: 0, count: tensor.count)
+        }
+    }
+
+    /// Split over the team by elements.
+    public func copy(_ source: DeviceTensor, to target: DeviceTensor) {
+        precondition(source.count == target.count, "copy: tensors of two sizes")
+        let (from, into) = (source.floats, target.floats)
+        guard from != into else { return }
+        team.parallelFor(count: source.count, grain: Self.grain) { range in
+            (into + range.lowerBound).update(from: from + range.lowerBound, count: range.count)
+        }
+    }
+
+    /// Split over the team by elements.
+    public func scale(_ tensor: DeviceTensor, by factor: Float) {
+        guard factor != 1 else { return }
+        let values = tensor.floats
+        team.parallelFor(count: tensor.count, grain: Self.grain) { range in
+            DecoderKernels.scale(values + range.lowerBound, by: factor, count: range.count)
+        }
+    }
+
+    /// Split over the team by elements.
+    public func add(_ source: DeviceTensor, to target: DeviceTensor) {
+        add(source, and: target, into: target)
+    }
+
+    /// Split over the team by elements.
+    public func add(_ source: DeviceTensor, and base: DeviceTensor, into target: DeviceTensor) {
+        precondition(
+            source.count == target.count && base.count == target.count,
+            "add: tensors of several sizes"
+        )
+        let (update, from, into) = (source.floats, base.floats, target.floats)
+        team.parallelFor(count: target.count, grain: Self.grain) { range in
+            let start = into + range.lowerBound
+            if into != from { start.update(from: from + range.lowerBound, count: range.count) }
+            DecoderKernels.add(start, update + range.lowerBound, count: range.count)
+        }
+    }
+
+    /// Split over the team by rows.
+    public func addBias(_ bias: DeviceTensor, to target: DeviceTensor) {
+        precondition(bias.count == target.columns, "addBias: a bias of another width")
+        let (values, output, width) = (bias.floats, target.floats, target.columns)
+        team.parallelFor(count: target.rows) { range in
+            for row in range { DecoderKernels.add(output + row * width, values, count: width) }
+        }
+    }
+
+    /// Split over the team by columns.
+    public func addColumnSums(of source: DeviceTensor, to sums: DeviceTensor) {
+        precondition(sums.count == source.columns, "addColumnSums: sums of another width")
+        let (values, output, width) = (source.floats, sums.floats, source.columns)
+        team.parallelFor(count: width, grain: Self.grain) { range in
+            for row in 0..<source.rows {
+                DecoderKernels.add(
+                    output + range.lowerBound,
+                    values + row * width + range.lowerBound,
+                    count: range.count
+                )
+            }
+        }
+    }
+
+    /// Each thread finds that of its part.
+    public func maximumMagnitude(
+        of source: DeviceTensor,
+        into scalar: DeviceTensor,
+        accumulating: Bool
+    ) {
+        let found = BlockQuantizer.amax(source.floats, count: source.count, team: team)
+        scalar.floats.pointee = accumulating ? max(scalar.floats.pointee, found) : found
+    }
+
+    /// Split over the team by columns.
+    public func addColumnMaxima(of source: DeviceTensor, to maxima: DeviceTensor) {
+        precondition(maxima.count == source.columns, "addColumnMaxima: maxima of another width")
+        let (values, output, width) = (source.floats, maxima.floats, source.columns)
+        team.parallelFor(count: width, grain: Self.grain) { range in
+            for row in 0..<source.rows {
+                let start = values + row * width
+                for column in range { output[column] = max(output[column], abs(start[column])) }
+            }
+        }
+    }
+
+    /// Summed by parts of a fixed size, which are added in order.
+    public func norm(of source: DeviceTensor) -> Double {
+        let (values, count) = (source.floats, source.count)
+        let chunks = (count + Self.chunk - 1) / Self.chunk
+        let partialSums = squares.reserve(chunks)
+        team.parallelFor(count: chunks) { range in
+            for index in range {
+                let start = index * Self.chunk
+                partialSums[index] = OptimizerKernels.sumOfSquares(
+                    values + start,
+                    count: min(Self.chunk, count - start)
+                )
+            }
+        }
+        return UnsafeBufferPointer(start: partialSums, count: chunks).reduce(0, +).squareRoot()
+    }
+}
+
+// MARK: - Linear layers and the optimizer
+
+extension CPUDevice {
+    /// By OpenBLAS, sliced over the team, or with operands rounded to BF16.
+    public func multiply(_ product: LinearProduct) {
+        switch product {
+        case .forward(let input, let weight, let output):
+            let shape = shape(of: weight, rows: output, input: input)
+            self.product.linear(
+                output: output.floats,
+                input: input.floats,
+                weight: weight.floats,
+                rows: shape.rows,
+                inputWidth: shape.input,
+                outputWidth: shape.output
+            )
+        case .inputGradient(let outputGradient, let weight, let inputGradient, let isAccumulating):
+            let shape = shape(of: weight, rows: outputGradient, input: inputGradient)
+            self.product.linearInputGradient(
+                inputGradient.floats,
+                accumulating: isAccumulating ? 1 : 0,
+                outputGradient: outputGradient.floats,
+                weight: weight.floats,
+                rows: shape.rows,
+                inputWidth: shape.input,
+                outputWidth: shape.output
+            )
+        case .weightGradient(let outputGradient, let input, let weightGradient):
+            let shape = shape(of: weightGradient, rows: outputGradient, input: input)
+            self.product.linearWeightGradient(
+                weightGradient.floats,
+                outputGradient: outputGradient.floats,
+                input: input.floats,
+                rows: shape.rows,
+                inputWidth: shape.input,
+                outputWidth: shape.output
+            )
+        }
+    }
+
+    private func shape(
+        of weight: DeviceTensor,
+        rows output: DeviceTensor,
+        input: DeviceTensor
+    ) -> (rows: Int, input: Int, output: Int) {
+        precondition(
+            input.rows == output.rows && weight.rows == output.columns
+                && weight.columns == input.columns,
+            """
+            a product of [\(input.rows), \(input.columns)], [\(weight.rows), \(weight.columns)] and \
+            [\(output.rows), \(output.columns)]
+            """
+        )
+        return (output.rows, weight.columns, weight.rows)
+    }
+
+    /// Split over the team by elements.
+    public func adamW(_ tensors: AdamWTensors, step: AdamWStep) {
+        let count = tensors.weight.count
+        precondition(
+            tensors.gradient.count == count && tensors.firstMoment.count == count
+                && tensors.secondMoment.count == count,
+            "adamW: tensors of several sizes"
+        )
+        let (weight, gradient) = (tensors.weight.floats, tensors.gradient.floats)
+        let (first, second) = (tensors.firstMoment.floats, tensors.secondMoment.floats)
+        team.parallelFor(count: count, grain: Self.grain) { range in
+            let start = range.lowerBound
+            OptimizerKernels.adamW(
+                weights: weight + start,
+                firstMoment: first + start,
+                secondMoment: second + start,
+                gradient: gradient + start,
+                count: range.count,
+                step: step
+            )
+        }
+    }
+}

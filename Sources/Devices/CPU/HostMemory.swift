@@ -1,0 +1,51 @@
+internal import Kernels
+
+/// Memory of the host: the device's own, or a buffer that it was lent.
+final class HostMemory: DeviceMemory, @unchecked Sendable {
+    // Unsynchronized: a device runs one operation at a time, and within one its threads write disjoint
+    // elements.
+
+    let byteCount: Int
+    let start: UnsafeMutableRawPointer
+    private let owner: AnyObject
+
+    init(byteCount: Int) {
+        let buffer = AlignedBuffer<UInt8>(count: byteCount)
+        self.byteCount = byteCount
+        start = UnsafeMutableRawPointer(buffer.pointer)
+        owner = buffer
+    }
+
+    init(lent buffer: AlignedBuffer<Float>) {
+        byteCount = buffer.count * MemoryLayout<Float>.stride
+        start = UnsafeMutableRawPointer(buffer.pointer)
+        owner = buffer
+    }
+}
+
+extension DeviceTensor {
+    private var address: UnsafeMutableRawPointer {
+        guard let host = memory as? HostMemory else {
+            preconditionFailure("a tensor of another device")
+        }
+        return host.start + offset * type.byteCount
+    }
+
+    /// The first element of a single-precision tensor in the host's memory.
+    var floats: UnsafeMutablePointer<Float> {
+        precondition(type == .float32, "a tensor of \(type), not float32")
+        return address.assumingMemoryBound(to: Float.self)
+    }
+
+    /// The first element of a tensor of tokens.
+    var tokens: UnsafeMutablePointer<Int32> {
+        precondition(type == .int32, "a tensor of \(type), not int32")
+        return address.assumingMemoryBound(to: Int32.self)
+    }
+
+    /// The first element of a double-precision tensor.
+    var doubles: UnsafeMutablePointer<Double> {
+        precondition(type == .float64, "a tensor of \(type), not float64")
+        return address.assumingMemoryBound(to: Double.self)
+    }
+}

@@ -1,0 +1,160 @@
+public import Formats
+public import Kernels
+
+/// What the engine computes with: coarse operations on whole tensors.
+///
+/// The engine describes a step as a sequence of these calls and never touches an element, so that what
+/// runs it may be threads on a CPU or a queue on a GPU. Operations are ordered: each sees what those
+/// before it wrote, and only ``download(_:into:)-(_,UnsafeMutablePointer<Float>)`` and its like wait.
+/// Sums have an order that the shapes alone decide on; no operation allocates once it has run with the
+/// largest shapes. Tensors of an operation are single precision unless it says otherwise. Shapes that do
+/// not fit are a mistake of the caller: a precondition.
+///
+/// Not for concurrent use.
+public protocol ComputeDevice: AnyObject, Sendable {
+    // MARK: Memory
+
+    /// Zeroed memory.
+    func allocate(byteCount: Int) -> any DeviceMemory
+    /// Memory that holds what `host` does. A device that computes in the host's memory uses it as it
+    /// is; others hold a copy until ``settle(_:)``.
+    func adopt(_ host: AlignedBuffer<Float>) -> any DeviceMemory
+    /// Takes what the host changed in a buffer since it was adopted.
+    func refresh(_ memory: any DeviceMemory)
+    /// Brings adopted memory's content back into the host's buffer.
+    func settle(_ memory: any DeviceMemory)
+    /// Copies `tensor.count` elements to the device.
+    func upload(_ values: UnsafePointer<Int32>, to tensor: DeviceTensor)
+    /// Copies `tensor.count` elements to the device.
+    func upload(_ values: UnsafePointer<Float>, to tensor: DeviceTensor)
+    /// Copies all elements to the host, once they are computed.
+    func download(_ tensor: DeviceTensor, into values: UnsafeMutablePointer<Float>)
+    /// The same in double precision.
+    func download(_ tensor: DeviceTensor, into values: UnsafeMutablePointer<Double>)
+
+    // MARK: Elements
+
+    /// Sets all elements to zero.
+    func clear(_ tensor: DeviceTensor)
+    /// `target = source`, of as many elements; nothing if they are the same.
+    func copy(_ source: DeviceTensor, to target: DeviceTensor)
+    /// Multiplies in place; by 1, does nothing.
+    func scale(_ tensor: DeviceTensor, by factor: Float)
+    /// `target += source`, element by element.
+    func add(_ source: DeviceTensor, to target: DeviceTensor)
+    /// `target = base + source`, element by element; `target` may be `base`.
+    func add(_ source: DeviceTensor, and base: DeviceTensor, into target: DeviceTensor)
+    /// Adds a bias to each row.
+    func addBias(_ bias: DeviceTensor, to target: DeviceTensor)
+    /// `sums += Σ rows of source`, each column's rows in order.
+    func addColumnSums(of source: DeviceTensor, to sums: DeviceTensor)
+    /// `scalar = max |x|`; NaN or infinity if any element is. `accumulating`: Not less than `scalar` was.
+    func maximumMagnitude(of source: DeviceTensor, into scalar: DeviceTensor, accumulating: Bool)
+    /// `scalar = max |x|` by column, not less than `maxima` was.
+    func addColumnMaxima(of source: DeviceTensor, to maxima: DeviceTensor)
+    /// The root of the sum of squares, in double precision.
+    func norm(of source: DeviceTensor) -> Double
+
+    // MARK: Linear layers
+
+    /// A matrix product of a linear layer, forward or backward.
+    func multiply(_ product: LinearProduct)
+
+    // MARK: Layers of a decoder
+
+    /// Copies the rows of `table` that `tokens` (int32, one per row of `output`) name.
+    func embed(_ tokens: DeviceTensor, table: DeviceTensor, into output: DeviceTensor)
+    /// Adds each row's gradient to its token's row of `tableGradient`.
+    func embedGradient(
+        _ tokens: DeviceTensor,
+        outputGradient: DeviceTensor,
+        into tableGradient: DeviceTensor
+    )
+    /// Normalizes each row of the norm's width; `statistics` receives what the gradient needs.
+    func normalize(
+        _ input: DeviceTensor,
+        _ norm: NormOperation,
+        statistics: DeviceTensor,
+        into output: DeviceTensor
+    )
+    /// Adds to the gradients of a norm's input and, unless nil, of its parameters.
+    func normGradient(_ norm: NormOperation, _ gradient: NormGradientOperation)
+    /// Turns the heads of each row, or turns them back.
+    func rotate(_ values: DeviceTensor, _ rotation: RotationOperation, isInverse: Bool)
+    /// Causal attention among the rows of whole sequences.
+    func attend(_ attention: SequenceAttention, _ tensors: AttentionTensors)
+    /// Overwrites the gradients of ``attend(_:_:)``'s queries, keys and values.
+    func attendGradient(
+        _ attention: SequenceAttention,
+        _ tensors: AttentionTensors,
+        gradients: AttentionTensors
+    )
+    /// Attention of one sequence's latest rows over all its keys and values.
+    func attend(_ attention: CachedAttentionOperation, _ tensors: AttentionTensors)
+    /// `output = f(gate) · up`, or `f(up)` without a gate.
+    func activate(_ activation: DecoderKernels.Activation, _ tensors: GatedTensors)
+    /// Overwrites the gradients of gate (if there is one) and up.
+    func activateGradient(
+        _ activation: DecoderKernels.Activation,
+        _ tensors: GatedTensors,
+        gradients: GatedTensors
+    )
+    /// `x = cap · tanh(scale · x / cap)` in place.
+    func softCap(_ values: DeviceTensor, scale: Float, cap: Float)
+    /// Turns the gradient of capped values into that of the uncapped, in place.
+    func softCapGradient(_ gradient: DeviceTensor, capped: DeviceTensor, scale: Float, cap: Float)
+    /// Softmax of `scale · x` in place, of one row.
+    func softmax(_ values: DeviceTensor, scale: Float)
+
+    // MARK: Losses
+
+    /// Cross-entropy of each row against its target (int32; below 0: none). Logits become the gradient
+    /// times `gradientScale`; the loss, the rows that counted and the hits are added to `sums`,
+    /// float64 `[1, 3]`.
+    func crossEntropy(
+        _ logits: DeviceTensor,
+        targets: DeviceTensor,
+        gradientScale: Float,
+        sums: DeviceTensor
+    )
+    /// KL(teacher ‖ student) of each row. `student` becomes its gradient, `teacher` its probabilities;
+    /// `sums` as for cross-entropy, hits being those of the teacher's most likely token.
+    func klDivergence(
+        student: DeviceTensor,
+        teacher: DeviceTensor,
+        temperature: Float,
+        gradientScale: Float,
+        sums: DeviceTensor
+    )
+
+    // MARK: Rounding
+
+    /// Rounds to a format's values; `target` may be `source`.
+    func fakeQuantize(_ source: DeviceTensor, _ rounding: Rounding, into target: DeviceTensor)
+    /// Zeroes `gradient` where `source` lies beyond what its block's scale can hold.
+    func maskSaturated(_ gradient: DeviceTensor, source: DeviceTensor, format: QuantizationFormat)
+
+    // MARK: Optimizer
+
+    /// One update of a parameter and its moments.
+    func adamW(_ tensors: AdamWTensors, step: AdamWStep)
+}
+
+extension ComputeDevice {
+    /// Zeroed single-precision memory seen as one tensor.
+    public func tensor(rows: Int = 1, columns: Int, type: ElementType = .float32) -> DeviceTensor {
+        DeviceTensor(
+            allocate(byteCount: rows * columns * type.byteCount),
+            rows: rows,
+            columns: columns,
+            type: type
+        )
+    }
+
+    /// The value of a scalar, once it is computed.
+    public func value(of scalar: DeviceTensor) -> Float {
+        var value: Float = 0
+        download(scalar, into: &value)
+        return value
+    }
+}

@@ -1,0 +1,253 @@
+public import Formats
+
+/// A product of a linear layer with `input` `[rows, in]`, `weight` `[out, in]` and `output`
+/// `[rows, out]`.
+public enum LinearProduct: Sendable {
+    /// `output = input · weightᵀ`.
+    case forward(input: DeviceTensor, weight: DeviceTensor, output: DeviceTensor)
+    /// `inputGradient (+)= outputGradient · weight`.
+    case inputGradient(
+        outputGradient: DeviceTensor,
+        weight: DeviceTensor,
+        inputGradient: DeviceTensor,
+        isAccumulating: Bool
+    )
+    /// `weightGradient += outputGradientᵀ · input`.
+    case weightGradient(
+        outputGradient: DeviceTensor,
+        input: DeviceTensor,
+        weightGradient: DeviceTensor
+    )
+}
+
+/// A norm over rows of `weight.count` elements; a wider tensor's rows hold several of them (heads).
+public struct NormOperation: Sendable {
+    /// Multiplies, after ``weightOffset`` is added.
+    public let weight: DeviceTensor
+    /// Added in the end; those with a bias subtract the mean first.
+    public let bias: DeviceTensor?
+    /// What is added to each element of the weight: 1 where w is stored for 1 + w.
+    public let weightOffset: Float
+    /// Added to the variance.
+    public let epsilon: Float
+
+    /// A norm.
+    public init(weight: DeviceTensor, bias: DeviceTensor?, weightOffset: Float, epsilon: Float) {
+        self.weight = weight
+        self.bias = bias
+        self.weightOffset = weightOffset
+        self.epsilon = epsilon
+    }
+}
+
+/// What the gradient of a norm reads and adds to.
+public struct NormGradientOperation: Sendable {
+    /// What was normalized.
+    public let input: DeviceTensor
+    /// What ``ComputeDevice/normalize(_:_:statistics:into:)`` kept.
+    public let statistics: DeviceTensor
+    /// The gradient of what the norm put out.
+    public let outputGradient: DeviceTensor
+    /// Added to.
+    public let inputGradient: DeviceTensor
+    /// Added to; nil where frozen.
+    public let weightGradient: DeviceTensor?
+    /// Added to; nil where frozen or without a bias.
+    public let biasGradient: DeviceTensor?
+
+    /// A gradient.
+    public init(
+        input: DeviceTensor,
+        statistics: DeviceTensor,
+        outputGradient: DeviceTensor,
+        inputGradient: DeviceTensor,
+        weightGradient: DeviceTensor?,
+        biasGradient: DeviceTensor?
+    ) {
+        self.input = input
+        self.statistics = statistics
+        self.outputGradient = outputGradient
+        self.inputGradient = inputGradient
+        self.weightGradient = weightGradient
+        self.biasGradient = biasGradient
+    }
+}
+
+/// How heads turn.
+public struct RotationOperation: Sendable {
+    /// `[positions, rotated dimensions / 2]`.
+    public let cosine: DeviceTensor
+    /// `[positions, rotated dimensions / 2]`.
+    public let sine: DeviceTensor
+    /// Rows of a sequence; row r is position `firstPosition + r % sequenceLength`.
+    public let sequenceLength: Int
+    /// The position of a sequence's first row.
+    public let firstPosition: Int
+    /// Elements per head, of which the first `2 · cosine.columns` turn.
+    public let headDimension: Int
+
+    /// A rotation.
+    public init(
+        cosine: DeviceTensor,
+        sine: DeviceTensor,
+        sequenceLength: Int,
+        firstPosition: Int,
+        headDimension: Int
+    ) {
+        self.cosine = cosine
+        self.sine = sine
+        self.sequenceLength = sequenceLength
+        self.firstPosition = firstPosition
+        self.headDimension = headDimension
+    }
+}
+
+/// How attention weighs what it sees.
+public struct AttentionScores: Sendable {
+    /// Multiplies products of queries and keys.
+    public let scale: Float
+    /// Scores stay within ± this.
+    public let softCap: Float?
+    /// Positions that a query sees, itself the last; nil for all before it.
+    public let window: Int?
+
+    /// Scores.
+    public init(scale: Float, softCap: Float?, window: Int?) {
+        self.scale = scale
+        self.softCap = softCap
+        self.window = window
+    }
+
+    /// The scale that is left to the softmax.
+    var softmaxScale: Float { softCap == nil ? scale : 1 }
+
+    /// The first position that the query at `position` sees.
+    func firstVisible(from position: Int) -> Int { window.map { max(0, position - $0 + 1) } ?? 0 }
+}
+
+/// Queries `[rows, heads · dimension]`, keys and values `[rows, key heads · dimension]`, and the output
+/// like queries; or their gradients.
+public struct AttentionTensors: Sendable {
+    /// Rotated, where the layer rotates.
+    public let query: DeviceTensor
+    /// Likewise.
+    public let key: DeviceTensor
+    /// Of the rows of ``key``.
+    public let value: DeviceTensor
+    /// The values by what each query attends to.
+    public let output: DeviceTensor
+
+    /// The tensors of one layer.
+    public init(
+        query: DeviceTensor,
+        key: DeviceTensor,
+        value: DeviceTensor,
+        output: DeviceTensor
+    ) {
+        self.query = query
+        self.key = key
+        self.value = value
+        self.output = output
+    }
+}
+
+/// Causal attention over whole sequences of `length` rows each.
+public struct SequenceAttention: Sendable {
+    /// Rows per sequence.
+    public let length: Int
+    /// Elements per head.
+    public let headDimension: Int
+    /// Scale, cap and window.
+    public let scores: AttentionScores
+
+    /// An attention.
+    public init(length: Int, headDimension: Int, scores: AttentionScores) {
+        self.length = length
+        self.headDimension = headDimension
+        self.scores = scores
+    }
+}
+
+/// Attention of one sequence's rows from `firstPosition` on, over keys and values of all rows up to
+/// the last.
+public struct CachedAttentionOperation: Sendable {
+    /// Rows before the queries' first.
+    public let firstPosition: Int
+    /// Elements per head.
+    public let headDimension: Int
+    /// Scale, cap and window.
+    public let scores: AttentionScores
+
+    /// An attention.
+    public init(firstPosition: Int, headDimension: Int, scores: AttentionScores) {
+        self.firstPosition = firstPosition
+        self.headDimension = headDimension
+        self.scores = scores
+    }
+}
+
+/// An MLP's inner tensors, all of one shape; or their gradients.
+public struct GatedTensors: Sendable {
+    /// Nil where the architecture has no gate.
+    public let gate: DeviceTensor?
+    /// What the gate lets through, or what is activated where there is none.
+    public let up: DeviceTensor
+    /// What the down projection takes.
+    public let output: DeviceTensor
+
+    /// The tensors of one layer.
+    public init(gate: DeviceTensor?, up: DeviceTensor, output: DeviceTensor) {
+        self.gate = gate
+        self.up = up
+        self.output = output
+    }
+}
+
+/// How a tensor is rounded.
+public struct Rounding: Sendable {
+    /// What to.
+    public let format: QuantizationFormat
+    /// Of formats with a scale per tensor.
+    public let scale: TensorScale
+
+    /// Where the FP32 scale of a tensor comes from.
+    public enum TensorScale: Sendable {
+        /// From the tensor's largest magnitude.
+        case dynamic
+        /// From a magnitude that is a scalar of the device.
+        case magnitude(DeviceTensor)
+        /// Found beforehand.
+        case fixed(Float)
+    }
+
+    /// A rounding; `scale` does not matter to formats without a scale per tensor.
+    public init(_ format: QuantizationFormat, scale: TensorScale = .dynamic) {
+        self.format = format
+        self.scale = scale
+    }
+}
+
+/// A parameter, its gradient and its moments, of as many elements each.
+public struct AdamWTensors: Sendable {
+    /// Updated.
+    public let weight: DeviceTensor
+    /// Read.
+    public let gradient: DeviceTensor
+    /// Running mean of gradients, updated.
+    public let firstMoment: DeviceTensor
+    /// Running mean of squared gradients, updated.
+    public let secondMoment: DeviceTensor
+
+    /// The tensors of one parameter.
+    public init(
+        weight: DeviceTensor,
+        gradient: DeviceTensor,
+        firstMoment: DeviceTensor,
+        secondMoment: DeviceTensor
+    ) {
+        self.weight = weight
+        self.gradient = gradient
+        self.firstMoment = firstMoment
+        self.secondMoment = secondMoment
+    }
+}

@@ -1,0 +1,261 @@
+internal import Devices
+internal import Formats
+internal import Kernels
+
+/// A device that writes down what it is asked for, and lets another compute it.
+final class RecordingDevice: ComputeDevice, @unchecked Sendable {
+    /// One line per operation: its name, and the shapes of its tensors.
+    private(set) var lines: [String] = []
+    private let device: any ComputeDevice
+
+    init(_ device: any ComputeDevice) { self.device = device }
+
+    /// Forgets what was written down.
+    func clear() { lines.removeAll() }
+
+    private func note(_ name: String, _ tensors: DeviceTensor?..., also detail: String = "") {
+        let shapes = tensors.compactMap { $0.map { "\($0.rows)x\($0.columns)" } }
+        lines.append(([name] + shapes + (detail.isEmpty ? [] : [detail])).joined(separator: " "))
+    }
+
+    func allocate(byteCount: Int) -> any DeviceMemory {
+        note("allocate", also: "\(byteCount)")
+        return device.allocate(byteCount: byteCount)
+    }
+
+    func adopt(_ host: AlignedBuffer<Float>) -> any DeviceMemory { device.adopt(host) }
+
+    func refresh(_ memory: any DeviceMemory) {
+        note("refresh")
+        device.refresh(memory)
+    }
+
+    func settle(_ memory: any DeviceMemory) {
+        note("settle")
+        device.settle(memory)
+    }
+
+    func upload(_ values: UnsafePointer<Int32>, to tensor: DeviceTensor) {
+        note("upload", tensor)
+        device.upload(values, to: tensor)
+    }
+
+    func upload(_ values: UnsafePointer<Float>, to tensor: DeviceTensor) {
+        note("upload", tensor)
+        device.upload(values, to: tensor)
+    }
+
+    func download(_ tensor: DeviceTensor, into values: UnsafeMutablePointer<Float>) {
+        note("download", tensor)
+        device.download(tensor, into: values)
+    }
+
+    func download(_ tensor: DeviceTensor, into values: UnsafeMutablePointer<Double>) {
+        note("download", tensor)
+        device.download(tensor, into: values)
+    }
+
+    func clear(_ tensor: DeviceTensor) {
+        note("clear", tensor)
+        device.clear(tensor)
+    }
+
+    func copy(_ source: DeviceTensor, to target: DeviceTensor) {
+        if !source.isSame(as: target) { note("copy", source) }
+        device.copy(source, to: target)
+    }
+
+    func scale(_ tensor: DeviceTensor, by factor: Float) {
+        if factor != 1 { note("scale", tensor) }
+        device.scale(tensor, by: factor)
+    }
+
+    func add(_ source: DeviceTensor, to target: DeviceTensor) {
+        note("add", source)
+        device.add(source, to: target)
+    }
+
+    func add(_ source: DeviceTensor, and base: DeviceTensor, into target: DeviceTensor) {
+        note("add", source)
+        device.add(source, and: base, into: target)
+    }
+
+    func addBias(_ bias: DeviceTensor, to target: DeviceTensor) {
+        note("addBias", target)
+        device.addBias(bias, to: target)
+    }
+
+    func addColumnSums(of source: DeviceTensor, to sums: DeviceTensor) {
+        note("addColumnSums", source)
+        device.addColumnSums(of: source, to: sums)
+    }
+
+    func maximumMagnitude(
+        of source: DeviceTensor,
+        into scalar: DeviceTensor,
+        accumulating: Bool
+    ) {
+        note("maximumMagnitude", source)
+        device.maximumMagnitude(of: source, into: scalar, accumulating: accumulating)
+    }
+
+    func addColumnMaxima(of source: DeviceTensor, to maxima: DeviceTensor) {
+        note("addColumnMaxima", source)
+        device.addColumnMaxima(of: source, to: maxima)
+    }
+
+    func norm(of source: DeviceTensor) -> Double {
+        note("norm", source)
+        return device.norm(of: source)
+    }
+
+    func multiply(_ product: LinearProduct) {
+        switch product {
+        case .forward(let input, let weight, let output):
+            note("multiply", input, weight, output)
+        case .inputGradient(let outputGradient, let weight, let inputGradient, _):
+            note("multiply inputGradient", outputGradient, weight, inputGradient)
+        case .weightGradient(let outputGradient, let input, let weightGradient):
+            note("multiply weightGradient", outputGradient, input, weightGradient)
+        }
+        device.multiply(product)
+    }
+
+    func embed(_ tokens: DeviceTensor, table: DeviceTensor, into output: DeviceTensor) {
+        note("embed", output)
+        device.embed(tokens, table: table, into: output)
+    }
+
+    func embedGradient(
+        _ tokens: DeviceTensor,
+        outputGradient: DeviceTensor,
+        into tableGradient: DeviceTensor
+    ) {
+        note("embedGradient", outputGradient)
+        device.embedGradient(tokens, outputGradient: outputGradient, into: tableGradient)
+    }
+
+    func normalize(
+        _ input: DeviceTensor,
+        _ norm: NormOperation,
+        statistics: DeviceTensor,
+        into output: DeviceTensor
+    ) {
+        note("normalize", input)
+        device.normalize(input, norm, statistics: statistics, into: output)
+    }
+
+    func normGradient(_ norm: NormOperation, _ gradient: NormGradientOperation) {
+        note("normGradient", gradient.input)
+        device.normGradient(norm, gradient)
+    }
+
+    func rotate(_ values: DeviceTensor, _ rotation: RotationOperation, isInverse: Bool) {
+        note(isInverse ? "rotate back" : "rotate", values)
+        device.rotate(values, rotation, isInverse: isInverse)
+    }
+
+    func attend(_ attention: SequenceAttention, _ tensors: AttentionTensors) {
+        note("attend", tensors.query, tensors.key)
+        device.attend(attention, tensors)
+    }
+
+    func attendGradient(
+        _ attention: SequenceAttention,
+        _ tensors: AttentionTensors,
+        gradients: AttentionTensors
+    ) {
+        note("attendGradient", tensors.query, tensors.key)
+        device.attendGradient(attention, tensors, gradients: gradients)
+    }
+
+    func attend(_ attention: CachedAttentionOperation, _ tensors: AttentionTensors) {
+        note("attend cached", tensors.query, tensors.key)
+        device.attend(attention, tensors)
+    }
+
+    func activate(_ activation: DecoderKernels.Activation, _ tensors: GatedTensors) {
+        note("activate", tensors.output)
+        device.activate(activation, tensors)
+    }
+
+    func activateGradient(
+        _ activation: DecoderKernels.Activation,
+        _ tensors: GatedTensors,
+        gradients: GatedTensors
+    ) {
+        note("activateGradient", tensors.output)
+        device.activateGradient(activation, tensors, gradients: gradients)
+    }
+
+    func softCap(_ values: DeviceTensor, scale: Float, cap: Float) {
+        note("softCap", values)
+        device.softCap(values, scale: scale, cap: cap)
+    }
+
+    func softCapGradient(
+        _ gradient: DeviceTensor,
+        capped: DeviceTensor,
+        scale: Float,
+        cap: Float
+    ) {
+        note("softCapGradient", gradient)
+        device.softCapGradient(gradient, capped: capped, scale: scale, cap: cap)
+    }
+
+    func softmax(_ values: DeviceTensor, scale: Float) {
+        note("softmax", values)
+        device.softmax(values, scale: scale)
+    }
+
+    func crossEntropy(
+        _ logits: DeviceTensor,
+        targets: DeviceTensor,
+        gradientScale: Float,
+        sums: DeviceTensor
+    ) {
+        note("crossEntropy", logits)
+        device.crossEntropy(
+            logits,
+            targets: targets,
+            gradientScale: gradientScale,
+            sums: sums
+        )
+    }
+
+    func klDivergence(
+        student: DeviceTensor,
+        teacher: DeviceTensor,
+        temperature: Float,
+        gradientScale: Float,
+        sums: DeviceTensor
+    ) {
+        note("klDivergence", student)
+        device.klDivergence(
+            student: student,
+            teacher: teacher,
+            temperature: temperature,
+            gradientScale: gradientScale,
+            sums: sums
+        )
+    }
+
+    func fakeQuantize(_ source: DeviceTensor, _ rounding: Rounding, into target: DeviceTensor) {
+        note("fakeQuantize", source, also: rounding.format.name)
+        device.fakeQuantize(source, rounding, into: target)
+    }
+
+    func maskSaturated(
+        _ gradient: DeviceTensor,
+        source: DeviceTensor,
+        format: QuantizationFormat
+    ) {
+        note("maskSaturated", gradient, also: format.name)
+        device.maskSaturated(gradient, source: source, format: format)
+    }
+
+    func adamW(_ tensors: AdamWTensors, step: AdamWStep) {
+        note("adamW", tensors.weight)
+        device.adamW(tensors, step: step)
+    }
+}
