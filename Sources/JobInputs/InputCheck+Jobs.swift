@@ -36,6 +36,7 @@ extension InputCheck {
         defer { exports(ExportSource(spec, version: version), model) }
         weights(model, "$.model")
         training(spec, model)
+        start(of: model)
         let windows = Self.windows(spec.data)
         context(windows, model)
         if let distillation = spec.distillation, !distillation.teacherIsBaseModel {
@@ -82,6 +83,16 @@ extension InputCheck {
                 \(trainer.accumulatedBatches)): every step sees some of them more than once
                 """
             )
+        }
+    }
+
+    /// Checks that the weights to begin from are those of a model of the same shape.
+    private mutating func start(of model: Model?) {
+        guard let start = self.model("/start", tokenizerFor: { _ in nil }) else { return }
+        weights(start, "$.start")
+        guard let model else { return }
+        _ = attempt("$.start") {
+            try start.configuration.requireShape(of: model.configuration)
         }
     }
 

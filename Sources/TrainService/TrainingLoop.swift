@@ -89,8 +89,8 @@ struct TrainingLoop {
     }
 
     func run() throws {
-        // The student's own copy; `model` stays the unquantized teacher and yardstick.
-        let student = try model.parameters.copy()
+        // The student's own weights; `model` stays the unquantized teacher and yardstick.
+        let student = try start() ?? model.parameters.copy()
         let engine = try TrainingEngine(
             parameters: student,
             teacher: plan.isDistilling ? try teacher() : nil,
@@ -109,6 +109,25 @@ struct TrainingLoop {
         let before = try baseline(student, restored: restored, step: engine.stepCount)
         try train(engine, values: before)
         try finish(student, before: before)
+    }
+
+    /// The weights to begin from, where the job names them.
+    private func start() throws -> Parameters? {
+        guard let path = request.inputs["/start"] else { return nil }
+        let source = try ModelLoader.open(path: path)
+        try source.configuration.requireShape(of: model.configuration)
+        let parameters = try ModelLoader.parameters(
+            of: source,
+            vocabularySize: model.configuration.vocabularySize,
+            team: team
+        )
+        let moved = try parameters.countMoved(by: plan.recipe, team: team)
+        reporter.log(
+            moved == 0
+                ? "start: weights are as the recipe rounds them"
+                : "start: the recipe rounds \(moved) weights to other values than they come with"
+        )
+        return parameters
     }
 
     /// The model to distill from: the job's own, unquantized, unless the job names another.
@@ -156,11 +175,21 @@ struct TrainingLoop {
         let place = position(step)
         let unquantized = try validate(model.parameters, .none, as: .baseline, at: place)
         let rounded = try validate(model.parameters, plan.recipe, as: .rounded, at: place)
-        let (baseline, ptq) = (unquantized.perplexity, rounded.perplexity)
+        var values = ["baseline": unquantized.perplexity, "ptq": rounded.perplexity]
         reporter.log(
-            String(format: "before training: perplexity %.3f, quantized %.3f", baseline, ptq)
+            String(
+                format: "before training: perplexity %.3f, quantized %.3f",
+                unquantized.perplexity,
+                rounded.perplexity
+            )
         )
-        return ["baseline": unquantized.perplexity, "ptq": rounded.perplexity]
+        // Only at the first step are the student's weights those it started from.
+        if request.inputs["/start"] != nil, step == 0 {
+            let start = try validate(student, plan.recipe, as: .start, at: place)
+            values["start"] = start.perplexity
+            reporter.log(String(format: "start: perplexity %.3f", start.perplexity))
+        }
+        return values
     }
 
     private func train(_ engine: TrainingEngine, values: [String: Double]) throws {
@@ -343,6 +372,7 @@ struct TrainingLoop {
         let results = TrainingResults(
             baselinePerplexity: before["baseline"],
             ptqPerplexity: before["ptq"],
+            startPerplexity: before["start"],
             qatPerplexity: after.perplexity,
             recovered: TrainingResults.recovered(
                 baseline: before["baseline"],
@@ -402,6 +432,8 @@ enum Validation: String {
     case baseline = "validating baseline"
     /// The model rounded without training.
     case rounded = "validating PTQ"
+    /// The weights that training starts from, as the recipe rounds them.
+    case start = "validating start"
     /// The model in training, every so many steps.
     case interval = "validating"
     /// The export, read back.
@@ -412,7 +444,7 @@ enum Validation: String {
     /// Between steps it waits: what follows the validation writes a checkpoint first.
     var stopsAtOnce: Bool {
         switch self {
-        case .baseline, .rounded, .exported: true
+        case .baseline, .rounded, .start, .exported: true
         case .interval: false
         }
     }

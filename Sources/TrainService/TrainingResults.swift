@@ -9,6 +9,8 @@ struct TrainingResults: Encodable, Sendable {
     @NullIfNone var baselinePerplexity: Double?
     /// The same, rounded without training.
     @NullIfNone var ptqPerplexity: Double?
+    /// The same of the weights that training started from, where the job names any.
+    @NullIfNone var startPerplexity: Double?
     /// The same of what was exported, read back from `model/`: an evaluation of it on the same windows
     /// finds the same.
     var qatPerplexity: Double

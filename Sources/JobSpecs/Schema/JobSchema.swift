@@ -114,6 +114,12 @@ public enum JobSchema {
         name,
         model,
         .init(
+            "start",
+            .input(.model, allowsModel: false),
+            "Where training's weights begin, as job:ID of a quantize job; a teacher and the baseline "
+                + "stay the model's."
+        ),
+        .init(
             "quantization",
             .object(QuantizationSchema.whileTraining),
             required: true,

@@ -17,6 +17,8 @@ public struct TrainSpec: Sendable, Equatable {
     public var name: String?
     /// The model: a path, `job:ID[/output]` or `sha256:DIGEST`.
     public var model: String
+    /// Where the student's weights come from, if not from ``model``; a reference like that.
+    public var start: String?
     /// What is rounded, to what, and when.
     public var quantization: QuantizationOptions
     /// Distillation by KL divergence; nil trains on cross-entropy.
@@ -41,6 +43,7 @@ public struct TrainSpec: Sendable, Equatable {
     init(_ reader: ObjectReader) {
         name = reader.optionalText("name")
         model = reader.text("model")
+        start = reader.optionalText("start")
         quantization = QuantizationOptions(reader.object("quantization"), isTraining: true)
         let isDistilling = reader.contains("distillation")
         if isDistilling {
@@ -82,12 +85,33 @@ public struct TrainSpec: Sendable, Equatable {
                 )
             )
         }
+        if start != nil, let format = formatWithoutFixedScales {
+            features.append(
+                UnsupportedFeature(
+                    "$.start",
+                    "starting from rounded weights in \(format.name) with scale_mode "
+                        + "\(format.scaleMode.rawValue) is not in this version; scales found anew would "
+                        + "move the codes: use mxfp4, mxfp6 or mxfp8 with another scale_mode than ceil, "
+                        + "or leave start out"
+                )
+            )
+        }
         return features + data.unsupported + ExportOptions.unsupported(in: exports)
+    }
+
+    /// A format of the recipe under which rounded weights are not rounded to themselves: its scales
+    /// are no powers of two, or rounded up.
+    private var formatWithoutFixedScales: QuantizationFormat? {
+        quantization.recipe.formats.sorted { $0.name < $1.name }
+            .first { $0.scaleKind != .e8m0 || $0.scaleMode == .ceil }
     }
 
     /// The inputs the job names, in the order of its sections.
     public var inputs: [InputReference] {
         var inputs = [InputReference(pointer: "/model", text: model, role: .model)]
+        if let start {
+            inputs.append(InputReference(pointer: "/start", text: start, role: .model))
+        }
         if let distillation, !distillation.teacherIsBaseModel {
             inputs.append(
                 InputReference(

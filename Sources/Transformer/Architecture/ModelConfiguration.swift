@@ -114,6 +114,37 @@ public struct ModelConfiguration: Sendable, Codable, Equatable {
     /// - Precondition: The sizes are in the ranges that ``validate()`` asks for.
     public var parameterCount: Int { ParameterLayout(configuration: self).totalCount }
 
+    /// Checks that weights of this configuration can stand in for those of `other`.
+    ///
+    /// Every layer must compute alike; special tokens and the longest sequence may differ.
+    ///
+    /// - Throws: ``TransformerError`` (`parameterMismatch`) with what differs.
+    public func requireShape(of other: ModelConfiguration) throws(TransformerError) {
+        var mine = self
+        (mine.bosToken, mine.eosTokens, mine.padToken) =
+            (other.bosToken, other.eosTokens, other.padToken)
+        mine.maximumPositions = other.maximumPositions
+        guard mine != other else { return }
+        let sizes = [
+            ("vocab_size", vocabularySize, other.vocabularySize),
+            ("hidden_size", hiddenSize, other.hiddenSize),
+            ("intermediate_size", intermediateSize, other.intermediateSize),
+            ("num_hidden_layers", layerCount, other.layerCount),
+            ("num_attention_heads", headCount, other.headCount),
+            ("num_key_value_heads", keyValueHeadCount, other.keyValueHeadCount),
+            ("head_dim", headDimension, other.headDimension),
+            ("tie_word_embeddings", tiedEmbeddings ? 1 : 0, other.tiedEmbeddings ? 1 : 0),
+        ]
+        let different = sizes.filter { $0.1 != $0.2 }.map { "\($0.0) is \($0.1), not \($0.2)" }
+        throw TransformerError(
+            .parameterMismatch,
+            "not weights of the model's shape: "
+                + (different.isEmpty
+                    ? "its layers compute otherwise (norms, activation or rotary embedding)"
+                    : different.joined(separator: ", "))
+        )
+    }
+
     /// More parameters than any machine holds; below it, no size in bytes or bits overflows.
     private static let parameterLimit = 1 << 42
 

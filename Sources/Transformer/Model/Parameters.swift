@@ -89,6 +89,17 @@ public final class Parameters: @unchecked Sendable {
         }
     }
 
+    /// How many elements the recipe's final stage rounds to another value than they have.
+    ///
+    /// - Throws: ``TransformerError`` (`invalidRecipe`) if a block size does not divide.
+    public func countMoved(by recipe: QuantizationRecipe, team: ThreadTeam) throws -> Int {
+        let rounded = try copy()
+        try rounded.fakeQuantize(by: recipe, team: team)
+        return zip(storage.elements, rounded.storage.elements).reduce(0) {
+            $0 + ($1.0 == $1.1 ? 0 : 1)
+        }
+    }
+
     /// The parameters that a recipe quantizes at `progress`, with their formats.
     ///
     /// - Throws: ``TransformerError`` (`invalidRecipe`).

@@ -211,7 +211,9 @@ extension ResultsTable {
             .init(heading: "95 % CI", isNumber: true, dropOrder: 1),
         ])
         let baseline = number("baseline_perplexity")
-        for (label, key) in [("baseline", "baseline"), ("PTQ", "ptq"), ("QAT", "qat")] {
+        for (label, key) in [
+            ("baseline", "baseline"), ("PTQ", "ptq"), ("start", "start"), ("QAT", "qat"),
+        ] {
             guard let value = number(key + "_perplexity") else {
                 continue
             }

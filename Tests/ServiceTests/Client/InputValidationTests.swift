@@ -233,6 +233,18 @@ internal import Testing
         #expect(short.count == 1 && short[0].contains("$.data.seq_length: the teacher: "))
     }
 
+    @Test func comparesTheStartWithTheModel() throws {
+        let path = folder.home.path
+        let job = train(model: "m", #", "start": "start""#)
+        try TinyModelFolder(context: 64).write(to: path + "/start")
+        #expect(try validate("train", job).isEmpty)
+        try FileManager.default.removeItem(atPath: path + "/start")
+        try TinyModelFolder(rows: 320).write(to: path + "/start")
+        let more = problems("train", job)
+        #expect(more.count == 1 && more[0].contains("vocab_size is 320, not "), "\(more)")
+        #expect(more[0].hasPrefix("$.start: "), "\(more)")
+    }
+
     @Test func leavesWhatTheGatewayHoldsToTheWorker() throws {
         let digest = String(repeating: "a", count: 64)
         #expect(try validate("train", train(model: "job:j-1")).isEmpty)

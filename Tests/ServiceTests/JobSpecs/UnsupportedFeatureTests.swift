@@ -22,6 +22,14 @@ internal import Testing
             "$.quantization.enable_kv_cache"
         ),
         (train(quantization: #""algorithm":"fp4","method":"awq""#), "$.quantization.method"),
+        (train(quantization: #""algorithm":"nvfp4""#, more: #","start":"job:a""#), "$.start"),
+        (
+            train(
+                quantization: #""algorithm":"mxfp4","scale_mode":"ceil""#,
+                more: #","start":"job:a""#
+            ),
+            "$.start"
+        ),
         (train(data: #","data_impl":"mmap""#), "$.data.data_impl"),
         (train(data: #","splits_string":"99,1,0""#), "$.data.splits_string"),
         (train(data: #","reset_position_ids":true"#), "$.data.reset_position_ids"),

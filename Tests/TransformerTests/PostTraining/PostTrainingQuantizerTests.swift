@@ -43,6 +43,27 @@ struct PostTrainingQuantizerTests {
         return try comparison.measure(parameters).klDivergence
     }
 
+    /// What training starts from stays: rounded anew, a block's step is the same, or a half or a
+    /// quarter of it, whose multiples its values are, too.
+    ///
+    /// Not so under `ceil`: 6 steps become 3 of twice the size, and one step is lost.
+    @Test(
+        arguments: [
+            PostTrainingMethod.max, .init(rounding: .nearest(.mse)),
+            .init(rounding: .gptq(GPTQ(usesActivationOrder: true)), smoothing: .activationAware),
+        ],
+        [ScaleMode.floor, .even, .evenCT, .rceil]
+    )
+    func roundedWeightsAreRoundedToThemselves(method: PostTrainingMethod, mode: ScaleMode) throws {
+        let (parameters, _, _) = try quantize(method)
+        var format = QuantizationFormat.mxfp4
+        format.scaleMode = mode
+        let recipe = QuantizationRecipe(defaultFormat: format)
+        #expect(try parameters.countMoved(by: recipe, team: SmallModel.team) == 0)
+        let original = try SmallModel.make()
+        #expect(try original.countMoved(by: recipe, team: SmallModel.team) > 1000)
+    }
+
     @Test(
         arguments: [
             PostTrainingMethod.max, .init(rounding: .nearest(.mse)),
