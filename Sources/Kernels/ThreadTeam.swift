@@ -1,3 +1,6 @@
+internal import CKernels
+internal import Synchronization
+
 #if canImport(Glibc)
     internal import Glibc
 #else
@@ -7,17 +10,26 @@
 /// A fixed set of threads that run one piece of work at a time, fork and join.
 ///
 /// The calling thread takes part as thread 0, so a team of one starts no thread. Calls do not nest,
-/// and only one thread may call at a time.
+/// and only one thread may call at a time. Between pieces of work, and at their end, threads look out
+/// for some microseconds before they sleep: a training step forks thousands of times, and waking a
+/// sleeping thread costs as much as a small piece of work.
 public final class ThreadTeam: @unchecked Sendable {
-    // Guarded by `mutex`: generation, pending, stopping and body. The body is set before the
-    // generation is raised and cleared after the last worker is done.
+    /// Looks before a thread sleeps, each some tens of nanoseconds apart; none where there are more
+    /// threads than processors, and whoever looks keeps another from working.
+    private let patience: Int
+    // `body` is set before the generation is raised and cleared after the last worker is done.
+    private var body: ((Int) -> Void)?
+    private let generation = Atomic<Int>(0)
+    /// Workers that have not finished the current piece of work.
+    private let pending = Atomic<Int>(0)
+    private let isStopping = Atomic<Bool>(false)
+    // Who sleeps says so before it looks a last time, and who changes something looks for sleepers after
+    // the change: with sequentially consistent order one of both sees the other.
+    private let sleepers = Atomic<Int>(0)
+    private let callerSleeps = Atomic<Bool>(false)
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let wake: UnsafeMutablePointer<pthread_cond_t>
     private let done: UnsafeMutablePointer<pthread_cond_t>
-    private var generation: UInt64 = 0
-    private var pending = 0
-    private var stopping = false
-    private var body: ((Int) -> Void)?
     private var threads: [pthread_t] = []
 
     /// Number of threads, the caller's included.
@@ -29,6 +41,7 @@ public final class ThreadTeam: @unchecked Sendable {
     public init(threadCount: Int) {
         precondition((1...256).contains(threadCount), "ThreadTeam: \(threadCount) threads")
         self.threadCount = threadCount
+        patience = threadCount <= Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))) ? 400 : 0
         mutex = .allocate(capacity: 1)
         wake = .allocate(capacity: 1)
         done = .allocate(capacity: 1)
@@ -43,8 +56,8 @@ public final class ThreadTeam: @unchecked Sendable {
     deinit {
         // Workers hold no reference to the team between jobs, only to this memory, so they are
         // joined before it goes.
+        isStopping.store(true, ordering: .sequentiallyConsistent)
         pthread_mutex_lock(mutex)
-        stopping = true
         pthread_cond_broadcast(wake)
         pthread_mutex_unlock(mutex)
         for thread in threads {
@@ -65,21 +78,36 @@ public final class ThreadTeam: @unchecked Sendable {
             return
         }
         withoutActuallyEscaping(body) { escaping in
-            pthread_mutex_lock(mutex)
             precondition(self.body == nil, "ThreadTeam: two callers at once, or a nested call")
             self.body = escaping
-            pending = threadCount - 1
-            generation &+= 1
-            pthread_cond_broadcast(wake)
-            pthread_mutex_unlock(mutex)
+            pending.store(threadCount - 1, ordering: .relaxed)
+            generation.add(1, ordering: .sequentiallyConsistent)
+            if sleepers.load(ordering: .sequentiallyConsistent) > 0 {
+                pthread_mutex_lock(mutex)
+                pthread_cond_broadcast(wake)
+                pthread_mutex_unlock(mutex)
+            }
             escaping(0)
-            pthread_mutex_lock(mutex)
-            while pending > 0 {
-                pthread_cond_wait(done, mutex)
+            if !looksOut({ pending.load(ordering: .acquiring) == 0 }) {
+                pthread_mutex_lock(mutex)
+                callerSleeps.store(true, ordering: .sequentiallyConsistent)
+                while pending.load(ordering: .sequentiallyConsistent) > 0 {
+                    pthread_cond_wait(done, mutex)
+                }
+                callerSleeps.store(false, ordering: .relaxed)
+                pthread_mutex_unlock(mutex)
             }
             self.body = nil
-            pthread_mutex_unlock(mutex)
         }
+    }
+
+    /// Whether something comes true before patience ends.
+    private func looksOut(_ condition: () -> Bool) -> Bool {
+        for _ in 0..<patience {
+            if condition() { return true }
+            qat_spin_pause()
+        }
+        return condition()
     }
 
     /// Splits `0 ..< count` into one contiguous range per thread, each a multiple of `grain` long
@@ -127,26 +155,35 @@ public final class ThreadTeam: @unchecked Sendable {
     }
 
     private func work(_ index: Int) {
-        var seen: UInt64 = 0
-        pthread_mutex_lock(mutex)
-        while true {
-            while generation == seen && !stopping {
-                pthread_cond_wait(wake, mutex)
-            }
-            if stopping {
-                break
-            }
-            seen = generation
-            let body = body
-            pthread_mutex_unlock(mutex)
+        var seen = 0
+        while waitForWork(after: seen) {
+            seen += 1
             body?(index)
-            pthread_mutex_lock(mutex)
-            pending -= 1
-            if pending == 0 {
+            let left = pending.subtract(1, ordering: .sequentiallyConsistent).newValue
+            if left == 0, callerSleeps.load(ordering: .sequentiallyConsistent) {
+                pthread_mutex_lock(mutex)
                 pthread_cond_signal(done)
+                pthread_mutex_unlock(mutex)
             }
         }
-        pthread_mutex_unlock(mutex)
+    }
+
+    /// Returns once there is a piece of work after number `seen`, or false if the team ends.
+    private func waitForWork(after seen: Int) -> Bool {
+        func isOver() -> Bool {
+            generation.load(ordering: .sequentiallyConsistent) != seen
+                || isStopping.load(ordering: .sequentiallyConsistent)
+        }
+        if !looksOut(isOver) {
+            pthread_mutex_lock(mutex)
+            sleepers.add(1, ordering: .sequentiallyConsistent)
+            while !isOver() {
+                pthread_cond_wait(wake, mutex)
+            }
+            sleepers.subtract(1, ordering: .relaxed)
+            pthread_mutex_unlock(mutex)
+        }
+        return generation.load(ordering: .acquiring) != seen
     }
 }
 

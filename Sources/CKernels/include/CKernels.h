@@ -3,5 +3,6 @@
 #include "qat_product.h"
 #include "qat_ptq.h"
 #include "qat_quantize.h"
+#include "qat_spin.h"
 #include "qat_statistics.h"
 #include "qat_transformer.h"
