@@ -79,15 +79,18 @@ extension JobEngine {
 
     /// Ends an attempt; a repeated report of the same lease is accepted again.
     ///
-    /// `checkStored`: Throws if outputs are not stored, or not the worker's to name.
+    /// `checkStored`: Throws if outputs are not stored, or not the worker's to name. `onSuccess`: Gets the
+    /// checkpoint, which a success has no use for any more.
     ///
     /// - Throws: ``StoreError`` (`invalidArgument`) if the outputs or results break a limit; the
     ///   lease stands, and the worker may report a failure instead.
     func complete(
         _ request: CompleteLeaseRequest,
         by holder: LeaseHolder,
-        checkStored: ([OutputFile]) async throws -> Void = { _ in }
+        checkStored: ([OutputFile]) async throws -> Void = { _ in },
+        onSuccess: (Set<SHA256Digest>) -> Void = { _ in }
     ) async throws -> Bool {
+        var freed: [OutputFile] = []
         let claim = LeaseClaim(epoch: Int64(clamping: request.epoch), holder: holder)
         presence.hear(holder, at: now)
         let decision = try await changeLeased(request.jobID) { stored in
@@ -99,6 +102,7 @@ extension JobEngine {
                 try await checkStored(request.outputs)
                 var change = JobBatch.Change(job: decision.job)
                 if decision.job.state == .succeeded {
+                    freed = try await store.checkpoint(of: request.jobID)
                     change.results = request.resultsJSON
                     change.checkpoint = []
                     change.outputs = request.outputs
@@ -119,6 +123,9 @@ extension JobEngine {
                 }
             }
             return (decision, batch)
+        }
+        if !freed.isEmpty, decision?.verdict == .accepted {
+            onSuccess(Set(freed.map(\.digest)))
         }
         return decision?.verdict == .accepted
     }

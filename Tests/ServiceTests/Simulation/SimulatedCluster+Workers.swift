@@ -65,7 +65,8 @@ extension SimulatedCluster {
                 return
             }
             workers[index].lease = lease
-            workers[index].step = lease.checkpoint?.step ?? 0
+            // Now and then a checkpoint is damaged, and the attempt begins anew.
+            workers[index].step = chance(5) ? 0 : lease.checkpoint?.step ?? 0
             workers[index].order = .continue
             history.leased(lease, to: holder)
             claims.append(
@@ -98,6 +99,7 @@ extension SimulatedCluster {
         let step = workers[index].step
         let claim = LeaseClaim(epoch: Int64(lease.epoch), holder: workers[index].holder)
         let file = OutputFile(name: "state", digest: .of("\(step)"), size: 1)
+        history.maySave(lease.jobID, epoch: lease.epoch, step: step)
         let freed = try await attempt {
             try await engine.saveCheckpoint(
                 lease.jobID,
@@ -105,7 +107,7 @@ extension SimulatedCluster {
                 Checkpoint(step: step, files: [file])
             )
         }
-        if let freed, freed != nil { history.saved(lease.jobID, step: step) }
+        if let freed, freed != nil { history.saved(lease.jobID, epoch: lease.epoch, step: step) }
     }
 
     private func complete(

@@ -5,7 +5,7 @@ internal import JobSpecs
 /// Opens the gateway's SQLite file so that what is acknowledged is on disk.
 enum GatewayDatabase {
     /// The schema's version; a newer file is refused.
-    static let schemaVersion = 7
+    static let schemaVersion = 8
 
     /// Opens, checks and migrates the file.
     ///
@@ -100,6 +100,15 @@ enum GatewayDatabase {
         }
         migrator.registerMigration("pipelines") { db in
             try db.execute(sql: PipelineSchema.migration)
+            try db.execute(sql: "PRAGMA user_version = 7")
+        }
+        migrator.registerMigration("origins") { db in
+            try db.execute(sql: origins)
+            // Who was there before has a day from now on.
+            try db.execute(
+                sql: "UPDATE worker SET seen = ?",
+                arguments: [Int64(Date.now.timeIntervalSince1970 * 1000)]
+            )
             try db.execute(sql: "PRAGMA user_version = \(schemaVersion)")
         }
         return migrator
@@ -191,6 +200,14 @@ enum GatewayDatabase {
             PRIMARY KEY (tenant, key)
         ) STRICT, WITHOUT ROWID;
         CREATE INDEX removed_by_age ON removed_job (removed);
+        """
+
+    // Which lease a checkpoint is of, which state folder a worker has, and when it was last heard.
+    private static let origins = """
+        ALTER TABLE job ADD COLUMN checkpoint_epoch INTEGER NOT NULL DEFAULT 0;
+        UPDATE job SET checkpoint_epoch = epoch WHERE checkpoint_step > 0;
+        ALTER TABLE worker ADD COLUMN state_id TEXT NOT NULL DEFAULT '';
+        ALTER TABLE worker ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
         """
 
     /// Reads what jobs of an older schema ask for out of their specifications.
