@@ -33,7 +33,7 @@ extension GatewayAPI {
                     + asked.joined(separator: ", ")
             )
         }
-        for text in [request.bootID, request.address, request.version] {
+        for text in [request.bootID, request.address, request.version, request.stateID] {
             if let fault = PlainText.fault(in: text, byteLimit: 128) {
                 throw StoreError(.invalidArgument, "\(PlainText.quoted(text)) \(fault)")
             }
@@ -52,7 +52,8 @@ extension GatewayAPI {
             memory: Int64(clamping: request.memoryBytes),
             version: request.version,
             registered: engine.now.unix,
-            certificateEnds: request.certificateEndsUnixMs
+            certificateEnds: request.certificateEndsUnixMs,
+            stateID: request.stateID
         )
         do {
             try await engine.register(worker, isConnected: principal.isConnected)

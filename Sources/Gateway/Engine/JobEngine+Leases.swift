@@ -156,15 +156,13 @@ extension JobEngine {
         }
     }
 
-    /// Takes back the leases that ended without a heartbeat.
-    ///
-    /// - Returns: The jobs concerned.
     /// Makes every lease last a whole duration from now on.
     ///
     /// After the gateway's own absence, or a pause in which it heard nobody, so that workers get the
     /// chance to be heard before anything is taken from them.
     func renewLeases() async throws {
         let moment = now
+        presence.renew(at: moment)
         try await forEach(in: JobState.leased) { stored in
             leases.set(
                 stored.job.id,
@@ -174,6 +172,9 @@ extension JobEngine {
         }
     }
 
+    /// Takes back the leases that ended without a heartbeat.
+    ///
+    /// - Returns: The jobs concerned.
     func recoverExpired() async throws -> [String] {
         var lost: [String] = []
         for (id, epoch) in leases.expired(before: now.uptime) {

@@ -21,7 +21,7 @@ final class JobEngine: Sendable {
     let leases = LeaseTable()
     let delays = DelayTable()
     let deadlines = DeadlineTable()
-    let presence = WorkerPresence()
+    let presence: WorkerPresence
     /// Ended jobs whose dependents were not all looked at yet.
     let unsettled = Mutex<Set<String>>([])
     private let clock: @Sendable () -> Moment
@@ -44,6 +44,7 @@ final class JobEngine: Sendable {
         reportRules = ReportRules(limits: limits)
         self.clock = clock
         lifecycle = JobLifecycle(leaseDuration: Int64(leaseDuration / .milliseconds(1)))
+        presence = WorkerPresence(grace: lifecycle.leaseDuration)
     }
 
     var now: Moment { clock() }
@@ -56,7 +57,7 @@ final class JobEngine: Sendable {
     func start() async throws {
         let moment = now
         for worker in try await store.workers() {
-            _ = presence.add(worker, heard: moment)
+            presence.restore(worker, at: moment)
         }
         try await renewLeases()
         try await forEach(in: [.recovering]) { stored in

@@ -348,7 +348,23 @@ final class MemoryJobStore: JobStore {
     { digests }
 
     func put(_ worker: Worker) async throws {
-        state.withLock { $0.workers[worker.identity] = worker }
+        state.withLock { state in
+            state.workers[worker.identity] = worker
+            state.workers[worker.identity]?.seen = worker.registered
+        }
+    }
+
+    func put(seen: [WorkerIdentity: Int64]) async throws {
+        state.withLock { state in
+            for (identity, time) in seen { state.workers[identity]?.seen = time }
+        }
+    }
+
+    func forget(_ holder: LeaseHolder) async throws {
+        state.withLock { state in
+            guard state.workers[holder.worker]?.boot == holder.boot else { return }
+            state.workers[holder.worker] = nil
+        }
     }
 
     func workers() async throws -> [Worker] { state.withLock { Array($0.workers.values) } }
