@@ -10,18 +10,30 @@ extension JobEngine {
         isConnected: (@Sendable () -> Bool)? = nil
     ) async throws -> Lease? {
         let worker = try registered(holder, isConnected: isConnected)
+        var refused: Set<String> = []
         while let next = try await store.nextQueued(
             for: worker.offer,
-            excluding: try await ownersAtQuota(),
+            excluding: try await ownersAtQuota().union(refused),
             delayed: delays.pending(at: now.uptime)
         ) {
             let decision = decide(.leased(holder), next.job)
             var batch = JobBatch()
             batch.tell(decision)
             batch.changes = [JobBatch.Change(job: decision.job)]
+            // Others lease at this moment, too: their owner's quota is counted with the commit.
+            if let limit = policies.policy.quota(of: next.owner).running {
+                batch.ceilings = [
+                    JobBatch.Ceiling(owner: next.owner, states: JobState.leased, limit: limit)
+                ]
+            }
+            switch try await commit(batch, decision) {
+            case .committed: note(decision)
+            case .overQuota:
+                refused.insert(next.owner)
+                continue
             // Somebody was faster: the next one.
-            guard try await commit(batch, decision) == .committed else { continue }
-            note(decision)
+            default: continue
+            }
             return Lease(
                 jobID: decision.job.id,
                 kind: decision.job.kind.rawValue,

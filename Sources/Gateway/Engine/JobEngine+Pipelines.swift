@@ -57,8 +57,13 @@ extension JobEngine {
             ]
             for job in prepared { batch.add(job) }
             let waiting = prepared.count { $0.decision.job.state.isWaiting }
-            batch.quota = quota.queued.map { (pipeline.owner, max(0, $0 - max(0, waiting - 1))) }
-            switch try await commit(batch, prepared) {
+            let ceiling = JobBatch.Ceiling.waiting(
+                quota.queued,
+                of: pipeline.owner,
+                for: waiting
+            )
+            batch.ceilings = ceiling.map { [$0] } ?? []
+            switch try await commit(batch, prepared.map(\.decision)) {
             case .committed:
                 for job in prepared { note(job.decision) }
                 return (id, true)
@@ -78,18 +83,8 @@ extension JobEngine {
         }
     }
 
-    /// Stores a batch with new jobs; if nobody knows whether it is stored, their deadlines count.
-    private func commit(_ batch: JobBatch, _ jobs: [PreparedJob]) async throws -> CommitOutcome {
-        do {
-            return try await store.commit(batch)
-        } catch {
-            for job in jobs {
-                let end = lifecycle.deadlineEnd(of: job.decision.job, at: now)
-                deadlines.track(job.decision.job.id, until: end)
-            }
-            hub.signal(Self.queueTopic)
-            throw error
-        }
+    private func known(_ pipeline: PipelineSubmission) async throws -> String? {
+        try await known(pipeline: pipeline.key, of: pipeline.owner, pipeline.digest)
     }
 
     private func known(_ pipeline: PipelineSubmission) async throws -> String? {

@@ -58,7 +58,12 @@ extension JobEngine {
             }
             var batch = JobBatch()
             batch.add(prepared)
-            batch.quota = quota.queued.map { (submission.owner, $0) }
+            let ceiling = JobBatch.Ceiling.waiting(
+                quota.queued,
+                of: submission.owner,
+                for: prepared.decision.job.state.isWaiting ? 1 : 0
+            )
+            batch.ceilings = ceiling.map { [$0] } ?? []
             switch try await commit(batch, prepared.decision) {
             case .committed:
                 note(prepared.decision)

@@ -129,8 +129,10 @@ extension JobEngine {
     ///
     /// `busy`: The owners who run as many jobs as they may.
     func waitReason(_ stored: StoredJob, busy: Set<String>) -> String {
+        let quota = policies.policy.quota(of: stored.owner).running
+        if quota == 0 { return "\(stored.owner) may run no jobs (quota)" }
         if busy.contains(stored.owner) {
-            let limit = policies.policy.quota(of: stored.owner).running ?? 0
+            let limit = quota ?? 0
             return "waits for one of \(stored.owner)'s \(limit) running jobs to end (quota)"
         }
         let kind = stored.job.kind

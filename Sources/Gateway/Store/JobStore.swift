@@ -146,7 +146,7 @@ enum CommitOutcome: Sendable, Equatable {
     case taken
     /// An artifact that a new job refers to is gone; nothing was stored.
     case artifactsGone
-    /// The owner has as many jobs waiting as the batch's quota says; nothing was stored.
+    /// An owner has as many jobs as one of the batch's ceilings says; nothing was stored.
     case overQuota
 }
 
