@@ -43,7 +43,13 @@ extension JobEngine {
                 }
                 return (known, false)
             }
-            let (id, prepared) = try await prepare(pipeline, order, at: moment)
+            let (id, prepared): (String, [PreparedJob])
+            do {
+                (id, prepared) = try await prepare(pipeline, order, at: moment)
+            } catch let error as StoreError where Self.mayBeRepeated(error) {
+                guard let known = try await known(pipeline) else { throw error }
+                return (known, false)
+            }
             var batch = JobBatch()
             batch.pipelines = [
                 JobBatch.Pipeline(
@@ -78,7 +84,8 @@ extension JobEngine {
                 guard let known = try await known(pipeline) else { continue }
                 return (known, false)
             case .artifactsGone:
-                throw Self.artifactsGone
+                guard let known = try await known(pipeline) else { throw Self.artifactsGone }
+                return (known, false)
             }
         }
     }
@@ -87,15 +94,21 @@ extension JobEngine {
         try await known(pipeline: pipeline.key, of: pipeline.owner, pipeline.digest)
     }
 
-    private func known(_ pipeline: PipelineSubmission) async throws -> String? {
-        guard let known = try await store.pipeline(owner: pipeline.owner, key: pipeline.key)
-        else { return nil }
-        try Self.check(known, is: pipeline.digest, key: pipeline.key, "pipeline")
+    /// The pipeline that an owner submitted with a key before, if any.
+    ///
+    /// - Throws: ``StoreError`` (`alreadyExists`) if that was another one, or its jobs were removed.
+    func known(
+        pipeline key: String,
+        of owner: String,
+        _ digest: SHA256Digest
+    ) async throws -> String? {
+        guard let known = try await store.pipeline(owner: owner, key: key) else { return nil }
+        try Self.check(known, is: digest, key: key, "pipeline")
         guard !(try await store.parts(of: known.id).isEmpty) else {
             throw StoreError(
                 .alreadyExists,
                 """
-                key \(pipeline.key) belongs to pipeline \(known.id), whose jobs were removed; \
+                key \(key) belongs to pipeline \(known.id), whose jobs were removed; \
                 choose another key
                 """
             )
