@@ -122,7 +122,7 @@ extension GatewayAPI {
     }
 
     /// The caller, who may have their way with a pipeline: all its jobs have one owner.
-    private func user(
+    func user(
         _ caller: Caller,
         to access: JobAccess,
         pipeline id: String
