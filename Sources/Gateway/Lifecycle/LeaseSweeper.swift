@@ -48,7 +48,7 @@ struct LeaseSweeper: Service {
                     }
                 } catch {
                     if !Task.isCancelled {
-                        logger.error("sweeping leases: \(error)")
+                        logger.error("sweeping leases: \(StoreError.sentence(of: error))")
                     }
                 }
             }

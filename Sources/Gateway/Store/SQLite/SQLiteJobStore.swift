@@ -212,5 +212,9 @@ final class SQLiteJobStore: JobStore {
         try await pool.writeWithoutTransaction { db in _ = try db.checkpoint(.passive) }
     }
 
-    func close() throws { try pool.close() }
+    func close() throws {
+        // All in one file when nobody uses it: what copies that alone has everything.
+        _ = try? pool.writeWithoutTransaction { db in try db.checkpoint(.truncate) }
+        try pool.close()
+    }
 }
