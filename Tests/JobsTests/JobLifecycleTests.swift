@@ -94,6 +94,16 @@ struct JobLifecycleTests {
         #expect(delays == [2_000, 0])
     }
 
+    /// Seen: a worker whose disk was full ended everybody's jobs.
+    ///
+    /// It is the worker's fault: another one takes the job, and nothing counts as the job's failure.
+    @Test func aFullDiskOfAWorkerIsALoss() {
+        let full = Completion.failed(.noDisk, "no room")
+        let lost = Self.decide(.completed(Self.claim(), full), Self.job(.running))
+        #expect(lost.job.state == .queued && lost.job.reason == .noDisk)
+        #expect(lost.job.failures == 0 && lost.job.losses == 1)
+    }
+
     /// Random lives: at any moment at most one epoch is live, and it never goes back.
     @Test(arguments: 0..<64)
     func anOldEpochNeverWrites(seed: UInt64) {
