@@ -682,7 +682,7 @@ void   qat__v1__complete_lease_response__free_unpacked
   assert(message->base.descriptor == &qat__v1__complete_lease_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor qat__v1__register_worker_request__field_descriptors[12] =
+static const ProtobufCFieldDescriptor qat__v1__register_worker_request__field_descriptors[13] =
 {
   {
     "role",
@@ -828,6 +828,18 @@ static const ProtobufCFieldDescriptor qat__v1__register_worker_request__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "state_id",
+    13,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__RegisterWorkerRequest, has_state_id),
+    offsetof(Qat__V1__RegisterWorkerRequest, state_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__register_worker_request__field_indices_by_name[] = {
   8,   /* field[8] = accelerator */
@@ -841,12 +853,13 @@ static const unsigned qat__v1__register_worker_request__field_indices_by_name[] 
   6,   /* field[6] = memory_bytes */
   10,   /* field[10] = nodes */
   0,   /* field[0] = role */
+  12,   /* field[12] = state_id */
   7,   /* field[7] = version */
 };
 static const ProtobufCIntRange qat__v1__register_worker_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 12 }
+  { 0, 13 }
 };
 const ProtobufCMessageDescriptor qat__v1__register_worker_request__descriptor =
 {
@@ -856,7 +869,7 @@ const ProtobufCMessageDescriptor qat__v1__register_worker_request__descriptor =
   "Qat__V1__RegisterWorkerRequest",
   "qat.v1",
   sizeof(Qat__V1__RegisterWorkerRequest),
-  12,
+  13,
   qat__v1__register_worker_request__field_descriptors,
   qat__v1__register_worker_request__field_indices_by_name,
   1,  qat__v1__register_worker_request__number_ranges,

@@ -41,6 +41,8 @@ public struct Job: Sendable, Equatable {
     public var lastStep: Int64 = 0
     /// The training step of its newest stored checkpoint; 0 without one.
     public var checkpointStep: Int64 = 0
+    /// The number of the lease under which that one was stored.
+    public var checkpointEpoch: Int64 = 0
     /// Who holds the lease, or held the last one.
     public var holder: LeaseHolder?
     /// Whether a user wants it to end.

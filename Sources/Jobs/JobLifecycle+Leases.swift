@@ -28,14 +28,26 @@ extension JobLifecycle {
         return decision
     }
 
-    /// A checkpoint: the newest counts, an older one changes nothing.
+    /// A checkpoint: the newest of a lease counts, and that of a younger lease before an older one's.
+    ///
+    /// Whoever goes on from a checkpoint only comes to later steps. So an attempt that stores an
+    /// earlier one could not use what its lease carried (damaged, or of other settings), nor could
+    /// the next: its own takes that one's place, and progress is judged from there.
     func checkpoint(_ job: Job, _ claim: LeaseClaim, _ step: Int64) -> Decision {
         var decision = Decision(unchanged: job)
         guard job.isHeld(by: claim) else {
             decision.verdict = .leaseLost
             return decision
         }
-        decision.job.checkpointStep = max(job.checkpointStep, step)
+        guard step > job.checkpointStep || job.checkpointEpoch != claim.epoch else {
+            return decision
+        }
+        if step < job.checkpointStep {
+            decision.job.lastStep = step
+            decision.job.lostStep = min(job.lostStep, step - 1)
+        }
+        decision.job.checkpointStep = step
+        decision.job.checkpointEpoch = claim.epoch
         return decision
     }
 
@@ -47,6 +59,7 @@ extension JobLifecycle {
             return decision
         }
         decision.job.checkpointStep = 0
+        decision.job.checkpointEpoch = 0
         return decision
     }
 
@@ -71,6 +84,7 @@ extension JobLifecycle {
             decision.enter(.succeeded, at: moment)
             // Outputs make checkpoints worthless.
             decision.job.checkpointStep = 0
+            decision.job.checkpointEpoch = 0
         case .stopped(let message):
             endStopped(&decision, message, moment)
         case .released(let message):

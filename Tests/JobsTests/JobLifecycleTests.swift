@@ -94,6 +94,16 @@ struct JobLifecycleTests {
         #expect(delays == [2_000, 0])
     }
 
+    /// Seen: a worker whose disk was full ended everybody's jobs.
+    ///
+    /// It is the worker's fault: another one takes the job, and nothing counts as the job's failure.
+    @Test func aFullDiskOfAWorkerIsALoss() {
+        let full = Completion.failed(.noDisk, "no room")
+        let lost = Self.decide(.completed(Self.claim(), full), Self.job(.running))
+        #expect(lost.job.state == .queued && lost.job.reason == .noDisk)
+        #expect(lost.job.failures == 0 && lost.job.losses == 1)
+    }
+
     /// Random lives: at any moment at most one epoch is live, and it never goes back.
     @Test(arguments: 0..<64)
     func anOldEpochNeverWrites(seed: UInt64) {
@@ -176,7 +186,10 @@ struct JobLifecycleTests {
     }
 
     @Test func theNewestCheckpointCounts() {
-        let job = Self.job(.running) { $0.checkpointStep = 8 }
+        let job = Self.job(.running) {
+            $0.checkpointStep = 8
+            $0.checkpointEpoch = 4
+        }
         let newer = Self.decide(.checkpointed(Self.claim(), step: 9), job)
         #expect(newer.job.checkpointStep == 9 && newer.isChange)
         #expect(!Self.decide(.checkpointed(Self.claim(), step: 7), job).isChange)
@@ -186,6 +199,36 @@ struct JobLifecycleTests {
         #expect(Self.decide(.retried(by: "a", inputs: .ready), stopped).job.checkpointStep == 8)
         let done = Self.decide(.completed(Self.claim(), .succeeded), job).job
         #expect(done.checkpointStep == 0)
+    }
+
+    /// Seen: a damaged checkpoint of step 500 kept the next attempt's steps 100 to 499 from being
+    /// stored, and every loss threw all of them away.
+    @Test func anAttemptThatGoesOnFromBeforeTheCheckpointStoresItsOwn() {
+        let job = Self.job(.running) {
+            $0.checkpointStep = 500
+            $0.checkpointEpoch = 3
+            $0.lastStep = 510
+            $0.losses = 1
+            $0.lossesAtStep = 1
+            $0.lostStep = 510
+        }
+        let first = Self.decide(.checkpointed(Self.claim(), step: 100), job)
+        #expect(first.isChange && first.job.checkpointStep == 100)
+        // Within this lease the newest counts again.
+        #expect(!Self.decide(.checkpointed(Self.claim(), step: 50), first.job).isChange)
+        #expect(Self.decide(.checkpointed(Self.claim(), step: 400), first.job).isChange)
+        // The same step again, whole this time, is taken, too.
+        #expect(Self.decide(.checkpointed(Self.claim(), step: 500), job).isChange)
+        // Progress is judged from there: losses with a checkpoint in between end no job.
+        var lost = first.job
+        for step in [100, 200, 300, 400, 450] as [Int64] {
+            lost = Self.decide(.checkpointed(Self.claim(lost.epoch), step: step), lost).job
+            lost = Self.decide(.leaseEnded("silence"), lost).job
+            #expect(lost.state == .queued && lost.lossesAtStep == 1, "at step \(step)")
+            lost = Self.decide(.leased(Self.ada), lost).job
+            let report = WorkerReport(number: 1, step: step + 1)
+            lost = Self.decide(.heartbeat(Self.claim(lost.epoch), [report]), lost).job
+        }
     }
 
     @Test func aRetriedJobWhoseInputsAreGoneFailsAtOnce() {

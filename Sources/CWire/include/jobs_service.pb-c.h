@@ -444,13 +444,13 @@ struct  Qat__V1__LogChunk
 
 
 /*
- * Asks that a job that ended be removed with all that belongs to it.
+ * Asks that a job that ended be removed with all that belongs to it, or all jobs of a pipeline.
  */
 struct  Qat__V1__RemoveJobRequest
 {
   ProtobufCMessage base;
   /*
-   * The job.
+   * The job, or the pipeline.
    */
   protobuf_c_boolean has_job_id;
   ProtobufCBinaryData job_id;
@@ -461,13 +461,13 @@ struct  Qat__V1__RemoveJobRequest
 
 
 /*
- * The job is gone.
+ * The job is gone, or the pipeline.
  */
 struct  Qat__V1__RemoveJobResponse
 {
   ProtobufCMessage base;
   /*
-   * The job.
+   * What was asked for.
    */
   protobuf_c_boolean has_job_id;
   ProtobufCBinaryData job_id;

@@ -151,10 +151,15 @@ struct  Qat__V1__RegisterWorkerRequest
    */
   protobuf_c_boolean has_certificate_ends_unix_ms;
   int64_t certificate_ends_unix_ms;
+  /*
+   * Names its state folder, which one process at a time can lock.
+   */
+  protobuf_c_boolean has_state_id;
+  ProtobufCBinaryData state_id;
 };
 #define QAT__V1__REGISTER_WORKER_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__register_worker_request__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0,NULL, 0, 0, 0, 0, 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, 0, 0 }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0,NULL, 0, 0, 0, 0, 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, 0, 0, 0, {0,NULL} }
 
 
 /*

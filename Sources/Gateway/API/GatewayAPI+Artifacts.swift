@@ -51,14 +51,22 @@ extension GatewayAPI {
         }
         let user = try authority.user(caller)
         let holder = Grant.holder(user: user.name)
-        var room: UInt64?
-        if let limit = authority.policy.quota(of: user.name).bytes {
-            let used = UInt64(clamping: try await engine.store.byteCount(of: holder))
-            let limit = UInt64(clamping: limit)
-            room = limit > used ? limit - used : 0
+        while true {
+            var room: UInt64?
+            let endedCount = uploads.endedCount
+            if let limit = authority.policy.quota(of: user.name).bytes {
+                let used = UInt64(clamping: try await engine.store.byteCount(of: holder))
+                let limit = UInt64(clamping: limit)
+                room = limit > used ? limit - used : 0
+            }
+            let isTaken = try uploads.begin(
+                holder,
+                byteCount: size,
+                room: room,
+                endedCount: room == nil ? nil : endedCount
+            )
+            if isTaken { return holder }
         }
-        try uploads.begin(holder, byteCount: size, room: room)
-        return holder
     }
 
     /// Those of some digests that are open to the caller, who is about to use them: they stay as if they

@@ -45,7 +45,7 @@ struct JobEvents: AsyncSequence, Sendable {
         private var page: ArraySlice<JobEvent> = []
         private var isOver = false
         /// A metric may have 64 KiB, and somebody may not read.
-        private static let pageSize = 16
+        static let pageSize = 16
 
         init(_ events: JobEvents, _ changes: AsyncStream<Void>.AsyncIterator) {
             self.events = events

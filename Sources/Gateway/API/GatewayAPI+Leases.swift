@@ -33,7 +33,7 @@ extension GatewayAPI {
                     + asked.joined(separator: ", ")
             )
         }
-        for text in [request.bootID, request.address, request.version] {
+        for text in [request.bootID, request.address, request.version, request.stateID] {
             if let fault = PlainText.fault(in: text, byteLimit: 128) {
                 throw StoreError(.invalidArgument, "\(PlainText.quoted(text)) \(fault)")
             }
@@ -52,7 +52,8 @@ extension GatewayAPI {
             memory: Int64(clamping: request.memoryBytes),
             version: request.version,
             registered: engine.now.unix,
-            certificateEnds: request.certificateEndsUnixMs
+            certificateEnds: request.certificateEndsUnixMs,
+            stateID: request.stateID
         )
         do {
             try await engine.register(worker, isConnected: principal.isConnected)
@@ -134,20 +135,22 @@ extension GatewayAPI {
     ) async throws -> CompleteLeaseResponse {
         let caller = Caller(principal, .completeLease)
         let holder = try authority.holder(boot: request.bootID, caller)
-        // A success has no use for it any more.
-        let checkpoint =
-            request.outcome == .succeeded
-            ? try await engine.store.checkpoint(of: request.jobID).map(\.digest) : []
+        var freed: Set<SHA256Digest> = []
         // Held until the job refers to them: nothing goes between the look and the commit.
         let outputs = Set(request.outputs.map(\.digest))
         let isAccepted = try await artifacts.custody.holding(outputs) {
-            try await engine.complete(request, by: holder) { outputs in
-                try await checkStored(outputs, of: request.jobID, by: holder.worker)
-            }
+            try await engine.complete(
+                request,
+                by: holder,
+                checkStored: { outputs in
+                    try await checkStored(outputs, of: request.jobID, by: holder.worker)
+                },
+                onSuccess: { freed = $0 }
+            )
         }
         if isAccepted {
             authority.audit.allow(caller, "job \(request.jobID) \(request.outcome)")
-            try await collect(Set(checkpoint))
+            try await collect(freed)
         } else {
             denyLease(request.jobID, request.epoch, caller)
         }

@@ -10,14 +10,36 @@ extension GatewayAPI {
     ) async throws -> SubmitPipelineResponse {
         let caller = Caller(principal, .submitPipeline)
         let user = try authority.user(caller)
+        let (id, isCreated): (String, Bool)
+        do {
+            (id, isCreated) = try await engine.submit(
+                try await read(request, by: user, caller),
+                quota: authority.policy.quota(of: user.name)
+            )
+        } catch let error as StoreError where JobEngine.mayBeRepeated(error) {
+            // Repeated after the answer was lost: what it names may be gone since.
+            guard let known = try await known(request, of: user) else { throw error }
+            (id, isCreated) = (known, false)
+        }
+        authority.audit.allow(caller, "pipeline \(id)")
+        return SubmitPipelineResponse(
+            pipelineID: id,
+            created: isCreated,
+            jobs: try await engine.pipeline(id).jobs
+        )
+    }
+
+    /// What a request asks for, once the user may have it and all of it is here.
+    private func read(
+        _ request: SubmitPipelineRequest,
+        by user: User,
+        _ caller: Caller
+    ) async throws -> JobEngine.PipelineSubmission {
         let names = Set(request.jobs.map(\.name))
         var parts: [JobEngine.PipelineSubmission.Part] = []
-        var hasher = SHA256Hasher()
-        hasher.update(Array("\(request.name)\n".utf8))
         for job in request.jobs {
             do {
                 let (submission, spec) = try await read(job.job, names: names, by: user, caller)
-                hasher.update(Array("\(job.name)\n".utf8) + submission.digest.bytes)
                 parts.append(
                     JobEngine.PipelineSubmission.Part(
                         name: job.name,
@@ -30,22 +52,37 @@ extension GatewayAPI {
                 throw StoreError(error.code, "job \(name): \(error.message)")
             }
         }
-        let (id, isCreated) = try await engine.submit(
-            JobEngine.PipelineSubmission(
-                owner: user.name,
-                key: request.key,
-                digest: hasher.finalize(),
-                name: request.name,
-                parts: parts
-            ),
-            quota: authority.policy.quota(of: user.name)
+        return JobEngine.PipelineSubmission(
+            owner: user.name,
+            key: request.key,
+            digest: Self.digest(request, parts.map(\.job.digest)),
+            name: request.name,
+            parts: parts
         )
-        authority.audit.allow(caller, "pipeline \(id)")
-        return SubmitPipelineResponse(
-            pipelineID: id,
-            created: isCreated,
-            jobs: try await engine.pipeline(id).jobs
+    }
+
+    /// The pipeline that the same request made before.
+    private func known(_ request: SubmitPipelineRequest, of user: User) async throws -> String? {
+        let digests = request.jobs.compactMap { Self.digest($0.job) }
+        guard digests.count == request.jobs.count else { return nil }
+        return try await engine.known(
+            pipeline: request.key,
+            of: user.name,
+            Self.digest(request, digests)
         )
+    }
+
+    /// The digest of everything that makes a submission what it is; `jobs` are those of its jobs.
+    private static func digest(
+        _ request: SubmitPipelineRequest,
+        _ jobs: [SHA256Digest]
+    ) -> SHA256Digest {
+        var hasher = SHA256Hasher()
+        hasher.update(Array("\(request.name)\n".utf8))
+        for (job, digest) in zip(request.jobs, jobs) {
+            hasher.update(Array("\(job.name)\n".utf8) + digest.bytes)
+        }
+        return hasher.finalize()
     }
 
     /// One pipeline with its jobs.
@@ -85,7 +122,7 @@ extension GatewayAPI {
     }
 
     /// The caller, who may have their way with a pipeline: all its jobs have one owner.
-    private func user(
+    func user(
         _ caller: Caller,
         to access: JobAccess,
         pipeline id: String

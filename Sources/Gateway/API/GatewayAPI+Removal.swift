@@ -8,16 +8,23 @@ extension GatewayAPI {
         RetentionSweep(engine: engine, artifacts: artifacts, logs: logs, policy: retention)
     }
 
-    /// Removes a job that is over.
+    /// Removes a job that is over, or all jobs of a pipeline that is.
     func remove(
         _ request: RemoveJobRequest,
         by principal: Principal
     ) async throws -> RemoveJobResponse {
         let caller = Caller(principal, .removeJob)
-        _ = try await user(caller, to: .act, request.jobID)
-        let gone = try await JobRemoval(engine: engine, artifacts: artifacts, logs: logs)
-            .remove(request.jobID, sweep.expiry)
-        authority.audit.allow(caller, "job \(request.jobID)")
+        let removal = JobRemoval(engine: engine, artifacts: artifacts, logs: logs)
+        let isPipeline = request.jobID.hasPrefix(PipelineID.prefix)
+        let gone: (artifacts: [ArtifactCollector.Collected], logBytes: UInt64)
+        if isPipeline {
+            _ = try await user(caller, to: .act, pipeline: request.jobID)
+            gone = try await removal.removePipeline(request.jobID, sweep.expiry)
+        } else {
+            _ = try await user(caller, to: .act, request.jobID)
+            gone = try await removal.remove(request.jobID, sweep.expiry)
+        }
+        authority.audit.allow(caller, "\(isPipeline ? "pipeline" : "job") \(request.jobID)")
         return RemoveJobResponse(
             jobID: request.jobID,
             freedBytes: gone.artifacts.reduce(gone.logBytes) { $0 + $1.size }

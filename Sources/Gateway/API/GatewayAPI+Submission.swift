@@ -13,9 +13,7 @@ extension GatewayAPI {
         let submission: JobEngine.Submission
         do {
             submission = try await read(request, by: user, caller).job
-        } catch let error as StoreError
-            where error.code == .notFound || error.code == .missingArtifacts
-        {
+        } catch let error as StoreError where JobEngine.mayBeRepeated(error) {
             // Repeated after the answer was lost: what it names may be gone since.
             guard let id = try await known(request, of: user) else { throw error }
             return try await response(id, isCreated: false)
@@ -38,11 +36,14 @@ extension GatewayAPI {
 
     /// The job that the same request made before.
     private func known(_ request: SubmitJobRequest, of user: User) async throws -> String? {
-        guard let parsed = try? ParsedJob(kind: request.kind, json: request.specJSON) else {
-            return nil
-        }
-        let digest = Self.digest(request, parsed.document.canonicalBytes)
+        guard let digest = Self.digest(request) else { return nil }
         return try await engine.known(request.key, of: user.name, digest)
+    }
+
+    /// The digest of a request whose specification can be read, whatever became of what it names.
+    static func digest(_ request: SubmitJobRequest) -> SHA256Digest? {
+        let parsed = try? ParsedJob(kind: request.kind, json: request.specJSON)
+        return parsed.map { digest(request, $0.document.canonicalBytes) }
     }
 
     /// What a request asks for, once the user may have it and all of it is here.
@@ -63,9 +64,9 @@ extension GatewayAPI {
         guard let kind = Kind(rawValue: parsed.spec.kind) else {
             throw StoreError(.invalidArgument, "jobs of kind \(parsed.spec.kind) are not run here")
         }
-        let inputs = try checked(request.inputs, of: parsed.spec)
-        let sources = inputs.compactMap { InputSource($0.source).job } + request.after
-        try await checkOpen(inputs, sources.filter { !names.contains($0) }, to: user, caller)
+        try Self.checkPlaces(request.inputs, of: parsed.spec)
+        try await checkSources(request, except: names, of: user, caller)
+        let inputs = try await resolved(request.inputs, of: user, caller)
         let canonical = parsed.document.canonicalBytes
         let submission = JobEngine.Submission(
             owner: user.name,
@@ -89,56 +90,102 @@ extension GatewayAPI {
         return (job, parsed.spec)
     }
 
-    /// Inputs are what the user brought, or comes from jobs that they may see; so are jobs to start after.
-    private func checkOpen(
-        _ inputs: [Input],
-        _ jobs: [String],
-        to user: User,
-        _ caller: Caller
-    ) async throws {
-        for id in jobs {
-            do {
-                try authority.check(user, .see, try await engine.store.job(id), caller)
-            } catch let error as StoreError where error.code == .notFound {
-                let place = inputs.first { InputSource($0.source).job == id }?.pointer
-                let advice = "the whole id counts that submit printed"
-                throw StoreError(
-                    .notFound,
-                    "\(place.map { "\($0): " } ?? "")\(error.message); \(advice)"
-                )
-            }
-        }
-        guard !user.seesAll else { return }
-        let digests = Set(inputs.flatMap(\.files).map(\.digest))
-        let open = try await engine.store.granted(digests, to: Grant.holder(user: user.name))
-        if let closed = inputs.flatMap(\.files).first(where: { !open.contains($0.digest) }) {
-            authority.audit.deny(caller, "sha256:\(closed.digest.hex) is not open to the caller")
-            throw StoreError(
-                .missingArtifacts,
-                "not uploaded yet: \(PlainText.quoted(closed.path)) (sha256:\(closed.digest.hex))"
-            )
-        }
-    }
-
-    /// The inputs, once they are those the specification names and their files are stored.
-    private func checked(_ inputs: [Input], of spec: JobSpec) throws -> [Input] {
+    /// Checks that the inputs are those that the specification names.
+    private static func checkPlaces(_ inputs: [Input], of spec: JobSpec) throws {
         let expected = Set(spec.inputReferences.map(\.pointer))
         let found = Set(inputs.map(\.pointer))
         guard expected == found, found.count == inputs.count else {
             let odd = expected.symmetricDifference(found).sorted().joined(separator: ", ")
-            throw StoreError(.invalidArgument, "the inputs do not fit the specification: \(odd)")
+            throw StoreError(
+                .invalidArgument,
+                "the inputs do not fit the specification: "
+                    + PlainText.cut(odd, byteLimit: 1024)
+            )
+        }
+    }
+
+    /// Checks that the user may see the jobs that a request needs, and that these make what it names.
+    ///
+    /// `names`: Jobs of the same pipeline.
+    private func checkSources(
+        _ request: SubmitJobRequest,
+        except names: Set<String>,
+        of user: User,
+        _ caller: Caller
+    ) async throws {
+        for input in request.inputs {
+            guard case .job(let id, let output) = InputSource(input.source), !names.contains(id)
+            else { continue }
+            let source = try await source(id, "\(input.pointer): ", of: user, caller)
+            try await check(output, of: source, input.pointer)
+        }
+        for id in request.after where !names.contains(id) {
+            _ = try await source(id, "", of: user, caller)
+        }
+    }
+
+    private func source(
+        _ id: String,
+        _ place: String,
+        of user: User,
+        _ caller: Caller
+    ) async throws -> StoredJob {
+        do {
+            let stored = try await engine.store.job(id)
+            try authority.check(user, .see, stored, caller)
+            return stored
+        } catch let error as StoreError where error.code == .notFound {
+            let advice = "the whole id counts that submit printed"
+            throw StoreError(.notFound, "\(place)\(error.message); \(advice)")
+        }
+    }
+
+    /// Checks that a job which has not ended makes an output; what one that ended has is known later.
+    private func check(_ output: String, of source: StoredJob, _ pointer: String) async throws {
+        guard !source.job.state.isTerminal else { return }
+        let kind = source.job.kind.rawValue
+        let json = try await engine.store.document(source.job.id).spec
+        // Submitted by another version, it may say what this one cannot read.
+        guard let outputs = try? ParsedJob(kind: kind, json: json).spec.outputs,
+            !PartName.makes(output, outputs)
+        else { return }
+        throw StoreError(
+            .invalidArgument,
+            "\(pointer): \(kind) job \(source.job.id) makes no \(PlainText.quoted(output)); "
+                + "it makes " + outputs.joined(separator: ", ")
+        )
+    }
+
+    /// The inputs with the sizes of artifacts that are named by their digest, once every file is stored
+    /// and open to the user.
+    ///
+    /// What is there and closed to the user is answered as what is not there.
+    private func resolved(
+        _ inputs: [Input],
+        of user: User,
+        _ caller: Caller
+    ) async throws -> [Input] {
+        let named = inputs.compactMap { Self.digest($0.source) }
+        let digests = Set(inputs.flatMap(\.files).map(\.digest) + named)
+        let open =
+            user.seesAll
+            ? digests
+            : try await engine.store.granted(digests, to: Grant.holder(user: user.name))
+        if let closed = digests.subtracting(open).first {
+            authority.audit.deny(caller, "sha256:\(closed.hex) is not open to the caller")
+        }
+        func size(_ digest: SHA256Digest) -> UInt64? {
+            open.contains(digest) ? artifacts.size(digest) : nil
         }
         var missing: [String] = []
         let resolved = try inputs.map { input in
             var input = input
-            if input.source.hasPrefix("sha256:") {
+            if case .digest(let hex) = InputSource(input.source) {
                 // The client knows the digest only; the size is the store's to say.
-                guard let digest = SHA256Digest(hex: String(input.source.dropFirst(7))),
-                    let size = artifacts.size(digest)
-                else {
+                guard let digest = SHA256Digest(hex: hex), let size = size(digest) else {
                     throw StoreError(
                         .missingArtifacts,
-                        "\(input.pointer): no artifact \(input.source)"
+                        "\(input.pointer): no artifact \(PlainText.quoted(input.source))"
                     )
                 }
                 let name = input.files.first?.path ?? "artifact"
@@ -147,10 +194,9 @@ extension GatewayAPI {
             guard !input.files.isEmpty || InputSource(input.source).job != nil else {
                 throw StoreError(.invalidArgument, "\(input.pointer): an input without files")
             }
-            for file in input.files {
-                if artifacts.size(file.digest) != file.size {
-                    missing.append("\(input.pointer) \(file.path) (sha256:\(file.digest.hex))")
-                }
+            for file in input.files where size(file.digest) != file.size {
+                let path = PlainText.quoted(file.path, byteLimit: 200)
+                missing.append("\(input.pointer) \(path) (sha256:\(file.digest.hex))")
             }
             return input
         }
@@ -161,6 +207,11 @@ extension GatewayAPI {
             )
         }
         return resolved
+    }
+
+    private static func digest(_ source: String) -> SHA256Digest? {
+        guard case .digest(let hex) = InputSource(source) else { return nil }
+        return SHA256Digest(hex: hex)
     }
 
     /// The digest of everything that makes a submission what it is.

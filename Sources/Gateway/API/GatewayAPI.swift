@@ -53,7 +53,10 @@ actor HealthMonitor {
                 try await probe()
                 return HealthCheckResponse(status: .serving)
             } catch {
-                return HealthCheckResponse(status: .notServing, message: "\(error)")
+                return HealthCheckResponse(
+                    status: .notServing,
+                    message: StoreError.sentence(of: error)
+                )
             }
         }
         running = task

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import JobSpecs
 internal import Jobs
 
 /// Who may do what: the policy file's contents.
@@ -73,21 +74,17 @@ extension AccessPolicy {
 
     /// Reads a policy file: a JSON object of at most 1 MiB; what it does not say stays built in.
     ///
-    /// - Throws: ``StoreError`` (`invalidArgument`) that names the key; an unknown key is an error,
-    ///   for a misspelt rule must not be taken for none.
+    /// - Throws: ``StoreError`` (`invalidArgument`) that names the key; an unknown key is an error, and
+    ///   so is one that comes twice: a misspelt rule must not be taken for none.
     init(json: Data) throws {
-        guard json.count <= 1 << 20,
-            let object = try? JSONSerialization.jsonObject(with: json) as? [String: Any]
-        else {
-            throw Self.fault("it is no JSON object of at most 1 MiB")
-        }
+        let object = try Self.object(json)
         if let odd = object.keys.sorted().first(where: { !Self.keys.contains($0) }) {
             throw Self.fault(
                 "unknown key \(PlainText.quoted(odd)); known are \(Self.keys.joined(separator: ", "))"
             )
         }
         if let value = object["visibility"] {
-            guard let text = value as? String, let known = Visibility(rawValue: text) else {
+            guard let text = value.stringValue, let known = Visibility(rawValue: text) else {
                 throw Self.fault("visibility is \"own\" or \"all\"")
             }
             visibility = known
@@ -102,21 +99,34 @@ extension AccessPolicy {
             quota = try Self.quota(value, "quota", over: quota)
         }
         if let value = object["user_quotas"] {
-            guard let quotas = value as? [String: Any] else {
+            guard let quotas = value.objectValue else {
                 throw Self.fault("user_quotas is an object of users and their quotas")
             }
             userQuotas = try quotas.reduce(into: [:]) { result, entry in
                 result[entry.key] = try Self.quota(
                     entry.value,
-                    "user_quotas.\(entry.key)",
+                    "user_quotas.\(PlainText.quoted(entry.key))",
                     over: quota
                 )
             }
         }
     }
 
-    private mutating func readMethods(_ value: Any) throws {
-        guard let lists = value as? [String: Any] else {
+    private static func object(_ json: Data) throws -> [String: JSONValue] {
+        let expected = "expected a JSON object of at most 1 MiB"
+        guard json.count <= 1 << 20 else { throw fault(expected) }
+        let value: JSONValue
+        do {
+            value = try JSONParser.parse([UInt8](json)).value
+        } catch {
+            throw fault("\(expected): \(error)")
+        }
+        guard let object = value.objectValue else { throw fault(expected) }
+        return object
+    }
+
+    private mutating func readMethods(_ value: JSONValue) throws {
+        guard let lists = value.objectValue else {
             throw Self.fault("methods is an object of callers and their methods")
         }
         for (caller, list) in lists {
@@ -139,31 +149,30 @@ extension AccessPolicy {
         }
     }
 
-    private static func names(_ value: Any, _ key: String) throws -> [String] {
-        guard let names = value as? [String] else {
-            throw fault("\(key) is a list of strings")
-        }
+    private static func names(_ value: JSONValue, _ key: String) throws -> [String] {
+        let elements = value.arrayValue ?? [.null]
+        let names = elements.compactMap(\.stringValue)
+        guard names.count == elements.count else { throw fault("\(key) is a list of strings") }
         return names
     }
 
-    private static func quota(_ value: Any, _ key: String, over base: Quota) throws -> Quota {
-        guard let object = value as? [String: Any] else {
+    private static func quota(_ value: JSONValue, _ key: String, over base: Quota) throws -> Quota {
+        guard let object = value.objectValue else {
             throw fault("\(key) is an object with queued, running, bytes, priority")
         }
         var quota = base
         for (name, value) in object {
-            // JSON's true is a number to Foundation.
-            guard value is NSNull || (value as? NSNumber)?.int64Value ?? -1 >= 0,
-                !(value is Bool) || (value as? NSNumber)?.doubleValue.rounded() != 1
-            else {
-                throw fault("\(key).\(name) is a whole number from 0, or null for no limit")
+            guard value == .null || value.integerValue ?? -1 >= 0 else {
+                throw fault(
+                    "\(key).\(PlainText.quoted(name)) is a whole number from 0, or null for no limit"
+                )
             }
-            let number = (value as? NSNumber)?.int64Value
+            let number = value.integerValue
             switch name {
-            case "queued": quota.queued = number.map { Int($0) }
-            case "running": quota.running = number.map { Int($0) }
-            case "bytes": quota.bytes = number
-            case "priority": quota.priority = number
+            case "queued": quota.queued = number
+            case "running": quota.running = number
+            case "bytes": quota.bytes = number.map { Int64($0) }
+            case "priority": quota.priority = number.map { Int64($0) }
             default:
                 throw fault(
                     "\(key).\(PlainText.quoted(name)) is none of queued, running, bytes, priority"

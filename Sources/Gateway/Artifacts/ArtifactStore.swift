@@ -119,8 +119,11 @@ struct ArtifactStore: Sendable {
         verified.insert(digest, FileVersion(path(digest)))
     }
 
-    /// Reads a range in chunks; a file that this process has not yet read whole is verified first, so
-    /// that no damaged byte is handed out.
+    /// Reads a range in chunks; a file that this process has not yet read whole, or that was touched
+    /// since, is verified first, so that no damaged byte is handed out.
+    ///
+    /// Who reads the whole has it compared with its digest once more on the way: a disk that loses bits
+    /// touches no file's times. Such a reading ends with an error, after all bytes.
     ///
     /// `length`: 0 for all that follows `offset`.
     ///
@@ -142,20 +145,35 @@ struct ArtifactStore: Sendable {
         }
         try handle.seek(toOffset: offset)
         var left = length == 0 ? total - offset : min(length, total - offset)
+        var hasher = left == total ? SHA256Hasher() : nil
         while left > 0 {
             let count = Int(min(left, 256 << 10))
             guard let data = try handle.read(upToCount: count), !data.isEmpty else {
-                throw StoreError(.corrupt, "artifact sha256:\(digest.hex) is shorter than it was")
+                throw try await fault(in: digest)
             }
             left -= UInt64(data.count)
-            try await onChunk([UInt8](data))
+            let chunk = [UInt8](data)
+            hasher?.update(chunk)
+            try await onChunk(chunk)
         }
+        if let found = hasher?.finalize(), found != digest { throw try await fault(in: digest) }
+    }
+
+    /// What is said of an artifact whose bytes were not those of its digest when they were read.
+    ///
+    /// - Throws: ``StoreError`` (`corrupt`) if they are not now, either, which sets the file aside.
+    private func fault(in digest: SHA256Digest) async throws -> StoreError {
+        try await verify(digest, isTrusting: false)
+        return StoreError(
+            .busy,
+            "artifact sha256:\(digest.hex) changed while it was read; read it again"
+        )
     }
 
     /// Checks that an artifact's bytes are those of its digest.
     ///
     /// `isTrusting`: Whether a file that was verified since this process began, and that has the same
-    /// length and time, is believed.
+    /// length and times, is believed.
     ///
     /// - Throws: ``StoreError`` (`notFound`; `corrupt`, which sets the file aside).
     func verify(_ digest: SHA256Digest, isTrusting: Bool = true) async throws {
@@ -342,7 +360,8 @@ private final class IncomingBytes: Sendable {
 private struct FileVersion: Equatable, Sendable {
     let size: Int
     let inode: UInt64
-    let modified: [Int]
+    /// When its bytes changed, and when anything of it did, which nobody can set.
+    let times: [Int]
 
     /// Nil if there is no such file.
     init?(_ path: String) {
@@ -350,7 +369,7 @@ private struct FileVersion: Equatable, Sendable {
         guard stat(path, &status) == 0 else { return nil }
         size = Int(status.st_size)
         inode = UInt64(status.st_ino)
-        modified = [Int(status.st_mtim.tv_sec), Int(status.st_mtim.tv_nsec)]
+        times = [status.st_mtim, status.st_ctim].flatMap { [Int($0.tv_sec), Int($0.tv_nsec)] }
     }
 }
 

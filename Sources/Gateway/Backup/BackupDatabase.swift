@@ -18,6 +18,10 @@ enum BackupDatabase {
     ///
     /// - Throws: ``StoreError`` (`unusable`) if it is damaged, or of a newer version.
     static func snapshot(_ source: String, to target: String) throws {
+        try GatewayDatabase.naming(source) { try copy(source, to: target) }
+    }
+
+    private static func copy(_ source: String, to target: String) throws {
         for suffix in ["", "-wal", "-shm", "-journal"] { unlink(target + suffix) }
         var configuration = Configuration()
         configuration.readonly = true
@@ -55,6 +59,10 @@ enum BackupDatabase {
 
     /// Every artifact that a database refers to, and how many jobs it has.
     static func contents(_ path: String) throws -> (artifacts: [Artifact], jobs: Int) {
+        try GatewayDatabase.naming(path) { try read(path) }
+    }
+
+    private static func read(_ path: String) throws -> (artifacts: [Artifact], jobs: Int) {
         let database = try DatabaseQueue(path: path)
         defer { try? database.close() }
         return try database.read { db in

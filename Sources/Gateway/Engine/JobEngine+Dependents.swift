@@ -12,6 +12,8 @@ extension JobEngine {
         var conditions: [(id: String, state: JobState)] = []
         /// The most jobs in a row before this one.
         var depth = 0
+        /// Why a new job with such inputs is refused, or nil: they never were to be had.
+        var refusal: String?
     }
 
     /// What a commit to come will have changed.
@@ -69,6 +71,7 @@ extension JobEngine {
                 let files = try await files(named: output, of: id, overlay)
                 guard !files.isEmpty else {
                     result.verdict = .never("job \(id) has no output \(PlainText.quoted(output))")
+                    result.refusal = try await refusal(of: output, from: id, input.pointer, overlay)
                     return result
                 }
                 result.files[position] = files
@@ -134,6 +137,23 @@ extension JobEngine {
             overlay: overlay,
             isAgain: true
         )
+    }
+
+    /// What is said of an output that a job ended without.
+    private func refusal(
+        of output: String,
+        from id: String,
+        _ pointer: String,
+        _ overlay: Overlay
+    ) async throws -> String {
+        var outputs = overlay.outputs[id]
+        if outputs == nil {
+            outputs = try await store.outputs(of: id)
+        }
+        let names = Set((outputs ?? []).map { $0.name.prefix { $0 != "/" } }).sorted()
+        let known = names.isEmpty ? "nothing" : names.joined(separator: ", ")
+        return "\(PlainText.quoted(pointer)): job \(id) has no output \(PlainText.quoted(output)); "
+            + "it has " + PlainText.cut(known, byteLimit: limits.sentenceBytes / 2)
     }
 
     private func files(

@@ -10,18 +10,30 @@ extension JobEngine {
         isConnected: (@Sendable () -> Bool)? = nil
     ) async throws -> Lease? {
         let worker = try registered(holder, isConnected: isConnected)
+        var refused: Set<String> = []
         while let next = try await store.nextQueued(
             for: worker.offer,
-            excluding: try await ownersAtQuota(),
+            excluding: try await ownersAtQuota().union(refused),
             delayed: delays.pending(at: now.uptime)
         ) {
             let decision = decide(.leased(holder), next.job)
             var batch = JobBatch()
             batch.tell(decision)
             batch.changes = [JobBatch.Change(job: decision.job)]
+            // Others lease at this moment, too: their owner's quota is counted with the commit.
+            if let limit = policies.policy.quota(of: next.owner).running {
+                batch.ceilings = [
+                    JobBatch.Ceiling(owner: next.owner, states: JobState.leased, limit: limit)
+                ]
+            }
+            switch try await commit(batch, decision) {
+            case .committed: note(decision)
+            case .overQuota:
+                refused.insert(next.owner)
+                continue
             // Somebody was faster: the next one.
-            guard try await commit(batch, decision) == .committed else { continue }
-            note(decision)
+            default: continue
+            }
             return Lease(
                 jobID: decision.job.id,
                 kind: decision.job.kind.rawValue,
@@ -79,15 +91,18 @@ extension JobEngine {
 
     /// Ends an attempt; a repeated report of the same lease is accepted again.
     ///
-    /// `checkStored`: Throws if outputs are not stored, or not the worker's to name.
+    /// `checkStored`: Throws if outputs are not stored, or not the worker's to name. `onSuccess`: Gets the
+    /// checkpoint, which a success has no use for any more.
     ///
     /// - Throws: ``StoreError`` (`invalidArgument`) if the outputs or results break a limit; the
     ///   lease stands, and the worker may report a failure instead.
     func complete(
         _ request: CompleteLeaseRequest,
         by holder: LeaseHolder,
-        checkStored: ([OutputFile]) async throws -> Void = { _ in }
+        checkStored: ([OutputFile]) async throws -> Void = { _ in },
+        onSuccess: (Set<SHA256Digest>) -> Void = { _ in }
     ) async throws -> Bool {
+        var freed: [OutputFile] = []
         let claim = LeaseClaim(epoch: Int64(clamping: request.epoch), holder: holder)
         presence.hear(holder, at: now)
         let decision = try await changeLeased(request.jobID) { stored in
@@ -99,6 +114,7 @@ extension JobEngine {
                 try await checkStored(request.outputs)
                 var change = JobBatch.Change(job: decision.job)
                 if decision.job.state == .succeeded {
+                    freed = try await store.checkpoint(of: request.jobID)
                     change.results = request.resultsJSON
                     change.checkpoint = []
                     change.outputs = request.outputs
@@ -119,6 +135,9 @@ extension JobEngine {
                 }
             }
             return (decision, batch)
+        }
+        if !freed.isEmpty, decision?.verdict == .accepted {
+            onSuccess(Set(freed.map(\.digest)))
         }
         return decision?.verdict == .accepted
     }
@@ -149,15 +168,13 @@ extension JobEngine {
         }
     }
 
-    /// Takes back the leases that ended without a heartbeat.
-    ///
-    /// - Returns: The jobs concerned.
     /// Makes every lease last a whole duration from now on.
     ///
     /// After the gateway's own absence, or a pause in which it heard nobody, so that workers get the
     /// chance to be heard before anything is taken from them.
     func renewLeases() async throws {
         let moment = now
+        presence.renew(at: moment)
         try await forEach(in: JobState.leased) { stored in
             leases.set(
                 stored.job.id,
@@ -167,6 +184,9 @@ extension JobEngine {
         }
     }
 
+    /// Takes back the leases that ended without a heartbeat.
+    ///
+    /// - Returns: The jobs concerned.
     func recoverExpired() async throws -> [String] {
         var lost: [String] = []
         for (id, epoch) in leases.expired(before: now.uptime) {

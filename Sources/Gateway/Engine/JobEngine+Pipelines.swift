@@ -43,7 +43,13 @@ extension JobEngine {
                 }
                 return (known, false)
             }
-            let (id, prepared) = try await prepare(pipeline, order, at: moment)
+            let (id, prepared): (String, [PreparedJob])
+            do {
+                (id, prepared) = try await prepare(pipeline, order, at: moment)
+            } catch let error as StoreError where Self.mayBeRepeated(error) {
+                guard let known = try await known(pipeline) else { throw error }
+                return (known, false)
+            }
             var batch = JobBatch()
             batch.pipelines = [
                 JobBatch.Pipeline(
@@ -57,8 +63,13 @@ extension JobEngine {
             ]
             for job in prepared { batch.add(job) }
             let waiting = prepared.count { $0.decision.job.state.isWaiting }
-            batch.quota = quota.queued.map { (pipeline.owner, max(0, $0 - max(0, waiting - 1))) }
-            switch try await commit(batch, prepared) {
+            let ceiling = JobBatch.Ceiling.waiting(
+                quota.queued,
+                of: pipeline.owner,
+                for: waiting
+            )
+            batch.ceilings = ceiling.map { [$0] } ?? []
+            switch try await commit(batch, prepared.map(\.decision)) {
             case .committed:
                 for job in prepared { note(job.decision) }
                 return (id, true)
@@ -73,34 +84,31 @@ extension JobEngine {
                 guard let known = try await known(pipeline) else { continue }
                 return (known, false)
             case .artifactsGone:
-                throw Self.artifactsGone
+                guard let known = try await known(pipeline) else { throw Self.artifactsGone }
+                return (known, false)
             }
-        }
-    }
-
-    /// Stores a batch with new jobs; if nobody knows whether it is stored, their deadlines count.
-    private func commit(_ batch: JobBatch, _ jobs: [PreparedJob]) async throws -> CommitOutcome {
-        do {
-            return try await store.commit(batch)
-        } catch {
-            for job in jobs {
-                let end = lifecycle.deadlineEnd(of: job.decision.job, at: now)
-                deadlines.track(job.decision.job.id, until: end)
-            }
-            hub.signal(Self.queueTopic)
-            throw error
         }
     }
 
     private func known(_ pipeline: PipelineSubmission) async throws -> String? {
-        guard let known = try await store.pipeline(owner: pipeline.owner, key: pipeline.key)
-        else { return nil }
-        try Self.check(known, is: pipeline.digest, key: pipeline.key, "pipeline")
+        try await known(pipeline: pipeline.key, of: pipeline.owner, pipeline.digest)
+    }
+
+    /// The pipeline that an owner submitted with a key before, if any.
+    ///
+    /// - Throws: ``StoreError`` (`alreadyExists`) if that was another one, or its jobs were removed.
+    func known(
+        pipeline key: String,
+        of owner: String,
+        _ digest: SHA256Digest
+    ) async throws -> String? {
+        guard let known = try await store.pipeline(owner: owner, key: key) else { return nil }
+        try Self.check(known, is: digest, key: key, "pipeline")
         guard !(try await store.parts(of: known.id).isEmpty) else {
             throw StoreError(
                 .alreadyExists,
                 """
-                key \(pipeline.key) belongs to pipeline \(known.id), whose jobs were removed; \
+                key \(key) belongs to pipeline \(known.id), whose jobs were removed; \
                 choose another key
                 """
             )

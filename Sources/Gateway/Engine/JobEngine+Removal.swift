@@ -11,35 +11,70 @@ extension JobEngine {
     /// - Throws: ``StoreError`` (`notFound`; `invalidState` if it is not over, or one that is not over
     ///   needs it).
     func remove(_ id: String) async throws -> Set<SHA256Digest> {
-        for _ in 0..<Self.attemptLimit {
-            let stored = try await store.job(id)
-            let needing = try await store.dependents(
-                of: id,
-                in: JobState.living,
-                after: 0,
-                limit: 1
-            )
-            if let refusal = Retention.refusal(of: stored.job, needing: needing.map(\.job)) {
-                throw StoreError(.invalidState, refusal)
+        try await remove("job \(id)") { [try await store.job(id)] }
+    }
+
+    /// Removes all jobs of a pipeline, or none.
+    ///
+    /// - Returns: Their ids, and the artifacts that they referred to.
+    /// - Throws: ``StoreError`` (`notFound`; `invalidState` if one of them is not over, or one that is
+    ///   not over needs one of them).
+    func removePipeline(_ id: String) async throws -> (jobs: [String], digests: Set<SHA256Digest>) {
+        var jobs: [String] = []
+        let digests = try await remove("pipeline \(id)") {
+            let parts = try await store.parts(of: id)
+            guard !parts.isEmpty else {
+                throw StoreError(.notFound, "no pipeline \(PlainText.quoted(id))")
             }
-            // In portions, so that what is left to remove at once is small.
-            _ = try await trim(stored)
-            let digests = try await artifacts(of: id)
+            jobs = parts.map(\.job.id)
+            return parts
+        }
+        return (jobs, digests)
+    }
+
+    private func remove(
+        _ what: String,
+        _ look: () async throws -> [StoredJob]
+    ) async throws -> Set<SHA256Digest> {
+        for _ in 0..<Self.attemptLimit {
+            let jobs = try await look()
+            var digests: Set<SHA256Digest> = []
             var batch = JobBatch()
-            batch.removals = [
-                JobBatch.Removal(
-                    id: id,
-                    version: stored.job.version,
-                    unlessNeededIn: JobState.living,
-                    time: now.unix
+            for stored in jobs { try Self.check(Retention.refusal(of: stored.job, needing: [])) }
+            for stored in jobs { try await checkUnneeded(stored) }
+            for stored in jobs {
+                // In portions, so that what is left to remove at once is small.
+                _ = try await trim(stored)
+                digests.formUnion(try await artifacts(of: stored.job.id))
+                batch.removals.append(
+                    JobBatch.Removal(
+                        id: stored.job.id,
+                        version: stored.job.version,
+                        unlessNeededIn: JobState.living,
+                        time: now.unix
+                    )
                 )
-            ]
-            // Somebody retried it, or submitted a job that needs it: another look.
+            }
+            // Somebody retried one, or submitted a job that needs one: another look.
             guard try await store.commit(batch) == .committed else { continue }
-            hub.signal(id)
+            for stored in jobs { hub.signal(stored.job.id) }
             return digests
         }
-        throw StoreError(.busy, "job \(id) is being changed by too many callers; try again")
+        throw StoreError(.busy, "\(what) is being changed by too many callers; try again")
+    }
+
+    private static func check(_ refusal: String?) throws {
+        if let refusal { throw StoreError(.invalidState, refusal) }
+    }
+
+    private func checkUnneeded(_ stored: StoredJob) async throws {
+        let needing = try await store.dependents(
+            of: stored.job.id,
+            in: JobState.living,
+            after: 0,
+            limit: 1
+        )
+        try Self.check(Retention.refusal(of: stored.job, needing: needing.map(\.job)))
     }
 
     /// The artifacts that a job refers to.

@@ -4,7 +4,10 @@ extension JobEngine {
     /// Puts a failed or cancelled job back into the queue under the same id.
     ///
     /// `withDependents`: Whether jobs of the same owner run again, too, that ended because of it, and
-    /// those that ended because of these. Of a job in a pipeline they always do.
+    /// those that ended because of these. Of a job in a pipeline they always do. Where the owner's quota
+    /// of waiting jobs is reached on the way, the rest stays as it is.
+    ///
+    /// - Throws: ``StoreError`` (`notFound`; `invalidState`; `quota`).
     func retry(_ id: String, by user: String, withDependents: Bool = false) async throws {
         let stored = try await store.job(id)
         let decision = try await retryOne(id, by: user)
@@ -28,18 +31,49 @@ extension JobEngine {
     }
 
     /// Puts every failed or cancelled job of a pipeline back into the queue, each after those that it
-    /// waits for.
+    /// waits for: all, or none.
     ///
-    /// - Throws: ``StoreError`` (`invalidState`) if there is none.
+    /// - Throws: ``StoreError`` (`invalidState`) if there is none; (`quota`) if its owner would have too
+    ///   many waiting.
     func retryPipeline(_ id: String, by user: String) async throws {
-        var isChanged = false
-        let parts = try await store.parts(of: id)
-        for part in parts where [.failed, .cancelled].contains(part.job.state) {
-            isChanged = try await retryOne(part.job.id, by: user).isChange || isChanged
+        for _ in 0..<Self.attemptLimit {
+            let parts = try await store.parts(of: id)
+                .filter { [.failed, .cancelled].contains($0.job.state) }
+            guard let owner = parts.first?.owner else {
+                throw StoreError(.invalidState, "no job of pipeline \(id) failed or was cancelled")
+            }
+            var batch = JobBatch()
+            var overlay = Overlay()
+            var decisions: [Decision] = []
+            for part in parts {
+                let inputs = try await settledInputs(of: part.job.id, overlay: overlay)
+                let decision = decide(.retried(by: user, inputs: inputs.verdict), part.job)
+                batch.tell(decision)
+                batch.changes.append(JobBatch.Change(job: decision.job, files: inputs.files))
+                batch.conditions += inputs.conditions
+                overlay.states[part.job.id] = decision.job.state
+                decisions.append(decision)
+            }
+            let waiting = decisions.count { $0.job.state.isWaiting }
+            batch.ceilings = ceilings(of: owner, for: waiting)
+            switch try await commit(batch, decisions) {
+            case .committed: break
+            case .overQuota: throw Self.overQuota(owner)
+            default: continue
+            }
+            for decision in decisions { note(decision) }
+            for decision in decisions where decision.job.state.isTerminal {
+                await settleDependents(of: decision.job.id)
+            }
+            return
         }
-        guard isChanged else {
-            throw StoreError(.invalidState, "no job of pipeline \(id) failed or was cancelled")
-        }
+        throw StoreError(.busy, "pipeline \(id) is being changed by too many callers; try again")
+    }
+
+    /// What holds a retry back that makes so many jobs wait.
+    private func ceilings(of owner: String, for count: Int) -> [JobBatch.Ceiling] {
+        let quota = policies.policy.quota(of: owner).queued
+        return JobBatch.Ceiling.waiting(quota, of: owner, for: count).map { [$0] } ?? []
     }
 
     /// Asks that every job of a pipeline end; those that wait for others go first, so that they end by
@@ -65,6 +99,10 @@ extension JobEngine {
             if decision.isChange {
                 batch.changes = [JobBatch.Change(job: decision.job, files: inputs.files)]
                 batch.conditions = inputs.conditions
+                batch.ceilings = ceilings(
+                    of: stored.owner,
+                    for: decision.job.state.isWaiting ? 1 : 0
+                )
             }
             return (decision, batch)
         }

@@ -51,14 +51,18 @@ extension JobEngine {
             let prepared: PreparedJob
             do {
                 prepared = try await prepare(submission, id: Self.makeID(moment), at: moment)
-            } catch let error as StoreError where error.code == .notFound {
-                // Repeated, after the job that made an input was removed.
+            } catch let error as StoreError where Self.mayBeRepeated(error) {
                 guard let known = try await known(submission) else { throw error }
                 return (known, false)
             }
             var batch = JobBatch()
             batch.add(prepared)
-            batch.quota = quota.queued.map { (submission.owner, $0) }
+            let ceiling = JobBatch.Ceiling.waiting(
+                quota.queued,
+                of: submission.owner,
+                for: prepared.decision.job.state.isWaiting ? 1 : 0
+            )
+            batch.ceilings = ceiling.map { [$0] } ?? []
             switch try await commit(batch, prepared.decision) {
             case .committed:
                 note(prepared.decision)
@@ -66,9 +70,9 @@ extension JobEngine {
             case .conflict:
                 continue
             case .overQuota:
-                return try await repeated(submission)
+                return try await repeated(submission, unless: Self.overQuota(submission.owner))
             case .artifactsGone:
-                throw Self.artifactsGone
+                return try await repeated(submission, unless: Self.artifactsGone)
             case .taken:
                 // The key's, or the id's by chance: then another id is tried.
                 guard let known = try await known(submission) else { continue }
@@ -77,14 +81,19 @@ extension JobEngine {
         }
     }
 
-    /// A submission above the quota is taken only if it was before.
+    /// What is refused now is taken only if it was before.
     private func repeated(
-        _ submission: Submission
+        _ submission: Submission,
+        unless refusal: StoreError
     ) async throws -> (id: String, isCreated: Bool) {
-        guard let known = try await known(submission) else {
-            throw Self.overQuota(submission.owner)
-        }
+        guard let known = try await known(submission) else { throw refusal }
         return (known, false)
+    }
+
+    /// Whether what a refusal is about may have been otherwise when the same was submitted before: the
+    /// job that makes an input may be removed since, or have ended without it; a quota may be less.
+    static func mayBeRepeated(_ error: StoreError) -> Bool {
+        [.notFound, .missingArtifacts, .invalidArgument, .quota].contains(error.code)
     }
 
     static let artifactsGone = StoreError(
@@ -160,6 +169,7 @@ extension JobEngine {
             after: submission.after,
             overlay: overlay
         )
+        if let refusal = settled.refusal { throw SubmissionRules.refusal(refusal) }
         guard settled.depth < limits.chainDepth else {
             throw SubmissionRules.refusal(
                 "the job would be the \(settled.depth + 1)th in a row of jobs that wait for "

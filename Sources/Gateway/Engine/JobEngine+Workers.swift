@@ -6,8 +6,8 @@ extension JobEngine {
     ///
     /// Another process of the same worker has lost its leases.
     ///
-    /// `isConnected`: Whether the connection it calls on is open; while it is, no other process
-    /// takes its place.
+    /// `isConnected`: Whether the connection it calls on is open; while it is, and as long as a lease
+    /// lasts after it was last heard, no other process takes its place.
     ///
     /// - Throws: ``StoreError`` (`alreadyExists`) while another process of this worker lives.
     func register(
@@ -15,11 +15,13 @@ extension JobEngine {
         isConnected: @escaping @Sendable () -> Bool = { false }
     ) async throws {
         if let living = presence.add(worker, heard: now, isConnected: isConnected) {
+            let seconds = lifecycle.leaseDuration / 1000
             throw StoreError(
                 .alreadyExists,
                 "\(worker.identity) is at work already: process \(living.boot) at "
                     + "\(living.address) lives, so process \(worker.boot) at \(worker.address) "
-                    + "is refused; stop one of them, or give each a certificate of its own"
+                    + "is refused; stop one of them, or give each a certificate of its own (a process "
+                    + "that is gone loses its place \(seconds) s after it was last heard)"
             )
         }
         try await store.put(worker)
@@ -64,6 +66,29 @@ extension JobEngine {
         )
     }
 
+    /// Forgets the workers that have been gone for a day and hold no lease.
+    ///
+    /// - Returns: Which.
+    func forgetWorkers() async throws -> [WorkerIdentity] {
+        var gone: [WorkerIdentity] = []
+        for entry in presence.forgettable(at: now) {
+            let identity = entry.worker.identity
+            guard try await store.leases(of: identity).isEmpty, presence.forget(entry) else {
+                continue
+            }
+            try await store.forget(entry.worker.holder)
+            gone.append(identity)
+        }
+        return gone
+    }
+
+    /// Writes down when workers were last heard, for the gateway that comes after this one.
+    func rememberWorkers() async throws {
+        let seen = presence.all.map { ($0.worker.identity, $0.seen) }
+        guard !seen.isEmpty else { return }
+        try await store.put(seen: Dictionary(seen) { first, _ in first })
+    }
+
     /// Services that one answer shows.
     private static let serviceLimit = 128
 
@@ -76,7 +101,12 @@ extension JobEngine {
             }
         }
         let moment = now
-        return presence.all.prefix(Self.serviceLimit).map { entry in
+        let all = presence.all
+        // Those that are there go before those that are lost.
+        let shown =
+            all.filter { !Self.isSilent($0, at: moment) }
+            + all.filter { Self.isSilent($0, at: moment) }
+        return shown.prefix(Self.serviceLimit).map { entry in
             let count = running[entry.worker.identity] ?? 0
             let isSilent = Self.isSilent(entry, at: moment)
             return ServiceInfo(
@@ -85,7 +115,7 @@ extension JobEngine {
                 address: entry.worker.address,
                 state: isSilent ? "lost" : count > 0 ? "busy" : "ready",
                 running: count,
-                lastSeenUnixMs: entry.heard.unix,
+                lastSeenUnixMs: entry.seen,
                 certificateEndsUnixMs: entry.worker.certificateEnds
             )
         }
@@ -99,8 +129,10 @@ extension JobEngine {
     ///
     /// `busy`: The owners who run as many jobs as they may.
     func waitReason(_ stored: StoredJob, busy: Set<String>) -> String {
+        let quota = policies.policy.quota(of: stored.owner).running
+        if quota == 0 { return "\(stored.owner) may run no jobs (quota)" }
         if busy.contains(stored.owner) {
-            let limit = policies.policy.quota(of: stored.owner).running ?? 0
+            let limit = quota ?? 0
             return "waits for one of \(stored.owner)'s \(limit) running jobs to end (quota)"
         }
         let kind = stored.job.kind

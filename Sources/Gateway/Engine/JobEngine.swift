@@ -21,7 +21,7 @@ final class JobEngine: Sendable {
     let leases = LeaseTable()
     let delays = DelayTable()
     let deadlines = DeadlineTable()
-    let presence = WorkerPresence()
+    let presence: WorkerPresence
     /// Ended jobs whose dependents were not all looked at yet.
     let unsettled = Mutex<Set<String>>([])
     private let clock: @Sendable () -> Moment
@@ -44,6 +44,7 @@ final class JobEngine: Sendable {
         reportRules = ReportRules(limits: limits)
         self.clock = clock
         lifecycle = JobLifecycle(leaseDuration: Int64(leaseDuration / .milliseconds(1)))
+        presence = WorkerPresence(grace: lifecycle.leaseDuration)
     }
 
     var now: Moment { clock() }
@@ -56,7 +57,7 @@ final class JobEngine: Sendable {
     func start() async throws {
         let moment = now
         for worker in try await store.workers() {
-            _ = presence.add(worker, heard: moment)
+            presence.restore(worker, at: moment)
         }
         try await renewLeases()
         try await forEach(in: [.recovering]) { stored in
@@ -118,8 +119,11 @@ final class JobEngine: Sendable {
             if batch.changes.isEmpty {
                 batch.changes = [JobBatch.Change(job: decision.job)]
             }
-            guard try await commit(batch, decision) == .committed else { continue }
-            note(decision)
+            switch try await commit(batch, decision) {
+            case .committed: note(decision)
+            case .overQuota: throw Self.overQuota(batch.ceilings.first?.owner ?? "")
+            default: continue
+            }
             if decision.isEnd {
                 await settleDependents(of: id)
             }
@@ -133,20 +137,27 @@ final class JobEngine: Sendable {
     /// If that fails, nobody knows whether it is stored. Memory then holds what would follow if it
     /// were: a lease that nobody may have must run out, dependents of a job that may have ended must be
     /// looked at. If it is not stored, neither does harm.
-    func commit(_ batch: JobBatch, _ decision: Decision) async throws -> CommitOutcome {
+    func commit(_ batch: JobBatch, _ decisions: Decision...) async throws -> CommitOutcome {
+        try await commit(batch, decisions)
+    }
+
+    /// The same of several decisions.
+    func commit(_ batch: JobBatch, _ decisions: [Decision]) async throws -> CommitOutcome {
         do {
             return try await store.commit(batch)
         } catch {
-            let id = decision.job.id
-            if case .lasts(let end) = decision.lease {
-                leases.set(id, epoch: decision.job.epoch, until: end)
+            for decision in decisions {
+                let id = decision.job.id
+                if case .lasts(let end) = decision.lease {
+                    leases.set(id, epoch: decision.job.epoch, until: end)
+                }
+                if decision.isEnd {
+                    unsettled.withLock { _ = $0.insert(id) }
+                }
+                // Of a job that is not there nothing comes.
+                deadlines.track(id, until: lifecycle.deadlineEnd(of: decision.job, at: now))
+                hub.signal(id)
             }
-            if decision.isEnd {
-                unsettled.withLock { _ = $0.insert(id) }
-            }
-            // Of a job that is not there nothing comes.
-            deadlines.track(id, until: lifecycle.deadlineEnd(of: decision.job, at: now))
-            hub.signal(id)
             hub.signal(Self.queueTopic)
             throw error
         }

@@ -7,13 +7,29 @@ final class WorkerPresence: Sendable {
     /// A worker, and when it was last heard.
     struct Entry: Sendable {
         let worker: Worker
+        /// When it was last heard, or this gateway began to wait for it.
         var heard: Moment
+        /// When it was last heard, by whichever gateway, in Unix milliseconds.
+        var seen: Int64
         /// Whether the connection it last called on is open.
         var isConnected: @Sendable () -> Bool
     }
 
     /// A worker that was not heard of for this long, in milliseconds, is not counted on.
     static let silenceLimit: Int64 = 60_000
+    /// A worker that was not heard of for this long, in milliseconds, is forgotten.
+    static let memory: Int64 = 86_400_000
+    /// Workers above this number are forgotten as soon as they are silent, the longest silent first.
+    static let countLimit = 1_024
+
+    /// How long, in milliseconds, a worker's place is kept for the process that was last heard, whatever
+    /// became of its connection.
+    private let grace: Int64
+
+    /// `grace`: How long a place is kept, in milliseconds; no shorter than a lease lasts.
+    init(grace: Int64) {
+        self.grace = grace
+    }
 
     private let entries = Mutex<[WorkerIdentity: Entry]>([:])
 
@@ -32,8 +48,10 @@ final class WorkerPresence: Sendable {
 
     /// Makes a worker known, in the place of an earlier process of it that is gone.
     ///
-    /// Two processes under one identity would take each other's leases for ever; so the second one
-    /// is refused while the first lives: while the connection it last called on is open.
+    /// Two processes under one identity would take each other's leases for ever; so the first one that
+    /// lives wins. It lives while the connection it last called on is open, and for ``grace`` after it
+    /// was last heard: a broken connection, or another gateway, is no death. Only a process that has its
+    /// state folder, which one process at a time can lock, need not wait for that.
     ///
     /// - Returns: The process that lives, if there is another one.
     func add(
@@ -42,17 +60,69 @@ final class WorkerPresence: Sendable {
         isConnected: @escaping @Sendable () -> Bool = { false }
     ) -> Worker? {
         entries.withLock { entries in
-            if let known = entries[worker.identity], known.worker.boot != worker.boot,
-                known.isConnected(), heard.uptime - known.heard.uptime <= Self.silenceLimit
-            {
-                return known.worker
+            if let known = entries[worker.identity], known.worker.boot != worker.boot {
+                let silence = heard.uptime - known.heard.uptime
+                let isConnected = known.isConnected() && silence <= Self.silenceLimit
+                if isConnected || silence <= grace && !worker.isSuccessor(of: known.worker) {
+                    return known.worker
+                }
             }
             entries[worker.identity] = Entry(
                 worker: worker,
                 heard: heard,
+                seen: heard.unix,
                 isConnected: isConnected
             )
             return nil
+        }
+    }
+
+    /// Takes up a worker that an earlier gateway knew.
+    func restore(_ worker: Worker, at moment: Moment) {
+        entries.withLock { entries in
+            entries[worker.identity] = Entry(
+                worker: worker,
+                heard: moment,
+                seen: worker.seen,
+                isConnected: { false }
+            )
+        }
+    }
+
+    /// Takes those whose connections are open for heard: in a pause of the gateway nobody was.
+    func renew(at moment: Moment) {
+        entries.withLock { entries in
+            for (identity, entry) in entries where entry.isConnected() {
+                entries[identity]?.heard = moment
+            }
+        }
+    }
+
+    /// The workers that may be forgotten at an instant, if they hold no lease.
+    func forgettable(at moment: Moment) -> [Entry] {
+        entries.withLock { entries in
+            let silent = entries.values
+                .filter { moment.uptime - $0.heard.uptime > Self.silenceLimit }
+                .sorted { $0.seen < $1.seen }
+            let excess = max(0, entries.count - Self.countLimit)
+            return silent.enumerated().filter { index, entry in
+                index < excess || moment.unix - entry.seen >= Self.memory
+                    || moment.uptime - entry.heard.uptime >= Self.memory
+            }.map(\.element)
+        }
+    }
+
+    /// Forgets a worker, unless it was heard of since.
+    ///
+    /// - Returns: Whether it is forgotten.
+    func forget(_ entry: Entry) -> Bool {
+        entries.withLock { entries in
+            let identity = entry.worker.identity
+            guard let known = entries[identity], known.worker.boot == entry.worker.boot,
+                known.heard == entry.heard
+            else { return false }
+            entries[identity] = nil
+            return true
         }
     }
 
@@ -68,6 +138,7 @@ final class WorkerPresence: Sendable {
         entries.withLock { entries in
             guard entries[holder.worker]?.worker.boot == holder.boot else { return false }
             entries[holder.worker]?.heard = moment
+            entries[holder.worker]?.seen = moment.unix
             if let isConnected {
                 entries[holder.worker]?.isConnected = isConnected
             }

@@ -77,7 +77,19 @@ struct GatewayService: Sendable {
                 logger: logger
             )
         )
-        try await group.run()
-        try engine.store.close()
+        let end = await Swift.Result.of { try await group.run() }
+        do {
+            try await engine.rememberWorkers()
+            try engine.store.close()
+        } catch {
+            logger.warning("closing the database: \(StoreError.sentence(of: error))")
+        }
+        try end.get()
+    }
+}
+
+extension Swift.Result where Failure == any Error, Success: Sendable {
+    fileprivate static func of(_ body: () async throws -> Success) async -> Self {
+        do { return .success(try await body()) } catch { return .failure(error) }
     }
 }

@@ -37,12 +37,18 @@ struct LeaseSweeper: Service {
                         engine.hub.signal(JobEngine.queueTopic)
                     }
                     try await engine.settleLeftovers()
+                    if round % 60 == 0 {
+                        for worker in try await engine.forgetWorkers() {
+                            logger.notice("\(worker) has been gone for long: it is forgotten")
+                        }
+                    }
+                    if round % 3600 == 0 { try await engine.rememberWorkers() }
                     if round % 300 == 0 {
                         try await engine.store.tidy()
                     }
                 } catch {
                     if !Task.isCancelled {
-                        logger.error("sweeping leases: \(error)")
+                        logger.error("sweeping leases: \(StoreError.sentence(of: error))")
                     }
                 }
             }

@@ -48,7 +48,7 @@ struct RetentionSweeper: Service {
             )
         } catch {
             if !Task.isCancelled {
-                logger.error("retention: \(error)")
+                logger.error("retention: \(StoreError.sentence(of: error))")
             }
         }
     }

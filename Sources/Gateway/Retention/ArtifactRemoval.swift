@@ -36,6 +36,14 @@ struct ArtifactRemoval: Sendable {
     }
 
     private func remove(_ digest: SHA256Digest) async throws -> RemovedBlob {
+        guard try await isOpen(digest) else {
+            // Neither whether it is there nor how large it is.
+            return RemovedBlob(
+                digest: digest,
+                outcome: .refused,
+                message: "there is no such artifact"
+            )
+        }
         var blob = RemovedBlob(digest: digest, size: artifacts.size(digest) ?? 0)
         if let refusal = try await refusal(of: digest) {
             blob.outcome = .refused
@@ -57,14 +65,18 @@ struct ArtifactRemoval: Sendable {
         return blob
     }
 
+    /// Whether there is an artifact for the user.
+    private func isOpen(_ digest: SHA256Digest) async throws -> Bool {
+        guard user.isOperator else {
+            return !(try await store.granted([digest], to: Grant.holder(user: user.name))).isEmpty
+        }
+        if artifacts.size(digest) != nil { return true }
+        return try await store.references(to: digest, limit: 1).count > 0
+    }
+
     /// Why an artifact stays as it is, or nil.
     private func refusal(of digest: SHA256Digest) async throws -> String? {
-        let (jobs, count) = try await store.references(to: digest, limit: 64)
-        let isOpen =
-            user.isOperator
-            ? count > 0 || artifacts.size(digest) != nil
-            : !(try await store.granted([digest], to: Grant.holder(user: user.name))).isEmpty
-        guard isOpen else { return "there is no such artifact" }
+        let (jobs, _) = try await store.references(to: digest, limit: 64)
         // Jobs of others are nobody's business, and keep the artifact whatever this user does.
         let shown = jobs.filter { user.isOperator || $0.owner == user.name }
         guard let first = shown.first(where: { !$0.state.isTerminal }) ?? shown.first else {

@@ -48,14 +48,31 @@ struct JobBatch: Sendable {
         var files: [Int: [InputFile]] = [:]
     }
 
+    /// How many jobs an owner may have in some states before a batch; as many hold it back.
+    struct Ceiling: Sendable {
+        let owner: String
+        let states: [JobState]
+        let limit: Int
+
+        /// The ceiling of a quota of waiting jobs, for so many that come to wait; nil if none does, or
+        /// there is no quota.
+        static func waiting(_ quota: Int?, of owner: String, for count: Int) -> Ceiling? {
+            guard let quota, count > 0 else { return nil }
+            return Ceiling(
+                owner: owner,
+                states: JobState.waiting,
+                limit: max(0, quota - (count - 1))
+            )
+        }
+    }
+
     var pipelines: [Pipeline] = []
     var insertions: [Insertion] = []
     var changes: [Change] = []
     var events: [JobEvent] = []
     /// Jobs that must be in a state still, without changing.
     var conditions: [(id: String, state: JobState)] = []
-    /// How many jobs an owner may have waiting before these; as many hold the batch back.
-    var quota: (owner: String, waiting: Int)?
+    var ceilings: [Ceiling] = []
     /// Artifacts that are opened to a holder.
     var grants: [Opening] = []
     /// Artifacts that are closed to a holder: what a job refers to needs no other keeper.

@@ -71,8 +71,14 @@ protocol JobStore: PipelineStore {
     /// Remembers a worker, in the place of what was known of it.
     func put(_ worker: Worker) async throws
 
-    /// The workers that ever registered.
+    /// The workers that registered and were not forgotten.
     func workers() async throws -> [Worker]
+
+    /// Remembers when workers were last heard, in Unix milliseconds.
+    func put(seen: [WorkerIdentity: Int64]) async throws
+
+    /// Forgets a process of a worker.
+    func forget(_ holder: LeaseHolder) async throws
 
     /// Writes something, to see whether writing works.
     func probe() async throws
@@ -140,7 +146,7 @@ enum CommitOutcome: Sendable, Equatable {
     case taken
     /// An artifact that a new job refers to is gone; nothing was stored.
     case artifactsGone
-    /// The owner has as many jobs waiting as the batch's quota says; nothing was stored.
+    /// An owner has as many jobs as one of the batch's ceilings says; nothing was stored.
     case overQuota
 }
 
@@ -226,6 +232,14 @@ struct Worker: Sendable, Equatable {
     ///
     /// Not stored: a worker says it when it registers, and registers again after the gateway's restart.
     var certificateEnds: Int64 = 0
+
+    /// Names the state folder of its process, which one process at a time can lock; empty is unknown.
+    var stateID = ""
+    /// When it was last heard, in Unix milliseconds; now and then written.
+    var seen: Int64 = 0
+
+    /// Whether it is the process that follows another one on the same state folder.
+    func isSuccessor(of other: Worker) -> Bool { !stateID.isEmpty && stateID == other.stateID }
 
     /// Its lease holder.
     var holder: LeaseHolder { LeaseHolder(worker: identity, boot: boot) }

@@ -21,6 +21,8 @@ struct StoreError: Error, Sendable, CustomStringConvertible {
         case quota
         /// The gateway is going away; the next one will answer.
         case stopping
+        /// The database cannot be read or written at this moment; somebody must do something about it.
+        case outOfOrder
     }
 
     let code: Code
@@ -44,6 +46,11 @@ struct StoreError: Error, Sendable, CustomStringConvertible {
         }
     }
 
+    /// An error as a sentence for a log: what the disk or the database says, with what to do.
+    static func sentence(of error: any Error) -> String {
+        StoreError(error)?.message ?? "\(error)"
+    }
+
     static let fullDisk = StoreError(.noSpace, "the gateway's disk is full")
 
     /// The same, as a call's failure.
@@ -56,7 +63,7 @@ struct StoreError: Error, Sendable, CustomStringConvertible {
             case .invalidState, .missingArtifacts: .failedPrecondition
             case .invalidArgument: .invalidArgument
             // Somebody can make room: worth trying later.
-            case .noSpace, .stopping: .unavailable
+            case .noSpace, .stopping, .outOfOrder: .unavailable
             case .tooLarge: .invalidArgument
             case .busy: .aborted
             case .quota: .resourceExhausted

@@ -1,8 +1,8 @@
 internal import CWire
 
-/// Asks that a job that ended be removed with all that belongs to it.
+/// Asks that a job that ended be removed with all that belongs to it, or all jobs of a pipeline.
 public struct RemoveJobRequest: WireMessage, Equatable {
-    /// The job.
+    /// The job, or the pipeline.
     public var jobID: String
 
     /// Makes a message; every field has its wire default.

@@ -26,6 +26,8 @@ public struct RegisterWorkerRequest: WireMessage, Equatable {
     public var nodes: UInt32
     /// When the first of its certificates ends, in Unix milliseconds; 0 is unknown.
     public var certificateEndsUnixMs: Int64
+    /// Names its state folder, which one process at a time can lock; empty is unknown.
+    public var stateID: String
 
     /// Makes a message; every field has its wire default.
     public init(
@@ -40,7 +42,8 @@ public struct RegisterWorkerRequest: WireMessage, Equatable {
         accelerator: String = "",
         devices: UInt32 = 0,
         nodes: UInt32 = 0,
-        certificateEndsUnixMs: Int64 = 0
+        certificateEndsUnixMs: Int64 = 0,
+        stateID: String = ""
     ) {
         self.role = role
         self.instance = instance
@@ -54,6 +57,7 @@ public struct RegisterWorkerRequest: WireMessage, Equatable {
         self.devices = devices
         self.nodes = nodes
         self.certificateEndsUnixMs = certificateEndsUnixMs
+        self.stateID = stateID
     }
 
     /// The schema's name for this message.
@@ -73,6 +77,7 @@ public struct RegisterWorkerRequest: WireMessage, Equatable {
         devices = reader.uint32(10)
         nodes = reader.uint32(11)
         certificateEndsUnixMs = reader.int64(12)
+        stateID = try reader.text(13)
     }
 
     /// Writes the fields.
@@ -89,6 +94,7 @@ public struct RegisterWorkerRequest: WireMessage, Equatable {
         writer.set(10, devices)
         writer.set(11, nodes)
         writer.set(12, certificateEndsUnixMs)
+        writer.set(13, stateID)
     }
 }
 

@@ -25,8 +25,8 @@ struct CheckpointExchange: Sendable {
 
     /// Brings the job's newest checkpoint here, unless this machine has one as new.
     ///
-    /// - Throws: Cancellation. A checkpoint that cannot be had is passed over with a warning: the
-    ///   job starts from an older one, or from the beginning.
+    /// - Throws: Cancellation, and a full disk: another worker has room for it. A checkpoint that cannot
+    ///   be had is passed over with a warning: the job starts from an older one, or from the beginning.
     func restore() async throws {
         guard let checkpoint = lease.checkpoint, checkpoint.step > newestLocalStep() else { return }
         let name = Self.folderName(step: checkpoint.step)
@@ -41,6 +41,7 @@ struct CheckpointExchange: Sendable {
             logger.info("job \(lease.jobID): checkpoint of step \(checkpoint.step) fetched")
         } catch {
             try Task.checkCancellation()
+            if error.isFullDisk { throw error }
             logger.warning(
                 "job \(lease.jobID): checkpoint of step \(checkpoint.step) cannot be fetched: \(error)"
             )

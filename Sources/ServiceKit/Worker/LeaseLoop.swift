@@ -69,7 +69,9 @@ public final class LeaseLoop: Service {
                 cores: UInt32(configuration.threads),
                 memoryBytes: ProcessInfo.processInfo.physicalMemory,
                 version: SuiteVersion.current,
-                certificateEndsUnixMs: certificateEnds
+                certificateEndsUnixMs: certificateEnds,
+                // Without it a restart would wait until the process before is taken for gone.
+                stateID: (try? folder.identity()) ?? ""
             )
         )
         if !isRegistered {

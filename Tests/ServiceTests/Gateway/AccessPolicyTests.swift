@@ -38,6 +38,11 @@ struct AccessPolicyTests {
         (#"{"methods": {"user": ["qat.v1.Jobs/cancel"]}}"#, "qat.v1.Jobs/cancel"),
         (#"{"quota": {"queue": 1}}"#, "queue"), (#"{"quota": {"queued": -1}}"#, "queued"),
         (#"{"quota": {"queued": "many"}}"#, "queued"), (#"{"user_quotas": []}"#, "user_quotas"),
+        // Seen: a fraction was cut, true was 1, and of a key that came twice the last one counted.
+        (#"{"quota": {"running": 1.9}}"#, "running"), (#"{"quota": {"running": true}}"#, "running"),
+        (#"{"quota": {"bytes": 1e300}}"#, "bytes"),
+        (#"{"operators": ["root"], "operators": []}"#, "duplicate key"),
+        (#"{"quota": {"queued": 1, "queued": 100000}}"#, "duplicate key"),
     ])
     func aFaultNamesItsKey(text: String, word: String) {
         let error = #expect(throws: StoreError.self) { try Self.policy(text) }

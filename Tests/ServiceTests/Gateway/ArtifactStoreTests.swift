@@ -199,6 +199,71 @@ struct ArtifactStoreTests {
         }
     }
 
+    /// Seen: bytes that were changed in place, with the file's time set back, were served.
+    @Test func aFileWhoseTimeWasSetBackIsReadAgain() async throws {
+        try await withStore { store in
+            let bytes = Array("the right bytes".utf8)
+            let digest = SHA256Digest.of("the right bytes")
+            try await store.put(digest, size: UInt64(bytes.count), chunks: chunks([bytes]))
+            try await store.read(digest, offset: 0, length: 0) { _ in }
+            let path = store.path(digest)
+            var before = stat()
+            #expect(stat(path, &before) == 0)
+            let handle = try #require(FileHandle(forWritingAtPath: path))
+            try handle.write(contentsOf: Data("THE".utf8))
+            try handle.close()
+            var times = [before.st_atim, before.st_mtim]
+            #expect(utimensat(AT_FDCWD, path, &times, 0) == 0)
+            // The whole, and a range that the damage is not in.
+            for (offset, length) in [(10, 5), (0, 0)] as [(UInt64, UInt64)] {
+                var served: [UInt8] = []
+                let error = await #expect(throws: StoreError.self) {
+                    try await store.read(digest, offset: offset, length: length) { served += $0 }
+                }
+                #expect(served.isEmpty)
+                #expect(error?.code == (offset == 10 ? .corrupt : .notFound))
+            }
+        }
+    }
+
+    /// A disk that loses bits touches no file's times: the digest is compared on the way out, too.
+    @Test func aReadingThatGoesWrongOnTheWayEndsWithAnError() async throws {
+        try await withStore { store in
+            let bytes = [UInt8](repeating: 7, count: 600_000)
+            let digest = SHA256Digest.digest(of: bytes)
+            try await store.put(digest, size: 600_000, chunks: chunks([bytes]))
+            let path = store.path(digest)
+            func read(_ change: () throws -> Void) async throws -> Int {
+                var count = 0
+                try await store.read(digest, offset: 0, length: 0) { chunk in
+                    if count == 0 { try change() }
+                    count += chunk.count
+                }
+                return count
+            }
+            #expect(try await read {} == 600_000)
+            let error = await #expect(throws: StoreError.self) {
+                _ = try await read {
+                    let handle = try #require(FileHandle(forWritingAtPath: path))
+                    try handle.seek(toOffset: 599_999)
+                    try handle.write(contentsOf: Data([8]))
+                    try handle.close()
+                }
+            }
+            #expect(error?.code == .corrupt && error?.message.contains("set aside") == true)
+            #expect(store.missing([digest]) == [digest])
+            // A file that lost its end, likewise.
+            try await store.put(digest, size: 600_000, chunks: chunks([bytes]))
+            let short = await #expect(throws: StoreError.self) {
+                _ = try await read { #expect(truncate(path, 300_000) == 0) }
+            }
+            #expect(short?.code == .corrupt)
+            #expect(store.missing([digest]) == [digest])
+            try await store.put(digest, size: 600_000, chunks: chunks([bytes]))
+            #expect(try await read {} == 600_000)
+        }
+    }
+
     @Test func whatACrashLeftHalfWrittenIsRemoved() async throws {
         try await withStore { _ in
             let stale = folder + "/tmp/half"

@@ -154,8 +154,9 @@ struct AuthorityTests {
             }
             #expect(try await beat() == .continue)
             #expect(gateway.denials.contains { $0.contains("quant/quant-1 is at work already") })
-            // The first ends: its connection closes, and the second takes over at once.
+            // The first ends: its connection closes, and after a lease's time the second takes over.
             await first.close()
+            gateway.jobs.advance(seconds: 31)
             var isRegistered = false
             for _ in 0..<100 where !isRegistered {
                 isRegistered =

@@ -86,6 +86,68 @@ struct CheckpointTests {
         }
     }
 
+    /// Seen: a checkpoint whose bytes the gateway's disk lost barred every earlier one for ever.
+    @Test func aDamagedCheckpointGivesWayToWhatTheNextAttemptStores() async throws {
+        try await GatewayFixture.run { gateway in
+            let ada = try gateway.user("ada")
+            let worker = try await gateway.worker(.quant, "quant-1")
+            try await gateway.submit(ada)
+            var lease = try await gateway.lease(worker, "quant-1")
+            try await gateway.put("five hundred", worker)
+            #expect(try await Self.save(worker, lease, "quant-1", step: 500, text: "five hundred"))
+            #expect(try await Self.release(worker, lease))
+            let path = gateway.artifacts.path(.of("five hundred"))
+            try Data("five hundrex".utf8).write(to: URL(fileURLWithPath: path))
+            lease = try await gateway.lease(worker, "quant-1")
+            #expect(lease.checkpoint?.step == 500)
+            // Damaged first, missing from then on.
+            for expected in [RPCError.Code.dataLoss, .notFound] {
+                #expect(
+                    await code { _ = try await gateway.get(.of("five hundred"), worker) }
+                        == expected
+                )
+            }
+            for step in [100, 400] as [UInt64] {
+                try await gateway.put("\(step)", worker)
+                #expect(
+                    try await Self.save(worker, lease, "quant-1", step: step, text: "\(step)")
+                )
+            }
+            #expect(try await Self.release(worker, lease))
+            lease = try await gateway.lease(worker, "quant-1")
+            #expect(lease.checkpoint?.step == 400)
+            #expect(try await gateway.get(.of("400"), worker) == "400")
+        }
+    }
+
+    /// The room of a checkpoint is free as soon as its job succeeded.
+    @Test func aSuccessNeedsNoCheckpoint() async throws {
+        try await GatewayFixture.run { gateway in
+            let ada = try gateway.user("ada")
+            let worker = try await gateway.worker(.quant, "quant-1")
+            let id = try await gateway.submit(ada)
+            let lease = try await gateway.lease(worker, "quant-1")
+            for text in ["weights", "moments", "out"] { try await gateway.put(text, worker) }
+            #expect(try await Self.save(worker, lease, "quant-1", step: 1, text: "weights"))
+            #expect(try await Self.save(worker, lease, "quant-1", step: 2, text: "moments"))
+            #expect(
+                gateway.artifacts.missing([.of("weights"), .of("moments")]) == [.of("weights")]
+            )
+            let done = try await worker.call(
+                QatMethods.completeLease,
+                CompleteLeaseRequest(
+                    jobID: id,
+                    epoch: lease.epoch,
+                    outputs: [OutputFile(name: "model/m", digest: .of("out"), size: 3)],
+                    bootID: "b1"
+                )
+            )
+            #expect(done.accepted)
+            let stored = try Set(gateway.artifacts.digests())
+            #expect(stored == [.of("m"), .of("out")])
+        }
+    }
+
     /// cancel --now reaches a worker that waits for its orders at once, not at a heartbeat.
     @Test func ordersArriveBetweenHeartbeats() async throws {
         try await GatewayFixture.run { gateway in

@@ -96,6 +96,21 @@ struct DependencyTests {
         #expect(error?.code == .invalidArgument && error?.message.contains("limit is 3") == true)
     }
 
+    /// Seen: after 64 generations nobody could build on a model any more: those that had ended counted.
+    @Test func generationsThatEndedAreNoRow() async throws {
+        var limits = JobLimits()
+        limits.chainDepth = 3
+        let fixture = try StoreFixture(limits: limits)
+        try await fixture.register(offer: Offer(kinds: [.quantize]))
+        var last = try await fixture.submit("0", kind: "quantize")
+        for index in 1...9 {
+            let lease = try #require(try await fixture.acquire(role: .quant))
+            #expect(lease.jobID == last)
+            #expect(try await fixture.complete(lease))
+            last = try await fixture.submit("\(index)", kind: "quantize", model: "job:\(last)")
+        }
+    }
+
     /// Many jobs that wait for one: each is queued when it ends, however many there are.
     @Test func aThousandDependentsOfOneJobAreAllQueued() async throws {
         let fixture = try StoreFixture()

@@ -57,4 +57,45 @@ struct GatewayAPITests {
             #expect(error?.code == .unavailable)
         }
     }
+
+    /// Seen: every call of Health/Check was a write and two flushes of the disk.
+    @Test func theDiskIsLookedAtOnceHoweverOftenHealthIsAsked() async {
+        let monitor = HealthMonitor()
+        let probe = Probe()
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<200 {
+                group.addTask {
+                    _ = await monitor.health { try await probe.run() }
+                }
+            }
+        }
+        // A second passes on a machine that is busy; two do not.
+        #expect((1...2).contains(await probe.count))
+    }
+
+    /// Seen: who watched and did not read cost ten megabytes each.
+    @Test func whoWatchesAndDoesNotReadCostsAMebibyteAtMost() {
+        let event = JobLimits().metricBytes
+        #expect(JobEvents.AsyncIterator.pageSize * event <= 1 << 20)
+    }
+
+    /// A full disk is no fault of the request: workers wait, and lose nothing.
+    @Test(arguments: [
+        NSError(domain: NSPOSIXErrorDomain, code: Int(ENOSPC)),
+        NSError(domain: NSPOSIXErrorDomain, code: Int(EDQUOT)),
+        NSError(domain: NSCocoaErrorDomain, code: 640),
+    ])
+    func aFullDiskIsWorthTryingLater(error: NSError) throws {
+        #expect(try #require(StoreError(error)).rpcError.code == .unavailable)
+    }
+}
+
+/// Counts how often the disk is looked at.
+private actor Probe {
+    private(set) var count = 0
+
+    func run() async throws {
+        count += 1
+        try await Task.sleep(for: .milliseconds(20))
+    }
 }

@@ -116,9 +116,14 @@ final class GatewayFixture: Sendable {
     func user(_ name: String) throws -> RPCClient { try client(.user(name: name)) }
 
     /// A worker, registered.
-    func worker(_ role: Role, _ instance: String, boot: String = "b1") async throws -> RPCClient {
+    func worker(
+        _ role: Role,
+        _ instance: String,
+        boot: String = "b1",
+        stateID: String = ""
+    ) async throws -> RPCClient {
         let client = try client(.service(role: role.rawValue, instance: instance))
-        try await register(client, role, instance, boot: boot)
+        try await register(client, role, instance, boot: boot, stateID: stateID)
         return client
     }
 
@@ -127,7 +132,8 @@ final class GatewayFixture: Sendable {
         _ role: Role,
         _ instance: String,
         boot: String = "b1",
-        kinds: [Kind]? = nil
+        kinds: [Kind]? = nil,
+        stateID: String = ""
     ) async throws {
         _ = try await client.call(
             QatMethods.registerWorker,
@@ -136,7 +142,8 @@ final class GatewayFixture: Sendable {
                 instance: instance,
                 bootID: boot,
                 address: "127.0.0.1:\(boot.count)",
-                kinds: (kinds ?? role.kinds).map(\.rawValue)
+                kinds: (kinds ?? role.kinds).map(\.rawValue),
+                stateID: stateID
             )
         )
     }

@@ -161,6 +161,138 @@ struct JobRemovalTests {
         }
     }
 
+    private static func submitPipeline(_ client: RPCClient, key: String = "p") async throws
+        -> SubmitPipelineResponse
+    {
+        func job(_ source: String) -> SubmitJobRequest {
+            let spec = #"{"model": "\#(source)", "quantization": {"algorithm": "mxfp4"}}"#
+            let file = InputFile(path: "m.gguf", digest: .of("m"), size: 1)
+            let files = source.hasPrefix("job:") ? [] : [file]
+            return SubmitJobRequest(
+                kind: "quantize",
+                specJSON: Array(spec.utf8),
+                inputs: [Input(pointer: "/model", source: source, files: files)]
+            )
+        }
+        return try await client.call(
+            QatMethods.submitPipeline,
+            SubmitPipelineRequest(
+                key: key,
+                jobs: [
+                    PipelineJob(name: "a", job: job("m.gguf")),
+                    PipelineJob(name: "b", job: job("job:a")),
+                ]
+            )
+        )
+    }
+
+    /// A pipeline goes by its id: whole, or not at all.
+    @Test func aPipelineGoesWhole() async throws {
+        try await GatewayFixture.run { gateway in
+            let ada = try gateway.user("ada")
+            let eve = try gateway.user("eve")
+            let worker = try await gateway.worker(.quant, "quant-1")
+            try await gateway.put("m", ada)
+            let made = try await Self.submitPipeline(ada)
+            let id = made.pipelineID
+            try await Self.finish(gateway, worker, "first")
+            // One of its jobs is not over, then another job needs one of them.
+            var error = await #expect(throws: RPCError.self) { try await Self.remove(id, ada) }
+            #expect(error?.code == .failedPrecondition)
+            #expect(error?.message.contains("\(made.jobs[1].jobID) is QUEUED") == true)
+            try await Self.finish(gateway, worker, "second")
+            let needing = try await gateway.submit(
+                ada,
+                key: "k2",
+                source: "job:\(made.jobs[0].jobID)",
+                uploads: false
+            )
+            error = await #expect(throws: RPCError.self) { try await Self.remove(id, ada) }
+            #expect(error?.message.contains("needed by job \(needing)") == true)
+            let all = try await ada.call(QatMethods.listJobs, ListJobsRequest()).jobs
+            #expect(all.count == 3)
+            #expect(gateway.artifacts.missing([.of("first"), .of("second")]).isEmpty)
+            _ = try await ada.call(QatMethods.cancelJob, CancelJobRequest(jobID: needing))
+            // Others find none, as where there is none.
+            for (client, pipeline) in [(eve, id), (ada, "p-0123456789abcdef")] {
+                error = await #expect(throws: RPCError.self) {
+                    try await Self.remove(pipeline, client)
+                }
+                #expect(error?.code == .notFound && error?.message == "no pipeline \(pipeline)")
+            }
+            let gone = try await ada.call(QatMethods.removeJob, RemoveJobRequest(jobID: id))
+            // The second's output; the first's is an input of the job that was cancelled.
+            #expect(gone.jobID == id && gone.freedBytes == 6)
+            #expect(gateway.artifacts.missing([.of("first"), .of("second")]) == [.of("second")])
+            let left = try await ada.call(QatMethods.listJobs, ListJobsRequest())
+            #expect(left.jobs.map(\.jobID) == [needing] && left.pipelines.isEmpty)
+            #expect(await code { try await Self.remove(id, ada) } == .notFound)
+            // The same submission again is no second run.
+            #expect(
+                await code { _ = try await Self.submitPipeline(ada) } == .alreadyExists
+            )
+        }
+    }
+
+    /// Seen: Submit answered with the job, SubmitPipeline with an error.
+    @Test func aRepeatedSubmissionIsAnsweredWhateverBecameOfItsInputs() async throws {
+        try await GatewayFixture.run { gateway in
+            let ada = try gateway.user("ada")
+            let worker = try await gateway.worker(.quant, "quant-1")
+            try await gateway.put("m", ada)
+            let made = try await Self.submitPipeline(ada)
+            let job = try await gateway.submit(ada, uploads: false)
+            for text in ["1", "2", "3"] { try await Self.finish(gateway, worker, text) }
+            // Its input is gone: by hand, as after a restoration without it.
+            try gateway.artifacts.remove(.of("m"))
+            let again = try await Self.submitPipeline(ada)
+            #expect(again.pipelineID == made.pipelineID && !again.created)
+            #expect(again.jobs.map(\.jobID) == made.jobs.map(\.jobID))
+            #expect(try await gateway.submit(ada, uploads: false) == job)
+            // Another one under that key is another one, and a new one needs its input.
+            #expect(
+                await code { _ = try await Self.submitPipeline(ada, key: "p2") }
+                    == .failedPrecondition
+            )
+        }
+    }
+
+    /// Seen: a job that named an output which another had ended without was taken, and failed at once.
+    @Test func anOutputThatIsNotThereIsRefusedAtSubmit() async throws {
+        try await GatewayFixture.run { gateway in
+            let ada = try gateway.user("ada")
+            let worker = try await gateway.worker(.quant, "quant-1")
+            let first = try await gateway.submit(ada)
+            func submit(_ output: String, key: String = "x") async throws -> String {
+                try await gateway.submit(
+                    ada,
+                    key: key,
+                    source: "job:\(first)/\(output)",
+                    uploads: false
+                )
+            }
+            // A quantize job makes reports and models, and never logits: known before it ends.
+            var error = await #expect(throws: RPCError.self) { _ = try await submit("logits") }
+            #expect(error?.code == .invalidArgument)
+            #expect(error?.message.contains("makes no logits") == true)
+            let waiting = try await submit("report.html", key: "waiting")
+            // It ends with a model and no report.
+            try await Self.finish(gateway, worker, "out")
+            error = await #expect(throws: RPCError.self) { _ = try await submit("report.html") }
+            #expect(error?.code == .invalidArgument)
+            #expect(
+                error?.message
+                    == "/model: job \(first) has no output report.html; it has model"
+            )
+            #expect(try await ada.call(QatMethods.listJobs, ListJobsRequest()).jobs.count == 2)
+            // What waited for it has failed, and is that job when it is submitted again.
+            let failed = try await ada.call(QatMethods.getJob, GetJobRequest(jobID: waiting))
+            #expect(failed.summary.reason == "ARTIFACT_MISSING")
+            #expect(try await submit("report.html", key: "waiting") == waiting)
+            _ = try await submit("model", key: "good")
+        }
+    }
+
     /// A worker that lost its lease long ago learns that it did, not that something is wrong.
     @Test func aLeaseOnAJobThatIsGoneIsLost() async throws {
         try await GatewayFixture.run { gateway in

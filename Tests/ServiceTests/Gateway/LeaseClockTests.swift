@@ -40,6 +40,22 @@ struct LeaseClockTests {
         try engine.store.close()
     }
 
+    /// Seen: a gateway that stood still for longer than a lease lasts took every living one.
+    @Test func aPauseOfTheGatewayTakesNoLease() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register()
+        let id = try await fixture.submit("k")
+        let lease = try #require(try await fixture.acquire())
+        fixture.advance(seconds: 300)
+        // What the sweeper does when it sees that its own round came late.
+        try await fixture.engine.renewLeases()
+        #expect(try await fixture.engine.recoverExpired().isEmpty)
+        fixture.advance(seconds: 29)
+        #expect(try await fixture.heartbeat(lease) == .continue)
+        fixture.advance(seconds: 31)
+        #expect(try await fixture.engine.recoverExpired() == [id])
+    }
+
     @Test func aQuietHeartbeatWritesNothing() async throws {
         let fixture = try StoreFixture()
         try await fixture.register()

@@ -96,12 +96,16 @@ final class StoreFixture: Sendable {
         LeaseHolder(worker: WorkerIdentity(role: role, instance: instance), boot: boot)
     }
 
+    /// `stateID`: The process's state folder; by default that of the instance's earlier ones.
     func register(
         _ instance: String? = nil,
         boot: String = "b1",
-        offer: Offer = Offer(kinds: [.train])
+        offer: Offer = Offer(kinds: [.train]),
+        stateID: String? = nil,
+        engine: JobEngine? = nil
     ) async throws {
         let role = try #require(offer.kinds.first).role
+        let engine = engine ?? self.engine
         try await engine.register(
             Worker(
                 identity: WorkerIdentity(role: role, instance: instance ?? "\(role)-1"),
@@ -111,7 +115,8 @@ final class StoreFixture: Sendable {
                 cores: 2,
                 memory: 1 << 30,
                 version: "0",
-                registered: engine.now.unix
+                registered: engine.now.unix,
+                stateID: stateID ?? "folder of \(instance ?? "\(role)-1")"
             )
         )
     }

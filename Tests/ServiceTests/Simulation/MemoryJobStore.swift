@@ -198,10 +198,6 @@ final class MemoryJobStore: JobStore {
         }
     }
 
-    func waitingCount(of owner: String) async throws -> Int {
-        select { $0.owner == owner && JobState.waiting.contains($0.job.state) }.count
-    }
-
     func runningCounts() async throws -> [String: Int] {
         select { $0.job.state.isLeased }.reduce(into: [:]) { $0[$1.owner, default: 0] += 1 }
     }
@@ -230,6 +226,12 @@ final class MemoryJobStore: JobStore {
         for condition in batch.conditions {
             let row = state.rows.first { $0.stored.job.id == condition.id }
             guard row?.stored.job.state == condition.state else { return .conflict }
+        }
+        for ceiling in batch.ceilings {
+            let count = state.rows.count {
+                $0.insertion.owner == ceiling.owner && ceiling.states.contains($0.stored.job.state)
+            }
+            if count >= ceiling.limit { return .overQuota }
         }
         for pipeline in batch.pipelines {
             let isTaken = state.pipelines.contains {
@@ -348,7 +350,23 @@ final class MemoryJobStore: JobStore {
     { digests }
 
     func put(_ worker: Worker) async throws {
-        state.withLock { $0.workers[worker.identity] = worker }
+        state.withLock { state in
+            state.workers[worker.identity] = worker
+            state.workers[worker.identity]?.seen = worker.registered
+        }
+    }
+
+    func put(seen: [WorkerIdentity: Int64]) async throws {
+        state.withLock { state in
+            for (identity, time) in seen { state.workers[identity]?.seen = time }
+        }
+    }
+
+    func forget(_ holder: LeaseHolder) async throws {
+        state.withLock { state in
+            guard state.workers[holder.worker]?.boot == holder.boot else { return }
+            state.workers[holder.worker] = nil
+        }
     }
 
     func workers() async throws -> [Worker] { state.withLock { Array($0.workers.values) } }

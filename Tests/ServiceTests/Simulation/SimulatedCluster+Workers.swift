@@ -35,37 +35,61 @@ extension SimulatedCluster {
     }
 
     func register(_ index: Int) async throws {
-        let worker = workers[index]
-        let role = worker.identity.role
+        // A restarted process has the state folder of the one before.
+        let isDone = try await register(workers[index].holder, stateID: "s\(index)")
+        workers[index].isRegistered = isDone
+        if isDone { workers[index].heard = engine.now.uptime }
+    }
+
+    private func register(_ holder: LeaseHolder, stateID: String) async throws -> Bool {
         let isDone = try await attempt {
             try await engine.register(
                 Gateway.Worker(
-                    identity: worker.identity,
-                    boot: worker.holder.boot,
+                    identity: holder.worker,
+                    boot: holder.boot,
                     address: "127.0.0.1:1",
-                    offer: Offer(kinds: role.kinds),
+                    offer: Offer(kinds: holder.worker.role.kinds),
                     cores: 2,
                     memory: 1 << 30,
                     version: "0",
-                    registered: engine.now.unix
+                    registered: engine.now.unix,
+                    stateID: stateID
                 )
             )
             return true
         }
-        workers[index].isRegistered = isDone == true
+        return isDone == true
+    }
+
+    /// Another process under a worker's identity, on another machine, takes no place that is taken:
+    /// not before a lease's duration has passed since the first was heard.
+    func impersonate() async throws {
+        guard let index = workers.indices.randomElement(using: &random) else { return }
+        let silence = engine.now.uptime - workers[index].heard
+        let other = LeaseHolder(worker: workers[index].identity, boot: "other")
+        guard try await register(other, stateID: "elsewhere") else { return }
+        #expect(
+            silence > 30_000,
+            "seed \(history.seed): a second process took a living one's place"
+        )
+        workers[index].isRegistered = false
+        workers[index].lease = nil
+        workers[index].heard = .min / 2
     }
 
     private func acquire(_ index: Int) async throws {
         let holder = workers[index].holder
         do {
             let answer = try await attempt { try await engine.acquire(holder) }
+            if answer != nil { workers[index].heard = engine.now.uptime }
             guard let lease = answer ?? nil else {
                 // After a restart of the gateway a worker may have to register again.
                 if chance(30) { workers[index].isRegistered = false }
                 return
             }
             workers[index].lease = lease
-            workers[index].step = lease.checkpoint?.step ?? 0
+            // Now and then a checkpoint is damaged, and the attempt begins anew.
+            workers[index].step = chance(5) ? 0 : lease.checkpoint?.step ?? 0
             workers[index].order = .continue
             history.leased(lease, to: holder)
             claims.append(
@@ -91,6 +115,7 @@ extension SimulatedCluster {
         let claim = LeaseClaim(epoch: Int64(lease.epoch), holder: workers[index].holder)
         let order = try await attempt { try await engine.heartbeat(lease.jobID, claim, events) }
         workers[index].order = order ?? workers[index].order
+        if order == .continue { workers[index].heard = engine.now.uptime }
     }
 
     private func save(_ index: Int) async throws {
@@ -98,6 +123,7 @@ extension SimulatedCluster {
         let step = workers[index].step
         let claim = LeaseClaim(epoch: Int64(lease.epoch), holder: workers[index].holder)
         let file = OutputFile(name: "state", digest: .of("\(step)"), size: 1)
+        history.maySave(lease.jobID, epoch: lease.epoch, step: step)
         let freed = try await attempt {
             try await engine.saveCheckpoint(
                 lease.jobID,
@@ -105,7 +131,7 @@ extension SimulatedCluster {
                 Checkpoint(step: step, files: [file])
             )
         }
-        if let freed, freed != nil { history.saved(lease.jobID, step: step) }
+        if let freed, freed != nil { history.saved(lease.jobID, epoch: lease.epoch, step: step) }
     }
 
     private func complete(

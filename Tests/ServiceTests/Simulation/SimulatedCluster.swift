@@ -8,12 +8,15 @@ internal import Synchronization
 ///
 /// Everything that may go wrong between them does: commits fail before or after they are stored, the
 /// gateway and workers die at any call, answers are lost and calls come again, old leases and other
-/// workers' certificates are shown, the wall clock jumps, users cancel and retry at any moment.
+/// workers' certificates are shown, other processes register in workers' names, checkpoints cannot be
+/// used, the wall clock jumps, users cancel and retry at any moment.
 final class SimulatedCluster {
     struct Worker {
         let identity: WorkerIdentity
         var boot = 0
         var isRegistered = false
+        /// When the gateway heard it last, on the clock that never jumps.
+        var heard = Int64.min / 2
         var lease: Lease?
         var step: UInt64 = 0
         /// What the gateway last told it to do.

@@ -12,7 +12,7 @@ struct SimulatedHistory {
     private var pipelines: [String: String] = [:]
     private var epochs: [String: UInt64] = [:]
     private var completions: [String: Set<CompleteLeaseRequest.Outcome>] = [:]
-    private var checkpoints: [String: UInt64] = [:]
+    private var checkpoints: [String: (epoch: UInt64, step: UInt64)] = [:]
     private var cancellations: [String: Int64] = [:]
     private var removals: Set<String> = []
     private var thinnings: Set<String> = []
@@ -66,15 +66,23 @@ struct SimulatedHistory {
             lease.inputs.allSatisfy { !$0.files.isEmpty },
             "seed \(seed): job \(lease.jobID) is leased without its inputs"
         )
-        let stored = checkpoints[lease.jobID] ?? 0
+        let stored = checkpoints[lease.jobID]?.step ?? 0
         #expect(
             lease.checkpoint?.step ?? 0 >= stored,
             "seed \(seed): job \(lease.jobID) begins before its checkpoint of step \(stored)"
         )
     }
 
-    mutating func saved(_ job: String, step: UInt64) {
-        checkpoints[job] = max(step, checkpoints[job] ?? 0)
+    /// A checkpoint is about to be stored: that of a younger lease may take an older one's place,
+    /// whether anybody learns of it or not.
+    mutating func maySave(_ job: String, epoch: UInt64, step: UInt64) {
+        guard let known = checkpoints[job], epoch > known.epoch else { return }
+        checkpoints[job]?.step = min(known.step, step)
+    }
+
+    mutating func saved(_ job: String, epoch: UInt64, step: UInt64) {
+        let known = checkpoints[job] ?? (epoch, 0)
+        checkpoints[job] = (epoch, epoch > known.epoch ? step : max(step, known.step))
     }
 
     mutating func mayComplete(

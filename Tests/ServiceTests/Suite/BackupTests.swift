@@ -68,7 +68,8 @@ struct BackupTests {
                 instance: "quant-1",
                 bootID: boot,
                 address: "127.0.0.1:1",
-                kinds: ["quantize"]
+                kinds: ["quantize"],
+                stateID: "the same folder"
             )
         )
         return client

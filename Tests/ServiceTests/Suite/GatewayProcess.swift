@@ -65,6 +65,13 @@ final class GatewayProcess: Sendable {
         try? FileManager.default.removeItem(atPath: state + "/address")
     }
 
+    /// Ends it as a supervisor would; returns its exit status.
+    func terminate() -> Int32 {
+        Foundation.kill(process.processIdentifier, SIGTERM)
+        process.waitUntilExit()
+        return process.terminationStatus
+    }
+
     private func address() throws -> ServerAddress {
         let text = try String(contentsOfFile: state + "/address", encoding: .utf8)
         return try ServerAddress(parsing: text.trimmingCharacters(in: .whitespacesAndNewlines))

@@ -5,63 +5,109 @@ internal import JobSpecs
 /// Opens the gateway's SQLite file so that what is acknowledged is on disk.
 enum GatewayDatabase {
     /// The schema's version; a newer file is refused.
-    static let schemaVersion = 7
+    static let schemaVersion = 8
 
     /// Opens, checks and migrates the file.
     ///
-    /// `artifactFolder`: Where the artifacts are that the database names; a database that is missing
-    /// beside some is a mishap, not a first start.
+    /// `artifactFolder`: Where the artifacts are that the database names; a database that is missing or
+    /// empty beside some is a mishap, not a first start.
     ///
-    /// - Throws: ``StoreError`` (`unusable`) if the file is damaged, newer, lost, or not durable.
+    /// - Throws: ``StoreError`` (`unusable`) if the file is damaged, newer, lost, something else's, or
+    ///   not durable; it names the file and says what to do.
     static func open(path: String, artifactFolder: String? = nil) throws -> DatabasePool {
-        try checkPresence(path, artifactFolder)
-        var configuration = Configuration()
-        configuration.busyMode = .timeout(5)
-        configuration.foreignKeysEnabled = true
-        configuration.maximumReaderCount = 4
-        let pool = try DatabasePool(path: path, configuration: configuration)
-        try pool.writeWithoutTransaction { db in
-            // GRDB sets NORMAL when it turns on the write-ahead log, after any prepareDatabase; a
-            // commit would then survive a crash of the process, but not of the machine.
-            try db.execute(sql: "PRAGMA synchronous = FULL")
-            // What a long reader made the log grow to goes when it begins anew.
-            try db.execute(sql: "PRAGMA journal_size_limit = 67108864")
-            let level = try Int.fetchOne(db, sql: "PRAGMA synchronous")
-            let journal = try String.fetchOne(db, sql: "PRAGMA journal_mode")
-            guard level == 2, journal == "wal" else {
-                throw StoreError(
-                    .unusable,
-                    "\(path): synchronous is \(level ?? -1), journal \(journal ?? "?"); 2 and wal are needed"
-                )
-            }
-            let check = try String.fetchOne(db, sql: "PRAGMA quick_check(1)")
-            guard check == "ok" else {
-                throw StoreError(.unusable, "\(path): damaged: \(check ?? "?"); restore a backup")
-            }
-            let version = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
-            guard version <= schemaVersion else {
-                throw StoreError(
-                    .unusable,
-                    "\(path): schema \(version) is newer than this program's \(schemaVersion)"
-                )
-            }
+        try naming(path) {
+            try checkOrigin(path, artifactFolder)
+            var configuration = Configuration()
+            configuration.busyMode = .timeout(5)
+            configuration.foreignKeysEnabled = true
+            configuration.maximumReaderCount = 4
+            let pool = try DatabasePool(path: path, configuration: configuration)
+            try pool.writeWithoutTransaction { db in try prepare(db, path) }
+            try migrator.migrate(pool)
+            return pool
         }
-        try migrator.migrate(pool)
-        return pool
     }
 
-    private static func checkPresence(_ path: String, _ artifactFolder: String?) throws {
-        let manager = FileManager.default
-        guard let artifactFolder, !manager.fileExists(atPath: path) else { return }
-        let root = artifactFolder + "/sha256"
-        for name in (try? manager.contentsOfDirectory(atPath: root)) ?? [] {
-            guard let first = try? manager.contentsOfDirectory(atPath: "\(root)/\(name)").first
-            else { continue }
+    private static func prepare(_ db: Database, _ path: String) throws {
+        // GRDB sets NORMAL when it turns on the write-ahead log, after any prepareDatabase; a
+        // commit would then survive a crash of the process, but not of the machine.
+        try db.execute(sql: "PRAGMA synchronous = FULL")
+        // What a long reader made the log grow to goes when it begins anew.
+        try db.execute(sql: "PRAGMA journal_size_limit = 67108864")
+        let level = try Int.fetchOne(db, sql: "PRAGMA synchronous")
+        let journal = try String.fetchOne(db, sql: "PRAGMA journal_mode")
+        guard level == 2, journal == "wal" else {
             throw StoreError(
                 .unusable,
-                "\(path) is missing, but \(root) holds artifacts (\(first.prefix(12))…); restore the "
-                    + "database from a backup, or move the artifacts away to start anew"
+                "\(path): synchronous is \(level ?? -1), journal \(journal ?? "?"); 2 and wal are needed"
             )
+        }
+        let check = try String.fetchOne(db, sql: "PRAGMA quick_check(1)")
+        guard check == "ok" else {
+            throw StoreError(.unusable, "\(path): damaged: \(check ?? "?"); \(restoration)")
+        }
+        let version = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
+        guard version <= schemaVersion else {
+            throw StoreError(
+                .unusable,
+                "\(path): schema \(version) is newer than this program's \(schemaVersion)"
+            )
+        }
+    }
+
+    /// Checks, before anything is written, that a file is the gateway's, or that there is none yet.
+    private static func checkOrigin(_ path: String, _ artifactFolder: String?) throws {
+        let isThere = FileManager.default.fileExists(atPath: path)
+        let tables = isThere ? try tables(path) : []
+        guard tables.isEmpty else {
+            guard tables.isSuperset(of: ["grdb_migrations", "job"]) else {
+                throw StoreError(
+                    .unusable,
+                    "\(path) is the database of something else: it has no jobs; "
+                        + "move it away, or use another state folder"
+                )
+            }
+            return
+        }
+        guard let artifactFolder, let artifact = firstArtifact(artifactFolder) else { return }
+        throw StoreError(
+            .unusable,
+            "\(path) is \(isThere ? "empty" : "missing"), but \(artifactFolder) holds artifacts "
+                + "(\(artifact.prefix(12))…); \(restoration), or move the artifacts away to start anew"
+        )
+    }
+
+    private static func tables(_ path: String) throws -> Set<String> {
+        var configuration = Configuration()
+        configuration.readonly = true
+        configuration.busyMode = .timeout(5)
+        let queue = try DatabaseQueue(path: path, configuration: configuration)
+        defer { try? queue.close() }
+        return try queue.read { db in
+            Set(try String.fetchAll(db, sql: "SELECT name FROM sqlite_master WHERE type = 'table'"))
+        }
+    }
+
+    private static func firstArtifact(_ folder: String) -> String? {
+        let manager = FileManager.default
+        let root = folder + "/sha256"
+        for name in (try? manager.contentsOfDirectory(atPath: root)) ?? [] {
+            if let first = try? manager.contentsOfDirectory(atPath: "\(root)/\(name)").first {
+                return first
+            }
+        }
+        return nil
+    }
+
+    /// What to do about a database that cannot be used.
+    static let restoration = "restore a backup (qat-gateway restore)"
+
+    /// Runs `body`; what SQLite says of a file gets the file's name, and what to do.
+    static func naming<Result>(_ path: String, _ body: () throws -> Result) throws -> Result {
+        do {
+            return try body()
+        } catch let error as DatabaseError {
+            throw StoreError(.unusable, "\(path): \(StoreError.sentence(of: error))")
         }
     }
 
@@ -100,6 +146,15 @@ enum GatewayDatabase {
         }
         migrator.registerMigration("pipelines") { db in
             try db.execute(sql: PipelineSchema.migration)
+            try db.execute(sql: "PRAGMA user_version = 7")
+        }
+        migrator.registerMigration("origins") { db in
+            try db.execute(sql: origins)
+            // Who was there before has a day from now on.
+            try db.execute(
+                sql: "UPDATE worker SET seen = ?",
+                arguments: [Int64(Date.now.timeIntervalSince1970 * 1000)]
+            )
             try db.execute(sql: "PRAGMA user_version = \(schemaVersion)")
         }
         return migrator
@@ -191,6 +246,14 @@ enum GatewayDatabase {
             PRIMARY KEY (tenant, key)
         ) STRICT, WITHOUT ROWID;
         CREATE INDEX removed_by_age ON removed_job (removed);
+        """
+
+    // Which lease a checkpoint is of, which state folder a worker has, and when it was last heard.
+    private static let origins = """
+        ALTER TABLE job ADD COLUMN checkpoint_epoch INTEGER NOT NULL DEFAULT 0;
+        UPDATE job SET checkpoint_epoch = epoch WHERE checkpoint_step > 0;
+        ALTER TABLE worker ADD COLUMN state_id TEXT NOT NULL DEFAULT '';
+        ALTER TABLE worker ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
         """
 
     /// Reads what jobs of an older schema ask for out of their specifications.

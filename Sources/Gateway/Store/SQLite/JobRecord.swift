@@ -22,6 +22,7 @@ struct JobRecord: Codable, FetchableRecord, PersistableRecord {
         case lastStep = "last_step"
         case lastSeq = "last_seq"
         case checkpointStep = "checkpoint_step"
+        case checkpointEpoch = "checkpoint_epoch"
     }
 
     /// All but the specification, which is large and seldom wanted, and its digest.
@@ -64,6 +65,7 @@ struct JobRecord: Codable, FetchableRecord, PersistableRecord {
     var nodes: Int
     var depth: Int
     var checkpointStep: Int64
+    var checkpointEpoch: Int64
     var priority: Int64
     var rank: Int64
     var deadline: Int64?
@@ -114,6 +116,7 @@ extension JobRecord {
             nodes: insertion.resources.nodes,
             depth: insertion.depth,
             checkpointStep: job.checkpointStep,
+            checkpointEpoch: job.checkpointEpoch,
             priority: insertion.priority.rawValue,
             rank: insertion.priority.rank(created: job.created),
             deadline: job.deadline,
@@ -164,6 +167,7 @@ extension JobRecord {
         job.failures = failures
         job.lastStep = lastStep
         job.checkpointStep = checkpointStep
+        job.checkpointEpoch = checkpointEpoch
         job.holder = try holder()
         job.cancellation = try known(cancelRequested, "cancel_requested")
         job.lastSeq = lastSeq
@@ -213,6 +217,7 @@ extension JobRecord {
             CodingKeys.failures.set(to: job.failures),
             CodingKeys.lastStep.set(to: job.lastStep),
             CodingKeys.checkpointStep.set(to: job.checkpointStep),
+            CodingKeys.checkpointEpoch.set(to: job.checkpointEpoch),
             CodingKeys.worker.set(to: job.holder?.worker.instance ?? ""),
             CodingKeys.workerRole.set(to: job.holder?.worker.role.rawValue ?? ""),
             CodingKeys.workerBoot.set(to: job.holder?.boot ?? ""),

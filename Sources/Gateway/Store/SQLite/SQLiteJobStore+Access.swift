@@ -4,13 +4,13 @@ internal import Jobs
 internal import Protocol
 
 extension SQLiteJobStore {
-    /// Whether an owner has so many jobs waiting; it looks at no more of them.
-    static func hasWaiting(_ limit: Int, of owner: String, _ db: Database) throws -> Bool {
+    /// Whether an owner has as many jobs as a ceiling says; it looks at no more of them.
+    static func isReached(_ ceiling: JobBatch.Ceiling, _ db: Database) throws -> Bool {
         try JobRecord
-            .filter(JobRecord.CodingKeys.tenant == owner)
-            .filter(JobState.waiting.map(\.rawValue).contains(JobRecord.CodingKeys.state))
-            .limit(limit)
-            .fetchCount(db) >= limit
+            .filter(JobRecord.CodingKeys.tenant == ceiling.owner)
+            .filter(ceiling.states.map(\.rawValue).contains(JobRecord.CodingKeys.state))
+            .limit(ceiling.limit)
+            .fetchCount(db) >= ceiling.limit
     }
 
     func runningCounts() async throws -> [String: Int] {

@@ -70,7 +70,7 @@ extension SQLiteJobStore {
                 .isEmpty(db)
             guard isMet else { throw Abandoned(outcome: .conflict) }
         }
-        if let quota = batch.quota, try hasWaiting(quota.waiting, of: quota.owner, db) {
+        for ceiling in batch.ceilings where try isReached(ceiling, db) {
             throw Abandoned(outcome: .overQuota)
         }
         for needs in batch.needs where try !hasAll(needs, db) {

@@ -179,6 +179,28 @@ final class SQLiteJobStore: JobStore {
         try await pool.write { db in try WorkerRecord(worker).insert(db) }
     }
 
+    func put(seen: [WorkerIdentity: Int64]) async throws {
+        try await pool.write { db in
+            for (identity, time) in seen {
+                try WorkerRecord
+                    .filter(Column("role") == identity.role.rawValue)
+                    .filter(Column("instance") == identity.instance)
+                    .updateAll(db, Column("seen").set(to: time))
+            }
+        }
+    }
+
+    func forget(_ holder: LeaseHolder) async throws {
+        try await pool.write { db in
+            _ =
+                try WorkerRecord
+                .filter(Column("role") == holder.worker.role.rawValue)
+                .filter(Column("instance") == holder.worker.instance)
+                .filter(Column("boot") == holder.boot)
+                .deleteAll(db)
+        }
+    }
+
     func probe() async throws {
         try await pool.write { db in
             try db.execute(sql: "UPDATE worker SET version = version WHERE instance = ''")
@@ -190,5 +212,9 @@ final class SQLiteJobStore: JobStore {
         try await pool.writeWithoutTransaction { db in _ = try db.checkpoint(.passive) }
     }
 
-    func close() throws { try pool.close() }
+    func close() throws {
+        // All in one file when nobody uses it: what copies that alone has everything.
+        _ = try? pool.writeWithoutTransaction { db in try db.checkpoint(.truncate) }
+        try pool.close()
+    }
 }

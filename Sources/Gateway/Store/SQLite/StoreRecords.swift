@@ -168,6 +168,14 @@ struct WorkerRecord: Codable, FetchableRecord, PersistableRecord {
     var memory: Int64
     var version: String
     var registered: Int64
+    var stateID: String
+    var seen: Int64
+
+    enum CodingKeys: String, CodingKey {
+        case role, instance, boot, address, kinds, accelerator, devices, nodes, cores, memory
+        case version, registered, seen
+        case stateID = "state_id"
+    }
 
     init(_ worker: Worker) {
         role = worker.identity.role.rawValue
@@ -182,6 +190,8 @@ struct WorkerRecord: Codable, FetchableRecord, PersistableRecord {
         memory = worker.memory
         version = worker.version
         registered = worker.registered
+        stateID = worker.stateID
+        seen = worker.registered
     }
 
     /// The worker, or nil if the row is none of ours; it registers again.
@@ -203,7 +213,9 @@ struct WorkerRecord: Codable, FetchableRecord, PersistableRecord {
             cores: cores,
             memory: memory,
             version: version,
-            registered: registered
+            registered: registered,
+            stateID: stateID,
+            seen: seen
         )
     }
 }
