@@ -27,6 +27,17 @@ public final class ModelExport {
         /// The exports that the job must have and that failed, with the reason.
         public var failures: [String]
 
+        /// `planned` without the announcement of exports whose fate ``warnings`` tell, and these.
+        public func warnings(after planned: [String]) -> [String] {
+            let told = ExportLayout.allCases.map(\.rawValue).filter { name in
+                warnings.contains { $0.hasPrefix("export \(name) was left out: ") }
+            }
+            let open = planned.filter { line in
+                !told.contains { line.contains(": \($0) will be left out: ") }
+            }
+            return open + warnings
+        }
+
         /// Fails the job if an export did that it must have; to be called when all else is written.
         ///
         /// - Throws: `ComputeFailure` (`exportFailed`).

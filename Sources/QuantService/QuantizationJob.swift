@@ -95,9 +95,10 @@ struct QuantizationJob {
         source: any ModelSource
     ) throws {
         let table = try LayerTable(source.configuration, recipe: recipe)
-        let warnings =
+        let planned =
             remarks + specWarnings + table.idleRules.map { "$.quantization.\($0)" }
-            + outcome.export.warnings + outcome.export.failures
+        let warnings =
+            outcome.export.warnings(after: planned) + outcome.export.failures
             + outcome.layers.flatMap { layer in layer.warnings.map { "\(layer.module): \($0)" } }
         for warning in warnings {
             reporter.log(warning)

@@ -383,10 +383,11 @@ struct TrainingLoop {
             activations: activations.inputFormatName,
             steps: plan.totalSteps,
             tokens: plan.totalSteps * plan.batchSize * plan.accumulation * plan.length,
+            exports: outcome.written,
             exportFormat: outcome.layout.rawValue,
             tensorBytes: outcome.tensorByteCount,
             memoryRatio: Double(outcome.tensorByteCount) / Double(model.bf16ByteCount),
-            warnings: warnings + outcome.warnings + outcome.failures + notes
+            warnings: outcome.warnings(after: warnings) + outcome.failures + notes
         )
         for warning in outcome.warnings + outcome.failures + notes {
             reporter.log(warning)

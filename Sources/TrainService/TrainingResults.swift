@@ -24,6 +24,8 @@ struct TrainingResults: Encodable, Sendable {
     var steps: Int
     /// Tokens trained on.
     var tokens: Int
+    /// What was written, as `gguf in model-gguf/`.
+    var exports: [String]
     /// The format of `model/`.
     var exportFormat: String
     /// Bytes of the exported tensors.

@@ -129,7 +129,9 @@ enum ConfigurationDifference {
 
     private static func text(_ value: Any) -> String {
         if let modules = value as? Set<LinearModule> {
-            return "\(modules.sorted { $0.rawValue < $1.rawValue })"
+            let names = modules.sorted { $0.rawValue < $1.rawValue }
+                .map { $0.suffix.split(separator: ".").last.map(String.init) ?? $0.suffix }
+            return names.isEmpty ? "none" : names.joined(separator: ", ")
         }
         let mirror = Mirror(reflecting: value)
         if mirror.displayStyle == .optional {

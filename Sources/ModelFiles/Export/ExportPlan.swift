@@ -167,20 +167,28 @@ public struct ExportPlan: Sendable, Equatable {
             }
         }
         guard !others.isEmpty else { return [] }
-        let names = Set(others.map { $0?.nameWithBlock ?? "not at all" }).sorted()
+        let names = Set(others.compactMap { $0?.nameWithBlock }).sorted()
             .joined(separator: ", ")
         let modules = others.count == 1 ? "1 module" : "\(others.count) modules"
+        let name = layout.rawValue
         let reason =
-            wanted.map {
+            switch (wanted, names.isEmpty) {
+            case (let wanted?, true):
                 """
-                \(layout.rawValue) has the inputs of \(modules) rounded otherwise than \
-                \($0.nameWithBlock): \(names)
+                \(name) does not say that the inputs of \(modules) are rounded to \
+                \(wanted.nameWithBlock), as the job asks
+                """
+            case (let wanted?, false):
+                """
+                \(name) has the inputs of \(modules) rounded otherwise than \
+                \(wanted.nameWithBlock): \(names)
+                """
+            case (nil, _):
+                """
+                \(name) has the inputs of \(modules) rounded, though the job does not ask for it: \
+                \(names)
                 """
             }
-                ?? """
-                \(layout.rawValue) has the inputs of \(modules) rounded, though the job does not ask for \
-                it: \(names)
-                """
         return [Remark(module: nil, reason: reason)]
     }
 

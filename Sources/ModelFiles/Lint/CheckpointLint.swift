@@ -50,7 +50,7 @@ public enum CheckpointLint {
         where !files.contains(name) {
             // SentencePiece's file stands for tokenizer.json.
             if name == "tokenizer.json", files.contains("tokenizer.model") { continue }
-            let message = "is missing; copy it from the original model"
+            let message = "is missing; copy the original model's, if it has one"
             name == "tokenizer.json" ? log.error(name, message) : log.warning(name, message)
         }
         guard let folder = CheckpointFolder(path: path, &log) else { return }

@@ -269,7 +269,10 @@ extension ResultsTable {
         }
         let share = number("memory_ratio").map { ", \(Quantities.percent($0)) of BF16" } ?? ""
         let format = results["export_format"]?.stringValue.map { " as \($0)" } ?? ""
+        // The first is `model/` itself.
+        let others = results["exports"]?.arrayValue?.dropFirst().compactMap(\.stringValue) ?? []
         return ["model/: \(size)\(share)\(format)"]
+            + (others.isEmpty ? [] : ["also " + others.joined(separator: ", ")])
     }
 
     /// A value as people read it: numbers with four decimals at most, an interval as `a..b`.

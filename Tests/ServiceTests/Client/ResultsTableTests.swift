@@ -112,14 +112,15 @@ internal import Testing
         let results = """
             {"method":"awq","layers":210,"bits_per_weight":4.25,"sqnr_db_min":17.93,
              "kl_divergence":0.03125,"kl_tokens":4096,"tensor_bytes":113000000,"memory_ratio":0.42,
-             "export_format":"gguf","warnings":[]}
+             "export_format":"gguf","exports":["gguf in model/","bf16 in model-bf16/"],
+             "warnings":[]}
             """
         #expect(
             lines(results) == [
                 "method awq, 210 layers at 4.25 bits per weight",
                 "worst layer: 17.9 dB signal to noise",
                 "KL divergence: 0.03125 nats per token, over 4096 tokens",
-                "model/: 113.0 MB, 42.0 % of BF16 as gguf",
+                "model/: 113.0 MB, 42.0 % of BF16 as gguf", "also bf16 in model-bf16/",
             ]
         )
     }

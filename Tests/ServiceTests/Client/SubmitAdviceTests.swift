@@ -93,7 +93,7 @@ internal import Testing
         for place in ["$.export[1].format: bf16", "$.export[2].format: "] {
             let own = found.filter { $0.hasPrefix(place) }
             #expect(
-                own.contains { $0.contains("inputs of 7 modules rounded otherwise than mxfp4") }
+                own.contains { $0.contains("the inputs of 7 modules are rounded to mxfp4") }
             )
             #expect(own.contains { $0.contains("scales of the key-value cache") }, "\(found)")
         }

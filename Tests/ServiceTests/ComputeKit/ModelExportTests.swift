@@ -75,13 +75,31 @@ internal import Transformer
         let warnings = try export.finish().warnings
         for (layout, part) in [
             ("bf16", "no scales of the key-value cache; they are left out"),
-            ("bf16", "the inputs of 7 modules rounded otherwise than nvfp4"),
+            ("bf16", "the inputs of 7 modules are rounded to nvfp4"),
             ("gguf", "no scales of the key-value cache; they are left out"),
-            ("gguf", "the inputs of 7 modules rounded otherwise than nvfp4"),
+            ("gguf", "the inputs of 7 modules are rounded to nvfp4"),
         ] {
             let found = warnings.filter { $0.hasPrefix("export \(layout): ") && $0.contains(part) }
             #expect(found.count == 1, "\(layout): \(part): \(warnings)")
         }
+    }
+
+    /// What was announced and then told with its reason is one warning; another export's stays.
+    @Test func anAnnouncedExportIsToldOnce() {
+        let outcome = ModelExport.Outcome(
+            layout: .bf16,
+            written: [],
+            tensorByteCount: 0,
+            warnings: ["export gguf was left out: of this"],
+            failures: []
+        )
+        let planned = [
+            "$.export[0].format: gguf will be left out: of this",
+            "$.export[1].format: quark will be left out: of that", "else",
+        ]
+        #expect(
+            outcome.warnings(after: planned) == [planned[1], "else", outcome.warnings[0]]
+        )
     }
 
     @Test func aFailingFirstExportLeavesTheNamesOfTheOthers() throws {
