@@ -42,7 +42,7 @@ struct CheckpointExchange: Sendable {
         } catch {
             try Task.checkCancellation()
             logger.warning(
-                "job \(lease.jobID): checkpoint of step \(checkpoint.step) cannot be fetched: \(error)"
+                "job \(lease.jobID): checkpoint of step \(checkpoint.step) cannot be fetched: \(FileFault.text(of: error))"
             )
         }
     }
@@ -69,7 +69,9 @@ struct CheckpointExchange: Sendable {
             }
             return Notice(step: step, name: name)
         } catch {
-            logger.warning("job \(lease.jobID): checkpoint \(name) cannot be set aside: \(error)")
+            logger.warning(
+                "job \(lease.jobID): checkpoint \(name) cannot be set aside: \(FileFault.text(of: error))"
+            )
             try? manager.removeItem(atPath: target)
             return nil
         }
@@ -96,7 +98,9 @@ struct CheckpointExchange: Sendable {
             guard response.accepted else { return }
             logger.info("job \(lease.jobID): checkpoint of step \(notice.step) is stored")
         } catch {
-            logger.warning("job \(lease.jobID): checkpoint \(notice.name) is not stored: \(error)")
+            logger.warning(
+                "job \(lease.jobID): checkpoint \(notice.name) is not stored: \(FileFault.text(of: error))"
+            )
         }
     }
 
