@@ -10,7 +10,8 @@ internal import Testing
     /// Every verb with options that were added late, and some of these; values are of an option.
     static let lines: [(words: [String], expected: [String])] = [
         (["sub"], ["submit"]), (["jo"], ["jobs"]), (["local", ""], ["up", "down", "status"]),
-        (["jobs", ""], ["rm"]), (["certs", ""], ["init", "issue", "list"]),
+        (["jobs", ""], ["rm"]), (["explain", "pi"], ["pipeline"]),
+        (["certs", ""], ["init", "issue", "list"]),
         (["artifacts", ""], ["ls", "put", "get", "verify", "rm", "gc"]),
         (["submit", "--dr"], ["--dry-run"]), (["submit", "--aft"], ["--after"]),
         (["submit", "--prio"], ["--priority"]), (["submit", "--dead"], ["--deadline"]),
