@@ -80,6 +80,8 @@ let package = Package(
         ),
         .target(name: "CWire", dependencies: ["CProtobufC"]),
         .target(name: "CKernels"),
+        // What daemons do about signals before main().
+        .target(name: "CSignals"),
 
         // Number formats, recipes and methods as values: what numerics and job files share.
         .target(name: "Formats", swiftSettings: strict),
@@ -124,7 +126,7 @@ let package = Package(
         .target(
             name: "ServiceKit",
             dependencies: [
-                "Jobs", "Protocol", "JobSpecs", argumentParser, logging, lifecycle,
+                "CSignals", "Jobs", "Protocol", "JobSpecs", argumentParser, logging, lifecycle,
                 unixSignals, subprocess, .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "AsyncAlgorithms", package: "swift-async-algorithms"),
             ],

@@ -79,6 +79,32 @@ static inline void qat_bio_set_mem_eof_return(BIO *bio, int value) {
 
 static inline int qat_bio_reset(BIO *bio) { return (int)BIO_reset(bio); }
 
+/* Looks for a chain from a certificate through `others` to one of `roots`, whatever their times.
+ *
+ * Returns X509_V_OK, or the code of what is missing; -1 when memory is. */
+static inline int qat_x509_chain_fault(X509 *leaf, X509 *const *others, int other_count,
+                                       X509 *const *roots, int root_count) {
+    int fault = -1;
+    X509_STORE *store = X509_STORE_new();
+    X509_STORE_CTX *context = X509_STORE_CTX_new();
+    STACK_OF(X509) *untrusted = sk_X509_new_null();
+    if (store == NULL || context == NULL || untrusted == NULL) goto end;
+    for (int i = 0; i < root_count; i++) {
+        if (X509_STORE_add_cert(store, roots[i]) != 1) goto end;
+    }
+    for (int i = 0; i < other_count; i++) {
+        if (sk_X509_push(untrusted, others[i]) < 1) goto end;
+    }
+    if (X509_STORE_CTX_init(context, store, leaf, untrusted) != 1) goto end;
+    X509_STORE_CTX_set_flags(context, X509_V_FLAG_NO_CHECK_TIME);
+    fault = X509_verify_cert(context) == 1 ? X509_V_OK : X509_STORE_CTX_get_error(context);
+end:
+    sk_X509_free(untrusted);
+    X509_STORE_CTX_free(context);
+    X509_STORE_free(store);
+    return fault;
+}
+
 static inline EVP_PKEY *qat_generate_p256_key(void) { return EVP_EC_gen("P-256"); }
 
 static inline void qat_x509v3_set_ctx(X509V3_CTX *context, X509 *issuer, X509 *subject) {

@@ -49,6 +49,48 @@ public enum PlainText {
         return result
     }
 
+    /// A text on one line: what does not print, or would be obeyed by a terminal, is written out as
+    /// `\u{…}`; characters of later Unicode versions stay.
+    public static func escaped(_ text: String) -> String { escaped(text, keeping: []) }
+
+    /// The same, but for characters that stay as they are.
+    public static func escaped(_ text: String, keeping kept: Set<Unicode.Scalar>) -> String {
+        func isWritten(_ scalar: Unicode.Scalar) -> Bool {
+            isObeyed(scalar) && !kept.contains(scalar)
+        }
+        guard text.unicodeScalars.contains(where: isWritten) else { return text }
+        var result = ""
+        for scalar in text.unicodeScalars {
+            if isWritten(scalar) {
+                result += "\\u{" + String(scalar.value, radix: 16) + "}"
+            } else {
+                result.unicodeScalars.append(scalar)
+            }
+        }
+        return result
+    }
+
+    /// A line of at most so many characters, whose middle is left out if it is longer: what is wrong stands
+    /// at a message's beginning, what to do at its end.
+    public static func bounded(_ line: String, limit: Int = 2_000) -> String {
+        // Counting bytes first costs nothing for what is short anyway.
+        guard line.utf8.count > limit, line.count > limit else { return line }
+        return line.prefix(limit * 3 / 5) + " … (\(line.count - limit) characters left out) … "
+            + line.suffix(limit * 2 / 5)
+    }
+
+    /// Whether a terminal obeys a scalar rather than shows it.
+    public static func isObeyed(_ scalar: Unicode.Scalar) -> Bool {
+        // Most text is ASCII.
+        if scalar.isASCII { return scalar.value < 0x20 || scalar.value == 0x7F }
+        return switch scalar.properties.generalCategory {
+        case .control, .lineSeparator, .paragraphSeparator: true
+        // Joiners shape letters of some scripts and emoji; other formats reverse what is written.
+        case .format: scalar.value != 0x200C && scalar.value != 0x200D
+        default: false
+        }
+    }
+
     /// A text cut to a number of bytes, an ellipsis at its end if something is missing.
     public static func cut(_ text: String, byteLimit: Int) -> String {
         guard text.utf8.count > byteLimit else { return text }

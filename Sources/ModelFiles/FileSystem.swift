@@ -28,9 +28,14 @@ enum FileSystem {
             )
         } catch {
             let isFull = (error as? CocoaError)?.code == .fileWriteOutOfSpace
+            // Foundation's errors describe themselves as dumps; the system's own stands within.
+            let inner = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
+            let reason =
+                inner.map { String(cString: strerror(Int32(truncatingIfNeeded: $0.code))) }
+                ?? error.localizedDescription
             throw ModelFileError(
                 isFull ? .noSpace : .inputOutput,
-                "\(path): cannot be created: \(error)"
+                "\(path): cannot be created: \(reason)"
             )
         }
     }

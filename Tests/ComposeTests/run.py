@@ -230,20 +230,25 @@ def check_policy(deployment):
 def check_backup(client, deployment, work):
     """What docs/OPERATIONS.md says of backup and restore, with all volumes lost in between."""
     archive, volume = work / "backup", "qat_gateway-state"
-    archive.mkdir()
-    tar = ["podman", "run", "--rm", "--network=none", "--user=0:0", "--ulimit=nofile=1024:1024"]
-    tar += ["--ulimit=nproc=64:64"]
+    run("install", "-d", "-o", hardening.USER, "-g", hardening.USER, archive)
+    container = ["podman", "run", "--rm", "--network", "none", "--ulimit=nofile=1024:1024"]
+    container += ["--ulimit=nproc=64:64", "-v", f"{volume}:/state"]
+    image = "localhost/qat:check"
     before = client.status()["jobs"]
-    with check("the gateway, stopped, is backed up"):
-        deployment("stop", "gateway")
-        run(*tar, f"-v={volume}:/state:ro", f"-v={archive}:/backup", "localhost/qat:check",
-            "tar", "-C", "/state", "-cf", "/backup/gateway.tar", ".")
+    with check("the gateway is backed up while it is at work, and once more what is new"):
+        for _ in range(2):
+            run(*container, "-v", f"{archive}:/backup", image,
+                "qat-gateway", "backup", "--state", "/state", "--to", "/backup")
+        assert client.status()["jobs"], "the gateway is gone"
+        deployment("down")
         remove_containers()
         run("podman", "volume", "rm", "--all", "--force")
     with check("restored into a new volume, it has its jobs and their files"):
         run("podman", "volume", "create", volume)
-        run(*tar, f"-v={volume}:/state", f"-v={archive}:/backup:ro", "localhost/qat:check",
-            "tar", "-C", "/state", "-xpf", "/backup/gateway.tar")
+        run(*container, "--user", "0:0", image,
+            "chown", f"{hardening.USER}:{hardening.USER}", "/state")
+        run(*container, "-v", f"{archive}:/backup:ro", image,
+            "qat-gateway", "restore", "--from", "/backup", "--state", "/state")
         deployment("up", "--detach", "--no-build")
         await_workers(client, deployment)
         after = client.status()["jobs"]

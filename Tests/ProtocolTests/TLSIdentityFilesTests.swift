@@ -129,6 +129,63 @@ struct TLSIdentityFilesTests {
         #expect(message(files, at: early).contains("is not valid yet, by this machine's clock"))
     }
 
+    private func serviceFault(
+        _ files: TLSIdentityFiles,
+        role: String,
+        instance: String? = nil
+    ) -> String {
+        let error = #expect(throws: RPCError.self) {
+            try files.checkService(role: role, instance: instance)
+        }
+        #expect(error?.code == .failedPrecondition)
+        return error?.message ?? ""
+    }
+
+    /// A gateway started with a user's certificate, and nobody could reach it.
+    @Test func aServiceWantsACertificateOfItsOwn() throws {
+        let user = serviceFault(files, role: "gateway")
+        #expect(user.hasPrefix("the certificate \(files.certificatePath) is the user ada's"))
+        #expect(user.contains("qat-client certs issue --service gateway/gateway-1"))
+        let train = try authority.service("train", "train-1")
+        let other = serviceFault(train, role: "gateway")
+        #expect(other.contains("names spiffe://test.qat/svc/train/train-1"))
+        #expect(other.contains("this is a gateway service"))
+        let second = serviceFault(train, role: "train", instance: "train-2")
+        #expect(second.contains("names the instance train-1, and this one is called train-2"))
+        try train.checkService(role: "train", instance: "train-1")
+        try train.checkService(role: "train")
+        let nobody = try authority.issue(names: [])
+        #expect(serviceFault(nobody, role: "train").contains("has no subject alternative name"))
+    }
+
+    /// `openssl verify` is asked for its opinion of the same files.
+    @Test func rootsThatDidNotSignTheCertificateAreRefused() throws {
+        let others = try TestAuthority()
+        let gateway = try authority.service("gateway")
+        var wrong = gateway
+        wrong.trustRootsPath = others.folder + "/ca.pem"
+        func verify(_ roots: String) throws -> Bool {
+            try Self.openSSL("verify", "-CAfile", roots, gateway.certificatePath).contains(": OK")
+        }
+        #expect(try verify(gateway.trustRootsPath) && !verify(wrong.trustRootsPath))
+        let text = serviceFault(wrong, role: "gateway")
+        #expect(
+            text.hasPrefix(
+                "the certificate \(gateway.certificatePath) is signed by none of the trust roots "
+                    + wrong.trustRootsPath
+            )
+        )
+        // While an authority is replaced both stand in one file.
+        let both = try write(
+            String(contentsOfFile: wrong.trustRootsPath, encoding: .utf8)
+                + String(contentsOfFile: gateway.trustRootsPath, encoding: .utf8),
+            "both.pem"
+        )
+        wrong.trustRootsPath = both
+        #expect(try verify(both))
+        try wrong.checkService(role: "gateway")
+    }
+
     @Test(arguments: [
         (31.0, nil), (30.0, 30), (7.1, 30), (7.0, 7), (1.01, 7), (1.0, 1), (0.1, 1), (0.0, 0),
         (-1.0, 0),

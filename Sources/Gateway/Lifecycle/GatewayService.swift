@@ -18,7 +18,7 @@ struct GatewayService: Sendable {
 
     func run() async throws {
         let logger = configuration.makeLogger("qat-gateway")
-        let certificate = try configuration.tls.firstEnd()
+        let certificate = try configuration.checkedCertificate()
         let folder = try StateFolder(path: configuration.stateFolder)
         try? FileManager.default.removeItem(atPath: folder.path + "/address")
         let pool = try GatewayDatabase.open(
@@ -68,7 +68,7 @@ struct GatewayService: Sendable {
                         service: LeaseSweeper(engine: engine, policies: policies, logger: logger)
                     ),
                     .init(service: RetentionSweeper(sweep: api.sweep, logger: logger)),
-                    .init(service: CertificateWatch(files: configuration.tls, logger: logger)),
+                    .init(service: CertificateWatch(configuration: configuration, logger: logger)),
                     .init(
                         service: RPCServerService(server: server, folder: folder) { api.drain() }
                     ),

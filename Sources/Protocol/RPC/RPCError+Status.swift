@@ -44,7 +44,7 @@ extension RPCError {
         case is CancellationError:
             self.init(.cancelled, "the call was cancelled", processed: .yes)
         default:
-            self.init(.internal, "\(error)", processed: .yes, cause: error)
+            self.init(.internal, FileFault.text(of: error), processed: .yes, cause: error)
         }
     }
 

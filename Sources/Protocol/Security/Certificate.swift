@@ -98,6 +98,29 @@ final class Certificate {
         return X509_check_private_key(pointer, key.pointer) == 1
     }
 
+    /// Why none of `roots` vouches for it, through `others` or directly; nil if one does.
+    ///
+    /// Times are not looked at.
+    func chainFault(through others: [Certificate], to roots: [Certificate]) -> String? {
+        OpenSSLErrors.clear()
+        defer { OpenSSLErrors.clear() }
+        let code = withExtendedLifetime((others, roots)) {
+            qat_x509_chain_fault(
+                pointer,
+                others.map { $0.pointer },
+                Int32(others.count),
+                roots.map { $0.pointer },
+                Int32(roots.count)
+            )
+        }
+        guard code != X509_V_OK else { return nil }
+        return X509_verify_cert_error_string(Int(code)).map { String(cString: $0) }
+            ?? "code \(code)"
+    }
+
+    /// Whom it names to peers.
+    func identity() throws -> PeerIdentity { try PeerCertificate.identity(in: pointer) }
+
     /// The URI that it names.
     func uri() throws -> String { try PeerCertificate.uri(of: pointer) }
 

@@ -148,7 +148,8 @@ public enum CertificateAuthority {
                 withIntermediateDirectories: true
             )
         } catch {
-            throw RPCError(.failedPrecondition, "cannot create \(folder): \(error)", cause: error)
+            let reason = FileFault(error)?.reason ?? "\(error)"
+            throw RPCError(.failedPrecondition, "cannot create \(folder): \(reason)", cause: error)
         }
         for path in paths where FileManager.default.fileExists(atPath: path) {
             throw RPCError(.alreadyExists, "\(path) exists; it will not be overwritten")

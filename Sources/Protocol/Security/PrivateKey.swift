@@ -86,7 +86,10 @@ enum PEMFile {
             try file.synchronize()
             try file.close()
         } catch {
-            throw RPCError(.resourceExhausted, "cannot write \(path): \(error)", cause: error)
+            // Half a file would be taken for one that must not be overwritten.
+            unlink(path)
+            let reason = FileFault(error)?.reason ?? "\(error)"
+            throw RPCError(.resourceExhausted, "cannot write \(path): \(reason)", cause: error)
         }
     }
 }

@@ -51,9 +51,11 @@ public struct SHA256Digest: Hashable, Sendable, CustomStringConvertible {
     ///
     /// - Throws: ``RPCError`` (`notFound`) if it cannot be opened, (`dataLoss`) if reading fails.
     public static func digest(ofFile path: String) throws -> (SHA256Digest, UInt64) {
-        guard let file = FileHandle(forReadingAtPath: path) else {
-            throw RPCError(.notFound, "cannot open \(path)")
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            throw RPCError(.notFound, "cannot open \(path): \(String(cString: strerror(errno)))")
         }
+        let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
         defer { try? file.close() }
         var hasher = SHA256Hasher()
         var count: UInt64 = 0
@@ -63,7 +65,8 @@ public struct SHA256Digest: Hashable, Sendable, CustomStringConvertible {
                 count += UInt64(piece.count)
             }
         } catch {
-            throw RPCError(.dataLoss, "cannot read \(path): \(error)", cause: error)
+            let reason = FileFault(error)?.reason ?? "\(error)"
+            throw RPCError(.dataLoss, "cannot read \(path): \(reason)", cause: error)
         }
         return (hasher.finalize(), count)
     }

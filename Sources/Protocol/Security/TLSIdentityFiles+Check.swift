@@ -45,6 +45,47 @@ extension TLSIdentityFiles {
         return validities.filter { $0.ends > now }.min { $0.ends < $1.ends } ?? validities[0]
     }
 
+    /// Checks the files as ``check(at:)`` does, and that they are those of a service: its certificate
+    /// names the role, and one of its own trust roots vouches for it, as its peers' will have to.
+    ///
+    /// - Parameters:
+    ///   - role: The service's role: `gateway`, `quant`, `train` or `eval`.
+    ///   - instance: Which one it says it is; nil if it says nothing.
+    ///   - now: The time by which they must be valid.
+    /// - Throws: ``RPCError`` (`failedPrecondition`) that names the file, and what is wrong with it.
+    public func checkService(role: String, instance: String? = nil, at now: Date = .now) throws {
+        try check(at: now)
+        let own = try Self.certificates("the certificate", certificatePath).map(\.certificate)
+        let roots = try Self.certificates("the trust roots", trustRootsPath).map(\.certificate)
+        let what = "the certificate \(certificatePath)"
+        if let fault = own[0].chainFault(through: Array(own.dropFirst()), to: roots) {
+            throw Self.fault(
+                "\(what) is signed by none of the trust roots \(trustRootsPath) (\(fault)); give the "
+                    + "ca.pem of the authority that issued it"
+            )
+        }
+        let identity: PeerIdentity
+        do {
+            identity = try own[0].identity()
+        } catch let error as RPCError {
+            throw Self.fault("\(what): \(error.message)")
+        }
+        let advice =
+            "issue one with \"qat-client certs issue --service \(role)/\(instance ?? "\(role)-1")\""
+        switch identity.subject {
+        case .user(let name):
+            throw Self.fault("\(what) is the user \(name)'s, and no \(role) service's; \(advice)")
+        case .service(let named, _) where named != role:
+            throw Self.fault("\(what) names \(identity), and this is a \(role) service; \(advice)")
+        case .service(_, let named):
+            guard let instance, instance != named else { return }
+            throw Self.fault(
+                "\(what) names the instance \(named), and this one is called \(instance); give "
+                    + "--instance \(named), or \(advice)"
+            )
+        }
+    }
+
     private func checkKey(of certificate: Certificate) throws {
         let what = "the private key \(privateKeyPath)"
         let status = try Self.readable(what, privateKeyPath)

@@ -10,6 +10,15 @@ enum PeerCertificate {
             throw refusal("peer presented no certificate")
         }
         defer { X509_free(certificate) }
+        let identity = try identity(in: certificate)
+        try check(identity, against: SSL_get_certificate(connection))
+        return identity
+    }
+
+    /// The identity that a certificate names, if it is one for connections.
+    ///
+    /// - Throws: ``RPCError`` (`unauthenticated`), as of a peer's.
+    static func identity(in certificate: OpaquePointer) throws -> PeerIdentity {
         guard X509_check_ca(certificate) == 0 else {
             throw refusal("the certificate is an authority's, not a service's or a user's")
         }
@@ -20,7 +29,6 @@ enum PeerCertificate {
             throw refusal("the certificate's key usage is not digitalSignature")
         }
         let identity = try PeerIdentity(parsing: try uri(of: certificate))
-        try check(identity, against: SSL_get_certificate(connection))
         if identity.role != nil {
             let extended = X509_get_extended_key_usage(certificate)
             let both = UInt32(XKU_SSL_SERVER | XKU_SSL_CLIENT)

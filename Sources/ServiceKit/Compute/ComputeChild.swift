@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Protocol
 
 /// The child's end of the compute protocol; see ``ComputeRequest`` and ``ComputeEvent``.
 public enum ComputeChild {
@@ -21,7 +22,7 @@ public enum ComputeChild {
         guard let line = readLine(),
             let request = try? JSONDecoder().decode(ComputeRequest.self, from: Data(line.utf8))
         else {
-            FileHandle.standardError.write(Data("compute is started by its daemon only\n".utf8))
+            StandardStreams.note("compute is started by its daemon only")
             exit(2)
         }
         Thread.detachNewThread {
@@ -46,8 +47,9 @@ public enum ComputeChild {
     private static func report(_ error: any Error, _ reporter: ComputeReporter) {
         var event = ComputeEvent(.error)
         let failure = error as? ComputeFailure
-        event.reason = (failure?.reason ?? .internalError).rawValue
-        event.message = "\(error)".replacingOccurrences(of: "\n", with: " ")
+        let reason = failure?.reason ?? (error.isFullDisk ? .noDisk : .internalError)
+        event.reason = reason.rawValue
+        event.message = FileFault.text(of: error).replacingOccurrences(of: "\n", with: " ")
         reporter.send(event)
     }
 }

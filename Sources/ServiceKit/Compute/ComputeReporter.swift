@@ -36,7 +36,8 @@ public final class ComputeReporter: Sendable {
             return
         }
         data.append(UInt8(ascii: "\n"))
-        output.withLock { $0.write(data) }
+        // A daemon that is gone reads no more; the lifeline ends this process then.
+        output.withLock { try? $0.write(contentsOf: data) }
     }
 
     /// Prints a log line.

@@ -1,7 +1,8 @@
 internal import AsyncAlgorithms
 internal import Foundation
+internal import Jobs
 public import Logging
-public import Protocol
+internal import Protocol
 public import ServiceLifecycle
 internal import UnixSignals
 
@@ -11,11 +12,25 @@ internal import UnixSignals
 /// until the daemon is started anew.
 public struct CertificateWatch: Service {
     private let files: TLSIdentityFiles
+    /// What the certificate has to name when the daemon is started anew.
+    private let role: String?
+    private let instance: String?
     private let logger: Logger
 
-    /// Watches a daemon's files.
-    public init(files: TLSIdentityFiles, logger: Logger) {
+    /// Watches the files of a daemon.
+    public init(configuration: DaemonConfiguration, logger: Logger) {
+        self.init(
+            files: configuration.tls,
+            role: configuration.role.rawValue,
+            instance: configuration.certificateInstance,
+            logger: logger
+        )
+    }
+
+    init(files: TLSIdentityFiles, role: String? = nil, instance: String? = nil, logger: Logger) {
         self.files = files
+        self.role = role
+        self.instance = instance
         self.logger = logger
     }
 
@@ -46,6 +61,7 @@ public struct CertificateWatch: Service {
     func look(_ told: [String: Int], at now: Date = .now) -> [String: Int] {
         var told = told
         do {
+            if let role { try files.checkService(role: role, instance: instance, at: now) }
             for validity in try files.check(at: now) {
                 guard let days = validity.warning(at: now), days < told[validity.path] ?? .max
                 else { continue }
@@ -55,7 +71,7 @@ public struct CertificateWatch: Service {
         } catch let error as RPCError {
             logger.error("certificates: \(error.message)")
         } catch {
-            logger.error("certificates: \(error)")
+            logger.error("certificates: \(FileFault.text(of: error))")
         }
         return told
     }

@@ -1,5 +1,7 @@
 public import ArgumentParser
+internal import CSignals
 internal import Foundation
+internal import Protocol
 
 /// What the `@main` of every daemon does around its command.
 public enum DaemonMain {
@@ -21,8 +23,7 @@ public enum DaemonMain {
     /// Parses the arguments and runs the command; wrong usage and settings exit with 2, other
     /// failures with 1, each with one line on standard error.
     public static func run(_ command: any AsyncParsableCommand.Type) async {
-        // A terminal that goes away is no reason to stop, however early that is.
-        signal(SIGHUP, SIG_IGN)
+        qat_ignore_hangups()
         let arguments = CommandLine.arguments.dropFirst()
         if arguments == ["--help"] || arguments == ["-h"] {
             command.exitWithText(DaemonHelp.text(of: command), status: 0)
@@ -35,14 +36,16 @@ public enum DaemonMain {
                 try parsed.run()
             }
         } catch {
-            let message = command.message(for: error)
             let isHelp = command.exitCode(for: error) == .success
             let isUsage = command.exitCode(for: error) == .validationFailure
             let isConfiguration = (error as? ServiceError)?.code == .invalidConfiguration
             if isHelp || isUsage {
                 command.exitWithFullMessage(error, status: isHelp ? 0 : 2)
             }
-            FileHandle.standardError.write(Data("error: \(message)\n".utf8))
+            let message =
+                FileFault(error)?.description ?? (error as? RPCError)?.message
+                ?? command.message(for: error)
+            StandardStreams.complain("error: \(message)")
             exit(isConfiguration ? 2 : 1)
         }
     }
@@ -55,13 +58,18 @@ extension AsyncParsableCommand {
 
     /// A text that cannot be written, for a full disk, is no success.
     fileprivate static func exitWithText(_ text: String, status: Int32) -> Never {
-        let handle = status == 0 ? FileHandle.standardOutput : FileHandle.standardError
-        do {
-            try handle.write(contentsOf: Data((text + "\n").utf8))
-        } catch {
-            FileHandle.standardError.write(Data("error: cannot write the output\n".utf8))
+        guard status == 0 else {
+            StandardStreams.complain(text)
+            Foundation.exit(status)
+        }
+        let number = StandardStreams.print(text)
+        // A reader that goes away, as `| head` does, has what it wants.
+        guard number == 0 || number == EPIPE else {
+            StandardStreams.complain(
+                "error: cannot write the output: \(String(cString: strerror(number)))"
+            )
             Foundation.exit(1)
         }
-        Foundation.exit(status)
+        Foundation.exit(0)
     }
 }

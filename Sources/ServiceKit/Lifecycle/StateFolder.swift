@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Protocol
 
 /// A daemon's state folder, locked so that two processes never share it.
 ///
@@ -20,7 +21,7 @@ public final class StateFolder: Sendable {
                 attributes: [.posixPermissions: 0o700]
             )
         } catch {
-            throw ServiceError(.inputOutput, "state folder \(path): \(error.localizedDescription)")
+            throw Self.fault("state folder \(path)", error)
         }
         descriptor = open(self.path + "/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
@@ -53,7 +54,7 @@ public final class StateFolder: Sendable {
                 withIntermediateDirectories: true
             )
         } catch {
-            throw ServiceError(.inputOutput, "\(folder): \(error.localizedDescription)")
+            throw Self.fault(folder, error)
         }
         return folder
     }
@@ -62,9 +63,20 @@ public final class StateFolder: Sendable {
     ///
     /// - Throws: If the file cannot be written.
     public func writeAddress(_ address: String) throws {
-        try Data((address + "\n").utf8).write(
-            to: URL(fileURLWithPath: path + "/address"),
-            options: .atomic
-        )
+        let file = path + "/address"
+        do {
+            try Data((address + "\n").utf8).write(
+                to: URL(fileURLWithPath: file),
+                options: .atomic
+            )
+        } catch {
+            throw Self.fault(file, error)
+        }
+    }
+
+    private static func fault(_ what: String, _ error: any Error) -> ServiceError {
+        let reason = FileFault(error)?.reason ?? "\(error)"
+        let advice = error.isFullDisk ? "; make room on its disk" : ""
+        return ServiceError(.inputOutput, "\(what): \(reason)\(advice)")
     }
 }

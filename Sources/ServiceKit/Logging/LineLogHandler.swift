@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Jobs
 public import Logging
 
 /// Writes each log message as one line on standard error: text for people, JSON for machines.
@@ -31,27 +32,28 @@ public struct LineLogHandler: LogHandler {
         switch format {
         case .text:
             let details = all.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }
-            let text = Self.onOneLine("\(event.message)\(details.joined())")
-            line = "\(time) \(event.level) \(label): \(text)\n"
+            let text = PlainText.escaped("\(event.message)\(details.joined())")
+            line = "\(time) \(event.level) \(label): \(text)"
         case .json:
             var members: [String: String] = [
                 "time": time, "level": event.level.rawValue, "service": label,
-                "message": "\(event.message)",
+                "message": Self.shown("\(event.message)"),
             ]
             for (key, value) in all {
-                members[key] = "\(value)"
+                members[key] = Self.shown("\(value)")
             }
             let data = try? JSONSerialization.data(
                 withJSONObject: members,
                 options: [.sortedKeys, .withoutEscapingSlashes]
             )
-            line = data.map { String(decoding: $0, as: UTF8.self) + "\n" } ?? ""
+            guard let data else { return }
+            line = String(decoding: data, as: UTF8.self)
         }
-        // One write per line keeps lines of several threads whole.
-        FileHandle.standardError.write(Data(line.utf8))
+        StandardStreams.note(line)
     }
 
-    private static func onOneLine(_ text: String) -> String {
-        text.replacingOccurrences(of: "\n", with: "\\n")
+    /// A value of a JSON line, which escapes C0 by itself; people look at such logs, too.
+    private static func shown(_ text: String) -> String {
+        PlainText.escaped(text, keeping: ["\n", "\t"])
     }
 }

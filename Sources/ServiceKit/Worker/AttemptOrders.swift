@@ -45,7 +45,11 @@ final class AttemptOrders: Sendable {
         }
         if isGiven { task.cancel() }
         defer { state.withLock { $0.work = nil } }
-        return try await task.value
+        return try await withTaskCancellationHandler {
+            try await task.value
+        } onCancel: {
+            task.cancel()
+        }
     }
 }
 

@@ -15,10 +15,16 @@ struct AttemptRunner: Sendable {
     let executable: String
     let threads: Int
     let stallLimit: Duration
+    /// How long the attempt of a stopping daemon waits for the gateway in the end.
+    var gatewayLimit = Self.gatewayLimit
     let logger: Logger
 
     /// How long a stopping child may take: a checkpoint of a large model is several gigabytes.
     private static let stopGrace = Duration.seconds(120)
+    /// Together with the child's grace this is within the 180 s that the units and compose.yaml give.
+    static let gatewayLimit = Duration.seconds(45)
+    /// What of it is kept for handing the lease back when uploads take too long.
+    static let reportReserve = Duration.seconds(10)
 
     /// How an attempt ended, as far as the lease loop cares.
     enum End: Sendable, Equatable {
@@ -42,16 +48,21 @@ struct AttemptRunner: Sendable {
             logger: logger
         )
         let orders = AttemptOrders()
+        let limit = StopLimit(gatewayLimit)
         logger.info("attempt \(lease.attempt) of job \(lease.jobID) (\(lease.kind)) begins")
         // These outlive the cancellation of this task: a stopping daemon has things to do and to tell.
         let reports = Task { await reporter.run(orders) }
         let wishes = Task { await reporter.listen(orders) }
-        let attempt = Task { await self.attempt(reporter, orders) }
+        let attempt = Task { await self.attempt(reporter, orders, limit) }
         let end = await withTaskCancellationHandler {
             let outcome = await attempt.value
+            limit.endComputing()
             let isStopping = Task.isCancelled
-            return await Task { await report(outcome, reporter, orders, isStopping) }.value
+            return await Task {
+                await report(outcome, reporter, orders, limit, isStopping)
+            }.value
         } onCancel: {
+            limit.beginStopping()
             orders.give(.stop)
         }
         reports.cancel()
@@ -64,8 +75,13 @@ struct AttemptRunner: Sendable {
 
     private func attempt(
         _ reporter: AttemptReporter,
-        _ orders: AttemptOrders
+        _ orders: AttemptOrders,
+        _ limit: StopLimit
     ) async -> ComputeProcess.Outcome {
+        if let work = FinishedWork.found(in: jobFolder, for: lease) {
+            reporter.journal.note("an earlier attempt had finished here: its outputs are published")
+            return .succeeded(work.results)
+        }
         let checkpoints = CheckpointExchange(
             lease: lease,
             worker: worker,
@@ -82,12 +98,12 @@ struct AttemptRunner: Sendable {
                 try await checkpoints.restore()
                 return try await inputs.materialize(lease.inputs, in: jobFolder + "/inputs")
             }
-            return try await compute(reporter.journal, orders, checkpoints, paths: paths)
+            return try await compute(reporter.journal, orders, limit, checkpoints, paths: paths)
         } catch {
             if let order = orders.given {
                 return order == .kill ? .killed : .stopped
             }
-            logger.error("job \(lease.jobID): \(error)")
+            logger.error("job \(lease.jobID): \(FileFault.text(of: error))")
             if error.isFullDisk {
                 return .failed(
                     reason: .noDisk,
@@ -95,17 +111,19 @@ struct AttemptRunner: Sendable {
                         "the disk of worker \(worker.instance) is full: the inputs do not fit"
                 )
             }
-            return .failed(reason: .internalError, message: "\(error)")
+            return .failed(reason: .internalError, message: FileFault.text(of: error))
         }
     }
 
     private func compute(
         _ journal: AttemptJournal,
         _ orders: AttemptOrders,
+        _ limit: StopLimit,
         _ checkpoints: CheckpointExchange,
         paths: [String: String]
     ) async throws -> ComputeProcess.Outcome {
         let output = jobFolder + "/output"
+        FinishedWork.remove(from: jobFolder)
         try? FileManager.default.removeItem(atPath: output)
         try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
         let process = ComputeProcess(
@@ -127,7 +145,13 @@ struct AttemptRunner: Sendable {
         let (staged, stage) = AsyncStream<CheckpointExchange.Notice>.makeStream(
             bufferingPolicy: .bufferingNewest(1)
         )
-        let uploads = Task { for await notice in staged { await checkpoints.upload(notice) } }
+        let uploads = Task {
+            for await notice in staged {
+                try? await limit.bounded(reserving: Self.reportReserve) {
+                    await checkpoints.upload(notice)
+                }
+            }
+        }
         defer { try? FileManager.default.removeItem(atPath: checkpoints.staging) }
         journal.enter(phase: "run")
         let result = await Swift.Result.of {
@@ -149,6 +173,7 @@ struct AttemptRunner: Sendable {
             )
         }
         stage.finish()
+        limit.endComputing()
         let outcome = try result.get()
         switch outcome {
         // Outputs make checkpoints worthless; a kill waits for nothing.
@@ -157,111 +182,6 @@ struct AttemptRunner: Sendable {
         }
         await uploads.value
         return outcome
-    }
-
-    private func report(
-        _ outcome: ComputeProcess.Outcome,
-        _ reporter: AttemptReporter,
-        _ orders: AttemptOrders,
-        _ isStopping: Bool
-    ) async -> End {
-        do {
-            let request = try await request(outcome, reporter, orders, isStopping)
-            await reporter.drain()
-            return try await send(request)
-        } catch {
-            logger.error("job \(lease.jobID) cannot be reported: \(error)")
-            return .abandoned
-        }
-    }
-
-    private func send(_ request: CompleteLeaseRequest) async throws -> End {
-        do {
-            return try await complete(request)
-        } catch let error as RPCError
-            where error.code == .failedPrecondition && !request.outputs.isEmpty
-        {
-            // An output that was there when it was asked for is gone: brought once more.
-            logger.warning("job \(lease.jobID): \(error.message); uploading again")
-            _ = try await publisher.publish(jobFolder + "/output")
-            return try await complete(request)
-        }
-    }
-
-    private func complete(_ request: CompleteLeaseRequest) async throws -> End {
-        do {
-            let response = try await link.untilAnswered("completing job \(lease.jobID)") {
-                try await link.client.call(QatMethods.completeLease, request)
-            }
-            return response.accepted
-                ? .reported(isDone: request.outcome == .succeeded) : .abandoned
-        } catch let error as RPCError
-            where error.code == .invalidArgument
-            && [.succeeded, .failed].contains(request.outcome)
-        {
-            // Results that the gateway cannot keep end the job with a sentence; running it again
-            // would make the same ones.
-            let failure = CompleteLeaseRequest(
-                jobID: lease.jobID,
-                epoch: lease.epoch,
-                outcome: .failed,
-                reason: JobReason.userError.rawValue,
-                message: "the gateway refuses the results: \(error.message)",
-                bootID: worker.bootID
-            )
-            let response = try await link.client.call(QatMethods.completeLease, failure)
-            return response.accepted ? .reported(isDone: false) : .abandoned
-        }
-    }
-
-    /// What the gateway is told of an outcome; what belongs to it is in the store by then.
-    private func request(
-        _ outcome: ComputeProcess.Outcome,
-        _ reporter: AttemptReporter,
-        _ orders: AttemptOrders,
-        _ isStopping: Bool
-    ) async throws -> CompleteLeaseRequest {
-        var request = CompleteLeaseRequest(
-            jobID: lease.jobID,
-            epoch: lease.epoch,
-            bootID: worker.bootID
-        )
-        func publish() async throws -> [OutputFile] {
-            reporter.journal.enter(phase: "publish")
-            return try await orders.interruptible(isStoppable: false) {
-                try await publisher.publish(jobFolder + "/output") { reporter.journal.note($0) }
-            }
-        }
-        do {
-            switch outcome {
-            case .succeeded(let results):
-                request.outcome = .succeeded
-                request.resultsJSON = Array(results.utf8)
-                request.outputs = try await publish()
-                return request
-            case .failed(let reason, let message):
-                request.outcome = .failed
-                request.reason = reason.rawValue
-                request.message = String(message.prefix(1000))
-                if reason == .exportFailed {
-                    // One failing export does not cost the others.
-                    request.outputs = try await publish()
-                }
-                return request
-            case .stopped, .killed: break
-            }
-        } catch  where orders.given == .kill {
-            request = CompleteLeaseRequest(
-                jobID: lease.jobID,
-                epoch: lease.epoch,
-                bootID: worker.bootID
-            )
-        }
-        request.outcome = isStopping ? .released : .cancelled
-        request.reason = isStopping ? "" : JobReason.cancelledBy.rawValue
-        request.message =
-            isStopping ? "worker \(worker.instance) is stopping" : "stopped as asked"
-        return request
     }
 }
 

@@ -43,7 +43,7 @@ struct CheckpointExchange: Sendable {
             try Task.checkCancellation()
             if error.isFullDisk { throw error }
             logger.warning(
-                "job \(lease.jobID): checkpoint of step \(checkpoint.step) cannot be fetched: \(error)"
+                "job \(lease.jobID): checkpoint of step \(checkpoint.step) cannot be fetched: \(FileFault.text(of: error))"
             )
         }
     }
@@ -70,7 +70,9 @@ struct CheckpointExchange: Sendable {
             }
             return Notice(step: step, name: name)
         } catch {
-            logger.warning("job \(lease.jobID): checkpoint \(name) cannot be set aside: \(error)")
+            logger.warning(
+                "job \(lease.jobID): checkpoint \(name) cannot be set aside: \(FileFault.text(of: error))"
+            )
             try? manager.removeItem(atPath: target)
             return nil
         }
@@ -97,7 +99,9 @@ struct CheckpointExchange: Sendable {
             guard response.accepted else { return }
             logger.info("job \(lease.jobID): checkpoint of step \(notice.step) is stored")
         } catch {
-            logger.warning("job \(lease.jobID): checkpoint \(notice.name) is not stored: \(error)")
+            logger.warning(
+                "job \(lease.jobID): checkpoint \(notice.name) is not stored: \(FileFault.text(of: error))"
+            )
         }
     }
 

@@ -9,18 +9,29 @@ struct OutputPublisher: Sendable {
 
     /// Uploads every file under `folder` that the store lacks.
     ///
-    /// `onDelay`: Told why it takes longer, as when the gateway's disk is full.
-    ///
     /// - Returns: The outputs, named by their paths relative to the folder.
-    func publish(
-        _ folder: String,
-        onDelay: (String) -> Void = { _ in }
-    ) async throws -> [OutputFile] {
-        var outputs: [OutputFile] = []
-        for name in try Self.files(in: folder) {
+    func publish(_ folder: String) async throws -> [OutputFile] {
+        let outputs = try Self.inventory(folder)
+        try await publish(outputs, in: folder)
+        return outputs
+    }
+
+    /// The files under a folder by their relative paths, with their digests.
+    static func inventory(_ folder: String) throws -> [OutputFile] {
+        try files(in: folder).map { name in
             let (digest, size) = try SHA256Digest.digest(ofFile: "\(folder)/\(name)")
-            outputs.append(OutputFile(name: name, digest: digest, size: size))
+            return OutputFile(name: name, digest: digest, size: size)
         }
+    }
+
+    /// Uploads those of some files under `folder` that the store lacks.
+    ///
+    /// `onDelay`: Told why it takes longer, as when the gateway's disk is full.
+    func publish(
+        _ outputs: [OutputFile],
+        in folder: String,
+        onDelay: (String) -> Void = { _ in }
+    ) async throws {
         let digests = Array(Set(outputs.map(\.digest)))
         let missing = try await link.untilAnswered("asking for missing outputs") {
             try await link.client.call(QatMethods.findMissing, FindMissingRequest(digests: digests))
@@ -30,7 +41,6 @@ struct OutputPublisher: Sendable {
                 try await upload(output, from: "\(folder)/\(output.name)")
             }
         }
-        return outputs
     }
 
     private func upload(_ output: OutputFile, from path: String) async throws {

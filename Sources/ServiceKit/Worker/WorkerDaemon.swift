@@ -1,7 +1,7 @@
 internal import Foundation
 internal import Jobs
 public import Logging
-internal import Protocol
+public import Protocol
 internal import ServiceLifecycle
 internal import UnixSignals
 
@@ -22,7 +22,7 @@ public struct WorkerDaemon: Sendable {
         guard let gateway = configuration.gateway else {
             throw ServiceError(.invalidConfiguration, "--gateway is missing")
         }
-        let certificate = try configuration.tls.firstEnd()
+        let certificate = try configuration.checkedCertificate()
         let folder = try StateFolder(path: configuration.stateFolder)
         try? FileManager.default.removeItem(atPath: folder.path + "/address")
         let client = RPCClient(
@@ -64,7 +64,7 @@ public struct WorkerDaemon: Sendable {
         let group = ServiceGroup(
             configuration: .init(
                 services: [
-                    .init(service: CertificateWatch(files: configuration.tls, logger: logger)),
+                    .init(service: CertificateWatch(configuration: configuration, logger: logger)),
                     .init(service: RPCServerService(server: server, folder: folder)),
                     .init(service: loop),
                 ],
@@ -77,6 +77,18 @@ public struct WorkerDaemon: Sendable {
 }
 
 extension DaemonConfiguration {
+    /// The instance that the certificate has to name; the gateway's may be any.
+    var certificateInstance: String? { role == .gateway ? nil : instance }
+
+    /// Checks that the certificate, its key and the trust roots are this daemon's own.
+    ///
+    /// - Returns: The first of them to end.
+    /// - Throws: ``RPCError`` that names the file and what is wrong with it.
+    public func checkedCertificate() throws -> CertificateValidity {
+        try tls.checkService(role: role.rawValue, instance: certificateInstance)
+        return try tls.firstEnd()
+    }
+
     /// A logger that writes lines as configured.
     public func makeLogger(_ label: String) -> Logger {
         var logger = Logger(label: label) { label in

@@ -122,13 +122,16 @@ struct ArtifactsCommand: AsyncParsableCommand {
         var digest: String
         @Option(help: "The file; the digest's hexadecimal digits by default.")
         var to: String?
+        @Flag(help: "Replace a file that is there with another content.")
+        var overwrite = false
         @OptionGroup var output: OutputOptions
 
         func perform() async throws -> ExitStatus {
             let digest = try ArtifactsCommand.digest(digest)
             let path = to ?? digest.hex
             try await GatewayConnection.with(QatHome()) { client in
-                _ = try await BlobDownloader(client: client).fetch(digest, size: nil, to: path)
+                _ = try await BlobDownloader(client: client, overwrites: overwrite)
+                    .fetch(digest, size: nil, to: path)
             }
             let file: JSONValue = .object([
                 "digest": .string("sha256:" + digest.hex),
@@ -142,7 +145,10 @@ struct ArtifactsCommand: AsyncParsableCommand {
     static func digest(_ text: String) throws -> SHA256Digest {
         let hex = text.hasPrefix("sha256:") ? String(text.dropFirst(7)) : text
         guard let digest = SHA256Digest(hex: hex) else {
-            throw ClientError(.usage, "\"\(text)\" is no digest; expected sha256: and 64 digits")
+            throw ClientError(
+                .usage,
+                "\(TerminalText.quoted(text)) is no digest; expected sha256: and 64 digits"
+            )
         }
         return digest
     }

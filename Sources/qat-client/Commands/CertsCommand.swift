@@ -40,15 +40,13 @@ struct CertsCommand: AsyncParsableCommand {
                 throw ClientError(.usage, "\(certificate) exists; --force replaces it")
             }
             try PrivateFiles.createFolder(dir)
-            if force {
-                unlink(certificate)
-                unlink(dir + "/ca.key")
+            try PrivateFiles.replacing(force ? [certificate, dir + "/ca.key"] : []) {
+                try CertificateAuthority.createAuthority(
+                    in: dir,
+                    trustDomain: trustDomain,
+                    validity: .seconds(days * 86_400)
+                )
             }
-            try CertificateAuthority.createAuthority(
-                in: dir,
-                trustDomain: trustDomain,
-                validity: .seconds(days * 86_400)
-            )
             output.json
                 ? Console.print(.object(["ca": .string(certificate)])) : Console.print(certificate)
             return .succeeded
@@ -90,29 +88,25 @@ struct CertsCommand: AsyncParsableCommand {
 
         func perform() async throws -> ExitStatus {
             let (subject, name) = try subject()
-            for file in ["\(dir)/\(name).pem", "\(dir)/\(name).key"]
-            where access(file, F_OK) == 0 {
-                guard force else {
-                    throw ClientError(.usage, "\(file) exists; --force replaces it")
-                }
-                unlink(file)
+            let (certificate, key) = ("\(dir)/\(name).pem", "\(dir)/\(name).key")
+            for file in [certificate, key] where !force && access(file, F_OK) == 0 {
+                throw ClientError(.usage, "\(file) exists; --force replaces it")
             }
-            let files = try CertificateAuthority.issue(
-                subject: subject,
-                hosts: host,
-                authorityFolder: dir,
-                folder: dir,
-                name: name,
-                validity: .seconds(days * 86_400)
-            )
+            try PrivateFiles.replacing(force ? [certificate, key] : []) {
+                _ = try CertificateAuthority.issue(
+                    subject: subject,
+                    hosts: host,
+                    authorityFolder: dir,
+                    folder: dir,
+                    name: name,
+                    validity: .seconds(days * 86_400)
+                )
+            }
             output.json
                 ? Console.print(
-                    .object([
-                        "certificate": .string(files.certificatePath),
-                        "key": .string(files.privateKeyPath),
-                    ])
+                    .object(["certificate": .string(certificate), "key": .string(key)])
                 )
-                : Console.print("\(files.certificatePath)\n\(files.privateKeyPath)")
+                : Console.print("\(certificate)\n\(key)")
             return .succeeded
         }
 

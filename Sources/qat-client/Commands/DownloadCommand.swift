@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Foundation
 internal import JobSpecs
+internal import Jobs
 internal import Protocol
 
 /// `download`: a job's outputs as files.
@@ -8,13 +9,19 @@ struct DownloadCommand: ClientVerb {
     static let configuration = CommandConfiguration(
         commandName: "download",
         abstract: "Fetch a job's outputs; files that are there already are kept.",
-        discussion: "Of a pipeline, each job's outputs go into a folder with the job's name."
+        discussion: """
+            A file that is there with another content is refused, and nothing is fetched, unless \
+            --overwrite is given. A download that was interrupted goes on where it stopped. Of a \
+            pipeline, each job's outputs go into a folder with the job's name.
+            """
     )
 
     @Argument(help: "The job or pipeline: \(JobSelector.help).")
     var id: String
     @Option(help: "The folder; the id by default.")
     var to: String?
+    @Flag(help: "Replace files that are there with another content.")
+    var overwrite = false
     @OptionGroup var output: OutputOptions
 
     func perform() async throws -> ExitStatus {
@@ -24,7 +31,7 @@ struct DownloadCommand: ClientVerb {
                 let root = Self.folder(to ?? id)
                 let job = try await client.call(QatMethods.getJob, GetJobRequest(jobID: id))
                 try Self.check(job)
-                try await fetch(job, to: root, client)
+                try await fetch([(job, root)], below: root, client)
                 if output.json {
                     Console.print(Self.json(job, root))
                 }
@@ -43,10 +50,8 @@ struct DownloadCommand: ClientVerb {
         guard !full.isEmpty else {
             throw ClientError(.failed, "no job of pipeline \(id) has outputs")
         }
-        for job in full {
-            try Self.check(job)
-            try await fetch(job, to: root + "/" + job.summary.part, client)
-        }
+        for job in full { try Self.check(job) }
+        try await fetch(full.map { ($0, root + "/" + $0.summary.part) }, below: root, client)
         for job in jobs where job.outputs.isEmpty {
             Console.note("\(job.summary.part) is \(job.summary.state) and has no outputs")
         }
@@ -61,16 +66,65 @@ struct DownloadCommand: ClientVerb {
         }
     }
 
-    private func fetch(_ job: JobDetail, to root: String, _ client: RPCClient) async throws {
-        for file in job.outputs {
-            let path = root + "/" + file.name
-            let isNew = try await BlobDownloader(client: client)
-                .fetch(file.digest, size: file.size, to: path)
+    /// Fetches the outputs of jobs into a folder each; all or none are begun with.
+    private func fetch(
+        _ jobs: [(job: JobDetail, root: String)],
+        below root: String,
+        _ client: RPCClient
+    ) async throws {
+        let files = jobs.flatMap { job, root in
+            job.outputs.map { (path: root + "/" + $0.name, file: $0) }
+        }
+        let places = files.map { path, file in
+            BlobDownloader.place(of: file.digest, size: file.size, at: path)
+        }
+        let others = zip(files, places).filter { $1 == .other }.map(\.0.path)
+        guard overwrite || others.isEmpty else {
+            throw ClientError(.usage, others.map(BlobDownloader.refusal))
+        }
+        let missing = zip(files, places).filter { $1 != .same }.map(\.0)
+        try Self.checkRoom(missing, below: root)
+        let downloader = BlobDownloader(client: client, overwrites: overwrite)
+        for ((path, file), place) in zip(files, places) {
+            let isThere = place == .same
+            if !isThere {
+                _ = try await downloader.fetch(file.digest, size: file.size, to: path)
+            }
             if !output.json {
-                let remark = isNew ? "" : "  (was there)"
+                let remark = isThere ? "  (was there)" : ""
                 Console.print("\(path)  \(Quantities.bytes(file.size))\(remark)")
             }
         }
+    }
+
+    /// Refuses what the disk has no room for before it is full.
+    private static func checkRoom(
+        _ files: [(path: String, file: OutputFile)],
+        below root: String
+    ) throws {
+        let manager = FileManager.default
+        let needed = files.reduce(UInt64(0)) { sum, entry in
+            // What an interrupted download left need not come again.
+            let partial = BlobDownloader.partial(of: entry.path, entry.file.digest)
+            let present = (try? manager.attributesOfItem(atPath: partial))?[.size] as? UInt64 ?? 0
+            let (total, isHuge) = sum.addingReportingOverflow(
+                entry.file.size - min(present, entry.file.size)
+            )
+            return isHuge ? .max : total
+        }
+        var folder = root
+        while !manager.fileExists(atPath: folder), folder.contains("/"), folder != "/" {
+            folder = URL(filePath: folder).deletingLastPathComponent().path(percentEncoded: false)
+            if folder.count > 1, folder.hasSuffix("/") { folder.removeLast() }
+        }
+        guard let system = try? manager.attributesOfFileSystem(forPath: folder),
+            let free = system[.systemFreeSize] as? UInt64, free < needed
+        else { return }
+        throw ClientError(
+            .failed,
+            "\(folder): \(Quantities.bytes(needed)) are to be fetched, and \(Quantities.bytes(free)) are "
+                + "free; make room, or name another place with --to"
+        )
     }
 
     private static func json(_ job: JobDetail, _ root: String) -> JSONValue {
@@ -95,12 +149,17 @@ struct DownloadCommand: ClientVerb {
         }
         let part = job.summary.part
         if !part.isEmpty, let fault = PartName.fault(in: part) {
-            throw ClientError(.rejected, "refusing the job name \"\(part)\", which \(fault)")
+            throw ClientError(
+                .rejected,
+                "refusing the job name \(TerminalText.quoted(part)), which \(fault)"
+            )
         }
         for file in job.outputs {
-            let parts = file.name.split(separator: "/", omittingEmptySubsequences: false)
-            guard parts.allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." }) else {
-                throw ClientError(.rejected, "refusing the output name \"\(file.name)\"")
+            if let fault = PlainText.pathFault(in: file.name, byteLimit: 1024) {
+                throw ClientError(
+                    .rejected,
+                    "refusing the output name \(TerminalText.quoted(file.name)), which \(fault)"
+                )
             }
         }
     }

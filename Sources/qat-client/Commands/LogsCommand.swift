@@ -90,22 +90,9 @@ struct LogsCommand: ClientVerb {
 }
 
 extension LogsCommand {
-    /// A log without what a terminal would obey: control characters but tabs and line ends, and those
-    /// that turn the direction of writing.
+    /// A log of which a terminal obeys tabs and line ends only.
     static func shown(_ bytes: [UInt8]) -> [UInt8] {
-        let text = String(decoding: bytes, as: UTF8.self)
-        var shown = String.UnicodeScalarView()
-        for scalar in text.unicodeScalars {
-            let isKept = scalar == "\t" || scalar == "\n"
-            let category = scalar.properties.generalCategory
-            let isObeyed = [.control, .format, .lineSeparator, .paragraphSeparator].contains(
-                category
-            )
-            // Joiners of scripts and emoji are formats that only join.
-            let isJoiner = scalar == "\u{200C}" || scalar == "\u{200D}"
-            shown.append(isKept || isJoiner || !isObeyed ? scalar : "?")
-        }
-        return Array(String(shown).utf8)
+        Array(TerminalText.log(String(decoding: bytes, as: UTF8.self)).utf8)
     }
 }
 

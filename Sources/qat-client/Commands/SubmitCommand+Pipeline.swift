@@ -7,7 +7,7 @@ extension SubmitCommand {
     /// Checks a pipeline file, sends what its jobs need, and makes it a pipeline exactly once.
     func performPipeline(_ jobFile: JobFile) async throws -> ExitStatus {
         let plan = try PipelinePlan(jobFile, name: name)
-        for warning in plan.warnings {
+        for warning in showsTables ? plan.warningsBesideTables : plan.warnings {
             Console.note("warning: \(jobFile.name): \(warning)")
         }
         guard !dryRun else {

@@ -50,6 +50,8 @@ struct SubmitCommand: ClientVerb {
 
     /// The kind, if it is given.
     var kind: String? { words.count > 1 ? words[0] : nil }
+    /// Whether tables follow that say what is remarkable of the exports.
+    var showsTables: Bool { dryRun && !output.json }
     /// The file.
     var file: String { words.last ?? "" }
 
@@ -81,16 +83,17 @@ struct SubmitCommand: ClientVerb {
         let plan = try SubmissionPlan(jobFile, name: name)
         let inputs = try InputValidation(plan, file: jobFile.name)
         let preview = try RecipePreview(plan.spec, inputs: plan.inputs)
-        let warnings =
-            plan.warnings.map(\.description) + inputs.remarks + (preview?.warnings ?? [])
-        for warning in warnings {
+        func warnings(_ remarks: [String]) -> [String] {
+            plan.warnings.map(\.description) + remarks + (preview?.warnings ?? [])
+        }
+        for warning in warnings(showsTables ? inputs.remarksBesideTable : inputs.remarks) {
             Console.note("warning: \(jobFile.name): \(warning)")
         }
         for warning in Self.warnings(plan.spec) {
             Console.note("note: \(warning)")
         }
         guard !dryRun else {
-            printDryRun(plan, preview, inputs.exports, warnings: warnings)
+            printDryRun(plan, preview, inputs.exports, warnings: warnings(inputs.remarks))
             return .succeeded
         }
         let home = QatHome()

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import JobSpecs
+internal import Jobs
 
 /// The process's standard streams: results go to the output, everything else to the error stream.
 enum Console {
@@ -18,14 +19,14 @@ enum Console {
     /// What tables have to fit in; nil where the output is no terminal.
     static var tableColumns: Int? { isTerminal ? columns : nil }
 
-    /// Writes a line to the output.
+    /// Writes lines to the output; what a terminal would obey in them is written out.
     static func print(_ text: String) {
-        write(Array(text.utf8) + [UInt8(ascii: "\n")], to: STDOUT_FILENO)
+        write(Array(TerminalText.lines(text).utf8) + [UInt8(ascii: "\n")], to: STDOUT_FILENO)
     }
 
-    /// Writes a value as one line of JSON to the output.
+    /// Writes a value as one line of JSON to the output; what a terminal would obey is `\u….`.
     static func print(_ value: JSONValue) {
-        write(value.canonicalBytes + [UInt8(ascii: "\n")], to: STDOUT_FILENO)
+        write(Array((TerminalText.json(value) + "\n").utf8), to: STDOUT_FILENO)
     }
 
     /// Writes bytes to the output as they are.
@@ -33,9 +34,12 @@ enum Console {
         write(bytes, to: STDOUT_FILENO)
     }
 
-    /// Writes a line to the error stream.
+    /// Writes lines to the error stream, safe and of bounded length.
     static func note(_ text: String) {
-        write(Array(text.utf8) + [UInt8(ascii: "\n")], to: STDERR_FILENO)
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map {
+            PlainText.bounded(TerminalText.line(String($0)))
+        }
+        write(Array((lines.joined(separator: "\n") + "\n").utf8), to: STDERR_FILENO)
     }
 
     /// Rewrites the current line of the error stream.
@@ -43,12 +47,18 @@ enum Console {
         write(Array("\r\u{1B}[K\(text)".utf8), to: STDERR_FILENO)
     }
 
-    /// Writes errors, each on its line.
+    /// Writes errors, each on its line; of very many the first ones.
     static func complain(_ lines: [String]) {
-        for line in lines {
-            note("qat-client: error: \(line)")
+        for line in lines.prefix(complaintLimit) {
+            note("qat-client: error: \(TerminalText.line(line))")
+        }
+        if lines.count > complaintLimit {
+            note("qat-client: error: and \(lines.count - complaintLimit) more")
         }
     }
+
+    /// Errors that are printed; a file may have as many faults as it has lines.
+    private static let complaintLimit = 50
 
     /// Ends the process if its output cannot be written; what a full disk cut off is no success.
     private static func giveUp(_ descriptor: Int32, _ code: Int32) {

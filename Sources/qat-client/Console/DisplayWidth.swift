@@ -79,25 +79,6 @@ enum DisplayWidth {
         return atStart ? spaces + text : text + spaces
     }
 
-    /// A text on one line: what a terminal would obey rather than show is written out, as `\u{1b}`.
-    ///
-    /// Names, sources and messages are written by others.
-    static func printable(_ text: String) -> String {
-        guard text.unicodeScalars.contains(where: isObeyed) else {
-            return text
-        }
-        return text.unicodeScalars.map { scalar in
-            isObeyed(scalar)
-                ? "\\u{" + String(scalar.value, radix: 16) + "}" : String(scalar)
-        }.joined()
-    }
-
-    private static func isObeyed(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.properties.generalCategory {
-        case .control, .lineSeparator, .paragraphSeparator: true
-        // Joiners shape letters of some scripts and emoji; other formats reverse what is written.
-        case .format: scalar.value != 0x200C && scalar.value != 0x200D
-        default: false
-        }
-    }
+    /// A text on one line, see ``TerminalText/line(_:)``.
+    static func printable(_ text: String) -> String { TerminalText.line(text) }
 }

@@ -68,6 +68,9 @@ enum ExitStatus: Int32, Sendable {
             return ExitStatus(error.code).rawValue
         case is CancellationError:
             return cancelled.rawValue
+        case _ where FileFault(error) != nil:
+            Console.complain([FileFault.text(of: error)])
+            return failed.rawValue
         default:
             return reportParserError(error)
         }

@@ -24,8 +24,8 @@ enum VerbSpelling {
             NearestKey.suggestion(for: word, among: names).map { "did you mean \"\($0)\"?" }
             ?? "expected one of \(names.joined(separator: ", "))"
         let group = command == QatClient.self ? "qat-client" : name(of: command)
-        let quoted = DisplayWidth.printable(String(word.prefix(64)))
-        throw ClientError(.usage, "\(group) has no verb \"\(quoted)\"; \(hint)")
+        let quoted = TerminalText.quoted(word)
+        throw ClientError(.usage, "\(group) has no verb \(quoted); \(hint)")
     }
 
     private static func name(of command: any ParsableCommand.Type) -> String {

@@ -19,6 +19,7 @@ enum GatewayConnection {
         attempts: Int = 3,
         _ body: (RPCClient) async throws -> Result
     ) async throws -> Result {
+        try checkUser(profile.certificatePath)
         let client = RPCClient(
             configuration: RPCClientConfiguration(
                 address: try address(profile.gateway),
@@ -38,11 +39,24 @@ enum GatewayConnection {
         }
     }
 
+    /// The gateway takes no jobs from services; it says so less plainly, and after the files are hashed.
+    private static func checkUser(_ certificatePath: String) throws {
+        // What is wrong with the file is said when it is used.
+        guard let identity = try? PeerIdentity(certificatePath: certificatePath),
+            case .service(let role, let instance) = identity.subject
+        else { return }
+        throw ClientError(
+            .usage,
+            "the profile's certificate \(certificatePath) is the service \(role)/\(instance)'s; people have "
+                + "their own: \"qat-client certs issue --user NAME\""
+        )
+    }
+
     private static func address(_ text: String) throws -> ServerAddress {
         do {
             return try ServerAddress(parsing: text)
         } catch let error as RPCError {
-            throw ClientError(.usage, "gateway \"\(text)\": \(error.message)")
+            throw ClientError(.usage, "gateway \(TerminalText.quoted(text)): \(error.message)")
         }
     }
 }

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Protocol
 
 /// The folder that keeps the client's state.
 struct QatHome: Sendable {
@@ -36,7 +37,8 @@ enum PrivateFiles {
                 attributes: [.posixPermissions: 0o700]
             )
         } catch {
-            throw ClientError(.failed, "cannot create \(path): \(error.localizedDescription)")
+            let reason = FileFault(error)?.reason ?? "\(error)"
+            throw ClientError(.failed, "cannot create \(path): \(reason)")
         }
     }
 
@@ -55,6 +57,19 @@ enum PrivateFiles {
             throw error
         }
         syncFolder(of: path)
+    }
+
+    /// Runs what writes files anew; if it fails, those that were there come back.
+    static func replacing(_ paths: [String], _ body: () throws -> Void) throws {
+        let aside = paths.filter { access($0, F_OK) == 0 }.map { ($0, "\($0).\(getpid()).old") }
+        for (path, old) in aside where rename(path, old) != 0 { throw failure(path) }
+        do {
+            try body()
+        } catch {
+            for (path, old) in aside { rename(old, path) }
+            throw error
+        }
+        for (_, old) in aside { unlink(old) }
     }
 
     /// Adds bytes to a file's end and waits until they are on the disk.

@@ -4,6 +4,35 @@ internal import Protocol
 /// Fetches blobs into files and checks their digests.
 struct BlobDownloader {
     let client: RPCClient
+    /// Whether a file that is there with another content is replaced.
+    var overwrites = false
+
+    /// What stands where a blob is to go.
+    enum Place: Equatable {
+        /// Nothing.
+        case free
+        /// The blob.
+        case same
+        /// Something else.
+        case other
+    }
+
+    /// What stands at a path; a file is read only if its length is right.
+    static func place(of digest: SHA256Digest, size: UInt64?, at path: String) -> Place {
+        guard let attributes = try? FileManager.default.attributesOfItem(atPath: path) else {
+            return .free
+        }
+        // A link's own length says nothing.
+        let isFile = attributes[.type] as? FileAttributeType == .typeRegular
+        if isFile, let size, attributes[.size] as? UInt64 != size { return .other }
+        guard let present = try? SHA256Digest.digest(ofFile: path) else { return .other }
+        return present.0 == digest ? .same : .other
+    }
+
+    /// The refusal to replace a file.
+    static func refusal(_ path: String) -> String {
+        "\(path) is there already with another content; --overwrite replaces it, --to names another place"
+    }
 
     /// Fetches a blob into a file; one that is there already with the right content stays, and what an
     /// interrupted download left is gone on with.
@@ -13,22 +42,19 @@ struct BlobDownloader {
     ///   - size: The expected length; nil when it is not known.
     ///   - path: The file.
     /// - Returns: Whether anything was fetched.
-    /// - Throws: What the gateway answers, or ``ClientError`` (`failed`) when the content or the
-    ///   disk is not right; then the target is as it was before.
+    /// - Throws: What the gateway answers, or ``ClientError``: (`usage`) when the file is there with another
+    ///   content and ``overwrites`` is false, (`failed`) when the content or the disk is not right; then the
+    ///   target is as it was before.
     func fetch(_ digest: SHA256Digest, size: UInt64?, to path: String) async throws -> Bool {
-        if FileManager.default.fileExists(atPath: path),
-            let present = try? SHA256Digest.digest(ofFile: path), present.0 == digest
-        {
-            return false
+        switch Self.place(of: digest, size: size, at: path) {
+        case .same: return false
+        case .other where !overwrites: throw ClientError(.usage, Self.refusal(path))
+        case .free, .other: break
         }
-        let folder = URL(filePath: path).deletingLastPathComponent().path(percentEncoded: false)
-        try? FileManager.default.createDirectory(
-            atPath: folder,
-            withIntermediateDirectories: true
-        )
-        let partial = "\(path).\(digest.hex.prefix(12)).part"
+        try Self.makeFolder(of: path)
+        let partial = Self.partial(of: path, digest)
         let descriptor = open(partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644)
-        guard descriptor >= 0 else { throw Self.failure("cannot write \(partial)") }
+        guard descriptor >= 0 else { throw Self.failure("cannot write \(path)") }
         let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             throw ClientError(.failed, "\(path): another download of it is under way")
@@ -41,9 +67,7 @@ struct BlobDownloader {
                 received = try await receive(digest, into: handle, isGoingOn: false)
             }
         } catch {
-            // The next download goes on where a lost connection ended this one.
-            if (error as? RPCError)?.isConnectionLoss != true { unlink(partial) }
-            throw error
+            throw Self.ended(by: error, path, partial)
         }
         guard received.digest == digest, size.map({ $0 == received.size }) ?? true else {
             unlink(partial)
@@ -52,10 +76,62 @@ struct BlobDownloader {
                 "\(path): what came has digest \(received.digest.hex) instead of \(digest.hex)"
             )
         }
-        guard fsync(descriptor) == 0, rename(partial, path) == 0 else {
-            throw Self.failure("cannot write \(path)")
-        }
+        guard fsync(descriptor) == 0 else { throw Self.failure("cannot write \(path)") }
+        try moveIntoPlace(partial, path)
         return true
+    }
+
+    /// Names a whole file as asked for; nothing that appeared there meanwhile is lost.
+    private func moveIntoPlace(_ partial: String, _ path: String) throws {
+        if !overwrites {
+            if link(partial, path) == 0 {
+                unlink(partial)
+                return
+            }
+            guard errno != EEXIST else {
+                unlink(partial)
+                throw ClientError(.usage, Self.refusal(path))
+            }
+            // Some file systems have no links.
+        }
+        guard rename(partial, path) == 0 else { throw Self.failure("cannot write \(path)") }
+    }
+
+    private static func makeFolder(of path: String) throws {
+        let folder = URL(filePath: path).deletingLastPathComponent().path(percentEncoded: false)
+        do {
+            try FileManager.default.createDirectory(
+                atPath: folder,
+                withIntermediateDirectories: true
+            )
+        } catch {
+            throw ClientError(
+                .failed,
+                "cannot create \(folder): \(FileFault(error)?.reason ?? "\(error)")"
+            )
+        }
+    }
+
+    /// Where a download keeps what it has so far.
+    static func partial(of path: String, _ digest: SHA256Digest) -> String {
+        "\(path).\(digest.hex.prefix(12)).part"
+    }
+
+    /// The error that ended a download; what came stays where the next one can go on from it.
+    private static func ended(by error: any Error, _ path: String, _ partial: String) -> any Error {
+        guard let fault = FileFault(error) else {
+            if (error as? RPCError)?.isConnectionLoss != true { unlink(partial) }
+            return error
+        }
+        guard error.isFullDisk else {
+            unlink(partial)
+            return ClientError(.failed, "cannot write \(path): \(fault.reason)")
+        }
+        return ClientError(
+            .failed,
+            "cannot write \(path): \(fault.reason); make room and download it again, which goes on from "
+                + "\(partial), or name another place with --to"
+        )
     }
 
     /// Reads a blob without keeping it, and returns the digest of what came.

@@ -33,6 +33,14 @@ struct BlobUploader {
         return sent
     }
 
+    private static func piece(of handle: FileHandle, _ path: String) throws -> Data? {
+        do {
+            return try handle.read(upToCount: chunkByteCount)
+        } catch {
+            throw ClientError(.failed, "cannot read \(path): \(FileFault.text(of: error))")
+        }
+    }
+
     private func send(_ file: PlannedFile, before: UInt64, total: UInt64) async throws {
         guard let handle = FileHandle(forReadingAtPath: file.path) else {
             throw ClientError(.usage, "\(file.path) cannot be read any more")
@@ -45,8 +53,7 @@ struct BlobUploader {
             size: file.size,
             digest: file.digest,
             nextChunk: {
-                guard let data = try handle.read(upToCount: Self.chunkByteCount), !data.isEmpty
-                else {
+                guard let data = try Self.piece(of: handle, file.path), !data.isEmpty else {
                     return nil
                 }
                 sent += UInt64(data.count)

@@ -6,6 +6,8 @@ internal import JobSpecs
 struct InputValidation {
     /// What the submitter should know, a line each.
     let remarks: [String]
+    /// Those of them that the table of the exports does not show.
+    let remarksBesideTable: [String]
     /// The job's exports, resolved; empty while its model is not at hand.
     let exports: ExportTable
 
@@ -29,6 +31,10 @@ struct InputValidation {
         }
         exports = ExportTable(exports: inputs.exports)
         remarks = plan.notes + (inputs.remarks + inputs.exportRemarks).map(\.description)
+        let exportPaths = Set(inputs.exports.map(\.path))
+        remarksBesideTable =
+            plan.notes
+            + inputs.remarks.filter { !exportPaths.contains($0.path) }.map(\.description)
     }
 }
 

@@ -21,6 +21,8 @@ struct PipelinePlan: Sendable {
     let parts: [Part]
     /// What the submitter should know, a line each.
     let warnings: [String]
+    /// Those of them that the tables of the exports do not show.
+    let warningsBesideTables: [String]
 
     /// Checks a file and finds its inputs; each job is checked as one that is submitted alone.
     ///
@@ -36,6 +38,7 @@ struct PipelinePlan: Sendable {
         let title = name ?? spec.name ?? file.defaultName
         var parts: [Part] = []
         var warnings = file.notes + spec.warnings
+        var warningsBesideTables = warnings
         var problems: [String] = []
         for part in spec.parts {
             do {
@@ -48,10 +51,12 @@ struct PipelinePlan: Sendable {
                 )
                 let inputs = try InputValidation(plan, file: file.name)
                 let preview = try RecipePreview(plan.spec, inputs: plan.inputs)
-                warnings += (inputs.remarks + (preview?.warnings ?? [])).map {
-                    Self.placed($0, part)
-                }
-                warnings += SubmitCommand.warnings(plan.spec).map { "\(part.path): \($0)" }
+                let rest =
+                    (preview?.warnings ?? []).map { Self.placed($0, part) }
+                    + SubmitCommand.warnings(plan.spec).map { "\(part.path): \($0)" }
+                warnings += inputs.remarks.map { Self.placed($0, part) } + rest
+                warningsBesideTables +=
+                    inputs.remarksBesideTable.map { Self.placed($0, part) } + rest
                 parts.append(
                     Part(
                         name: part.name,
@@ -76,6 +81,7 @@ struct PipelinePlan: Sendable {
         self.name = title
         self.parts = parts
         self.warnings = warnings
+        self.warningsBesideTables = warningsBesideTables
     }
 
     /// A sentence about a place in a job as one about a place in the file.

@@ -47,7 +47,7 @@ struct Override: Equatable {
     }
 
     private static func refusal(_ argument: String, _ message: String) -> ClientError {
-        ClientError(.usage, "--set \(argument): \(message)")
+        ClientError(.usage, "--set \(TerminalText.short(argument)): \(message)")
     }
 
     /// The place as messages name it: `$.trainer.max_steps`.
@@ -108,7 +108,10 @@ struct Override: Equatable {
         switch step {
         case .key(let key):
             guard value == .null || value.objectValue != nil else {
-                throw refusal("\(override.path)", "\(value.kindDescription) has no \"\(key)\"")
+                throw refusal(
+                    "\(override.path)",
+                    "\(value.kindDescription) has no \(TerminalText.quoted(key))"
+                )
             }
             var members = value.objectValue ?? [:]
             members[key] = try setting(

@@ -123,11 +123,13 @@ struct ScheduleOptions: ParsableArguments {
     func validate() throws {
         if let priority, JobPriority.number(priority) == nil {
             throw ValidationError(
-                "--priority \(priority): expected low, normal, high, or a number from -100 to 100."
+                "--priority \(TerminalText.short(priority)): expected low, normal, high, or a number from -100 to 100."
             )
         }
         if let deadline, Deadline(deadline) == nil {
-            throw ValidationError("--deadline \(deadline): expected \(Deadline.forms).")
+            throw ValidationError(
+                "--deadline \(TerminalText.short(deadline)): expected \(Deadline.forms)."
+            )
         }
     }
 

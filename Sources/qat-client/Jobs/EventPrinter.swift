@@ -44,7 +44,7 @@ final class EventPrinter {
             courses[event.jobID, default: Course()].state = event.state
         }
         switch style {
-        case .json: write(JobReport.json(event).canonicalText + "\n")
+        case .json: write(TerminalText.json(JobReport.json(event)) + "\n")
         case .plain: labelled(event).forEach { write($0 + "\n") }
         case .live(let columns): show(event, columns: columns())
         }

@@ -45,7 +45,7 @@ struct JobFilter: ParsableArguments {
         let near = NearestKey.suggestion(for: word, among: known)
         let hint =
             near.map { "did you mean \($0)?" } ?? "expected \(known.joined(separator: ", "))."
-        return ValidationError("\(option) \(word): \(hint)")
+        return ValidationError("\(option) \(TerminalText.short(word)): \(hint)")
     }
 
     /// Whether every job passes, but for the number.

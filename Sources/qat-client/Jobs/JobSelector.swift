@@ -10,6 +10,7 @@ struct JobSelector {
     private static let pageSize: UInt32 = 200
     private static let idLength = 16
     private static let pipelinePrefix = "p-"
+    private static let latest = "latest"
 
     let client: RPCClient
 
@@ -32,6 +33,14 @@ struct JobSelector {
             if known == nil {
                 known = try await all()
             }
+            // Among jobs that were not looked at, the word may mean another one.
+            guard isHarmless || known?.isComplete != false || word == Self.latest else {
+                problems.append(
+                    "there are more than \(Self.jobLimit) jobs: write the whole id instead of "
+                        + TerminalText.quoted(word)
+                )
+                continue
+            }
             let choice = Self.choice(
                 word,
                 among: known?.jobs ?? [],
@@ -41,13 +50,17 @@ struct JobSelector {
             switch choice {
             case .one(let job, let count):
                 if count > 1 {
-                    Console.note("\"\(word)\" is the name of \(count) jobs; taking \(job.jobID)")
+                    Console.note(
+                        "\(TerminalText.quoted(word)) is the name of \(count) jobs; taking \(job.jobID)"
+                    )
                 }
                 targets.append(.job(job.jobID))
             case .pipeline(let pipeline, let count):
                 let id = pipeline.pipelineID
                 if count > 1 {
-                    Console.note("\"\(word)\" is the name of \(count) jobs; taking pipeline \(id)")
+                    Console.note(
+                        "\(TerminalText.quoted(word)) is the name of \(count) jobs; taking pipeline \(id)"
+                    )
                 }
                 targets.append(.pipeline(id))
             case .none(let problem): problems.append(problem)
@@ -109,8 +122,9 @@ struct JobSelector {
 
     /// The job or pipeline that a word means; `jobs` are the newest first.
     ///
-    /// A whole id goes before `latest`, that before `PIPELINE/JOB`, that before a name, and a name
-    /// before the beginning of an id. `latest` is the last submission.
+    /// A whole id goes before everything else. Then, for verbs that only look, `latest` (the last
+    /// submission) goes before `PIPELINE/JOB`, that before a name, and a name before the beginning of an
+    /// id. For a verb that changes jobs these must not mean different ones.
     static func choice(
         _ word: String,
         among jobs: [JobSummary],
@@ -123,20 +137,9 @@ struct JobSelector {
         if let pipeline = pipelines.first(where: { $0.pipelineID == word }) {
             return .pipeline(pipeline, of: 1)
         }
-        if word == "latest" {
-            guard let job = jobs.first else { return .none("there are no jobs yet") }
-            let pipeline = pipelines.first { $0.pipelineID == job.pipelineID }
-            return pipeline.map { .pipeline($0, of: 1) } ?? .one(job, of: 1)
-        }
-        if let job = part(word, among: jobs, pipelines, isHarmless) {
-            return .one(job, of: 1)
-        }
+        if word == latest, jobs.isEmpty { return .none("there are no jobs yet") }
+        let places = places(word, among: jobs, pipelines, isHarmless)
         let named = found(jobs.filter { $0.name == word }, pipelines.filter { $0.name == word })
-        if let newest = named.first {
-            return named.count == 1 || isHarmless
-                ? newest.choice(of: named.count)
-                : .none(several(word, named, "is the name of"))
-        }
         let begun =
             word.isEmpty
             ? []
@@ -144,10 +147,54 @@ struct JobSelector {
                 jobs.filter { $0.jobID.hasPrefix(word) },
                 pipelines.filter { $0.pipelineID.hasPrefix(word) }
             )
-        guard let only = begun.first else {
-            return .none("no job has the id or the name \"\(DisplayWidth.printable(word))\"")
+        guard isHarmless else { return onlyOne(word, places: places, named: named, begun: begun) }
+        if let place = places.first { return place.choice(of: 1) }
+        if let newest = named.first { return newest.choice(of: named.count) }
+        return begun.count > 1
+            ? .none(several(word, begun, "begins")) : begun.first?.choice(of: 1) ?? nobody(word)
+    }
+
+    /// The one that a word means in whichever way it is read.
+    private static func onlyOne(
+        _ word: String,
+        places: [Found],
+        named: [Found],
+        begun: [Found]
+    ) -> Choice {
+        var ids: Set<String> = []
+        let all = (places + named + begun).filter { ids.insert($0.id).inserted }
+        guard let only = all.first else { return nobody(word) }
+        guard all.count > 1 else { return only.choice(of: 1) }
+        if named.count == all.count { return .none(several(word, named, "is the name of")) }
+        if begun.count == all.count { return .none(several(word, begun, "begins")) }
+        let shown = all.prefix(5).map { found in
+            let how =
+                places.contains { $0.id == found.id }
+                ? "means" : named.contains { $0.id == found.id } ? "is the name of" : "begins"
+            return "\(how) \(found.text)"
         }
-        return begun.count == 1 ? only.choice(of: 1) : .none(several(word, begun, "begins"))
+        return .none(
+            "\(TerminalText.quoted(word)) \(shown.joined(separator: ", and "))"
+                + (all.count > 5 ? " and \(all.count - 5) more" : "") + "; write the whole id"
+        )
+    }
+
+    private static func nobody(_ word: String) -> Choice {
+        .none("no job has the id or the name \(TerminalText.quoted(word))")
+    }
+
+    /// What `latest` and `PIPELINE/JOB` mean.
+    private static func places(
+        _ word: String,
+        among jobs: [JobSummary],
+        _ pipelines: [PipelineSummary],
+        _ isHarmless: Bool
+    ) -> [Found] {
+        if word == latest, let job = jobs.first {
+            let pipeline = pipelines.first { $0.pipelineID == job.pipelineID }
+            return [pipeline.map(Found.pipeline) ?? .job(job)]
+        }
+        return part(word, among: jobs, pipelines, isHarmless).map { [.job($0)] } ?? []
     }
 
     /// The job that `PIPELINE/JOB` means, if it means one.
@@ -181,6 +228,13 @@ struct JobSelector {
             }
         }
 
+        var id: String {
+            switch self {
+            case .job(let job): job.jobID
+            case .pipeline(let pipeline): pipeline.pipelineID
+            }
+        }
+
         var created: Int64 {
             switch self {
             case .job(let job): job.createdUnixMs
@@ -206,7 +260,7 @@ struct JobSelector {
     private static func several(_ word: String, _ found: [Found], _ what: String) -> String {
         let shown = found.prefix(5).map(\.text).joined(separator: ", ")
         let rest = found.count > 5 ? " and \(found.count - 5) more" : ""
-        return "\"\(DisplayWidth.printable(word))\" \(what) several jobs: \(shown)\(rest); "
+        return "\(TerminalText.quoted(word)) \(what) several jobs: \(shown)\(rest); "
             + "write more of the id"
     }
 
@@ -229,6 +283,8 @@ struct JobSelector {
     private struct Known {
         var jobs: [JobSummary] = []
         var pipelines: [PipelineSummary] = []
+        /// Whether there are no more than these.
+        var isComplete = false
     }
 
     private func all() async throws -> Known {
@@ -241,6 +297,7 @@ struct JobSelector {
             known.pipelines += page.pipelines.filter { seen.insert($0.pipelineID).inserted }
             request.pageToken = page.nextPageToken
         } while !request.pageToken.isEmpty && known.jobs.count < Self.jobLimit
+        known.isComplete = request.pageToken.isEmpty
         return known
     }
 }

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Protocol
 
 /// A daemon of the local suite.
 enum LocalDaemon: String, CaseIterable, Sendable {
@@ -86,7 +87,10 @@ struct LocalLayout: Sendable {
             let path = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
             return URL(filePath: path).deletingLastPathComponent().path(percentEncoded: false)
         } catch {
-            throw ClientError(.failed, "cannot tell where this program is: \(error)")
+            throw ClientError(
+                .failed,
+                "cannot tell where this program is: \(FileFault.text(of: error))"
+            )
         }
     }
 }

@@ -209,6 +209,82 @@ internal import Testing
         }
     }
 
+    @Test func aFileWithAnotherContentIsReplacedOnlyIfAskedFor() async throws {
+        let gateway = try ScriptedGateway()
+        gateway.state.withLock { $0.blobs[.digest(of: content)] = content }
+        let path = try folder.write("x.bin", "CONTENT")
+        let error = await #expect(throws: ClientError.self) { try await fetch(gateway, to: path) }
+        #expect(error?.status == .usage)
+        #expect(
+            error?.lines.first?.hasPrefix("\(path) is there already with another content") == true
+        )
+        #expect(error?.lines.first?.contains("--overwrite") == true)
+        #expect(FileManager.default.contents(atPath: path) == Data("CONTENT".utf8))
+        #expect(gateway.state.withLock { $0.sentByteCount } == 0)
+        let digest = SHA256Digest.digest(of: content)
+        let isNew = try await gateway.serve { client in
+            try await BlobDownloader(client: client, overwrites: true)
+                .fetch(digest, size: nil, to: path)
+        }
+        #expect(isNew && FileManager.default.contents(atPath: path) == Data(content))
+        // A folder is no file, whatever is asked for.
+        let inner = try folder.write("f/g", "x")
+        let above = URL(filePath: inner).deletingLastPathComponent().path(percentEncoded: false)
+        await #expect(throws: ClientError.self) { try await fetch(gateway, to: above) }
+        #expect(FileManager.default.contents(atPath: inner) == Data("x".utf8))
+    }
+
+    @Test func aPlaceIsWhatIsThere() throws {
+        let digest = SHA256Digest.digest(of: content)
+        let same = try folder.write("same", content)
+        let other = try folder.write("other", "CONTENT")
+        let longer = try folder.write("longer", "content!")
+        let link = folder.home.path + "/link"
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: same)
+        func place(_ path: String, size: UInt64? = 7) -> BlobDownloader.Place {
+            BlobDownloader.place(of: digest, size: size, at: path)
+        }
+        #expect(place(same) == .same && place(link) == .same && place(same, size: nil) == .same)
+        #expect(place(other) == .other && place(longer) == .other)
+        #expect(place(folder.home.path) == .other)
+        #expect(place(folder.home.path + "/none") == .free)
+    }
+
+    /// What is on a full disk, as root can make one: the sentence, and a beginning to go on from.
+    @Test(.enabled(if: FullDiskVolume.canBeMade))
+    func aFullDiskIsNamedAndTheDownloadGoesOnLater() async throws {
+        let volume = try FullDiskVolume(byteCount: 256 << 10)
+        defer { volume.remove() }
+        let content = (0..<1 << 20).map { UInt8(truncatingIfNeeded: $0 * 31 >> 3) }
+        let gateway = try ScriptedGateway()
+        gateway.state.withLock { $0.blobs[.digest(of: content)] = content }
+        let path = volume.path + "/x.bin"
+        let fetch = {
+            try await gateway.serve { client in
+                try await BlobDownloader(client: client)
+                    .fetch(.digest(of: content), size: UInt64(content.count), to: path)
+            }
+        }
+        let error = await #expect(throws: ClientError.self) { try await fetch() }
+        let line = error?.lines.first ?? ""
+        #expect(error?.status == .failed)
+        // The system's own word for it, as `strerror` has it.
+        #expect(
+            line.hasPrefix("cannot write \(path): No space left on device; make room"),
+            "\(line)"
+        )
+        #expect(!line.contains("Domain") && !line.contains("NSCocoa"))
+        let partial = BlobDownloader.partial(of: path, .digest(of: content))
+        #expect(try FileManager.default.contentsOfDirectory(atPath: volume.path).count == 1)
+        let kept = FileManager.default.contents(atPath: partial)?.count ?? 0
+        #expect(kept > 0 && kept < content.count)
+        try volume.grow(byteCount: 4 << 20)
+        let before = gateway.state.withLock { $0.sentByteCount }
+        #expect(try await fetch())
+        #expect(FileManager.default.contents(atPath: path) == Data(content))
+        #expect(gateway.state.withLock { $0.sentByteCount } - before == content.count - kept)
+    }
+
     @Test func leavesNothingWhenTheContentIsWrong() async throws {
         let gateway = try ScriptedGateway()
         gateway.state.withLock { $0.blobs[.digest(of: content)] = [UInt8]("other".utf8) }

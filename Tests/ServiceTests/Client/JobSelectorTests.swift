@@ -49,6 +49,49 @@ internal import Testing
         #expect(none == .none("there are no jobs yet"))
     }
 
+    /// `cancel 00aa` cancelled the job *named* so, whoever's id began with it.
+    @Test func verbsThatChangeJobsRefuseWhatHasTwoMeanings() {
+        var part = JobSummary(jobID: "0011000000000006", name: "q", state: "FAILED")
+        part.pipelineID = "p-0000000000000001"
+        part.part = "train"
+        let jobs = [
+            JobSummary(jobID: "00cc000000000004", name: "latest", state: "RUNNING"),
+            JobSummary(jobID: "00bb000000000003", name: "00aa", state: "RUNNING"),
+            JobSummary(jobID: "00aa000000000001", name: "p/train", state: "FAILED"),
+            JobSummary(jobID: "00a0000000000005", name: "00aa000000000001", state: "FAILED"),
+            part,
+            JobSummary(jobID: "0022000000000007", name: "0022", state: "QUEUED"),
+        ]
+        let pipelines = [
+            PipelineSummary(pipelineID: "p-0000000000000001", name: "p", state: "FAILED")
+        ]
+        func choice(_ word: String, isHarmless: Bool) -> JobSelector.Choice {
+            JobSelector.choice(word, among: jobs, pipelines: pipelines, isHarmless: isHarmless)
+        }
+        func id(_ choice: JobSelector.Choice) -> String? {
+            if case .one(let job, _) = choice { job.jobID } else { nil }
+        }
+        #expect(
+            choice("00aa", isHarmless: false)
+                == .none(
+                    "\"00aa\" is the name of 00bb000000000003 (RUNNING), and begins 00aa000000000001 "
+                        + "(FAILED); write the whole id"
+                )
+        )
+        // `latest` is the last submission, which is called otherwise here; so is what the slash means.
+        let swapped = JobSelector.choice("latest", among: jobs.reversed(), isHarmless: false)
+        #expect(id(swapped) == nil)
+        #expect(id(choice("p/train", isHarmless: false)) == nil)
+        // Both readings are the same job, or a whole id is written: that is clear.
+        #expect(id(choice("latest", isHarmless: false)) == "00cc000000000004")
+        #expect(id(choice("0022", isHarmless: false)) == "0022000000000007")
+        #expect(id(choice("00aa000000000001", isHarmless: false)) == "00aa000000000001")
+        #expect(id(choice("00bb", isHarmless: false)) == "00bb000000000003")
+        // Verbs that only look take the name.
+        #expect(id(choice("00aa", isHarmless: true)) == "00bb000000000003")
+        #expect(id(choice("p/train", isHarmless: true)) == "0011000000000006")
+    }
+
     @Test func looksThroughAllPages() async throws {
         let gateway = try ScriptedGateway(jobs: jobs)
         try await gateway.serve { client in

@@ -15,6 +15,9 @@ final class LeaseGateway: Sendable {
         var checkpoints: [Checkpoint] = []
         var ends: [CompleteLeaseRequest] = []
         var directive = HeartbeatResponse.Directive.continue
+        /// Whether it answers nothing but that it is away, and how often it did.
+        var isAway = false
+        var refusals = 0
     }
 
     let state = Mutex(State())
@@ -34,6 +37,8 @@ final class LeaseGateway: Sendable {
         checkpoint: Checkpoint? = nil,
         inputs: [Input] = [],
         heartbeat: Duration = .seconds(5),
+        spec: String = "{}",
+        gatewayLimit: Duration = .seconds(45),
         cancelledWhen: (@Sendable (State) -> Bool)? = nil
     ) async throws -> AttemptRunner.End {
         let executable = folder.home.path + "/child-" + UUID().uuidString
@@ -54,7 +59,7 @@ final class LeaseGateway: Sendable {
                     kind: "train",
                     attempt: 1,
                     epoch: 1,
-                    specJSON: Array("{}".utf8),
+                    specJSON: Array(spec.utf8),
                     inputs: inputs,
                     checkpoint: checkpoint
                 ),
@@ -67,6 +72,7 @@ final class LeaseGateway: Sendable {
                 executable: executable,
                 threads: 1,
                 stallLimit: .seconds(60),
+                gatewayLimit: gatewayLimit,
                 logger: logger
             )
             let attempt = Task { await runner.run() }
@@ -121,10 +127,20 @@ final class LeaseGateway: Sendable {
         )
     }
 
+    /// Fails while it is away.
+    private func answer() throws {
+        let isAway = state.withLock { state in
+            state.refusals += state.isAway ? 1 : 0
+            return state.isAway
+        }
+        if isAway { throw RPCError(.unavailable, "the gateway is away", processed: .no) }
+    }
+
     private func router() -> RPCRouter {
         var router = RPCRouter()
         router.unary(QatMethods.heartbeat, allow: .workers) { [self] _, _ in
-            state.withLock { state in
+            try answer()
+            return state.withLock { state in
                 state.heartbeats += 1
                 return HeartbeatResponse(directive: state.directive)
             }
@@ -139,18 +155,22 @@ final class LeaseGateway: Sendable {
             AppendLogResponse(nextOffset: request.offset + UInt64(request.data.count))
         }
         router.unary(QatMethods.saveCheckpoint, allow: .workers) { [self] request, _ in
+            try answer()
             state.withLock { $0.checkpoints += [request.checkpoint].compactMap { $0 } }
             return SaveCheckpointResponse(accepted: true)
         }
         router.unary(QatMethods.completeLease, allow: .workers) { [self] request, _ in
+            try answer()
             state.withLock { $0.ends.append(request) }
             return CompleteLeaseResponse(accepted: true)
         }
         router.unary(QatMethods.findMissing, allow: .workers) { [self] request, _ in
+            try answer()
             let stored = state.withLock { Set($0.blobs.keys) }
             return FindMissingResponse(digests: request.digests.filter { !stored.contains($0) })
         }
         router.blobUpload(QatMethods.putBlob, allow: .workers) { [self] request, blob, _ in
+            try answer()
             var bytes: [UInt8] = []
             for try await piece in blob { bytes += piece }
             state.withLock { [bytes] in $0.blobs[request.digest] = bytes }

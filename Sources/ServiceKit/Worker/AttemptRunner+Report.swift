@@ -1,0 +1,143 @@
+internal import Foundation
+internal import Jobs
+internal import Logging
+internal import Protocol
+
+// How an attempt ends as far as the gateway is concerned.
+extension AttemptRunner {
+    func report(
+        _ outcome: ComputeProcess.Outcome,
+        _ reporter: AttemptReporter,
+        _ orders: AttemptOrders,
+        _ limit: StopLimit,
+        _ isStopping: Bool
+    ) async -> End {
+        do {
+            return try await limit.bounded {
+                let request = try await request(outcome, reporter, orders, isStopping)
+                await reporter.drain()
+                return try await send(request)
+            }
+        } catch {
+            guard limit.isOver() else {
+                logger.error("job \(lease.jobID) cannot be reported: \(FileFault.text(of: error))")
+                return .abandoned
+            }
+            let rest =
+                if case .succeeded = outcome {
+                    "its finished outputs stay in \(jobFolder) and are published when it comes back here"
+                } else { "its newest checkpoint stays in \(jobFolder)" }
+            logger.error(
+                """
+                job \(lease.jobID): the gateway was waited for \(gatewayLimit.components.seconds) s while \
+                this worker stops; \(rest)
+                """
+            )
+            return .abandoned
+        }
+    }
+
+    private func send(_ request: CompleteLeaseRequest) async throws -> End {
+        do {
+            return try await complete(request)
+        } catch let error as RPCError
+            where error.code == .failedPrecondition && !request.outputs.isEmpty
+        {
+            // An output that was there when it was asked for is gone: brought once more.
+            logger.warning("job \(lease.jobID): \(error.message); uploading again")
+            try await publisher.publish(request.outputs, in: jobFolder + "/output")
+            return try await complete(request)
+        }
+    }
+
+    private func complete(_ request: CompleteLeaseRequest) async throws -> End {
+        do {
+            let response = try await link.untilAnswered("completing job \(lease.jobID)") {
+                try await link.client.call(QatMethods.completeLease, request)
+            }
+            return response.accepted
+                ? .reported(isDone: request.outcome == .succeeded) : .abandoned
+        } catch let error as RPCError
+            where error.code == .invalidArgument
+            && [.succeeded, .failed].contains(request.outcome)
+        {
+            // Results that the gateway cannot keep end the job with a sentence; running it again
+            // would make the same ones.
+            let failure = CompleteLeaseRequest(
+                jobID: lease.jobID,
+                epoch: lease.epoch,
+                outcome: .failed,
+                reason: JobReason.userError.rawValue,
+                message: "the gateway refuses the results: \(error.message)",
+                bootID: worker.bootID
+            )
+            let response = try await link.client.call(QatMethods.completeLease, failure)
+            return response.accepted ? .reported(isDone: false) : .abandoned
+        }
+    }
+
+    /// What the gateway is told of an outcome; what belongs to it is in the store by then.
+    private func request(
+        _ outcome: ComputeProcess.Outcome,
+        _ reporter: AttemptReporter,
+        _ orders: AttemptOrders,
+        _ isStopping: Bool
+    ) async throws -> CompleteLeaseRequest {
+        var request = CompleteLeaseRequest(
+            jobID: lease.jobID,
+            epoch: lease.epoch,
+            bootID: worker.bootID
+        )
+        func publish(results: String?) async throws -> [OutputFile] {
+            reporter.journal.enter(phase: "publish")
+            return try await orders.interruptible(isStoppable: false) {
+                let folder = jobFolder + "/output"
+                let outputs = try OutputPublisher.inventory(folder)
+                if let results { keep(FinishedWork(lease, results: results, outputs: outputs)) }
+                try await publisher.publish(outputs, in: folder) { reporter.journal.note($0) }
+                return outputs
+            }
+        }
+        do {
+            switch outcome {
+            case .succeeded(let results):
+                request.outcome = .succeeded
+                request.resultsJSON = Array(results.utf8)
+                request.outputs = try await publish(results: results)
+                return request
+            case .failed(let reason, let message):
+                request.outcome = .failed
+                request.reason = reason.rawValue
+                request.message = String(message.prefix(1000))
+                if reason == .exportFailed {
+                    // One failing export does not cost the others.
+                    request.outputs = try await publish(results: nil)
+                }
+                return request
+            case .stopped, .killed: break
+            }
+        } catch  where orders.given == .kill {
+            request = CompleteLeaseRequest(
+                jobID: lease.jobID,
+                epoch: lease.epoch,
+                bootID: worker.bootID
+            )
+        }
+        request.outcome = isStopping ? .released : .cancelled
+        request.reason = isStopping ? "" : JobReason.cancelledBy.rawValue
+        request.message =
+            isStopping ? "worker \(worker.instance) is stopping" : "stopped as asked"
+        return request
+    }
+
+    /// Leaves what was finished for the case that this worker ends before the gateway has it.
+    private func keep(_ work: FinishedWork) {
+        do {
+            try work.write(to: jobFolder)
+        } catch {
+            logger.warning(
+                "job \(lease.jobID): \(FileFault.text(of: error)); a restart would compute it again"
+            )
+        }
+    }
+}
