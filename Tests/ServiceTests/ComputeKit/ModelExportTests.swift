@@ -1,5 +1,4 @@
 internal import Formats
-internal import ComputeKit
 internal import Foundation
 internal import JobSpecs
 internal import Kernels
@@ -8,6 +7,7 @@ internal import ServiceKit
 internal import Testing
 internal import Transformer
 
+@testable internal import ComputeKit
 @testable internal import qat_client
 
 /// Several exports of one model, some of which fail.
