@@ -205,10 +205,15 @@ struct  Qat__V1__AcquireLeaseRequest
    */
   protobuf_c_boolean has_wait_seconds;
   uint32_t wait_seconds;
+  /*
+   * Why it takes no job now; then it gets none.
+   */
+  protobuf_c_boolean has_obstacle;
+  ProtobufCBinaryData obstacle;
 };
 #define QAT__V1__ACQUIRE_LEASE_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__acquire_lease_request__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, 0 }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, {0,NULL} }
 
 
 /*

@@ -80,8 +80,15 @@ extension GatewayAPI {
             instance: request.instance,
             caller
         )
+        // Others' words, for a line of status.
+        let obstacle =
+            request.obstacle.isEmpty ? nil : PlainText.bounded(request.obstacle, limit: 200)
         let lease = try await poll(JobEngine.queueTopic, seconds: request.waitSeconds) {
-            let lease = try await engine.acquire(holder, isConnected: principal.isConnected)
+            let lease = try await engine.acquire(
+                holder,
+                obstacle: obstacle,
+                isConnected: principal.isConnected
+            )
             return (lease, isWanted: lease != nil)
         }
         if let lease {

@@ -7,9 +7,12 @@ extension JobEngine {
     /// - Throws: ``StoreError`` (`invalidState`) if this process of the worker is not registered.
     func acquire(
         _ holder: LeaseHolder,
+        obstacle: String? = nil,
         isConnected: (@Sendable () -> Bool)? = nil
     ) async throws -> Lease? {
         let worker = try registered(holder, isConnected: isConnected)
+        presence.note(obstacle: obstacle, of: holder)
+        guard obstacle == nil else { return nil }
         var refused: Set<String> = []
         while let next = try await store.nextQueued(
             for: worker.offer,

@@ -113,7 +113,8 @@ extension JobEngine {
                 role: entry.worker.identity.role.rawValue,
                 instance: entry.worker.identity.instance,
                 address: entry.worker.address,
-                state: isSilent ? "lost" : count > 0 ? "busy" : "ready",
+                state: isSilent
+                    ? "lost" : count > 0 ? "busy" : entry.obstacle == nil ? "ready" : "unready",
                 running: count,
                 lastSeenUnixMs: entry.seen,
                 certificateEndsUnixMs: entry.worker.certificateEnds
@@ -151,7 +152,13 @@ extension JobEngine {
         guard !alive.isEmpty else {
             return "no worker for \(kind.rawValue) jobs answers; known: \(Self.names(fitting))"
         }
-        return "waits for \(Self.names(alive)) to become free"
+        let ready = alive.filter { $0.obstacle == nil }
+        guard !ready.isEmpty else {
+            let reasons = alive.map { "\($0.worker.identity.instance): \($0.obstacle ?? "")" }
+            return "no worker for \(kind.rawValue) jobs takes any: "
+                + reasons.prefix(3).joined(separator: "; ")
+        }
+        return "waits for \(Self.names(ready)) to become free"
     }
 
     private static func names(_ entries: [WorkerPresence.Entry]) -> String {

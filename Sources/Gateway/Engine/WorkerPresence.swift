@@ -11,6 +11,8 @@ final class WorkerPresence: Sendable {
         var heard: Moment
         /// When it was last heard, by whichever gateway, in Unix milliseconds.
         var seen: Int64
+        /// Why it takes no job now, as it said last; nil if it takes jobs.
+        var obstacle: String?
         /// Whether the connection it last called on is open.
         var isConnected: @Sendable () -> Bool
     }
@@ -71,6 +73,7 @@ final class WorkerPresence: Sendable {
                 worker: worker,
                 heard: heard,
                 seen: heard.unix,
+                obstacle: nil,
                 isConnected: isConnected
             )
             return nil
@@ -84,6 +87,7 @@ final class WorkerPresence: Sendable {
                 worker: worker,
                 heard: moment,
                 seen: worker.seen,
+                obstacle: nil,
                 isConnected: { false }
             )
         }
@@ -143,6 +147,14 @@ final class WorkerPresence: Sendable {
                 entries[holder.worker]?.isConnected = isConnected
             }
             return true
+        }
+    }
+
+    /// Notes why a worker takes no job now; nil if it does.
+    func note(obstacle: String?, of holder: LeaseHolder) {
+        entries.withLock { entries in
+            guard entries[holder.worker]?.worker.boot == holder.boot else { return }
+            entries[holder.worker]?.obstacle = obstacle
         }
     }
 }

@@ -135,12 +135,20 @@ public struct AcquireLeaseRequest: WireMessage, Equatable {
     public var bootID: String
     /// How long to wait; at most 30.
     public var waitSeconds: UInt32
+    /// Why it takes no job now; then it gets none.
+    public var obstacle: String
 
     /// Makes a message; every field has its wire default.
-    public init(instance: String = "", bootID: String = "", waitSeconds: UInt32 = 0) {
+    public init(
+        instance: String = "",
+        bootID: String = "",
+        waitSeconds: UInt32 = 0,
+        obstacle: String = ""
+    ) {
         self.instance = instance
         self.bootID = bootID
         self.waitSeconds = waitSeconds
+        self.obstacle = obstacle
     }
 
     /// The schema's name for this message.
@@ -151,6 +159,7 @@ public struct AcquireLeaseRequest: WireMessage, Equatable {
         instance = try reader.text(1)
         bootID = try reader.text(2)
         waitSeconds = reader.uint32(3)
+        obstacle = try reader.text(4)
     }
 
     /// Writes the fields.
@@ -158,5 +167,6 @@ public struct AcquireLeaseRequest: WireMessage, Equatable {
         writer.set(1, instance)
         writer.set(2, bootID)
         writer.set(3, waitSeconds)
+        writer.set(4, obstacle)
     }
 }

@@ -78,16 +78,15 @@ public final class LeaseLoop: Service {
             logger.info("registered with the gateway as \(configuration.instance)")
         }
         registered.withLock { $0 = true }
-        let request = AcquireLeaseRequest(
+        var request = AcquireLeaseRequest(
             instance: configuration.instance,
             bootID: bootID,
             waitSeconds: 20
         )
         while !Task.isCancelled {
-            guard hasDisk() else {
-                try await Task.sleep(for: .seconds(10))
-                continue
-            }
+            // Told with every call: a worker that kept silent would pass for lost.
+            request.obstacle = obstacle() ?? ""
+            request.waitSeconds = request.obstacle.isEmpty ? 20 : 10
             let response = try await client.call(
                 QatMethods.acquireLease,
                 request,
@@ -99,15 +98,19 @@ public final class LeaseLoop: Service {
         }
     }
 
-    /// Whether there is room for a job at all; a worker without would fail one after the other.
-    private func hasDisk() -> Bool {
+    /// Why no job is taken now; nil if one is.
+    ///
+    /// Without room a worker would fail one after the other.
+    private func obstacle() -> String? {
         let found = try? FileManager.default.attributesOfFileSystem(forPath: folder.path)
         let free = found?[.systemFreeSize] as? UInt64 ?? .max
-        guard free < Self.diskReserve else { return true }
-        logger.warning(
-            "\(free) bytes are free in \(folder.path), less than \(Self.diskReserve): no job is taken"
-        )
-        return false
+        guard free < Self.diskReserve else { return nil }
+        let reason = """
+            \(free >> 20) MiB are free in its state folder, \(Self.diskReserve >> 20) are needed \
+            before it takes a job
+            """
+        logger.warning("\(folder.path): \(reason)")
+        return reason
     }
 
     private static let diskReserve: UInt64 = 256 << 20

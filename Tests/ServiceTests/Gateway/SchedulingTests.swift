@@ -112,6 +112,26 @@ struct SchedulingTests {
         #expect(try await reason(fixture, id) == "waits for large to become free")
     }
 
+    /// Seen: a worker whose disk was full kept silent, passed for lost, and its job's note said that
+    /// nobody answers.
+    @Test func aWorkerThatTakesNoJobSaysWhy() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register()
+        let id = try await submit(fixture, "k", Resources())
+        let holder = StoreFixture.holder("train-1", boot: "b1", role: .train)
+        #expect(try await fixture.engine.acquire(holder, obstacle: "2 MiB are free") == nil)
+        #expect(
+            try await reason(fixture, id)
+                == "no worker for train jobs takes any: train-1: 2 MiB are free"
+        )
+        #expect(try await fixture.engine.services().map(\.state) == ["unready"])
+        // Another one is waited for, and once there is room the job is taken.
+        try await fixture.register("second")
+        #expect(try await reason(fixture, id) == "waits for second to become free")
+        #expect(try await fixture.acquire()?.jobID == id)
+        #expect(try await fixture.engine.services().first?.state == "busy")
+    }
+
     /// One row that cannot be read is shown as such, and stands before nobody.
     @Test func anUnreadableRowIsReportedAndHidesNothing() async throws {
         let fixture = try StoreFixture()
