@@ -65,6 +65,7 @@ struct TrainingLoop {
             specText: request.spec,
             trainTokenCount: trainTokens.count
         )
+        try Self.requireMemory(spec, model.configuration, request, reporter)
         checkpoints = CheckpointStore(folder: request.checkpointFolder) { bytes in
             var hasher = SHA256Hasher()
             hasher.update(bytes)
@@ -86,6 +87,34 @@ struct TrainingLoop {
                     + stage.precision
             )
         }
+    }
+
+    /// Says what the training will hold in memory, and refuses to begin what cannot fit.
+    private static func requireMemory(
+        _ spec: TrainSpec,
+        _ model: ModelConfiguration,
+        _ request: ComputeRequest,
+        _ reporter: ComputeReporter
+    ) throws {
+        let teacher = try request.inputs["/distillation/teacher"].map {
+            try ModelLoader.open(path: $0).configuration
+        }
+        let plan = MemoryPlan(spec, model: model, teacher: teacher, threads: request.threads)
+        func megabytes(_ count: Int) -> String { "\((count + 500_000) / 1_000_000) MB" }
+        let parts = plan.parts.map { "\($0.name) \(megabytes($0.byteCount))" }
+            .joined(separator: ", ")
+        let sentence = "\(megabytes(plan.byteCount)) of memory while training: \(parts)"
+        guard let limit = MemoryLimit.byteCount, plan.byteCount > limit else {
+            reporter.log(sentence)
+            return
+        }
+        throw ComputeFailure(
+            .outOfMemory,
+            """
+            this worker has \(megabytes(limit)), and the training takes \(sentence); lower \
+            micro_batch_size or seq_length, freeze parameters, or let a larger worker take it
+            """
+        )
     }
 
     func run() throws {

@@ -61,6 +61,8 @@ public struct ComputeFailure: Error, Sendable, CustomStringConvertible {
         case diverged = "DIVERGED"
         /// The disk is full.
         case noDisk = "NO_DISK"
+        /// The memory that a worker has does not suffice.
+        case outOfMemory = "OUT_OF_MEMORY"
         /// An export could not be written; those that could are outputs of the job.
         case exportFailed = "EXPORT_FAILED"
         /// A fault of the program.

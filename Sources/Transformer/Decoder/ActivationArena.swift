@@ -77,7 +77,7 @@ final class ActivationArena {
         device: any ComputeDevice
     ) {
         let widths = Widths(configuration)
-        let count = rows * (widths.perLayer * layerSlots + widths.shared)
+        let count = Self.elementCount(configuration, rows: rows, layerSlots: layerSlots)
         let memory = device.allocate(byteCount: count * ElementType.float32.byteCount)
         var carver = TensorCarver(memory, rows: rows)
         let slots = (0..<layerSlots).map { _ in Self.slot(widths, &carver) }
@@ -89,6 +89,13 @@ final class ActivationArena {
         projection = carver.take(widths.hidden)
         activated = carver.take(widths.mlp)
         quantizedInput = carver.take(widths.largest)
+    }
+
+    /// Elements that an arena takes.
+    static func elementCount(_ configuration: ModelConfiguration, rows: Int, layerSlots: Int) -> Int
+    {
+        let widths = Widths(configuration)
+        return rows * (widths.perLayer * layerSlots + widths.shared)
     }
 
     private static func slot(_ widths: Widths, _ carver: inout TensorCarver) -> Layer {

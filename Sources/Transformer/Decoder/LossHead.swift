@@ -34,6 +34,9 @@ final class LossHead {
     /// The loss, rows and hits of a call.
     private let sums: DeviceTensor
 
+    /// Rows of logits at a time, of a pass over `rows` rows.
+    static func chunkRows(rows: Int) -> Int { min(128, rows) }
+
     /// A head over chunks of `chunkRows` rows; `teacher` is the teacher's shape, to distill.
     init(
         configuration: ModelConfiguration,

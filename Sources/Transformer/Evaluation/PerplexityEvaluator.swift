@@ -63,7 +63,7 @@ public final class PerplexityEvaluator {
         head = LossHead(
             configuration: parameters.configuration,
             teacher: nil,
-            chunkRows: min(128, length),
+            chunkRows: LossHead.chunkRows(rows: length),
             device: device
         )
         targets = device.tensor(columns: length, type: .int32)

@@ -20,13 +20,22 @@ final class GradientArena {
         var total = 0
         for entry in layout.entries where !isFrozen(entry.name) {
             slots.append(Slot(entry: entry, offset: total))
-            // Each parameter starts on a cache line of its own.
-            total += (entry.count + 15) / 16 * 16
+            total += Self.paddedCount(entry)
         }
         self.slots = slots
         self.device = device
         storage = device.tensor(columns: total)
         offsets = Dictionary(uniqueKeysWithValues: slots.map { ($0.entry.offset, $0.offset) })
+    }
+
+    /// Elements that an arena takes.
+    static func elementCount(_ layout: ParameterLayout, isFrozen: (String) -> Bool) -> Int {
+        layout.entries.reduce(0) { isFrozen($1.name) ? $0 : $0 + paddedCount($1) }
+    }
+
+    /// Each parameter starts on a cache line of its own.
+    private static func paddedCount(_ entry: ParameterLayout.Entry) -> Int {
+        (entry.count + 15) / 16 * 16
     }
 
     /// The gradient of a parameter, seen as its matrix, or nil if it is frozen.

@@ -32,19 +32,7 @@ struct GradientBuffers {
     let scaled: DeviceTensor
 
     init(configuration: ModelConfiguration, rows: Int, device: any ComputeDevice) {
-        let architecture = configuration.architecture
-        let c = configuration.hiddenSize
-        let q = configuration.queryWidth
-        let k = configuration.keyValueWidth
-        let f = configuration.intermediateSize
-        let gateWidth = architecture.hasGate ? f : 0
-        let hasProjectionNorms = NormSite.query.isPresent(in: architecture)
-        let hasOutputNorms = NormSite.attentionOutput.isPresent(in: architecture)
-        let widths = [
-            c, c, q, q, k, k, gateWidth, f, f, hasProjectionNorms ? q : 0,
-            hasProjectionNorms ? k : 0, hasOutputNorms ? c : 0,
-            architecture.residualMultiplier != 1 ? c : 0,
-        ]
+        let widths = Self.widths(configuration)
         let count = rows * widths.reduce(0, +)
         var carver = TensorCarver(
             device.allocate(byteCount: count * ElementType.float32.byteCount),
@@ -64,5 +52,27 @@ struct GradientBuffers {
         keyProjection = tensors[10]
         output = tensors[11]
         scaled = tensors[12]
+    }
+
+    /// Elements that the buffers take.
+    static func elementCount(_ configuration: ModelConfiguration, rows: Int) -> Int {
+        rows * widths(configuration).reduce(0, +)
+    }
+
+    /// Elements per row, in the order of the fields.
+    private static func widths(_ configuration: ModelConfiguration) -> [Int] {
+        let architecture = configuration.architecture
+        let c = configuration.hiddenSize
+        let q = configuration.queryWidth
+        let k = configuration.keyValueWidth
+        let f = configuration.intermediateSize
+        let gateWidth = architecture.hasGate ? f : 0
+        let hasProjectionNorms = NormSite.query.isPresent(in: architecture)
+        let hasOutputNorms = NormSite.attentionOutput.isPresent(in: architecture)
+        return [
+            c, c, q, q, k, k, gateWidth, f, f, hasProjectionNorms ? q : 0,
+            hasProjectionNorms ? k : 0, hasOutputNorms ? c : 0,
+            architecture.residualMultiplier != 1 ? c : 0,
+        ]
     }
 }

@@ -131,7 +131,7 @@ public final class TrainingEngine {
         head = LossHead(
             configuration: model,
             teacher: teacherPass?.configuration,
-            chunkRows: min(128, settings.rows),
+            chunkRows: LossHead.chunkRows(rows: settings.rows),
             device: device
         )
         targets = device.tensor(columns: settings.rows, type: .int32)

@@ -1,4 +1,6 @@
 internal import Formats
+internal import Foundation
+internal import JobInputs
 internal import JobSpecs
 internal import ModelFiles
 internal import Transformer
@@ -10,6 +12,8 @@ struct RecipePreview {
     let warnings: [String]
     /// What the table cannot know.
     let remark: String?
+    /// What a training will hold in memory; nil of other jobs.
+    let memory: MemoryPlan?
 
     /// Resolves a job's recipe against its model; nil of jobs without a recipe, and of models that
     /// the gateway holds.
@@ -31,9 +35,9 @@ struct RecipePreview {
             return nil
         }
         do {
-            let layout = ParameterLayout(
-                configuration: try ModelLoader.open(path: path).configuration
-            )
+            let configuration = try ModelLoader.open(path: path).configuration
+            let layout = ParameterLayout(configuration: configuration)
+            memory = try Self.memory(spec, configuration, inputs)
             table = try LayerTable(layout, recipe: options.recipe)
             warnings =
                 table.idleRules.map { "$.quantization.\($0)" }
@@ -52,8 +56,41 @@ struct RecipePreview {
         }
     }
 
+    /// The plan of a training on as many threads as this machine has processors.
+    private static func memory(
+        _ spec: JobSpec,
+        _ model: ModelConfiguration,
+        _ inputs: [PlannedInput]
+    ) throws -> MemoryPlan? {
+        guard case .train(let spec) = spec else { return nil }
+        let teacher = try inputs.first { $0.pointer == "/distillation/teacher" }?.localPath
+            .map { try ModelLoader.open(path: $0).configuration }
+        return MemoryPlan(
+            spec,
+            model: model,
+            teacher: teacher,
+            threads: ProcessInfo.processInfo.activeProcessorCount
+        )
+    }
+
+    /// `3.1 GB of memory while training: the model as it came 538.1 MB, …`.
+    private static func sentence(_ memory: MemoryPlan) -> String {
+        "\(Quantities.bytes(UInt64(memory.byteCount))) of memory while training: "
+            + memory.parts.map { "\($0.name) \(Quantities.bytes(UInt64($0.byteCount)))" }
+            .joined(separator: ", ")
+    }
+
+    private static func json(_ memory: MemoryPlan) -> JSONValue {
+        let parts = memory.parts.map { ($0.name, JSONValue.number(Double($0.byteCount))) }
+        return .object([
+            "byte_count": .number(Double(memory.byteCount)),
+            "parts": .object(Dictionary(uniqueKeysWithValues: parts)),
+        ])
+    }
+
     var json: JSONValue {
         .object([
+            "memory": memory.map(Self.json) ?? .null,
             "quantized": .number(Double(table.quantizedCount)),
             "byte_count": .number(Double(table.byteCount)),
             "bits_per_weight": .number(table.quantizedBitsPerWeight),
@@ -131,5 +168,6 @@ struct RecipePreview {
                 + "take \(Quantities.bytes(UInt64(table.byteCount)))"
         )
         if let remark { Console.print(remark) }
+        if let memory { Console.print(Self.sentence(memory)) }
     }
 }

@@ -1,0 +1,128 @@
+public import Formats
+public import Kernels
+
+/// What a training holds in memory, before any of it is allocated.
+public struct MemoryPlan: Sendable, Equatable {
+    /// Memory of one purpose.
+    public struct Part: Sendable, Equatable {
+        /// What it holds, as in `gradients`.
+        public let name: String
+        /// Its size.
+        public let byteCount: Int
+    }
+
+    /// The settings of a training that its memory depends on.
+    public struct Training: Sendable {
+        /// How weights and inputs are rounded.
+        public var recipe: QuantizationRecipe
+        /// Whether a teacher runs beside the student.
+        public var isDistilling: Bool
+        /// The teacher's shape, if it is not the model itself, unquantized.
+        public var teacher: ModelConfiguration?
+        /// Windows per micro-batch.
+        public var batchSize: Int
+        /// Tokens per window.
+        public var length: Int
+        /// What linear layers multiply.
+        public var operands: OperandPrecision
+        /// Threads that compute.
+        public var threads: Int
+
+        /// Settings.
+        public init(
+            recipe: QuantizationRecipe,
+            isDistilling: Bool,
+            teacher: ModelConfiguration? = nil,
+            batchSize: Int,
+            length: Int,
+            operands: OperandPrecision = .float32,
+            threads: Int
+        ) {
+            self.recipe = recipe
+            self.isDistilling = isDistilling
+            self.teacher = teacher
+            self.batchSize = batchSize
+            self.length = length
+            self.operands = operands
+            self.threads = threads
+        }
+    }
+
+    /// The parts that are not empty, as they are listed.
+    public let parts: [Part]
+
+    /// All of it.
+    public var byteCount: Int { parts.reduce(0) { $0 + $1.byteCount } }
+
+    /// What training `model` takes: its weights as they came, the student's, and the engine's.
+    ///
+    /// Texts, the program itself and pages of mapped files come on top; some tens of megabytes.
+    ///
+    /// `isFrozen`: Which parameters, by name, take no gradient.
+    public init(
+        training model: ModelConfiguration,
+        _ training: Training,
+        isFrozen: (String) -> Bool
+    ) {
+        let layout = ParameterLayout(configuration: model)
+        let rows = training.batchSize * training.length
+        let weights = layout.totalCount
+        let trained = GradientArena.elementCount(layout, isFrozen: isFrozen)
+        let teacher = training.isDistilling ? training.teacher ?? model : nil
+        let vocabulary = LossHead.chunkRows(rows: rows) * model.vocabularySize
+        let hasCap = model.architecture.logitSoftCap != nil
+        let logits = vocabulary * (1 + (hasCap ? 1 : 0) + (teacher == nil ? 0 : 1))
+        let elements: [(String, Int)] = [
+            ("the model as it came", weights),
+            ("the student's weights", weights),
+            (
+                "the teacher's weights",
+                training.teacher.map { ParameterLayout(configuration: $0).totalCount } ?? 0
+            ),
+            ("gradients", trained),
+            ("moments", 2 * trained),
+            (
+                "activations",
+                ActivationArena.elementCount(model, rows: rows, layerSlots: model.layerCount)
+                    + GradientBuffers.elementCount(model, rows: rows) + rows * model.hiddenSize
+            ),
+            (
+                "the teacher's activations",
+                teacher.map { ActivationArena.elementCount($0, rows: rows, layerSlots: 1) } ?? 0
+            ),
+            ("logits", logits),
+            ("rounded weights", Self.rounded(model, training.recipe)),
+            ("attention and products", Self.scratch(model, training)),
+            (
+                "validation",
+                ActivationArena.elementCount(model, rows: training.length, layerSlots: 1)
+                    + LossHead.chunkRows(rows: training.length) * model.vocabularySize
+                    + Self.rounded(model, training.recipe)
+            ),
+        ]
+        parts = elements.filter { $0.1 > 0 }
+            .map { Part(name: $0.0, byteCount: $0.1 * MemoryLayout<Float>.stride) }
+    }
+
+    /// Elements into which weights are rounded before their products.
+    private static func rounded(_ model: ModelConfiguration, _ recipe: QuantizationRecipe) -> Int {
+        let largest = model.linearModules.map { $0.inputWidth(model) * $0.outputWidth(model) }
+        let head = ParameterLayout(configuration: model).head.module
+        let isHeadRounded = ([0] + recipe.boundaries + [1]).contains {
+            recipe.format(forModule: head, progress: $0) != nil
+        }
+        return (largest.max() ?? 0) + (isHeadRounded ? model.vocabularySize * model.hiddenSize : 0)
+    }
+
+    /// Elements of score matrices, two or three per thread, and of packed operands.
+    private static func scratch(_ model: ModelConfiguration, _ training: Training) -> Int {
+        let matrices = model.architecture.attentionSoftCap == nil ? 2 : 3
+        let scores = matrices * training.threads * training.length * training.length
+        guard training.operands == .bfloat16, training.operands.isSupported else { return scores }
+        let rows = training.batchSize * training.length
+        let widest = max(model.hiddenSize, model.intermediateSize, model.queryWidth)
+        // Two operands to a word; the head's weights are the largest.
+        let columns = max(model.vocabularySize, widest) * model.hiddenSize / 2
+        return scores + columns + rows * widest / 2
+    }
+}

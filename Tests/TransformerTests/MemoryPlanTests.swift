@@ -1,0 +1,100 @@
+internal import Devices
+internal import Formats
+internal import Kernels
+internal import Testing
+
+@testable internal import Transformer
+
+/// What a plan says a training takes, beside what an engine asks its device for.
+struct MemoryPlanTests {
+    private static func configuration() -> ModelConfiguration {
+        var configuration = tinyConfiguration()
+        configuration.architecture.logitSoftCap = 30
+        return configuration
+    }
+
+    /// All that an engine allocates is in the plan, but for some kilobytes of tables and targets.
+    @Test(arguments: [false, true], [1, 3])
+    func namesWhatAnEngineAllocates(isDistilling: Bool, batch: Int) throws {
+        let configuration = Self.configuration()
+        let recipe = QuantizationRecipe(
+            defaultFormat: .mxfp4,
+            rules: [.init(pattern: "*embed_tokens", format: .mxfp8)]
+        )
+        let device = RecordingDevice(CPUDevice(team: ThreadTeam(threadCount: 1)))
+        let parameters = try Parameters.random(configuration: configuration, seed: 1)
+        let isFrozen: (String) -> Bool = { $0.contains("embed_tokens") }
+        _ = try TrainingEngine(
+            parameters: parameters,
+            teacher: isDistilling ? parameters : nil,
+            settings: .init(
+                recipe: recipe,
+                objective: isDistilling ? .distillation(temperature: 1) : .crossEntropy,
+                batchSize: batch,
+                length: 100
+            ),
+            isFrozen: isFrozen,
+            device: device
+        )
+        let plan = MemoryPlan(
+            training: configuration,
+            .init(
+                recipe: recipe,
+                isDistilling: isDistilling,
+                batchSize: batch,
+                length: 100,
+                threads: 1
+            ),
+            isFrozen: isFrozen
+        )
+        let allocated = device.lines.compactMap { line in
+            line.hasPrefix("allocate ") ? Int(line.dropFirst("allocate ".count)) : nil
+        }.reduce(0, +)
+        // The host's buffers are adopted, scratch grows as operations run, validation comes later.
+        let others = [
+            "the model as it came", "the student's weights", "moments", "attention and products",
+            "validation",
+        ]
+        let planned = plan.parts.filter { !others.contains($0.name) }
+            .reduce(0) { $0 + $1.byteCount }
+        // Rotary tables, tokens and targets, the teacher's weights in their rounding's place.
+        let rest = 2 * 100 * 8 * 4 * 2 + 4 * batch * 100 * 3 + 64 * 1024
+        #expect(allocated >= planned - 64 && allocated <= planned + rest, "\(plan.parts)")
+    }
+
+    /// By hand: every parameter takes four bytes in each of four places, and twice four as moments.
+    @Test func weightsGradientsAndMomentsAreTwentyBytesPerParameter() {
+        let configuration = ModelConfiguration.smolLM2With135MParameters
+        let plan = MemoryPlan(
+            training: configuration,
+            .init(
+                recipe: QuantizationRecipe(defaultFormat: .mxfp4),
+                isDistilling: false,
+                batchSize: 1,
+                length: 2,
+                threads: 1
+            ),
+            isFrozen: { _ in false }
+        )
+        let names = ["the model as it came", "the student's weights", "gradients", "moments"]
+        let found = plan.parts.filter { names.contains($0.name) }.reduce(0) { $0 + $1.byteCount }
+        #expect(found == 20 * 134_515_008)
+        #expect(!plan.parts.contains { $0.name.contains("teacher") })
+    }
+
+    @Test func whatIsFrozenTakesNoGradient() {
+        let plan = MemoryPlan(
+            training: Self.configuration(),
+            .init(
+                recipe: .none,
+                isDistilling: true,
+                batchSize: 1,
+                length: 2,
+                threads: 1
+            ),
+            isFrozen: { _ in true }
+        )
+        #expect(!plan.parts.contains { $0.name == "gradients" || $0.name == "moments" })
+        #expect(plan.parts.contains { $0.name == "the teacher's activations" })
+    }
+}
