@@ -101,6 +101,24 @@ struct CheckpointStoreTests {
         }
     }
 
+    /// Seen: two damaged checkpoints of later steps were the two newest, and whatever a run wrote that
+    /// had to begin below them was removed at once.
+    @Test func whatCouldNotBeUsedBarsNothing() throws {
+        let folder = try TemporaryFolder()
+        let store = CheckpointStore(folder: folder.path, digest: Self.checksum)
+        for name in ["step-00000090", "step-00000100"] {
+            try FileManager.default.createDirectory(
+                atPath: "\(folder.path)/\(name)",
+                withIntermediateDirectories: true
+            )
+        }
+        let engine = try Self.engine()
+        try Self.save(store, engine)
+        #expect(store.checkpointNames() == ["step-00000001"])
+        try Self.save(store, engine)
+        #expect(store.checkpointNames() == ["step-00000001", "step-00000002"])
+    }
+
     @Test func ignoresOtherRunsAndHalfWrittenFolders() throws {
         let folder = try TemporaryFolder()
         let store = CheckpointStore(folder: folder.path, digest: Self.checksum)

@@ -41,7 +41,9 @@ public struct CheckpointStore {
         self.digest = digest
     }
 
-    /// Saves a checkpoint durably, then removes all but the two newest.
+    /// Saves a checkpoint durably, then removes all but this and the one before.
+    ///
+    /// Those of later steps go, too: the run began below them because they could not be used.
     ///
     /// - Returns: The name of the checkpoint's folder.
     /// - Throws: ``ModelFileError``; a failed save leaves earlier checkpoints alone.
@@ -87,7 +89,7 @@ public struct CheckpointStore {
         try? FileManager.default.removeItem(atPath: target)
         try FileManager.default.moveItem(atPath: temporary, toPath: target)
         try FileSystem.synchronizeFolder(folder)
-        prune(keeping: 2)
+        prune(around: step)
         return name
     }
 
@@ -186,8 +188,12 @@ public struct CheckpointStore {
         try writer.finish()
     }
 
-    private func prune(keeping count: Int) {
-        for name in checkpointNames().dropLast(count) {
+    /// Keeps the checkpoint of a step and the newest below it.
+    private func prune(around step: Int) {
+        func number(_ name: String) -> Int { Int(name.dropFirst("step-".count)) ?? .max }
+        let names = checkpointNames()
+        let kept = names.filter { number($0) <= step }.suffix(2)
+        for name in names where !kept.contains(name) {
             try? FileManager.default.removeItem(atPath: "\(folder)/\(name)")
         }
     }

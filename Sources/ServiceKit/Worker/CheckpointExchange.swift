@@ -23,13 +23,17 @@ struct CheckpointExchange: Sendable {
         let name: String
     }
 
-    /// Brings the job's newest checkpoint here, unless this machine has one as new.
+    /// Brings the job's newest checkpoint here, unless this machine has it whole.
+    ///
+    /// Later ones that this machine wrote and could not store stay beside it: the child takes the newest
+    /// that verifies.
     ///
     /// - Throws: Cancellation, and a full disk: another worker has room for it. A checkpoint that cannot
     ///   be had is passed over with a warning: the job starts from an older one, or from the beginning.
     func restore() async throws {
-        guard let checkpoint = lease.checkpoint, checkpoint.step > newestLocalStep() else { return }
+        guard let checkpoint = lease.checkpoint else { return }
         let name = Self.folderName(step: checkpoint.step)
+        guard !isWhole(checkpoint, in: "\(folder)/\(name)") else { return }
         let incoming = "\(folder)/.incoming"
         do {
             try? FileManager.default.removeItem(atPath: incoming)
@@ -37,6 +41,7 @@ struct CheckpointExchange: Sendable {
                 InputFile(path: $0.name, digest: $0.digest, size: $0.size)
             }
             try await inputs.place(files, in: incoming)
+            try? FileManager.default.removeItem(atPath: "\(folder)/\(name)")
             try FileManager.default.moveItem(atPath: incoming, toPath: "\(folder)/\(name)")
             logger.info("job \(lease.jobID): checkpoint of step \(checkpoint.step) fetched")
         } catch {
@@ -105,10 +110,11 @@ struct CheckpointExchange: Sendable {
         }
     }
 
-    private func newestLocalStep() -> UInt64 {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-        return names.filter { $0.hasPrefix("step-") }.compactMap { UInt64($0.dropFirst(5)) }.max()
-            ?? 0
+    /// Whether a folder holds all files of a checkpoint with their digests.
+    private func isWhole(_ checkpoint: Checkpoint, in path: String) -> Bool {
+        checkpoint.files.allSatisfy { file in
+            (try? SHA256Digest.digest(ofFile: "\(path)/\(file.name)"))?.0 == file.digest
+        }
     }
 
     /// The name of a checkpoint's folder, as the compute child gives it: at least eight digits.

@@ -8,7 +8,7 @@ internal import Testing
 
 /// What a worker that is told to stop does while its gateway is away: it ends in time, and what it has
 /// finished is not lost.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct StoppingWorkerTests {
     private let gateway: LeaseGateway
     private var folder: String { gateway.folder.home.path + "/job-1" }
