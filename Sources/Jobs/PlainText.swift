@@ -29,6 +29,10 @@ public enum PlainText {
         else {
             return "is not a plain relative path"
         }
+        // What file systems take.
+        guard parts.allSatisfy({ $0.utf8.count <= 255 }) else {
+            return "has a part of more than 255 bytes"
+        }
         return nil
     }
 

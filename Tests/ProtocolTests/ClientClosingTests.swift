@@ -3,7 +3,7 @@ internal import Logging
 internal import Testing
 
 /// A client that has closed holds nothing that a process's end could pull away.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct ClientClosingTests {
     let authority: TestAuthority
 

@@ -6,7 +6,7 @@ internal import Testing
 @testable internal import Protocol
 
 /// What a peer can make a process hold is bounded for each connection and address.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct PeerLimitsTests {
     private static func link() -> ConnectionLink {
         ConnectionLink(eventLoop: MultiThreadedEventLoopGroup.singleton.next())

@@ -6,7 +6,7 @@ internal import Testing
 /// What happens when calls do not go well.
 ///
 /// Nothing sleeps to wait for an event: events are awaited through ``Signal``.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct RPCBehaviourTests {
     let authority: TestAuthority
 

@@ -4,7 +4,7 @@ internal import Synchronization
 internal import Testing
 
 /// Calls over real TLS on loopback.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct RPCEndToEndTests {
     let authority: TestAuthority
 

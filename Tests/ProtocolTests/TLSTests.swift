@@ -3,7 +3,7 @@ internal import Protocol
 internal import Testing
 
 /// Who may connect, and what the others are told.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct TLSTests {
     let authority: TestAuthority
 

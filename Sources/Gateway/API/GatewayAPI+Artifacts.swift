@@ -24,7 +24,7 @@ extension GatewayAPI {
         chunks: some AsyncSequence<[UInt8], any Error>,
         by principal: Principal
     ) async throws -> PutBlobResponse {
-        let holder = try await uploader(request.size, Caller(principal, .putBlob))
+        let holder = try await uploader(of: request, Caller(principal, .putBlob))
         // Counted while they come, so that many at once do not each find room in the quota.
         defer { uploads.end(holder, byteCount: request.size) }
         try await artifacts.custody.holding(request.digest) {
@@ -40,7 +40,8 @@ extension GatewayAPI {
     }
 
     /// Who uploads, once their quota has room, or they hold a lease.
-    private func uploader(_ size: UInt64, _ caller: Caller) async throws -> String {
+    private func uploader(of request: PutBlobRequest, _ caller: Caller) async throws -> String {
+        let size = request.size
         guard case .user = caller.principal.identity.subject else {
             let worker = try authority.worker(caller)
             guard !(try await engine.store.leases(of: worker).isEmpty) else {
@@ -51,11 +52,15 @@ extension GatewayAPI {
         }
         let user = try authority.user(caller)
         let holder = Grant.holder(user: user.name)
+        // What they brought before counts already: putting it again, as to repair it, takes no more.
+        let isKnown = try await engine.store.granted([request.digest], to: holder)
+            .contains(request.digest)
         while true {
             var room: UInt64?
             let endedCount = uploads.endedCount
             if let limit = authority.policy.quota(of: user.name).bytes {
-                let used = UInt64(clamping: try await engine.store.byteCount(of: holder))
+                let all = UInt64(clamping: try await engine.store.byteCount(of: holder))
+                let used = isKnown ? all - min(all, size) : all
                 let limit = UInt64(clamping: limit)
                 room = limit > used ? limit - used : 0
             }

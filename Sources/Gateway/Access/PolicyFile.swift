@@ -79,7 +79,9 @@ final class PolicyFile: Sendable {
     }
 
     private static func stamp(_ path: String) -> Stamp? {
-        guard let found = try? FileManager.default.attributesOfItem(atPath: path) else {
+        // Of what a link leads to: mounted configurations are links that are moved.
+        let target = URL(filePath: path).resolvingSymlinksInPath().path
+        guard let found = try? FileManager.default.attributesOfItem(atPath: target) else {
             return nil
         }
         return Stamp(

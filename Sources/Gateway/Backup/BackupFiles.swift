@@ -55,6 +55,13 @@ enum BackupFiles {
         return hasher.finalize()
     }
 
+    /// Whether two names on one disk, where a link would have been made, are two files.
+    static func wasReplaced(_ source: String, sharedAs copied: String) -> Bool {
+        var (a, b) = (stat(), stat())
+        guard stat(source, &a) == 0, stat(copied, &b) == 0 else { return false }
+        return a.st_dev == b.st_dev && a.st_ino != b.st_ino
+    }
+
     /// Puts a file in another's place, durably.
     static func move(_ source: String, to target: String) throws {
         guard rename(source, target) == 0 else { throw failure("rename", target) }
@@ -69,7 +76,7 @@ enum BackupFiles {
         guard fsync(descriptor) == 0 else { throw failure("fsync", path) }
     }
 
-    private static func synchronizeFolder(_ path: String) throws {
+    static func synchronizeFolder(_ path: String) throws {
         let descriptor = open(path.isEmpty ? "." : path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw failure("open", path) }
         defer { close(descriptor) }

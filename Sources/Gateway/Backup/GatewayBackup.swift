@@ -104,7 +104,9 @@ struct GatewayBackup {
         let source = BackupFiles.path(artifact.digest, in: state + "/cas")
         let copied = BackupFiles.path(artifact.digest, in: target + "/cas")
         if BackupFiles.size(copied) == artifact.size {
-            guard rereads, try SHA256Digest.digest(ofFile: copied).0 != artifact.digest else {
+            // A store that was mended has another file now than the one that it shared with the backup.
+            let isDoubtful = rereads || BackupFiles.wasReplaced(source, sharedAs: copied)
+            guard isDoubtful, try SHA256Digest.digest(ofFile: copied).0 != artifact.digest else {
                 return true
             }
         }

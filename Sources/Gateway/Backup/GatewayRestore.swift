@@ -58,6 +58,7 @@ struct GatewayRestore {
         try BackupDatabase.prepare(fresh)
         try BackupFiles.move(fresh, to: "\(state)/\(Self.database)")
         unlink("\(state)/\(Self.marker)")
+        try BackupFiles.synchronizeFolder(state)
         return Report(
             jobs: jobs,
             artifacts: artifacts.count - gaps.count,
@@ -67,9 +68,12 @@ struct GatewayRestore {
     }
 
     /// Nothing that a gateway left may be overwritten.
+    ///
+    /// A restoration that was broken off has left its marker and parts, but no database: that comes last.
     private func checkEmpty() throws {
-        guard !FileManager.default.fileExists(atPath: "\(state)/\(Self.marker)") else { return }
-        let names = ["gateway.sqlite", "gateway.sqlite-wal", "cas", "logs"]
+        let isBegun = FileManager.default.fileExists(atPath: "\(state)/\(Self.marker)")
+        let databases = ["gateway.sqlite", "gateway.sqlite-wal", "gateway.sqlite-shm"]
+        let names = isBegun ? databases : databases + ["cas", "logs"]
         if let name = names.first(where: {
             FileManager.default.fileExists(atPath: "\(state)/\($0)")
         }) {

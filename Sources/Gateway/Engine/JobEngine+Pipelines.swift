@@ -77,7 +77,10 @@ extension JobEngine {
                 continue
             case .overQuota:
                 guard let known = try await known(pipeline) else {
-                    throw Self.overQuota(pipeline.owner)
+                    throw Self.overQuota(
+                        pipeline.owner,
+                        pipelineOf: waiting > quota.queued ?? .max ? waiting : nil
+                    )
                 }
                 return (known, false)
             case .taken:

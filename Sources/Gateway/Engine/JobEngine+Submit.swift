@@ -101,8 +101,16 @@ extension JobEngine {
         "an input is not uploaded any more; upload it, and submit again"
     )
 
-    static func overQuota(_ owner: String) -> StoreError {
-        StoreError(
+    /// `jobs`: Of a pipeline that is larger than the quota, how many it has.
+    static func overQuota(_ owner: String, pipelineOf jobs: Int? = nil) -> StoreError {
+        if let jobs {
+            return StoreError(
+                .quota,
+                "\(jobs) jobs at once are more than the quota lets \(owner) have waiting; submit it in "
+                    + "parts, or ask an operator for a larger quota"
+            )
+        }
+        return StoreError(
             .quota,
             "\(owner) has as many jobs waiting as the quota allows; "
                 + "wait for one to end, or cancel one"

@@ -49,6 +49,39 @@ struct AccessPolicyTests {
         #expect(error?.message.contains(word) == true, "\(error?.message ?? "")")
     }
 
+    /// Seen: mounted configurations are links that are moved, and a removed operator stayed operator.
+    @Test func aLinkThatIsMovedIsReadAgain() throws {
+        let folder = NSTemporaryDirectory() + "/qat-policy-" + UUID().uuidString
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+        for (version, name) in [("v1", "olga"), ("v2", "otto")] {
+            try FileManager.default.createDirectory(
+                atPath: "\(folder)/\(version)",
+                withIntermediateDirectories: true
+            )
+            try Data(#"{"operators": ["\#(name)"]}"#.utf8).write(
+                to: URL(fileURLWithPath: "\(folder)/\(version)/policy.json")
+            )
+        }
+        func lead(to version: String) throws {
+            try? FileManager.default.removeItem(atPath: "\(folder)/data")
+            try FileManager.default.createSymbolicLink(
+                atPath: "\(folder)/data",
+                withDestinationPath: version
+            )
+        }
+        try lead(to: "v1")
+        try FileManager.default.createSymbolicLink(
+            atPath: "\(folder)/policy.json",
+            withDestinationPath: "data/policy.json"
+        )
+        let file = try PolicyFile(path: "\(folder)/policy.json")
+        #expect(file.policy.operators == ["olga"])
+        try lead(to: "v2")
+        file.reload(logger)
+        #expect(file.policy.operators == ["otto"])
+    }
+
     @Test func aChangedFileIsReadAgainAndAWrongOneChangesNothing() throws {
         let path = NSTemporaryDirectory() + "/qat-policy-" + UUID().uuidString
         defer { try? FileManager.default.removeItem(atPath: path) }

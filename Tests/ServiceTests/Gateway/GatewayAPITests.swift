@@ -24,7 +24,7 @@ struct GatewayAPITests {
         #expect(routed == Set(Operation.allCases.map(\.rawValue)))
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func whoWaitsForAJobHearsAtOnceThatTheGatewayStops() async throws {
         try await GatewayFixture.run { fixture in
             let worker = try await fixture.worker(.train, "train-1")
@@ -45,7 +45,7 @@ struct GatewayAPITests {
         }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func watchersAreToldToComeAgain() async throws {
         try await GatewayFixture.run { fixture in
             let ada = try fixture.user("ada")

@@ -137,6 +137,17 @@ struct QuotaTests {
         }
     }
 
+    /// Seen: whoever had used more than half of their quota could not repair a damaged upload.
+    @Test func whatIsPutAgainCountsOnce() async throws {
+        try await GatewayFixture.run(Self.policy(.init(bytes: 10))) { gateway in
+            let ada = try gateway.user("ada")
+            for _ in 0..<3 { try await gateway.put("7 bytes", ada) }
+            #expect(try await gateway.jobs.engine.store.byteCount(of: "user/ada") == 7)
+            let more = await code { try await gateway.put("others", ada) }
+            #expect(more == .resourceExhausted)
+        }
+    }
+
     @Test func anUploadThatEndsMeanwhileIsLookedUpAgain() throws {
         let uploads = RunningUploads()
         let before = uploads.endedCount
