@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Foundation
 internal import JobSpecs
+internal import Jobs
 internal import Protocol
 
 /// `cancel`: asks jobs to stop.
@@ -103,6 +104,13 @@ struct RetryCommand: ClientVerb {
                 output.json
                     ? Console.print(JobReport.json(job))
                     : Console.print("\(job.jobID)  \(job.state)  attempt \(job.attempt)")
+                // Ended again at once: what it waits for will not come.
+                guard JobState(rawValue: job.state)?.isTerminal == true else { return }
+                throw RPCError(
+                    .failedPrecondition,
+                    "\(job.jobID) ended at once: \(job.reason): \(job.reasonMessage); retry what it waits "
+                        + "for first"
+                )
             case .pipeline(let id):
                 let request = RetryPipelineRequest(pipelineID: id)
                 JobVerb.report(

@@ -113,7 +113,9 @@ struct CertsCommand: AsyncParsableCommand {
         private func subject() throws -> (PeerIdentity.Subject, name: String) {
             if let user {
                 guard Self.isName(user) else {
-                    throw ValidationError("--user takes letters, digits, -, _ and .")
+                    throw ValidationError(
+                        "--user takes letters, digits, -, _ and .; ca is the authority's name."
+                    )
                 }
                 return (.user(name: user), user)
             }
@@ -130,7 +132,8 @@ struct CertsCommand: AsyncParsableCommand {
         }
 
         private static func isName(_ text: String) -> Bool {
-            (1...64).contains(text.utf8.count) && !text.hasPrefix(".")
+            // ca.pem and ca.key are the authority's own.
+            (1...64).contains(text.utf8.count) && !text.hasPrefix(".") && text != "ca"
                 && text.unicodeScalars.allSatisfy {
                     $0.isASCII
                         && ($0.properties.isAlphabetic || $0.properties.numericType != nil

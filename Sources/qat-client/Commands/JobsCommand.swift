@@ -19,7 +19,7 @@ struct JobsCommand: AsyncParsableCommand {
             abstract: "Remove jobs that are over, with their logs, checkpoints and outputs.",
             discussion: """
                 A job that is not over is refused, and so is one that is an input of a job that is not \
-                over. Its key stays taken. Give jobs, or say which of those that are over: \
+                over. Its key stays taken. Give jobs, or say which of your own that are over: \
                 "jobs rm --state failed --older-than 30d".
                 """
         )
@@ -29,6 +29,8 @@ struct JobsCommand: AsyncParsableCommand {
         @OptionGroup var filter: JobFilter
         @Option(help: "Jobs that ended so long ago: 30d, 12h.")
         var olderThan: Age?
+        @Flag(help: "With filters: everybody's jobs, which operators may remove.")
+        var everyone = false
         @Flag(help: "Print what would be removed, and remove nothing.")
         var dryRun = false
         @OptionGroup var output: OutputOptions
@@ -71,6 +73,7 @@ struct JobsCommand: AsyncParsableCommand {
             // The newest are not the ones that are meant: all are looked through.
             var everything = filter
             everything.limit = 100_000
+            everything.mine = everything.mine || !everyone
             let (jobs, _) = try await everything.jobs(
                 client,
                 certificatePath: profile.certificatePath

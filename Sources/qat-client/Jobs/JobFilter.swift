@@ -84,8 +84,13 @@ struct JobFilter: ParsableArguments {
         return (Array(jobs.prefix(limit)), isOpen ? pipelines : [])
     }
 
+    /// The name under which the gateway knows whoever uses this home.
+    static func user(_ home: QatHome) throws -> String {
+        try user(try Profile.load(home).certificatePath)
+    }
+
     /// The name under which the gateway knows the certificate's owner.
-    private static func user(_ certificatePath: String) throws -> String {
+    static func user(_ certificatePath: String) throws -> String {
         let identity = try PeerIdentity(certificatePath: certificatePath)
         guard case .user(let name) = identity.subject else {
             return identity.description

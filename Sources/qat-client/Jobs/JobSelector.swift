@@ -13,6 +13,8 @@ struct JobSelector {
     private static let latest = "latest"
 
     let client: RPCClient
+    /// The name of whoever asks, whose jobs `latest` is among.
+    var caller: () throws -> String = { try JobFilter.user(QatHome()) }
 
     /// What is meant, each once, in the order given.
     ///
@@ -22,6 +24,8 @@ struct JobSelector {
     /// - Throws: ``ClientError`` (`usage`) with a line for each word that names nothing or several.
     func targets(_ words: [String], isHarmless: Bool) async throws -> [JobTarget] {
         var known: Known?
+        // An operator sees everybody's jobs, and means the own ones by `latest`.
+        let user = words.contains(Self.latest) ? try caller() : nil
         var targets: [JobTarget] = []
         var problems: [String] = []
         for word in words {
@@ -45,7 +49,8 @@ struct JobSelector {
                 word,
                 among: known?.jobs ?? [],
                 pipelines: known?.pipelines ?? [],
-                isHarmless: isHarmless
+                isHarmless: isHarmless,
+                user: user
             )
             switch choice {
             case .one(let job, let count):
@@ -123,13 +128,15 @@ struct JobSelector {
     /// The job or pipeline that a word means; `jobs` are the newest first.
     ///
     /// A whole id goes before everything else. Then, for verbs that only look, `latest` (the last
-    /// submission) goes before `PIPELINE/JOB`, that before a name, and a name before the beginning of an
-    /// id. For a verb that changes jobs these must not mean different ones.
+    /// submission of `user`, or of anybody if that is nil) goes before `PIPELINE/JOB`, that before a
+    /// name, and a name before the beginning of an id. For a verb that changes jobs these must not mean
+    /// different ones.
     static func choice(
         _ word: String,
         among jobs: [JobSummary],
         pipelines: [PipelineSummary] = [],
-        isHarmless: Bool
+        isHarmless: Bool,
+        user: String? = nil
     ) -> Choice {
         if let job = jobs.first(where: { $0.jobID == word }) {
             return .one(job, of: 1)
@@ -137,8 +144,14 @@ struct JobSelector {
         if let pipeline = pipelines.first(where: { $0.pipelineID == word }) {
             return .pipeline(pipeline, of: 1)
         }
-        if word == latest, jobs.isEmpty { return .none("there are no jobs yet") }
-        let places = places(word, among: jobs, pipelines, isHarmless)
+        let own = user.map { name in jobs.filter { $0.owner == name } } ?? jobs
+        if word == latest, own.isEmpty {
+            return .none(jobs.isEmpty ? "there are no jobs yet" : "you have no jobs yet")
+        }
+        let places =
+            word == latest
+            ? newest(own, pipelines)
+            : part(word, among: jobs, pipelines, isHarmless).map { [.job($0)] } ?? []
         let named = found(jobs.filter { $0.name == word }, pipelines.filter { $0.name == word })
         let begun =
             word.isEmpty
@@ -183,18 +196,11 @@ struct JobSelector {
         .none("no job has the id or the name \(TerminalText.quoted(word))")
     }
 
-    /// What `latest` and `PIPELINE/JOB` mean.
-    private static func places(
-        _ word: String,
-        among jobs: [JobSummary],
-        _ pipelines: [PipelineSummary],
-        _ isHarmless: Bool
-    ) -> [Found] {
-        if word == latest, let job = jobs.first {
-            let pipeline = pipelines.first { $0.pipelineID == job.pipelineID }
-            return [pipeline.map(Found.pipeline) ?? .job(job)]
-        }
-        return part(word, among: jobs, pipelines, isHarmless).map { [.job($0)] } ?? []
+    /// The newest job, or the pipeline that it is of.
+    private static func newest(_ jobs: [JobSummary], _ pipelines: [PipelineSummary]) -> [Found] {
+        guard let job = jobs.first else { return [] }
+        let pipeline = pipelines.first { $0.pipelineID == job.pipelineID }
+        return [pipeline.map(Found.pipeline) ?? .job(job)]
     }
 
     /// The job that `PIPELINE/JOB` means, if it means one.

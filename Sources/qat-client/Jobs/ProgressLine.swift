@@ -83,7 +83,10 @@ enum ProgressLine {
         }
         add(state, 6)
         if progress.totalSteps > 0 {
-            let percent = Int((fraction(progress) * 100).rounded(.down))
+            // In whole numbers: 29 of 100 is 0.29, and a hundred times that is less than 29.
+            let done = min(progress.step, progress.totalSteps)
+            let percent = progress.totalSteps.dividingFullWidth(done.multipliedFullWidth(by: 100))
+                .quotient
             add("step \(progress.step)/\(progress.totalSteps) \(percent)%", 0)
         }
         if let loss = progress.loss {
@@ -116,7 +119,9 @@ enum Sparkline {
         }
         return String(
             finite.map { value in
-                let share = most > least ? (value - least) / (most - least) : 0
+                // By halves: the difference of two finite numbers may be none.
+                let range = most / 2 - least / 2
+                let share = range > 0 ? (value / 2 - least / 2) / range : 0
                 return bars[min(bars.count - 1, Int(share * Double(bars.count)))]
             }
         )

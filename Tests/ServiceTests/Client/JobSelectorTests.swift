@@ -35,6 +35,16 @@ internal import Testing
         #expect(id(word) == expected)
     }
 
+    /// Seen: an operator, who sees everybody's jobs, cancelled and removed another's by `latest`.
+    @Test(arguments: [true, false])
+    func latestIsTheCallersOwn(isHarmless: Bool) {
+        func choice(_ user: String) -> JobSelector.Choice {
+            JobSelector.choice("latest", among: jobs, isHarmless: isHarmless, user: user)
+        }
+        #expect(choice("ada") == .one(jobs[2], of: 1))
+        #expect(choice("olga") == .none("you have no jobs yet"))
+    }
+
     @Test func refusesWhatIsNotClear() {
         #expect(
             id("00b") == "\"00b\" begins several jobs: 00bb000000000003 (RUNNING), "
@@ -95,7 +105,7 @@ internal import Testing
     @Test func looksThroughAllPages() async throws {
         let gateway = try ScriptedGateway(jobs: jobs)
         try await gateway.serve { client in
-            let selector = JobSelector(client: client)
+            let selector = JobSelector(client: client, caller: { "" })
             let words = ["00aa", "latest", "00bb000000000003", "ffffffffffffffff"]
             let ids = try await selector.ids(words, isHarmless: false)
             // A whole id is the gateway's to know.

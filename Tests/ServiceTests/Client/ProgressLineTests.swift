@@ -87,9 +87,20 @@ internal import Testing
         #expect(line.contains("loss 2.3457  █▄▂▁  1234 tokens/s"), "\(line)")
     }
 
+    /// By hand; 0.29 times a hundred is less than 29 in floating point.
+    @Test(arguments: [(29, 100, 29), (57, 100, 57), (2, 3, 66), (0, 7, 0), (9, 7, 100)])
+    func percentsAreWholeNumbers(step: UInt64, total: UInt64, percent: Int) {
+        var progress = progress
+        progress.step = step
+        progress.totalSteps = total
+        #expect(ProgressLine.plain(progress).contains("step \(step)/\(total) \(percent)%"))
+    }
+
     @Test func aSparklineShowsAnyLengthInLittleRoom() {
         #expect(Sparkline.text([1]) == "" && Sparkline.text([]) == "")
         #expect(Sparkline.text([1, 1, .nan]) == "▁▁")
+        // Their difference is no finite number.
+        #expect(Sparkline.text([1e308, -1e308, 1.7e308]) == "▆▁█")
         var course = LossCourse()
         for step in 0..<1000 { course.append(Double(step)) }
         course.append(.infinity)
