@@ -119,7 +119,9 @@ let package = Package(
         // Wire, jobs and what daemons share: no tensors.
         .target(
             name: "Protocol",
-            dependencies: ["CWire", "CProtobufC", "COpenSSL", nioCore, nioPosix, logging],
+            dependencies: [
+                "CWire", "CProtobufC", "COpenSSL", "Jobs", nioCore, nioPosix, logging,
+            ],
             swiftSettings: strict
         ),
         .target(name: "JobSpecs", dependencies: ["Formats", "Jobs"], swiftSettings: strict),

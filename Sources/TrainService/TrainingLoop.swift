@@ -263,7 +263,7 @@ struct TrainingLoop {
         _ pace: Pace
     ) -> ComputeEvent {
         var event = position(step)
-        event.phase = "train"
+        event.phase = JobProgress.trainingPhase
         event.loss = result.loss
         event.learningRate = rate
         event.tokensPerSecond = pace.tokensPerSecond

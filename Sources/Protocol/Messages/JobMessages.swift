@@ -2,6 +2,10 @@ internal import CWire
 
 /// How far a running job has come.
 public struct JobProgress: WireMessage, Equatable {
+    /// The phase whose steps are those of a training: losses of a worker are judged by them, checkpoints are
+    /// of them, and their losses are a curve.
+    public static let trainingPhase = "train"
+
     /// Steps finished.
     public var step: UInt64
     /// Steps in the whole run; 0 when unknown.
@@ -16,8 +20,11 @@ public struct JobProgress: WireMessage, Equatable {
     public var etaSeconds: Double?
     /// Format in use, such as `mxfp4`.
     public var precision: String
-    /// Phase of the job, such as `train` or `export`.
+    /// Phase of the job, such as ``trainingPhase`` or `export`.
     public var phase: String
+
+    /// Whether the step is one of a training.
+    public var isTraining: Bool { phase == Self.trainingPhase }
 
     /// Makes a message; every field has its wire default.
     public init(

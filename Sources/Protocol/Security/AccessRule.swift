@@ -1,3 +1,5 @@
+internal import Jobs
+
 /// Who may call a method.
 ///
 /// The empty rule lets nobody in.
@@ -10,9 +12,9 @@ public struct AccessRule: OptionSet, Sendable {
 
     /// Certificates named `/user/…`.
     public static let users = AccessRule(rawValue: 1)
-    /// Services of role `gateway`.
+    /// The service that takes jobs.
     public static let gateway = AccessRule(rawValue: 2)
-    /// Services of role `quant`, `train` or `eval`.
+    /// Services of a role that runs jobs.
     public static let workers = AccessRule(rawValue: 4)
     /// Every service of the suite.
     public static let services: AccessRule = [.gateway, .workers]
@@ -21,9 +23,8 @@ public struct AccessRule: OptionSet, Sendable {
     public func admits(_ peer: PeerIdentity) -> Bool {
         switch peer.subject {
         case .user: contains(.users)
-        case .service("gateway", _): contains(.gateway)
-        case .service("quant", _), .service("train", _), .service("eval", _): contains(.workers)
-        case .service: false
+        case .service(let role, _):
+            Role(rawValue: role).map { contains($0.isWorker ? .workers : .gateway) } ?? false
         }
     }
 }

@@ -1,3 +1,4 @@
+internal import Foundation
 public import Logging
 internal import NIOCore
 internal import NIOPosix
@@ -119,9 +120,10 @@ public final class RPCServer: Sendable {
             listener = try await bootstrap.bind(host: configuration.host, port: configuration.port)
                 .get()
         } catch {
+            let reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) }
             throw RPCError(
                 .unavailable,
-                "cannot listen on \(configuration.host):\(configuration.port): \(error)",
+                "cannot listen on \(configuration.host):\(configuration.port): \(reason ?? "\(error)")",
                 cause: error
             )
         }

@@ -1,3 +1,4 @@
+internal import Jobs
 internal import Logging
 internal import NIOCore
 internal import Synchronization
@@ -83,7 +84,7 @@ final class ServerCalls: ConnectionOwner {
                 processed: .no
             )
         }
-        guard envelope.onBehalfOf.isEmpty || peer.role == "gateway" else {
+        guard envelope.onBehalfOf.isEmpty || peer.role == Role.gateway.rawValue else {
             throw RPCError(
                 .permissionDenied,
                 "\(peer) may not act on behalf of others",

@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Foundation
 internal import JobSpecs
+internal import Jobs
 internal import Protocol
 
 /// `certs`: certificates for a deployment.
@@ -59,10 +60,13 @@ struct CertsCommand: AsyncParsableCommand {
             commandName: "issue",
             abstract: "Make NAME.pem and NAME.key for a daemon or a user."
         )
+        private static let roles = Role.allCases.map(\.rawValue)
 
         @Option(help: "The authority's folder, where the files go, too.")
         var dir: String
-        @Option(help: "ROLE/INSTANCE of a daemon; roles are gateway, quant, train and eval.")
+        @Option(
+            help: "ROLE/INSTANCE of a daemon; roles are \(roles.joined(separator: ", "))."
+        )
         var service: String?
         @Option(help: "The name of a user.")
         var user: String?
@@ -73,8 +77,6 @@ struct CertsCommand: AsyncParsableCommand {
         @Flag(help: "Replace a certificate that is there.")
         var force = false
         @OptionGroup var output: OutputOptions
-
-        private static let roles = ["gateway", "quant", "train", "eval"]
 
         func validate() throws {
             guard (service == nil) != (user == nil) else {

@@ -1,3 +1,4 @@
+internal import Jobs
 internal import Logging
 internal import Protocol
 
@@ -24,7 +25,7 @@ enum GatewayConnection {
             configuration: RPCClientConfiguration(
                 address: try address(profile.gateway),
                 tls: profile.tls,
-                expectedServerRole: "gateway",
+                expectedServerRole: Role.gateway.rawValue,
                 callAttempts: attempts
             ),
             logger: Logger(label: "qat-client") { _ in SwiftLogNoOpLogHandler() }

@@ -62,7 +62,7 @@ final class EventPrinter {
     private func show(_ event: JobEvent, columns: Int) {
         let clear = shown == nil ? "" : Self.clearLine
         if event.type == .progress, let latest = event.progress {
-            if let loss = latest.loss, latest.phase == "train" {
+            if let loss = latest.loss, latest.isTraining {
                 courses[event.jobID, default: Course()].losses.append(loss)
             }
             courses[event.jobID, default: Course()].progress = latest

@@ -102,7 +102,7 @@ enum ProgressLine {
         add(DisplayWidth.printable(progress.precision), 8)
         // What stands still while something else goes on has to be said.
         let phase = DisplayWidth.printable(progress.phase)
-        progress.phase == "train" ? add(phase, 4) : add(phase, 1, least: 8)
+        progress.isTraining ? add(phase, 4) : add(phase, 1, least: 8)
         return parts
     }
 }

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Jobs
 
 /// Keeps the four daemons running until it is told to stop.
 struct Supervisor {
@@ -12,7 +13,6 @@ struct Supervisor {
     }
 
     private static let pollInterval = Duration.milliseconds(100)
-    private static let stopTimeout = Duration.seconds(30)
 
     private let layout: LocalLayout
     private let port: Int
@@ -38,8 +38,8 @@ struct Supervisor {
             await superviseUntilStopRequest()
             group.cancelAll()
         }
-        await stop(LocalDaemon.workers)
-        await stop([.gateway])
+        await stop(LocalDaemon.workers, within: .seconds(StopTimes.worker))
+        await stop([.gateway], within: .seconds(StopTimes.gateway))
         unlink(layout.stopRequestPath)
         say("stopped")
     }
@@ -97,8 +97,8 @@ struct Supervisor {
         return signal == 0 ? "exited with \(status >> 8 & 0xFF)" : "was killed by signal \(signal)"
     }
 
-    private mutating func stop(_ daemons: [LocalDaemon]) async {
-        let deadline = ContinuousClock.now + Self.stopTimeout
+    private mutating func stop(_ daemons: [LocalDaemon], within limit: Duration) async {
+        let deadline = ContinuousClock.now + limit
         var isForced = false
         for ward in wards where daemons.contains(ward.daemon) {
             ward.process?.send(SIGTERM)
