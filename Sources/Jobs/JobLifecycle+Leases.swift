@@ -87,8 +87,8 @@ extension JobLifecycle {
             decision.job.checkpointEpoch = 0
         case .stopped(let message):
             endStopped(&decision, message, moment)
-        case .released(let message):
-            release(&decision, message, moment)
+        case .released(let message, let reason):
+            release(&decision, reason, message, moment)
         case .failed(let reason, let message) where reason.isLoss:
             return recover(job, reason, message, moment)
         case .failed(let reason, let message):
@@ -98,15 +98,25 @@ extension JobLifecycle {
     }
 
     /// The worker hands its lease back: nobody is at fault, and nothing counts.
-    private func release(_ decision: inout Decision, _ message: String, _ moment: Moment) {
+    private func release(
+        _ decision: inout Decision,
+        _ reason: JobReason,
+        _ message: String,
+        _ moment: Moment
+    ) {
         if decision.job.cancellation != .none {
             endStopped(&decision, message, moment)
         } else {
-            decision.enter(.recovering, .none, message, at: moment)
+            decision.enter(.recovering, reason, message, at: moment)
             decision.job.holder = nil
-            decision.enter(.queued, .none, message, at: moment)
+            decision.enter(.queued, reason, message, at: moment)
+            // A worker without room says so when it asks again; one that does not must not spin.
+            if reason == .noDisk { decision.delay = Self.noRoomDelay }
         }
     }
+
+    /// How long a job waits that a worker had no room for, in milliseconds.
+    private static let noRoomDelay: Int64 = 2_000
 
     private func fail(
         _ decision: inout Decision,
@@ -156,7 +166,8 @@ extension JobLifecycle {
             let count = decision.job.losses
             decision.enter(
                 .failed,
-                .crashLoop,
+                // Nothing crashed where disks were full.
+                reason == .noDisk ? .noDisk : .crashLoop,
                 """
                 lost \(count) times, the last \(decision.job.lossesAtStep) without getting beyond step \
                 \(job.lastStep): \(message)

@@ -66,6 +66,7 @@ public enum Completion: Sendable, Equatable {
     case failed(JobReason, String)
     /// Because it was told to.
     case stopped(String)
-    /// The worker goes away and hands the job back, which is no loss.
-    case released(String)
+    /// The worker hands the job back, which is no loss: it goes away, or has no room for the job
+    /// (``JobReason/noDisk``).
+    case released(String, JobReason = .none)
 }

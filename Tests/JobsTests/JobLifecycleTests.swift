@@ -104,6 +104,28 @@ struct JobLifecycleTests {
         #expect(lost.job.failures == 0 && lost.job.losses == 1)
     }
 
+    /// Seen: a worker with a small disk failed the whole queue as `CRASH_LOOP` while a good one was busy.
+    @Test func handingBackForLackOfDiskCountsAsNothing() {
+        var job = Self.job(.running)
+        for _ in 0..<20 {
+            let released = Completion.released("the inputs do not fit", .noDisk)
+            let back = Self.decide(.completed(Self.claim(job.epoch), released), job)
+            #expect(back.job.state == .queued && back.job.reason == .noDisk)
+            #expect(back.job.message == "the inputs do not fit")
+            #expect(back.job.losses == 0 && back.job.failures == 0)
+            // A worker that does not say that its disk is full must not spin.
+            #expect(back.delay >= 1_000)
+            job = Self.decide(.leased(Self.ada), back.job).job
+        }
+        // One that fills up while the job computes ends it some time, by its name.
+        for _ in 0..<3 where !job.state.isTerminal {
+            let full = Completion.failed(.noDisk, "no room")
+            let lost = Self.decide(.completed(Self.claim(job.epoch), full), job)
+            job = lost.isEnd ? lost.job : Self.decide(.leased(Self.ada), lost.job).job
+        }
+        #expect(job.state == .failed && job.reason == .noDisk)
+    }
+
     /// Random lives: at any moment at most one epoch is live, and it never goes back.
     @Test(arguments: 0..<64)
     func anOldEpochNeverWrites(seed: UInt64) {

@@ -85,7 +85,7 @@ extension JobEngine {
     }
 
     private static func trainingStep(_ event: JobEvent) -> Int64? {
-        guard event.type == .progress, let progress = event.progress, progress.phase == "train"
+        guard event.type == .progress, let progress = event.progress, progress.isTraining
         else {
             return nil
         }
@@ -167,7 +167,11 @@ extension JobEngine {
                 reportRules.sentence(request.message)
             )
         case .cancelled: .stopped(reportRules.sentence(request.message))
-        case .released: .released(reportRules.sentence(request.message))
+        case .released:
+            .released(
+                reportRules.sentence(request.message),
+                request.reason == JobReason.noDisk.rawValue ? .noDisk : .none
+            )
         }
     }
 

@@ -16,6 +16,8 @@ struct ComputeProcess: Sendable {
         case stopped
         /// It was killed because that was asked for, or because it did not stop in time.
         case killed
+        /// It was not started: this worker has no room for the job, another one may have.
+        case unfit(String)
     }
 
     /// What a daemon may ask of its child.

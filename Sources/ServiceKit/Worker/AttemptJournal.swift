@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Jobs
 internal import Protocol
 internal import Synchronization
 
@@ -8,8 +9,16 @@ internal import Synchronization
 /// name what was taken, by number and offset: two heartbeats that carry the same events (the periodic one
 /// and the last one of an attempt) must not remove others in their place.
 final class AttemptJournal: Sendable {
+    private struct Entry {
+        var event: JobEvent
+        /// What it takes of a heartbeat.
+        var byteCount: Int
+    }
+
     private struct State {
-        var events: [JobEvent] = []
+        var events: [Entry] = []
+        /// Events up to this number go one by one: the gateway refused them together.
+        var narrowThrough: UInt64 = 0
         /// Events so far; each carries its number, so that the gateway takes it once.
         var eventCount: UInt64 = 0
         var log: [UInt8] = []
@@ -21,6 +30,8 @@ final class AttemptJournal: Sendable {
     private static let logLimit = 4 << 20
     /// Events that one heartbeat carries.
     private static let batchSize = 64
+    /// Bytes of events that one heartbeat carries: its other fields take a few hundred.
+    private static let batchByteCount = JobLimits.messageBytes - (16 << 10)
     /// Events kept while the gateway is away.
     private static let eventLimit = 512
 
@@ -39,7 +50,7 @@ final class AttemptJournal: Sendable {
     var phase: String { state.withLock { $0.phase } }
 
     func enter(phase: String) {
-        state.withLock { $0.phase = phase }
+        state.withLock { $0.phase = Self.word(phase) }
         due.yield()
     }
 
@@ -64,30 +75,30 @@ final class AttemptJournal: Sendable {
                 learningRate: event.learningRate,
                 tokensPerSecond: event.tokensPerSecond,
                 etaSeconds: event.etaSeconds,
-                precision: event.precision ?? "",
-                phase: event.phase ?? ""
+                precision: Self.word(event.precision ?? ""),
+                phase: Self.word(event.phase ?? "")
             )
         case .metric:
-            entry.type = .metric
             entry.progress = event.step.map { JobProgress(step: UInt64(clamping: $0)) }
-            entry.metricsJSON = Array((event.json ?? "{}").utf8)
+            Self.put(metrics: Array((event.json ?? "{}").utf8), into: &entry)
         case .log, .checkpoint, .result, .error:
             entry.type = .log
-            entry.message = String((event.message ?? "").prefix(2000))
+            entry.message = Self.line(event.message ?? "")
         }
+        let byteCount = Self.byteCount(of: entry)
         state.withLock { state in
             if let phase = event.phase {
-                state.phase = phase
+                state.phase = Self.word(phase)
             }
-            if let last = state.events.last, Self.isSuperseded(last, by: entry) {
+            if let last = state.events.last?.event, Self.isSuperseded(last, by: entry) {
                 state.events.removeLast()
             } else if state.events.count >= Self.eventLimit {
                 // Lines of the log matter more: the oldest progress or metric is given up.
-                state.events.remove(at: state.events.firstIndex { $0.type != .log } ?? 0)
+                state.events.remove(at: state.events.firstIndex { $0.event.type != .log } ?? 0)
             }
             state.eventCount += 1
             entry.seq = state.eventCount
-            state.events.append(entry)
+            state.events.append(Entry(event: entry, byteCount: byteCount))
         }
         due.yield()
     }
@@ -113,23 +124,65 @@ final class AttemptJournal: Sendable {
         }
     }
 
-    /// Whether more waits than one heartbeat carries: small models take hundreds of steps a second.
-    var isBehind: Bool { state.withLock { $0.events.count > Self.batchSize } }
+    /// Whether more waits than one heartbeat carries: small models take hundreds of steps a second, and
+    /// metrics of deep ones are long.
+    var isBehind: Bool { state.withLock { $0.events.count > Self.batchCount($0) } }
 
-    /// Up to 64 events in order, left in place until ``confirm(through:)``.
+    /// The next events in order, as many as one heartbeat carries, left in place until
+    /// ``confirm(through:)`` or ``refuse(_:because:)``.
     func pendingEvents() -> [JobEvent] {
-        state.withLock { Array($0.events.prefix(Self.batchSize)) }
+        state.withLock { $0.events.prefix(Self.batchCount($0)).map(\.event) }
+    }
+
+    /// How many of the events go together: at least one, which fits whatever it is.
+    private static func batchCount(_ state: State) -> Int {
+        guard let first = state.events.first else { return 0 }
+        guard first.event.seq > state.narrowThrough else { return 1 }
+        var total = 0
+        let fitting = state.events.prefix(batchSize).prefix { entry in
+            total += entry.byteCount
+            return total <= batchByteCount
+        }
+        return max(1, fitting.count)
     }
 
     /// Forgets the events up to and with this number: the gateway has them.
     func confirm(through number: UInt64) {
         let isMore = state.withLock { state in
-            state.events.removeAll { $0.seq <= number }
+            state.events.removeAll { $0.event.seq <= number }
             return !state.events.isEmpty
         }
         if isMore {
             due.yield()
         }
+    }
+
+    /// What the gateway will not take must not keep what follows, nor the lease.
+    ///
+    /// Several events are tried one by one; one alone becomes a line that says so, and a line goes.
+    func refuse(_ events: [JobEvent], because reason: String) {
+        guard let first = events.first, let last = events.last else { return }
+        state.withLock { state in
+            guard events.count == 1 else {
+                state.narrowThrough = max(state.narrowThrough, last.seq)
+                return
+            }
+            // Two heartbeats may have carried it.
+            guard let index = state.events.firstIndex(where: { $0.event.seq == first.seq }),
+                state.events[index].event == first
+            else { return }
+            guard first.type != .log else {
+                state.events.remove(at: index)
+                return
+            }
+            var remark = first
+            remark.type = .log
+            remark.progress = nil
+            remark.metricsJSON = []
+            remark.message = Self.line("an event was left out, the gateway refused it: \(reason)")
+            state.events[index] = Entry(event: remark, byteCount: Self.byteCount(of: remark))
+        }
+        due.yield()
     }
 
     /// The next log bytes and where they go, or nil.
@@ -155,5 +208,34 @@ final class AttemptJournal: Sendable {
 
     func finish() {
         due.finish()
+    }
+}
+
+// No event is larger than what the gateway keeps of one, so that each fits into a heartbeat.
+extension AttemptJournal {
+    private static let limits = JobLimits()
+
+    /// What an event takes of a heartbeat at most: with its number, a tag and its length.
+    private static func byteCount(of event: JobEvent) -> Int {
+        ((try? event.encoded().count) ?? JobLimits.messageBytes) + 24
+    }
+
+    private static func line(_ text: String) -> String {
+        PlainText.cut(text, byteLimit: limits.sentenceBytes * 2)
+    }
+
+    private static func word(_ text: String) -> String {
+        PlainText.cut(text, byteLimit: limits.wordBytes)
+    }
+
+    private static func put(metrics: [UInt8], into event: inout JobEvent) {
+        guard metrics.count > limits.metricBytes else {
+            event.type = .metric
+            event.metricsJSON = metrics
+            return
+        }
+        event.type = .log
+        event.message =
+            "metrics of \(metrics.count) bytes were left out; the limit is \(limits.metricBytes)"
     }
 }

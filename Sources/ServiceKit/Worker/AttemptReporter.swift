@@ -28,9 +28,9 @@ struct AttemptReporter: Sendable {
     func run(_ orders: AttemptOrders) async {
         let ticks = AsyncTimerSequence(interval: interval, clock: .continuous).map { _ in }
         for await _ in merge(ticks, journal.isDue) {
-            while let directive = await beat() {
-                Self.pass(directive, orders)
-                guard journal.isBehind, !Task.isCancelled else { break }
+            while let answer = await beat() {
+                Self.pass(answer.directive, orders)
+                guard answer.isFurther, journal.isBehind, !Task.isCancelled else { break }
             }
             try? await Task.sleep(for: .milliseconds(250))
         }
@@ -66,9 +66,10 @@ struct AttemptReporter: Sendable {
 
     /// Sends what events and log lines are left, so that they precede the end.
     func drain() async {
-        for _ in 0..<64 {
+        // Enough for a full journal, events and log.
+        for _ in 0..<1024 {
             guard !journal.pendingEvents().isEmpty || journal.pendingLog() != nil,
-                await beat() != nil
+                await beat()?.isFurther == true
             else {
                 return
             }
@@ -83,8 +84,44 @@ struct AttemptReporter: Sendable {
         }
     }
 
-    private func beat() async -> HeartbeatResponse.Directive? {
+    private struct Answer {
+        let directive: HeartbeatResponse.Directive
+        /// Whether another heartbeat at once would carry other news than this one.
+        let isFurther: Bool
+    }
+
+    /// Sends one heartbeat; the lease does not hang on the news: if they are not taken it is extended
+    /// without them.
+    private func beat() async -> Answer? {
         let events = journal.pendingEvents()
+        do {
+            let response = try await send(events)
+            events.last.map { journal.confirm(through: $0.seq) }
+            await sendLog()
+            return Answer(directive: response.directive, isFurther: true)
+        } catch {
+            // At an attempt's end the last one may be cut off.
+            guard !Task.isCancelled else { return nil }
+            logger.warning("heartbeat of job \(lease.jobID): \(error)")
+            guard !events.isEmpty else { return nil }
+            let isRefused = Self.isRefusal(error, of: events)
+            if isRefused { journal.refuse(events, because: "\(error)") }
+            guard let response = try? await send([]) else { return nil }
+            return Answer(directive: response.directive, isFurther: isRefused)
+        }
+    }
+
+    /// Whether the same events would be refused again.
+    private static func isRefusal(_ error: any Error, of events: [JobEvent]) -> Bool {
+        switch (error as? RPCError)?.code {
+        case .invalidArgument, .outOfRange: true
+        // A message that is too long, or a gateway that has too much to do: nothing is given up for that.
+        case .resourceExhausted: events.count > 1
+        default: false
+        }
+    }
+
+    private func send(_ events: [JobEvent]) async throws -> HeartbeatResponse {
         let request = HeartbeatRequest(
             jobID: lease.jobID,
             epoch: lease.epoch,
@@ -93,18 +130,7 @@ struct AttemptReporter: Sendable {
             events: events,
             runningPhase: journal.phase
         )
-        do {
-            let response = try await link.client.call(QatMethods.heartbeat, request)
-            events.last.map { journal.confirm(through: $0.seq) }
-            await sendLog()
-            return response.directive
-        } catch {
-            // At an attempt's end the last one may be cut off.
-            if !Task.isCancelled {
-                logger.warning("heartbeat of job \(lease.jobID): \(error)")
-            }
-            return nil
-        }
+        return try await link.client.call(QatMethods.heartbeat, request)
     }
 
     private func sendLog() async {

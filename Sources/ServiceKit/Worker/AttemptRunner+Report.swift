@@ -114,6 +114,11 @@ extension AttemptRunner {
                     request.outputs = try await publish(results: nil)
                 }
                 return request
+            case .unfit(let message):
+                request.outcome = .released
+                request.reason = JobReason.noDisk.rawValue
+                request.message = "the disk of worker \(worker.instance) is full: \(message)"
+                return request
             case .stopped, .killed: break
             }
         } catch  where orders.given == .kill {

@@ -10,6 +10,7 @@ struct AttemptRunner: Sendable {
     let heartbeatInterval: Duration
     let jobFolder: String
     let inputs: InputStore
+    let room: DiskRoom
     let publisher: OutputPublisher
     let link: GatewayLink
     let executable: String
@@ -19,10 +20,9 @@ struct AttemptRunner: Sendable {
     var gatewayLimit = Self.gatewayLimit
     let logger: Logger
 
-    /// How long a stopping child may take: a checkpoint of a large model is several gigabytes.
-    private static let stopGrace = Duration.seconds(120)
-    /// Together with the child's grace this is within the 180 s that the units and compose.yaml give.
-    static let gatewayLimit = Duration.seconds(45)
+    /// How long a stopping child may take.
+    private static let stopGrace = Duration.seconds(StopTimes.childGrace)
+    static let gatewayLimit = Duration.seconds(StopTimes.lastReport)
     /// What of it is kept for handing the lease back when uploads take too long.
     static let reportReserve = Duration.seconds(10)
 
@@ -57,6 +57,7 @@ struct AttemptRunner: Sendable {
         let end = await withTaskCancellationHandler {
             let outcome = await attempt.value
             limit.endComputing()
+            note(outcome)
             let isStopping = Task.isCancelled
             return await Task {
                 await report(outcome, reporter, orders, limit, isStopping)
@@ -71,6 +72,20 @@ struct AttemptRunner: Sendable {
         reporter.journal.finish()
         logger.info("attempt \(lease.attempt) of job \(lease.jobID) ended: \(end)")
         return end
+    }
+
+    /// Remembers that the disk was too small, so that the same job is not taken again at once.
+    private func note(_ outcome: ComputeProcess.Outcome) {
+        switch outcome {
+        case .unfit, .failed(reason: .noDisk, message: _):
+            let files =
+                lease.inputs.flatMap(\.files).map { ($0.digest, $0.size) }
+                + (lease.checkpoint?.files ?? []).map { ($0.digest, $0.size) }
+            let sizes = Dictionary(files) { first, _ in first }.values
+            let wanted = sizes.reduce(UInt64(0)) { $0.addingReportingOverflow($1).partialValue }
+            room.note(job: lease.jobID, wanted: wanted)
+        default: break
+        }
     }
 
     private func attempt(
@@ -104,12 +119,9 @@ struct AttemptRunner: Sendable {
                 return order == .kill ? .killed : .stopped
             }
             logger.error("job \(lease.jobID): \(FileFault.text(of: error))")
-            if error.isFullDisk {
-                return .failed(
-                    reason: .noDisk,
-                    message:
-                        "the disk of worker \(worker.instance) is full: the inputs do not fit"
-                )
+            if error.isFullDisk { return .unfit("the inputs do not fit") }
+            if let missing = error as? MissingInput {
+                return .failed(reason: .artifactMissing, message: "\(missing)")
             }
             return .failed(reason: .internalError, message: FileFault.text(of: error))
         }
@@ -178,7 +190,7 @@ struct AttemptRunner: Sendable {
         switch outcome {
         // Outputs make checkpoints worthless; a kill waits for nothing.
         case .succeeded, .killed: uploads.cancel()
-        case .failed, .stopped: journal.enter(phase: "store checkpoint")
+        case .failed, .stopped, .unfit: journal.enter(phase: "store checkpoint")
         }
         await uploads.value
         return outcome

@@ -7,6 +7,8 @@ struct InputStore: Sendable {
     let link: GatewayLink
     /// Bytes the cache may hold before the least recently used files go.
     var byteLimit: UInt64 = 64 << 30
+    /// Bytes of the disk that are left free as long as there are files of the cache to remove.
+    var reserve: UInt64 = 0
 
     /// Fetches what is missing and lays out the inputs.
     ///
@@ -16,17 +18,26 @@ struct InputStore: Sendable {
         var paths: [String: String] = [:]
         for (index, input) in inputs.enumerated() {
             let root = "\(folder)/\(index)"
-            try await place(input.files, in: root)
+            try await place(input.files, in: root) { file, error in
+                MissingInput(input, file, error) ?? error
+            }
             paths[input.pointer] = Self.location(of: input.files.map(\.path), root: root)
         }
         return paths
     }
 
     /// Fetches files and lays them out below a folder, by their paths.
-    func place(_ files: [InputFile], in root: String) async throws {
+    ///
+    /// `failure`: What is thrown for a file that cannot be fetched.
+    func place(
+        _ files: [InputFile],
+        in root: String,
+        failure: (InputFile, any Error) -> any Error = { $1 }
+    ) async throws {
         for file in files {
             let name = try Self.checked(file.path)
-            let cached = try await cached(file)
+            let cached: String
+            do { cached = try await self.cached(file) } catch { throw failure(file, error) }
             let target = "\(root)/\(name)"
             let parent = (target as NSString).deletingLastPathComponent
             try FileManager.default.createDirectory(
@@ -100,19 +111,28 @@ struct InputStore: Sendable {
         try FileManager.default.moveItem(atPath: temporary, toPath: path)
     }
 
-    private func makeRoom(for size: UInt64) {
+    /// Removes the least recently used files of the cache until a file of a size fits under its limit and
+    /// on the disk, or none are left.
+    func makeRoom(for size: UInt64 = 0) {
         let manager = FileManager.default
         var files = ((try? manager.contentsOfDirectory(atPath: cacheFolder)) ?? []).map { name in
             let path = "\(cacheFolder)/\(name)"
             let attributes = try? manager.attributesOfItem(atPath: path)
             return (
                 path: path, size: attributes?[.size] as? UInt64 ?? 0,
+                links: attributes?[.referenceCount] as? Int ?? 1,
                 used: attributes?[.modificationDate] as? Date ?? .distantPast
             )
         }
         files.sort { $0.used < $1.used }
         var total = files.reduce(0) { $0 + $1.size }
-        for file in files where total + size > byteLimit {
+        let needed = size.addingReportingOverflow(reserve)
+        for file in files {
+            // What a job's folder links to takes its room with or without the cache.
+            let isDiskFull =
+                file.links == 1
+                && (needed.overflow || DiskRoom.free(cacheFolder) < needed.partialValue)
+            guard total > byteLimit || size > byteLimit - total || isDiskFull else { continue }
             try? manager.removeItem(atPath: file.path)
             total -= file.size
         }

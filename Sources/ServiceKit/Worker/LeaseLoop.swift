@@ -16,6 +16,7 @@ public final class LeaseLoop: Service {
     private let logger: Logger
     private let bootID = UUID().uuidString.lowercased()
     private let registered = Mutex(false)
+    private let room: DiskRoom
 
     /// A loop for the jobs of the configuration's role; `certificateEnds` is what status warns
     /// of, in Unix milliseconds.
@@ -31,6 +32,7 @@ public final class LeaseLoop: Service {
         self.folder = folder
         self.certificateEnds = certificateEnds
         self.logger = logger
+        room = DiskRoom(path: folder.path)
     }
 
     /// Whether the gateway knows this worker.
@@ -85,7 +87,7 @@ public final class LeaseLoop: Service {
         )
         while !Task.isCancelled {
             // Told with every call: a worker that kept silent would pass for lost.
-            request.obstacle = obstacle() ?? ""
+            request.obstacle = try obstacle() ?? ""
             request.waitSeconds = request.obstacle.isEmpty ? 20 : 10
             let response = try await client.call(
                 QatMethods.acquireLease,
@@ -99,21 +101,21 @@ public final class LeaseLoop: Service {
     }
 
     /// Why no job is taken now; nil if one is.
-    ///
-    /// Without room a worker would fail one after the other.
-    private func obstacle() -> String? {
-        let found = try? FileManager.default.attributesOfFileSystem(forPath: folder.path)
-        let free = found?[.systemFreeSize] as? UInt64 ?? .max
-        guard free < Self.diskReserve else { return nil }
-        let reason = """
-            \(free >> 20) MiB are free in its state folder, \(Self.diskReserve >> 20) are needed \
-            before it takes a job
-            """
-        logger.warning("\(folder.path): \(reason)")
+    private func obstacle() throws -> String? {
+        // Inputs of earlier jobs go before a job does.
+        try inputs().makeRoom()
+        let reason = room.obstacle()
+        if let reason { logger.warning("\(folder.path): \(reason)") }
         return reason
     }
 
-    private static let diskReserve: UInt64 = 256 << 20
+    private func inputs() throws -> InputStore {
+        InputStore(
+            cacheFolder: try folder.makeFolder("cache"),
+            link: GatewayLink(client: client, logger: logger),
+            reserve: DiskRoom.reserve
+        )
+    }
 
     private func run(_ lease: Lease, terms: RegisterWorkerResponse) async throws {
         let jobFolder = try folder.makeFolder("jobs/" + Self.folderName(lease.jobID))
@@ -123,7 +125,8 @@ public final class LeaseLoop: Service {
             worker: WorkerIdentity(instance: configuration.instance, bootID: bootID),
             heartbeatInterval: .seconds(Int64(max(1, terms.heartbeatSeconds))),
             jobFolder: jobFolder,
-            inputs: InputStore(cacheFolder: try folder.makeFolder("cache"), link: link),
+            inputs: try inputs(),
+            room: room,
             publisher: OutputPublisher(link: link),
             link: link,
             executable: "/proc/self/exe",

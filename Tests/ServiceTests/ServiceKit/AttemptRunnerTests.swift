@@ -163,4 +163,48 @@ struct AttemptRunnerTests {
             #expect(waited < .seconds(60))
         }
     }
+
+    /// Seen: a heartbeat that was too large was tried again for ever, and the lease of a living worker ended.
+    @Test func refusedNewsDoNotCostTheLease() async throws {
+        gateway.state.withLock { state in
+            state.refusal = { events in
+                events.contains { $0.progress?.step == 2 && $0.type == .progress }
+                    ? RPCError(.invalidArgument, "step 2 is not to be told") : nil
+            }
+        }
+        let lines = (1...4).map { #"{"type":"progress","step":\#($0),"loss":1,"phase":"train"}"# }
+        let script = """
+            printf '%s\\n' '\(lines.joined(separator: "' '"))'
+            printf '{"type":"result","json":"{}"}\\n'
+            """
+        #expect(try await gateway.run(script) == .reported(isDone: true))
+        let news = gateway.state.withLock { $0.news }
+        let steps = news.joined().filter { $0.type == .progress }.compactMap(\.progress?.step)
+        #expect(steps == [1, 3, 4])
+        #expect(news.joined().contains { $0.message.contains("step 2 is not to be told") })
+        // The lease was extended although the news were refused.
+        #expect(news.contains { $0.isEmpty })
+    }
+
+    /// Seen: `INTERNAL notFound: no artifact sha256:…`, for the second attempt of a damaged input.
+    @Test(arguments: [RPCError.Code.dataLoss, .notFound])
+    func anInputThatIsGoneIsNamed(code: RPCError.Code) async throws {
+        for source in ["file", "job:0001a5d43563c94c/model"] {
+            let gateway = try LeaseGateway()
+            gateway.state.withLock { $0.loss = RPCError(code, "no artifact sha256:ab") }
+            let input = Input(
+                pointer: "/model",
+                source: source,
+                files: [InputFile(path: "tiny/m.gguf", digest: .of("gone"), size: 5)]
+            )
+            _ = try await gateway.run("exit 1", inputs: [input])
+            let end = try #require(gateway.state.withLock { $0.ends.last })
+            #expect(end.outcome == .failed && end.reason == "ARTIFACT_MISSING")
+            for word in ["/model", "m.gguf", "no artifact sha256:ab"] {
+                #expect(end.message.contains(word), "\(end.message)")
+            }
+            let advice = source == "file" ? "qat-client retry" : "job:0001a5d43563c94c"
+            #expect(end.message.contains(advice), "\(end.message)")
+        }
+    }
 }

@@ -12,6 +12,12 @@ final class LeaseGateway: Sendable {
     struct State {
         var blobs: [SHA256Digest: [UInt8]] = [:]
         var heartbeats = 0
+        /// The events of each heartbeat that was taken.
+        var news: [[JobEvent]] = []
+        /// Why news are refused, by what they are; heartbeats without any are taken.
+        var refusal: (@Sendable ([JobEvent]) -> RPCError?)?
+        /// What is said of a blob that is not there.
+        var loss: RPCError?
         var checkpoints: [Checkpoint] = []
         var ends: [CompleteLeaseRequest] = []
         var directive = HeartbeatResponse.Directive.continue
@@ -39,6 +45,8 @@ final class LeaseGateway: Sendable {
         heartbeat: Duration = .seconds(5),
         spec: String = "{}",
         gatewayLimit: Duration = .seconds(45),
+        room: DiskRoom? = nil,
+        cache: String? = nil,
         cancelledWhen: (@Sendable (State) -> Bool)? = nil
     ) async throws -> AttemptRunner.End {
         let executable = folder.home.path + "/child-" + UUID().uuidString
@@ -49,8 +57,9 @@ final class LeaseGateway: Sendable {
             let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
             let link = GatewayLink(client: client, logger: logger)
             let root = self.folder.home.path
+            let cache = cache ?? root + "/cache"
             try FileManager.default.createDirectory(
-                atPath: root + "/cache",
+                atPath: cache,
                 withIntermediateDirectories: true
             )
             let runner = AttemptRunner(
@@ -66,7 +75,8 @@ final class LeaseGateway: Sendable {
                 worker: WorkerIdentity(instance: "train-1", bootID: "b"),
                 heartbeatInterval: heartbeat,
                 jobFolder: root + "/" + job,
-                inputs: InputStore(cacheFolder: root + "/cache", link: link),
+                inputs: InputStore(cacheFolder: cache, link: link),
+                room: room ?? DiskRoom(path: root),
                 publisher: OutputPublisher(link: link),
                 link: link,
                 executable: executable,
@@ -138,10 +148,12 @@ final class LeaseGateway: Sendable {
 
     private func router() -> RPCRouter {
         var router = RPCRouter()
-        router.unary(QatMethods.heartbeat, allow: .workers) { [self] _, _ in
+        router.unary(QatMethods.heartbeat, allow: .workers) { [self] request, _ in
             try answer()
+            if let error = state.withLock({ $0.refusal })?(request.events) { throw error }
             return state.withLock { state in
                 state.heartbeats += 1
+                state.news.append(request.events)
                 return HeartbeatResponse(directive: state.directive)
             }
         }
@@ -178,6 +190,7 @@ final class LeaseGateway: Sendable {
         }
         router.blobDownload(QatMethods.getBlob, allow: .workers) { [self] request, _, writer in
             guard let bytes = state.withLock({ $0.blobs[request.digest] }) else {
+                if let loss = state.withLock({ $0.loss }) { throw loss }
                 // A blob that never comes, for attempts that are ended while they fetch.
                 try await Task.sleep(for: .seconds(3600))
                 return
