@@ -21,14 +21,19 @@ struct GatewayDaemon: AsyncParsableCommand {
     static let defaults = DaemonConfiguration.Defaults(
         role: .gateway,
         listen: "127.0.0.1:7443",
-        ownKeys: RetentionOptions.keys
+        ownKeys: RetentionOptions.keys + ["lease-seconds", "policy"]
     )
 
     struct Run: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Runs the daemon.")
         @OptionGroup var options: DaemonOptions
-        @Option(help: "Seconds a lease lasts without a heartbeat, 3 to 3600.")
-        var leaseSeconds = 30
+        @Option(
+            help: """
+                Seconds a lease lasts without a heartbeat, 3 to 3600; 30 by default. \
+                [QAT_LEASE_SECONDS]
+                """
+        )
+        var leaseSeconds: String?
         @Option(
             help:
                 "JSON file of who may do what; policy.json in the state folder by default. [QAT_POLICY]"
@@ -36,21 +41,29 @@ struct GatewayDaemon: AsyncParsableCommand {
         var policy: String?
         @OptionGroup var retention: RetentionOptions
 
-        func validate() throws {
-            guard (3...3600).contains(leaseSeconds) else {
-                throw ValidationError("--lease-seconds is \(leaseSeconds), not in 3...3600")
-            }
-        }
-
         func run() async throws {
             let settings = try DaemonMain.configuration(options, GatewayDaemon.defaults)
             let service = GatewayService(
                 configuration: settings,
-                leaseDuration: .seconds(leaseSeconds),
-                policyPath: policy ?? ProcessInfo.processInfo.environment["QAT_POLICY"],
+                leaseDuration: try Self.lease(leaseSeconds ?? settings.own["lease-seconds"]),
+                policyPath: policy ?? settings.own["policy"],
                 retention: try retention.policy(settings.own, folder: settings.stateFolder)
             )
             try await service.run()
+        }
+
+        /// How long a lease lasts, as it is written.
+        ///
+        /// - Throws: ``ServiceError`` (`invalidConfiguration`).
+        static func lease(_ text: String?) throws -> Duration {
+            guard let text else { return .seconds(30) }
+            guard let seconds = Int64(text), (3...3600).contains(seconds) else {
+                throw ServiceError(
+                    .invalidConfiguration,
+                    "--lease-seconds is \(PlainText.quoted(text)); a number from 3 to 3600 is needed"
+                )
+            }
+            return .seconds(seconds)
         }
     }
 

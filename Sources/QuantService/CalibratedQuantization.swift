@@ -52,6 +52,8 @@ struct CalibratedQuantization {
         var layers: [LayerReport] = []
         var stored: [String: PackedTensor] = [:]
         let quantizer = PostTrainingQuantizer(recipe: recipe, method: method, team: team)
+        // The text runs through the first layers before one of them is rounded.
+        if needsPass { progress.begin("calibrate", before: "quantize") }
         let ranges = try quantizer.quantize(
             parameters,
             calibration: needsPass ? calibration : nil

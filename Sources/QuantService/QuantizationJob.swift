@@ -153,6 +153,14 @@ final class LayerProgress {
         phases.append((phase, count))
     }
 
+    /// Reports something that comes before the first step of a phase and takes its time, too.
+    func begin(_ name: String, before phase: String) {
+        self.phase = phase
+        start = .now
+        let before = phases.prefix { $0.name != phase }.reduce(0) { $0 + $1.count }
+        reporter.progress(phase: name, step: before, of: phases.reduce(0) { $0 + $1.count })
+    }
+
     /// Reports that `done` of `total` steps of a phase are done; throws if the job is to stop.
     func report(_ phase: String, _ done: Int, of total: Int) throws {
         if phase != self.phase {

@@ -1,7 +1,9 @@
+internal import Jobs
+
 /// The schemas of all job kinds.
 public enum JobSchema {
     /// The kinds this version runs.
-    public static let kinds = ["quantize", "train", "evaluate"]
+    public static let kinds = Kind.allCases.map(\.rawValue)
 
     /// The schema of a kind.
     ///
@@ -44,7 +46,7 @@ public enum JobSchema {
 
     private static let name = ObjectSchema.Field(
         "name",
-        .text(maximumByteCount: 128),
+        .text(maximumByteCount: JobLimits().nameBytes),
         "A name for people; not unique."
     )
     private static let model = ObjectSchema.Field(

@@ -60,6 +60,9 @@ struct SchemaValidator {
             let hint =
                 KnownSynonym.hint(for: key, at: path, in: root)
                 ?? nearest.map { "did you mean \"\($0)\"?" }
+                ?? NearestKey.suggestion(for: key, among: known).map {
+                    "did you mean \"\($0)\", which is there already?"
+                }
                 ?? root.path(ofField: key).map { "its place is \($0)" }
                 ?? "known keys: \(known.joined(separator: ", "))"
             report("unknown key; \(hint)", at: JSONPath.appending(key, to: path))

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import JobSpecs
 public import Jobs
 public import Logging
 public import Protocol
@@ -82,12 +83,13 @@ public struct DaemonConfiguration: Sendable {
             "log-level": options.logLevel, "log-format": options.logFormat,
         ]
         func value(_ key: String) -> String? {
-            let variable = "QAT_" + key.uppercased().replacingOccurrences(of: "-", with: "_")
-            return (flags[key] ?? nil) ?? environment[variable] ?? file[key]
+            (flags[key] ?? nil) ?? environment[Self.variable(key)] ?? file[key]
         }
         func required(_ key: String) throws -> String {
             guard let value = value(key), !value.isEmpty else {
-                throw Self.invalid("--\(key) is missing; give the flag, QAT_… or the file's key")
+                throw Self.invalid(
+                    "--\(key) is missing; give the flag, \(Self.variable(key)) or the file's key \(key)"
+                )
             }
             return value
         }
@@ -114,6 +116,11 @@ public struct DaemonConfiguration: Sendable {
             uniqueKeysWithValues: defaults.ownKeys.compactMap { key in value(key).map { (key, $0) }
             }
         )
+    }
+
+    /// The environment's name of a setting.
+    private static func variable(_ key: String) -> String {
+        "QAT_" + key.uppercased().replacingOccurrences(of: "-", with: "_")
     }
 
     private static func threads(_ text: String?) throws -> Int {
@@ -167,7 +174,10 @@ public struct DaemonConfiguration: Sendable {
             throw invalid("\(path): not a readable JSON object of at most 1 MiB")
         }
         for key in root.keys where !keys.contains(key) {
-            throw invalid("\(path): unknown key \(key); known are \(keys.joined(separator: ", "))")
+            let hint =
+                NearestKey.suggestion(for: key, among: keys).map { "did you mean \($0)?" }
+                ?? "known are \(keys.joined(separator: ", "))"
+            throw invalid("\(path): unknown key \(PlainText.quoted(key)); \(hint)")
         }
         return root.mapValues { "\($0)" }
     }

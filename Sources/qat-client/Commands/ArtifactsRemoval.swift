@@ -76,7 +76,8 @@ extension ArtifactsCommand {
             help: """
                 Remove uploads older than this: 30d, 12h, 0h for all. Operators cannot go below the \
                 gateway's own setting.
-                """
+                """,
+            transform: Age.init(written:)
         )
         var olderThan: Age?
         @OptionGroup var output: OutputOptions
@@ -126,6 +127,16 @@ extension ArtifactsCommand {
 struct Age: ExpressibleByArgument, Equatable {
     /// The span.
     let seconds: Int64
+
+    /// The same.
+    ///
+    /// - Throws: ValidationError, with what may be written.
+    init(written text: String) throws {
+        guard let age = Age(argument: text) else {
+            throw ValidationError("expected a number with a unit: 30d, 12h or 45m")
+        }
+        self = age
+    }
 
     init?(argument: String) {
         let units: [Character: Int64] = ["d": 86_400, "h": 3_600, "m": 60]

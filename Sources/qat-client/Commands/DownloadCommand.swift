@@ -88,13 +88,28 @@ struct DownloadCommand: ClientVerb {
         for ((path, file), place) in zip(files, places) {
             let isThere = place == .same
             if !isThere {
-                _ = try await downloader.fetch(file.digest, size: file.size, to: path)
+                do {
+                    _ = try await downloader.fetch(file.digest, size: file.size, to: path)
+                } catch let error as RPCError where [.notFound, .dataLoss].contains(error.code) {
+                    throw Self.loss(of: file, error)
+                }
             }
             if !output.json {
                 let remark = isThere ? "  (was there)" : ""
                 Console.print("\(path)  \(Quantities.bytes(file.size))\(remark)")
             }
         }
+    }
+
+    /// An output that the gateway had and lost is nothing that was asked for wrongly.
+    private static func loss(of file: OutputFile, _ error: RPCError) -> ClientError {
+        ClientError(
+            .failed,
+            """
+            output \(TerminalText.quoted(file.name)) is lost: \(error.message); whoever has the file may \
+            put it again (qat-client artifacts put FILE), or submit the job again
+            """
+        )
     }
 
     /// Refuses what the disk has no room for before it is full.

@@ -27,7 +27,7 @@ struct JobsCommand: AsyncParsableCommand {
         @Argument(help: "Jobs: \(JobSelector.help); a name that several have is not enough.")
         var ids: [String] = []
         @OptionGroup var filter: JobFilter
-        @Option(help: "Jobs that ended so long ago: 30d, 12h.")
+        @Option(help: "Jobs that ended so long ago: 30d, 12h.", transform: Age.init(written:))
         var olderThan: Age?
         @Flag(help: "With filters: everybody's jobs, which operators may remove.")
         var everyone = false

@@ -34,6 +34,10 @@ struct LocalCommand: AsyncParsableCommand {
         }
 
         func perform() async throws -> ExitStatus {
+            // A closing terminal sends two and more: none of them may end this process before what it
+            // started has ended.
+            let ends = SignalPipe.shared.signals(Self.ends)
+            defer { withExtendedLifetime(ends) {} }
             let home = QatHome()
             let suite = LocalSuite(home)
             try home.create()

@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Foundation
 internal import JobSpecs
+internal import Jobs
 internal import Protocol
 internal import Synchronization
 
@@ -59,7 +60,14 @@ struct SubmitCommand: ClientVerb {
         guard (1...2).contains(words.count) else {
             throw ValidationError("submit takes a kind and a file, or a file alone.")
         }
-        if words.count == 1, (JobSchema.kinds + ["pipeline"]).contains(file),
+        let kinds = JobSchema.kinds + ["pipeline"]
+        if let kind, !kinds.contains(kind) {
+            let hint =
+                NearestKey.suggestion(for: kind, among: kinds).map { "did you mean \($0)?" }
+                ?? "expected \(kinds.joined(separator: ", ")), and one file."
+            throw ValidationError("\(TerminalText.short(kind)) is no kind of job; \(hint)")
+        }
+        if words.count == 1, kinds.contains(file),
             !FileManager.default.fileExists(atPath: file)
         {
             throw ValidationError("The job file is missing: qat-client submit \(file) FILE.")
@@ -70,8 +78,9 @@ struct SubmitCommand: ClientVerb {
         guard isKey ?? true else {
             throw ValidationError("--key takes 1 to 64 printable ASCII characters without spaces.")
         }
-        if let name, !(1...128).contains(name.utf8.count) {
-            throw ValidationError("--name takes 1 to 128 bytes.")
+        let limit = JobLimits().nameBytes
+        if let name, !(1...limit).contains(name.utf8.count) {
+            throw ValidationError("--name takes 1 to \(limit) bytes, not \(name.utf8.count).")
         }
     }
 

@@ -112,20 +112,29 @@ struct WaitCommand: ClientVerb {
 
     @Argument(help: "Jobs and pipelines: \(JobSelector.help).")
     var ids: [String]
-    @Option(help: "Seconds to wait at most; then the exit is 124.")
-    var timeout: Double?
+    @Option(help: "How long to wait at most: 90s, 1h30m, or seconds; then the exit is 124.")
+    var timeout: String?
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
-        if let timeout, !(timeout >= 0 && timeout < 1e9) {
-            throw ValidationError("--timeout takes a number of seconds >= 0.")
+        if let timeout, Self.limit(timeout) == nil {
+            throw ValidationError(
+                "--timeout \(TerminalText.short(timeout)): expected 90s, 30m, 2h, 1h30m, 3d, or a number of seconds >= 0."
+            )
         }
+    }
+
+    /// How long a text says to wait; nil of what says nothing.
+    static func limit(_ text: String) -> Duration? {
+        if let milliseconds = Deadline.duration(text) { return .milliseconds(milliseconds) }
+        guard let seconds = Double(text), seconds >= 0, seconds < 1e9 else { return nil }
+        return .seconds(seconds)
     }
 
     func perform() async throws -> ExitStatus {
         let ids = ids
         let home = QatHome()
-        let ended = try await Interruption.within(timeout.map { .seconds($0) }) {
+        let ended = try await Interruption.within(timeout.flatMap(Self.limit)) {
             try await GatewayConnection.with(home) { client in
                 var ended: [EndedTarget] = []
                 for target in try await JobSelector(client: client).targets(ids, isHarmless: true) {

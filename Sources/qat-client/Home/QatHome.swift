@@ -59,6 +59,20 @@ enum PrivateFiles {
         syncFolder(of: path)
     }
 
+    /// Removes what processes that are gone left of ``replace(_:with:)``.
+    static func removeLeftovers(of path: String) {
+        let url = URL(filePath: path)
+        let folder = url.deletingLastPathComponent().path(percentEncoded: false)
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        let start = url.lastPathComponent + "."
+        for name in names where name.hasPrefix(start) && name.hasSuffix(".tmp") {
+            guard let writer = pid_t(name.dropFirst(start.count).dropLast(4)),
+                kill(writer, 0) != 0, errno == ESRCH
+            else { continue }
+            unlink(folder + "/" + name)
+        }
+    }
+
     /// Runs what writes files anew; if it fails, those that were there come back.
     static func replacing(_ paths: [String], _ body: () throws -> Void) throws {
         let aside = paths.filter { access($0, F_OK) == 0 }.map { ($0, "\($0).\(getpid()).old") }

@@ -49,6 +49,13 @@ struct JobFile {
         }
         self.document = document
         if let kind {
+            let found = JobSchema.kind(of: document.value)
+            guard found != "pipeline" || kind == "pipeline" else {
+                throw ClientError(
+                    .usage,
+                    "\(name): this is a pipeline, not a \(kind) job: submit pipeline \(name)"
+                )
+            }
             self.kind = kind
         } else if let found = JobSchema.kind(of: document.value) {
             self.kind = found

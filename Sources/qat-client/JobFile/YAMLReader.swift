@@ -43,13 +43,13 @@ struct YAMLReader {
         do {
             return try Yams.compose(yaml: text)
         } catch let error as YamlError {
-            throw translated(error)
+            throw translated(error, of: text)
         } catch {
             throw JobSpecError.malformed("\(error)")
         }
     }
 
-    private static func translated(_ error: YamlError) -> JobSpecError {
+    private static func translated(_ error: YamlError, of text: String) -> JobSpecError {
         switch error {
         case .scanner(let context, let problem, let mark, _),
             .parser(let context, let problem, let mark, _),
@@ -61,6 +61,9 @@ struct YAMLReader {
                 : ""
             return .malformed("\(problem)\(more)\(advice)", line: mark.line)
         case .duplicatedKeysInMapping(let keys, let context):
+            if let place = YAMLDuplicate(in: text, keys: Set(keys), known: context.mark.line) {
+                return .malformed("duplicate key", path: place.path, line: place.line)
+            }
             return .malformed(
                 "duplicate key \(keys.map(\.debugDescription).joined(separator: ", "))",
                 line: context.mark.line

@@ -30,7 +30,9 @@ enum Deadline: Equatable, Sendable {
     ]
 
     /// `1h30m`: numbers with units, each once, the largest first.
-    private static func duration(_ text: String) -> Int64? {
+    ///
+    /// - Returns: Milliseconds; nil of anything else.
+    static func duration(_ text: String) -> Int64? {
         var rest = text[...]
         var sum: Int64 = 0
         for unit in units {

@@ -19,7 +19,7 @@ struct JobFilter: ParsableArguments {
     var name: String?
     @Flag(help: "Your own jobs only, where you may see those of others.")
     var mine = false
-    @Option(help: "So many jobs at most, the newest.")
+    @Option(parsing: .unconditional, help: "So many jobs at most, the newest.")
     var limit: Int = 100
 
     static let states = JobState.allCases.map(\.rawValue)
@@ -28,6 +28,11 @@ struct JobFilter: ParsableArguments {
     func validate() throws {
         for word in state where !Self.states.contains(word.uppercased()) {
             throw Self.refusal("--state", word, Self.states.map { $0.lowercased() })
+        }
+        guard !kind.contains("pipeline") else {
+            throw ValidationError(
+                "--kind pipeline: filters choose jobs; a pipeline is shown by its id, and in the list of all."
+            )
         }
         for word in kind where !Self.kinds.contains(word) {
             throw Self.refusal("--kind", word, Self.kinds)

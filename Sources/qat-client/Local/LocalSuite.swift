@@ -1,5 +1,6 @@
 internal import Foundation
 internal import JobSpecs
+internal import Jobs
 internal import Protocol
 
 /// The whole suite on this machine, as separate processes under a supervisor.
@@ -81,13 +82,15 @@ struct LocalSuite {
         if let supervisor {
             try layout.requestStop()
             supervisor.send(SIGTERM)
-            // Twice half a minute for workers and gateway, and some seconds for the supervisor.
-            await Self.wait(for: [supervisor], upTo: .seconds(70))
+            // Some seconds for the supervisor itself.
+            let limit = StopTimes.worker + StopTimes.gateway + 10
+            await Self.wait(for: [supervisor], upTo: .seconds(limit))
             supervisor.send(SIGKILL)
         }
         await stopDaemons()
         PIDFile(path: layout.supervisorPIDPath).remove()
         unlink(layout.stopRequestPath)
+        PrivateFiles.removeLeftovers(of: layout.stopRequestPath)
         let left = daemons.map(\.daemon.executable)
         guard left.isEmpty else {
             throw ClientError(.failed, "\(left.joined(separator: ", ")) cannot be stopped")
@@ -96,20 +99,30 @@ struct LocalSuite {
     }
 
     private func stopDaemons() async {
-        for group in [LocalDaemon.workers, [.gateway]] {
+        let groups = [
+            (LocalDaemon.workers, StopTimes.worker), ([LocalDaemon.gateway], StopTimes.gateway),
+        ]
+        for (group, limit) in groups {
             let processes = daemons.filter { group.contains($0.daemon) }.map(\.process)
             processes.forEach { $0.send(SIGTERM) }
-            await Self.wait(for: processes, upTo: .seconds(30))
+            await Self.wait(for: processes, upTo: .seconds(limit))
             processes.forEach { $0.send(SIGKILL) }
             await Self.wait(for: processes, upTo: .seconds(5))
         }
     }
 
     private static func wait(for processes: [ProcessIdentity], upTo limit: Duration) async {
-        let deadline = ContinuousClock.now + limit
+        let start = ContinuousClock.now
+        let deadline = start + limit
+        var isTold = false
         while processes.contains(where: \.isRunning), ContinuousClock.now < deadline {
             // Our own child stays a zombie until it is reaped; zombies do not count as running.
             try? await Task.sleep(for: .milliseconds(50))
+            if !isTold, ContinuousClock.now - start > .seconds(5) {
+                isTold = true
+                let seconds = limit.components.seconds
+                Console.note("waiting for jobs to store their checkpoints, \(seconds) s at most")
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Foundation
+internal import JobSpecs
 internal import Testing
 @testable internal import qat_client
 
@@ -39,6 +40,36 @@ internal import Testing
         #expect(Self.deadline(text) == nil, "\(text)")
     }
 
+    /// Seconds by hand; a bare number always meant seconds.
+    @Test(arguments: [
+        ("1s", 1.0), ("1h30m", 5_400), ("0", 0), ("2.5", 2.5), ("90", 90), ("3d", 259_200),
+    ])
+    func waitTakesDurationsAndSeconds(text: String, seconds: Double) throws {
+        #expect(WaitCommand.limit(text) == .seconds(seconds))
+        #expect(try WaitCommand.parse(["latest", "--timeout", text]).timeout == text)
+    }
+
+    @Test(arguments: ["-1", "soon", "nan", "inf", "1e10", "2x", ""])
+    func waitRefusesOtherLimits(text: String) {
+        let arguments = ["latest", "--timeout=\(text)"]
+        #expect(throws: (any Error).self) { try WaitCommand.parse(arguments) }
+    }
+
+    /// docs/JOBS.md: a name has 200 bytes; the client took 128.
+    @Test func aNameHasAsManyBytesAsTheGatewayTakes() throws {
+        let longest = String(repeating: "n", count: 200)
+        #expect(try SubmitCommand.parse(["x.json", "--name", longest]).name == longest)
+        #expect(throws: (any Error).self) {
+            try SubmitCommand.parse(["x.json", "--name", longest + "n"])
+        }
+        #expect(throws: Never.self) {
+            let text = """
+                {"name": "\(longest)", "model": "m", "quantization": {"algorithm": "mxfp4"}}
+                """
+            _ = try JobSpec.parse(kind: "quantize", json: Array(text.utf8))
+        }
+    }
+
     @Test func refusalsSayWhatMayBeWritten() {
         for arguments in [["--deadline", "soon"], ["--priority", "urgent"]] {
             let error = #expect(throws: (any Error).self) {
@@ -47,6 +78,23 @@ internal import Testing
             let message = error.map { SubmitCommand.message(for: $0) } ?? ""
             #expect(message.contains(arguments[1]) && message.contains("expected"), "\(message)")
         }
+    }
+
+    /// Refusals seen that did not say what was wrong.
+    @Test func refusalsOfOtherWordsSayWhatIsExpected() {
+        func message<Verb: ParsableCommand>(_ verb: Verb.Type, _ words: String...) -> String {
+            let error = #expect(throws: (any Error).self) { try Verb.parse(words) }
+            return error.map { Verb.message(for: $0) } ?? ""
+        }
+        let kinds = message(SubmitCommand.self, "q.json", "train.json")
+        for word in ["q.json", "quantize", "train", "evaluate", "pipeline"] {
+            #expect(kinds.contains(word), "\(kinds)")
+        }
+        #expect(message(SubmitCommand.self, "trian", "x.json").contains("did you mean train?"))
+        #expect(message(StatusCommand.self, "--limit", "-1").contains("from 1 to 100000"))
+        #expect(message(StatusCommand.self, "--kind", "pipeline").contains("by its id"))
+        let age = message(JobsCommand.Remove.self, "--older-than", "1")
+        #expect(age.contains("30d"), "\(age)")
     }
 
     @Test func prioritiesMayBeNegative() throws {

@@ -37,7 +37,13 @@ internal import Testing
     ])
     func theKeysTellTheKind(text: String, kind: String) throws {
         #expect(try file("j.json", text).kind == kind)
-        #expect(try file("j.json", text, kind: "train").kind == "train")
+        guard kind == "pipeline" else {
+            #expect(try file("j.json", text, kind: "train").kind == "train")
+            return
+        }
+        // Seen: four errors, none of which said what it is.
+        let lines = problems { _ = try file("j.json", text, kind: "train") }
+        #expect(lines == ["j.json: this is a pipeline, not a train job: submit pipeline j.json"])
     }
 
     @Test(arguments: ["{}", "[]", #"{"tasks":[],"trainer":{}}"#, #"{"model":"m"}"#])
@@ -212,8 +218,14 @@ internal import Testing
 
     @Test(
         arguments: [
-            ("a: 1\nb:\n  c: 2\n  c: 3", "$", "duplicate key", 3),
-            ("a: 1\n'a': 2", "$", "duplicate key", 2),
+            // The second one is the one too many, as JSON's parser says of the same file.
+            ("a: 1\nb:\n  c: 2\n  c: 3", "$.b.c", "duplicate key", 4),
+            ("a: 1\n'a': 2", "$.a", "duplicate key", 2),
+            (
+                "c: 1\nl:\n- a: 1\n  c: 2\n- b: 1\n  # more\n  c: 2\n\n  b: 3", "$.l[1].b",
+                "duplicate key", 9
+            ),
+            ("l:\n  - x: {c: 1}\n    c: 2\nc: 3\nm: 1\nl: 4", "$.l", "duplicate key", 6),
             ("x: 1\na: 010", "$.a", "write 10 for a number, \"010\" for text", 2),
             ("a: -007", "$.a", "write 7 for a number", 1),
             ("a: 00", "$.a", "write 0 for a number", 1),

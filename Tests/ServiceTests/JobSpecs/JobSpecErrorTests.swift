@@ -3,6 +3,19 @@ internal import JobSpecs
 internal import Testing
 
 @Suite struct JobSpecErrorTests {
+    /// Seen: `max_step` beside `max_steps` got the list of all keys.
+    @Test func aKeyThatIsThereInTwoSpellingsIsNamed() {
+        let text = """
+            {"model": "m", "quantization": {"algorithm": "fp4"}, "data": {"train": ["t"]},
+             "trainer": {"max_steps": 2, "max_step": 3}}
+            """
+        let error = #expect(throws: JobSpecError.self) {
+            try JobSpec.parse(kind: "train", json: Array(text.utf8))
+        }
+        let message = error.map { "\($0)" } ?? ""
+        #expect(message.contains(#"did you mean "max_steps", which is there already?"#))
+    }
+
     struct Mistake: Sendable, CustomTestStringConvertible {
         let source: String
         let expected: String

@@ -5,6 +5,7 @@ internal import Logging
 internal import Protocol
 internal import Testing
 
+@testable internal import Gateway
 @testable internal import ServiceKit
 
 struct DaemonConfigurationTests {
@@ -46,6 +47,50 @@ struct DaemonConfigurationTests {
         #expect(merged.instance == "train-1")
         #expect(merged.logFormat == .json)
         #expect(try configuration([], environment, isTerminal: true).logFormat == .text)
+    }
+
+    /// As `--help` promises of the file, and for compose files and units that know variables only.
+    @Test func everySettingOfTheGatewayHasAKeyAndAVariable() throws {
+        let help = GatewayDaemon.Run.helpMessage(columns: 200)
+        let flags = help.matches(of: /--([a-z-]+) </).map { String($0.output.1) }
+        #expect(flags.contains("lease-seconds") && flags.contains("policy") && flags.count > 15)
+        for flag in Set(flags).subtracting(["config"]) {
+            let variable = "QAT_" + flag.uppercased().replacing("-", with: "_")
+            #expect(help.contains("[\(variable)]"), "\(flag)")
+            try withFile(#"{"\#(flag)": "12:1"}"#) { path in
+                do {
+                    _ = try DaemonConfiguration(
+                        options: DaemonOptions.parse(["--config", path]),
+                        environment: [:],
+                        defaults: GatewayDaemon.defaults,
+                        isTerminal: false
+                    )
+                } catch let error as ServiceError {
+                    #expect(!error.message.contains("unknown key"), "\(error.message)")
+                }
+            }
+        }
+    }
+
+    @Test func aLeaseIsAsLongAsIsSaid() throws {
+        #expect(try GatewayDaemon.Run.lease(nil) == .seconds(30))
+        #expect(try GatewayDaemon.Run.lease("3") == .seconds(3))
+        for text in ["2", "3601", "soon", "", "-5"] {
+            #expect(throws: ServiceError.self) { try GatewayDaemon.Run.lease(text) }
+        }
+    }
+
+    @Test func sentencesNameTheVariableAndTheNearestKey() throws {
+        let missing = #expect(throws: ServiceError.self) {
+            try configuration([], ["QAT_STATE": "s"])
+        }
+        #expect(missing?.message.contains("QAT_GATEWAY") == true)
+        let unknown = try withFile(#"{"stat": "/x"}"#) { path in
+            #expect(throws: ServiceError.self) {
+                try configuration(["--config", path], environment)
+            }
+        }
+        #expect(unknown?.message.contains("did you mean state?") == true)
     }
 
     @Test(arguments: [

@@ -23,8 +23,11 @@ internal import Testing
         return !fields.hasPrefix(" Z")
     }
 
-    @Test(arguments: [SIGINT, SIGTERM, SIGHUP])
-    func aSignalStopsTheSuiteAndAllItsProcesses(number: Int32) async throws {
+    /// A closing terminal sends two and more, by the kernel and by the shell.
+    ///
+    /// Seen: the second one ended the client before it had stopped anything.
+    @Test(arguments: [[SIGINT], [SIGTERM, SIGTERM], [SIGHUP, SIGHUP, SIGTERM]])
+    func signalsStopTheSuiteAndAllItsProcesses(numbers: [Int32]) async throws {
         let suite = try LocalSuiteFixture()
         defer { suite.down() }
         let port = try LocalSuiteFixture.freePort()
@@ -53,9 +56,16 @@ internal import Testing
         #expect(processes.count == 4)
         #expect(processes.allSatisfy(isAlive))
 
-        kill(process.processIdentifier, number)
+        // What a client left that was killed so goes, too.
+        let leftover = suite.folder + "/home/local/run/stop.4194304.tmp"
+        try Data().write(to: URL(fileURLWithPath: leftover))
+        for number in numbers {
+            kill(process.processIdentifier, number)
+            try await Task.sleep(for: .milliseconds(5))
+        }
         try await wait("it has ended") { !process.isRunning }
         #expect(process.terminationReason == .exit)
+        #expect(!FileManager.default.fileExists(atPath: leftover))
         #expect(process.terminationStatus == 0)
         #expect(try noted().hasSuffix("stopping\n"))
         #expect(!(processes + [Int32(supervisor)]).contains(where: isAlive))
