@@ -31,13 +31,14 @@ public struct Job: Sendable, Equatable {
     public var attempt: Int64 = 0
     /// Leases lost.
     public var losses: Int64 = 0
-    /// Leases lost in a row without a training step in between.
+    /// Leases lost in a row without getting beyond the furthest training step before.
     public var lossesAtStep: Int64 = 0
-    /// The training step reached at the last loss.
+    /// The furthest training step at the last loss.
     public var lostStep: Int64 = 0
     /// Attempts that failed and were tried again.
     public var failures: Int64 = 0
-    /// The last training step reached.
+    /// The furthest training step reached since the submission, the last retry, or a checkpoint that takes a
+    /// later one's place.
     public var lastStep: Int64 = 0
     /// The training step of its newest stored checkpoint; 0 without one.
     public var checkpointStep: Int64 = 0

@@ -34,7 +34,15 @@ extension JobLifecycle {
             let sentence = "its deadline has passed" + (message.isEmpty ? "" : "; \(message)")
             decision.enter(.failed, .deadline, sentence, at: moment)
         } else {
-            decision.enter(.cancelled, .cancelledBy, message, at: moment)
+            // Who cancelled it is said where the stop began.
+            let request = decision.before.state == .cancelling ? decision.before.message : ""
+            let sentences = [request, message].filter { !$0.isEmpty }
+            decision.enter(
+                .cancelled,
+                .cancelledBy,
+                sentences.joined(separator: "; "),
+                at: moment
+            )
         }
     }
 }

@@ -85,16 +85,27 @@ extension JobLifecycle {
             // Outputs make checkpoints worthless.
             decision.job.checkpointStep = 0
             decision.job.checkpointEpoch = 0
+        case .stopped(let message) where job.cancellation == .none:
+            let sentence = "its worker stopped it, which nobody had asked for"
+            fail(&decision, .internalError, Self.joined(sentence, message), moment)
         case .stopped(let message):
             endStopped(&decision, message, moment)
         case .released(let message, let reason):
             release(&decision, reason, message, moment)
+        case .failed(let reason, let message) where !reason.isOfWorkers:
+            let word = reason == .none ? "no reason" : reason.rawValue
+            let sentence = "its worker gave \(word), which is not a worker's to say"
+            fail(&decision, .internalError, Self.joined(sentence, message), moment)
         case .failed(let reason, let message) where reason.isLoss:
             return recover(job, reason, message, moment)
         case .failed(let reason, let message):
             fail(&decision, reason, message, moment)
         }
         return decision
+    }
+
+    private static func joined(_ sentence: String, _ message: String) -> String {
+        message.isEmpty ? sentence : "\(sentence): \(message)"
     }
 
     /// The worker hands its lease back: nobody is at fault, and nothing counts.
@@ -139,8 +150,8 @@ extension JobLifecycle {
     /// A lease that ended by itself: back into the queue, unless the job was to end anyway or gets
     /// nowhere.
     ///
-    /// Losses are judged by progress: a job may be lost any number of times, as long as it came further
-    /// than the last time.
+    /// Losses are judged by progress: a job may be lost any number of times, as long as each time it came
+    /// beyond the furthest step before.
     func recover(
         _ job: Job,
         _ reason: JobReason,
@@ -176,16 +187,12 @@ extension JobLifecycle {
             )
         } else {
             decision.enter(.queued, reason, message, at: moment)
-            decision.delay = Self.backoff(losses: decision.job.lossesAtStep)
+            decision.delay = decision.job.lossesAtStep > 1 ? Self.backoff : 0
         }
         return decision
     }
 
-    /// How long a lost job waits before it is handed out again, in milliseconds.
-    ///
-    /// Nothing after a loss that followed progress, 2 s after the second in a row, four times as long
-    /// after each further one, a minute at most.
-    static func backoff(losses: Int64) -> Int64 {
-        losses <= 1 ? 0 : min(60_000, 500 << min(2 * (losses - 1), 20))
-    }
+    /// How long a job that was lost twice in a row waits before it is handed out again, in milliseconds;
+    /// after a loss that followed progress it does not wait.
+    static let backoff: Int64 = 2_000
 }

@@ -5,7 +5,7 @@
 public struct JobLifecycle: Sendable {
     /// How long a lease lasts without a heartbeat, in milliseconds.
     public let leaseDuration: Int64
-    /// Losses in a row without a training step in between after which a job fails.
+    /// Losses in a row, each without getting beyond the furthest step before, after which a job fails.
     public var crashLoopLimit: Int64 = 3
 
     /// Rules with leases of a duration in milliseconds.
@@ -108,14 +108,21 @@ public struct JobLifecycle: Sendable {
         if isNow || job.cancellation == .none {
             decision.job.cancellation = isNow ? .now : .gently
         }
-        // Who cancels gets a cancelled job, even if its time is over, too.
-        decision.job.isOverdue = false
-        // Asked again, perhaps more firmly: the state stands.
-        guard job.state != .cancelling else { return decision }
+        let sentence = "cancelled by \(user)"
+        guard job.state != .cancelling else {
+            // Asked again, perhaps more firmly: the state stands. Who cancels gets a cancelled job, even if
+            // its time is over, too.
+            if job.isOverdue {
+                decision.job.isOverdue = false
+                decision.job.reason = .cancelledBy
+                decision.job.message = sentence
+            }
+            return decision
+        }
         decision.enter(
             job.state.isLeased ? .cancelling : .cancelled,
             .cancelledBy,
-            "cancelled by \(user)",
+            sentence,
             at: moment
         )
         return decision
@@ -139,6 +146,9 @@ public struct JobLifecycle: Sendable {
         decision.job.losses = 0
         decision.job.lossesAtStep = 0
         decision.job.failures = 0
+        // Whoever takes it begins here, and comes further or does not.
+        decision.job.lastStep = job.checkpointStep
+        decision.job.lostStep = job.checkpointStep
         decision.job.finished = nil
         // A deadline that has passed would end it again at once.
         if job.isOverdue || (job.deadline ?? .max) <= moment.unix { decision.job.deadline = nil }

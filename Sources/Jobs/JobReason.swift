@@ -44,6 +44,16 @@ public enum JobReason: String, Sendable, CaseIterable, Codable {
     /// Whether a job that fails this way never began, because of another one.
     public var isDependency: Bool { self == .artifactMissing || self == .dependencyFailed }
 
+    /// Whether a worker can know that an attempt ended this way; the others are the gateway's to say.
+    public var isOfWorkers: Bool {
+        switch self {
+        case .userError, .invalidSpec, .outOfMemory, .noDisk, .exportFailed, .diverged, .killed,
+            .stalled, .internalError, .artifactMissing:
+            true
+        case .none, .dependencyFailed, .deadline, .workerLost, .crashLoop, .cancelledBy: false
+        }
+    }
+
     /// Whether an attempt that fails this way is a lost one: the job is not at fault, and goes on from
     /// its checkpoint as long as it comes further each time.
     public var isLoss: Bool {

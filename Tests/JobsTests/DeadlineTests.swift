@@ -78,6 +78,7 @@ struct DeadlineTests {
         #expect(cancelled.cancellation == .now)
         let end = Self.decide(.completed(Self.claim, .stopped("ok")), cancelled)
         #expect(end.state == .cancelled && end.reason == .cancelledBy)
+        #expect(end.message == "cancelled by ada; ok")
     }
 
     /// Else it would end again at once.

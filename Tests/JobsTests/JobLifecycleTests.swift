@@ -217,7 +217,9 @@ struct JobLifecycleTests {
         #expect(!Self.decide(.checkpointed(Self.claim(), step: 7), job).isChange)
         #expect(Self.decide(.checkpointed(Self.claim(3), step: 9), job).verdict == .leaseLost)
         // It survives a cancellation and a retry, and goes with success.
-        let stopped = Self.decide(.completed(Self.claim(), .stopped("ok")), job).job
+        let asked = Self.decide(.cancelled(now: false, by: "ada"), job).job
+        let stopped = Self.decide(.completed(Self.claim(), .stopped("ok")), asked).job
+        #expect(stopped.state == .cancelled)
         #expect(Self.decide(.retried(by: "a", inputs: .ready), stopped).job.checkpointStep == 8)
         let done = Self.decide(.completed(Self.claim(), .succeeded), job).job
         #expect(done.checkpointStep == 0)
@@ -250,6 +252,85 @@ struct JobLifecycleTests {
             lost = Self.decide(.leased(Self.ada), lost).job
             let report = WorkerReport(number: 1, step: step + 1)
             lost = Self.decide(.heartbeat(Self.claim(lost.epoch), [report]), lost).job
+        }
+    }
+
+    /// Seen: retried after its checkpoint's time was over, a job that stored steps 100, 200 and 300 ended as
+    /// one that gets nowhere, since it had been at step 900 before.
+    @Test(arguments: [Int64(800), 0])
+    func afterARetryProgressIsJudgedFromWhereTheJobBegins(checkpoint: Int64) {
+        var job = Self.job(.cancelled) {
+            $0.checkpointStep = checkpoint
+            $0.checkpointEpoch = checkpoint > 0 ? 4 : 0
+            $0.lastStep = 900
+            $0.lostStep = 900
+        }
+        job = Self.decide(.checkpointExpired, job).job
+        job = Self.decide(.retried(by: "ada", inputs: .ready), job).job
+        for step: Int64 in [100, 200, 300, 400, 500] {
+            job = Self.decide(.leased(Self.ada), job).job
+            let claim = Self.claim(job.epoch)
+            job = Self.decide(.checkpointed(claim, step: step), job).job
+            let report = WorkerReport(number: 1, step: step + 50)
+            job = Self.decide(.heartbeat(claim, [report]), job).job
+            job = Self.decide(.leaseEnded("silence"), job).job
+            #expect(job.state == .queued && job.lossesAtStep == 1, "at step \(step)")
+        }
+    }
+
+    /// Three in a row that do not come beyond the furthest step end a job, also one at another step each.
+    @Test func lossesBeforeTheFurthestStepAreNoProgress() {
+        var job = Self.job(.queued)
+        for step: Int64 in [1_097, 572, 244] {
+            #expect(job.state == .queued)
+            job = Self.decide(.leased(Self.ada), job).job
+            let report = WorkerReport(number: 1, step: step)
+            job = Self.decide(.heartbeat(Self.claim(job.epoch), [report]), job).job
+            job = Self.decide(.leaseEnded("silence"), job).job
+        }
+        #expect(job.state == .failed && job.reason == .crashLoop)
+        #expect(job.message.contains("beyond step 1097"))
+    }
+
+    /// What only the gateway knows is no worker's to say: such an attempt is one that failed for a fault of
+    /// the program, which is tried once more.
+    @Test(arguments: [
+        JobReason.none, .dependencyFailed, .deadline, .workerLost, .crashLoop, .cancelledBy,
+    ])
+    func aWorkerMayNotGiveReasonsOfTheGateway(reason: JobReason) {
+        let claimed = Completion.failed(reason, "said so")
+        let first = Self.decide(.completed(Self.claim(), claimed), Self.job(.running))
+        #expect(first.job.state == .queued && first.job.failures == 1 && first.job.losses == 0)
+        let again = Self.decide(.leased(Self.ada), first.job).job
+        let end = Self.decide(.completed(Self.claim(again.epoch), claimed), again).job
+        #expect(end.state == .failed && end.reason == .internalError)
+        #expect(end.message.hasSuffix("not a worker's to say: said so"))
+    }
+
+    @Test func anAttemptIsNotStoppedUnlessSomebodyAskedForIt() {
+        for state in [JobState.starting, .running] {
+            let stopped = Self.decide(.completed(Self.claim(), .stopped("ok")), Self.job(state))
+            #expect(stopped.job.state == .queued && stopped.job.reason == .internalError)
+            let again = Self.decide(.leased(Self.ada), stopped.job).job
+            let end = Self.decide(.completed(Self.claim(again.epoch), .stopped("ok")), again).job
+            #expect(end.state == .failed && end.reason == .internalError)
+        }
+    }
+
+    /// Seen: "stopped as asked", and nobody knew by whom.
+    @Test func theEndSaysWhoCancelled() {
+        let ends: [Completion] = [
+            .stopped("stopped as asked"), .released("the worker goes"),
+            .failed(.killed, "signal 9"),
+            .failed(.userError, "no"),
+        ]
+        for end in ends {
+            var job = Self.decide(.cancelled(now: false, by: "olga"), Self.job(.running)).job
+            // Whoever asks again is not the first.
+            job = Self.decide(.cancelled(now: true, by: "ada"), job).job
+            job = Self.decide(.completed(Self.claim(), end), job).job
+            #expect(job.state == .cancelled && job.reason == .cancelledBy)
+            #expect(job.message.hasPrefix("cancelled by olga; "), "\(end)")
         }
     }
 

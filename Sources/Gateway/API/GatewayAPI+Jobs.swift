@@ -37,7 +37,8 @@ extension GatewayAPI {
     /// The caller, who may have their way with a job.
     func user(_ caller: Caller, to access: JobAccess, _ id: String) async throws -> User {
         let user = try authority.user(caller)
-        try authority.check(user, access, try await engine.store.job(id), caller)
+        let row = try await engine.store.row(id)
+        try authority.check(user, access, job: id, of: row.owner, caller)
         return user
     }
 

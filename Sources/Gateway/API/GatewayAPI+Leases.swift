@@ -152,6 +152,7 @@ extension GatewayAPI {
                 checkStored: { outputs in
                     try await checkStored(outputs, of: request.jobID, by: holder.worker)
                 },
+                isMissing: { !artifacts.missing(Array($0)).isEmpty },
                 onSuccess: { freed = $0 }
             )
         }

@@ -129,9 +129,13 @@ extension GatewayAPI {
     ) async throws -> User {
         let user = try authority.user(caller)
         let unknown = StoreError(.notFound, "no pipeline \(PlainText.quoted(id))")
-        guard let part = try await engine.store.parts(of: id).first else { throw unknown }
+        let parts = try await engine.store.parts(of: id)
+        guard let part = (parts.jobs.map(\.job.id) + parts.unreadable.map(\.id)).first else {
+            throw unknown
+        }
         do {
-            try authority.check(user, access, part, caller)
+            let row = try await engine.store.row(part)
+            try authority.check(user, access, job: part, of: row.owner, caller)
         } catch let error as StoreError where error.code == .notFound {
             throw unknown
         }

@@ -132,7 +132,7 @@ extension GatewayAPI {
     ) async throws -> StoredJob {
         do {
             let stored = try await engine.store.job(id)
-            try authority.check(user, .see, stored, caller)
+            try authority.check(user, .see, job: id, of: stored.owner, caller)
             return stored
         } catch let error as StoreError where error.code == .notFound {
             let advice = "the whole id counts that submit printed"

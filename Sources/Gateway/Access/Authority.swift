@@ -86,16 +86,20 @@ struct Authority: Sendable {
     /// - Throws: ``StoreError`` (`notFound`) for a job that is not theirs to see: whether it exists
     ///   is nobody else's business; ``RPCError`` (`permissionDenied`) for one that is not theirs to
     ///   act on.
-    func check(_ user: User, _ access: JobAccess, _ stored: StoredJob, _ caller: Caller)
-        throws
-    {
-        guard user.name != stored.owner, !user.isOperator else { return }
+    func check(
+        _ user: User,
+        _ access: JobAccess,
+        job id: String,
+        of owner: String,
+        _ caller: Caller
+    ) throws {
+        guard user.name != owner, !user.isOperator else { return }
         guard user.seesAll else {
-            audit.deny(caller, "job \(stored.job.id) is \(stored.owner)'s")
-            throw StoreError(.notFound, "no job \(PlainText.quoted(stored.job.id))")
+            audit.deny(caller, "job \(id) is \(owner)'s")
+            throw StoreError(.notFound, "no job \(PlainText.quoted(id))")
         }
         guard access == .see else {
-            throw denied(caller, "job \(stored.job.id) is \(stored.owner)'s")
+            throw denied(caller, "job \(id) is \(owner)'s")
         }
     }
 

@@ -10,8 +10,10 @@ extension JobEngine {
         var files: [Int: [InputFile]] = [:]
         /// The states of those jobs that this rests on.
         var conditions: [(id: String, state: JobState)] = []
-        /// The most jobs in a row before this one.
+        /// The most jobs in a row before this one, as far as they are of the commit to come.
         var depth = 0
+        /// The stored jobs before this one that have not ended.
+        var living: [StoredJob] = []
         /// Why a new job with such inputs is refused, or nil: they never were to be had.
         var refusal: String?
     }
@@ -44,30 +46,32 @@ extension JobEngine {
         var result = SettledInputs()
         var isWaiting = false
         for id in predecessors {
-            guard let state = try await state(of: id, overlay, isAgain, &result) else {
+            switch try await state(of: id, overlay, isAgain, &result) {
+            case .gone:
                 result.verdict = .neverStarts(
                     "job \(id), after which this was to start, was removed"
                 )
                 return result
-            }
-            if state == .failed || state == .cancelled {
-                result.verdict = .neverStarts(
-                    "job \(id), after which this was to start, is \(state.rawValue)"
-                )
+            case .known(let state) where state == .failed || state == .cancelled:
+                let sentence = "job \(id), after which this was to start, is \(state.rawValue)"
+                result.verdict = .neverStarts(sentence)
+                result.refusal = sentence + Self.advice(id)
                 return result
+            case .known(.succeeded): break
+            case .known, .unreadable: isWaiting = true
             }
-            isWaiting = isWaiting || state != .succeeded
         }
         for (position, input) in inputs.enumerated() {
             guard case .job(let id, let output) = InputSource(input.source) else { continue }
-            guard let state = try await state(of: id, overlay, isAgain, &result) else {
+            switch try await state(of: id, overlay, isAgain, &result) {
+            case .gone:
                 if !input.files.isEmpty { continue }
                 let name = PlainText.quoted(output)
                 result.verdict = .never("job \(id), whose output \(name) this needs, was removed")
                 return result
-            }
-            switch state {
-            case .succeeded:
+            case .unreadable:
+                isWaiting = isWaiting || input.files.isEmpty
+            case .known(.succeeded):
                 let files = try await files(named: output, of: id, overlay)
                 guard !files.isEmpty else {
                     result.verdict = .never("job \(id) has no output \(PlainText.quoted(output))")
@@ -75,13 +79,13 @@ extension JobEngine {
                     return result
                 }
                 result.files[position] = files
-            case .failed, .cancelled:
+            case .known(let state) where state == .failed || state == .cancelled:
                 let name = PlainText.quoted(output)
-                result.verdict = .never(
-                    "job \(id), whose output \(name) this needs, is \(state.rawValue)"
-                )
+                let sentence = "job \(id), whose output \(name) this needs, is \(state.rawValue)"
+                result.verdict = .never(sentence)
+                result.refusal = "\(PlainText.quoted(input.pointer)): " + sentence + Self.advice(id)
                 return result
-            default:
+            case .known:
                 isWaiting = true
             }
         }
@@ -89,11 +93,26 @@ extension JobEngine {
             result.verdict = .waiting
         } else if let fault = rules.sizeFault(of: resolved(inputs, result.files)) {
             result.verdict = .never(fault)
+            result.refusal = fault
         }
         return result
     }
 
-    /// A job's state, once what it rests on is noted; nil if it is gone and may be.
+    /// What a user can do about a job that did not end well.
+    private static func advice(_ id: String) -> String {
+        "; retry that one first (qat-client retry \(id)), or name another"
+    }
+
+    /// How a job stands that another one needs.
+    private enum Source {
+        case known(JobState)
+        /// It was removed.
+        case gone
+        /// Nobody knows until it is removed, or its row is put right.
+        case unreadable
+    }
+
+    /// A job's state, once what it rests on is noted.
     ///
     /// Only those that have not ended make a row with this one.
     private func state(
@@ -101,21 +120,24 @@ extension JobEngine {
         _ overlay: Overlay,
         _ isAgain: Bool,
         _ result: inout SettledInputs
-    ) async throws -> JobState? {
+    ) async throws -> Source {
         if let state = overlay.states[id] {
             result.depth = max(result.depth, state.isTerminal ? 0 : overlay.depths[id] ?? 0)
-            return state
+            return .known(state)
         }
         let source: StoredJob
         do {
             source = try await store.job(id)
         } catch let error as StoreError where isAgain && error.code == .notFound {
-            return nil
+            return .gone
+        } catch let error as StoreError where isAgain && error.code == .corrupt {
+            remarks.tell(error.message)
+            return .unreadable
         }
         let state = source.job.state
-        result.depth = max(result.depth, state.isTerminal ? 0 : source.depth)
+        if !state.isTerminal { result.living.append(source) }
         result.conditions.append((id, state))
-        return state
+        return .known(state)
     }
 
     /// Inputs with the files of other jobs' outputs in their places.
@@ -185,10 +207,16 @@ extension JobEngine {
 
     /// Looks again where that failed before.
     func settleLeftovers() async throws {
+        var failure: (any Error)?
         for id in unsettled.withLock({ $0 }) {
-            try await settle(after: [id])
-            unsettled.withLock { _ = $0.remove(id) }
+            do {
+                try await settle(after: [id])
+                unsettled.withLock { _ = $0.remove(id) }
+            } catch {
+                failure = failure ?? error
+            }
         }
+        if let failure { throw failure }
     }
 
     /// Looks at every blocked job once.
@@ -228,7 +256,14 @@ extension JobEngine {
     /// - Returns: Whether it ended.
     private func add(_ stored: StoredJob, to settlement: inout Settlement) async throws -> Bool {
         guard settlement.overlay.states[stored.job.id] == nil else { return false }
-        let inputs = try await settledInputs(of: stored.job.id, overlay: settlement.overlay)
+        let inputs: SettledInputs
+        do {
+            inputs = try await settledInputs(of: stored.job.id, overlay: settlement.overlay)
+        } catch let error as StoreError where error.code == .corrupt {
+            // It stays as it is; that is no reason to leave the others, too.
+            remarks.tell("job \(stored.job.id) waits: \(error.message)")
+            return false
+        }
         let decision = decide(.inputsSettled(inputs.verdict), stored.job)
         guard decision.isChange else { return false }
         settlement.batch.tell(decision)
@@ -252,16 +287,24 @@ extension JobEngine {
         }
         // Somebody changed one of them in between: one after the other then, from the oldest.
         for decision in done.decisions {
-            _ = try await change(decision.job.id) { stored in
-                let inputs = try await settledInputs(of: stored.job.id)
-                let decision = decide(.inputsSettled(inputs.verdict), stored.job)
-                var batch = JobBatch()
-                if decision.isChange {
-                    batch.changes = [JobBatch.Change(job: decision.job, files: inputs.files)]
-                    batch.conditions = inputs.conditions
-                }
-                return (decision, batch)
+            do {
+                try await settleAlone(decision.job.id)
+            } catch let error as StoreError where [.notFound, .corrupt].contains(error.code) {
+                remarks.tell("job \(decision.job.id) waits: \(error.message)")
             }
+        }
+    }
+
+    private func settleAlone(_ id: String) async throws {
+        _ = try await change(id) { stored in
+            let inputs = try await settledInputs(of: stored.job.id)
+            let decision = decide(.inputsSettled(inputs.verdict), stored.job)
+            var batch = JobBatch()
+            if decision.isChange {
+                batch.changes = [JobBatch.Change(job: decision.job, files: inputs.files)]
+                batch.conditions = inputs.conditions
+            }
+            return (decision, batch)
         }
     }
 }

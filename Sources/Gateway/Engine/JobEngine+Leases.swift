@@ -70,7 +70,7 @@ extension JobEngine {
                 var event = told[taken.position]
                 event.jobID = id
                 event.seq = UInt64(taken.seq)
-                event.state = JobState.running.rawValue
+                event.state = decision.job.state.rawValue
                 event.timeUnixMs = now.unix
                 return event
             }
@@ -94,7 +94,8 @@ extension JobEngine {
 
     /// Ends an attempt; a repeated report of the same lease is accepted again.
     ///
-    /// `checkStored`: Throws if outputs are not stored, or not the worker's to name. `onSuccess`: Gets the
+    /// `checkStored`: Throws if outputs are not stored, or not the worker's to name. `isMissing`: Whether one
+    /// of some artifacts is not stored, so that a worker which says so is believed. `onSuccess`: Gets the
     /// checkpoint, which a success has no use for any more.
     ///
     /// - Throws: ``StoreError`` (`invalidArgument`) if the outputs or results break a limit; the
@@ -103,13 +104,24 @@ extension JobEngine {
         _ request: CompleteLeaseRequest,
         by holder: LeaseHolder,
         checkStored: ([OutputFile]) async throws -> Void = { _ in },
+        isMissing: (Set<SHA256Digest>) -> Bool = { _ in false },
         onSuccess: (Set<SHA256Digest>) -> Void = { _ in }
     ) async throws -> Bool {
         var freed: [OutputFile] = []
         let claim = LeaseClaim(epoch: Int64(clamping: request.epoch), holder: holder)
         presence.hear(holder, at: now)
         let decision = try await changeLeased(request.jobID) { stored in
-            let decision = decide(.completed(claim, completion(request)), stored.job)
+            var completion = completion(request)
+            if case .failed(.artifactMissing, let message) = completion {
+                let inputs = try await store.inputs(of: request.jobID).flatMap(\.files)
+                if !isMissing(Set(inputs.map(\.digest))) {
+                    completion = .failed(
+                        .internalError,
+                        "its worker gave ARTIFACT_MISSING, and all inputs are stored: \(message)"
+                    )
+                }
+            }
+            let decision = decide(.completed(claim, completion), stored.job)
             var batch = JobBatch()
             // Whoever does not hold the lease learns nothing of what is stored.
             if decision.isChange {
@@ -145,8 +157,8 @@ extension JobEngine {
         return decision?.verdict == .accepted
     }
 
-    /// Changes a job for a worker that shows a lease; nil if there is no such job any more, and so no
-    /// lease on it.
+    /// Changes a job for a worker that shows a lease; nil if there is no such job any more, or none that
+    /// can be read, and so no lease on it.
     func changeLeased(
         _ id: String,
         _ body: (StoredJob) async throws -> (Decision, JobBatch)
@@ -154,6 +166,9 @@ extension JobEngine {
         do {
             return try await change(id, body)
         } catch let error as StoreError where error.code == .notFound {
+            return nil
+        } catch let error as StoreError where error.code == .corrupt {
+            remarks.tell(error.message)
             return nil
         }
     }
@@ -235,7 +250,7 @@ extension JobEngine {
     func holds(_ id: String, _ claim: LeaseClaim) async throws -> Bool {
         do {
             return try await store.job(id).job.isHeld(by: claim)
-        } catch let error as StoreError where error.code == .notFound {
+        } catch let error as StoreError where [.notFound, .corrupt].contains(error.code) {
             return false
         }
     }

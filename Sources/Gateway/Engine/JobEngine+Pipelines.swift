@@ -107,7 +107,8 @@ extension JobEngine {
     ) async throws -> String? {
         guard let known = try await store.pipeline(owner: owner, key: key) else { return nil }
         try Self.check(known, is: digest, key: key, "pipeline")
-        guard !(try await store.parts(of: known.id).isEmpty) else {
+        let parts = try await store.parts(of: known.id)
+        guard !parts.jobs.isEmpty || !parts.unreadable.isEmpty else {
             throw StoreError(
                 .alreadyExists,
                 """
@@ -135,13 +136,18 @@ extension JobEngine {
             let submission = resolved(part.job, key: "\(pipelineID)/\(index)", ids)
             try rules.check(submission, place: "job \(part.name): ")
             ids[part.name] = id
-            let job = try await prepare(
-                submission,
-                id: id,
-                place: PipelinePlace(pipeline: pipelineID, part: part.name),
-                overlay: overlay,
-                at: moment
-            )
+            let job: PreparedJob
+            do {
+                job = try await prepare(
+                    submission,
+                    id: id,
+                    place: PipelinePlace(pipeline: pipelineID, part: part.name),
+                    overlay: overlay,
+                    at: moment
+                )
+            } catch let error as StoreError {
+                throw StoreError(error.code, "job \(part.name): \(error.message)")
+            }
             overlay.states[id] = job.decision.job.state
             overlay.outputs[id] = job.insertion.outputs
             overlay.depths[id] = job.insertion.depth
@@ -206,6 +212,10 @@ extension JobEngine {
     /// - Throws: ``StoreError`` (`notFound`).
     func pipeline(_ id: String) async throws -> PipelineDetail {
         guard let pipeline = try await store.pipelines([id]).first else {
+            throw StoreError(.notFound, "no pipeline \(PlainText.quoted(id))")
+        }
+        // What is left of one whose jobs were removed is its key.
+        guard !pipeline.counts.isEmpty else {
             throw StoreError(.notFound, "no pipeline \(PlainText.quoted(id))")
         }
         return PipelineDetail(

@@ -48,14 +48,14 @@ extension JobEngine {
         return page
     }
 
-    /// Jobs as lists show them, in their order.
-    func summaries(_ stored: [StoredJob]) async throws -> [JobSummary] {
+    /// Jobs as lists show them, those that cannot be read last.
+    func summaries(_ stored: StoredJobs) async throws -> [JobSummary] {
         let busy = try await ownersAtQuota()
         var summaries: [JobSummary] = []
-        for job in stored {
+        for job in stored.jobs {
             summaries.append(try await summary(job, busy: busy))
         }
-        return summaries
+        return summaries + stored.unreadable.map { unreadable($0.id, $0.error) }
     }
 
     /// Events after `seq`, in order, and whether the job is over.
@@ -63,9 +63,10 @@ extension JobEngine {
         -> (events: [JobEvent], isOver: Bool)
     {
         let job = try await store.job(id).job
-        let events = try await store.events(of: id, after: Int64(clamping: seq), limit: limit)
-        let last = events.last?.seq ?? seq
-        return (events, job.state.isTerminal && last >= UInt64(clamping: job.lastSeq))
+        let read = try await store.events(of: id, after: Int64(clamping: seq), limit: limit)
+        for fault in read.faults { remarks.tell(fault) }
+        let last = read.events.last?.seq ?? seq
+        return (read.events, job.state.isTerminal && last >= UInt64(clamping: job.lastSeq))
     }
 
     /// Whether a job has ended.
@@ -76,14 +77,17 @@ extension JobEngine {
     private func summary(_ listed: ListedJob, busy: Set<String>) async throws -> JobSummary {
         switch listed {
         case .job(let stored): try await summary(stored, busy: busy)
-        case .unreadable(_, let id, let error):
-            JobSummary(
-                jobID: PlainText.cut(id, byteLimit: limits.keyBytes),
-                state: JobState.failed.rawValue,
-                reason: JobReason.internalError.rawValue,
-                reasonMessage: reportRules.sentence(error.message)
-            )
+        case .unreadable(_, let id, let error): unreadable(id, error)
         }
+    }
+
+    private func unreadable(_ id: String, _ error: StoreError) -> JobSummary {
+        JobSummary(
+            jobID: PlainText.cut(id, byteLimit: limits.keyBytes),
+            state: JobState.failed.rawValue,
+            reason: JobReason.internalError.rawValue,
+            reasonMessage: reportRules.sentence(error.message)
+        )
     }
 
     /// `after`: The jobs after which it starts, where they are wanted whatever its state.

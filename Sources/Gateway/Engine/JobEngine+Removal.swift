@@ -8,10 +8,26 @@ extension JobEngine {
     /// Removes a job that is over with all that is stored of it; its key stays taken.
     ///
     /// - Returns: The artifacts that it referred to.
+    /// One whose row cannot be read goes, too, whoever waits for it: nobody can do more with it.
+    ///
     /// - Throws: ``StoreError`` (`notFound`; `invalidState` if it is not over, or one that is not over
-    ///   needs it).
+    ///   needs it, or it is of a pipeline).
     func remove(_ id: String) async throws -> Set<SHA256Digest> {
-        try await remove("job \(id)") { [try await store.job(id)] }
+        try await remove("job \(id)") {
+            let row = try await store.row(id)
+            if let pipeline = row.pipeline {
+                throw StoreError(
+                    .invalidState,
+                    "job \(id) is of pipeline \(pipeline), which goes whole or not at all: "
+                        + "qat-client jobs rm \(pipeline)"
+                )
+            }
+            do {
+                return Leaving(jobs: [try await store.job(id)])
+            } catch let error as StoreError where error.code == .corrupt {
+                return Leaving(unreadable: [row])
+            }
+        }
     }
 
     /// Removes all jobs of a pipeline, or none.
@@ -23,21 +39,32 @@ extension JobEngine {
         var jobs: [String] = []
         let digests = try await remove("pipeline \(id)") {
             let parts = try await store.parts(of: id)
-            guard !parts.isEmpty else {
+            var leaving = Leaving(jobs: parts.jobs)
+            for row in parts.unreadable { leaving.unreadable.append(try await store.row(row.id)) }
+            jobs = leaving.ids
+            guard !jobs.isEmpty else {
                 throw StoreError(.notFound, "no pipeline \(PlainText.quoted(id))")
             }
-            jobs = parts.map(\.job.id)
-            return parts
+            return leaving
         }
         return (jobs, digests)
     }
 
+    /// What is to go at once.
+    private struct Leaving {
+        var jobs: [StoredJob] = []
+        var unreadable: [JobRow] = []
+
+        var ids: [String] { jobs.map(\.job.id) + unreadable.map(\.id) }
+    }
+
     private func remove(
         _ what: String,
-        _ look: () async throws -> [StoredJob]
+        _ look: () async throws -> Leaving
     ) async throws -> Set<SHA256Digest> {
         for _ in 0..<Self.attemptLimit {
-            let jobs = try await look()
+            let leaving = try await look()
+            let jobs = leaving.jobs
             var digests: Set<SHA256Digest> = []
             var batch = JobBatch()
             for stored in jobs { try Self.check(Retention.refusal(of: stored.job, needing: [])) }
@@ -55,9 +82,22 @@ extension JobEngine {
                     )
                 )
             }
+            for row in leaving.unreadable {
+                digests.formUnion(try await artifacts(of: row.id))
+                batch.removals.append(
+                    JobBatch.Removal(
+                        id: row.id,
+                        version: row.version,
+                        unlessNeededIn: [],
+                        time: now.unix
+                    )
+                )
+            }
             // Somebody retried one, or submitted a job that needs one: another look.
             guard try await store.commit(batch) == .committed else { continue }
-            for stored in jobs { hub.signal(stored.job.id) }
+            for id in leaving.ids { hub.signal(id) }
+            // Who waited for one that could not be read learns that it never will be.
+            for row in leaving.unreadable { await settleDependents(of: row.id) }
             return digests
         }
         throw StoreError(.busy, "\(what) is being changed by too many callers; try again")
@@ -74,14 +114,32 @@ extension JobEngine {
             after: 0,
             limit: 1
         )
-        try Self.check(Retention.refusal(of: stored.job, needing: needing.map(\.job)))
+        try Self.check(Retention.refusal(of: stored.job, needing: needing.jobs.map(\.job)))
+        if let row = needing.unreadable.first {
+            throw StoreError(
+                .invalidState,
+                "job \(stored.job.id) is needed by job \(row.id), which cannot be read; "
+                    + "remove that one first"
+            )
+        }
     }
 
-    /// The artifacts that a job refers to.
+    /// The artifacts that a job refers to, as far as that can be read; the others are found when everything
+    /// is looked through for what nobody refers to.
     private func artifacts(of id: String) async throws -> Set<SHA256Digest> {
-        let inputs = try await store.inputs(of: id).flatMap(\.files).map(\.digest)
-        let outputs = try await store.outputs(of: id).map(\.digest)
-        let checkpoint = try await store.checkpoint(of: id).map(\.digest)
+        func known(_ read: () async throws -> [SHA256Digest]) async throws -> [SHA256Digest] {
+            do {
+                return try await read()
+            } catch let error as StoreError where error.code == .corrupt {
+                remarks.tell("job \(id): \(error.message)")
+                return []
+            }
+        }
+        let inputs = try await known {
+            try await store.inputs(of: id).flatMap(\.files).map(\.digest)
+        }
+        let outputs = try await known { try await store.outputs(of: id).map(\.digest) }
+        let checkpoint = try await known { try await store.checkpoint(of: id).map(\.digest) }
         return Set(inputs + outputs + checkpoint)
     }
 
@@ -94,11 +152,14 @@ extension JobEngine {
         var last: Int64 = 0
         while true {
             try Task.checkCancellation()
-            let page = try await store.events(
+            let read = try await store.events(
                 of: stored.job.id,
                 after: last,
                 limit: Self.trimLimit
             )
+            // What cannot be read goes with the details.
+            for fault in read.faults { remarks.tell(fault) }
+            let page = read.events
             let gone = page.filter { !Retention.outlivesDetails(isState: $0.type == .state) }
             let isLast = page.count < Self.trimLimit
             var trim = JobBatch.Trim(id: stored.job.id, seqs: gone.map(\.seq))

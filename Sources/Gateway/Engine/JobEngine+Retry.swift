@@ -37,7 +37,7 @@ extension JobEngine {
     ///   many waiting.
     func retryPipeline(_ id: String, by user: String) async throws {
         for _ in 0..<Self.attemptLimit {
-            let parts = try await store.parts(of: id)
+            let parts = try await store.parts(of: id).jobs
                 .filter { [.failed, .cancelled].contains($0.job.state) }
             guard let owner = parts.first?.owner else {
                 throw StoreError(.invalidState, "no job of pipeline \(id) failed or was cancelled")
@@ -79,7 +79,7 @@ extension JobEngine {
     /// Asks that every job of a pipeline end; those that wait for others go first, so that they end by
     /// the request, and not by their inputs' end.
     func cancelPipeline(_ id: String, now isNow: Bool, by user: String) async throws {
-        for part in try await store.parts(of: id).reversed() where !part.job.state.isTerminal {
+        for part in try await store.parts(of: id).jobs.reversed() where !part.job.state.isTerminal {
             try await cancel(part.job.id, now: isNow, by: user)
         }
     }
@@ -114,14 +114,9 @@ extension JobEngine {
         in states: [JobState],
         _ body: (StoredJob) async throws -> Void
     ) async throws {
-        var last: Int64 = 0
-        while true {
-            let page = try await store.dependents(of: id, in: states, after: last, limit: 256)
-            for stored in page {
-                last = stored.number
-                try await body(stored)
-            }
-            guard page.count == 256 else { return }
-        }
+        try await forEach(
+            { try await store.dependents(of: id, in: states, after: $0, limit: $1) },
+            body
+        )
     }
 }

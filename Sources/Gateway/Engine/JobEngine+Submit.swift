@@ -178,9 +178,10 @@ extension JobEngine {
             overlay: overlay
         )
         if let refusal = settled.refusal { throw SubmissionRules.refusal(refusal) }
-        guard settled.depth < limits.chainDepth else {
+        let depth = max(settled.depth, try await depth(of: settled.living))
+        guard depth < limits.chainDepth else {
             throw SubmissionRules.refusal(
-                "the job would be the \(settled.depth + 1)th in a row of jobs that wait for "
+                "the job would be the \(depth + 1)th in a row of jobs that wait for "
                     + "one another; the limit is \(limits.chainDepth)"
             )
         }
@@ -208,7 +209,7 @@ extension JobEngine {
             name: submission.name,
             spec: submission.spec,
             resources: submission.resources,
-            depth: settled.depth + 1,
+            depth: depth + 1,
             job: decision.job,
             inputs: inputs,
             after: submission.after,

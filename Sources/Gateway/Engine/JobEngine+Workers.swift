@@ -136,6 +136,10 @@ extension JobEngine {
             let limit = quota ?? 0
             return "waits for one of \(stored.owner)'s \(limit) running jobs to end (quota)"
         }
+        if let left = delays.left(of: stored.job.id, at: now.uptime) {
+            return "is kept back for another \((left + 999) / 1000) s after "
+                + "\(stored.job.lossesAtStep) losses in a row"
+        }
         let kind = stored.job.kind
         let able = presence.all.filter { $0.worker.offer.kinds.contains(kind) }
         guard !able.isEmpty else {

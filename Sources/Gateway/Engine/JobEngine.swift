@@ -24,24 +24,27 @@ final class JobEngine: Sendable {
     let presence: WorkerPresence
     /// Ended jobs whose dependents were not all looked at yet.
     let unsettled = Mutex<Set<String>>([])
+    let remarks: Remarks
     private let clock: @Sendable () -> Moment
 
     /// An engine on a store.
     ///
     /// `leaseDuration`: How long a lease lasts without a heartbeat. `policies`: What users may have.
-    /// `clock`: Tests bring their own.
+    /// `clock`: Tests bring their own. `report`: Gets what is wrong with what is stored.
     init(
         store: any JobStore,
         leaseDuration: Duration,
         limits: JobLimits = JobLimits(),
         policies: PolicyFile = PolicyFile(AccessPolicy()),
-        clock: @escaping @Sendable () -> Moment = { Moment.now }
+        clock: @escaping @Sendable () -> Moment = { Moment.now },
+        report: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         self.store = store
         self.limits = limits
         self.policies = policies
         rules = SubmissionRules(limits: limits)
         reportRules = ReportRules(limits: limits)
+        remarks = Remarks(report)
         self.clock = clock
         lifecycle = JobLifecycle(leaseDuration: Int64(leaseDuration / .milliseconds(1)))
         presence = WorkerPresence(grace: lifecycle.leaseDuration)
@@ -69,14 +72,24 @@ final class JobEngine: Sendable {
 
     /// Calls `body` for every job in some states, from the oldest, a page at a time.
     func forEach(in states: [JobState], _ body: (StoredJob) async throws -> Void) async throws {
-        var last: Int64 = 0
-        while true {
-            let page = try await store.jobs(in: states, after: last, limit: 256)
-            for stored in page {
+        try await forEach({ try await store.jobs(in: states, after: $0, limit: $1) }, body)
+    }
+
+    /// Calls `body` for every job of pages, which `read` reads: after a number, so many at most.
+    ///
+    /// Rows that cannot be read are told of, and keep nobody from the others.
+    func forEach(
+        _ read: (_ number: Int64, _ limit: Int) async throws -> StoredJobs,
+        _ body: (StoredJob) async throws -> Void
+    ) async throws {
+        var last: Int64? = 0
+        while let number = last {
+            let page = try await read(number, 256)
+            for row in page.unreadable { remarks.tell(row.error.message) }
+            for stored in page.jobs {
                 try await body(stored)
-                last = stored.number
             }
-            guard page.count == 256 else { return }
+            last = page.next
         }
     }
 
@@ -172,7 +185,12 @@ final class JobEngine: Sendable {
         case .ends: leases.remove(id, epoch: decision.job.epoch)
         }
         deadlines.track(id, until: lifecycle.deadlineEnd(of: decision.job, at: now))
-        if decision.delay > 0 { delays.set(id, until: now.uptime + decision.delay) }
+        if decision.delay > 0 {
+            delays.set(id, until: now.uptime + decision.delay)
+        } else if decision.job.state.isTerminal {
+            // Whoever retries it wants it now.
+            delays.remove(id)
+        }
         if decision.isChange {
             hub.signal(id)
         }

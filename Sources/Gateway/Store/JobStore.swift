@@ -12,6 +12,11 @@ protocol JobStore: PipelineStore {
     /// - Throws: ``StoreError`` (`notFound`, `corrupt`).
     func job(_ id: String) async throws -> StoredJob
 
+    /// What can be told of a job although the rest of its row may not be readable.
+    ///
+    /// - Throws: ``StoreError`` (`notFound`).
+    func row(_ id: String) async throws -> JobRow
+
     /// The job that a user submitted with a key, and the digest of what was submitted.
     func submission(owner: String, key: String) async throws -> (id: String, digest: [UInt8])?
 
@@ -28,13 +33,13 @@ protocol JobStore: PipelineStore {
     func checkpoint(of id: String) async throws -> [OutputFile]
 
     /// Events of a job after a number, in order.
-    func events(of id: String, after seq: Int64, limit: Int) async throws -> [JobEvent]
+    func events(of id: String, after seq: Int64, limit: Int) async throws -> StoredEvents
 
     /// Jobs from the newest, below a number; those of one owner, or all.
     func page(before number: Int64?, limit: Int, owner: String?) async throws -> [ListedJob]
 
     /// Jobs in some states from the oldest, above a number.
-    func jobs(in states: [JobState], after number: Int64, limit: Int) async throws -> [StoredJob]
+    func jobs(in states: [JobState], after number: Int64, limit: Int) async throws -> StoredJobs
 
     /// The queued job of the least rank, and of these the oldest, that fits an offer, is not of some
     /// owners, and is not to wait.
@@ -85,13 +90,13 @@ protocol JobStore: PipelineStore {
 
     // MARK: What is over
 
-    /// Jobs that ended at a time or before, from the one that ended first, after another one.
+    /// Jobs that ended at a time or before, from the one that ended first, after a place.
     func ended(
         _ which: EndedJobs,
         by time: Int64,
-        after last: StoredJob?,
+        after place: EndedPlace?,
         limit: Int
-    ) async throws -> [StoredJob]
+    ) async throws -> EndedPage
 
     /// How many jobs are over.
     func endedCount() async throws -> Int

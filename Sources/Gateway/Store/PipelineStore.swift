@@ -13,7 +13,7 @@ protocol PipelineStore: Sendable {
         in states: [JobState],
         after number: Int64,
         limit: Int
-    ) async throws -> [StoredJob]
+    ) async throws -> StoredJobs
 
     /// The pipeline that a user submitted with a key, and the digest of what was submitted.
     func pipeline(owner: String, key: String) async throws -> (id: String, digest: [UInt8])?
@@ -21,8 +21,8 @@ protocol PipelineStore: Sendable {
     /// Those of some pipelines that there are, each with how many of its jobs are in which state.
     func pipelines(_ ids: Set<String>) async throws -> [StoredPipeline]
 
-    /// A pipeline's jobs from the oldest.
-    func parts(of pipeline: String) async throws -> [StoredJob]
+    /// A pipeline's jobs from the oldest, on one page.
+    func parts(of pipeline: String) async throws -> StoredJobs
 
     /// Jobs that succeeded with a specification, the newest first; those of one owner, or all.
     func succeeded(

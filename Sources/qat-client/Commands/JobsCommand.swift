@@ -68,7 +68,14 @@ struct JobsCommand: AsyncParsableCommand {
         /// The ids of the jobs that are meant.
         private func chosen(_ client: RPCClient, _ profile: Profile) async throws -> [String] {
             guard ids.isEmpty else {
-                return try await JobSelector(client: client).ids(ids, isHarmless: false)
+                // A pipeline goes by its id: whole.
+                let targets = try await JobSelector(client: client)
+                    .targets(ids, isHarmless: false)
+                return targets.map { target in
+                    switch target {
+                    case .job(let id), .pipeline(let id): id
+                    }
+                }
             }
             // The newest are not the ones that are meant: all are looked through.
             var everything = filter
@@ -79,8 +86,15 @@ struct JobsCommand: AsyncParsableCommand {
                 certificatePath: profile.certificatePath
             )
             let now = Int64(Date.now.timeIntervalSince1970 * 1000)
-            return Self.over(jobs, olderThan: olderThan, nowUnixMs: now).suffix(filter.limit)
-                .map(\.jobID)
+            let over = Self.over(jobs, olderThan: olderThan, nowUnixMs: now)
+            let pipelines = Set(over.map(\.pipelineID)).subtracting([""]).sorted()
+            if !pipelines.isEmpty, !output.json {
+                Console.note(
+                    "left: jobs of pipelines, which go whole: jobs rm "
+                        + pipelines.prefix(5).joined(separator: " ")
+                )
+            }
+            return over.filter(\.pipelineID.isEmpty).suffix(filter.limit).map(\.jobID)
         }
 
         /// Those of some jobs that are over, and ended long enough ago.

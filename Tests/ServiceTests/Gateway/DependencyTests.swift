@@ -45,7 +45,7 @@ struct DependencyTests {
         try await fixture.register(offer: Offer(kinds: [.quantize]))
         let lease = try #require(try await fixture.acquire(role: .quant))
         #expect(try await fixture.complete(lease, .failed, reason: "USER_ERROR"))
-        let left = try await fixture.engine.store.jobs(in: [.blocked], after: 0, limit: 10)
+        let left = try await fixture.engine.store.jobs(in: [.blocked], after: 0, limit: 10).jobs
         #expect(left.isEmpty)
         let last = try await fixture.engine.store.job(try #require(ids.last)).job
         #expect(last.state == .failed && last.reason == .artifactMissing)
@@ -58,7 +58,7 @@ struct DependencyTests {
         try await fixture.execute("UPDATE job SET state = 'FAILED' WHERE id = '\(ids[0])'")
         let engine = try fixture.reopened()
         try await engine.start()
-        #expect(try await engine.store.jobs(in: [.blocked], after: 0, limit: 10).isEmpty)
+        #expect(try await engine.store.jobs(in: [.blocked], after: 0, limit: 10).jobs.isEmpty)
         #expect(try await engine.store.job(ids[999]).job.state == .failed)
         try engine.store.close()
     }
@@ -111,6 +111,69 @@ struct DependencyTests {
         }
     }
 
+    /// Seen: the 65th job after the one that ran was refused, though 63 of those before it had succeeded.
+    @Test func aRowOfOneIsNoRowHoweverManyWereInItBefore() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register()
+        var running = try await fixture.submit("0")
+        for index in 1...70 {
+            let lease = try #require(try await fixture.acquire())
+            #expect(lease.jobID == running)
+            var next = try fixture.submission("\(index)")
+            next.after = [running]
+            running = try await fixture.engine.submit(next).id
+            #expect(try await fixture.complete(lease))
+        }
+    }
+
+    /// The limit holds where they do wait, on whatever way they hang together.
+    @Test func aRowIsAsLongAsItsLongestWay() async throws {
+        var limits = JobLimits()
+        limits.chainDepth = 4
+        let fixture = try StoreFixture(limits: limits)
+        func add(_ key: String, _ after: [String]) async throws -> String {
+            var submission = try fixture.submission(key)
+            submission.after = after
+            return try await fixture.engine.submit(submission).id
+        }
+        let first = try await add("1", [])
+        let second = try await add("2", [first])
+        let third = try await add("3", [first, second])
+        let fourth = try await add("4", [second, third, first])
+        let error = await #expect(throws: StoreError.self) { try await add("5", [fourth, first]) }
+        #expect(error?.message.contains("would be the 5th in a row") == true)
+        // The first has ended: those after it have moved up.
+        try await fixture.register()
+        let lease = try #require(try await fixture.acquire())
+        #expect(try await fixture.complete(lease))
+        _ = try await add("5", [fourth, first])
+    }
+
+    /// What can never start is not taken, whatever it needs of the job that ended.
+    @Test(arguments: ["FAILED", "CANCELLED"])
+    func anOutputOfAJobThatDidNotEndWellIsRefused(state: String) async throws {
+        let fixture = try StoreFixture()
+        let first = try await fixture.submit("1", kind: "quantize")
+        let waiting = try await fixture.submit("w", kind: "quantize", model: "job:\(first)")
+        if state == "FAILED" {
+            try await fixture.register(offer: Offer(kinds: [.quantize]))
+            let lease = try #require(try await fixture.acquire(role: .quant))
+            #expect(try await fixture.complete(lease, .failed, reason: "USER_ERROR"))
+        } else {
+            try await fixture.engine.cancel(first, now: false, by: "ada")
+        }
+        let error = await #expect(throws: StoreError.self) {
+            try await fixture.submit("2", kind: "quantize", model: "job:\(first)")
+        }
+        #expect(error?.code == .invalidArgument)
+        #expect(error?.message.contains("qat-client retry \(first)") == true)
+        // One that was taken before is found under its key all the same.
+        #expect(try await fixture.submit("w", kind: "quantize", model: "job:\(first)") == waiting)
+        try await fixture.engine.retry(first, by: "ada")
+        let second = try await fixture.submit("2", kind: "quantize", model: "job:\(first)")
+        #expect(try await fixture.state(second) == "BLOCKED")
+    }
+
     /// Many jobs that wait for one: each is queued when it ends, however many there are.
     @Test func aThousandDependentsOfOneJobAreAllQueued() async throws {
         let fixture = try StoreFixture()
@@ -140,7 +203,9 @@ struct DependencyTests {
         #expect(try await fixture.engine.store.commit(batch) == .committed)
         let lease = try #require(try await fixture.acquire(role: .quant))
         #expect(try await fixture.complete(lease))
-        #expect(try await fixture.engine.store.jobs(in: [.blocked], after: 0, limit: 9).isEmpty)
+        #expect(
+            try await fixture.engine.store.jobs(in: [.blocked], after: 0, limit: 9).jobs.isEmpty
+        )
         let next = try #require(try await fixture.acquire(role: .quant))
         #expect(next.jobID == "d1")
         #expect(next.inputs.first?.files.map(\.path) == ["model/model.safetensors"])

@@ -108,7 +108,7 @@ struct JobStoreTests {
             let outcome = outcomes[index] ?? "none"
             #expect(outcome == expected[index % 3])
         }
-        let kept = try await store.events(of: id, after: 99, limit: 1_000).map(\.seq)
+        let kept = try await store.events(of: id, after: 99, limit: 1_000).events.map(\.seq)
         let numbers = stride(from: UInt64(100), to: 400, by: 3)
         #expect(kept == Array(numbers))
     }

@@ -185,4 +185,76 @@ struct LeaseTests {
         let summary = try await fixture.engine.detail(id).summary
         #expect(summary.state == "FAILED" && summary.reason == reason)
     }
+
+    /// Seen: a worker's ARTIFACT_MISSING stood as the job's end, whatever was stored.
+    @Test func aWorkerThatMissesAnInputIsBelievedIfItIsMissing() async throws {
+        try await GatewayFixture.run { gateway in
+            let ada = try gateway.user("ada")
+            let worker = try await gateway.worker(.quant, "quant-1")
+            for (isStored, reason) in [(true, "INTERNAL"), (false, "ARTIFACT_MISSING")] {
+                let id = try await gateway.submit(ada, key: "k\(isStored)")
+                // A fault of the program is tried once more.
+                for _ in 0..<(isStored ? 2 : 1) {
+                    let lease = try await gateway.lease(worker, "quant-1")
+                    if !isStored { try gateway.artifacts.remove(.of("m")) }
+                    let done = try await worker.call(
+                        QatMethods.completeLease,
+                        CompleteLeaseRequest(
+                            jobID: id,
+                            epoch: lease.epoch,
+                            outcome: .failed,
+                            reason: "ARTIFACT_MISSING",
+                            message: "no m.gguf",
+                            bootID: "b1"
+                        )
+                    )
+                    #expect(done.accepted)
+                }
+                let job = try await gateway.jobs.engine.detail(id).summary
+                #expect(job.state == "FAILED" && job.reason == reason)
+                #expect(job.reasonMessage.hasSuffix("no m.gguf"))
+            }
+        }
+    }
+
+    /// Seen: after CANCELLING, `watch --json` said RUNNING.
+    @Test func whatIsToldOnTheWayToTheEndIsSaidToBeOnTheWay() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register()
+        let id = try await fixture.submit("k")
+        let lease = try #require(try await fixture.acquire())
+        _ = try await fixture.heartbeat(lease, steps: 1...1)
+        try await fixture.engine.cancel(id, now: false, by: "ada")
+        #expect(try await fixture.heartbeat(lease, steps: 2...3) == .cancel)
+        #expect(try await fixture.complete(lease, .cancelled))
+        #expect(
+            try await fixture.events(id).map(\.state) == [
+                "BLOCKED", "QUEUED", "STARTING", "RUNNING", "RUNNING", "CANCELLING", "CANCELLING",
+                "CANCELLING", "CANCELLED",
+            ]
+        )
+        let summary = try await fixture.engine.detail(id).summary
+        #expect(summary.reasonMessage == "cancelled by ada; said so")
+    }
+
+    /// Seen: status said that the job waited for a worker which was free.
+    @Test func aJobThatIsKeptBackSaysSoUntilItIsNot() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register()
+        let id = try await fixture.submit("k")
+        for _ in 0..<2 {
+            let lease = try #require(try await fixture.acquire())
+            #expect(try await fixture.complete(lease, .failed, reason: "KILLED"))
+        }
+        func why() async throws -> String { try await fixture.engine.detail(id).summary.waitReason }
+        #expect(try await why() == "is kept back for another 2 s after 2 losses in a row")
+        #expect(try await fixture.acquire() == nil)
+        fixture.advance(seconds: 1)
+        #expect(try await why().contains("another 1 s"))
+        // Whoever cancels and retries it wants it now.
+        try await fixture.engine.cancel(id, now: true, by: "ada")
+        try await fixture.engine.retry(id, by: "ada")
+        #expect(try await why() == "waits for train-1 to become free")
+        #expect(try await fixture.acquire()?.jobID == id)
+    }
 }

@@ -108,7 +108,7 @@ struct MigrationTests {
             after: 0,
             limit: 9
         )
-        #expect(dependents.map(\.job.id) == ["wait"])
+        #expect(dependents.jobs.map(\.job.id) == ["wait"])
         let open = try await store.granted([SHA256Digest.of("m")], to: "user/ada")
         #expect(open == [SHA256Digest.of("m")])
         try store.close()

@@ -145,6 +145,90 @@ struct RetentionSweepTests {
         #expect(left == Array(ids[2...].reversed()))
     }
 
+    /// Seen: one event that could not be read, and nothing was removed or collected any more.
+    @Test func damageToOneJobKeepsTheRoundFromNoOther() async throws {
+        try await fixture.register()
+        var ids: [String] = []
+        for index in 0..<4 { ids.append(try await run("k\(index)", .failed)) }
+        try await fixture.execute(
+            "UPDATE event SET body = x'ffffffff' WHERE job = '\(ids[0])' AND seq = 7"
+        )
+        // Its checkpoint cannot be read, nor can the row of the next one.
+        try await fixture.execute(
+            "UPDATE checkpoint_file SET digest = x'00' WHERE job = '\(ids[0])'"
+        )
+        try await fixture.execute("UPDATE job SET kind = 'bogus' WHERE id = '\(ids[1])'")
+        fixture.advance(seconds: 20 * Self.day)
+        let tally = try await sweep()
+        #expect(tally.events == 30 && tally.checkpoints == 2)
+        #expect(tally.faults.count == 1 && tally.faults.first?.contains(ids[0]) == true)
+        let crowded = try await sweep { $0.endedJobs = 1 }
+        #expect(crowded.jobs == 3)
+        let left = try await fixture.engine.list(pageSize: 9, before: nil).jobs.map(\.jobID)
+        #expect(left == [ids[1]])
+    }
+
+    private func pipeline(_ key: String) async throws -> (id: String, jobs: [String]) {
+        let parts = try ["a", "b"].map {
+            JobEngine.PipelineSubmission.Part(
+                name: $0,
+                job: try fixture.submission(""),
+                outputs: ["model"]
+            )
+        }
+        let id = try await fixture.engine.submit(
+            JobEngine.PipelineSubmission(
+                owner: "ada",
+                key: key,
+                digest: .of(key),
+                name: key,
+                parts: parts
+            )
+        ).id
+        return (id, try await fixture.engine.pipeline(id).jobs.map(\.jobID))
+    }
+
+    /// Seen: the failed job of a pipeline was removed, and the pipeline had SUCCEEDED.
+    @Test func aPipelineGoesWholeAndNoStateOfOneGetsBetter() async throws {
+        try await fixture.register()
+        try await artifacts.put("out")
+        let (id, jobs) = try await pipeline("p")
+        var lease = try #require(try await fixture.acquire())
+        #expect(try await fixture.complete(lease, .failed, reason: "USER_ERROR"))
+        let failed = lease.jobID
+        fixture.advance(seconds: Self.day)
+        lease = try #require(try await fixture.acquire())
+        let error = await #expect(throws: StoreError.self) {
+            try await fixture.engine.remove(failed)
+        }
+        #expect(error?.code == .invalidState && error?.message.contains("jobs rm \(id)") == true)
+        // Neither its age nor a crowd takes the one from the other, which runs.
+        fixture.advance(seconds: 90 * Self.day)
+        #expect(try await sweep { $0.endedJobs = 0 }.jobs == 0)
+        #expect(try await fixture.complete(lease))
+        #expect(try await sweep().jobs == 0)
+        #expect(try await fixture.engine.pipeline(id).summary.state == "FAILED")
+        #expect(try await fixture.engine.pipeline(id).jobs.map(\.jobID) == jobs)
+        fixture.advance(seconds: 90 * Self.day)
+        #expect(try await sweep().jobs == 2)
+        await #expect(throws: StoreError.self) { try await fixture.engine.pipeline(id) }
+    }
+
+    @Test func aCrowdTakesWholePipelines() async throws {
+        try await fixture.register()
+        try await artifacts.put("out")
+        _ = try await pipeline("p")
+        for _ in 0..<2 {
+            let lease = try #require(try await fixture.acquire())
+            #expect(try await fixture.complete(lease))
+            fixture.advance(seconds: 60)
+        }
+        let last = try await run("k", .failed)
+        // One too many: the two that belong together go.
+        #expect(try await sweep { $0.endedJobs = 2 }.jobs == 2)
+        #expect(try await fixture.engine.list(pageSize: 9, before: nil).jobs.map(\.jobID) == [last])
+    }
+
     @Test func aLogKeepsToItsLimitsAndItsWriterGoesOn() throws {
         let small = try JobLogStore(
             folder: fixture.folder + "/small",

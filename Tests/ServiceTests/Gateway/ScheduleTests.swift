@@ -78,9 +78,14 @@ struct ScheduleTests {
                 summary.reasonMessage == "job \(source), after which this was to start, is \(end)"
             )
         }
-        // One that is submitted afterwards fails at once; one whose predecessor is unknown is refused.
-        let late = try await submit(fixture, "late") { $0.after = [first] }
-        #expect(try await fixture.state(late) == "FAILED")
+        // One that is submitted afterwards is refused, with what helps; so is one whose predecessor is unknown.
+        let late = await #expect(throws: StoreError.self) {
+            try await submit(fixture, "late") { $0.after = [first] }
+        }
+        #expect(late?.message.contains("is \(state); retry that one first") == true)
+        try await fixture.engine.retry(first, by: "ada")
+        let early = try await submit(fixture, "late") { $0.after = [first] }
+        #expect(try await fixture.state(early) == "BLOCKED")
         let error = await #expect(throws: StoreError.self) {
             try await submit(fixture, "x") { $0.after = ["ffffffffffffffff"] }
         }
@@ -155,7 +160,9 @@ struct ScheduleTests {
         }
         #expect(try await fixture.engine.store.commit(batch) == .committed)
         try await fixture.engine.cancel(first, now: true, by: "ada")
-        #expect(try await fixture.engine.store.jobs(in: [.blocked], after: 0, limit: 9).isEmpty)
+        #expect(
+            try await fixture.engine.store.jobs(in: [.blocked], after: 0, limit: 9).jobs.isEmpty
+        )
         #expect(try await fixture.engine.store.job(last).job.reason == .dependencyFailed)
     }
 

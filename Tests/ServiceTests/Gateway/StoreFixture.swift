@@ -13,6 +13,10 @@ final class StoreFixture: Sendable {
     let folder: String
     let engine: JobEngine
     private let clock = VirtualClock()
+    private let told = Mutex<[String]>([])
+
+    /// What engines that were opened again say is wrong with the store.
+    var remarks: [String] { told.withLock { $0 } }
 
     init(limits: JobLimits = JobLimits(), policy: AccessPolicy = AccessPolicy()) throws {
         folder = NSTemporaryDirectory() + "/qat-store-" + UUID().uuidString
@@ -29,20 +33,25 @@ final class StoreFixture: Sendable {
         _ folder: String,
         _ clock: VirtualClock,
         _ limits: JobLimits,
-        _ policy: AccessPolicy
+        _ policy: AccessPolicy,
+        _ report: @escaping @Sendable (String) -> Void = { _ in }
     ) throws -> JobEngine {
         JobEngine(
             store: SQLiteJobStore(pool: try GatewayDatabase.open(path: folder + "/gateway.sqlite")),
             leaseDuration: .seconds(30),
             limits: limits,
             policies: PolicyFile(policy),
-            clock: { clock.now }
+            clock: { clock.now },
+            report: report
         )
     }
 
     /// A second store on the same file, as a gateway has after a restart.
     func reopened() throws -> JobEngine {
-        try Self.open(folder, clock, engine.limits, engine.policies.policy)
+        try Self.open(folder, clock, engine.limits, engine.policies.policy) {
+            [weak self] sentence in
+            self?.told.withLock { $0.append(sentence) }
+        }
     }
 
     /// Runs SQL behind the engine's back.

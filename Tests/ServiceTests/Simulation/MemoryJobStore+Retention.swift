@@ -8,9 +8,9 @@ extension MemoryJobStore {
     func ended(
         _ which: EndedJobs,
         by time: Int64,
-        after last: StoredJob?,
+        after place: EndedPlace?,
         limit: Int
-    ) async throws -> [StoredJob] {
+    ) async throws -> EndedPage {
         func rank(_ stored: StoredJob) -> (Int64, Int64) {
             (stored.job.finished ?? .max, stored.number)
         }
@@ -22,7 +22,13 @@ extension MemoryJobStore {
             case .withCheckpoint: stored.job.checkpointStep > 0
             }
         }.sorted { rank($0) < rank($1) }
-        return Array(ended.filter { last.map(rank) ?? (.min, .min) < rank($0) }.prefix(limit))
+        let start = place.map { ($0.finished, $0.number) } ?? (.min, .min)
+        let jobs = Array(ended.filter { start < rank($0) }.prefix(limit))
+        var page = EndedPage(jobs: jobs)
+        if jobs.count == limit, let last = jobs.last.map(rank) {
+            page.next = EndedPlace(finished: last.0, number: last.1)
+        }
+        return page
     }
 
     func endedCount() async throws -> Int {

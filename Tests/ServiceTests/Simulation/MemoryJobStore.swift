@@ -54,7 +54,7 @@ final class MemoryJobStore: JobStore {
         }
     }
 
-    private func row(_ id: String) throws -> Row {
+    private func entry(_ id: String) throws -> Row {
         guard let row = state.withLock({ $0.rows.first { $0.stored.job.id == id } }) else {
             throw StoreError(.notFound, "no job \(id)")
         }
@@ -65,7 +65,17 @@ final class MemoryJobStore: JobStore {
         state.withLock { $0.rows.map(\.stored).filter(body) }
     }
 
-    func job(_ id: String) async throws -> StoredJob { try row(id).stored }
+    func job(_ id: String) async throws -> StoredJob { try entry(id).stored }
+
+    func row(_ id: String) async throws -> JobRow {
+        let stored = try entry(id).stored
+        return JobRow(
+            id: id,
+            owner: stored.owner,
+            version: stored.job.version,
+            pipeline: stored.place?.pipeline
+        )
+    }
 
     func submission(owner: String, key: String) async throws -> (id: String, digest: [UInt8])? {
         state.withLock { state in
@@ -75,16 +85,17 @@ final class MemoryJobStore: JobStore {
     }
 
     func document(_ id: String) async throws -> JobDocument {
-        let row = try row(id)
+        let row = try entry(id)
         return JobDocument(spec: row.insertion.spec, results: row.results)
     }
 
-    func inputs(of id: String) async throws -> [Input] { try row(id).inputs }
-    func outputs(of id: String) async throws -> [OutputFile] { try row(id).outputs }
-    func checkpoint(of id: String) async throws -> [OutputFile] { try row(id).checkpoint }
+    func inputs(of id: String) async throws -> [Input] { try entry(id).inputs }
+    func outputs(of id: String) async throws -> [OutputFile] { try entry(id).outputs }
+    func checkpoint(of id: String) async throws -> [OutputFile] { try entry(id).checkpoint }
 
-    func events(of id: String, after seq: Int64, limit: Int) async throws -> [JobEvent] {
-        Array(try row(id).events.filter { $0.seq > UInt64(clamping: seq) }.prefix(limit))
+    func events(of id: String, after seq: Int64, limit: Int) async throws -> StoredEvents {
+        let events = try entry(id).events.filter { $0.seq > UInt64(clamping: seq) }
+        return StoredEvents(events: Array(events.prefix(limit)))
     }
 
     func page(before number: Int64?, limit: Int, owner: String?) async throws -> [ListedJob] {
@@ -92,8 +103,13 @@ final class MemoryJobStore: JobStore {
             .reversed().prefix(limit).map { .job($0) }
     }
 
-    func jobs(in states: [JobState], after number: Int64, limit: Int) async throws -> [StoredJob] {
-        Array(select { $0.number > number && states.contains($0.job.state) }.prefix(limit))
+    func jobs(in states: [JobState], after number: Int64, limit: Int) async throws -> StoredJobs {
+        Self.page(select { $0.number > number && states.contains($0.job.state) }, limit)
+    }
+
+    private static func page(_ all: [StoredJob], _ limit: Int) -> StoredJobs {
+        let jobs = Array(all.prefix(limit))
+        return StoredJobs(jobs: jobs, next: jobs.count == limit ? jobs.last?.number : nil)
     }
 
     /// Jobs that name one among their inputs or start after it.
@@ -133,15 +149,12 @@ final class MemoryJobStore: JobStore {
         in states: [JobState],
         after number: Int64,
         limit: Int
-    ) async throws -> [StoredJob] {
-        Array(
-            jobs(naming: id)
-                .filter { $0.number > number && states.contains($0.job.state) }
-                .prefix(limit)
-        )
+    ) async throws -> StoredJobs {
+        let all = jobs(naming: id).filter { $0.number > number && states.contains($0.job.state) }
+        return Self.page(all, limit)
     }
 
-    func predecessors(of id: String) async throws -> [String] { try row(id).insertion.after }
+    func predecessors(of id: String) async throws -> [String] { try entry(id).insertion.after }
 
     func pipeline(owner: String, key: String) async throws -> (id: String, digest: [UInt8])? {
         state.withLock { state in
@@ -166,8 +179,8 @@ final class MemoryJobStore: JobStore {
         }
     }
 
-    func parts(of pipeline: String) async throws -> [StoredJob] {
-        select { $0.place?.pipeline == pipeline }
+    func parts(of pipeline: String) async throws -> StoredJobs {
+        StoredJobs(jobs: select { $0.place?.pipeline == pipeline })
     }
 
     func succeeded(

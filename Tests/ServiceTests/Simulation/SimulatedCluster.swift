@@ -116,7 +116,12 @@ final class SimulatedCluster {
                 [InputSource(submission.inputs[0].source).job].compactMap(\.self)
                 + submission.after
             let isRemoved = try await store.removed(owner: "ada", key: submission.key) != nil
-            let isLost = needed.contains { !store.ids.contains($0) }
+            // Nor does anybody take a job that waits for one which ended badly.
+            var isLost = needed.contains { !store.ids.contains($0) }
+            for id in needed where store.ids.contains(id) {
+                let state = try await store.job(id).job.state
+                isLost = isLost || state == .failed || state == .cancelled
+            }
             if isRemoved || isLost { unanswered.removeAll { $0.key == submission.key } }
             // Too late: its time was over before anybody took it.
             if let deadline = submission.deadline, deadline <= engine.now.unix,
@@ -251,15 +256,35 @@ final class SimulatedCluster {
             if stored.job.state.isTerminal { history.thinned(id) }
             return
         }
-        let isNeeded = store.jobs(naming: id).contains { !$0.job.state.isTerminal }
+        if let pipeline = stored.place?.pipeline {
+            try await remove(try await store.parts(of: pipeline).jobs) {
+                _ = try await engine.removePipeline(pipeline)
+            }
+            // One of them alone never goes.
+            if try await attempt({ try await engine.remove(id) }) != nil {
+                history.fail("\(id) left \(pipeline)")
+            }
+        } else {
+            try await remove([stored]) { _ = try await engine.remove(id) }
+        }
+    }
+
+    private func remove(_ jobs: [StoredJob], _ body: () async throws -> Void) async throws {
+        let isNeeded = jobs.contains { stored in
+            store.jobs(naming: stored.job.id).contains { !$0.job.state.isTerminal }
+        }
+        let mayGo = !isNeeded && jobs.allSatisfy { $0.job.state.isTerminal }
         let isDone = try await attempt {
-            _ = try await engine.remove(id)
+            try await body()
             return true
         }
-        let isGone = !store.ids.contains(id)
-        history.removed(id, isGone: isGone, mayGo: stored.job.state.isTerminal && !isNeeded)
-        if stored.job.state.isTerminal { history.thinned(id) }
-        if isDone == true, !isGone { history.fail("\(id) was removed and is there") }
+        for stored in jobs {
+            let id = stored.job.id
+            let isGone = !store.ids.contains(id)
+            history.removed(id, isGone: isGone, mayGo: mayGo)
+            if stored.job.state.isTerminal { history.thinned(id) }
+            if isDone == true, !isGone { history.fail("\(id) was removed and is there") }
+        }
     }
 
     func retry() async throws {

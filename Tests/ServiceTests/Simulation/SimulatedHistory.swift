@@ -106,7 +106,7 @@ struct SimulatedHistory {
         }
         for id in store.ids {
             let job = try await store.job(id).job
-            let events = try await store.events(of: id, after: 0, limit: .max)
+            let events = try await store.events(of: id, after: 0, limit: .max).events
             let seqs = events.map(\.seq)
             let all = Array(1...UInt64(job.lastSeq))
             #expect(

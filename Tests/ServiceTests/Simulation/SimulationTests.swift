@@ -63,7 +63,7 @@ struct SimulationTests {
                 in: JobState.allCases.filter { !$0.isTerminal },
                 after: 0,
                 limit: .max
-            )
+            ).jobs
             guard !open.isEmpty else { return }
             for index in cluster.workers.indices { try await cluster.work(index) }
             try await cluster.pass(seconds: 1)

@@ -21,14 +21,14 @@ extension SQLiteJobStore {
         in states: [JobState],
         after number: Int64,
         limit: Int
-    ) async throws -> [StoredJob] {
+    ) async throws -> StoredJobs {
         try await pool.read { db in
-            try Self.readable(
+            try Self.page(
                 db,
                 Self.dependents(of: id, in: states)
                     .filter(JobRecord.CodingKeys.number > number)
-                    .order(JobRecord.CodingKeys.number)
-                    .limit(limit)
+                    .order(JobRecord.CodingKeys.number),
+                limit: limit
             )
         }
     }
@@ -82,10 +82,10 @@ extension SQLiteJobStore {
                     .group(JobRecord.CodingKeys.pipeline, JobRecord.CodingKeys.state)
             )
             for row in rows {
-                // A state that is none of ours is shown where its job is listed.
-                guard let state = JobState(rawValue: row["state"]) else { continue }
+                // A state that is none of ours counts as what lists show for it.
+                let state = JobState(rawValue: row["state"]) ?? .failed
                 let id: String = row["pipeline"]
-                found[id]?.counts[state] = row["jobs"]
+                found[id]?.counts[state, default: 0] += row["jobs"]
                 let times = [found[id]?.finished, row["finished"] as Int64?].compactMap(\.self)
                 found[id]?.finished = times.max()
             }
@@ -93,9 +93,9 @@ extension SQLiteJobStore {
         }
     }
 
-    func parts(of pipeline: String) async throws -> [StoredJob] {
+    func parts(of pipeline: String) async throws -> StoredJobs {
         try await pool.read { db in
-            try Self.readable(
+            try Self.page(
                 db,
                 JobRecord
                     .filter(JobRecord.CodingKeys.pipeline == pipeline)
@@ -119,7 +119,7 @@ extension SQLiteJobStore {
             if let owner {
                 request = request.filter(JobRecord.CodingKeys.tenant == owner)
             }
-            return try Self.readable(db, request)
+            return try Row.fetchAll(db, request).compactMap { try? Self.stored($0) }
         }
     }
 

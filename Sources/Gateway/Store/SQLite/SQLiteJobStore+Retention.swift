@@ -8,21 +8,20 @@ extension SQLiteJobStore {
     func ended(
         _ which: EndedJobs,
         by time: Int64,
-        after last: StoredJob?,
+        after place: EndedPlace?,
         limit: Int
-    ) async throws -> [StoredJob] {
+    ) async throws -> EndedPage {
         try await pool.read { db in
             var request =
                 JobRecord
                 .filter(JobRecord.CodingKeys.finished <= time)
                 .order(JobRecord.CodingKeys.finished, JobRecord.CodingKeys.number)
                 .limit(limit)
-            if let last {
-                let finished = last.job.finished ?? .min
+            if let place {
                 request = request.filter(
-                    JobRecord.CodingKeys.finished > finished
-                        || JobRecord.CodingKeys.finished == finished
-                            && JobRecord.CodingKeys.number > last.number
+                    JobRecord.CodingKeys.finished > place.finished
+                        || JobRecord.CodingKeys.finished == place.finished
+                            && JobRecord.CodingKeys.number > place.number
                 )
             }
             switch which {
@@ -32,7 +31,12 @@ extension SQLiteJobStore {
             case .withCheckpoint:
                 request = request.filter(JobRecord.CodingKeys.checkpointStep > 0)
             }
-            return try Self.readable(db, request)
+            let rows = try Row.fetchAll(db, request)
+            var page = EndedPage(jobs: rows.compactMap { try? Self.stored($0) })
+            if rows.count == limit, let last = rows.last {
+                page.next = EndedPlace(finished: last["finished"], number: last["number"])
+            }
+            return page
         }
     }
 

@@ -15,11 +15,30 @@ final class SQLiteJobStore: JobStore {
 
     func job(_ id: String) async throws -> StoredJob {
         try await pool.read { db in
-            guard let record = try JobRecord.filter(JobRecord.CodingKeys.id == id).fetchOne(db)
-            else {
+            let request = JobRecord.filter(JobRecord.CodingKeys.id == id)
+            guard let row = try Row.fetchOne(db, request) else {
                 throw StoreError(.notFound, "no job \(PlainText.quoted(id))")
             }
-            return try record.stored()
+            return try Self.stored(row)
+        }
+    }
+
+    func row(_ id: String) async throws -> JobRow {
+        try await pool.read { db in
+            let row = try Row.fetchOne(
+                db,
+                sql: "SELECT tenant, version, pipeline FROM job WHERE id = ?",
+                arguments: [id]
+            )
+            guard let row else {
+                throw StoreError(.notFound, "no job \(PlainText.quoted(id))")
+            }
+            return JobRow(
+                id: id,
+                owner: row["tenant"],
+                version: row["version"],
+                pipeline: row["pipeline"]
+            )
         }
     }
 
@@ -86,14 +105,16 @@ final class SQLiteJobStore: JobStore {
         }
     }
 
-    func events(of id: String, after seq: Int64, limit: Int) async throws -> [JobEvent] {
+    func events(of id: String, after seq: Int64, limit: Int) async throws -> StoredEvents {
         try await pool.read { db in
             try EventRecord
                 .filter(EventRecord.CodingKeys.job == id && EventRecord.CodingKeys.seq > seq)
                 .order(EventRecord.CodingKeys.seq)
                 .limit(limit)
                 .fetchAll(db)
-                .map { try JobEvent(encoded: [UInt8]($0.body)) }
+                .reduce(into: StoredEvents()) { found, record in
+                    found.add([UInt8](record.body), job: id, seq: record.seq)
+                }
         }
     }
 
@@ -107,31 +128,27 @@ final class SQLiteJobStore: JobStore {
             if let owner {
                 request = request.filter(JobRecord.CodingKeys.tenant == owner)
             }
-            return try Row.fetchAll(db, request).map { row in
-                do {
-                    return .job(try JobRecord(row: row).stored())
-                } catch {
-                    let id = row["id"] as String? ?? "?"
-                    return .unreadable(
-                        number: row["number"],
-                        id: id,
-                        error as? StoreError
-                            ?? StoreError(.corrupt, "job \(id) cannot be read: \(error)")
-                    )
-                }
-            }
+            return try Row.fetchAll(db, request).map(Self.listed)
         }
     }
 
-    func jobs(in states: [JobState], after number: Int64, limit: Int) async throws -> [StoredJob] {
+    private static func listed(_ row: Row) -> ListedJob {
+        do {
+            return .job(try stored(row))
+        } catch {
+            return .unreadable(number: row["number"], id: row["id"] ?? "?", error)
+        }
+    }
+
+    func jobs(in states: [JobState], after number: Int64, limit: Int) async throws -> StoredJobs {
         try await pool.read { db in
-            try Self.readable(
+            try Self.page(
                 db,
                 JobRecord
                     .filter(states.map(\.rawValue).contains(JobRecord.CodingKeys.state))
                     .filter(JobRecord.CodingKeys.number > number)
-                    .order(JobRecord.CodingKeys.number)
-                    .limit(limit)
+                    .order(JobRecord.CodingKeys.number),
+                limit: limit
             )
         }
     }
@@ -143,7 +160,8 @@ final class SQLiteJobStore: JobStore {
     ) async throws -> StoredJob? {
         let accelerators = [Accelerator.auto, offer.accelerator].map(\.rawValue)
         return try await pool.read { db in
-            try Self.readable(
+            // One after the other: however many rows cannot be read, they stand before nobody.
+            let rows = try Row.fetchCursor(
                 db,
                 JobRecord
                     .filter(JobRecord.CodingKeys.state == JobState.queued.rawValue)
@@ -154,18 +172,47 @@ final class SQLiteJobStore: JobStore {
                     .filter(!owners.contains(JobRecord.CodingKeys.tenant))
                     .filter(!delayed.contains(JobRecord.CodingKeys.id))
                     .order(JobRecord.CodingKeys.rank, JobRecord.CodingKeys.number)
-                    // More than one: a row that cannot be read does not stand before the others.
-                    .limit(16)
-            ).first
+            )
+            while let row = try rows.next() {
+                if let stored = try? Self.stored(row) { return stored }
+            }
+            return nil
         }
     }
 
-    /// The jobs of rows that can be read; those that cannot are shown where jobs are listed.
-    static func readable(
+    /// The job that a row holds.
+    ///
+    /// - Throws: ``StoreError`` (`corrupt`), whatever is wrong with it.
+    static func stored(_ row: Row) throws(StoreError) -> StoredJob {
+        do {
+            return try JobRecord(row: row).stored()
+        } catch let error as StoreError {
+            throw error
+        } catch {
+            let id = row["id"] as String? ?? "?"
+            throw StoreError(.corrupt, "job \(id) cannot be read: \(error)")
+        }
+    }
+
+    /// A page of jobs by number.
+    static func page(
         _ db: Database,
-        _ request: QueryInterfaceRequest<JobRecord>
-    ) throws -> [StoredJob] {
-        try Row.fetchAll(db, request).compactMap { try? JobRecord(row: $0).stored() }
+        _ request: QueryInterfaceRequest<JobRecord>,
+        limit: Int = .max
+    ) throws -> StoredJobs {
+        let rows = try Row.fetchAll(db, request.limit(limit))
+        var page = StoredJobs()
+        for row in rows {
+            do {
+                page.jobs.append(try stored(row))
+            } catch {
+                page.unreadable.append(
+                    UnreadableJob(number: row["number"], id: row["id"] ?? "?", error: error)
+                )
+            }
+        }
+        page.next = rows.count == limit ? rows.last?["number"] : nil
+        return page
     }
 
     func workers() async throws -> [Worker] {
