@@ -137,8 +137,11 @@ extension JobEngine {
             return "waits for one of \(stored.owner)'s \(limit) running jobs to end (quota)"
         }
         if let left = delays.left(of: stored.job.id, at: now.uptime) {
-            return "is kept back for another \((left + 999) / 1000) s after "
-                + "\(stored.job.lossesAtStep) losses in a row"
+            let why =
+                stored.job.reason == .noDisk
+                ? "since a worker had no room for it"
+                : "after \(stored.job.lossesAtStep) losses in a row"
+            return "is kept back for another \((left + 999) / 1000) s \(why)"
         }
         let kind = stored.job.kind
         let able = presence.all.filter { $0.worker.offer.kinds.contains(kind) }
