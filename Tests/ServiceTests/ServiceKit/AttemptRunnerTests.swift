@@ -180,7 +180,8 @@ struct AttemptRunnerTests {
         #expect(try await gateway.run(script) == .reported(isDone: true))
         let news = gateway.state.withLock { $0.news }
         let steps = news.joined().filter { $0.type == .progress }.compactMap(\.progress?.step)
-        #expect(steps == [1, 3, 4])
+        // Two heartbeats under way at once may both tell what neither has heard back of yet.
+        #expect(Set(steps) == [1, 3, 4])
         #expect(news.joined().contains { $0.message.contains("step 2 is not to be told") })
         // The lease was extended although the news were refused.
         #expect(news.contains { $0.isEmpty })

@@ -188,6 +188,12 @@ final class SimulatedCluster {
         }
         let answer = try await attempt { try await engine.submit(pipeline) }
         guard let answer else {
+            // It was stored without an answer, ended, and was removed: its key stays taken.
+            if let known = try await store.pipeline(owner: "ada", key: pipeline.key),
+                try await store.parts(of: known.id).jobs.isEmpty
+            {
+                unansweredPipelines.removeAll { $0.key == pipeline.key }
+            }
             // Too late: its time was over before anybody took it.
             if let deadline = pipeline.parts.compactMap(\.job.deadline).min(),
                 deadline <= engine.now.unix,
