@@ -36,12 +36,7 @@ struct GatewayService: Sendable {
             report: { logger.error("\($0)") }
         )
         let artifacts = try ArtifactStore(root: folder.path + "/cas")
-        let logs = try JobLogStore(
-            folder: folder.path + "/logs",
-            byteLimit: UInt64(clamping: retention.jobLogBytes),
-            // Room for what comes until the next round removes the oldest.
-            totalLimit: UInt64(clamping: retention.logBytes) / 4 * 5
-        )
+        let logs = try jobLogs(in: folder)
         let authority = Authority(policies: policies, audit: AuditLog(logger))
         try await engine.start()
         let api = GatewayAPI(
@@ -86,6 +81,15 @@ struct GatewayService: Sendable {
             logger.warning("closing the database: \(StoreError.sentence(of: error))")
         }
         try end.get()
+    }
+
+    private func jobLogs(in folder: StateFolder) throws -> JobLogStore {
+        try JobLogStore(
+            folder: folder.path + "/logs",
+            byteLimit: UInt64(clamping: retention.jobLogBytes),
+            // Room for what comes until the next round removes the oldest.
+            totalLimit: UInt64(clamping: retention.logBytes) / 4 * 5
+        )
     }
 }
 
