@@ -169,22 +169,7 @@ struct RetentionSweepTests {
     }
 
     private func pipeline(_ key: String) async throws -> (id: String, jobs: [String]) {
-        let parts = try ["a", "b"].map {
-            JobEngine.PipelineSubmission.Part(
-                name: $0,
-                job: try fixture.submission(""),
-                outputs: ["model"]
-            )
-        }
-        let id = try await fixture.engine.submit(
-            JobEngine.PipelineSubmission(
-                owner: "ada",
-                key: key,
-                digest: .of(key),
-                name: key,
-                parts: parts
-            )
-        ).id
+        let id = try await fixture.engine.submit(try fixture.pipeline(key)).id
         return (id, try await fixture.engine.pipeline(id).jobs.map(\.jobID))
     }
 

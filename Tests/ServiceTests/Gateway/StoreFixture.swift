@@ -64,6 +64,23 @@ final class StoreFixture: Sendable {
 
     func advance(seconds: Int64) { clock.advance(milliseconds: seconds * 1000) }
 
+    /// A pipeline of two jobs, a and b, neither of which waits for the other.
+    func pipeline(_ key: String) throws -> JobEngine.PipelineSubmission {
+        JobEngine.PipelineSubmission(
+            owner: "ada",
+            key: key,
+            digest: .of(key),
+            name: key,
+            parts: try ["a", "b"].map {
+                JobEngine.PipelineSubmission.Part(
+                    name: $0,
+                    job: try submission(""),
+                    outputs: ["model"]
+                )
+            }
+        )
+    }
+
     func submission(_ key: String, kind: String = "train", model: String = "m.gguf")
         throws -> JobEngine.Submission
     {

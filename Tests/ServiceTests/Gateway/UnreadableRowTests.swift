@@ -167,23 +167,8 @@ struct UnreadableRowTests {
     @Test func aPipelineWithOneIsNotSucceeded() async throws {
         let fixture = try StoreFixture()
         try await fixture.register()
-        let parts = try ["a", "b"].map {
-            JobEngine.PipelineSubmission.Part(
-                name: $0,
-                job: try fixture.submission(""),
-                outputs: ["model"]
-            )
-        }
-        let id = try await fixture.engine.submit(
-            JobEngine.PipelineSubmission(
-                owner: "ada",
-                key: "p",
-                digest: .of("p"),
-                name: "",
-                parts: parts
-            )
-        ).id
-        for _ in parts {
+        let id = try await fixture.engine.submit(try fixture.pipeline("p")).id
+        for _ in ["a", "b"] {
             let lease = try #require(try await fixture.acquire())
             #expect(try await fixture.complete(lease))
         }
