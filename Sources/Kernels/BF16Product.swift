@@ -18,8 +18,8 @@ final class BF16Product: @unchecked Sendable {
 
     private let team: ThreadTeam
     // One caller at a time, as the team has it.
-    private var rowPanels = AlignedBuffer<UInt32>(count: 0)
-    private var columnPanels = AlignedBuffer<UInt32>(count: 0)
+    private var rowPanels = Scratch<UInt32>()
+    private var columnPanels = Scratch<UInt32>()
 
     init(team: ThreadTeam) { self.team = team }
 
@@ -33,9 +33,8 @@ final class BF16Product: @unchecked Sendable {
     ) {
         let rows = Panels(items: shape.m, depth: shape.k, width: Int(QAT_PRODUCT_ROWS))
         let columns = Panels(items: shape.n, depth: shape.k, width: Int(QAT_PRODUCT_COLUMNS))
-        Self.reserve(&rowPanels, rows.wordCount)
-        Self.reserve(&columnPanels, columns.wordCount)
-        let (packedRows, packedColumns) = (rowPanels.pointer, columnPanels.pointer)
+        let packedRows = rowPanels.reserve(rows.wordCount)
+        let packedColumns = columnPanels.reserve(columns.wordCount)
         var rowSource = Self.source(a, rows)
         var columnSource = Self.source(b, columns)
         team.parallel { [team] index in
@@ -92,9 +91,5 @@ final class BF16Product: @unchecked Sendable {
             items: panels.items,
             depth: panels.depth
         )
-    }
-
-    private static func reserve(_ buffer: inout AlignedBuffer<UInt32>, _ count: Int) {
-        if buffer.count < count { buffer = AlignedBuffer(count: count) }
     }
 }

@@ -104,7 +104,8 @@ struct TrainingLoop {
         let parts = plan.parts.map { "\($0.name) \(megabytes($0.byteCount))" }
             .joined(separator: ", ")
         let sentence = "\(megabytes(plan.byteCount)) of memory while training: \(parts)"
-        guard let limit = MemoryLimit.byteCount, plan.byteCount > limit else {
+        let limit = MemoryLimit.byteCount
+        guard plan.byteCount > limit else {
             reporter.log(sentence)
             return
         }

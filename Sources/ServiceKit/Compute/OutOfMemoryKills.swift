@@ -10,14 +10,7 @@ struct OutOfMemoryKills: Sendable, Equatable {
 
     /// The counts now.
     static func counted() -> Self {
-        let path = groupPath(try? String(contentsOfFile: "/proc/self/cgroup", encoding: .utf8))
-        let root = "/sys/fs/cgroup"
-        // Inside a container the group's own path is the root.
-        let files = [
-            "\(root)\(path.unified)/memory.events", "\(root)/memory.events",
-            "\(root)/memory\(path.memory)/memory.oom_control",
-            "\(root)/memory/memory.oom_control",
-        ]
+        let files = groupFiles(unified: "memory.events", memory: "memory.oom_control")
         return Self(
             ofGroup: files.lazy.compactMap { count(inFile: $0) }.first,
             ofMachine: count(inFile: "/proc/vmstat")
@@ -35,6 +28,18 @@ struct OutOfMemoryKills: Sendable, Equatable {
         }
         guard !changes.isEmpty else { return nil }
         return changes.first { $0.isRise }?.text ?? ""
+    }
+
+    /// Where files of this process's control group may be, by their names in version 2 and in version 1's
+    /// memory controller.
+    static func groupFiles(unified: String, memory: String) -> [String] {
+        let path = groupPath(try? String(contentsOfFile: "/proc/self/cgroup", encoding: .utf8))
+        let root = "/sys/fs/cgroup"
+        // Inside a container the group's own path is the root.
+        return [
+            "\(root)\(path.unified)/\(unified)", "\(root)/\(unified)",
+            "\(root)/memory\(path.memory)/\(memory)", "\(root)/memory/\(memory)",
+        ]
     }
 
     /// The paths that /proc/self/cgroup names, of version 2 and of version 1's memory controller.

@@ -64,15 +64,19 @@ final class LayerWeights {
             )
         }
         finalNorm = layout.finalNorm
-        let largest = configuration.linearModules.map {
-            $0.inputWidth(configuration) * $0.outputWidth(configuration)
-        }
-        scratch = device.tensor(columns: largest.max() ?? 0)
+        scratch = device.tensor(columns: Self.roundedCount(configuration))
         magnitude = device.tensor(columns: 1)
         for progress in [0] + recipe.boundaries + [1] {
             _ = try parameters.quantizedEntries(of: recipe, progress: progress)
         }
         setProgress(0)
+    }
+
+    /// Elements of the largest weight of a linear module: one is rounded at a time.
+    static func roundedCount(_ configuration: ModelConfiguration) -> Int {
+        configuration.linearModules.map {
+            $0.inputWidth(configuration) * $0.outputWidth(configuration)
+        }.max() ?? 0
     }
 
     /// Chooses the formats of a run's progress; allocates only when a stage begins.
@@ -147,16 +151,9 @@ final class LayerWeights {
         _ format: QuantizationFormat
     ) -> Rounding.TensorScale {
         guard format.scaleKind.hasTensorScale else { return .dynamic }
-        let group = configuration.inputGroup(of: module)
         var isFirst = true
-        for member in LinearModule.allCases
-        where configuration.inputGroup(of: member) == group {
-            guard let found = self.module(member, layer: layer) else { continue }
-            device.maximumMagnitude(
-                of: tensor(found.weight),
-                into: magnitude,
-                accumulating: !isFirst
-            )
+        parameters.layout.forEachWeight(sharingInputOf: module, layer: layer) { entry in
+            device.maximumMagnitude(of: tensor(entry), into: magnitude, accumulating: !isFirst)
             isFirst = false
         }
         return .magnitude(magnitude)

@@ -34,8 +34,7 @@ public final class PerplexityEvaluator {
     private let weights: LayerWeights
     private let pass: DecoderPass
     private let head: LossHead
-    private let targets: DeviceTensor
-    private let hostTargets: AlignedBuffer<Int32>
+    private let targets: NextTokenTargets
     private let length: Int
 
     /// Prepares evaluation of `parameters` under a recipe; ``QuantizationRecipe/none`` takes the
@@ -66,8 +65,7 @@ public final class PerplexityEvaluator {
             chunkRows: LossHead.chunkRows(rows: length),
             device: device
         )
-        targets = device.tensor(columns: length, type: .int32)
-        hostTargets = AlignedBuffer(count: length)
+        targets = NextTokenTargets(rows: length, length: length, device: device)
     }
 
     /// Evaluates the first `windows` windows, or fewer where the text ends.
@@ -117,14 +115,11 @@ public final class PerplexityEvaluator {
     }
 
     private func evaluateWindow(_ tokens: UnsafePointer<Int32>) -> LossSum {
-        for row in 0..<length {
-            hostTargets.pointer[row] = row == length - 1 ? -1 : tokens[row + 1]
-        }
-        pass.device.upload(hostTargets.pointer, to: targets)
+        targets.set(tokens)
         pass.forward(tokens)
         return head.crossEntropy(
             LossHead.Input(hidden: pass.finalNorm, head: weights.effectiveHead()),
-            targets: targets,
+            targets: targets.tensor,
             gradientScale: 0,
             gradient: nil
         )

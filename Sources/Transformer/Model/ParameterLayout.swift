@@ -109,6 +109,18 @@ public struct ParameterLayout: Sendable {
         layers[layer].linear[module.rawValue]
     }
 
+    /// Calls `body` for the weights of the modules that share a module's input; allocates nothing.
+    func forEachWeight(
+        sharingInputOf module: LinearModule,
+        layer: Int,
+        _ body: (Entry) -> Void
+    ) {
+        let group = configuration.inputGroup(of: module)
+        for member in LinearModule.allCases where configuration.inputGroup(of: member) == group {
+            if let found = self.module(member, layer: layer) { body(found.weight) }
+        }
+    }
+
     /// Whether a decoder layer has a linear module.
     func has(_ module: LinearModule, layer: Int) -> Bool {
         layers[layer].linear[module.rawValue] != nil

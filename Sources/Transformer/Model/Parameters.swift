@@ -118,10 +118,9 @@ public final class Parameters: @unchecked Sendable {
     /// Allocates nothing on the heap.
     public func sharedAmax(_ module: LinearModule, layer: Int, team: ThreadTeam) -> Float {
         var amax: Float = 0
-        let group = configuration.inputGroup(of: module)
-        for member in LinearModule.allCases
-        where configuration.inputGroup(of: member) == group && layout.has(member, layer: layer) {
-            amax = max(amax, memberAmax(member, layer, team))
+        layout.forEachWeight(sharingInputOf: module, layer: layer) { entry in
+            let start = storage.pointer + entry.offset
+            amax = max(amax, BlockQuantizer.amax(start, count: entry.count, team: team))
         }
         return amax
     }
@@ -144,10 +143,5 @@ public final class Parameters: @unchecked Sendable {
             }
         }
         return amaxes
-    }
-
-    private func memberAmax(_ module: LinearModule, _ layer: Int, _ team: ThreadTeam) -> Float {
-        let entry = layout.entry(of: module, layer: layer)
-        return BlockQuantizer.amax(storage.pointer + entry.offset, count: entry.count, team: team)
     }
 }

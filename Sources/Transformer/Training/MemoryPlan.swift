@@ -106,12 +106,12 @@ public struct MemoryPlan: Sendable, Equatable {
 
     /// Elements into which weights are rounded before their products.
     private static func rounded(_ model: ModelConfiguration, _ recipe: QuantizationRecipe) -> Int {
-        let largest = model.linearModules.map { $0.inputWidth(model) * $0.outputWidth(model) }
         let head = ParameterLayout(configuration: model).head.module
         let isHeadRounded = ([0] + recipe.boundaries + [1]).contains {
             recipe.format(forModule: head, progress: $0) != nil
         }
-        return (largest.max() ?? 0) + (isHeadRounded ? model.vocabularySize * model.hiddenSize : 0)
+        return LayerWeights.roundedCount(model)
+            + (isHeadRounded ? model.vocabularySize * model.hiddenSize : 0)
     }
 
     /// Elements of score matrices, two or three per thread, and of packed operands.

@@ -74,9 +74,8 @@ public final class TrainingEngine {
     private let gradients: GradientArena
     private let backward: BackwardPass
     private let head: LossHead
-    /// Of the current micro-batch, int32 `[1, rows]`.
-    private let targets: DeviceTensor
-    private let hostTargets: AlignedBuffer<Int32>
+    /// Of the current micro-batch.
+    private let targets: NextTokenTargets
     /// `[rows, hidden]`.
     private let hiddenGradient: DeviceTensor
 
@@ -134,8 +133,7 @@ public final class TrainingEngine {
             chunkRows: LossHead.chunkRows(rows: settings.rows),
             device: device
         )
-        targets = device.tensor(columns: settings.rows, type: .int32)
-        hostTargets = AlignedBuffer(count: settings.rows)
+        targets = NextTokenTargets(rows: settings.rows, length: settings.length, device: device)
         hiddenGradient = device.tensor(rows: settings.rows, columns: model.hiddenSize)
         stepCount = 0
     }
@@ -221,11 +219,11 @@ public final class TrainingEngine {
         let sum: LossSum
         switch settings.objective {
         case .crossEntropy:
-            setTargets(tokens)
+            targets.set(tokens)
             let count = windowsPerStep * (settings.length - 1)
             sum = head.crossEntropy(
                 input,
-                targets: targets,
+                targets: targets.tensor,
                 gradientScale: 1 / Float(count),
                 gradient: gradient
             )
@@ -274,14 +272,6 @@ public final class TrainingEngine {
             rate
             """
         )
-    }
-
-    private func setTargets(_ tokens: UnsafePointer<Int32>) {
-        for row in 0..<pass.rows {
-            let isLast = row % settings.length == settings.length - 1
-            hostTargets.pointer[row] = isLast ? -1 : tokens[row + 1]
-        }
-        device.upload(hostTargets.pointer, to: targets)
     }
 
     private func update(learningRate: Double, norm: Double) {
