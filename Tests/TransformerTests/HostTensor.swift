@@ -12,6 +12,12 @@ extension DeviceTensor {
 
     /// The elements, row by row.
     var values: [Float] { Array(UnsafeBufferPointer(start: floats, count: count)) }
+
+    /// Whether both are the same elements, seen alike.
+    func isSame(as other: DeviceTensor) -> Bool {
+        memory === other.memory && offset == other.offset && rows == other.rows
+            && columns == other.columns && type == other.type
+    }
 }
 
 extension ComputeDevice {

@@ -119,7 +119,9 @@ struct TrainingEngineTests {
         #expect(engine.gradient(ofParameter: "model.embed_tokens.weight") == nil)
     }
 
-    @Test func resumedRunRepeatsTheUninterruptedOneBitForBit() throws {
+    /// On a device with memory of its own, too: it must be told what was restored.
+    @Test(arguments: [false, true])
+    func resumedRunRepeatsTheUninterruptedOneBitForBit(copiesHost: Bool) throws {
         let configuration = tinyConfiguration()
         let text = (0..<4000).map { Int32(($0 * $0 + 3 * $0) % configuration.vocabularySize) }
         func run(_ engine: TrainingEngine, from first: Int, to last: Int) throws {
@@ -138,9 +140,16 @@ struct TrainingEngineTests {
         }
         let whole = try tinyEngine(configuration)
         try run(whole, from: 0, to: 6)
-        let first = try tinyEngine(configuration)
+        func interrupted() throws -> TrainingEngine {
+            let device = CPUDevice(team: ThreadTeam(threadCount: 2))
+            return try tinyEngine(
+                configuration,
+                device: RecordingDevice(device, copiesHost: copiesHost)
+            )
+        }
+        let first = try interrupted()
         try run(first, from: 0, to: 3)
-        let second = try tinyEngine(configuration)
+        let second = try interrupted()
         second.parameters.storage.pointer.update(
             from: first.parameters.storage.pointer,
             count: first.parameters.storage.count
@@ -221,7 +230,8 @@ func tinyEngine(
     recipe: QuantizationRecipe = QuantizationRecipe(defaultFormat: .mxfp4),
     batch: Int = 2,
     accumulation: Int = 1,
-    isFrozen: (String) -> Bool = { _ in false }
+    isFrozen: (String) -> Bool = { _ in false },
+    device: any ComputeDevice = CPUDevice(team: ThreadTeam(threadCount: 2))
 ) throws -> TrainingEngine {
     try TrainingEngine(
         parameters: try Parameters.random(configuration: configuration, seed: 3, deviation: 0.1),
@@ -235,6 +245,6 @@ func tinyEngine(
             length: 16
         ),
         isFrozen: isFrozen,
-        device: CPUDevice(team: ThreadTeam(threadCount: 2))
+        device: device
     )
 }

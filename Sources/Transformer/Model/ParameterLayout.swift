@@ -121,11 +121,6 @@ public struct ParameterLayout: Sendable {
         }
     }
 
-    /// Whether a decoder layer has a linear module.
-    func has(_ module: LinearModule, layer: Int) -> Bool {
-        layers[layer].linear[module.rawValue] != nil
-    }
-
     /// The bias of a linear module of a decoder layer, if it has one.
     public func bias(of module: LinearModule, layer: Int) -> Entry? {
         layers[layer].linear[module.rawValue]?.bias

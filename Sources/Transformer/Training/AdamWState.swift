@@ -53,6 +53,12 @@ public final class AdamWState: @unchecked Sendable {
         }
     }
 
+    /// Takes what the host changed in ``moments``.
+    func refresh() {
+        device.refresh(firstMemory)
+        device.refresh(secondMemory)
+    }
+
     /// One update of all trainable parameters of `weights`.
     func update(
         _ weights: LayerWeights,

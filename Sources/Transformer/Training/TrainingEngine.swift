@@ -23,8 +23,11 @@ public struct StepResult: Sendable, Equatable {
 ///
 /// Everything is allocated at the start; a step allocates nothing. Not for concurrent use.
 public final class TrainingEngine {
-    /// The masters, which each step updates.
-    public let parameters: Parameters
+    /// The masters, which each step updates, as they are now.
+    public var parameters: Parameters {
+        weights.settle()
+        return weights.parameters
+    }
     /// Steps taken.
     public private(set) var stepCount: Int
     /// AdamW's moments.
@@ -94,7 +97,6 @@ public final class TrainingEngine {
         isFrozen: (String) -> Bool,
         device: any ComputeDevice
     ) throws {
-        self.parameters = parameters
         self.device = device
         self.settings = settings
         let model = parameters.configuration
@@ -168,8 +170,10 @@ public final class TrainingEngine {
     /// Windows a step takes: micro-batches times windows each.
     public var windowsPerStep: Int { settings.accumulation * settings.batchSize }
 
-    /// Continues a run whose parameters and moments were restored.
+    /// Continues a run whose parameters and moments the host restored.
     public func resume(atStep step: Int) {
+        weights.refresh()
+        optimizer.refresh()
         stepCount = step
     }
 
@@ -202,7 +206,8 @@ public final class TrainingEngine {
 
     /// The latest step's gradient of a parameter, row-major; nil if it is frozen or unknown.
     package func gradient(ofParameter name: String) -> [Float]? {
-        guard let entry = parameters.layout[name], let gradient = gradients.gradient(of: entry)
+        guard let entry = weights.parameters.layout[name],
+            let gradient = gradients.gradient(of: entry)
         else { return nil }
         var values = [Float](repeating: 0, count: entry.count)
         device.download(gradient, into: &values)
@@ -213,7 +218,7 @@ public final class TrainingEngine {
         pass.forward(tokens)
         let gradient = LossHead.HeadGradient(
             hidden: hiddenGradient,
-            head: gradients.gradient(of: parameters.layout.head)
+            head: gradients.gradient(of: weights.parameters.layout.head)
         )
         let input = LossHead.Input(hidden: pass.finalNorm, head: weights.effectiveHead())
         let sum: LossSum
