@@ -239,6 +239,30 @@ LANES_TARGET void LANES_NAME(qat_fake_quantize_f32)(float *dst, const float *src
 #undef FAKE_QUANTIZE
 }
 
+LANES_INLINE void round_scaled_blocks(float *dst, const float *src, const uint8_t *scales,
+                                      size_t count, size_t block, const qat_block_format *format,
+                                      int tie) {
+    const lanes_grid grid = grid_of(&format->element);
+    for (size_t start = 0; start + block <= count; start += block) {
+        uint8_t scale = format->scales == QAT_SCALES_F32 ? 0 : scales[start / block];
+        float step = fast_step(scale, format);
+        if (amax_bits(src + start, block) >= EXPONENT_MASK || !(step <= 3.402823466e38f)) {
+            for (size_t i = start; i < start + block; i++) dst[i] = NAN;
+        } else {
+            round_values(dst + start, src + start, block, step, &grid, format, tie);
+        }
+    }
+}
+
+LANES_TARGET void LANES_NAME(qat_fake_quantize_scaled_f32)(float *dst, const float *src,
+                                                           const uint8_t *scales, size_t count,
+                                                           size_t block,
+                                                           const qat_block_format *format) {
+#define ROUND_SCALED(tie) round_scaled_blocks(dst, src, scales, count, block, format, tie)
+    LANES_FOR_EACH_TIE(format->tie, ROUND_SCALED)
+#undef ROUND_SCALED
+}
+
 // The element's codes as vectors.
 typedef struct {
     lanes_i32 sign_bit;

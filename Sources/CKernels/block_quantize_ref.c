@@ -113,10 +113,35 @@ void qat_fake_quantize_f32_ref(float *dst, const float *src, size_t count, size_
     }
 }
 
+void qat_fake_quantize_scaled_f32_ref(float *dst, const float *src, const uint8_t *scales,
+                                      size_t count, size_t block, const qat_block_format *format) {
+    for (size_t start = 0; start + block <= count; start += block) {
+        uint8_t scale = format->scales == QAT_SCALES_F32 ? 0 : scales[start / block];
+        float amax = qat_amax_f32_ref(src + start, block);
+        float step = qat_step_of_scale(scale, format);
+        if (!(amax <= 3.402823466e38f) || !(step <= 3.402823466e38f)) {
+            for (size_t i = start; i < start + block; i++) dst[i] = NAN;
+        } else {
+            qat_round_values_f32_ref(dst + start, src + start, block, step, format);
+        }
+    }
+}
+
 void qat_mask_saturated_f32(float *gradient, const float *src, size_t count, size_t block,
                             const qat_block_format *format) {
     for (size_t start = 0; start + block <= count; start += block) {
         uint8_t scale = qat_scale_of_amax(qat_amax_f32(src + start, block), format);
+        float limit = format->element.max_value * qat_step_of_scale(scale, format);
+        for (size_t i = start; i < start + block; i++) {
+            if (fabsf(src[i]) > limit) gradient[i] = 0;
+        }
+    }
+}
+
+void qat_mask_saturated_scaled_f32(float *gradient, const float *src, const uint8_t *scales,
+                                   size_t count, size_t block, const qat_block_format *format) {
+    for (size_t start = 0; start + block <= count; start += block) {
+        uint8_t scale = format->scales == QAT_SCALES_F32 ? 0 : scales[start / block];
         float limit = format->element.max_value * qat_step_of_scale(scale, format);
         for (size_t i = start; i < start + block; i++) {
             if (fabsf(src[i]) > limit) gradient[i] = 0;

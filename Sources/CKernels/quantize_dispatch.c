@@ -29,6 +29,11 @@ void qat_fake_quantize_f32(float *dst, const float *src, size_t count, size_t bl
     PICK(qat_fake_quantize_f32, dst, src, count, block, format);
 }
 
+void qat_fake_quantize_scaled_f32(float *dst, const float *src, const uint8_t *scales, size_t count,
+                                  size_t block, const qat_block_format *format) {
+    PICK(qat_fake_quantize_scaled_f32, dst, src, scales, count, block, format);
+}
+
 void qat_quantize_f32(uint8_t *codes, uint8_t *scales, const float *src, size_t count,
                       size_t block, const qat_block_format *format) {
     PICK(qat_quantize_f32, codes, scales, src, count, block, format);

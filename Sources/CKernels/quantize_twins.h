@@ -12,6 +12,9 @@
                                      const qat_block_format *format);                             \
     void qat_fake_quantize_f32_##isa(float *dst, const float *src, size_t count, size_t block,    \
                                      const qat_block_format *format);                             \
+    void qat_fake_quantize_scaled_f32_##isa(float *dst, const float *src, const uint8_t *scales,  \
+                                            size_t count, size_t block,                           \
+                                            const qat_block_format *format);                      \
     void qat_quantize_f32_##isa(uint8_t *codes, uint8_t *scales, const float *src, size_t count,  \
                                 size_t block, const qat_block_format *format);                    \
     void qat_dequantize_f32_##isa(float *dst, const uint8_t *codes, const uint8_t *scales,        \

@@ -48,30 +48,19 @@ public struct LayerReport: Codable, Sendable {
         team: ThreadTeam,
         onLayer: (Int, Int) throws -> Void = { _, _ in }
     ) throws -> [LayerReport] {
-        let entries = try parameters.quantizedEntries(of: recipe, progress: progress)
-        let amaxes = parameters.sharedAmaxes(entries, team: team)
-        let largest = entries.map { $0.0.count }.max() ?? 0
-        let rounded = AlignedBuffer<Float>(count: largest)
+        let weights = try parameters.quantizations(by: recipe, progress: progress, team: team)
+        let rounded = AlignedBuffer<Float>(count: weights.map(\.entry.count).max() ?? 0)
         var reports: [LayerReport] = []
-        for (index, (entry, format)) in entries.enumerated() {
-            let values = parameters.storage.pointer + entry.offset
-            BlockQuantizer.fakeQuantize(
-                values,
-                into: rounded.pointer,
-                rows: entry.rows,
-                columns: entry.columns,
-                format: format,
-                amax: amaxes[entry.name],
-                team: team
-            )
+        for (index, weight) in weights.enumerated() {
+            weight.fakeQuantize(into: rounded.pointer)
             let statistics = QuantizationStatistics(
-                values: values,
+                values: parameters.storage.pointer + weight.entry.offset,
                 quantized: rounded.pointer,
-                count: entry.count,
+                count: weight.entry.count,
                 team: team
             )
-            reports.append(LayerReport(entry, format, statistics))
-            try onLayer(index + 1, entries.count)
+            reports.append(LayerReport(weight.entry, weight.format, statistics))
+            try onLayer(index + 1, weights.count)
         }
         return reports
     }

@@ -1,4 +1,3 @@
-public import Formats
 public import Kernels
 
 /// What the engine computes with: coarse operations on whole tensors.
@@ -25,6 +24,8 @@ public protocol ComputeDevice: AnyObject, Sendable {
     func settle(_ memory: any DeviceMemory)
     /// Copies `tensor.count` elements to the device.
     func upload(_ values: UnsafePointer<Int32>, to tensor: DeviceTensor)
+    /// Copies `tensor.count` elements to the device.
+    func upload(_ values: UnsafePointer<UInt8>, to tensor: DeviceTensor)
     /// Copies `tensor.count` elements to the device.
     func upload(_ values: UnsafePointer<Float>, to tensor: DeviceTensor)
     /// Copies all elements to the host, once they are computed.
@@ -132,7 +133,10 @@ public protocol ComputeDevice: AnyObject, Sendable {
     /// Rounds to a format's values; `target` may be `source`.
     func fakeQuantize(_ source: DeviceTensor, _ rounding: Rounding, into target: DeviceTensor)
     /// Zeroes `gradient` where `source` lies beyond what its block's scale can hold.
-    func maskSaturated(_ gradient: DeviceTensor, source: DeviceTensor, format: QuantizationFormat)
+    ///
+    /// Scales found from the values themselves hold them, but for powers of two; those are the ones that
+    /// matter unless scales were found beforehand.
+    func maskSaturated(_ gradient: DeviceTensor, source: DeviceTensor, _ rounding: Rounding)
 
     // MARK: Optimizer
 

@@ -6,12 +6,15 @@ public enum ElementType: Sendable {
     case float64
     /// Token identifiers.
     case int32
+    /// Scales of blocks.
+    case uint8
 
     /// Bytes per element.
     public var byteCount: Int {
         switch self {
         case .float32, .int32: 4
         case .float64: 8
+        case .uint8: 1
         }
     }
 }
@@ -81,12 +84,6 @@ public struct DeviceTensor: Sendable {
     public func reshaped(rows: Int, columns: Int) -> DeviceTensor {
         precondition(rows * columns <= count, "\(rows) by \(columns) of \(count) elements")
         return DeviceTensor(memory, offset: offset, rows: rows, columns: columns, type: type)
-    }
-
-    /// Whether both are the same elements, seen alike.
-    public func isSame(as other: DeviceTensor) -> Bool {
-        memory === other.memory && offset == other.offset && rows == other.rows
-            && columns == other.columns && type == other.type
     }
 }
 

@@ -207,21 +207,38 @@ public struct GatedTensors: Sendable {
 public struct Rounding: Sendable {
     /// What to.
     public let format: QuantizationFormat
-    /// Of formats with a scale per tensor.
-    public let scale: TensorScale
+    /// Where its scales come from.
+    public let scale: Scale
 
-    /// Where the FP32 scale of a tensor comes from.
-    public enum TensorScale: Sendable {
-        /// From the tensor's largest magnitude.
+    /// Where scales come from.
+    public enum Scale: Sendable {
+        /// From the largest magnitudes of blocks, rows or the tensor.
         case dynamic
-        /// From a magnitude that is a scalar of the device.
+        /// Likewise, but a scale per tensor from a magnitude that is a scalar of the device; formats
+        /// without one do not read it.
         case magnitude(DeviceTensor)
-        /// Found beforehand.
+        /// The FP32 scale of the tensor was found beforehand, those of blocks are not.
         case fixed(Float)
+        /// All were found beforehand.
+        case stored(StoredScales)
     }
 
-    /// A rounding; `scale` does not matter to formats without a scale per tensor.
-    public init(_ format: QuantizationFormat, scale: TensorScale = .dynamic) {
+    /// Scales of a weight, found beforehand.
+    public struct StoredScales: Sendable {
+        /// uint8 `[rows, columns / block]`; of one element where scales are FP32 only.
+        public let blocks: DeviceTensor
+        /// One, or one per row; 1 of powers of two.
+        public let factors: DeviceTensor
+
+        /// Scales.
+        public init(blocks: DeviceTensor, factors: DeviceTensor) {
+            self.blocks = blocks
+            self.factors = factors
+        }
+    }
+
+    /// A rounding.
+    public init(_ format: QuantizationFormat, scale: Scale = .dynamic) {
         self.format = format
         self.scale = scale
     }

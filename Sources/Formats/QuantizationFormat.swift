@@ -71,6 +71,10 @@ public struct QuantizationFormat: Sendable, Hashable, Codable {
         scaleKind.hasBlocks ? rows * columns / blockSize : 0
     }
 
+    /// Whether values that are on a block's grid, under whichever scale, are rounded to themselves: the
+    /// scale that they ask for by themselves is a power of two no larger than need be.
+    public var keepsRoundedValues: Bool { scaleKind == .e8m0 && scaleMode != .ceil }
+
     /// FP32 scales of a tensor of `rows`.
     public func floatScaleCount(rows: Int) -> Int {
         switch scaleKind {

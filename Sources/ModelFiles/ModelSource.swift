@@ -1,6 +1,7 @@
+public import Formats
 internal import Foundation
 public import Kernels
-internal import Quantization
+public import Quantization
 public import Transformer
 
 /// A stored model that hands out its weights tensor by tensor.
@@ -47,9 +48,26 @@ public protocol ModelSource {
         into output: UnsafeMutableBufferPointer<Float>,
         team: ThreadTeam
     ) throws
+
+    /// The scales under which some rows of a parameter are stored; nil unless its elements, its scales
+    /// and its blocks are those of `format`.
+    ///
+    /// - Throws: ``ModelFileError``, naming the tensor.
+    func scales(
+        of entry: ParameterLayout.Entry,
+        rows: Range<Int>,
+        in format: QuantizationFormat
+    ) throws -> BlockScales?
 }
 
 extension ModelSource {
+    /// None, unless the kind of file can say so.
+    public func scales(
+        of entry: ParameterLayout.Entry,
+        rows: Range<Int>,
+        in format: QuantizationFormat
+    ) throws -> BlockScales? { nil }
+
     /// The tokenizer.json it comes with; nil for GGUF.
     public var tokenizerJSON: [UInt8]? { files.tokenizerJSON }
     /// The chat template, if any.

@@ -131,6 +131,15 @@ static void check_rounding(const qat_block_format *f, size_t count, size_t block
     qat_fake_quantize_f32_ref((float *)out.reference, x, count, block, f);
     check("fake_quantize in place", name, out);
 
+    // Under scales that are none of theirs.
+    uint8_t *scales = malloc(count / block + 1);
+    for (size_t i = 0; i < count / block; i++) scales[i] = (uint8_t)random_bits();
+    out = new_pair(count * sizeof *x);
+    qat_fake_quantize_scaled_f32((float *)out.fast, x, scales, count, block, f);
+    qat_fake_quantize_scaled_f32_ref((float *)out.reference, x, scales, count, block, f);
+    check("fake_quantize_scaled", name, out);
+    free(scales);
+
     float step = qat_step_of_scale((uint8_t)random_bits(), f);
     out = new_pair(count * sizeof *x);
     qat_round_values_f32((float *)out.fast, x, count, step, f);

@@ -2,6 +2,7 @@ internal import Devices
 internal import Formats
 internal import Foundation
 internal import Kernels
+internal import Quantization
 internal import Testing
 internal import Transformer
 
@@ -49,9 +50,21 @@ struct CheckpointStoreTests {
         let folder = try TemporaryFolder()
         let store = CheckpointStore(folder: folder.path + "/ck", digest: Self.checksum)
         let engine = try Self.engine()
+        let scales = [
+            "model.layers.0.mlp.up_proj.weight": BlockScales(blocks: [1, 0, 255], factors: [0.1]),
+            "model.layers.1.mlp.up_proj.weight": BlockScales(blocks: [127], factors: []),
+        ]
         for _ in 0..<3 {
             try Self.save(store, engine)
         }
+        engine.parameters.fixedScales = scales
+        try store.save(
+            step: 3,
+            fingerprint: "run",
+            parameters: engine.parameters,
+            optimizer: engine.optimizer,
+            values: ["baseline": 4.25]
+        )
         #expect(store.checkpointNames() == ["step-00000002", "step-00000003"])
         let other = try Self.engine()
         let manifest = store.restoreNewest(
@@ -65,6 +78,7 @@ struct CheckpointStoreTests {
         #expect(
             other.parameters.storage.elements.elementsEqual(engine.parameters.storage.elements)
         )
+        #expect(other.parameters.fixedScales == scales)
         for (a, b) in zip(other.optimizer.moments, engine.optimizer.moments) {
             #expect(a.first.elementsEqual(b.first) && a.second.elementsEqual(b.second))
         }

@@ -7,8 +7,21 @@ final class RecordingDevice: ComputeDevice, @unchecked Sendable {
     /// One line per operation: its name, and the shapes of its tensors.
     private(set) var lines: [String] = []
     private let device: any ComputeDevice
+    private let copiesHost: Bool
+    /// What stands for the host's buffers, by the memory.
+    private var copies: [ObjectIdentifier: Copy] = [:]
 
-    init(_ device: any ComputeDevice) { self.device = device }
+    private struct Copy {
+        let host: AlignedBuffer<Float>
+        let copy: AlignedBuffer<Float>
+    }
+
+    /// `copiesHost`: Whether it holds copies of the host's buffers, as a device with a memory of its own
+    /// does: each sees what the other wrote only when it is told to.
+    init(_ device: any ComputeDevice, copiesHost: Bool = false) {
+        self.device = device
+        self.copiesHost = copiesHost
+    }
 
     /// Forgets what was written down.
     func clear() { lines.removeAll() }
@@ -23,19 +36,35 @@ final class RecordingDevice: ComputeDevice, @unchecked Sendable {
         return device.allocate(byteCount: byteCount)
     }
 
-    func adopt(_ host: AlignedBuffer<Float>) -> any DeviceMemory { device.adopt(host) }
+    func adopt(_ host: AlignedBuffer<Float>) -> any DeviceMemory {
+        guard copiesHost else { return device.adopt(host) }
+        let copy = AlignedBuffer<Float>(count: host.count)
+        let memory = device.adopt(copy)
+        copies[ObjectIdentifier(memory)] = Copy(host: host, copy: copy)
+        refresh(memory)
+        return memory
+    }
 
     func refresh(_ memory: any DeviceMemory) {
         note("refresh")
         device.refresh(memory)
+        guard let pair = copies[ObjectIdentifier(memory)] else { return }
+        pair.copy.pointer.update(from: pair.host.pointer, count: pair.host.count)
     }
 
     func settle(_ memory: any DeviceMemory) {
         note("settle")
         device.settle(memory)
+        guard let pair = copies[ObjectIdentifier(memory)] else { return }
+        pair.host.pointer.update(from: pair.copy.pointer, count: pair.host.count)
     }
 
     func upload(_ values: UnsafePointer<Int32>, to tensor: DeviceTensor) {
+        note("upload", tensor)
+        device.upload(values, to: tensor)
+    }
+
+    func upload(_ values: UnsafePointer<UInt8>, to tensor: DeviceTensor) {
         note("upload", tensor)
         device.upload(values, to: tensor)
     }
@@ -245,13 +274,9 @@ final class RecordingDevice: ComputeDevice, @unchecked Sendable {
         device.fakeQuantize(source, rounding, into: target)
     }
 
-    func maskSaturated(
-        _ gradient: DeviceTensor,
-        source: DeviceTensor,
-        format: QuantizationFormat
-    ) {
-        note("maskSaturated", gradient, also: format.name)
-        device.maskSaturated(gradient, source: source, format: format)
+    func maskSaturated(_ gradient: DeviceTensor, source: DeviceTensor, _ rounding: Rounding) {
+        note("maskSaturated", gradient, also: rounding.format.name)
+        device.maskSaturated(gradient, source: source, rounding)
     }
 
     func adamW(_ tensors: AdamWTensors, step: AdamWStep) {

@@ -82,6 +82,13 @@ void qat_fake_quantize_f32(float *dst, const float *src, size_t count, size_t bl
 void qat_fake_quantize_f32_ref(float *dst, const float *src, size_t count, size_t block,
                                const qat_block_format *format);
 
+// The same under scales that were found beforehand, one byte per block (unused with QAT_SCALES_F32):
+// values beyond what a block's scale holds become the largest that it does.
+void qat_fake_quantize_scaled_f32(float *dst, const float *src, const uint8_t *scales, size_t count,
+                                  size_t block, const qat_block_format *format);
+void qat_fake_quantize_scaled_f32_ref(float *dst, const float *src, const uint8_t *scales,
+                                      size_t count, size_t block, const qat_block_format *format);
+
 // codes: one byte per element (sign in the top bit of `bits`, or two's complement); scales: one
 // byte per block, unused with QAT_SCALES_F32. Values are finite.
 void qat_quantize_f32(uint8_t *codes, uint8_t *scales, const float *src, size_t count,
@@ -99,6 +106,10 @@ void qat_dequantize_f32_ref(float *dst, const uint8_t *codes, const uint8_t *sca
 // the clipped straight-through estimator.
 void qat_mask_saturated_f32(float *gradient, const float *src, size_t count, size_t block,
                             const qat_block_format *format);
+
+// The same under scales that were found beforehand, of any kind.
+void qat_mask_saturated_scaled_f32(float *gradient, const float *src, const uint8_t *scales,
+                                   size_t count, size_t block, const qat_block_format *format);
 
 // 4-bit codes, two a byte, low nibble first; count is even. Higher bits of codes are ignored.
 void qat_pack_nibbles(uint8_t *packed, const uint8_t *codes, size_t count);

@@ -12,8 +12,7 @@ internal import Quantization
 /// It computes in the host's memory, at once: when an operation returns, it is done. Results do not
 /// depend on the number of threads.
 public final class CPUDevice: ComputeDevice, @unchecked Sendable {
-    /// The threads, for numerics outside of the engine, between operations.
-    public let team: ThreadTeam
+    let team: ThreadTeam
     let product: MatrixProduct
     // One caller at a time, as the team has it.
     var scores = Scratch<Float>()
@@ -51,6 +50,11 @@ public final class CPUDevice: ComputeDevice, @unchecked Sendable {
     }
 
     /// Copies on the calling thread.
+    public func upload(_ values: UnsafePointer<UInt8>, to tensor: DeviceTensor) {
+        tensor.bytes.update(from: values, count: tensor.count)
+    }
+
+    /// Copies on the calling thread.
     public func upload(_ values: UnsafePointer<Float>, to tensor: DeviceTensor) {
         tensor.floats.update(from: values, count: tensor.count)
     }
@@ -84,6 +88,7 @@ extension CPUDevice {
             }
         case .float64: tensor.doubles.update(repeating: 0, count: tensor.count)
         case .int32: tensor.tokens.update(repeating: 0, count: tensor.count)
+        case .uint8: tensor.bytes.update(repeating: 0, count: tensor.count)
         }
     }
 

@@ -43,6 +43,12 @@ extension DeviceTensor {
         return address.assumingMemoryBound(to: Int32.self)
     }
 
+    /// The first element of a tensor of bytes.
+    var bytes: UnsafeMutablePointer<UInt8> {
+        precondition(type == .uint8, "a tensor of \(type), not uint8")
+        return address.assumingMemoryBound(to: UInt8.self)
+    }
+
     /// The first element of a double-precision tensor.
     var doubles: UnsafeMutablePointer<Double> {
         precondition(type == .float64, "a tensor of \(type), not float64")

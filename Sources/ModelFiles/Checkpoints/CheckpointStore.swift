@@ -1,10 +1,11 @@
 internal import Foundation
+internal import Quantization
 public import Transformer
 
 /// Training checkpoints of one run: a folder per step, written whole or not at all.
 ///
-/// `step-<n>/` holds model.safetensors (FP32 masters), optimizer.safetensors (AdamW's moments) and
-/// manifest.json, which names the others with their digests and is written last. A folder appears
+/// `step-<n>/` holds model.safetensors (FP32 masters, and the scales that stay while they change),
+/// optimizer.safetensors (AdamW's moments) and manifest.json, which names the others with their digests and is written last. A folder appears
 /// under its name by a rename, after everything in it is on disk.
 public struct CheckpointStore {
     /// A checkpoint's manifest.
@@ -61,6 +62,7 @@ public struct CheckpointStore {
         try FileSystem.makeFolder(temporary)
         try Self.write(
             parameters.layout.entries.map { ($0.name, $0.shape, parameters.elements(of: $0)) },
+            scales: parameters.fixedScales,
             to: temporary + "/model.safetensors"
         )
         try Self.write(
@@ -150,6 +152,7 @@ public struct CheckpointStore {
         for entry in parameters.layout.entries {
             try copy(model, entry.name, shape: entry.shape, to: parameters.elements(of: entry))
         }
+        parameters.fixedScales = Self.scales(in: model, of: parameters.layout)
         let moments = try SafetensorsFile(path: path + "/optimizer.safetensors")
         for moment in optimizer.moments {
             try copy(moments, "m." + moment.name, shape: moment.shape, to: moment.first)
@@ -176,16 +179,52 @@ public struct CheckpointStore {
 
     private static func write(
         _ tensors: [(name: String, shape: [Int], values: UnsafeMutableBufferPointer<Float>)],
+        scales: [String: BlockScales] = [:],
         to path: String
     ) throws {
+        let ordered = scales.sorted { $0.key < $1.key }
         let writer = try SafetensorsWriter(
             path: path,
             tensors: tensors.map { .init(name: $0.name, type: .f32, shape: $0.shape) }
+                + ordered.flatMap { name, scales in
+                    [
+                        .init(name: name + blocks, type: .u8, shape: [scales.blocks.count]),
+                        .init(name: name + factors, type: .f32, shape: [scales.factors.count]),
+                    ]
+                }
         )
         for tensor in tensors {
             try writer.write(tensor.name, UnsafeRawBufferPointer(tensor.values))
         }
+        for (name, scales) in ordered {
+            try scales.blocks.withUnsafeBytes { try writer.write(name + blocks, $0) }
+            try scales.factors.withUnsafeBytes { try writer.write(name + factors, $0) }
+        }
         try writer.finish()
+    }
+
+    // What a parameter's name ends with where its fixed scales are meant.
+    private static let blocks = ".block_scales"
+    private static let factors = ".scale_factors"
+
+    /// The scales of a checkpoint, whose digests are verified, by parameter name.
+    private static func scales(
+        in file: SafetensorsFile,
+        of layout: ParameterLayout
+    ) -> [String: BlockScales] {
+        var found: [String: BlockScales] = [:]
+        for entry in layout.entries {
+            guard let bytes = file.tensors[entry.name + blocks],
+                let numbers = file.tensors[entry.name + factors], numbers.type == .f32
+            else { continue }
+            found[entry.name] = BlockScales(
+                blocks: [UInt8](bytes.bytes),
+                factors: stride(from: 0, to: numbers.bytes.count, by: 4).map {
+                    numbers.bytes.loadUnaligned(fromByteOffset: $0, as: Float.self)
+                }
+            )
+        }
+        return found
     }
 
     /// Keeps the checkpoint of a step and the newest below it.

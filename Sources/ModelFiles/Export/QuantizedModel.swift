@@ -25,20 +25,12 @@ public struct QuantizedModel: Sendable {
         team: ThreadTeam
     ) throws {
         var stored: [String: PackedTensor] = [:]
-        let entries = try model.parameters.quantizedEntries(of: recipe, progress: 1)
-        let amaxes = model.parameters.sharedAmaxes(entries, team: team)
-        for (entry, format) in entries {
-            let values = model.parameters.elements(of: entry)
-            let packed = try BlockQuantizer.quantize(
-                UnsafeBufferPointer(values),
-                rows: entry.rows,
-                columns: entry.columns,
-                format: format,
-                amax: amaxes[entry.name],
-                team: team
-            )
+        // All at once: scales that modules share are found before one of them is rounded.
+        for weight in try model.parameters.quantizations(by: recipe, team: team) {
+            let packed = try weight.quantize()
+            let values = model.parameters.elements(of: weight.entry)
             try BlockQuantizer.dequantize(packed, into: values, team: team)
-            stored[entry.name] = packed
+            stored[weight.entry.name] = packed
         }
         self.init(model: model, stored: stored)
     }

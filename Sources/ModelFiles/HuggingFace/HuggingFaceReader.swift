@@ -1,4 +1,6 @@
+internal import Formats
 internal import Kernels
+internal import Quantization
 internal import Transformer
 
 /// A model in a Hugging Face folder: safetensors, sharded or not, plain or quantized.
@@ -113,6 +115,20 @@ struct HuggingFaceReader: ModelSource {
             )
             MappedFile.dropPages(of: located.tensor.bytes)
         }
+    }
+
+    func scales(
+        of entry: ParameterLayout.Entry,
+        rows: Range<Int>,
+        in format: QuantizationFormat
+    ) throws -> BlockScales? {
+        guard let place = places[entry.name], case .quantized(let weight) = place.stored,
+            !weight.hasColumnFactors, let found = weight.scheme.format,
+            found.element == format.element, found.scaleKind == format.scaleKind,
+            found.blockSize == format.blockSize || !format.scaleKind.hasBlocks
+        else { return nil }
+        let stored = place.firstRow + rows.lowerBound..<place.firstRow + rows.upperBound
+        return try weight.packed(rows: stored).map(BlockScales.init)
     }
 
     /// The tensors of a module, as the configuration has them.

@@ -65,6 +65,9 @@ struct QuantizedWeight {
         columnFactors = try located(.columnFactors)
     }
 
+    /// Whether columns are multiplied beyond what codes and scales say.
+    var hasColumnFactors: Bool { columnFactors != nil }
+
     /// What is stored of some of the module's rows, as a packed tensor; nil of tiles, for which there is none.
     ///
     /// AWQ's factors are not in it.

@@ -1,5 +1,6 @@
 internal import Devices
 internal import Formats
+internal import Quantization
 
 /// The weights a pass computes with: masters, and for quantized modules the format they are rounded
 /// to right before their matrix product.
@@ -30,6 +31,8 @@ final class LayerWeights {
     private(set) var embeddingFormat: QuantizationFormat?
     private(set) var headFormat: QuantizationFormat?
     private var currentStage: Double?
+    // By layer and module; nil where scales are found from the weight.
+    private var storedScales: [Rounding.StoredScales?] = []
     private let scratch: DeviceTensor
     private var headScratch: DeviceTensor?
     /// The largest magnitude of what shares a scale per tensor.
@@ -70,6 +73,7 @@ final class LayerWeights {
             _ = try parameters.quantizedEntries(of: recipe, progress: progress)
         }
         setProgress(0)
+        takeScales()
     }
 
     /// Elements of the largest weight of a linear module: one is rounded at a time.
@@ -108,8 +112,32 @@ final class LayerWeights {
         inputs[layer * LinearModule.allCases.count + module.rawValue]
     }
 
-    /// Takes what the host changed in the parameters.
-    func refresh() { device.refresh(memory) }
+    /// Takes what the host changed in the parameters, their fixed scales included.
+    func refresh() {
+        device.refresh(memory)
+        takeScales()
+    }
+
+    private func takeScales() {
+        storedScales = (0..<configuration.layerCount).flatMap { layer in
+            LinearModule.allCases.map { module in
+                parameters.fixedScales[module.name(layer: layer) + ".weight"].map(stored)
+            }
+        }
+    }
+
+    private func stored(_ scales: BlockScales) -> Rounding.StoredScales {
+        let blocks = device.tensor(columns: max(scales.blocks.count, 1), type: .uint8)
+        let factors = device.tensor(columns: max(scales.factors.count, 1))
+        scales.withBytes { bytes in
+            device.upload(bytes.blocks, to: blocks)
+            device.upload(bytes.factors, to: factors)
+        }
+        return Rounding.StoredScales(blocks: blocks, factors: factors)
+    }
+
+    /// Brings what the device changed back into the parameters.
+    func settle() { device.settle(memory) }
 
     /// A parameter as a matrix, as it is stored.
     func tensor(_ entry: ParameterLayout.Entry) -> DeviceTensor {
@@ -132,9 +160,16 @@ final class LayerWeights {
         let master = tensor(entry)
         guard let format = format(module, layer: layer) else { return master }
         let rounded = scratch.reshaped(rows: entry.rows, columns: entry.columns)
-        let scale = sharedScale(module, layer, format)
-        device.fakeQuantize(master, .init(format, scale: scale), into: rounded)
+        device.fakeQuantize(master, rounding(module, layer, format), into: rounded)
         return rounded
+    }
+
+    /// How the weight of a module, whose format is `format`, is rounded.
+    func rounding(_ module: LinearModule, _ layer: Int, _ format: QuantizationFormat) -> Rounding {
+        if let scales = storedScales[layer * LinearModule.allCases.count + module.rawValue] {
+            return Rounding(format, scale: .stored(scales))
+        }
+        return Rounding(format, scale: sharedScale(module, layer, format))
     }
 
     private func entry(_ module: LinearModule, _ layer: Int) -> ParameterLayout.Entry {
@@ -149,7 +184,7 @@ final class LayerWeights {
         _ module: LinearModule,
         _ layer: Int,
         _ format: QuantizationFormat
-    ) -> Rounding.TensorScale {
+    ) -> Rounding.Scale {
         guard format.scaleKind.hasTensorScale else { return .dynamic }
         var isFirst = true
         parameters.layout.forEachWeight(sharingInputOf: module, layer: layer) { entry in
@@ -188,7 +223,7 @@ final class LayerWeights {
     }
 
     /// The scale of the embedding's rows, which are rounded as they are gathered.
-    func embeddingScale(_ format: QuantizationFormat) -> Rounding.TensorScale {
+    func embeddingScale(_ format: QuantizationFormat) -> Rounding.Scale {
         guard format.scaleKind.hasTensorScale else { return .dynamic }
         device.maximumMagnitude(of: embedding, into: magnitude, accumulating: false)
         return .magnitude(magnitude)

@@ -1,6 +1,6 @@
 public import Formats
 public import Kernels
-internal import Quantization
+public import Quantization
 
 /// A model's FP32 parameters in one arena.
 ///
@@ -12,6 +12,9 @@ public final class Parameters: @unchecked Sendable {
     public let layout: ParameterLayout
     /// All elements, in the layout's order.
     public let storage: AlignedBuffer<Float>
+    /// Scales that stay while weights change, by parameter name; those of other weights are found from
+    /// their values.
+    public var fixedScales: [String: BlockScales] = [:]
 
     /// Zeroed parameters of a configuration.
     ///
@@ -66,6 +69,7 @@ public final class Parameters: @unchecked Sendable {
     public func copy() throws -> Parameters {
         let twin = try Parameters(configuration: configuration)
         twin.storage.pointer.update(from: storage.pointer, count: storage.count)
+        twin.fixedScales = fixedScales
         return twin
     }
 
@@ -73,19 +77,8 @@ public final class Parameters: @unchecked Sendable {
     ///
     /// - Throws: ``TransformerError`` (`invalidRecipe`) if a block size does not divide.
     public func fakeQuantize(by recipe: QuantizationRecipe, team: ThreadTeam) throws {
-        let entries = try quantizedEntries(of: recipe, progress: 1)
-        let amaxes = sharedAmaxes(entries, team: team)
-        for (entry, format) in entries {
-            let values = storage.pointer + entry.offset
-            BlockQuantizer.fakeQuantize(
-                values,
-                into: values,
-                rows: entry.rows,
-                columns: entry.columns,
-                format: format,
-                amax: amaxes[entry.name],
-                team: team
-            )
+        for weight in try quantizations(by: recipe, team: team) {
+            weight.fakeQuantize(into: storage.pointer + weight.entry.offset)
         }
     }
 
@@ -97,18 +90,6 @@ public final class Parameters: @unchecked Sendable {
         try rounded.fakeQuantize(by: recipe, team: team)
         return zip(storage.elements, rounded.storage.elements).reduce(0) {
             $0 + ($1.0 == $1.1 ? 0 : 1)
-        }
-    }
-
-    /// The parameters that a recipe quantizes at `progress`, with their formats.
-    ///
-    /// - Throws: ``TransformerError`` (`invalidRecipe`).
-    public func quantizedEntries(
-        of recipe: QuantizationRecipe,
-        progress: Double
-    ) throws -> [(ParameterLayout.Entry, QuantizationFormat)] {
-        try layout.assignments(of: recipe, progress: progress).compactMap { assignment in
-            assignment.format.map { (assignment.entry, $0) }
         }
     }
 

@@ -244,7 +244,11 @@ final class BackwardPass {
                     let entry = weights.module(module, layer: layer)?.weight,
                     let gradient = gradients.gradient(of: entry)
                 else { continue }
-                device.maskSaturated(gradient, source: weights.tensor(entry), format: format)
+                device.maskSaturated(
+                    gradient,
+                    source: weights.tensor(entry),
+                    weights.rounding(module, layer, format)
+                )
             }
         }
     }
