@@ -46,6 +46,10 @@ extension InputCheck {
         guard spec.data.implementation == .text else { return }
         let files = texts(spec.data.training.count, "/data/train", isJoined: true, windows, model)
         if let files, let tokens = model?.tokens { batches(spec.trainer, files, windows, tokens) }
+        if case .method? = spec.start {
+            let count = spec.data.calibration.count
+            texts(count, "/data/calibration", isJoined: false, windows, model)
+        }
         texts(spec.data.validation.count, "/data/validation", isJoined: true, windows, model)
     }
 

@@ -21,6 +21,7 @@ struct TrainingLoop {
     private let trainTokens: [Int32]
     private let validationTokens: [Int32]
     private let checkpoints: CheckpointStore
+    private let start: StartWeights
     private let layerTable: LayerTable
     private let warnings: [String]
 
@@ -64,6 +65,14 @@ struct TrainingLoop {
             warnings: warnings,
             specText: request.spec,
             trainTokenCount: trainTokens.count
+        )
+        start = StartWeights(
+            spec: spec,
+            request: request,
+            reporter: reporter,
+            team: team,
+            model: model,
+            trainTokens: trainTokens
         )
         try Self.requireMemory(spec, model.configuration, request, reporter)
         checkpoints = CheckpointStore(folder: request.checkpointFolder) { bytes in
@@ -120,7 +129,7 @@ struct TrainingLoop {
 
     func run() throws {
         // The student's own weights; `model` stays the unquantized teacher and yardstick.
-        let student = try start() ?? model.parameters.copy()
+        let student = try model.parameters.copy()
         let engine = try TrainingEngine(
             parameters: student,
             teacher: plan.isDistilling ? try teacher() : nil,
@@ -136,28 +145,14 @@ struct TrainingLoop {
             device: CPUDevice(team: team, operands: plan.operands)
         )
         let restored = restore(engine)
+        // A run that goes on from a checkpoint is past its start.
+        if restored == nil {
+            try start.load(into: student)
+            engine.resume(atStep: 0)
+        }
         let before = try baseline(student, restored: restored, step: engine.stepCount)
         try train(engine, values: before)
-        try finish(student, before: before)
-    }
-
-    /// The weights to begin from, where the job names them.
-    private func start() throws -> Parameters? {
-        guard let path = request.inputs["/start"] else { return nil }
-        let source = try ModelLoader.open(path: path)
-        try source.configuration.requireShape(of: model.configuration)
-        let parameters = try ModelLoader.parameters(
-            of: source,
-            vocabularySize: model.configuration.vocabularySize,
-            team: team
-        )
-        let moved = try parameters.countMoved(by: plan.recipe, team: team)
-        reporter.log(
-            moved == 0
-                ? "start: weights are as the recipe rounds them"
-                : "start: the recipe rounds \(moved) weights to other values than they come with"
-        )
-        return parameters
+        try finish(engine.parameters, before: before)
     }
 
     /// The model to distill from: the job's own, unquantized, unless the job names another.
@@ -214,7 +209,7 @@ struct TrainingLoop {
             )
         )
         // Only at the first step are the student's weights those it started from.
-        if request.inputs["/start"] != nil, step == 0 {
+        if start.isNamed, step == 0 {
             let start = try validate(student, plan.recipe, as: .start, at: place)
             values["start"] = start.perplexity
             reporter.log(String(format: "start: perplexity %.3f", start.perplexity))

@@ -1,7 +1,7 @@
 /// Schemas of the `data` section.
 enum DataSchema {
     private static let texts = ValueSchema.array(
-        .input(.text, allowsModel: false),
+        .input(.text),
         count: 0...1024
     )
 
@@ -11,7 +11,7 @@ enum DataSchema {
         [
             .init(
                 "train",
-                .array(.input(.text, allowsModel: false), count: 1...1024),
+                .array(.input(.text), count: 1...1024),
                 required: true,
                 "Training texts, one after the other."
             ),
@@ -40,7 +40,12 @@ enum DataSchema {
     )
 
     private static let common: [ObjectSchema.Field] = [
-        .init("calibration", texts, "Calibration texts; after training only."),
+        .init(
+            "calibration",
+            texts,
+            "Calibration texts; of trainings those with a method to start by, data.train if there are "
+                + "none."
+        ),
         .init(
             "data_impl",
             .words(DataOptions.Implementation.self),

@@ -4,7 +4,7 @@ enum EvaluationSchema {
         .init("label", .text(maximumByteCount: 64), required: true, "The row's name."),
         .init(
             "model",
-            .input(.model, allowsModel: false),
+            .input(.model),
             required: true,
             "A GGUF file or a Hugging Face folder, job:ID[/output], or sha256:DIGEST."
         ),
@@ -43,7 +43,7 @@ enum EvaluationSchema {
     private static func windows(_ type: ObjectSchema.Field) -> ObjectSchema {
         ObjectSchema([
             type,
-            .init("text", .input(.text, allowsModel: false), required: true, "The text."),
+            .init("text", .input(.text), required: true, "The text."),
             .init(
                 "seq_length",
                 .integer(2...1_048_576),
@@ -80,7 +80,7 @@ enum EvaluationSchema {
     private static func questions(_ type: ObjectSchema.Field) -> ObjectSchema {
         ObjectSchema([
             type,
-            .init("text", .input(.text, allowsModel: false), required: true, "The questions."),
+            .init("text", .input(.text), required: true, "The questions."),
             .init("limit", .integer(1...1_000_000), "Questions asked; all by default."),
         ])
     }

@@ -51,7 +51,7 @@ public enum JobSchema {
     )
     private static let model = ObjectSchema.Field(
         "model",
-        .input(.model, allowsModel: false),
+        .input(.model),
         required: true,
         "A GGUF file or a Hugging Face folder, job:ID[/output], or sha256:DIGEST."
     )
@@ -117,9 +117,10 @@ public enum JobSchema {
         model,
         .init(
             "start",
-            .input(.model, allowsModel: false),
-            "Where training's weights begin, as job:ID of a quantize job; a teacher and the baseline "
-                + "stay the model's."
+            .input(.model, orWords: StartMethod.allCases.map(\.rawValue)),
+            "Where training's weights begin: the model rounded by a method, calibrated on "
+                + "data.calibration or else data.train, or job:ID of a quantize job; a teacher and the "
+                + "baseline stay the model's."
         ),
         .init(
             "quantization",

@@ -114,7 +114,7 @@ enum QuantizationSchema {
             "calibration_size",
             .integer(1...10_000),
             default: .number(512),
-            "Calibration samples that are used; after training only."
+            "Calibration windows that are used; of trainings those with a method to start by."
         ),
         .init(
             "method",

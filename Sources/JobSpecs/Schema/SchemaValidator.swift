@@ -230,9 +230,8 @@ private enum ScalarVerdict {
                 (1...256).contains(text.utf8.count) && (try? ModulePattern(parsing: text)) != nil
             )
         case (.splits, .string(let text)): self = .init(DataSplits(parsing: text) != nil)
-        case (.input(_, let allowsModel), .string(let text)):
-            let isModel = allowsModel && text == "model"
-            self = .init(isModel || InputReference.Location(parsing: text) != nil)
+        case (.input(_, let words), .string(let text)):
+            self = .init(words.contains(text) || InputReference.Location(parsing: text) != nil)
         default: self = .wrongType
         }
     }

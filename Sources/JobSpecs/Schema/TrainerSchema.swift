@@ -173,7 +173,7 @@ enum TrainerSchema {
     static let distillation = ObjectSchema([
         .init(
             "teacher",
-            .input(.model, allowsModel: true),
+            .input(.model, orWords: [TrainSpec.Distillation.baseModel]),
             default: .string("model"),
             "\"model\" for the unquantized base model, or another model."
         ),

@@ -22,8 +22,8 @@ public indirect enum ValueSchema: Sendable {
     case pattern
     /// Three shares such as `99,1,0`.
     case splits
-    /// A path, `job:ID[/output]` or `sha256:DIGEST`; beside these, `model` where `allowsModel`.
-    case input(InputReference.Role, allowsModel: Bool)
+    /// A path, `job:ID[/output]` or `sha256:DIGEST`; beside these, some words.
+    case input(InputReference.Role, orWords: [String] = [])
     /// An object.
     case object(ObjectSchema)
     /// An object whose member `type` picks its schema.
@@ -65,8 +65,8 @@ public indirect enum ValueSchema: Sendable {
         case .format: "one of \(Self.formatWords.joined(separator: ", "))"
         case .pattern: "a glob (* and ?), or a regular expression after re:"
         case .splits: "three shares such as \"99,1,0\", none negative, not all zero"
-        case .input(_, let allowsModel):
-            (allowsModel ? "\"model\", " : "") + "a path, job:ID[/output] or sha256:DIGEST"
+        case .input(_, let words):
+            words.map { "\"\($0)\", " }.joined() + "a path, job:ID[/output] or sha256:DIGEST"
         case .object: "an object"
         case .variant(let variants):
             "an object whose type is one of \(variants.map(\.name).joined(separator: ", "))"

@@ -9,16 +9,31 @@ public struct TrainSpec: Sendable, Equatable {
         /// The softmax temperature of both.
         public var temperature: Double
 
+        /// The word for the job's own model.
+        static let baseModel = "model"
+
         /// Whether the teacher is the job's own model, unquantized.
-        public var teacherIsBaseModel: Bool { teacher == "model" }
+        public var teacherIsBaseModel: Bool { teacher == Self.baseModel }
+    }
+
+    /// Where training's weights begin.
+    public enum Start: Sendable, Equatable {
+        /// Those of another model of the same shape; a reference like ``TrainSpec/model``.
+        case model(String)
+        /// The model's own, rounded by a method.
+        case method(StartMethod)
+
+        init(_ text: String) {
+            self = StartMethod(rawValue: text).map(Start.method) ?? .model(text)
+        }
     }
 
     /// A name for people; not unique.
     public var name: String?
     /// The model: a path, `job:ID[/output]` or `sha256:DIGEST`.
     public var model: String
-    /// Where the student's weights come from, if not from ``model``; a reference like that.
-    public var start: String?
+    /// Where the student's weights come from, if not from ``model`` as it is.
+    public var start: Start?
     /// What is rounded, to what, and when.
     public var quantization: QuantizationOptions
     /// Distillation by KL divergence; nil trains on cross-entropy.
@@ -43,7 +58,7 @@ public struct TrainSpec: Sendable, Equatable {
     init(_ reader: ObjectReader) {
         name = reader.optionalText("name")
         model = reader.text("model")
-        start = reader.optionalText("start")
+        start = reader.optionalText("start").map(Start.init)
         quantization = QuantizationOptions(reader.object("quantization"), isTraining: true)
         let isDistilling = reader.contains("distillation")
         if isDistilling {
@@ -85,32 +100,35 @@ public struct TrainSpec: Sendable, Equatable {
                 )
             )
         }
-        if start != nil, let format = formatWithoutFixedScales {
+        if quantization.recipe.stages.count > 1, let obstacle = startObstacle {
             features.append(
                 UnsupportedFeature(
                     "$.start",
-                    "starting from rounded weights in \(format.name) with scale_mode "
-                        + "\(format.scaleMode.rawValue) is not in this version; scales found anew would "
-                        + "move the codes: use mxfp4, mxfp6 or mxfp8 with another scale_mode than ceil, "
-                        + "or leave start out"
+                    "\(obstacle) with a schedule is not in this version; training would begin in the "
+                        + "schedule's first format: leave one of both out"
                 )
             )
         }
         return features + data.unsupported + ExportOptions.unsupported(in: exports)
     }
 
-    /// A format of the recipe under which rounded weights are not rounded to themselves: its scales
-    /// are no powers of two, or rounded up.
-    private var formatWithoutFixedScales: QuantizationFormat? {
-        quantization.recipe.formats.sorted { $0.name < $1.name }
-            .first { $0.scaleKind != .e8m0 || $0.scaleMode == .ceil }
+    /// What of ``start`` holds for the recipe's last format alone; nil where nothing does.
+    private var startObstacle: String? {
+        switch start {
+        case nil: nil
+        case .method(let method): "\"\(method.rawValue)\", which rounds to the last format,"
+        case .model:
+            quantization.recipe.formats.sorted { $0.name < $1.name }
+                .first { !$0.keepsRoundedValues }
+                .map { "keeping the scales of \($0.name)" }
+        }
     }
 
     /// The inputs the job names, in the order of its sections.
     public var inputs: [InputReference] {
         var inputs = [InputReference(pointer: "/model", text: model, role: .model)]
-        if let start {
-            inputs.append(InputReference(pointer: "/start", text: start, role: .model))
+        if case .model(let reference)? = start {
+            inputs.append(InputReference(pointer: "/start", text: reference, role: .model))
         }
         if let distillation, !distillation.teacherIsBaseModel {
             inputs.append(

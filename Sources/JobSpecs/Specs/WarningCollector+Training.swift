@@ -8,17 +8,19 @@ extension WarningCollector {
         checkTrainer(spec.trainer, reader.object("trainer"))
         checkOptimizer(spec, reader.object("optim").object("sched"))
         checkFiles(reader)
+        if case .method? = spec.start { return }
+        let reason = "training calibrates only where start names a method"
         warn(
             reader.object("quantization"),
             "$.quantization",
             haveNoEffect: ["calibration_size"],
-            "training does not calibrate"
+            reason
         )
         warn(
             reader.object("data"),
             "$.data",
             haveNoEffect: ["calibration"],
-            "training does not calibrate; leave it out, and the texts are not sent"
+            "\(reason); leave it out, and the texts are not sent"
         )
     }
 

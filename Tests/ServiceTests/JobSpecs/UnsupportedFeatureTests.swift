@@ -22,10 +22,22 @@ internal import Testing
             "$.quantization.enable_kv_cache"
         ),
         (train(quantization: #""algorithm":"fp4","method":"awq""#), "$.quantization.method"),
-        (train(quantization: #""algorithm":"nvfp4""#, more: #","start":"job:a""#), "$.start"),
         (
             train(
-                quantization: #""algorithm":"mxfp4","scale_mode":"ceil""#,
+                quantization: """
+                    "algorithm":"mxfp4","schedule":{"stages":[{"until":0.5,"algorithm":"mxfp8"},\
+                    {"until":1,"algorithm":"mxfp4"}]}
+                    """,
+                more: #","start":"awq+gptq""#
+            ),
+            "$.start"
+        ),
+        (
+            train(
+                quantization: """
+                    "algorithm":"nvfp4","schedule":{"stages":[{"until":0.5,"algorithm":"mxfp8"},\
+                    {"until":1,"algorithm":"nvfp4"}]}
+                    """,
                 more: #","start":"job:a""#
             ),
             "$.start"

@@ -1,0 +1,119 @@
+internal import ComputeKit
+internal import Formats
+internal import JobSpecs
+internal import Kernels
+internal import ModelFiles
+internal import Quantization
+internal import ServiceKit
+internal import Transformer
+
+/// The weights that a training begins from, where the job says from which.
+struct StartWeights {
+    let spec: TrainSpec
+    let request: ComputeRequest
+    let reporter: ComputeReporter
+    let team: ThreadTeam
+    /// The job's model, which stays as it is.
+    let model: LoadedModel
+    /// The training text, which serves where there is no calibration text.
+    let trainTokens: [Int32]
+
+    /// Whether the job says from which.
+    var isNamed: Bool { spec.start != nil }
+
+    private var recipe: QuantizationRecipe { spec.quantization.recipe }
+
+    /// Makes `student`, which is a copy of the model's weights, the ones that are meant.
+    ///
+    /// - Throws: What reading, tokenizing and rounding throw; `stopped` where that is asked for.
+    func load(into student: Parameters) throws {
+        switch spec.start {
+        case nil: return
+        case .model: try read(into: student)
+        case .method(let method): try round(student, by: method)
+        }
+        let moved = try student.countMoved(by: recipe, team: team)
+        reporter.log(
+            moved == 0
+                ? "start: weights are as the recipe rounds them"
+                : "start: the recipe rounds \(moved) weights to other values than they come with"
+        )
+    }
+
+    private func read(into student: Parameters) throws {
+        let source = try ModelLoader.open(path: try request.path("/start"))
+        try source.configuration.requireShape(of: model.configuration)
+        let found = try ModelLoader.parameters(
+            of: source,
+            vocabularySize: model.configuration.vocabularySize,
+            team: team
+        )
+        student.storage.pointer.update(from: found.storage.pointer, count: found.storage.count)
+        try fix(student) { entry, format in
+            guard let scales = try source.scales(of: entry, rows: 0..<entry.rows, in: format) else {
+                throw ModelFileError(
+                    .unsupported,
+                    """
+                    $.start: \(source.path) does not hold \(entry.module) in \(format.name), whose scales \
+                    training would keep; begin from a job that quantizes to that, in a folder of \
+                    safetensors
+                    """
+                )
+            }
+            return scales
+        }
+    }
+
+    /// Keeps the scales of those linear modules whose values the recipe's own rule would move.
+    private func fix(
+        _ student: Parameters,
+        _ scales: (ParameterLayout.Entry, QuantizationFormat) throws -> BlockScales?
+    ) throws {
+        for (entry, format) in try student.quantizedEntries(of: recipe, progress: 1)
+        where !format.keepsRoundedValues && student.layout.module(of: entry) != nil {
+            student.fixedScales[entry.name] = try scales(entry, format)
+        }
+        if !student.fixedScales.isEmpty {
+            reporter.log("start: the scales of \(student.fixedScales.count) weights stay as found")
+        }
+    }
+
+    private func round(_ student: Parameters, by method: StartMethod) throws {
+        let windows = try calibration()
+        reporter.log(
+            """
+            start: \(method.rawValue), calibrated on \(windows.count) windows of \(windows.length) \
+            tokens of \(spec.data.calibration.isEmpty ? "the training text" : "data.calibration")
+            """
+        )
+        tell("calibrating the start")
+        let quantizer = PostTrainingQuantizer(recipe: recipe, method: method.method, team: team)
+        var found: [String: BlockScales] = [:]
+        _ = try quantizer.quantize(student, calibration: windows) { result, count in
+            found[result.entry.name] = BlockScales(result.packed)
+            tell("rounding the start \(found.count)/\(count)")
+            try reporter.checkStop()
+        }
+        try fix(student) { entry, _ in found[entry.name] }
+    }
+
+    private func calibration() throws -> CalibrationWindows {
+        var texts = [trainTokens]
+        if !spec.data.calibration.isEmpty {
+            let tokens = try TextTokens(model.tokenizer, model.configuration)
+            texts = try spec.data.calibration.indices.map {
+                let path = try request.path("/data/calibration/\($0)")
+                return try TextCorpus.load(paths: [path], key: spec.data.textKey, tokens)
+            }
+        }
+        return try CalibrationWindows(
+            texts: texts,
+            length: spec.data.sequenceLength,
+            limit: spec.quantization.calibrationSize,
+            seed: spec.seed
+        )
+    }
+
+    /// The run has not begun: what is done is the phase's, not a step.
+    private func tell(_ phase: String) { reporter.progress(phase: phase, step: 0, of: 0) }
+}

@@ -1,0 +1,93 @@
+internal import Foundation
+internal import Testing
+
+/// Trainings that begin from rounded weights, through the built programs.
+extension LocalSuiteTests {
+    private static func training(_ start: String, _ format: String) -> String {
+        """
+        {"model": "model", "start": "\(start)",
+         "quantization": {"algorithm": "\(format)", "calibration_size": 8},
+         "data": {"train": ["train.txt"], "validation": ["validation.txt"],
+                  "calibration": ["train.txt"], "seq_length": 64},
+         "trainer": {"max_steps": 2, "limit_val_batches": 8}, "optim": {"lr": 1e-30}, "seed": 7}
+        """
+    }
+
+    /// A method named in `start` gives what a quantize job by that method does, whose embedding is BF16.
+    ///
+    /// NVFP4's scales are kept: where training moves nothing, so are the files' codes and scales.
+    @Test(arguments: ["mxfp4", "nvfp4"])
+    func aMethodToStartByIsThatOfAQuantizeJob(format: String) throws {
+        let suite = try LocalSuiteFixture()
+        defer { suite.down() }
+        try suite.writeInputs()
+        try suite.up()
+        try suite.write(
+            """
+            {"jobs": {
+              "ptq": {"model": "model",
+                "quantization": {"algorithm": "\(format)", "method": "awq", "rounding": "gptq",
+                                 "activation_order": true, "calibration_size": 8},
+                "data": {"calibration": ["train.txt"], "seq_length": 64}, "seed": 7},
+              "job": \(Self.training("job:ptq", format)),
+              "method": \(Self.training("awq+gptq", format))}}
+            """,
+            "start.json"
+        )
+        let submitted = try suite.json(
+            try suite.client("submit", suite.folder + "/start.json", "--json").output
+        )
+        let id = try #require(submitted["pipeline_id"] as? String)
+        let waited = try suite.client("wait", id, "--timeout", "120")
+        #expect(waited.status == 0, "\(waited.output)\(waited.errors)")
+        func results(_ part: String) throws -> [String: Any] {
+            let job = try suite.json(try suite.client("status", "\(id)/\(part)", "--json").output)
+            return try #require(job["results"] as? [String: Any])
+        }
+        let (byJob, byMethod) = (try results("job"), try results("method"))
+        let expected = try #require(byJob["start_perplexity"] as? Double)
+        let found = try #require(byMethod["start_perplexity"] as? Double)
+        let rounded = try #require(byMethod["ptq_perplexity"] as? Double)
+        #expect(abs(found / expected - 1) < 0.01)
+        #expect(found < rounded)
+        if format == "nvfp4" {
+            let target = suite.folder + "/download"
+            #expect(try suite.client("download", id, "--to", target).status == 0)
+            let weights = try ["ptq", "job", "method"].map {
+                try Self.quantized("\(target)/\($0)/model/model.safetensors")
+            }
+            #expect(weights[0].count == 14 * 3)
+            #expect(weights[1] == weights[0] && weights[2] == weights[0])
+        }
+        let log = try suite.client("logs", "\(id)/method").output
+        #expect(log.contains("start: awq+gptq, calibrated on 8 windows of 64 tokens"), "\(log)")
+        for part in ["job", "method"] {
+            let log = try suite.client("logs", "\(id)/\(part)").output
+            #expect(log.contains("start: weights are as the recipe rounds them"), "\(log)")
+            #expect(log.contains("start: the scales of 14 weights stay") == (format == "nvfp4"))
+        }
+    }
+
+    /// Codes and scales of a safetensors file by name.
+    ///
+    /// A step of next to nothing gives zeros a sign; it is taken away.
+    private static func quantized(_ path: String) throws -> [String: [UInt8]] {
+        let bytes = [UInt8](try Data(contentsOf: URL(filePath: path)))
+        let count = bytes.prefix(8).reversed().reduce(0) { $0 << 8 | Int($1) }
+        let header = try JSONSerialization.jsonObject(with: Data(bytes[8..<8 + count]))
+        var found: [String: [UInt8]] = [:]
+        for (name, value) in try #require(header as? [String: Any]) where name.contains(".weight_")
+        {
+            let range = try #require((value as? [String: Any])?["data_offsets"] as? [Int])
+            let data = bytes[8 + count + range[0]..<8 + count + range[1]]
+            let isCodes = name.hasSuffix("weight_packed")
+            found[name] = data.map { byte in
+                guard isCodes else { return byte }
+                let low = byte & 0x0F == 0x08 ? 0 : byte & 0x0F
+                let high = byte & 0xF0 == 0x80 ? 0 : byte & 0xF0
+                return high | low
+            }
+        }
+        return found
+    }
+}
