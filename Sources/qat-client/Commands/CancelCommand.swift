@@ -105,13 +105,14 @@ struct RetryCommand: ClientVerb {
                     ? Console.print(JobReport.json(job))
                     : Console.print("\(job.jobID)  \(job.state)  attempt \(job.attempt)")
                 // Ended again at once: what it waits for will not come.
-                guard JobState(rawValue: job.state)?.isTerminal == true else { return }
+                guard [.failed, .cancelled].contains(JobState(rawValue: job.state)) else { return }
                 throw RPCError(
                     .failedPrecondition,
                     "\(job.jobID) ended at once: \(job.reason): \(job.reasonMessage); retry what it waits "
                         + "for first"
                 )
             case .pipeline(let id):
+                Self.tellDependents(job)
                 let request = RetryPipelineRequest(pipelineID: id)
                 JobVerb.report(
                     try await client.call(QatMethods.retryPipeline, request),
@@ -130,6 +131,22 @@ struct GenerateCommand: ClientVerb {
     )
 
     @Option(help: "A model: a path or job:ID.")
+extension RetryCommand {
+    /// Says how many dependents came along, and how many did not.
+    static func tellDependents(_ job: JobSummary) {
+        func jobs(_ count: UInt32) -> String { count == 1 ? "1 dependent" : "\(count) dependents" }
+        if job.dependentsRetried > 0 {
+            Console.note("\(jobs(job.dependentsRetried)) of it put back with it")
+        }
+        if job.dependentsLeft > 0 {
+            Console.note(
+                "\(jobs(job.dependentsLeft)) beyond the quota of waiting jobs: left as they were; the same "
+                    + "command takes them up when others have ended"
+            )
+        }
+    }
+}
+
     var model: String?
     @Argument(help: "Prompts.")
     var prompts: [String] = []
