@@ -73,7 +73,7 @@ struct JobLimitsTests {
             let number = String(format: "%0100d", outputs.count)
             outputs.append(OutputFile(name: number, digest: SHA256Digest.of(number), size: .max))
         }
-        let isAccepted = try await fixture.engine.complete(
+        let verdict = try await fixture.engine.complete(
             CompleteLeaseRequest(
                 jobID: id,
                 epoch: lease.epoch,
@@ -82,7 +82,7 @@ struct JobLimitsTests {
             ),
             by: StoreFixture.holder("train-1", boot: "b1")
         )
-        #expect(isAccepted)
+        #expect(verdict == .accepted)
         let detail = try await fixture.engine.detail(id).encoded().count
         #expect(detail <= Self.messageLimit && detail > 240_000)
     }

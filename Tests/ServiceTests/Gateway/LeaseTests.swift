@@ -177,7 +177,7 @@ struct LeaseTests {
         #expect(try await fixture.complete(lease))
         let count = try await fixture.events(id).count
         #expect(try await fixture.complete(lease))
-        #expect(try await fixture.complete(lease, .failed, reason: "INTERNAL"))
+        #expect(try await fixture.complete(lease, .failed, reason: "INTERNAL") == false)
         #expect(try await fixture.events(id).count == count)
         #expect(try await fixture.state(id) == "SUCCEEDED")
     }
