@@ -87,6 +87,26 @@ struct JobLimitsTests {
         #expect(detail <= Self.messageLimit && detail > 240_000)
     }
 
+    /// JSON's numbers are exact up to 2^53 (RFC 8259, 6).
+    ///
+    /// Seen: "step 18446744073709551615".
+    @Test func aStepIsOneThatJSONCanSay() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register()
+        let id = try await fixture.submit("k")
+        let lease = try #require(try await fixture.acquire())
+        let event = JobEvent(
+            jobID: id,
+            type: .progress,
+            progress: JobProgress(step: .max, totalSteps: .max - 1, phase: "train")
+        )
+        #expect(try await fixture.heartbeat(lease, events: [event]) == .continue)
+        let progress = try await fixture.engine.detail(id).summary.progress
+        #expect(progress.step == 9_007_199_254_740_992)
+        #expect(progress.totalSteps == 9_007_199_254_740_992)
+        #expect(try await fixture.events(id).last?.progress?.step == progress.step)
+    }
+
     @Test func whatIsTooLargeIsRefusedByName() async throws {
         let fixture = try StoreFixture()
         let long = String(repeating: "x", count: 200_000)
