@@ -17,6 +17,11 @@ struct CancelCommand: ClientVerb {
     var now = false
     @OptionGroup var output: OutputOptions
 
+    /// What is said of a job that has a worker.
+    static let patience =
+        "it ends at its next stopping point, which may take a while, with what a retry goes on from; "
+        + "--now ends it at once"
+
     func perform() async throws -> ExitStatus {
         try await JobVerb.forEach(ids) { target, client in
             switch target {
@@ -26,12 +31,15 @@ struct CancelCommand: ClientVerb {
                 output.json
                     ? Console.print(JobReport.json(job))
                     : Console.print("\(job.jobID)  \(job.state)")
+                if !now, job.state == JobState.cancelling.rawValue { Console.note(Self.patience) }
             case .pipeline(let id):
                 let request = CancelPipelineRequest(pipelineID: id, now: now)
-                JobVerb.report(
-                    try await client.call(QatMethods.cancelPipeline, request),
-                    json: output.json
-                )
+                let pipeline = try await client.call(QatMethods.cancelPipeline, request)
+                JobVerb.report(pipeline, json: output.json)
+                if !now, pipeline.jobs.contains(where: { $0.state == JobState.cancelling.rawValue })
+                {
+                    Console.note(Self.patience)
+                }
             }
         }
     }
@@ -104,6 +112,7 @@ struct RetryCommand: ClientVerb {
                 output.json
                     ? Console.print(JobReport.json(job))
                     : Console.print("\(job.jobID)  \(job.state)  attempt \(job.attempt)")
+                Self.tellDependents(job)
                 // Ended again at once: what it waits for will not come.
                 guard [.failed, .cancelled].contains(JobState(rawValue: job.state)) else { return }
                 throw RPCError(
@@ -112,7 +121,6 @@ struct RetryCommand: ClientVerb {
                         + "for first"
                 )
             case .pipeline(let id):
-                Self.tellDependents(job)
                 let request = RetryPipelineRequest(pipelineID: id)
                 JobVerb.report(
                     try await client.call(QatMethods.retryPipeline, request),
@@ -123,14 +131,6 @@ struct RetryCommand: ClientVerb {
     }
 }
 
-/// `generate`: not in this version.
-struct GenerateCommand: ClientVerb {
-    static let configuration = CommandConfiguration(
-        commandName: "generate",
-        abstract: "Generate text from a model (not in this version)."
-    )
-
-    @Option(help: "A model: a path or job:ID.")
 extension RetryCommand {
     /// Says how many dependents came along, and how many did not.
     static func tellDependents(_ job: JobSummary) {
@@ -147,6 +147,14 @@ extension RetryCommand {
     }
 }
 
+/// `generate`: not in this version.
+struct GenerateCommand: ClientVerb {
+    static let configuration = CommandConfiguration(
+        commandName: "generate",
+        abstract: "Generate text from a model (not in this version)."
+    )
+
+    @Option(help: "A model: a path or job:ID.")
     var model: String?
     @Argument(help: "Prompts.")
     var prompts: [String] = []
