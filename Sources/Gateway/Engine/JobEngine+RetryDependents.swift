@@ -104,11 +104,15 @@ extension JobEngine {
         var batch = JobBatch()
         var decisions: [Decision] = []
         var overlay = wave.overlay
+        // Most of them rest on the same few jobs: each state that was read is compared once in the commit.
+        var known: Set<String> = []
         for id in ids {
             guard let (decision, inputs) = try await again(id, wave.user, overlay) else { continue }
             batch.tell(decision)
             batch.changes.append(JobBatch.Change(job: decision.job, files: inputs.files))
-            batch.conditions += inputs.conditions
+            batch.conditions += inputs.conditions.filter {
+                known.insert("\($0.id) \($0.state.rawValue)").inserted
+            }
             overlay.states[id] = decision.job.state
             decisions.append(decision)
         }
