@@ -582,7 +582,7 @@ const ProtobufCMessageDescriptor qat__v1__job_event__descriptor =
   (ProtobufCMessageInit) qat__v1__job_event__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor qat__v1__job_summary__field_descriptors[20] =
+static const ProtobufCFieldDescriptor qat__v1__job_summary__field_descriptors[22] =
 {
   {
     "job_id",
@@ -824,6 +824,30 @@ static const ProtobufCFieldDescriptor qat__v1__job_summary__field_descriptors[20
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "dependents_retried",
+    21,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Qat__V1__JobSummary, has_dependents_retried),
+    offsetof(Qat__V1__JobSummary, dependents_retried),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "dependents_left",
+    22,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Qat__V1__JobSummary, has_dependents_left),
+    offsetof(Qat__V1__JobSummary, dependents_left),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__job_summary__field_indices_by_name[] = {
   18,   /* field[18] = after */
@@ -831,6 +855,8 @@ static const unsigned qat__v1__job_summary__field_indices_by_name[] = {
   12,   /* field[12] = cancel_requested */
   7,   /* field[7] = created_unix_ms */
   17,   /* field[17] = deadline_unix_ms */
+  21,   /* field[21] = dependents_left */
+  20,   /* field[20] = dependents_retried */
   9,   /* field[9] = finished_unix_ms */
   0,   /* field[0] = job_id */
   1,   /* field[1] = kind */
@@ -850,7 +876,7 @@ static const unsigned qat__v1__job_summary__field_indices_by_name[] = {
 static const ProtobufCIntRange qat__v1__job_summary__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 20 }
+  { 0, 22 }
 };
 const ProtobufCMessageDescriptor qat__v1__job_summary__descriptor =
 {
@@ -860,7 +886,7 @@ const ProtobufCMessageDescriptor qat__v1__job_summary__descriptor =
   "Qat__V1__JobSummary",
   "qat.v1",
   sizeof(Qat__V1__JobSummary),
-  20,
+  22,
   qat__v1__job_summary__field_descriptors,
   qat__v1__job_summary__field_indices_by_name,
   1,  qat__v1__job_summary__number_ranges,

@@ -63,8 +63,8 @@ extension JobLifecycle {
         return decision
     }
 
-    /// The end of an attempt, as its worker tells it; a repeated report of the same lease is
-    /// accepted again and changes nothing.
+    /// The end of an attempt, as its worker tells it; the same report of the same lease is
+    /// accepted again and changes nothing, another one is refused.
     func complete(
         _ job: Job,
         _ claim: LeaseClaim,
@@ -78,7 +78,14 @@ extension JobLifecycle {
             decision.verdict = .leaseLost
             return decision
         }
-        guard !job.state.isTerminal else { return decision }
+        guard !job.state.isTerminal else {
+            if !mayHaveEnded(job, claim, by: completion) {
+                decision.verdict = .refused(
+                    "job \(job.id) ended as \(job.state.rawValue) under this lease, which is told otherwise now"
+                )
+            }
+            return decision
+        }
         switch completion {
         case .succeeded:
             decision.enter(.succeeded, at: moment)
@@ -102,6 +109,19 @@ extension JobLifecycle {
             fail(&decision, reason, message, moment)
         }
         return decision
+    }
+
+    /// Whether a report would have ended a job that is over as it ended: what is repeated would, and the
+    /// end that a worker told is not kept beside what came of it.
+    private func mayHaveEnded(
+        _ job: Job,
+        _ claim: LeaseClaim,
+        by completion: Completion
+    ) -> Bool {
+        var running = job
+        running.state = job.cancellation == .none ? .running : .cancelling
+        let end = complete(running, claim, completion, Moment(unix: 0, uptime: 0)).job
+        return end.state == job.state && end.reason == job.reason
     }
 
     private static func joined(_ sentence: String, _ message: String) -> String {

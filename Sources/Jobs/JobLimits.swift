@@ -42,6 +42,8 @@ public struct JobLimits: Sendable, Equatable {
     public var pathBytes = 1024
     /// Bytes of a sentence: why a job ended, why it waits, a log line among the events.
     public var sentenceBytes = 1024
+    /// The largest step, or count of steps, that a worker tells: scripts read them as JSON numbers.
+    public var steps: UInt64 = 1 << 53
     /// Bytes of a word that a worker sends: a phase, a precision.
     public var wordBytes = 64
 

@@ -34,6 +34,17 @@ struct OpenSSLErrorsTests {
         #expect(try refusal(key: within) == "the private key \(within): Not a directory")
     }
 
+    /// Seen: "sslv3 alert bad certificate", of a gateway whose clock was two hours behind.
+    ///
+    /// RFC 8446 numbers the alert bad_certificate 42; OpenSSL's reason is 1000 more, of library 20 (ssl.h,
+    /// err.h); it sends that one for X509_V_ERR_CERT_NOT_YET_VALID.
+    @Test func aCertificateThatIsNotValidYetIsCalledSo() {
+        let error = OpenSSLError(code: 20 << 23 | 1042)
+        let sentence = "refused our certificate: by its clock it is not valid yet, or it is damaged"
+        #expect(error.explanation(isServer: false) == "the server " + sentence)
+        #expect(error.explanation(isServer: true) == "the client " + sentence)
+    }
+
     /// Bit 31 marks a system's error, says OpenSSL 3's header, and the bits below are its number.
     ///
     /// 13 is EACCES on Linux; tests may run as root, whom no mode refuses.

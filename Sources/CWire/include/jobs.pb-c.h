@@ -265,10 +265,20 @@ struct  Qat__V1__JobSummary
    */
   protobuf_c_boolean has_reused_from;
   ProtobufCBinaryData reused_from;
+  /*
+   * In the answer to a retry: the dependents that run again with it.
+   */
+  protobuf_c_boolean has_dependents_retried;
+  uint32_t dependents_retried;
+  /*
+   * In the answer to a retry: those that stay as they are, for the quota.
+   */
+  protobuf_c_boolean has_dependents_left;
+  uint32_t dependents_left;
 };
 #define QAT__V1__JOB_SUMMARY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__job_summary__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, 0, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, 0,NULL, 0, {0,NULL} }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, 0, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, 0,NULL, 0, {0,NULL}, 0, 0, 0, 0 }
 
 
 /*

@@ -25,13 +25,23 @@ extension GatewayAPI {
     func retry(_ request: RetryJobRequest, by principal: Principal) async throws -> JobSummary {
         let caller = Caller(principal, .retryJob)
         let user = try await user(caller, to: .act, request.jobID)
-        try await engine.retry(
+        let outcome = try await engine.retry(
             request.jobID,
             by: user.name,
             withDependents: request.withDependents
-        )
-        authority.audit.allow(caller, "job \(request.jobID)")
-        return try await engine.detail(request.jobID).summary
+        ) { outcome in
+            // What was changed is told also if the call ends before all is.
+            var changed = outcome.isJobRetried ? ["job \(request.jobID)"] : []
+            if outcome.dependents > 0 {
+                changed.append("\(outcome.dependents) dependents of job \(request.jobID)")
+            }
+            guard !changed.isEmpty else { return }
+            authority.audit.allow(caller, changed.joined(separator: ", "))
+        }
+        var summary = try await engine.detail(request.jobID).summary
+        summary.dependentsRetried = UInt32(clamping: outcome.dependents)
+        summary.dependentsLeft = UInt32(clamping: outcome.left)
+        return summary
     }
 
     /// The caller, who may have their way with a job.

@@ -145,7 +145,7 @@ extension GatewayAPI {
         var freed: Set<SHA256Digest> = []
         // Held until the job refers to them: nothing goes between the look and the commit.
         let outputs = Set(request.outputs.map(\.digest))
-        let isAccepted = try await artifacts.custody.holding(outputs) {
+        let verdict = try await artifacts.custody.holding(outputs) {
             try await engine.complete(
                 request,
                 by: holder,
@@ -156,13 +156,16 @@ extension GatewayAPI {
                 onSuccess: { freed = $0 }
             )
         }
-        if isAccepted {
+        switch verdict {
+        case .accepted:
             authority.audit.allow(caller, "job \(request.jobID) \(request.outcome)")
             try await collect(freed)
-        } else {
+        case .refused(let rule):
+            authority.audit.deny(caller, "\(rule): \(request.outcome)")
+        case .leaseLost:
             denyLease(request.jobID, request.epoch, caller)
         }
-        return CompleteLeaseResponse(accepted: isAccepted)
+        return CompleteLeaseResponse(accepted: verdict == .accepted)
     }
 
     /// Answers when the worker is to do something else, or the wait is over.

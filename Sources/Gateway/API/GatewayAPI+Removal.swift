@@ -74,7 +74,25 @@ extension GatewayAPI {
         _ = try authority.user(caller)
         try await audits.run("reading all artifacts") {
             authority.audit.allow(caller, "all artifacts")
-            try await ArtifactAudit(store: engine.store, artifacts: artifacts).run(report)
+            try await ArtifactAudit(store: engine.store, artifacts: artifacts).run { found in
+                var told = found
+                told.fault?.message = found.fault.map { shown($0.message, to: principal) } ?? ""
+                try await report(told)
+            }
         }
+    }
+
+    /// A sentence as a caller may read it: with the paths of the gateway's files for operators, for others
+    /// as they are called within its state folder.
+    func shown(_ message: String, to principal: Principal) -> String {
+        if case .user(let name) = principal.identity.subject,
+            authority.policy.operators.contains(name)
+        {
+            return message
+        }
+        guard let end = artifacts.root.lastIndex(of: "/"), end > artifacts.root.startIndex else {
+            return message
+        }
+        return message.replacing(artifacts.root[...end], with: "")
     }
 }

@@ -19,6 +19,27 @@ enum BackupFiles {
         ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).sorted()
     }
 
+    /// Whether a path, of which the last folders need not exist yet, is a folder or lies in it, whatever
+    /// links lead there.
+    static func isInside(_ path: String, _ folder: String) -> Bool {
+        func real(_ path: String) -> String {
+            let absolute = URL(fileURLWithPath: path).standardizedFileURL.path
+            var known = absolute
+            var rest: [String] = []
+            while known != "/" {
+                if let found = realpath(known, nil) {
+                    defer { free(found) }
+                    return ([String(cString: found)] + rest.reversed()).joined(separator: "/")
+                }
+                rest.append((known as NSString).lastPathComponent)
+                known = (known as NSString).deletingLastPathComponent
+            }
+            return absolute
+        }
+        let (inner, outer) = (real(path), real(folder))
+        return inner == outer || inner.hasPrefix(outer + "/")
+    }
+
     static func makeFolder(_ path: String) throws {
         try FileManager.default.createDirectory(
             atPath: path,

@@ -54,6 +54,13 @@ struct GatewayBackup {
 
     /// A new folder, an empty one, or one that a backup was begun in.
     private func checkTarget() throws {
+        // A backup that dies with what it is of is none, and the next one would hold it, too.
+        guard !BackupFiles.isInside(target, state) else {
+            throw StoreError(
+                .unusable,
+                "\(target) is inside the state folder \(state); choose a folder outside of it"
+            )
+        }
         try BackupFiles.makeFolder(target)
         let names = BackupFiles.names(target)
         let own = [BackupManifest.fileName, "\(Self.database).new", FolderLock.fileName]

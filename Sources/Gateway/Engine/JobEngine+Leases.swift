@@ -92,7 +92,7 @@ extension JobEngine {
         return Int64(clamping: progress.step)
     }
 
-    /// Ends an attempt; a repeated report of the same lease is accepted again.
+    /// Ends an attempt; the same report of the same lease is accepted again, another one is refused.
     ///
     /// `checkStored`: Throws if outputs are not stored, or not the worker's to name. `isMissing`: Whether one
     /// of some artifacts is not stored, so that a worker which says so is believed. `onSuccess`: Gets the
@@ -106,7 +106,7 @@ extension JobEngine {
         checkStored: ([OutputFile]) async throws -> Void = { _ in },
         isMissing: (Set<SHA256Digest>) -> Bool = { _ in false },
         onSuccess: (Set<SHA256Digest>) -> Void = { _ in }
-    ) async throws -> Bool {
+    ) async throws -> Decision.Verdict {
         var freed: [OutputFile] = []
         let claim = LeaseClaim(epoch: Int64(clamping: request.epoch), holder: holder)
         presence.hear(holder, at: now)
@@ -151,10 +151,11 @@ extension JobEngine {
             }
             return (decision, batch)
         }
-        if !freed.isEmpty, decision?.verdict == .accepted {
+        let verdict = decision?.verdict ?? .leaseLost
+        if !freed.isEmpty, verdict == .accepted {
             onSuccess(Set(freed.map(\.digest)))
         }
-        return decision?.verdict == .accepted
+        return verdict
     }
 
     /// Changes a job for a worker that shows a lease; nil if there is no such job any more, or none that

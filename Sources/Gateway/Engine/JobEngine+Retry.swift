@@ -5,29 +5,32 @@ extension JobEngine {
     ///
     /// `withDependents`: Whether jobs of the same owner run again, too, that ended because of it, and
     /// those that ended because of these. Of a job in a pipeline they always do. Where the owner's quota
-    /// of waiting jobs is reached on the way, the rest stays as it is.
+    /// of waiting jobs is reached on the way, the rest stays as it is. A job that waits, runs or is done
+    /// is as well as retried if dependents are left: a retry that was cut off is taken up again.
     ///
-    /// - Throws: ``StoreError`` (`notFound`; `invalidState`; `quota`).
-    func retry(_ id: String, by user: String, withDependents: Bool = false) async throws {
-        let stored = try await store.job(id)
+    /// `onEnd`: Gets what came of it, also if it ends with an error on the way.
+    ///
+    /// - Throws: ``StoreError`` (`notFound`; `invalidState` if there is nothing to retry; `quota` if the
+    ///   job itself is beyond it).
+    @discardableResult
+    func retry(
+        _ id: String,
+        by user: String,
+        withDependents: Bool = false,
+        onEnd: (RetryOutcome) -> Void = { _ in }
+    ) async throws -> RetryOutcome {
+        var wave = RetryWave(owner: try await store.job(id).owner, user: user)
+        defer { onEnd(wave.outcome) }
+        let isPart = try await store.job(id).place != nil
         let decision = try await retryOne(id, by: user)
-        if case .refused(let message) = decision.verdict {
+        wave.outcome.isJobRetried = decision.isChange
+        if withDependents || isPart {
+            try await retryDependents(of: id, &wave)
+        }
+        if case .refused(let message) = decision.verdict, wave.outcome == RetryOutcome() {
             throw StoreError(.invalidState, message)
         }
-        guard withDependents || stored.place != nil else { return }
-        var work = [id]
-        while let next = work.popLast() {
-            try await forEachDependent(of: next, in: [.failed]) { dependent in
-                guard dependent.owner == stored.owner, dependent.job.reason.isDependency else {
-                    return
-                }
-                // One that another failure still holds back stays; it is retried with that one.
-                let again = try await retryOne(dependent.job.id, by: user, ifItMayStart: true)
-                if again.isChange {
-                    work.append(dependent.job.id)
-                }
-            }
-        }
+        return wave.outcome
     }
 
     /// Puts every failed or cancelled job of a pipeline back into the queue, each after those that it
@@ -71,7 +74,7 @@ extension JobEngine {
     }
 
     /// What holds a retry back that makes so many jobs wait.
-    private func ceilings(of owner: String, for count: Int) -> [JobBatch.Ceiling] {
+    func ceilings(of owner: String, for count: Int) -> [JobBatch.Ceiling] {
         let quota = policies.policy.quota(of: owner).queued
         return JobBatch.Ceiling.waiting(quota, of: owner, for: count).map { [$0] } ?? []
     }
@@ -84,16 +87,9 @@ extension JobEngine {
         }
     }
 
-    private func retryOne(
-        _ id: String,
-        by user: String,
-        ifItMayStart: Bool = false
-    ) async throws -> Decision {
+    private func retryOne(_ id: String, by user: String) async throws -> Decision {
         try await change(id) { stored in
             let inputs = try await settledInputs(of: stored.job.id)
-            if ifItMayStart, !inputs.verdict.mayStart {
-                return (Decision(unchanged: stored.job), JobBatch())
-            }
             let decision = decide(.retried(by: user, inputs: inputs.verdict), stored.job)
             var batch = JobBatch()
             if decision.isChange {

@@ -7,8 +7,8 @@ extension JobEngine {
     struct Reuse: Sendable {
         /// Whose; nil for everybody's.
         let owner: String?
-        /// Whether files are stored still.
-        let areStored: @Sendable ([OutputFile]) -> Bool
+        /// Whether files are stored still, with the bytes of their digests.
+        let areWhole: @Sendable ([OutputFile]) async -> Bool
     }
 
     /// A job that did what another one asks for.
@@ -24,7 +24,7 @@ extension JobEngine {
     private static let candidateLimit = 32
 
     /// A job that succeeded with the same specification and the same inputs, and whose outputs are
-    /// stored still.
+    /// stored still, and undamaged.
     func finished(_ submission: Submission, _ inputs: [Input]) async throws -> FinishedJob? {
         guard let reuse = submission.reuse, let content = submission.content else { return nil }
         let candidates = try await store.succeeded(
@@ -38,7 +38,7 @@ extension JobEngine {
                 continue
             }
             let outputs = try await store.outputs(of: id)
-            guard !outputs.isEmpty, reuse.areStored(outputs) else { continue }
+            guard !outputs.isEmpty, await reuse.areWhole(outputs) else { continue }
             return FinishedJob(
                 id: id,
                 origin: candidate.job.reusedFrom ?? id,

@@ -28,7 +28,13 @@ extension JobEngine {
         )
         if request.reuse {
             submission.reuse = Reuse(owner: user.onlyOwner) { outputs in
-                outputs.allSatisfy { artifacts.size($0.digest) == $0.size }
+                for output in outputs {
+                    guard artifacts.size(output.digest) == output.size,
+                        // Damage that is found here sets the file aside; the job runs.
+                        (try? await artifacts.verify(output.digest)) != nil
+                    else { return false }
+                }
+                return true
             }
         }
         return submission

@@ -30,6 +30,8 @@ struct ReportRules: Sendable {
 
     private func kept(_ progress: JobProgress) -> JobProgress {
         var progress = progress
+        progress.step = min(progress.step, limits.steps)
+        progress.totalSteps = min(progress.totalSteps, limits.steps)
         progress.precision = PlainText.cut(progress.precision, byteLimit: limits.wordBytes)
         progress.phase = PlainText.cut(progress.phase, byteLimit: limits.wordBytes)
         return progress

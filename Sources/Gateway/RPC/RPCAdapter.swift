@@ -37,19 +37,19 @@ struct RPCAdapter: Sendable {
         }
         add(QatMethods.removeBlobs, .users, to: &router) { try await api.removeBlobs($0, by: $1) }
         router.serverStream(QatMethods.collectGarbage, allow: .users) { request, context, writer in
-            try await Self.mapped {
+            try await mapped(context) {
                 try await api.collectGarbage(request, by: Principal(context)) {
                     try await writer.write($0)
                 }
             }
         }
         router.serverStream(QatMethods.verifyArtifacts, allow: .users) { _, context, writer in
-            try await Self.mapped {
+            try await mapped(context) {
                 try await api.verifyArtifacts(by: Principal(context)) { try await writer.write($0) }
             }
         }
         router.blobUpload(QatMethods.putBlob, allow: callers) { request, blob, context in
-            try await Self.mapped {
+            try await mapped(context) {
                 guard blob.offset == 0, blob.digest == request.digest, blob.size == request.size
                 else {
                     throw StoreError(.invalidArgument, "the blob is not the one announced")
@@ -58,7 +58,7 @@ struct RPCAdapter: Sendable {
             }
         }
         router.blobDownload(QatMethods.getBlob, allow: callers) { request, context, writer in
-            try await Self.mapped {
+            try await mapped(context) {
                 let blob = try await api.blob(request, by: Principal(context))
                 try writer.begin(digest: request.digest, size: blob.size, offset: request.offset)
                 try await blob.read { try await writer.write($0) }
@@ -87,7 +87,7 @@ struct RPCAdapter: Sendable {
         _ answer: @escaping @Sendable (Request, Principal) async throws -> Response
     ) {
         router.unary(method, allow: callers) { request, context in
-            try await Self.mapped { try await answer(request, Principal(context)) }
+            try await mapped(context) { try await answer(request, Principal(context)) }
         }
     }
 
@@ -98,7 +98,7 @@ struct RPCAdapter: Sendable {
         _ answer: @escaping @Sendable (Request, Principal) async throws -> Answer
     ) where Answer: AsyncSequence & Sendable, Answer.Element == Response {
         router.serverStream(method, allow: callers) { request, context, writer in
-            try await Self.mapped {
+            try await mapped(context) {
                 for try await element in try await answer(request, Principal(context)) {
                     try await writer.write(element)
                 }
@@ -107,12 +107,18 @@ struct RPCAdapter: Sendable {
     }
 
     /// Runs a call; the store's refusals become its status.
-    private static func mapped<Result>(_ work: () async throws -> Result) async throws -> Result {
+    ///
+    /// Where the gateway's files lie is told to operators only.
+    private func mapped<Result>(
+        _ context: CallContext,
+        _ work: () async throws -> Result
+    ) async throws -> Result {
         do {
             return try await work()
         } catch {
-            if let known = StoreError(error) { throw known.rpcError }
-            throw error
+            guard let known = StoreError(error) else { throw error }
+            let shown = api.shown(known.message, to: Principal(context))
+            throw StoreError(known.code, shown).rpcError
         }
     }
 }

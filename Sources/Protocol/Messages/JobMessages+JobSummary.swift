@@ -42,6 +42,10 @@ public struct JobSummary: WireMessage, Equatable {
     public var after: [String] = []
     /// The job whose outputs it has without having run.
     public var reusedFrom = ""
+    /// In the answer to a retry: the dependents that run again with it.
+    public var dependentsRetried: UInt32 = 0
+    /// In the answer to a retry: the dependents that stay as they are, because of their owner's quota.
+    public var dependentsLeft: UInt32 = 0
 
     /// Makes a message; every field has its wire default.
     public init(
@@ -101,6 +105,8 @@ public struct JobSummary: WireMessage, Equatable {
         deadlineUnixMs = reader.int64(18)
         after = try reader.texts(19)
         reusedFrom = try reader.text(20)
+        dependentsRetried = reader.uint32(21)
+        dependentsLeft = reader.uint32(22)
     }
 
     /// Writes the fields.
@@ -125,6 +131,8 @@ public struct JobSummary: WireMessage, Equatable {
         writer.set(18, deadlineUnixMs)
         writer.set(19, after)
         writer.set(20, reusedFrom)
+        writer.set(21, dependentsRetried)
+        writer.set(22, dependentsLeft)
     }
 }
 

@@ -53,7 +53,11 @@ struct OpenSSLError {
             return "the \(peer) refused our certificate: signed by an unknown authority"
         case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
             return "the \(peer) refused our certificate: it has expired"
-        case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN,
+        case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+            // OpenSSL's alert for a certificate that is not valid yet.
+            return "the \(peer) refused our certificate: by its clock it is not valid yet, "
+                + "or it is damaged"
+        case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN,
             SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE, SSL_R_TLSV1_ALERT_ACCESS_DENIED:
             return "the \(peer) refused our certificate (\(text))"
         case SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL, SSL_R_NO_APPLICATION_PROTOCOL:

@@ -23,6 +23,8 @@ final class AttemptJournal: Sendable {
         var eventCount: UInt64 = 0
         var log: [UInt8] = []
         var logOffset: UInt64 = 0
+        /// What was given up since the gateway last took something, and that it was not told of yet.
+        var leftOut = (events: 0, logBytes: 0)
         var phase = "prepare"
     }
 
@@ -63,8 +65,7 @@ final class AttemptJournal: Sendable {
     }
 
     func append(_ event: ComputeEvent) {
-        let now = Int64(Date.now.timeIntervalSince1970 * 1000)
-        var entry = JobEvent(jobID: jobID, timeUnixMs: now)
+        var entry = JobEvent(jobID: jobID, timeUnixMs: Self.now)
         switch event.type {
         case .progress:
             entry.type = .progress
@@ -95,6 +96,7 @@ final class AttemptJournal: Sendable {
             } else if state.events.count >= Self.eventLimit {
                 // Lines of the log matter more: the oldest progress or metric is given up.
                 state.events.remove(at: state.events.firstIndex { $0.event.type != .log } ?? 0)
+                state.leftOut.events += 1
             }
             state.eventCount += 1
             entry.seq = state.eventCount
@@ -119,6 +121,7 @@ final class AttemptJournal: Sendable {
         state.withLock { state in
             state.log.append(contentsOf: Array((line + "\n").utf8))
             if state.log.count > Self.logLimit {
+                state.leftOut.logBytes += state.log.count - Self.logLimit
                 state.log.removeFirst(state.log.count - Self.logLimit)
             }
         }
@@ -147,15 +150,37 @@ final class AttemptJournal: Sendable {
     }
 
     /// Forgets the events up to and with this number: the gateway has them.
+    ///
+    /// It is back then: what could not be kept while it was away is said in a line after what was.
     func confirm(through number: UInt64) {
         let isMore = state.withLock { state in
             state.events.removeAll { $0.event.seq <= number }
+            tellLeftOut(&state)
             return !state.events.isEmpty
         }
         if isMore {
             due.yield()
         }
     }
+
+    private func tellLeftOut(_ state: inout State) {
+        let (events, logBytes) = state.leftOut
+        guard events > 0 || logBytes > 0 else { return }
+        state.leftOut = (0, 0)
+        let parts =
+            (events > 0 ? ["\(events) \(events == 1 ? "event" : "events")"] : [])
+            + (logBytes > 0 ? ["\(logBytes) bytes of the log"] : [])
+        var remark = JobEvent(jobID: jobID, timeUnixMs: Self.now)
+        remark.type = .log
+        remark.message =
+            "while the gateway could not be reached more came than a worker keeps: "
+            + parts.joined(separator: " and ") + " were left out"
+        state.eventCount += 1
+        remark.seq = state.eventCount
+        state.events.append(Entry(event: remark, byteCount: Self.byteCount(of: remark)))
+    }
+
+    private static var now: Int64 { Int64(Date.now.timeIntervalSince1970 * 1000) }
 
     /// What the gateway will not take must not keep what follows, nor the lease.
     ///

@@ -17,6 +17,11 @@ struct CancelCommand: ClientVerb {
     var now = false
     @OptionGroup var output: OutputOptions
 
+    /// What is said of a job that has a worker.
+    static let patience =
+        "it ends at its next stopping point, which may take a while, with what a retry goes on from; "
+        + "--now ends it at once"
+
     func perform() async throws -> ExitStatus {
         try await JobVerb.forEach(ids) { target, client in
             switch target {
@@ -26,12 +31,15 @@ struct CancelCommand: ClientVerb {
                 output.json
                     ? Console.print(JobReport.json(job))
                     : Console.print("\(job.jobID)  \(job.state)")
+                if !now, job.state == JobState.cancelling.rawValue { Console.note(Self.patience) }
             case .pipeline(let id):
                 let request = CancelPipelineRequest(pipelineID: id, now: now)
-                JobVerb.report(
-                    try await client.call(QatMethods.cancelPipeline, request),
-                    json: output.json
-                )
+                let pipeline = try await client.call(QatMethods.cancelPipeline, request)
+                JobVerb.report(pipeline, json: output.json)
+                if !now, pipeline.jobs.contains(where: { $0.state == JobState.cancelling.rawValue })
+                {
+                    Console.note(Self.patience)
+                }
             }
         }
     }
@@ -104,8 +112,9 @@ struct RetryCommand: ClientVerb {
                 output.json
                     ? Console.print(JobReport.json(job))
                     : Console.print("\(job.jobID)  \(job.state)  attempt \(job.attempt)")
+                Self.tellDependents(job)
                 // Ended again at once: what it waits for will not come.
-                guard JobState(rawValue: job.state)?.isTerminal == true else { return }
+                guard [.failed, .cancelled].contains(JobState(rawValue: job.state)) else { return }
                 throw RPCError(
                     .failedPrecondition,
                     "\(job.jobID) ended at once: \(job.reason): \(job.reasonMessage); retry what it waits "
@@ -118,6 +127,22 @@ struct RetryCommand: ClientVerb {
                     json: output.json
                 )
             }
+        }
+    }
+}
+
+extension RetryCommand {
+    /// Says how many dependents came along, and how many did not.
+    static func tellDependents(_ job: JobSummary) {
+        func jobs(_ count: UInt32) -> String { count == 1 ? "1 dependent" : "\(count) dependents" }
+        if job.dependentsRetried > 0 {
+            Console.note("\(jobs(job.dependentsRetried)) of it put back with it")
+        }
+        if job.dependentsLeft > 0 {
+            Console.note(
+                "\(jobs(job.dependentsLeft)) beyond the quota of waiting jobs: left as they were; the same "
+                    + "command takes them up when others have ended"
+            )
         }
     }
 }

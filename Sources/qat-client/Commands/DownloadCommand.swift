@@ -170,7 +170,7 @@ struct DownloadCommand: ClientVerb {
             )
         }
         for file in job.outputs {
-            if let fault = PlainText.pathFault(in: file.name, byteLimit: 1024) {
+            if let fault = PlainText.pathFault(in: file.name, byteLimit: JobLimits().pathBytes) {
                 throw ClientError(
                     .rejected,
                     "refusing the output name \(TerminalText.quoted(file.name)), which \(fault)"

@@ -6,6 +6,9 @@ struct BlobUploader {
     let client: RPCClient
     /// Called with the bytes sent so far and the bytes to send.
     var onProgress: @Sendable (_ sent: UInt64, _ total: UInt64) -> Void = { _, _ in }
+    /// How long to wait before a file is sent once more that the gateway cannot take now: its disk is
+    /// full, and somebody may make room.
+    var pauses: [Duration] = [.seconds(1), .seconds(2), .seconds(4), .seconds(8)]
 
     private static let digestsPerQuestion = 1000
     private static let chunkByteCount = 64 << 10
@@ -26,11 +29,29 @@ struct BlobUploader {
         let total = wanted.reduce(0) { $0 + $1.size }
         var sent: UInt64 = 0
         for file in wanted {
-            try await send(file, before: sent, total: total)
+            try await sendPatiently(file, before: sent, total: total)
             sent += file.size
             onProgress(sent, total)
         }
         return sent
+    }
+
+    private func sendPatiently(
+        _ file: PlannedFile,
+        before: UInt64,
+        total: UInt64
+    ) async throws {
+        for pause in pauses {
+            do {
+                return try await send(file, before: before, total: total)
+            } catch let error as RPCError
+                where error.code == .unavailable && error.category == .retryLater
+            {
+                Console.note("\(error.message); trying again in \(pause.components.seconds) s")
+                try await Task.sleep(for: pause)
+            }
+        }
+        try await send(file, before: before, total: total)
     }
 
     private static func piece(of handle: FileHandle, _ path: String) throws -> Data? {

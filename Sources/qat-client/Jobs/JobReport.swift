@@ -63,6 +63,12 @@ enum JobReport {
         members["pipeline"] = text(job.pipelineID)
         members["part"] = text(job.part)
         members["reused_from"] = text(job.reusedFrom)
+        if job.dependentsRetried != 0 {
+            members["dependents_retried"] = .number(Double(job.dependentsRetried))
+        }
+        if job.dependentsLeft != 0 {
+            members["dependents_left"] = .number(Double(job.dependentsLeft))
+        }
         if job.priority != 0 {
             members["priority"] = .number(Double(job.priority))
         }

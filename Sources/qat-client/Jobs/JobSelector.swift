@@ -128,8 +128,8 @@ struct JobSelector {
     /// The job or pipeline that a word means; `jobs` are the newest first.
     ///
     /// A whole id goes before everything else. Then, for verbs that only look, `latest` (the last
-    /// submission of `user`, or of anybody if that is nil) goes before `PIPELINE/JOB`, that before a
-    /// name, and a name before the beginning of an id. For a verb that changes jobs these must not mean
+    /// submission of `user`, or of anybody if that is nil) goes before a name or `PIPELINE/JOB`, of which
+    /// the newest is taken, and these before the beginning of an id. For a verb that changes jobs these must not mean
     /// different ones.
     static func choice(
         _ word: String,
@@ -161,8 +161,12 @@ struct JobSelector {
                 pipelines.filter { $0.pipelineID.hasPrefix(word) }
             )
         guard isHarmless else { return onlyOne(word, places: places, named: named, begun: begun) }
-        if let place = places.first { return place.choice(of: 1) }
-        if let newest = named.first { return newest.choice(of: named.count) }
+        if word == latest, let place = places.first { return place.choice(of: 1) }
+        // A job may be called like the place of another one.
+        let meant = places + named.filter { found in !places.contains { $0.id == found.id } }
+        if let newest = meant.max(by: { $0.created < $1.created }) {
+            return newest.choice(of: meant.count)
+        }
         return begun.count > 1
             ? .none(several(word, begun, "begins")) : begun.first?.choice(of: 1) ?? nobody(word)
     }

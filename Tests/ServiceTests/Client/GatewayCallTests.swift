@@ -164,6 +164,40 @@ internal import Testing
     }
 }
 
+@Suite struct BlobUploaderTests {
+    /// docs/CLIENT.md, Exits.
+    ///
+    /// Seen: a gateway whose disk was full for a moment was given up in under a second.
+    @Test(arguments: [(2, 1, Int32?.none), (9, 0, 4)])
+    func aFileThatTheGatewayHasNoRoomForIsSentAgainForAWhile(
+        refusals: Int,
+        uploads: Int,
+        exit: Int32?
+    ) async throws {
+        let home = try TemporaryHome()
+        let path = home.home.path + "/file"
+        try Data("some bytes".utf8).write(to: URL(fileURLWithPath: path))
+        let (digest, size) = try SHA256Digest.digest(ofFile: path)
+        let file = PlannedFile(name: "file", path: path, digest: digest, size: size)
+        let gateway = try ScriptedGateway()
+        let full = RPCError(.unavailable, "10 bytes do not fit")
+        gateway.state.withLock { $0.uploadErrors = Array(repeating: full, count: refusals) }
+        let error = try await gateway.serve { client in
+            let pauses = Array(repeating: Duration.milliseconds(1), count: 4)
+            do {
+                try await BlobUploader(client: client, pauses: pauses).upload([file])
+                return RPCError?.none
+            } catch let error as RPCError {
+                return error
+            }
+        }
+        #expect(error.map { ExitStatus($0.code).rawValue } == exit)
+        #expect(gateway.state.withLock { $0.uploads.count } == uploads)
+        // Five tries in all.
+        #expect(gateway.state.withLock { $0.uploadErrors.count } == max(0, refusals - 5))
+    }
+}
+
 @Suite struct BlobDownloaderTests {
     private let folder: TemporaryHome
     private let content = [UInt8]("content".utf8)

@@ -102,6 +102,35 @@ internal import Testing
         #expect(id(choice("p/train", isHarmless: true)) == "0011000000000006")
     }
 
+    /// docs/CLIENT.md: verbs that only look take the newest and say so.
+    ///
+    /// Seen: they took the pipeline's job.
+    @Test(arguments: [(Int64(7), "0033000000000008"), (3, "0011000000000006")])
+    func aNameThatIsAlsoAPlaceMeansTheNewest(created: Int64, expected: String) {
+        var part = JobSummary(jobID: "0011000000000006", name: "q", state: "FAILED")
+        part.pipelineID = "p-0000000000000001"
+        part.part = "train"
+        part.createdUnixMs = 5
+        var named = JobSummary(jobID: "0033000000000008", name: "pp/train", state: "QUEUED")
+        named.createdUnixMs = created
+        let pipeline = PipelineSummary(
+            pipelineID: "p-0000000000000001",
+            name: "pp",
+            state: "FAILED"
+        )
+        let choice = JobSelector.choice(
+            "pp/train",
+            among: [named, part],
+            pipelines: [pipeline],
+            isHarmless: true
+        )
+        guard case .one(let job, let count) = choice else {
+            Issue.record("\(choice)")
+            return
+        }
+        #expect(job.jobID == expected && count == 2)
+    }
+
     @Test func looksThroughAllPages() async throws {
         let gateway = try ScriptedGateway(jobs: jobs)
         try await gateway.serve { client in

@@ -12,6 +12,8 @@ final class ScriptedGateway: Sendable {
         var submissions: [SubmitJobRequest] = []
         var watches: [WatchJobRequest] = []
         var submitError: RPCError?
+        /// What the next uploads are refused with, the first one first.
+        var uploadErrors: [RPCError] = []
         /// Bytes of blobs that were downloaded.
         var sentByteCount = 0
     }
@@ -86,6 +88,10 @@ final class ScriptedGateway: Sendable {
             for try await piece in blob {
                 bytes += piece
             }
+            let error = state.withLock {
+                $0.uploadErrors.isEmpty ? nil : $0.uploadErrors.removeFirst()
+            }
+            if let error { throw error }
             state.withLock { [bytes] in
                 $0.blobs[request.digest] = bytes
                 $0.uploads.append(request.digest)

@@ -144,6 +144,24 @@ struct ArtifactRemovalTests {
         }
     }
 
+    /// Seen: users were told where on the server a damaged file lies.
+    @Test func whereTheGatewaysFilesLieIsToldToOperatorsOnly() async throws {
+        try await GatewayFixture.run(Self.policy()) { gateway in
+            for (name, mayKnow) in [("ada", false), ("olga", true)] {
+                let user = try gateway.user(name)
+                try await gateway.submit(user, key: name)
+                try Data([0]).write(to: URL(fileURLWithPath: gateway.artifacts.path(.of("m"))))
+                let error = await #expect(throws: RPCError.self) {
+                    _ = try await gateway.get(.of("m"), user)
+                }
+                #expect(error?.code == .dataLoss)
+                #expect(error?.message.contains("is set aside in") == true)
+                #expect(error?.message.contains(gateway.artifacts.root) == mayKnow)
+                #expect(error?.message.contains("cas/damaged/") == true)
+            }
+        }
+    }
+
     @Test func readingAllFindsDamagedAndMissingArtifactsWithTheirJobs() async throws {
         try await GatewayFixture.run(Self.policy()) { gateway in
             let ada = try gateway.user("ada")

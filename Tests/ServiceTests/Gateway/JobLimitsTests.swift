@@ -73,7 +73,7 @@ struct JobLimitsTests {
             let number = String(format: "%0100d", outputs.count)
             outputs.append(OutputFile(name: number, digest: SHA256Digest.of(number), size: .max))
         }
-        let isAccepted = try await fixture.engine.complete(
+        let verdict = try await fixture.engine.complete(
             CompleteLeaseRequest(
                 jobID: id,
                 epoch: lease.epoch,
@@ -82,9 +82,29 @@ struct JobLimitsTests {
             ),
             by: StoreFixture.holder("train-1", boot: "b1")
         )
-        #expect(isAccepted)
+        #expect(verdict == .accepted)
         let detail = try await fixture.engine.detail(id).encoded().count
         #expect(detail <= Self.messageLimit && detail > 240_000)
+    }
+
+    /// JSON's numbers are exact up to 2^53 (RFC 8259, 6).
+    ///
+    /// Seen: "step 18446744073709551615".
+    @Test func aStepIsOneThatJSONCanSay() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register()
+        let id = try await fixture.submit("k")
+        let lease = try #require(try await fixture.acquire())
+        let event = JobEvent(
+            jobID: id,
+            type: .progress,
+            progress: JobProgress(step: .max, totalSteps: .max - 1, phase: "train")
+        )
+        #expect(try await fixture.heartbeat(lease, events: [event]) == .continue)
+        let progress = try await fixture.engine.detail(id).summary.progress
+        #expect(progress.step == 9_007_199_254_740_992)
+        #expect(progress.totalSteps == 9_007_199_254_740_992)
+        #expect(try await fixture.events(id).last?.progress?.step == progress.step)
     }
 
     @Test func whatIsTooLargeIsRefusedByName() async throws {

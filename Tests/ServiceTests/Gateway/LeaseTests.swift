@@ -88,6 +88,86 @@ struct LeaseTests {
         #expect(try await fixture.events(id).compactMap(\.progress?.step).last == 6)
     }
 
+    /// Seen in docs as open: heartbeats that are under way at once, the periodic one and an attempt's last.
+    @Test func heartbeatsAtOnceTellEachEventOnce() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register()
+        let id = try await fixture.submit("k")
+        let lease = try #require(try await fixture.acquire())
+        let events = (1...40).map { step in
+            JobEvent(
+                jobID: id,
+                seq: UInt64(step),
+                type: .metric,
+                metricsJSON: Array(#"{"step":\#(step)}"#.utf8)
+            )
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for last in [10, 20, 30, 40, 40, 40] {
+                group.addTask {
+                    _ = try await fixture.heartbeat(lease, events: Array(events[..<last]))
+                }
+            }
+            try await group.waitForAll()
+        }
+        let told = try await fixture.events(id).filter { $0.type == .metric }
+        #expect(told.map(\.metricsJSON) == events.map(\.metricsJSON))
+        // What was taken is stored with the events: the next gateway knows it, too.
+        let engine = try fixture.reopened()
+        try await engine.start()
+        _ = try await engine.heartbeat(
+            id,
+            LeaseClaim(epoch: 1, holder: StoreFixture.holder("train-1", boot: "b1")),
+            events
+        )
+        #expect(try await fixture.events(id).count { $0.type == .metric } == 40)
+        try engine.store.close()
+    }
+
+    /// docs/JOBS.md, Leases.
+    ///
+    /// Seen: FAILED after SUCCEEDED was answered *accepted*, and audited as done.
+    @Test func anotherEndThanTheOneBeforeIsRefusedAndAudited() async throws {
+        try await GatewayFixture.run { gateway in
+            let ada = try gateway.user("ada")
+            let worker = try await gateway.worker(.quant, "quant-1")
+            let ends: [(CompleteLeaseRequest.Outcome, String)] = [
+                (.succeeded, ""), (.failed, "USER_ERROR"), (.failed, "DIVERGED"),
+            ]
+            for (outcome, reason) in ends {
+                let id = try await gateway.submit(ada, key: "k\(outcome)\(reason)")
+                let lease = try await gateway.lease(worker, "quant-1")
+                func complete(_ outcome: CompleteLeaseRequest.Outcome, _ reason: String)
+                    async throws -> Bool
+                {
+                    let request = CompleteLeaseRequest(
+                        jobID: id,
+                        epoch: lease.epoch,
+                        outcome: outcome,
+                        reason: reason,
+                        message: "no",
+                        resultsJSON: outcome == .succeeded ? Array("{}".utf8) : [],
+                        bootID: "b1"
+                    )
+                    return try await worker.call(QatMethods.completeLease, request).accepted
+                }
+                #expect(try await complete(outcome, reason))
+                #expect(try await complete(outcome, reason))
+                let count = gateway.denials.count
+                let others = ends.filter { $0 != (outcome, reason) }
+                for other in others {
+                    #expect(try await complete(other.0, other.1) == false, "\(outcome) \(other)")
+                }
+                let state = try await gateway.jobs.state(id)
+                #expect(state == (outcome == .succeeded ? "SUCCEEDED" : "FAILED"))
+                #expect(gateway.denials.count == count + others.count)
+                #expect(
+                    gateway.denials.last?.contains("job \(id) ended as \(state)") == true
+                )
+            }
+        }
+    }
+
     @Test func aRepeatedCompletionIsAcceptedOnce() async throws {
         let fixture = try StoreFixture()
         try await fixture.register()
@@ -97,7 +177,7 @@ struct LeaseTests {
         #expect(try await fixture.complete(lease))
         let count = try await fixture.events(id).count
         #expect(try await fixture.complete(lease))
-        #expect(try await fixture.complete(lease, .failed, reason: "INTERNAL"))
+        #expect(try await fixture.complete(lease, .failed, reason: "INTERNAL") == false)
         #expect(try await fixture.events(id).count == count)
         #expect(try await fixture.state(id) == "SUCCEEDED")
     }

@@ -310,6 +310,45 @@ struct ScheduleTests {
         #expect(try await fixture.state(next) == "QUEUED")
     }
 
+    /// Seen: a job whose output was damaged stood in, and the damage came out at the download.
+    @Test func aJobWhoseOutputIsDamagedStandsInForNobody() async throws {
+        try await GatewayFixture.run { gateway in
+            let ada = try gateway.user("ada")
+            let worker = try await gateway.worker(.quant, "quant-1")
+            let first = try await gateway.submit(ada, key: "1")
+            let lease = try await gateway.lease(worker, "quant-1")
+            try await gateway.put("out", worker)
+            let done = CompleteLeaseRequest(
+                jobID: first,
+                epoch: lease.epoch,
+                resultsJSON: Array("{}".utf8),
+                outputs: [OutputFile(name: "model/model.safetensors", digest: .of("out"), size: 3)],
+                bootID: "b1"
+            )
+            #expect(try await worker.call(QatMethods.completeLease, done).accepted)
+            func again(_ key: String) async throws -> String {
+                let file = InputFile(path: "m.gguf", digest: .of("m"), size: 1)
+                var request = SubmitJobRequest(
+                    kind: "quantize",
+                    name: "n",
+                    key: key,
+                    specJSON: Array(
+                        #"{"model": "m.gguf", "quantization": {"algorithm": "mxfp4"}}"#.utf8
+                    ),
+                    inputs: [Input(pointer: "/model", source: "m.gguf", files: [file])]
+                )
+                request.reuse = true
+                return try await ada.call(QatMethods.submitJob, request).reusedFrom
+            }
+            #expect(try await again("2") == first)
+            try Data([1, 2, 3])
+                .write(to: URL(fileURLWithPath: gateway.artifacts.path(.of("out"))))
+            #expect(try await again("3") == "")
+            try await gateway.put("out", ada)
+            #expect(try await again("4") == first)
+        }
+    }
+
     @Test func otherInputsAreAnotherJob() async throws {
         let fixture = try StoreFixture()
         try await fixture.register(offer: Offer(kinds: [.quantize]))

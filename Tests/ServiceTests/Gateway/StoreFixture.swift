@@ -214,7 +214,7 @@ final class StoreFixture: Sendable {
                 ]
             ),
             by: holder(of: lease, instance, boot)
-        )
+        ) == .accepted
     }
 
     func state(_ id: String) async throws -> String { try await engine.detail(id).summary.state }

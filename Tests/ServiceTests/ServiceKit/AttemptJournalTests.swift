@@ -65,9 +65,20 @@ struct AttemptJournalTests {
             all += batch
             journal.confirm(through: batch.last?.seq ?? 0)
         }
-        #expect(all.count == 512)
+        let kept = all.filter { $0.type == .progress }.count
         #expect(all.first?.message == "loaded")
-        #expect(all.last?.progress?.step == 2_000)
+        #expect(all.contains { $0.progress?.step == 2_000 })
+        // docs/JOBS.md, News: one line says how many were not kept.
+        let remarks = all.filter { $0.message.contains("were left out") }
+        #expect(remarks.count == 1)
+        #expect(remarks.first?.message.contains("\(2_000 - kept) events were left out") == true)
+        #expect(all.map(\.seq) == Set(all.map(\.seq)).sorted())
+        #expect(all.count == 513)
+        // The next outage counts anew.
+        journal.append(progress(2_001, loss: 1))
+        #expect(journal.pendingEvents().count == 1)
+        journal.confirm(through: .max)
+        #expect(journal.pendingEvents().isEmpty)
     }
 
     @Test func logBytesGoOutInOrderFromWhereTheGatewayIs() {

@@ -143,9 +143,9 @@ extension SimulatedCluster {
         history.mayComplete(lease.jobID, epoch: lease.epoch, outcome)
         let holder = workers[index].holder
         let request = Self.completion(lease.jobID, lease.epoch, outcome, reason: reason)
-        let isAccepted = try await attempt { try await engine.complete(request, by: holder) }
+        let verdict = try await attempt { try await engine.complete(request, by: holder) }
         // Not answered: it reports again later.
-        if isAccepted != nil { workers[index].lease = nil }
+        if verdict != nil { workers[index].lease = nil }
     }
 
     static func completion(

@@ -302,7 +302,7 @@ final class SimulatedCluster {
             if let pipeline, isAll {
                 try await engine.retryPipeline(pipeline, by: "ada")
             } else {
-                try await engine.retry(id, by: "ada", withDependents: isAll)
+                _ = try await engine.retry(id, by: "ada", withDependents: isAll)
             }
         }
         // Stored or not answered: either way a cancellation may be over.

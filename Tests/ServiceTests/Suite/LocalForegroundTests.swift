@@ -71,14 +71,33 @@ internal import Testing
         #expect(!(processes + [Int32(supervisor)]).contains(where: isAlive))
     }
 
+    /// The programs with a worker among them that starts and never calls the gateway: `local up` starts
+    /// until a signal comes, however fast the machine is.
+    private func silentPrograms(_ folder: String) throws -> String {
+        let programs = try LocalSuiteFixture.programFolder()
+        let manager = FileManager.default
+        try manager.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        for name in ["qat-gateway", "qat-quantd", "qat-traind"] {
+            try manager.createSymbolicLink(
+                atPath: "\(folder)/\(name)",
+                withDestinationPath: "\(programs)/\(name)"
+            )
+        }
+        // It looks for the others beside itself, where links lead.
+        try manager.copyItem(atPath: programs + "/qat-client", toPath: folder + "/qat-client")
+        let silent = folder + "/qat-evald"
+        try Data("#!/bin/sh\nexec sleep 600\n".utf8).write(to: URL(fileURLWithPath: silent))
+        try manager.setAttributes([.posixPermissions: 0o755], ofItemAtPath: silent)
+        return folder
+    }
+
     @Test func aSignalWhileItStartsStopsIt() async throws {
         let suite = try LocalSuiteFixture()
         defer { suite.down() }
+        let programs = try silentPrograms(suite.folder + "/programs")
         let port = try LocalSuiteFixture.freePort()
         let process = Process()
-        process.executableURL = URL(
-            fileURLWithPath: try LocalSuiteFixture.programFolder() + "/qat-client"
-        )
+        process.executableURL = URL(fileURLWithPath: programs + "/qat-client")
         process.arguments = ["local", "up", "--port", "\(port)"]
         var environment = ProcessInfo.processInfo.environment
         environment["QAT_HOME"] = suite.folder + "/home"
@@ -86,11 +105,17 @@ internal import Testing
         process.standardError = FileHandle.nullDevice
         try process.run()
         defer { process.terminate() }
-        let pidFile = suite.folder + "/home/local/run/gateway.pid"
-        try await wait("the gateway starts") { FileManager.default.fileExists(atPath: pidFile) }
+        var started: [Int32] = []
+        try await wait("all four run") {
+            let status = try suite.json(try suite.client("local", "status", "--json").output)
+            let daemons = status["daemons"] as? [[String: Any]] ?? []
+            started = daemons.compactMap { $0["pid"] as? Int }.map(Int32.init)
+            return started.count == 4
+        }
         kill(process.processIdentifier, SIGINT)
         try await wait("it has ended") { !process.isRunning }
         #expect(process.terminationStatus == 3)
+        #expect(!started.contains(where: isAlive))
         let status = try suite.client("local", "status")
         #expect(status.status == 1 && !status.output.contains("running"), "\(status.output)")
     }

@@ -155,7 +155,7 @@ enum GatewayDatabase {
                 sql: "UPDATE worker SET seen = ?",
                 arguments: [Int64(Date.now.timeIntervalSince1970 * 1000)]
             )
-            try db.execute(sql: "PRAGMA user_version = \(schemaVersion)")
+            try db.execute(sql: "PRAGMA user_version = 8")
         }
         return migrator
     }
