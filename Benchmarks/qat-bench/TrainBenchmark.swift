@@ -17,6 +17,8 @@ struct TrainBenchmark: ParsableCommand {
     @Option(help: "Tokens per window.") var seq = 256
     @Option(help: "none, mxfp4, mxfp4-w4a4 or another format's name.") var recipe = "mxfp4"
     @Option(help: "32-true or bf16-mixed.") var precision = "32-true"
+    @Option(help: "What AdamW's moments are kept as: float32 or bfloat16.")
+    var moments = MomentPrecision.float32
     @Option(help: "Timed steps; one more warms up.") var steps = 4
     @Option(help: "Threads.") var threads = ProcessInfo.processInfo.activeProcessorCount
     @Flag(help: "Distill from an unquantized teacher instead of cross-entropy.") var distill = false
@@ -47,7 +49,7 @@ struct TrainBenchmark: ParsableCommand {
             settings: .init(
                 recipe: try quantizationRecipe(recipe),
                 objective: distill ? .distillation(temperature: 1) : .crossEntropy,
-                optimizer: AdamWConfiguration(),
+                optimizer: AdamWConfiguration(moments: moments),
                 batchSize: batch,
                 length: seq
             ),
@@ -71,7 +73,7 @@ struct TrainBenchmark: ParsableCommand {
         let floor = gemmFloor(configuration, rows: batch * seq, team: team)
         printJSON([
             ("bench", "train"), ("shape", shape), ("recipe", recipe),
-            ("precision", precision), ("threads", threads),
+            ("precision", precision), ("moments", moments.rawValue), ("threads", threads),
             ("batch", batch), ("seq", seq), ("step_s", step),
             ("tokens_per_s", Double(batch * seq) / step), ("maxrss_gb", peakMemoryGB()),
             ("gemm_floor_s", floor), ("gemm_share", floor / step), ("loss", loss),
@@ -131,6 +133,8 @@ struct TrainBenchmark: ParsableCommand {
         }.min() ?? 0
     }
 }
+
+extension MomentPrecision: ExpressibleByArgument {}
 
 /// The model shape of a name.
 func modelShape(_ name: String) throws -> ModelConfiguration {

@@ -45,6 +45,7 @@ struct TrainingPlan {
             beta2: spec.optimizer.beta2,
             epsilon: spec.optimizer.epsilon,
             weightDecay: spec.optimizer.weightDecay,
+            moments: MomentPrecision(spec.optimizer.moments),
             gradientClipNorm: trainer.gradientClip ?? 0
         )
         batchSize = trainer.microBatchSize

@@ -133,6 +133,13 @@ enum TrainerSchema {
             default: .number(1e-8),
             "Added to the root of the second moment."
         ),
+        .init(
+            "moments",
+            .words(OptimizerOptions.Moments.self),
+            default: .string("float32"),
+            "What AdamW's moments are kept as: bfloat16 takes half of the memory and is rounded at random, "
+                + "right in the mean."
+        ),
         .init("sched", .object(schedule), "The course of the learning rate."),
     ])
 

@@ -25,6 +25,8 @@ public struct MemoryPlan: Sendable, Equatable {
         public var length: Int
         /// What linear layers multiply.
         public var operands: OperandPrecision
+        /// What the optimizer's moments are kept as.
+        public var moments: MomentPrecision
         /// Threads that compute.
         public var threads: Int
 
@@ -36,8 +38,10 @@ public struct MemoryPlan: Sendable, Equatable {
             batchSize: Int,
             length: Int,
             operands: OperandPrecision = .float32,
+            moments: MomentPrecision = .float32,
             threads: Int
         ) {
+            self.moments = moments
             self.recipe = recipe
             self.isDistilling = isDistilling
             self.teacher = teacher
@@ -80,7 +84,7 @@ public struct MemoryPlan: Sendable, Equatable {
                 training.teacher.map { ParameterLayout(configuration: $0).totalCount } ?? 0
             ),
             ("gradients", trained),
-            ("moments", 2 * trained),
+            ("moments", 2 * trained * training.moments.byteCount / 4),
             (
                 "activations",
                 ActivationArena.elementCount(model, rows: rows, layerSlots: model.layerCount)

@@ -127,6 +127,7 @@ public final class TrainingEngine {
         optimizer = AdamWState(
             slots: gradients.slots,
             count: gradients.storage.count,
+            precision: settings.optimizer.moments,
             device: device
         )
         head = LossHead(
