@@ -21,6 +21,7 @@ extension MemoryPlan {
                 teacher: teacher,
                 batchSize: spec.trainer.microBatchSize,
                 length: spec.data.sequenceLength,
+                checkpointsActivations: spec.trainer.checkpointsActivations,
                 operands: spec.trainer.hasMixedPrecision ? .bfloat16 : .float32,
                 moments: MomentPrecision(spec.optimizer.moments),
                 threads: threads

@@ -1,5 +1,6 @@
 internal import ComputeKit
 internal import Formats
+internal import JobInputs
 internal import JobSpecs
 internal import Kernels
 internal import Protocol
@@ -15,6 +16,7 @@ struct TrainingPlan {
     let batchSize: Int
     let accumulation: Int
     let length: Int
+    let checkpointsActivations: Bool
     let operands: OperandPrecision
     let totalSteps: Int
     let validationInterval: Int
@@ -51,6 +53,7 @@ struct TrainingPlan {
         batchSize = trainer.microBatchSize
         accumulation = trainer.accumulatedBatches
         length = spec.data.sequenceLength
+        checkpointsActivations = trainer.checkpointsActivations
         operands = trainer.hasMixedPrecision ? .bfloat16 : .float32
         // An epoch is as many windows as the text holds end to end; windows are drawn at random.
         let windowsPerEpoch = max(trainTokenCount / length, 1)

@@ -16,6 +16,8 @@ struct MemoryPlanTests {
     /// All that an engine allocates is in the plan, but for some kilobytes of tables and targets.
     @Test(arguments: [false, true], [1, 3])
     func namesWhatAnEngineAllocates(isDistilling: Bool, batch: Int) throws {
+        // The larger batch keeps inputs only.
+        let checkpoints = batch > 1
         let configuration = Self.configuration()
         let recipe = QuantizationRecipe(
             defaultFormat: .mxfp4,
@@ -31,7 +33,8 @@ struct MemoryPlanTests {
                 recipe: recipe,
                 objective: isDistilling ? .distillation(temperature: 1) : .crossEntropy,
                 batchSize: batch,
-                length: 100
+                length: 100,
+                checkpointsActivations: checkpoints
             ),
             isFrozen: isFrozen,
             device: device
@@ -43,6 +46,7 @@ struct MemoryPlanTests {
                 isDistilling: isDistilling,
                 batchSize: batch,
                 length: 100,
+                checkpointsActivations: checkpoints,
                 threads: 1
             ),
             isFrozen: isFrozen
@@ -80,6 +84,26 @@ struct MemoryPlanTests {
         let found = plan.parts.filter { names.contains($0.name) }.reduce(0) { $0 + $1.byteCount }
         #expect(found == 20 * 134_515_008)
         #expect(!plan.parts.contains { $0.name.contains("teacher") })
+    }
+
+    /// Two bytes of each of two moments instead of four.
+    @Test func halfMomentsAreSixteenBytesPerParameter() {
+        func moments(_ precision: MomentPrecision) -> Int? {
+            MemoryPlan(
+                training: .smolLM2With135MParameters,
+                .init(
+                    recipe: .none,
+                    isDistilling: false,
+                    batchSize: 1,
+                    length: 2,
+                    moments: precision,
+                    threads: 1
+                ),
+                isFrozen: { _ in false }
+            ).parts.first { $0.name == "moments" }?.byteCount
+        }
+        #expect(moments(.float32) == 8 * 134_515_008)
+        #expect(moments(.bfloat16) == 4 * 134_515_008)
     }
 
     @Test func whatIsFrozenTakesNoGradient() {

@@ -84,7 +84,7 @@ struct TrainingEngineTests {
             ),
             rows: 24,
             positions: 12,
-            layerSlots: 1
+            keeping: .none
         )
         pass.forward(try fixture.tokens("\(key).tokens"))
         let logits = device.logits(hidden: pass.finalNorm, head: weights.effectiveHead())

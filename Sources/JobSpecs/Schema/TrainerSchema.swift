@@ -64,6 +64,13 @@ enum TrainerSchema {
             "Forward passes per optimizer step."
         ),
         .init(
+            "activation_checkpointing",
+            .boolean,
+            default: .boolean(false),
+            "Keep of each layer only its input and compute the rest again in the backward pass: the same "
+                + "bits for less memory and about a third more time."
+        ),
+        .init(
             "val_check_interval",
             .extent,
             pasted: ["0": "leave it out for once per epoch, or write more steps than the run has"],

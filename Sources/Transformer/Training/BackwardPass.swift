@@ -42,6 +42,7 @@ final class BackwardPass {
         )
         for index in (0..<configuration.layerCount).reversed() {
             let layer = pass.layer(index)
+            pass.restore(layer: index)
             transformBackward(index, layer)
             attendBackward(index, layer)
         }
