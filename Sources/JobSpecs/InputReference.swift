@@ -1,3 +1,5 @@
+internal import Jobs
+
 /// A place in a job file that names an input: a model, a text, a corpus.
 public struct InputReference: Sendable, Hashable {
     /// What the input is for.
@@ -61,7 +63,7 @@ public struct InputReference: Sendable, Hashable {
         }
 
         private static func isRelativeName(_ text: String) -> Bool {
-            text.split(separator: "/", omittingEmptySubsequences: false).allSatisfy {
+            PlainText.parts(ofPath: text).allSatisfy {
                 !$0.isEmpty && $0 != "." && $0 != ".."
             }
         }

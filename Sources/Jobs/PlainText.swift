@@ -24,8 +24,9 @@ public enum PlainText {
         if let fault = fault(in: text, byteLimit: byteLimit) {
             return fault
         }
-        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." }), !text.contains("\\")
+        let parts = parts(ofPath: text)
+        guard parts.allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." }),
+            !text.utf8.contains(UInt8(ascii: "\\"))
         else {
             return "is not a plain relative path"
         }
@@ -34,6 +35,14 @@ public enum PlainText {
             return "has a part of more than 255 bytes"
         }
         return nil
+    }
+
+    /// What stands between the slashes of a path, as file systems see it: by bytes.
+    ///
+    /// Swift's characters are more than that: a slash and an accent behind it are one that is no slash.
+    public static func parts(ofPath text: String) -> [Substring] {
+        text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+            .map { Substring($0) }
     }
 
     /// A text cut to a number of bytes at a character's border, and what does not print shown as

@@ -112,7 +112,9 @@ struct ThreadCountTests {
                 try #require(engine.gradient(ofParameter: $0.name))
             },
             parameters: Array(engine.parameters.storage.elements),
-            moments: engine.optimizer.moments.flatMap { [Array($0.first), Array($0.second)] }
+            moments: engine.optimizer.moments.flatMap { moments in
+                [moments.first, moments.second].map { Array($0.bindMemory(to: Float.self)) }
+            }
         )
     }
 }

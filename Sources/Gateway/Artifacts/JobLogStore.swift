@@ -44,7 +44,7 @@ struct JobLogStore: Sendable {
         // Full: the writer is told that all is well and the rest is dropped.
         let isFull = end + count > byteLimit || total.value + count > totalLimit
         guard end == offset else {
-            return isFull && offset > end ? offset + count : end
+            return isFull && offset > end ? offset.addingClamped(count) : end
         }
         guard !isFull else { return end + count }
         try handle.write(contentsOf: Data(bytes))
@@ -58,6 +58,8 @@ struct JobLogStore: Sendable {
             return []
         }
         defer { try? handle.close() }
+        // Beyond the end nothing is read; beyond what a file can have, seeking itself would end in a trap.
+        guard try offset < handle.seekToEnd() else { return [] }
         try handle.seek(toOffset: offset)
         return [UInt8](try handle.read(upToCount: count) ?? Data())
     }
@@ -91,6 +93,14 @@ struct JobLogStore: Sendable {
 
     // Ids come from the database, which made them: letters and digits.
     private func path(_ job: String) -> String { "\(folder)/\(job).log" }
+}
+
+extension UInt64 {
+    /// The sum, or the largest number there is.
+    fileprivate func addingClamped(_ other: UInt64) -> UInt64 {
+        let (sum, isHuge) = addingReportingOverflow(other)
+        return isHuge ? .max : sum
+    }
 }
 
 /// A count of bytes that many change.

@@ -153,18 +153,19 @@ struct SubmissionRules: Sendable {
 
     /// Names that can lie in one folder: no two alike, and no file where another's folder is.
     private func checkUnique(_ names: [String], _ place: String) throws {
-        var files: Set<String> = []
-        for name in names where !files.insert(name).inserted {
+        // By bytes, as file systems tell names apart.
+        var files: Set<[UInt8]> = []
+        for name in names where !files.insert(Array(name.utf8)).inserted {
             throw Self.refusal("\(place): two files are called \(PlainText.quoted(name))")
         }
         for name in names {
-            var folder = name[...]
-            while let slash = folder.lastIndex(of: "/") {
+            var folder = name.utf8[...]
+            while let slash = folder.lastIndex(of: UInt8(ascii: "/")) {
                 folder = folder[..<slash]
-                guard !files.contains(String(folder)) else {
+                guard !files.contains(Array(folder)) else {
                     throw Self.refusal(
-                        "\(place): \(PlainText.quoted(String(folder))) is a file, and the folder "
-                            + "of \(PlainText.quoted(name))"
+                        "\(place): \(PlainText.quoted(String(Substring(folder)))) is a file, and the "
+                            + "folder of \(PlainText.quoted(name))"
                     )
                 }
             }

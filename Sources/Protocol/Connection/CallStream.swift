@@ -19,7 +19,7 @@ final class CallStream: Sendable {
 
     /// Opens the call; a small first message rides in the envelope.
     ///
-    /// - Throws: ``RPCError`` if the message is too long.
+    /// - Throws: ``RPCError`` (`invalidArgument`) if the message is too long: sending it again cannot help.
     func open(
         _ envelope: CallEnvelope,
         first: (some WireMessage)?,
@@ -28,7 +28,11 @@ final class CallStream: Sendable {
         var envelope = envelope
         var body = ByteBuffer()
         if let first {
-            try MessageCodec.encode(first, into: &body, limit: limits.messageByteCount)
+            do {
+                try MessageCodec.encode(first, into: &body, limit: limits.messageByteCount)
+            } catch let error as RPCError where error.code == .resourceExhausted {
+                throw RPCError(.invalidArgument, error.message)
+            }
         }
         let isInline = first != nil && body.readableBytes <= ControlLimits.inlineMessageByteCount
         if isInline { envelope.message = [UInt8](buffer: body) }

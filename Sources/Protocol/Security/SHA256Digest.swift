@@ -51,9 +51,15 @@ public struct SHA256Digest: Hashable, Sendable, CustomStringConvertible {
     ///
     /// - Throws: ``RPCError`` (`notFound`) if it cannot be opened, (`dataLoss`) if reading fails.
     public static func digest(ofFile path: String) throws -> (SHA256Digest, UInt64) {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        // What is no regular file may have no end, or never begin.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
             throw RPCError(.notFound, "cannot open \(path): \(String(cString: strerror(errno)))")
+        }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            close(descriptor)
+            throw RPCError(.invalidArgument, "\(path) is no regular file")
         }
         let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
         defer { try? file.close() }

@@ -27,7 +27,7 @@ public struct LineLogHandler: LogHandler {
     /// Writes one line.
     public func log(event: LogEvent) {
         let all = metadata.merging(event.metadata ?? [:]) { $1 }
-        let time = Date.now.formatted(.iso8601.time(includingFractionalSeconds: true))
+        let time = Date.now.formatted(Self.instant)
         let line: String
         switch format {
         case .text:
@@ -51,6 +51,9 @@ public struct LineLogHandler: LogHandler {
         }
         StandardStreams.note(line)
     }
+
+    /// `2026-11-27T03:32:47.829Z`: of what changed when, the day must be there, too.
+    private static let instant = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
 
     /// A value of a JSON line, which escapes C0 by itself; people look at such logs, too.
     private static func shown(_ text: String) -> String {

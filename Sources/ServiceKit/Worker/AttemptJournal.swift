@@ -22,7 +22,8 @@ final class AttemptJournal: Sendable {
         /// Events so far; each carries its number, so that the gateway takes it once.
         var eventCount: UInt64 = 0
         var log: [UInt8] = []
-        var logOffset: UInt64 = 0
+        /// Where the gateway's log ends; nil until it said so: an earlier attempt may have written to it.
+        var logOffset: UInt64?
         /// What was given up since the gateway last took something, and that it was not told of yet.
         var leftOut = (events: 0, logBytes: 0)
         var phase = "prepare"
@@ -210,20 +211,26 @@ final class AttemptJournal: Sendable {
         due.yield()
     }
 
-    /// The next log bytes and where they go, or nil.
+    /// The next log bytes and where they go, or nil; no bytes where the gateway's end is not known.
+    ///
+    /// A piece of an earlier attempt may be as long as this one's, and its end look like the end of it.
     func pendingLog() -> (offset: UInt64, bytes: [UInt8])? {
         state.withLock { state in
-            state.log.isEmpty ? nil : (state.logOffset, Array(state.log.prefix(32 << 10)))
+            guard !state.log.isEmpty else { return nil }
+            guard let offset = state.logOffset else { return (0, []) }
+            return (offset, Array(state.log.prefix(32 << 10)))
         }
     }
 
     /// Goes on with the log where the gateway says it ends, after a piece of it was sent.
     ///
-    /// When that is not behind the piece, an earlier attempt wrote to the same log: the piece is sent
-    /// again. A piece whose answer came already is left alone.
+    /// When that is not behind the piece, the piece is sent again. A piece whose answer came already is
+    /// left alone.
     func settleLog(sentAt offset: UInt64, byteCount: Int, nextOffset: UInt64) {
         state.withLock { state in
-            guard state.logOffset == offset else { return }
+            guard byteCount == 0 ? state.logOffset == nil : state.logOffset == offset else {
+                return
+            }
             if nextOffset == offset + UInt64(byteCount) {
                 state.log.removeFirst(min(byteCount, state.log.count))
             }

@@ -16,7 +16,13 @@ extension AttemptRunner {
             return try await limit.bounded {
                 let request = try await request(outcome, reporter, orders, isStopping)
                 await reporter.drain()
-                return try await send(request)
+                do {
+                    return try await orders.interruptible(isStoppable: false) {
+                        try await send(request)
+                    }
+                } catch  where orders.given == .kill {
+                    return try await complete(ended(isStopping))
+                }
             }
         } catch {
             guard limit.isOver() else {
@@ -121,18 +127,20 @@ extension AttemptRunner {
                 return request
             case .stopped, .killed: break
             }
-        } catch  where orders.given == .kill {
-            request = CompleteLeaseRequest(
-                jobID: lease.jobID,
-                epoch: lease.epoch,
-                bootID: worker.bootID
-            )
-        }
-        request.outcome = isStopping ? .released : .cancelled
-        request.reason = isStopping ? "" : JobReason.cancelledBy.rawValue
-        request.message =
-            isStopping ? "worker \(worker.instance) is stopping" : "stopped as asked"
-        return request
+        } catch  where orders.given == .kill {}
+        return ended(isStopping)
+    }
+
+    /// What the gateway is told of an attempt that ends without a result, as it was asked to.
+    private func ended(_ isStopping: Bool) -> CompleteLeaseRequest {
+        CompleteLeaseRequest(
+            jobID: lease.jobID,
+            epoch: lease.epoch,
+            outcome: isStopping ? .released : .cancelled,
+            reason: isStopping ? "" : JobReason.cancelledBy.rawValue,
+            message: isStopping ? "worker \(worker.instance) is stopping" : "stopped as asked",
+            bootID: worker.bootID
+        )
     }
 
     /// Leaves what was finished for the case that this worker ends before the gateway has it.

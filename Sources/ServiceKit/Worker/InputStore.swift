@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Jobs
 internal import Protocol
 
 /// Brings a job's inputs onto this machine: a cache by digest, and a folder per job that links to it.
@@ -59,11 +60,8 @@ struct InputStore: Sendable {
     }
 
     private static func checked(_ name: String) throws -> String {
-        let parts = name.split(separator: "/", omittingEmptySubsequences: false)
-        guard !name.isEmpty, name.utf8.count <= 1024,
-            parts.allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." })
-        else {
-            throw ServiceError(.inputOutput, "input name \(name) is not a plain relative path")
+        if let fault = PlainText.pathFault(in: name, byteLimit: JobLimits().pathBytes) {
+            throw ServiceError(.inputOutput, "the input's name \(PlainText.quoted(name)) \(fault)")
         }
         return name
     }

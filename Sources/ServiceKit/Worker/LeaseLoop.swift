@@ -180,14 +180,8 @@ public final class LeaseLoop: Service {
     /// Job folders hold checkpoints of jobs that did not succeed; those untouched for a week are
     /// given up.
     private func removeFinishedJobs() {
-        let root = folder.path + "/jobs"
-        let manager = FileManager.default
-        for name in (try? manager.contentsOfDirectory(atPath: root)) ?? [] {
-            let attributes = try? manager.attributesOfItem(atPath: "\(root)/\(name)")
-            let date = attributes?[.modificationDate] as? Date ?? .distantPast
-            if date < Date.now.addingTimeInterval(-7 * 86_400) {
-                try? manager.removeItem(atPath: "\(root)/\(name)")
-            }
+        for name in JobFolders.removeUntouched(in: folder.path + "/jobs", before: .week) {
+            logger.info("the folder of job \(name), untouched for a week, is removed")
         }
     }
 

@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Foundation
 internal import JobSpecs
+internal import Jobs
 internal import Protocol
 
 /// `artifacts`: what the gateway's store holds.
@@ -47,7 +48,7 @@ struct ArtifactsCommand: AsyncParsableCommand {
             var request = ListJobsRequest(pageSize: 200)
             repeat {
                 let page = try await client.call(QatMethods.listJobs, request)
-                ids += page.jobs.filter { $0.state == "SUCCEEDED" }.map(\.jobID)
+                ids += page.jobs.filter { $0.state == JobState.succeeded.rawValue }.map(\.jobID)
                 request.pageToken = page.nextPageToken
             } while !request.pageToken.isEmpty
             return ids

@@ -88,7 +88,8 @@ extension ArtifactsCommand {
             let digest = job == nil ? try digest(subject) : nil
             let findings = try await GatewayConnection.with(QatHome()) { client in
                 guard let digest else {
-                    let request = GetJobRequest(jobID: job ?? "")
+                    let id = try await JobSelector(client: client).id(job ?? "")
+                    let request = GetJobRequest(jobID: id)
                     return Self.compare(
                         try await client.call(QatMethods.getJob, request).outputs,
                         with: subject

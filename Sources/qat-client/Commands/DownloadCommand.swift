@@ -78,6 +78,10 @@ struct DownloadCommand: ClientVerb {
         let places = files.map { path, file in
             BlobDownloader.place(of: file.digest, size: file.size, at: path)
         }
+        let special = zip(files, places).filter { $1 == .special }.map(\.0.path)
+        guard special.isEmpty else {
+            throw ClientError(.usage, special.map(BlobDownloader.specialRefusal))
+        }
         let others = zip(files, places).filter { $1 == .other }.map(\.0.path)
         guard overwrite || others.isEmpty else {
             throw ClientError(.usage, others.map(BlobDownloader.refusal))

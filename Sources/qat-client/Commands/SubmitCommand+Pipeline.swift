@@ -10,6 +10,7 @@ extension SubmitCommand {
         for warning in showsTables ? plan.warningsBesideTables : plan.warnings {
             Console.note("warning: \(jobFile.name): \(warning)")
         }
+        try Self.checkSize(plan.request(key: key ?? "", options.schedule))
         guard !dryRun else {
             output.json ? Console.print(json(plan)) : printDryRun(plan)
             return .succeeded

@@ -15,6 +15,8 @@ struct BlobDownloader {
         case same
         /// Something else.
         case other
+        /// No regular file, which nothing is written to.
+        case special
     }
 
     /// What stands at a path; a file is read only if its length is right.
@@ -22,11 +24,19 @@ struct BlobDownloader {
         guard let attributes = try? FileManager.default.attributesOfItem(atPath: path) else {
             return .free
         }
+        // A link is what it leads to; one that leads nowhere is replaced as any other file.
+        var status = stat()
+        if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG { return .special }
         // A link's own length says nothing.
         let isFile = attributes[.type] as? FileAttributeType == .typeRegular
         if isFile, let size, attributes[.size] as? UInt64 != size { return .other }
         guard let present = try? SHA256Digest.digest(ofFile: path) else { return .other }
         return present.0 == digest ? .same : .other
+    }
+
+    /// The refusal to write to what is no file.
+    static func specialRefusal(_ path: String) -> String {
+        "\(path) is there already and is no regular file; --to names another place"
     }
 
     /// The refusal to replace a file.
@@ -48,6 +58,7 @@ struct BlobDownloader {
     func fetch(_ digest: SHA256Digest, size: UInt64?, to path: String) async throws -> Bool {
         switch Self.place(of: digest, size: size, at: path) {
         case .same: return false
+        case .special: throw ClientError(.usage, Self.specialRefusal(path))
         case .other where !overwrites: throw ClientError(.usage, Self.refusal(path))
         case .free, .other: break
         }

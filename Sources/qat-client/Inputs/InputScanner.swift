@@ -1,5 +1,6 @@
 internal import Foundation
 internal import JobSpecs
+internal import Jobs
 internal import ModelFiles
 internal import Protocol
 
@@ -259,6 +260,20 @@ extension SubmissionPlan {
                 let path = JSONPath.path(ofPointer: reference.pointer)
                 problems.append("\(file): \(path): \(problem.message)")
             }
+        }
+        // What the gateway would refuse whatever it knows, before anything is read or sent.
+        let limits = JobLimits()
+        let size = parsed.document.canonicalBytes.count
+        if inputs.count > limits.inputs {
+            problems.append("\(file): \(inputs.count) inputs; a job has at most \(limits.inputs)")
+        }
+        if size > limits.specBytes {
+            problems.append(
+                "\(file): the specification has \(size) bytes; the limit is \(limits.specBytes)"
+            )
+        }
+        if let fault = PlainText.fault(in: name, byteLimit: limits.nameBytes) {
+            problems.append("\(file): the name \(PlainText.quoted(name, byteLimit: 80)) \(fault)")
         }
         guard problems.isEmpty else {
             throw ClientError(.usage, problems)

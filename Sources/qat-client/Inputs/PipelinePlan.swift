@@ -1,4 +1,5 @@
 internal import JobSpecs
+internal import Jobs
 internal import Protocol
 
 /// A pipeline file, checked, with the inputs of all its jobs found and hashed.
@@ -36,6 +37,7 @@ struct PipelinePlan: Sendable {
         }
         let names = Set(spec.parts.map(\.name))
         let title = name ?? spec.name ?? file.defaultName
+        try Self.checkName(title, spec, file.name)
         var parts: [Part] = []
         var warnings = file.notes + spec.warnings
         var warningsBesideTables = warnings
@@ -82,6 +84,18 @@ struct PipelinePlan: Sendable {
         self.parts = parts
         self.warnings = warnings
         self.warningsBesideTables = warningsBesideTables
+    }
+
+    /// Checks that each job has a name, which is the pipeline's and its own.
+    private static func checkName(_ title: String, _ spec: PipelineSpec, _ file: String) throws {
+        let longest = spec.parts.map(\.name).max { $0.utf8.count < $1.utf8.count } ?? ""
+        let limit = JobLimits().nameBytes
+        guard title.utf8.count + 1 + longest.utf8.count > limit else { return }
+        throw ClientError(
+            .usage,
+            "\(file): the pipeline's name has \(title.utf8.count) bytes, and with /\(longest), the longest "
+                + "of its jobs, more than the \(limit) of a job's name"
+        )
     }
 
     /// A sentence about a place in a job as one about a place in the file.

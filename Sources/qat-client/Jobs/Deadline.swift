@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Foundation
 internal import JobSpecs
+internal import Jobs
 
 /// When a job's time is over, as people write it.
 enum Deadline: Equatable, Sendable {
@@ -77,7 +78,24 @@ enum Deadline: Equatable, Sendable {
         if !end.isEmpty {
             style = style.timeZone(separator: .colon)
         }
+        // Parsing takes the 30th of February for the 2nd of March.
+        let day = text[..<start].split(separator: "-").compactMap { Int($0) }
+        let parts = DateComponents(
+            calendar: Calendar(identifier: .gregorian),
+            year: day.first,
+            month: day.dropFirst().first,
+            day: day.last
+        )
+        guard day.count == 3, parts.isValidDate else { return nil }
         return try? style.parse(text)
+    }
+
+    /// Why it is refused before it is sent; nil if it is not.
+    func fault(now: Date = .now) -> String? {
+        guard case .at(let instant) = self else { return nil }
+        let distance = instant - Int64(now.timeIntervalSince1970 * 1000)
+        if distance <= 0 { return "has passed already" }
+        return distance > JobLimits().deadlineReach ? "is more than ten years away" : nil
     }
 }
 
@@ -132,6 +150,9 @@ struct ScheduleOptions: ParsableArguments {
             throw ValidationError(
                 "--deadline \(TerminalText.short(deadline)): expected \(Deadline.forms)."
             )
+        }
+        if let deadline, let fault = Deadline(deadline)?.fault() {
+            throw ValidationError("--deadline \(TerminalText.short(deadline)) \(fault).")
         }
     }
 

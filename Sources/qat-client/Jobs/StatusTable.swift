@@ -14,7 +14,10 @@ enum StatusTable {
         columns: Int? = nil
     ) -> String {
         let uptime = Quantities.duration(seconds: status.uptimeSeconds)
-        var blocks = ["gateway \(address)  version \(status.version)  up \(uptime)"]
+        let parts = ["gateway \(address)", "version \(status.version)", "up \(uptime)"]
+        let line = parts.joined(separator: "  ")
+        let fits = columns.map { DisplayWidth.columns(line) <= $0 } ?? true
+        var blocks = [fits ? line : parts.joined(separator: "\n")]
         if status.services.isEmpty {
             blocks.append("no services have registered")
         } else {
@@ -57,28 +60,48 @@ enum StatusTable {
         nowUnixMs: Int64,
         columns: Int? = nil
     ) -> String {
-        var table = TextTable(columns: [
-            .init(heading: "JOB"), .init(heading: "KIND", dropOrder: 5),
-            .init(heading: "NAME", least: 8, dropOrder: 7), .init(heading: "STATE"),
-            .init(heading: "PHASE", least: 8, dropOrder: 4), .init(heading: "STEP", dropOrder: 6),
-            .init(heading: "LOSS", dropOrder: 2), .init(heading: "ETA", dropOrder: 3),
-            .init(heading: "AGE", dropOrder: 1), .init(heading: "NOTE", least: 12, dropOrder: 8),
-        ])
+        // Whose a job is matters where they are of several.
+        let hasOwners = Set(jobs.map(\.owner)).count > 1
+        func owned(_ cells: [String], by owner: String) -> [String] {
+            hasOwners
+                ? Array(cells.prefix(3)) + [DisplayWidth.cut(owner, to: 20)] + cells.dropFirst(3)
+                : cells
+        }
+        var table = TextTable(
+            columns: [
+                .init(heading: "JOB"), .init(heading: "KIND", dropOrder: 5),
+                .init(heading: "NAME", least: 8, dropOrder: 7),
+            ] + (hasOwners ? [.init(heading: "OWNER", least: 5, dropOrder: 6)] : []) + [
+                .init(heading: "STATE"),
+                .init(heading: "PHASE", least: 8, dropOrder: 4),
+                .init(heading: "STEP", dropOrder: 6),
+                .init(heading: "LOSS", dropOrder: 2), .init(heading: "ETA", dropOrder: 3),
+                .init(heading: "AGE", dropOrder: 1),
+                .init(heading: "NOTE", least: 12, dropOrder: 8),
+            ]
+        )
         func age(_ created: Int64) -> String {
             Quantities.duration(seconds: Double(nowUnixMs - created) / 1000)
         }
         func append(_ job: JobSummary, isPart: Bool) {
             let progress = job.progress
             let isLive = ExitStatus(jobState: job.state) == nil
-            table.append([
-                (isPart ? indent : "") + job.jobID, job.kind,
-                DisplayWidth.cut(isPart ? indent + job.part : job.name, to: 28), job.state,
-                isLive && !progress.phase.isEmpty ? DisplayWidth.cut(progress.phase, to: 28) : "-",
-                progress.totalSteps > 0 ? "\(progress.step)/\(progress.totalSteps)" : "-",
-                progress.loss.map { Quantities.decimals($0, 4) } ?? "-",
-                isLive ? progress.etaSeconds.map(Quantities.duration(seconds:)) ?? "-" : "-",
-                age(job.createdUnixMs), note(job),
-            ])
+            table.append(
+                owned(
+                    [
+                        (isPart ? indent : "") + job.jobID, job.kind,
+                        DisplayWidth.cut(isPart ? indent + job.part : job.name, to: 28), job.state,
+                        isLive && !progress.phase.isEmpty
+                            ? DisplayWidth.cut(progress.phase, to: 28) : "-",
+                        progress.totalSteps > 0 ? "\(progress.step)/\(progress.totalSteps)" : "-",
+                        progress.loss.map { Quantities.decimals($0, 4) } ?? "-",
+                        isLive
+                            ? progress.etaSeconds.map(Quantities.duration(seconds:)) ?? "-" : "-",
+                        age(job.createdUnixMs), note(job),
+                    ],
+                    by: job.owner
+                )
+            )
         }
         var known: [String: PipelineSummary] = [:]
         for pipeline in pipelines { known[pipeline.pipelineID] = pipeline }
@@ -94,10 +117,16 @@ enum StatusTable {
                 }
                 continue
             }
-            table.append([
-                pipeline.pipelineID, "pipeline", DisplayWidth.cut(pipeline.name, to: 28),
-                pipeline.state, "-", "-", "-", "-", age(pipeline.createdUnixMs), note(pipeline),
-            ])
+            table.append(
+                owned(
+                    [
+                        pipeline.pipelineID, "pipeline", DisplayWidth.cut(pipeline.name, to: 28),
+                        pipeline.state, "-", "-", "-", "-", age(pipeline.createdUnixMs),
+                        note(pipeline),
+                    ],
+                    by: job.owner
+                )
+            )
             for part in jobs.reversed() where part.pipelineID == pipeline.pipelineID {
                 append(part, isPart: true)
             }

@@ -34,10 +34,20 @@ internal import Testing
 
     @Test(arguments: [
         "", "2", "h", "0s", "2x", "30m2h", "2h2h", "-2h", "1.5h", "25:00", "8:00", "08:60",
-        "2026-11-27", "2026-13-01T00:00", "tomorrow", "99999999999999999999s",
+        "2026-11-27", "2026-13-01T00:00", "2027-02-30T00:00", "2026-11-31T08:00Z", "tomorrow",
+        "99999999999999999999s",
     ])
     func otherTextsAreNone(text: String) {
         #expect(Self.deadline(text) == nil, "\(text)")
+    }
+
+    /// What the gateway would refuse is refused before anything is sent.
+    @Test(arguments: [
+        ("2026-11-25T20:00", true), ("2275-01-01T00:00", true), ("2h", false),
+        ("2026-11-27T08:00", false),
+    ])
+    func timesOutOfReachAreRefused(text: String, isRefused: Bool) throws {
+        #expect((try #require(Self.deadline(text)).fault(now: Self.now) != nil) == isRefused)
     }
 
     /// Seconds by hand; a bare number always meant seconds.

@@ -43,6 +43,32 @@ internal import Testing
         ]
     )
 
+    @Test func jobsOfSeveralShowWhoseTheyAre() {
+        var status = status
+        status.jobs[0].owner = "ada"
+        status.jobs[1].owner = "bob"
+        let text = StatusTable.overview(status, address: "h:1", nowUnixMs: 121_000)
+        let lines = text.split(separator: "\n").suffix(3).map {
+            $0.split(separator: " ").prefix(5).joined(separator: " ")
+        }
+        #expect(
+            lines == [
+                "JOB KIND NAME OWNER STATE", "j1 train qad ada RUNNING", "j2 train big bob QUEUED",
+            ]
+        )
+    }
+
+    @Test func aNarrowTerminalHasTheFirstLineInParts() {
+        let text = StatusTable.overview(
+            status,
+            address: "127.0.0.1:7443",
+            nowUnixMs: 121_000,
+            columns: 40
+        )
+        let lines = text.split(separator: "\n").prefix(3)
+        #expect(lines == ["gateway 127.0.0.1:7443", "version 0.1.0", "up 3m12s"])
+    }
+
     @Test func alignsColumnsAndShowsWhyAJobWaits() {
         let text = StatusTable.overview(status, address: "127.0.0.1:7443", nowUnixMs: 121_000)
         #expect(

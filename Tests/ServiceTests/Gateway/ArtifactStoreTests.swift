@@ -285,4 +285,18 @@ struct ArtifactStoreTests {
         #expect(try store.read("j", offset: 6, count: 1) == Array("o".utf8))
         #expect(try store.read("none", offset: 0, count: 1).isEmpty)
     }
+
+    /// Seen: one call ended the gateway, again after each restart.
+    @Test(arguments: [9, 1 << 40, UInt64(Int64.max), 1 << 63, .max])
+    func offsetsThatNoFileHasAreNone(offset: UInt64) throws {
+        let store = try JobLogStore(folder: folder, byteLimit: 8)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        #expect(try store.append("j", offset: 0, Array("one\n".utf8)) == 4)
+        #expect(try store.read("j", offset: offset, count: 1).isEmpty)
+        // Not full: the writer learns where the log ends. Full: what comes is dropped, and it goes on.
+        #expect(try store.append("j", offset: offset, Array("no".utf8)) == 4)
+        let behind = offset.addingReportingOverflow(9)
+        let expected = behind.overflow ? .max : behind.partialValue
+        #expect(try store.append("j", offset: offset, Array("too long\n".utf8)) == expected)
+    }
 }

@@ -109,4 +109,25 @@ internal import Testing
             + #""data":{"calibration":["t"]}}"#
         #expect(try JobSpec.parse(kind: "quantize", json: Array(json.utf8)).unsupported.isEmpty)
     }
+
+    /// Seen: 32 models under 32 tasks are computed for an hour, and the gateway keeps 96 KiB of results.
+    @Test func aTableThatNoAnswerHoldsIsRefused() throws {
+        func table(models: Int, tasks: Int) -> String {
+            let rows = (0..<models).map { #"{"label":"\#($0)","model":"m\#($0)"}"# }
+            let columns = [String](
+                repeating: #"{"type":"perplexity","text":"a.txt"}"#,
+                count: tasks
+            )
+            return """
+                {"models":[\(rows.joined(separator: ","))],"tasks":[\(columns.joined(separator: ","))]}
+                """
+        }
+        let error = try #require(refusal("evaluate", table(models: 32, tasks: 32)))
+        #expect(error.violations.map(\.path) == ["$.tasks"])
+        #expect(error.violations[0].message.contains("the limit is 98304"), "\(error)")
+        for (models, tasks) in [(32, 8), (8, 32), (32, 1)] {
+            let json = Array(table(models: models, tasks: tasks).utf8)
+            _ = try JobSpec.parse(kind: "evaluate", json: json)
+        }
+    }
 }

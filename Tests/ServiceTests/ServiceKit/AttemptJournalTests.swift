@@ -48,6 +48,8 @@ struct AttemptJournalTests {
         #expect(steps(journal).first == 65)
         journal.appendLog("one")
         journal.appendLog("two")
+        #expect(journal.pendingLog()?.bytes == [])
+        for _ in 1...2 { journal.settleLog(sentAt: 0, byteCount: 0, nextOffset: 0) }
         for _ in 1...2 { journal.settleLog(sentAt: 0, byteCount: 4, nextOffset: 4) }
         #expect(journal.pendingLog()?.offset == 4)
         #expect(journal.pendingLog()?.bytes == Array("two\n".utf8))
@@ -84,8 +86,8 @@ struct AttemptJournalTests {
     @Test func logBytesGoOutInOrderFromWhereTheGatewayIs() {
         let journal = AttemptJournal(jobID: "j")
         journal.appendLog("one")
-        // An earlier attempt wrote 100 bytes.
-        journal.settleLog(sentAt: 0, byteCount: 4, nextOffset: 100)
+        // An earlier attempt wrote 100 bytes; seen: as many as the first piece has, and it was lost.
+        journal.settleLog(sentAt: 0, byteCount: 0, nextOffset: 100)
         let first = journal.pendingLog()
         #expect(first?.offset == 100 && first?.bytes == Array("one\n".utf8))
         journal.appendLog("two")

@@ -187,6 +187,18 @@ struct AttemptRunnerTests {
         #expect(news.contains { $0.isEmpty })
     }
 
+    /// Seen: an end above a message's limit was sent for ever, and nothing but a kill freed the worker.
+    @Test func anEndThatNoMessageHoldsEndsTheJobWithASentence() async throws {
+        let script = """
+            x=$(head -c 300000 /dev/zero | tr '\\0' x)
+            printf '{"type":"result","json":"{\\\\"x\\\\":\\\\"%s\\\\"}"}\\n' "$x"
+            """
+        #expect(try await gateway.run(script) == .reported(isDone: false))
+        let end = try #require(gateway.state.withLock { $0.ends.last })
+        #expect(end.outcome == .failed && end.reason == "USER_ERROR")
+        #expect(end.message.contains("the limit is 262144"), "\(end.message)")
+    }
+
     /// Seen: `INTERNAL notFound: no artifact sha256:…`, for the second attempt of a damaged input.
     @Test(arguments: [RPCError.Code.dataLoss, .notFound])
     func anInputThatIsGoneIsNamed(code: RPCError.Code) async throws {
