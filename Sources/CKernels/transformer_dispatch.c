@@ -78,6 +78,16 @@ void qat_kl_divergence_f32(float *student, float *teacher, qat_loss_sum *sum, si
     PICK(qat_kl_divergence_f32, student, teacher, sum, R, V, temperature, gradient_scale);
 }
 
+void qat_reverse_kl_f32(float *student, float *teacher, qat_loss_sum *sum, size_t R, size_t V,
+                        float temperature, float gradient_scale) {
+    PICK(qat_reverse_kl_f32, student, teacher, sum, R, V, temperature, gradient_scale);
+}
+
+void qat_jensen_shannon_f32(float *student, float *teacher, qat_loss_sum *sum, size_t R, size_t V,
+                            float temperature, float beta, float gradient_scale) {
+    PICK(qat_jensen_shannon_f32, student, teacher, sum, R, V, temperature, beta, gradient_scale);
+}
+
 double qat_sum_of_squares_f32(const float *x, size_t count) {
     return PICK(qat_sum_of_squares_f32, x, count);
 }

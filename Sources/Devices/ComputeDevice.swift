@@ -118,9 +118,11 @@ public protocol ComputeDevice: AnyObject, Sendable {
         gradientScale: Float,
         sums: DeviceTensor
     )
-    /// KL(teacher ‖ student) of each row. `student` becomes its gradient, `teacher` its probabilities;
-    /// `sums` as for cross-entropy, hits being those of the teacher's most likely token.
-    func klDivergence(
+    /// A divergence of each row of logits. `student` becomes its gradient times `gradientScale`,
+    /// `teacher` is overwritten; `sums` as for cross-entropy, hits being those of the teacher's most
+    /// likely token.
+    func divergence(
+        _ divergence: Divergence,
         student: DeviceTensor,
         teacher: DeviceTensor,
         temperature: Float,

@@ -38,8 +38,7 @@ struct TrainingPlan {
     ) {
         recipe = spec.quantization.recipe
         let trainer = spec.trainer
-        objective =
-            spec.distillation.map { .distillation(temperature: $0.temperature) } ?? .crossEntropy
+        objective = spec.distillation.map { .distillation(Distillation($0)) } ?? .crossEntropy
         optimizer = AdamWConfiguration(
             beta1: spec.optimizer.beta1,
             beta2: spec.optimizer.beta2,
@@ -111,5 +110,18 @@ struct TrainingPlan {
         _ request: ComputeRequest
     ) throws -> [String] {
         try texts.indices.map { try request.path("\(pointer)/\($0)") }
+    }
+}
+
+extension Distillation {
+    /// What a job's section says.
+    init(_ section: TrainSpec.Distillation) {
+        let divergence: Divergence =
+            switch section.loss {
+            case .forward: .forward
+            case .reverse: .reverse
+            case .jensenShannon: .jensenShannon(beta: section.beta)
+            }
+        self.init(divergence: divergence, temperature: section.temperature)
     }
 }

@@ -4,7 +4,7 @@ internal import CKernels
 enum KernelTwin: String, CaseIterable, Sendable {
     case rmsNorm, rmsNormGradient, layerNorm, layerNormGradient, softmax, softmaxGradient, softCap
     case silu, gelu, geluTanh, relu, reluSquared
-    case crossEntropy, klDivergence, sumOfSquares, adamW
+    case crossEntropy, klDivergence, reverseKL, jensenShannon, sumOfSquares, adamW
 
     /// The outputs of both twins for vectors of `length` elements.
     func run(length: Int) -> (fast: [Float], reference: [Float]) {
@@ -48,6 +48,8 @@ enum KernelTwin: String, CaseIterable, Sendable {
         case .reluSquared: return activation(QAT_RELU_SQUARED, a, b, c, isReference)
         case .crossEntropy: return crossEntropy(a, isReference)
         case .klDivergence: return klDivergence(a, b, isReference)
+        case .reverseKL: return reverseKL(a, b, isReference)
+        case .jensenShannon: return jensenShannon(a, b, isReference)
         case .sumOfSquares:
             let sum = isReference ? qat_sum_of_squares_f32_ref(a, n) : qat_sum_of_squares_f32(a, n)
             return n == 0 ? [] : [Float(sum)]
@@ -211,6 +213,37 @@ enum KernelTwin: String, CaseIterable, Sendable {
             0.5
         )
         return s + t + [Float(sum.loss), Float(sum.rows), Float(sum.correct)]
+    }
+
+    private func reverseKL(_ a: [Float], _ b: [Float], _ isReference: Bool) -> [Float] {
+        guard !a.isEmpty else { return [] }
+        var (s, t, sum) = (a, b, qat_loss_sum())
+        (isReference ? qat_reverse_kl_f32_ref : qat_reverse_kl_f32)(
+            &s,
+            &t,
+            &sum,
+            1,
+            a.count,
+            2,
+            0.5
+        )
+        return s + [Float(sum.loss), Float(sum.rows), Float(sum.correct)]
+    }
+
+    private func jensenShannon(_ a: [Float], _ b: [Float], _ isReference: Bool) -> [Float] {
+        guard !a.isEmpty else { return [] }
+        var (s, t, sum) = (a, b, qat_loss_sum())
+        (isReference ? qat_jensen_shannon_f32_ref : qat_jensen_shannon_f32)(
+            &s,
+            &t,
+            &sum,
+            1,
+            a.count,
+            2,
+            0.3,
+            0.5
+        )
+        return s + [Float(sum.loss), Float(sum.rows), Float(sum.correct)]
     }
 
     private func adamW(_ w: [Float], _ m: [Float], _ g: [Float], _ isReference: Bool) -> [Float] {

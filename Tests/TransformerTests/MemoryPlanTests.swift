@@ -29,7 +29,7 @@ struct MemoryPlanTests {
             teacher: isDistilling ? parameters : nil,
             settings: .init(
                 recipe: recipe,
-                objective: isDistilling ? .distillation(temperature: 1) : .crossEntropy,
+                objective: isDistilling ? .distillation(.init()) : .crossEntropy,
                 batchSize: batch,
                 length: 100
             ),

@@ -252,15 +252,17 @@ final class RecordingDevice: ComputeDevice, @unchecked Sendable {
         )
     }
 
-    func klDivergence(
+    func divergence(
+        _ divergence: Divergence,
         student: DeviceTensor,
         teacher: DeviceTensor,
         temperature: Float,
         gradientScale: Float,
         sums: DeviceTensor
     ) {
-        note("klDivergence", student)
-        device.klDivergence(
+        note("divergence", student, also: "\(divergence)")
+        device.divergence(
+            divergence,
             student: student,
             teacher: teacher,
             temperature: temperature,

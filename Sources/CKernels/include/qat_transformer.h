@@ -106,6 +106,17 @@ void qat_kl_divergence_f32(float *student, float *teacher, qat_loss_sum *sum, si
                            float temperature, float gradient_scale);
 void qat_kl_divergence_f32_ref(float *student, float *teacher, qat_loss_sum *sum, size_t R,
                                size_t V, float temperature, float gradient_scale);
+// The same of KL(student || teacher). teacher [R, V] is overwritten.
+void qat_reverse_kl_f32(float *student, float *teacher, qat_loss_sum *sum, size_t R, size_t V,
+                        float temperature, float gradient_scale);
+void qat_reverse_kl_f32_ref(float *student, float *teacher, qat_loss_sum *sum, size_t R, size_t V,
+                            float temperature, float gradient_scale);
+// The same of the generalized Jensen-Shannon divergence of teacher p and student q, 0 < beta < 1:
+// beta KL(p || m) + (1 - beta) KL(q || m), m = beta p + (1 - beta) q. teacher is overwritten.
+void qat_jensen_shannon_f32(float *student, float *teacher, qat_loss_sum *sum, size_t R, size_t V,
+                            float temperature, float beta, float gradient_scale);
+void qat_jensen_shannon_f32_ref(float *student, float *teacher, qat_loss_sum *sum, size_t R,
+                                size_t V, float temperature, float beta, float gradient_scale);
 
 // x *= factor.
 void qat_scale_f32(float *x, size_t count, float factor);

@@ -1,4 +1,4 @@
-internal import Kernels
+public import Kernels
 
 extension CPUDevice {
     /// Split over the team by rows.
@@ -22,7 +22,8 @@ extension CPUDevice {
     }
 
     /// Split over the team by rows.
-    public func klDivergence(
+    public func divergence(
+        _ divergence: Divergence,
         student: DeviceTensor,
         teacher: DeviceTensor,
         temperature: Float,
@@ -31,11 +32,12 @@ extension CPUDevice {
     ) {
         precondition(
             student.rows == teacher.rows && student.columns == teacher.columns,
-            "klDivergence: logits of two shapes"
+            "divergence: logits of two shapes"
         )
         let (start, wanted, width) = (student.floats, teacher.floats, student.columns)
         addRows(student.rows, to: sums) { row in
-            LossKernels.klDivergence(
+            LossKernels.divergence(
+                divergence,
                 student: start + row * width,
                 teacher: wanted + row * width,
                 rows: 1,

@@ -177,7 +177,30 @@ enum TrainerSchema {
             default: .string("model"),
             "\"model\" for the unquantized base model, or another model."
         ),
-        .init("loss", .choice(["kl"]), default: .string("kl"), "The divergence."),
+        .init(
+            "loss",
+            .words(TrainSpec.Distillation.Loss.self),
+            default: .string("kl"),
+            pasted: [
+                "\"forward_kl\"": "write \"kl\"", "\"fkl\"": "write \"kl\"",
+                "\"kl_div\"": "write \"kl\"", "\"kld\"": "write \"kl\"",
+                "\"kl_divergence\"": "write \"kl\"", "\"rkl\"": "write \"reverse_kl\"",
+                "\"jsd\"": "write \"js\"", "\"jensen_shannon\"": "write \"js\"",
+            ],
+            "The divergence: KL(teacher || student), KL(student || teacher), or with js the "
+                + "generalized Jensen-Shannon divergence, beta KL(teacher || m) + (1 - beta) "
+                + "KL(student || m) with m = beta teacher + (1 - beta) student."
+        ),
+        .init(
+            "beta",
+            .number(.between(0, 1)),
+            default: .number(0.5),
+            pasted: [
+                "0": "that is loss kl, which js divided by beta goes to",
+                "1": "that is loss reverse_kl, which js divided by 1 - beta goes to",
+            ],
+            "The teacher's share of js's mixture."
+        ),
         .init(
             "temperature",
             .number(.above(0, through: 1000)),

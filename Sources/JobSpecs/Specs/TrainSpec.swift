@@ -4,8 +4,22 @@ public import Formats
 public struct TrainSpec: Sendable, Equatable {
     /// Learning from a teacher's distribution instead of from the text's next token.
     public struct Distillation: Sendable, Equatable {
+        /// How far the student is from the teacher.
+        public enum Loss: String, Sendable, CaseIterable {
+            /// KL(teacher ‖ student).
+            case forward = "kl"
+            /// KL(student ‖ teacher).
+            case reverse = "reverse_kl"
+            /// The generalized Jensen–Shannon divergence.
+            case jensenShannon = "js"
+        }
+
         /// `model` for the unquantized base model, or another model's reference.
         public var teacher: String
+        /// The divergence that is lowered.
+        public var loss: Loss = .forward
+        /// The teacher's weight in the mixture of ``Loss/jensenShannon``; above 0, below 1.
+        public var beta = 0.5
         /// The softmax temperature of both.
         public var temperature: Double
 
@@ -14,6 +28,13 @@ public struct TrainSpec: Sendable, Equatable {
 
         /// Whether the teacher is the job's own model, unquantized.
         public var teacherIsBaseModel: Bool { teacher == Self.baseModel }
+
+        init(_ reader: ObjectReader) {
+            teacher = reader.text("teacher")
+            loss = reader.choice("loss")
+            beta = reader.number("beta")
+            temperature = reader.number("temperature")
+        }
     }
 
     /// Where training's weights begin.
@@ -62,11 +83,7 @@ public struct TrainSpec: Sendable, Equatable {
         quantization = QuantizationOptions(reader.object("quantization"), isTraining: true)
         let isDistilling = reader.contains("distillation")
         if isDistilling {
-            let section = reader.object("distillation")
-            distillation = Distillation(
-                teacher: section.text("teacher"),
-                temperature: section.number("temperature")
-            )
+            distillation = Distillation(reader.object("distillation"))
         }
         trainer = TrainerOptions(reader.object("trainer"))
         optimizer = OptimizerOptions(reader.object("optim"))

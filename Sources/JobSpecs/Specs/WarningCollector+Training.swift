@@ -8,6 +8,7 @@ extension WarningCollector {
         checkTrainer(spec.trainer, reader.object("trainer"))
         checkOptimizer(spec, reader.object("optim").object("sched"))
         checkFiles(reader)
+        checkDistillation(spec.distillation, reader.object("distillation"))
         if case .method? = spec.start { return }
         let reason = "training calibrates only where start names a method"
         warn(
@@ -22,6 +23,21 @@ extension WarningCollector {
             haveNoEffect: ["calibration"],
             "\(reason); leave it out, and the texts are not sent"
         )
+    }
+
+    private mutating func checkDistillation(
+        _ options: TrainSpec.Distillation?,
+        _ section: ObjectReader
+    ) {
+        guard let options else { return }
+        if options.loss != .jensenShannon {
+            warn(
+                section,
+                "$.distillation",
+                haveNoEffect: ["beta"],
+                "only \"loss\": \"js\" has one"
+            )
+        }
     }
 
     /// What every `quantization` section may say in vain.

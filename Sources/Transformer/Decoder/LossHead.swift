@@ -75,11 +75,11 @@ final class LossHead {
         }
     }
 
-    /// KL divergence from a teacher's hidden states under its own head.
+    /// The divergence from a teacher's hidden states under its own head.
     func distillation(
         _ input: Input,
         teacher: Input,
-        temperature: Float,
+        by distillation: Distillation,
         gradientScale: Float,
         gradient: HeadGradient?
     ) -> LossSum {
@@ -89,10 +89,11 @@ final class LossHead {
         return overChunks(input, gradient: gradient) { chunk, logits in
             let wanted = teacherLogits.first(chunk.count)
             teacherHead.logits(wanted, hidden: teacher.hidden.rows(chunk), weight: teacher.head)
-            device.klDivergence(
+            device.divergence(
+                distillation.divergence,
                 student: logits,
                 teacher: wanted,
-                temperature: temperature,
+                temperature: Float(distillation.temperature),
                 gradientScale: gradientScale,
                 sums: sums
             )

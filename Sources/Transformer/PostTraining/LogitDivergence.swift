@@ -177,7 +177,7 @@ public final class LogitDivergence {
         loss.distillation(
             LossHead.Input(hidden: pass.finalNorm, head: changedHead),
             teacher: LossHead.Input(hidden: rows(of: window), head: head),
-            temperature: 1,
+            by: Distillation(),
             gradientScale: 0,
             gradient: nil
         )

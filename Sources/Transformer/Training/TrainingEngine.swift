@@ -6,8 +6,8 @@ internal import Kernels
 public enum TrainingObjective: Sendable, Equatable {
     /// The next token's cross-entropy, averaged over `length - 1` targets per window.
     case crossEntropy
-    /// KL(teacher ‖ student) at a temperature, averaged over all positions.
-    case distillation(temperature: Double)
+    /// A teacher's distribution, averaged over all positions.
+    case distillation(Distillation)
 }
 
 /// What one step reports.
@@ -232,7 +232,7 @@ public final class TrainingEngine {
                 gradientScale: 1 / Float(count),
                 gradient: gradient
             )
-        case .distillation(let temperature):
+        case .distillation(let distillation):
             guard let teacherPass else {
                 preconditionFailure("distillation without a teacher pass")
             }
@@ -243,7 +243,7 @@ public final class TrainingEngine {
                     hidden: teacherPass.finalNorm,
                     head: teacherPass.weights.effectiveHead()
                 ),
-                temperature: Float(temperature),
+                by: distillation,
                 gradientScale: 1 / Float(settings.accumulation * settings.rows),
                 gradient: gradient
             )

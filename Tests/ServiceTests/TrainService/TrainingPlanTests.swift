@@ -79,7 +79,7 @@ internal import Transformer
             """,
             tokens: 1000
         )
-        #expect(distilled.objective == .distillation(temperature: 2) && distilled.isDistilling)
+        #expect(distilled.objective == .distillation(.init(temperature: 2)) && distilled.isDistilling)
         #expect(distilled.optimizer.gradientClipNorm == 0)
     }
 
