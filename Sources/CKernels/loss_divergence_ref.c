@@ -1,4 +1,4 @@
-// Reference kernels of the divergences other than KL(teacher || student).
+// Reference kernels of the divergences other than KL(teacher || student), and of hidden states.
 #include <float.h>
 #include <math.h>
 #include "qat_transformer.h"
@@ -74,5 +74,23 @@ void qat_jensen_shannon_f32_ref(float *student, float *teacher, qat_loss_sum *su
         sum->loss += (beta * from_t + rest * from_s) * temperature * temperature;
         sum->rows += 1;
         sum->correct += best_s == best_t;
+    }
+}
+
+void qat_hidden_error_f32(float *d, const float *x, const float *t, qat_loss_sum *sum, size_t R,
+                          size_t C, float gradient_scale) {
+    for (size_t r = 0; r < R; r++) {
+        const float *a = x + r * C, *b = t + r * C;
+        double distance = 0, length = 0;
+        for (size_t i = 0; i < C; i++) {
+            double difference = (double)a[i] - b[i];
+            distance += difference * difference;
+            length += (double)b[i] * b[i];
+        }
+        double inverse = length == 0 ? 0 : 1 / length;
+        float slope = (float)(2 * gradient_scale * inverse);
+        for (size_t i = 0; i < C; i++) d[r * C + i] = (a[i] - b[i]) * slope;
+        sum->loss += distance * inverse;
+        sum->rows += 1;
     }
 }

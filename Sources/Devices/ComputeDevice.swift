@@ -130,6 +130,17 @@ public protocol ComputeDevice: AnyObject, Sendable {
         sums: DeviceTensor
     )
 
+    /// The squared distance of each row from the teacher's, relative to the square length of the
+    /// teacher's (rows of zeros count as no distance). `gradient` is overwritten with `student`'s, times
+    /// `gradientScale`; the sum and the rows are added to `sums`, as for cross-entropy.
+    func hiddenError(
+        student: DeviceTensor,
+        teacher: DeviceTensor,
+        gradientScale: Float,
+        gradient: DeviceTensor,
+        sums: DeviceTensor
+    )
+
     // MARK: Rounding
 
     /// Rounds to a format's values; `target` may be `source`.

@@ -40,7 +40,7 @@ extension InputCheck {
         let windows = Self.windows(spec.data)
         context(windows, model)
         if let distillation = spec.distillation, !distillation.teacherIsBaseModel {
-            teacher(of: model, windows)
+            teacher(of: model, windows, comparesHidden: distillation.hiddenWeight > 0)
         }
         // Token arrays are not read yet; the job is refused for that elsewhere.
         guard spec.data.implementation == .text else { return }
@@ -100,7 +100,7 @@ extension InputCheck {
         }
     }
 
-    private mutating func teacher(of student: Model?, _ windows: Windows) {
+    private mutating func teacher(of student: Model?, _ windows: Windows, comparesHidden: Bool) {
         let pointer = "/distillation/teacher"
         let path = "$.distillation.teacher"
         guard let teacher = model(pointer, tokenizerFor: { _ in path }) else { return }
@@ -117,6 +117,10 @@ extension InputCheck {
                 teacher: teacher.configuration,
                 student: student.configuration
             )
+        }
+        guard comparesHidden else { return }
+        _ = attempt("$.distillation.hidden") {
+            try teacher.configuration.requireHiddenStates(of: student.configuration)
         }
     }
 

@@ -1,7 +1,9 @@
 internal import CKernels
 
-/// How far a student's distribution q lies from a teacher's p, both softmax at a temperature T; the
-/// divergence is multiplied by T², so that its gradient keeps its size (Hinton et al. 2015).
+/// How far a student's distribution q lies from a teacher's p.
+///
+/// Both are softmax at a temperature T; the divergence is multiplied by T², so that its gradient keeps
+/// its size (Hinton, Vinyals and Dean 2015).
 public enum Divergence: Sendable, Equatable {
     /// KL(p ‖ q): the student covers all that the teacher may say.
     case forward
@@ -45,6 +47,21 @@ extension LossKernels {
                 scale
             )
         }
+        return LossSum(sum)
+    }
+
+    /// The squared distance of hidden states from a teacher's, row by row relative to the square
+    /// length of the teacher's; `gradient` is overwritten with the student's, times `gradientScale`.
+    public static func hiddenError(
+        student: UnsafePointer<Float>,
+        teacher: UnsafePointer<Float>,
+        gradient: UnsafeMutablePointer<Float>,
+        rows: Int,
+        width: Int,
+        gradientScale: Float
+    ) -> LossSum {
+        var sum = qat_loss_sum()
+        qat_hidden_error_f32(gradient, student, teacher, &sum, rows, width, gradientScale)
         return LossSum(sum)
     }
 }

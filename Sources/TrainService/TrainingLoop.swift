@@ -339,7 +339,7 @@ struct TrainingLoop {
         )
         try reporter.metric(
             step: engine.stepCount,
-            TrainingMetrics(loss: result.loss, gradientNorm: result.gradientNorm, layers: layers)
+            TrainingMetrics(result, layers: layers)
         )
         for layer in layers {
             for warning in layer.warnings {

@@ -1,6 +1,7 @@
 internal import ComputeKit
 internal import Formats
 internal import JobSpecs
+internal import JobInputs
 internal import Kernels
 internal import Protocol
 internal import ServiceKit
@@ -110,18 +111,5 @@ struct TrainingPlan {
         _ request: ComputeRequest
     ) throws -> [String] {
         try texts.indices.map { try request.path("\(pointer)/\($0)") }
-    }
-}
-
-extension Distillation {
-    /// What a job's section says.
-    init(_ section: TrainSpec.Distillation) {
-        let divergence: Divergence =
-            switch section.loss {
-            case .forward: .forward
-            case .reverse: .reverse
-            case .jensenShannon: .jensenShannon(beta: section.beta)
-            }
-        self.init(divergence: divergence, temperature: section.temperature)
     }
 }

@@ -14,8 +14,14 @@ struct MemoryPlanTests {
     }
 
     /// All that an engine allocates is in the plan, but for some kilobytes of tables and targets.
-    @Test(arguments: [false, true], [1, 3])
-    func namesWhatAnEngineAllocates(isDistilling: Bool, batch: Int) throws {
+    @Test(
+        arguments: [
+            nil, Distillation(), Distillation(crossEntropyWeight: 0.5),
+            Distillation(divergence: .reverse, crossEntropyWeight: 0.1, hiddenWeight: 1),
+        ],
+        [1, 3]
+    )
+    func namesWhatAnEngineAllocates(distillation: Distillation?, batch: Int) throws {
         let configuration = Self.configuration()
         let recipe = QuantizationRecipe(
             defaultFormat: .mxfp4,
@@ -26,10 +32,10 @@ struct MemoryPlanTests {
         let isFrozen: (String) -> Bool = { $0.contains("embed_tokens") }
         _ = try TrainingEngine(
             parameters: parameters,
-            teacher: isDistilling ? parameters : nil,
+            teacher: distillation == nil ? nil : parameters,
             settings: .init(
                 recipe: recipe,
-                objective: isDistilling ? .distillation(.init()) : .crossEntropy,
+                objective: distillation.map { .distillation($0) } ?? .crossEntropy,
                 batchSize: batch,
                 length: 100
             ),
@@ -40,7 +46,7 @@ struct MemoryPlanTests {
             training: configuration,
             .init(
                 recipe: recipe,
-                isDistilling: isDistilling,
+                distillation: distillation,
                 batchSize: batch,
                 length: 100,
                 threads: 1
@@ -69,7 +75,7 @@ struct MemoryPlanTests {
             training: configuration,
             .init(
                 recipe: QuantizationRecipe(defaultFormat: .mxfp4),
-                isDistilling: false,
+                distillation: nil,
                 batchSize: 1,
                 length: 2,
                 threads: 1
@@ -87,7 +93,7 @@ struct MemoryPlanTests {
             training: Self.configuration(),
             .init(
                 recipe: .none,
-                isDistilling: true,
+                distillation: Distillation(),
                 batchSize: 1,
                 length: 2,
                 threads: 1

@@ -271,6 +271,23 @@ final class RecordingDevice: ComputeDevice, @unchecked Sendable {
         )
     }
 
+    func hiddenError(
+        student: DeviceTensor,
+        teacher: DeviceTensor,
+        gradientScale: Float,
+        gradient: DeviceTensor,
+        sums: DeviceTensor
+    ) {
+        note("hiddenError", student)
+        device.hiddenError(
+            student: student,
+            teacher: teacher,
+            gradientScale: gradientScale,
+            gradient: gradient,
+            sums: sums
+        )
+    }
+
     func fakeQuantize(_ source: DeviceTensor, _ rounding: Rounding, into target: DeviceTensor) {
         note("fakeQuantize", source, also: rounding.format.name)
         device.fakeQuantize(source, rounding, into: target)

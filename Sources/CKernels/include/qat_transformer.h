@@ -118,6 +118,11 @@ void qat_jensen_shannon_f32(float *student, float *teacher, qat_loss_sum *sum, s
 void qat_jensen_shannon_f32_ref(float *student, float *teacher, qat_loss_sum *sum, size_t R,
                                 size_t V, float temperature, float beta, float gradient_scale);
 
+// sum |x - t|^2 / |t|^2 over rows; d [R, C] is overwritten with gradient_scale times its gradient by x.
+// A row of t that is all zeros adds no loss and gets no gradient. Memory-bound: it has no fast twin.
+void qat_hidden_error_f32(float *d, const float *x, const float *t, qat_loss_sum *sum, size_t R,
+                          size_t C, float gradient_scale);
+
 // x *= factor.
 void qat_scale_f32(float *x, size_t count, float factor);
 // dst += src.

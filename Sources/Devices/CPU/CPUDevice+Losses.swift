@@ -48,6 +48,33 @@ extension CPUDevice {
         }
     }
 
+    /// Split over the team by rows.
+    public func hiddenError(
+        student: DeviceTensor,
+        teacher: DeviceTensor,
+        gradientScale: Float,
+        gradient: DeviceTensor,
+        sums: DeviceTensor
+    ) {
+        precondition(
+            student.rows == teacher.rows && student.columns == teacher.columns
+                && gradient.count == student.count,
+            "hiddenError: hidden states of several shapes"
+        )
+        let (start, wanted, into) = (student.floats, teacher.floats, gradient.floats)
+        let width = student.columns
+        addRows(student.rows, to: sums) { row in
+            LossKernels.hiddenError(
+                student: start + row * width,
+                teacher: wanted + row * width,
+                gradient: into + row * width,
+                rows: 1,
+                width: width,
+                gradientScale: gradientScale
+            )
+        }
+    }
+
     /// Rows are added in order, whichever threads computed them.
     private func addRows(_ rows: Int, to sums: DeviceTensor, _ loss: (Int) -> LossSum) {
         let parts = lossSums.reserve(rows)

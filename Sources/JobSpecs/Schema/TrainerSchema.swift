@@ -207,5 +207,22 @@ enum TrainerSchema {
             default: .number(1),
             "The softmax temperature of teacher and student."
         ),
+        .init(
+            "cross_entropy",
+            .number(.from(0, below: 1)),
+            default: .number(0),
+            pasted: ["1": "leave the distillation section out, which trains on the text alone"],
+            "The share w of the text's next token: the loss is (1 - w) times the divergence plus w times "
+                + "cross-entropy, which has no temperature; metrics have both."
+        ),
+        .init(
+            "hidden",
+            .number(.from(0)),
+            default: .number(0),
+            "The weight of hidden states: adds so much times the squared distance of the residual "
+                + "stream after each layer from the teacher's, relative to the square length of the "
+                + "teacher's at that position, averaged over positions and layers; for a teacher of "
+                + "the same width and layer count."
+        ),
     ])
 }

@@ -17,11 +17,15 @@ public struct TrainSpec: Sendable, Equatable {
         /// `model` for the unquantized base model, or another model's reference.
         public var teacher: String
         /// The divergence that is lowered.
-        public var loss: Loss = .forward
+        public var loss: Loss
         /// The teacher's weight in the mixture of ``Loss/jensenShannon``; above 0, below 1.
-        public var beta = 0.5
+        public var beta: Double
         /// The softmax temperature of both.
         public var temperature: Double
+        /// The share of the text's next token in the loss; from 0 to less than 1.
+        public var crossEntropyWeight: Double
+        /// The weight of hidden states' error, 0 or more.
+        public var hiddenWeight: Double
 
         /// The word for the job's own model.
         static let baseModel = "model"
@@ -34,6 +38,8 @@ public struct TrainSpec: Sendable, Equatable {
             loss = reader.choice("loss")
             beta = reader.number("beta")
             temperature = reader.number("temperature")
+            crossEntropyWeight = reader.number("cross_entropy")
+            hiddenWeight = reader.number("hidden")
         }
     }
 
@@ -57,7 +63,7 @@ public struct TrainSpec: Sendable, Equatable {
     public var start: Start?
     /// What is rounded, to what, and when.
     public var quantization: QuantizationOptions
-    /// Distillation by KL divergence; nil trains on cross-entropy.
+    /// What is learned from a teacher; nil trains on cross-entropy.
     public var distillation: Distillation?
     /// Length, batches, validation, checkpoints.
     public var trainer: TrainerOptions

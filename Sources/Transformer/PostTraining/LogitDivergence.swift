@@ -177,10 +177,8 @@ public final class LogitDivergence {
         loss.distillation(
             LossHead.Input(hidden: pass.finalNorm, head: changedHead),
             teacher: LossHead.Input(hidden: rows(of: window), head: head),
-            by: Distillation(),
-            gradientScale: 0,
             gradient: nil
-        )
+        ).main
     }
 
     private func forEachWindow(_ body: (Int, UnsafePointer<Int32>) throws -> Void) rethrows {

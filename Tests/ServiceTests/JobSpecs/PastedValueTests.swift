@@ -123,6 +123,7 @@ internal import Testing
             #", "optim": {"sched": {"constant_steps": 6}}"#,
             "$.optim.sched.constant_steps: has no effect"
         ),
+        (#", "distillation": {"beta": 0.3}"#, "$.distillation.beta: has no effect"),
         (
             #", "export": [{"format": "gguf", "max_beam_width": 4}]"#,
             "$.export[0].max_beam_width: has no effect"

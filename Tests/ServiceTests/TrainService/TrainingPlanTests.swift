@@ -1,5 +1,6 @@
 internal import Formats
 internal import JobSpecs
+internal import Kernels
 internal import ServiceKit
 internal import Testing
 internal import Transformer
@@ -81,6 +82,18 @@ internal import Transformer
         )
         #expect(distilled.objective == .distillation(.init(temperature: 2)) && distilled.isDistilling)
         #expect(distilled.optimizer.gradientClipNorm == 0)
+        let mixed = try Self.plan(
+            """
+            "distillation": {"loss": "js", "beta": 0.3, "cross_entropy": 0.25, "hidden": 2},
+            """,
+            tokens: 1000
+        )
+        let expected = Distillation(
+            divergence: .jensenShannon(beta: 0.3),
+            crossEntropyWeight: 0.25,
+            hiddenWeight: 2
+        )
+        #expect(mixed.objective == .distillation(expected))
     }
 
     /// A warm-up ends with the run, and says so where only the text decided on its end.
