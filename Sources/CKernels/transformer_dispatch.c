@@ -88,6 +88,17 @@ void qat_jensen_shannon_f32(float *student, float *teacher, qat_loss_sum *sum, s
     PICK(qat_jensen_shannon_f32, student, teacher, sum, R, V, temperature, beta, gradient_scale);
 }
 
+void qat_top_outcomes_f32(float *logits, int32_t *ids, float *log_probabilities, size_t R, size_t V,
+                          size_t k, float temperature) {
+    PICK(qat_top_outcomes_f32, logits, ids, log_probabilities, R, V, k, temperature);
+}
+
+void qat_top_divergence_f32(float *student, const int32_t *ids, const float *log_teacher,
+                            qat_loss_sum *sum, size_t R, size_t V, size_t k,
+                            const qat_top_divergence *settings) {
+    PICK(qat_top_divergence_f32, student, ids, log_teacher, sum, R, V, k, settings);
+}
+
 double qat_sum_of_squares_f32(const float *x, size_t count) {
     return PICK(qat_sum_of_squares_f32, x, count);
 }

@@ -30,6 +30,8 @@ public protocol ComputeDevice: AnyObject, Sendable {
     func upload(_ values: UnsafePointer<Float>, to tensor: DeviceTensor)
     /// Copies all elements to the host, once they are computed.
     func download(_ tensor: DeviceTensor, into values: UnsafeMutablePointer<Float>)
+    /// The same of whole numbers.
+    func download(_ tensor: DeviceTensor, into values: UnsafeMutablePointer<Int32>)
     /// The same in double precision.
     func download(_ tensor: DeviceTensor, into values: UnsafeMutablePointer<Double>)
 
@@ -130,6 +132,24 @@ public protocol ComputeDevice: AnyObject, Sendable {
         sums: DeviceTensor
     )
 
+    /// The most likely tokens of each row of logits, and their log-probabilities; `logits` are
+    /// overwritten.
+    func findTopOutcomes(
+        of logits: DeviceTensor,
+        temperature: Float,
+        into outcomes: TopOutcomeTensors
+    )
+    /// A divergence of each row from a teacher of which ``findTopOutcomes(of:temperature:into:)`` kept
+    /// the most likely tokens: all others are one outcome. `student` and `sums` as for
+    /// ``divergence(_:student:teacher:temperature:gradientScale:sums:)``.
+    func topDivergence(
+        _ divergence: Divergence,
+        student: DeviceTensor,
+        teacher: TopOutcomeTensors,
+        temperature: Float,
+        gradientScale: Float,
+        sums: DeviceTensor
+    )
     /// The squared distance of each row from the teacher's, relative to the square length of the
     /// teacher's (rows of zeros count as no distance). `gradient` is overwritten with `student`'s, times
     /// `gradientScale`; the sum and the rows are added to `sums`, as for cross-entropy.

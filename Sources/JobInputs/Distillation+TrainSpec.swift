@@ -15,7 +15,8 @@ extension Distillation {
             divergence: divergence,
             temperature: section.temperature,
             crossEntropyWeight: section.crossEntropyWeight,
-            hiddenWeight: section.hiddenWeight
+            hiddenWeight: section.hiddenWeight,
+            topCount: section.topCount
         )
     }
 }

@@ -42,6 +42,14 @@ extension InputCheck {
         if let distillation = spec.distillation, !distillation.teacherIsBaseModel {
             teacher(of: model, windows, comparesHidden: distillation.hiddenWeight > 0)
         }
+        if let model, let count = spec.distillation?.topCount,
+            count > model.configuration.vocabularySize
+        {
+            problem(
+                "$.distillation.teacher_cache.top_k",
+                "\(count) is not allowed: the model has \(model.configuration.vocabularySize) tokens"
+            )
+        }
         // Token arrays are not read yet; the job is refused for that elsewhere.
         guard spec.data.implementation == .text else { return }
         let files = texts(spec.data.training.count, "/data/train", isJoined: true, windows, model)

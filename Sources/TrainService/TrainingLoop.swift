@@ -130,6 +130,7 @@ struct TrainingLoop {
     func run() throws {
         // The student's own weights; `model` stays the unquantized teacher and yardstick.
         let student = try model.parameters.copy()
+        let cache = teacherCache()
         let engine = try TrainingEngine(
             parameters: student,
             teacher: plan.isDistilling ? try teacher() : nil,
@@ -142,6 +143,7 @@ struct TrainingLoop {
                 length: plan.length
             ),
             isFrozen: { plan.isFrozen($0) },
+            records: cache,
             device: CPUDevice(team: team, operands: plan.operands)
         )
         let restored = restore(engine)
@@ -152,7 +154,38 @@ struct TrainingLoop {
         }
         let before = try baseline(student, restored: restored, step: engine.stepCount)
         try train(engine, values: before)
+        if let cache {
+            reporter.log(
+                "teacher cache: \(cache.readCount) windows were read, \(cache.missCount) computed"
+            )
+        }
         try finish(engine.parameters, before: before)
+    }
+
+    /// What was kept of the teacher, where the job keeps it.
+    private func teacherCache() -> TeacherCache? {
+        guard let cachePlan = plan.teacherCache,
+            case .distillation(let distillation) = plan.objective,
+            let count = distillation.topCount
+        else { return nil }
+        let cache = TeacherCache(
+            path: request.checkpointFolder + "/teacher-cache",
+            identity: .init(
+                fingerprint: plan.fingerprint,
+                vocabularySize: model.configuration.vocabularySize,
+                length: plan.length,
+                count: count
+            ),
+            capacity: cachePlan.windows,
+            log: { reporter.log($0) }
+        )
+        reporter.log(
+            """
+            teacher cache: \(cache.windowCount) of at most \(cachePlan.windows) windows are there, \
+            \(cachePlan.byteCount / 1_000_000) MB on disk when all are
+            """
+        )
+        return cache
     }
 
     /// The model to distill from: the job's own, unquantized, unless the job names another.
@@ -221,7 +254,8 @@ struct TrainingLoop {
         let sampler = try WindowSampler(
             seed: plan.seed,
             tokenCount: trainTokens.count,
-            length: plan.length
+            length: plan.length,
+            order: plan.sampling
         )
         let batch = AlignedBuffer<Int32>(count: engine.windowsPerStep * plan.length)
         var pace = Pace(tokensPerStep: batch.count)

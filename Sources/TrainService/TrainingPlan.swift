@@ -23,6 +23,9 @@ struct TrainingPlan {
     let checkpointInterval: Int
     let logInterval: Int
     let seed: UInt64
+    let sampling: WindowSampler.Order
+    /// What is kept of the teacher; nil if nothing is.
+    let teacherCache: TeacherCachePlan?
     let exports: [ExportOptions]
     let warnings: [String]
     /// Identifies the settings a checkpoint belongs to.
@@ -51,7 +54,7 @@ struct TrainingPlan {
         accumulation = trainer.accumulatedBatches
         length = spec.data.sequenceLength
         operands = trainer.hasMixedPrecision ? .bfloat16 : .float32
-        // An epoch is as many windows as the text holds end to end; windows are drawn at random.
+        // An epoch is as many windows as the text holds end to end, however they are drawn.
         let windowsPerEpoch = max(trainTokenCount / length, 1)
         let stepsPerEpoch = max(windowsPerEpoch / (batchSize * accumulation), 1)
         let (epochSteps, isHuge) = stepsPerEpoch.multipliedReportingOverflow(
@@ -70,6 +73,8 @@ struct TrainingPlan {
             totalSteps: totalSteps
         )
         seed = spec.seed
+        sampling = spec.data.sampling == .epoch ? .epoch : .random
+        teacherCache = TeacherCachePlan(spec, tokenCount: trainTokenCount, steps: totalSteps)
         exports = spec.exports
         frozen = spec.frozen
         var warnings = specWarnings.map(\.description)
@@ -83,6 +88,15 @@ struct TrainingPlan {
             warnings.append(
                 "$.trainer.precision: \(trainer.precision): this worker's processor does not multiply "
                     + "BF16 (AVX-512 BF16): computed in FP32"
+            )
+        }
+        if let teacherCache, sampling == .epoch,
+            totalSteps <= windowsPerEpoch / (batchSize * accumulation)
+        {
+            warnings.append(
+                "$.distillation.teacher_cache: the run's \(totalSteps) steps see \(teacherCache.windows) of "
+                    + "\(windowsPerEpoch) windows, each once: nothing that is kept is found again but by "
+                    + "another attempt"
             )
         }
         self.warnings = warnings

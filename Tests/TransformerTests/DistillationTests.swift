@@ -12,6 +12,7 @@ struct DistillationTests {
     private static func engine(
         _ distillation: Distillation,
         accumulation: Int = 1,
+        records: (any TeacherRecords)? = nil,
         device: any ComputeDevice = CPUDevice(team: ThreadTeam(threadCount: 2))
     ) throws -> TrainingEngine {
         let fixture = try LlamaFixture()
@@ -26,6 +27,7 @@ struct DistillationTests {
                 length: 12
             ),
             isFrozen: { _ in false },
+            records: records,
             device: device
         )
     }
@@ -34,6 +36,7 @@ struct DistillationTests {
         ("reverse", Distillation(divergence: .reverse, temperature: 2)),
         ("mixed", Distillation(divergence: .jensenShannon(beta: 0.3), crossEntropyWeight: 0.25)),
         ("hidden", Distillation(crossEntropyWeight: 0.25, hiddenWeight: 0.5)),
+        ("top", Distillation(temperature: 2, topCount: 7)),
     ]
 
     @Test(arguments: cases, [1, 2])
@@ -47,7 +50,7 @@ struct DistillationTests {
             return abs(try #require(found) - expected) <= Self.tolerance * expected
         }
         #expect(try isNear(result.loss, "loss"))
-        let hasParts = test.key != "reverse"
+        let hasParts = test.key == "mixed" || test.key == "hidden"
         #expect(try !hasParts || isNear(result.divergence, "divergence"))
         #expect(try !hasParts || isNear(result.crossEntropy, "cross_entropy"))
         #expect(try test.key != "hidden" || isNear(result.hiddenError, "hidden"))
@@ -100,6 +103,90 @@ struct DistillationTests {
         let mixed = try lines(Self.cases[2].1)
         #expect(mixed.filter { $0.hasPrefix("hiddenError") }.count == 2)
         #expect(mixed.contains { $0.hasPrefix("crossEntropy 24x64") })
+    }
+
+    /// With as many tokens as there are, what is learned is the divergence itself.
+    @Test func allTokensAreTheDivergence() throws {
+        let tokens = try LlamaFixture().tokens("distilled.tokens")
+        let whole = try Self.engine(Distillation())
+        let top = try Self.engine(Distillation(topCount: 64))
+        let expected = try whole.step(tokens: tokens, learningRate: 0, progress: 0)
+        let found = try top.step(tokens: tokens, learningRate: 0, progress: 0)
+        #expect(abs(found.loss - expected.loss) <= 1e-6 * expected.loss)
+        for entry in top.parameters.layout.entries {
+            let error = relativeError(
+                try #require(top.gradient(ofParameter: entry.name)),
+                try #require(whole.gradient(ofParameter: entry.name))
+            )
+            #expect(error <= 1e-4, "\(entry.name)")
+        }
+    }
+
+    /// Records in memory.
+    private final class Memory: TeacherRecords {
+        var known: [[Int32]: (tokens: [Int32], values: [Float])] = [:]
+        var hits = 0
+
+        func read(
+            _ window: UnsafeBufferPointer<Int32>,
+            tokens: UnsafeMutableBufferPointer<Int32>,
+            values: UnsafeMutableBufferPointer<Float>
+        ) -> Bool {
+            guard let found = known[Array(window)] else { return false }
+            hits += 1
+            _ = tokens.update(fromContentsOf: found.tokens)
+            _ = values.update(fromContentsOf: found.values)
+            return true
+        }
+
+        func write(
+            _ window: UnsafeBufferPointer<Int32>,
+            tokens: UnsafeBufferPointer<Int32>,
+            values: UnsafeBufferPointer<Float>
+        ) {
+            known[Array(window)] = (Array(tokens), Array(values))
+        }
+    }
+
+    /// Windows that come again cost no teacher, and change nothing: not the loss, and no weight.
+    @Test func recordsStandForTheTeacher() throws {
+        let tokens = try LlamaFixture().tokens("distilled.tokens")
+        let other = tokens.prefix(12) + tokens.suffix(12).reversed()
+        let memory = Memory()
+        let device = RecordingDevice(CPUDevice(team: ThreadTeam(threadCount: 2)))
+        let distillation = Distillation(temperature: 2, crossEntropyWeight: 0.1, topCount: 5)
+        let first = try Self.engine(distillation, records: memory, device: device)
+        let plain = try Self.engine(distillation)
+        var lines: [[String]] = []
+        // New, all known, half known, all known.
+        for batch in [tokens, tokens, Array(other), Array(other)] {
+            device.clear()
+            let found = try first.step(tokens: batch, learningRate: 1e-3, progress: 0)
+            let expected = try plain.step(tokens: batch, learningRate: 1e-3, progress: 0)
+            #expect(found == expected)
+            lines.append(device.lines)
+        }
+        #expect(
+            first.parameters.storage.elements.elementsEqual(plain.parameters.storage.elements)
+        )
+        #expect(memory.known.count == 3 && memory.hits == 5)
+        let asked = lines.map { $0.contains { $0.hasPrefix("findTopOutcomes") } }
+        #expect(asked == [true, false, true, false])
+        func products(_ lines: [String]) -> Int { lines.filter { $0.hasPrefix("multiply") }.count }
+        // Seven products for each of two layers, and the head.
+        #expect(products(lines[0]) - products(lines[1]) == 15)
+        #expect(lines[1] == lines[3])
+        #expect(!lines.joined().contains { $0.hasPrefix("allocate") })
+    }
+
+    @Test func whatCannotBeKeptIsRefused() throws {
+        for distillation in [
+            Distillation(topCount: 65), Distillation(topCount: 0),
+            Distillation(hiddenWeight: 1, topCount: 5),
+        ] {
+            let error = #expect(throws: TransformerError.self) { try Self.engine(distillation) }
+            #expect(error?.code == .invalidRecipe)
+        }
     }
 
     @Test func hiddenStatesOfAnotherShapeAreRefused() throws {

@@ -66,6 +66,77 @@ struct DivergenceTests {
         }
     }
 
+    /// On a teacher's most likely tokens and the rest as one; of all tokens, the divergence itself.
+    @Test func mostLikelyTokensEqualPyTorch() throws {
+        let fixture = try Fixture.load()
+        let cases = fixture.cases.filter { $0.topK != nil }
+        #expect(cases.count == 24)
+        for test in cases {
+            let count = try #require(test.topK)
+            let (sum, gradient) = Self.top(test.divergence, fixture, count, test.temperature)
+            let label: Comment = "\(test.divergence) of \(count) at \(test.temperature)"
+            #expect(abs(sum.loss - test.value) <= Self.tolerance * max(test.value, 0.1), label)
+            #expect(sum.rows == fixture.rows)
+            #expect(relativeError(gradient, test.gradient) <= Self.tolerance, label)
+        }
+        let whole = cases.filter { $0.topK == fixture.vocabulary }
+        let plain = fixture.cases.filter { $0.topK == nil }
+        for (a, b) in zip(whole, plain) {
+            #expect(abs(a.value - b.value) <= 1e-12 && a.divergence == b.divergence)
+        }
+    }
+
+    private static func top(
+        _ divergence: Divergence,
+        _ fixture: Fixture,
+        _ count: Int,
+        _ temperature: Float
+    ) -> (sum: LossSum, gradient: [Float]) {
+        let width = fixture.vocabulary
+        var (student, teacher) = (fixture.student, fixture.teacher)
+        var tokens = [Int32](repeating: -1, count: fixture.rows * count)
+        var values = [Float](repeating: .nan, count: fixture.rows * (count + 1))
+        TopOutcomes.find(
+            logits: &teacher,
+            tokens: &tokens,
+            values: &values,
+            rows: fixture.rows,
+            vocabularySize: width,
+            count: count,
+            temperature: temperature
+        )
+        let sum = TopOutcomes.divergence(
+            divergence,
+            student: &student,
+            teacher: .init(tokens: tokens, values: values, count: count),
+            rows: fixture.rows,
+            vocabularySize: width,
+            temperature: temperature,
+            gradientScale: 1
+        )
+        return (sum, student)
+    }
+
+    /// By hand: of 1, 3, 2, 3 the largest two are the second and the fourth, in this order.
+    @Test func mostLikelyTokensComeInOrder() {
+        var logits: [Float] = [1, 3, 2, 3]
+        var tokens: [Int32] = [9, 9]
+        var values: [Float] = [9, 9, 9]
+        TopOutcomes.find(
+            logits: &logits,
+            tokens: &tokens,
+            values: &values,
+            rows: 1,
+            vocabularySize: 4,
+            count: 2,
+            temperature: 1
+        )
+        #expect(tokens == [1, 3])
+        let total = exp(1.0) + 2 * exp(3) + exp(2)
+        let expected = [3 - log(total), 3 - log(total), log((exp(1.0) + exp(2)) / total)]
+        #expect(relativeError(values, expected.map { Float($0) }) <= 1e-6)
+    }
+
     /// A gradient is what the loss does when a logit moves; in single precision, to its fourth digit.
     @Test(arguments: [.forward, .reverse, .jensenShannon(beta: 0.2)] as [Divergence])
     func gradientIsThatOfTheLoss(divergence: Divergence) throws {

@@ -18,6 +18,7 @@ struct MemoryPlanTests {
         arguments: [
             nil, Distillation(), Distillation(crossEntropyWeight: 0.5),
             Distillation(divergence: .reverse, crossEntropyWeight: 0.1, hiddenWeight: 1),
+            Distillation(topCount: 20),
         ],
         [1, 3]
     )
@@ -59,7 +60,7 @@ struct MemoryPlanTests {
         // The host's buffers are adopted, scratch grows as operations run, validation comes later.
         let others = [
             "the model as it came", "the student's weights", "moments", "attention and products",
-            "validation",
+            "validation", "the teacher cache's buffers",
         ]
         let planned = plan.parts.filter { !others.contains($0.name) }
             .reduce(0) { $0 + $1.byteCount }

@@ -49,6 +49,59 @@ extension CPUDevice {
     }
 
     /// Split over the team by rows.
+    public func findTopOutcomes(
+        of logits: DeviceTensor,
+        temperature: Float,
+        into outcomes: TopOutcomeTensors
+    ) {
+        let (start, width, count) = (logits.floats, logits.columns, outcomes.tokens.columns)
+        precondition(outcomes.tokens.rows == logits.rows, "findTopOutcomes: rows of two counts")
+        let (tokens, values) = (outcomes.tokens.tokens, outcomes.values.floats)
+        team.parallelFor(count: logits.rows) { range in
+            for row in range {
+                TopOutcomes.find(
+                    logits: start + row * width,
+                    tokens: tokens + row * count,
+                    values: values + row * (count + 1),
+                    rows: 1,
+                    vocabularySize: width,
+                    count: count,
+                    temperature: temperature
+                )
+            }
+        }
+    }
+
+    /// Split over the team by rows.
+    public func topDivergence(
+        _ divergence: Divergence,
+        student: DeviceTensor,
+        teacher: TopOutcomeTensors,
+        temperature: Float,
+        gradientScale: Float,
+        sums: DeviceTensor
+    ) {
+        let (start, width, count) = (student.floats, student.columns, teacher.tokens.columns)
+        precondition(teacher.tokens.rows == student.rows, "topDivergence: rows of two counts")
+        let (tokens, values) = (teacher.tokens.tokens, teacher.values.floats)
+        addRows(student.rows, to: sums) { row in
+            TopOutcomes.divergence(
+                divergence,
+                student: start + row * width,
+                teacher: .init(
+                    tokens: tokens + row * count,
+                    values: values + row * (count + 1),
+                    count: count
+                ),
+                rows: 1,
+                vocabularySize: width,
+                temperature: temperature,
+                gradientScale: gradientScale
+            )
+        }
+    }
+
+    /// Split over the team by rows.
     public func hiddenError(
         student: DeviceTensor,
         teacher: DeviceTensor,

@@ -170,6 +170,16 @@ enum TrainerSchema {
         ),
     ])
 
+    private static let teacherCache = ObjectSchema([
+        .init(
+            "top_k",
+            .integer(1...1024),
+            default: .number(64),
+            "Tokens of each position that are told apart, at most the vocabulary; all others count as "
+                + "one, and the divergence is that of top_k + 1 outcomes."
+        )
+    ])
+
     static let distillation = ObjectSchema([
         .init(
             "teacher",
@@ -223,6 +233,13 @@ enum TrainerSchema {
                 + "stream after each layer from the teacher's, relative to the square length of the "
                 + "teacher's at that position, averaged over positions and layers; for a teacher of "
                 + "the same width and layer count."
+        ),
+        .init(
+            "teacher_cache",
+            .object(teacherCache),
+            "Keeps the teacher's most likely tokens of each window on the worker's disk, beside the job's "
+                + "checkpoints: windows that come again, and another attempt on that worker, need no "
+                + "teacher. With \"sampling\": \"epoch\" in data, windows come again in every epoch."
         ),
     ])
 }

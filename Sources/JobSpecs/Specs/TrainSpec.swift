@@ -26,6 +26,8 @@ public struct TrainSpec: Sendable, Equatable {
         public var crossEntropyWeight: Double
         /// The weight of hidden states' error, 0 or more.
         public var hiddenWeight: Double
+        /// How many of the teacher's most likely tokens are learned from, and kept on disk; nil for all.
+        public var topCount: Int?
 
         /// The word for the job's own model.
         static let baseModel = "model"
@@ -40,6 +42,9 @@ public struct TrainSpec: Sendable, Equatable {
             temperature = reader.number("temperature")
             crossEntropyWeight = reader.number("cross_entropy")
             hiddenWeight = reader.number("hidden")
+            topCount =
+                reader.contains("teacher_cache")
+                ? reader.object("teacher_cache").integer("top_k") : nil
         }
     }
 

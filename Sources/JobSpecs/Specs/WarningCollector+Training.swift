@@ -8,7 +8,7 @@ extension WarningCollector {
         checkTrainer(spec.trainer, reader.object("trainer"))
         checkOptimizer(spec, reader.object("optim").object("sched"))
         checkFiles(reader)
-        checkDistillation(spec.distillation, reader.object("distillation"))
+        checkDistillation(spec, reader.object("distillation"))
         if case .method? = spec.start { return }
         let reason = "training calibrates only where start names a method"
         warn(
@@ -26,10 +26,17 @@ extension WarningCollector {
     }
 
     private mutating func checkDistillation(
-        _ options: TrainSpec.Distillation?,
+        _ spec: TrainSpec,
         _ section: ObjectReader
     ) {
-        guard let options else { return }
+        guard let options = spec.distillation else { return }
+        if options.topCount != nil, spec.data.sampling == .random {
+            warn(
+                "$.distillation.teacher_cache",
+                "windows at random offsets are hardly ever the same twice, so nothing that is kept is "
+                    + "found again but by another attempt; write \"sampling\": \"epoch\" in data"
+            )
+        }
         if options.loss != .jensenShannon {
             warn(
                 section,

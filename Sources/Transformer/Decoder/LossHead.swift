@@ -43,6 +43,14 @@ final class LossHead {
     /// Rows of logits at a time, of a pass over `rows` rows.
     static func chunkRows(rows: Int) -> Int { min(128, rows) }
 
+    /// What a teacher says of the rows.
+    enum Teaching {
+        /// Its hidden states, under its own head.
+        case hidden(Input)
+        /// Its most likely tokens.
+        case outcomes(TopOutcomeTensors)
+    }
+
     /// What the gradients of a loss's parts are multiplied with.
     struct Scales {
         var divergence: Float = 0
@@ -105,29 +113,67 @@ final class LossHead {
     /// `targets` where the distillation mixes it in.
     func distillation(
         _ input: Input,
-        teacher: Input,
+        teacher: Teaching,
         targets: DeviceTensor? = nil,
         scales: Scales = Scales(),
         gradient: HeadGradient?
     ) -> LossParts {
-        guard let teacherLogits, let teacherHead else {
-            preconditionFailure("distillation: this head was made without a teacher")
-        }
         overChunks(input, gradient: gradient) { chunk, logits in
-            let wanted = teacherLogits.first(chunk.count)
-            teacherHead.logits(wanted, hidden: teacher.hidden.rows(chunk), weight: teacher.head)
             alsoLearningText(logits, targets, chunk, scale: scales.crossEntropy) {
-                device.divergence(
-                    distillation.divergence,
-                    student: logits,
-                    teacher: wanted,
-                    temperature: Float(distillation.temperature),
-                    gradientScale: scales.divergence,
-                    sums: sums.first(1)
-                )
+                diverge(logits, from: teacher, chunk, scale: scales.divergence)
             }
         }
         return total
+    }
+
+    private func diverge(
+        _ logits: DeviceTensor,
+        from teacher: Teaching,
+        _ chunk: Range<Int>,
+        scale: Float
+    ) {
+        switch teacher {
+        case .hidden(let input):
+            device.divergence(
+                distillation.divergence,
+                student: logits,
+                teacher: self.teacherLogits(of: input, chunk),
+                temperature: Float(distillation.temperature),
+                gradientScale: scale,
+                sums: sums.first(1)
+            )
+        case .outcomes(let outcomes):
+            device.topDivergence(
+                distillation.divergence,
+                student: logits,
+                teacher: outcomes.rows(chunk),
+                temperature: Float(distillation.temperature),
+                gradientScale: scale,
+                sums: sums.first(1)
+            )
+        }
+    }
+
+    private func teacherLogits(of teacher: Input, _ chunk: Range<Int>) -> DeviceTensor {
+        guard let teacherLogits, let teacherHead else {
+            preconditionFailure("distillation: this head was made without a teacher")
+        }
+        let logits = teacherLogits.first(chunk.count)
+        teacherHead.logits(logits, hidden: teacher.hidden.rows(chunk), weight: teacher.head)
+        return logits
+    }
+
+    /// The most likely tokens of a teacher's hidden states under its own head.
+    func findOutcomes(of teacher: Input, into outcomes: TopOutcomeTensors) {
+        let rows = teacher.hidden.rows
+        for start in stride(from: 0, to: rows, by: chunkRows) {
+            let chunk = start..<min(start + chunkRows, rows)
+            device.findTopOutcomes(
+                of: teacherLogits(of: teacher, chunk),
+                temperature: Float(distillation.temperature),
+                into: outcomes.rows(chunk)
+            )
+        }
     }
 
     /// Adds cross-entropy and its gradient to those of `loss`, which overwrites the logits with its own.

@@ -176,7 +176,7 @@ public final class LogitDivergence {
     ) -> LossSum {
         loss.distillation(
             LossHead.Input(hidden: pass.finalNorm, head: changedHead),
-            teacher: LossHead.Input(hidden: rows(of: window), head: head),
+            teacher: .hidden(LossHead.Input(hidden: rows(of: window), head: head)),
             gradient: nil
         ).main
     }

@@ -15,18 +15,42 @@ public struct Distillation: Sendable, Equatable {
     /// The weight of the residual stream's error after each layer, 0 or more: its squared distance
     /// from the teacher's, relative to the square length of the teacher's, position by position.
     public var hiddenWeight: Double
+    /// How many of the teacher's most likely tokens are told apart; nil for all.
+    ///
+    /// All others are one outcome then, and the divergence is one of `topCount + 1` outcomes.
+    public var topCount: Int?
 
     /// By default KL(teacher ‖ student) at temperature 1, and nothing beside.
     public init(
         divergence: Divergence = .forward,
         temperature: Double = 1,
         crossEntropyWeight: Double = 0,
-        hiddenWeight: Double = 0
+        hiddenWeight: Double = 0,
+        topCount: Int? = nil
     ) {
         self.divergence = divergence
         self.temperature = temperature
         self.crossEntropyWeight = crossEntropyWeight
         self.hiddenWeight = hiddenWeight
+        self.topCount = topCount
+    }
+
+    /// - Throws: ``TransformerError`` (`invalidRecipe`) if it cannot be of a vocabulary.
+    func requireFit(vocabularySize: Int) throws(TransformerError) {
+        guard let topCount else { return }
+        let limit = min(TopOutcomes.limit, vocabularySize)
+        guard topCount >= 1, topCount <= limit else {
+            throw TransformerError(
+                .invalidRecipe,
+                "\(topCount) of a teacher's \(vocabularySize) tokens; from 1 to \(limit) can be kept"
+            )
+        }
+        guard hiddenWeight == 0 else {
+            throw TransformerError(
+                .invalidRecipe,
+                "a teacher of which the most likely tokens are kept has no hidden states to compare"
+            )
+        }
     }
 
     /// Whether the loss has parts beside the divergence.

@@ -71,6 +71,9 @@ public struct MemoryPlan: Sendable, Equatable {
         let teacher = training.distillation == nil ? nil : training.teacher ?? model
         let vocabulary = LossHead.chunkRows(rows: rows) * model.vocabularySize
         let logits = vocabulary * LossHead.logitTensorCount(model, training.distillation)
+        let outcomes = training.distillation?.topCount.map {
+            OutcomeExchange.elementCount(rows: rows, count: $0)
+        }
         let comparesHidden = (training.distillation?.hiddenWeight ?? 0) > 0
         let elements: [(String, Int)] = [
             ("the model as it came", weights),
@@ -94,6 +97,8 @@ public struct MemoryPlan: Sendable, Equatable {
                 "gradients of hidden states",
                 comparesHidden ? Teacher.streamRows(model, rows: rows) * model.hiddenSize : 0
             ),
+            ("the teacher's most likely tokens", outcomes ?? 0),
+            ("the teacher cache's buffers", outcomes ?? 0),
             ("logits", logits),
             ("rounded weights", Self.rounded(model, training.recipe)),
             ("attention and products", Self.scratch(model, training)),

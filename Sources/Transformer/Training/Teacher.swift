@@ -9,6 +9,8 @@ final class Teacher {
     /// where hidden states are not compared.
     let streamGradients: DeviceTensor?
     private let pass: DecoderPass
+    /// Where the most likely tokens alone are learned from.
+    private let exchange: OutcomeExchange?
     private let settings: TrainingEngine.Settings
     private var device: any ComputeDevice { pass.device }
 
@@ -18,6 +20,7 @@ final class Teacher {
         of student: ModelConfiguration,
         _ distillation: Distillation,
         _ settings: TrainingEngine.Settings,
+        records: (any TeacherRecords)?,
         _ device: any ComputeDevice
     ) throws {
         guard let parameters, parameters.configuration.vocabularySize == student.vocabularySize
@@ -28,6 +31,16 @@ final class Teacher {
             )
         }
         let configuration = parameters.configuration
+        try distillation.requireFit(vocabularySize: student.vocabularySize)
+        exchange = distillation.topCount.map {
+            OutcomeExchange(
+                windows: settings.batchSize,
+                length: settings.length,
+                count: $0,
+                records: records,
+                device: device
+            )
+        }
         self.distillation = distillation
         self.settings = settings
         if distillation.hiddenWeight > 0 {
@@ -55,7 +68,7 @@ final class Teacher {
     var configuration: ModelConfiguration { pass.configuration }
 
     /// What the teacher's head multiplies.
-    var input: LossHead.Input {
+    private var input: LossHead.Input {
         LossHead.Input(hidden: pass.finalNorm, head: pass.weights.effectiveHead())
     }
 
@@ -64,10 +77,31 @@ final class Teacher {
         student.layerCount * rows
     }
 
-    /// Runs over a micro-batch that `student` has run over, and compares hidden states on the way.
+    /// What the teacher says of a micro-batch that `student` has run over.
     ///
-    /// `sums`: What the hidden error is added to.
-    func forward(_ tokens: UnsafePointer<Int32>, student: DecoderPass, sums: DeviceTensor?) {
+    /// Hidden states are compared on the way. Nothing is computed where records know all of it.
+    func say(
+        _ tokens: UnsafePointer<Int32>,
+        student: DecoderPass,
+        head: LossHead
+    ) -> LossHead.Teaching {
+        guard let exchange else {
+            forward(tokens, student: student, sums: head.hiddenSums)
+            return .hidden(input)
+        }
+        if !exchange.recall(tokens) {
+            pass.forward(tokens)
+            head.findOutcomes(of: input, into: exchange.outcomes)
+            exchange.keep(tokens)
+        }
+        return .outcomes(exchange.outcomes)
+    }
+
+    private func forward(
+        _ tokens: UnsafePointer<Int32>,
+        student: DecoderPass,
+        sums: DeviceTensor?
+    ) {
         guard let streamGradients, let sums else {
             pass.forward(tokens)
             return

@@ -92,7 +92,7 @@ public final class TrainingEngine {
     ///
     /// `parameters`: The model, updated in place. `teacher`: The unquantized model to distill from, of
     /// the same vocabulary; needed for distillation only. `isFrozen`: Which parameters, by name, take no
-    /// gradient.
+    /// gradient. `records`: What the teacher said before, where its most likely tokens are kept.
     ///
     /// - Throws: ``TransformerError``: `invalidRecipe` for a recipe that does not fit,
     ///   `parameterMismatch` for a teacher that does not.
@@ -101,6 +101,7 @@ public final class TrainingEngine {
         teacher: Parameters?,
         settings: Settings,
         isFrozen: (String) -> Bool,
+        records: (any TeacherRecords)? = nil,
         device: any ComputeDevice
     ) throws {
         self.device = device
@@ -124,7 +125,14 @@ public final class TrainingEngine {
             layerSlots: model.layerCount
         )
         if case .distillation(let distillation) = settings.objective {
-            self.teacher = try Teacher(teacher, of: model, distillation, settings, device)
+            self.teacher = try Teacher(
+                teacher,
+                of: model,
+                distillation,
+                settings,
+                records: records,
+                device
+            )
         } else {
             self.teacher = nil
         }
@@ -236,10 +244,9 @@ public final class TrainingEngine {
     ) -> LossParts {
         let share = teacher.distillation.crossEntropyWeight
         if share > 0 { targets.set(tokens) }
-        teacher.forward(tokens, student: pass, sums: head.hiddenSums)
         return head.distillation(
             input,
-            teacher: teacher.input,
+            teacher: teacher.say(tokens, student: pass, head: head),
             targets: targets.tensor,
             scales: .init(
                 divergence: Float(1 - share) / Float(settings.accumulation * settings.rows),

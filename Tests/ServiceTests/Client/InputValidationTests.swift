@@ -229,6 +229,12 @@ internal import Testing
                 #"$.distillation.teacher: token 65 is "B" in the teacher's tokenizer and "A""#
             )
         )
+        let wide = try lines(TinyModelFolder(), #", "teacher_cache": {"top_k": 257}"#)
+        #expect(
+            wide == [
+                "$.distillation.teacher_cache.top_k: 257 is not allowed: the model has 256 tokens"
+            ]
+        )
         let hidden = #", "hidden": 1"#
         #expect(try lines(TinyModelFolder(), hidden).isEmpty)
         var deep = TinyModelFolder()

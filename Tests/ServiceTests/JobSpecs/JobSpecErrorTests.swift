@@ -120,6 +120,15 @@ internal import Testing
             "$.distillation.cross_entropy: 1.5 is not allowed; expected a number >= 0 and < 1"
         ),
         .init(
+            train(more: #", "distillation": {"teacher_cache": {"top_k": 1025}}"#),
+            "$.distillation.teacher_cache.top_k: 1025 is not allowed; expected an integer from 1 to 1024"
+        ),
+        .init(
+            train(more: #", "distillation": {"teacher_cache": {}, "hidden": 1}"#),
+            "$.distillation.teacher_cache: not allowed with hidden; the cache holds the teacher's most ",
+            "likely tokens and no hidden states"
+        ),
+        .init(
             train(more: #", "distillation": {"hidden": -1}"#),
             "$.distillation.hidden: -1 is not allowed; expected a number >= 0"
         ),
