@@ -17,8 +17,10 @@ struct TrainBenchmark: ParsableCommand {
     @Option(help: "Tokens per window.") var seq = 256
     @Option(help: "none, mxfp4, mxfp4-w4a4 or another format's name.") var recipe = "mxfp4"
     @Option(help: "32-true or bf16-mixed.") var precision = "32-true"
+    @Option(help: "What AdamW's moments are kept as: float32 or bfloat16.") var moments = "float32"
     @Option(help: "Timed steps; one more warms up.") var steps = 4
     @Option(help: "Threads.") var threads = ProcessInfo.processInfo.activeProcessorCount
+    @Flag(help: "Keep only the inputs of layers, compute the rest again.") var checkpoint = false
     @Flag(help: "Distill from an unquantized teacher instead of cross-entropy.") var distill = false
 
     func validate() throws {
@@ -28,10 +30,15 @@ struct TrainBenchmark: ParsableCommand {
         guard ["32-true", "bf16-mixed"].contains(precision) else {
             throw ValidationError("--precision is 32-true or bf16-mixed")
         }
+        guard momentPrecision != nil else {
+            throw ValidationError("--moments is float32 or bfloat16")
+        }
         guard operands.isSupported else {
             throw ValidationError("this processor does not multiply BF16 (AVX-512 BF16)")
         }
     }
+
+    private var momentPrecision: MomentPrecision? { MomentPrecision(rawValue: moments) }
 
     private var operands: OperandPrecision {
         precision == "bf16-mixed" ? .bfloat16 : .float32
@@ -47,9 +54,10 @@ struct TrainBenchmark: ParsableCommand {
             settings: .init(
                 recipe: try quantizationRecipe(recipe),
                 objective: distill ? .distillation(.init()) : .crossEntropy,
-                optimizer: AdamWConfiguration(),
+                optimizer: AdamWConfiguration(moments: momentPrecision ?? .float32),
                 batchSize: batch,
-                length: seq
+                length: seq,
+                checkpointsActivations: checkpoint
             ),
             isFrozen: { _ in false },
             device: CPUDevice(team: team, operands: operands)
@@ -71,7 +79,8 @@ struct TrainBenchmark: ParsableCommand {
         let floor = gemmFloor(configuration, rows: batch * seq, team: team)
         printJSON([
             ("bench", "train"), ("shape", shape), ("recipe", recipe),
-            ("precision", precision), ("threads", threads),
+            ("precision", precision), ("moments", moments),
+            ("activation_checkpointing", checkpoint), ("threads", threads),
             ("batch", batch), ("seq", seq), ("step_s", step),
             ("tokens_per_s", Double(batch * seq) / step), ("maxrss_gb", peakMemoryGB()),
             ("gemm_floor_s", floor), ("gemm_share", floor / step), ("loss", loss),

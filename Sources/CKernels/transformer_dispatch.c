@@ -107,3 +107,8 @@ void qat_adamw_f32(float *w, float *m, float *v, const float *gradient, size_t c
                    const qat_adamw *step) {
     PICK(qat_adamw_f32, w, m, v, gradient, count, step);
 }
+
+void qat_adamw_bf16_f32(float *w, uint16_t *m, uint16_t *v, const float *gradient, size_t count,
+                        size_t first, uint32_t seed, const qat_adamw *step) {
+    PICK(qat_adamw_bf16_f32, w, m, v, gradient, count, first, seed, step);
+}

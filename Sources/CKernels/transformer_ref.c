@@ -182,3 +182,36 @@ void qat_adamw_f32_ref(float *w, float *m, float *v, const float *gradient, size
         w[i] = w[i] * keep - rate * m[i] / (sqrtf(v[i]) / root + step->epsilon);
     }
 }
+
+// Wellons' lowbias32: every bit of x changes every bit of the result about half of the time.
+static uint32_t scramble(uint32_t x) {
+    x = (x ^ x >> 16) * UINT32_C(0x7feb352d);
+    x = (x ^ x >> 15) * UINT32_C(0x846ca68b);
+    return x ^ x >> 16;
+}
+
+static float widen(uint16_t bits) {
+    uint32_t wide = (uint32_t)bits << 16;
+    float x;
+    memcpy(&x, &wide, sizeof x);
+    return x;
+}
+
+// Up if the 16 bits that are cut off and 16 random ones make a carry.
+static uint16_t narrow(float x, uint32_t random) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (uint16_t)((bits + (random & 0xFFFF)) >> 16);
+}
+
+void qat_adamw_bf16_f32_ref(float *w, uint16_t *m, uint16_t *v, const float *gradient, size_t count,
+                            size_t first, uint32_t seed, const qat_adamw *step) {
+    uint32_t offset = scramble(seed) + (uint32_t)first;
+    for (size_t i = 0; i < count; i++) {
+        float mi = widen(m[i]), vi = widen(v[i]);
+        qat_adamw_f32_ref(w + i, &mi, &vi, gradient + i, 1, step);
+        uint32_t random = scramble(offset + (uint32_t)i);
+        m[i] = narrow(mi, random);
+        v[i] = narrow(vi, random >> 16);
+    }
+}

@@ -2,6 +2,8 @@
 public enum ElementType: Sendable {
     /// IEEE 754 single precision.
     case float32
+    /// The upper half of ``float32``.
+    case bfloat16
     /// IEEE 754 double precision.
     case float64
     /// Token identifiers.
@@ -14,6 +16,7 @@ public enum ElementType: Sendable {
         switch self {
         case .float32, .int32: 4
         case .float64: 8
+        case .bfloat16: 2
         case .uint8: 1
         }
     }

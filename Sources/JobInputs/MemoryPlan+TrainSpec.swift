@@ -21,10 +21,22 @@ extension MemoryPlan {
                 teacher: teacher,
                 batchSize: spec.trainer.microBatchSize,
                 length: spec.data.sequenceLength,
+                checkpointsActivations: spec.trainer.checkpointsActivations,
                 operands: spec.trainer.hasMixedPrecision ? .bfloat16 : .float32,
+                moments: MomentPrecision(spec.optimizer.moments),
                 threads: threads
             ),
             isFrozen: { name in spec.frozen.contains { $0.matches(name) } }
         )
+    }
+}
+
+extension MomentPrecision {
+    /// What a job's word means.
+    public init(_ word: OptimizerOptions.Moments) {
+        switch word {
+        case .float32: self = .float32
+        case .bfloat16: self = .bfloat16
+        }
     }
 }

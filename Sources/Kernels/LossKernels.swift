@@ -62,6 +62,8 @@ public struct AdamWStep: Sendable, Equatable {
     public var biasCorrection2: Float
     /// Multiplies the gradient first: clipping by global norm.
     public var gradientScale: Float
+    /// What BF16 moments are rounded by: another one for each step.
+    public var seed: UInt32
 
     /// An update's constants, all given.
     public init(
@@ -72,7 +74,8 @@ public struct AdamWStep: Sendable, Equatable {
         weightDecay: Float,
         biasCorrection1: Float,
         biasCorrection2: Float,
-        gradientScale: Float
+        gradientScale: Float,
+        seed: UInt32
     ) {
         self.learningRate = learningRate
         self.beta1 = beta1
@@ -82,6 +85,7 @@ public struct AdamWStep: Sendable, Equatable {
         self.biasCorrection1 = biasCorrection1
         self.biasCorrection2 = biasCorrection2
         self.gradientScale = gradientScale
+        self.seed = seed
     }
 }
 
@@ -101,16 +105,46 @@ public enum OptimizerKernels {
         count: Int,
         step: AdamWStep
     ) {
-        var cStep = qat_adamw(
-            learning_rate: step.learningRate,
-            beta1: step.beta1,
-            beta2: step.beta2,
-            epsilon: step.epsilon,
-            weight_decay: step.weightDecay,
-            bias_correction1: step.biasCorrection1,
-            bias_correction2: step.biasCorrection2,
-            gradient_scale: step.gradientScale
-        )
+        var cStep = step.cStep
         qat_adamw_f32(weights, firstMoment, secondMoment, gradient, count, &cStep)
+    }
+
+    /// The same with moments kept as BF16, rounded at random by the step's seed and each element's place;
+    /// `first` is that of the first.
+    public static func adamW(
+        weights: UnsafeMutablePointer<Float>,
+        firstMoment: UnsafeMutablePointer<UInt16>,
+        secondMoment: UnsafeMutablePointer<UInt16>,
+        gradient: UnsafePointer<Float>,
+        count: Int,
+        first: Int,
+        step: AdamWStep
+    ) {
+        var cStep = step.cStep
+        qat_adamw_bf16_f32(
+            weights,
+            firstMoment,
+            secondMoment,
+            gradient,
+            count,
+            first,
+            step.seed,
+            &cStep
+        )
+    }
+}
+
+extension AdamWStep {
+    fileprivate var cStep: qat_adamw {
+        qat_adamw(
+            learning_rate: learningRate,
+            beta1: beta1,
+            beta2: beta2,
+            epsilon: epsilon,
+            weight_decay: weightDecay,
+            bias_correction1: biasCorrection1,
+            bias_correction2: biasCorrection2,
+            gradient_scale: gradientScale
+        )
     }
 }

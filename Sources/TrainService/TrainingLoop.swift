@@ -140,7 +140,8 @@ struct TrainingLoop {
                 optimizer: plan.optimizer,
                 batchSize: plan.batchSize,
                 accumulation: plan.accumulation,
-                length: plan.length
+                length: plan.length,
+                checkpointsActivations: plan.checkpointsActivations
             ),
             isFrozen: { plan.isFrozen($0) },
             records: cache,

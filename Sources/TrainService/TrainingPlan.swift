@@ -1,5 +1,6 @@
 internal import ComputeKit
 internal import Formats
+internal import JobInputs
 internal import JobSpecs
 internal import JobInputs
 internal import Kernels
@@ -16,6 +17,7 @@ struct TrainingPlan {
     let batchSize: Int
     let accumulation: Int
     let length: Int
+    let checkpointsActivations: Bool
     let operands: OperandPrecision
     let totalSteps: Int
     let validationInterval: Int
@@ -48,11 +50,13 @@ struct TrainingPlan {
             beta2: spec.optimizer.beta2,
             epsilon: spec.optimizer.epsilon,
             weightDecay: spec.optimizer.weightDecay,
+            moments: MomentPrecision(spec.optimizer.moments),
             gradientClipNorm: trainer.gradientClip ?? 0
         )
         batchSize = trainer.microBatchSize
         accumulation = trainer.accumulatedBatches
         length = spec.data.sequenceLength
+        checkpointsActivations = trainer.checkpointsActivations
         operands = trainer.hasMixedPrecision ? .bfloat16 : .float32
         // An epoch is as many windows as the text holds end to end, however they are drawn.
         let windowsPerEpoch = max(trainTokenCount / length, 1)

@@ -343,7 +343,7 @@ struct GradientTests {
         let arena = ActivationArena(
             configuration: configuration,
             rows: 2 * length,
-            layerSlots: 1,
+            keeping: .none,
             device: device
         )
         let layer = arena.layers[0]

@@ -5,7 +5,7 @@ enum KernelTwin: String, CaseIterable, Sendable {
     case rmsNorm, rmsNormGradient, layerNorm, layerNormGradient, softmax, softmaxGradient, softCap
     case silu, gelu, geluTanh, relu, reluSquared
     case crossEntropy, klDivergence, reverseKL, jensenShannon, topOutcomes, topDivergence,
-        sumOfSquares, adamW
+        sumOfSquares, adamW, adamWHalves
 
     /// The outputs of both twins for vectors of `length` elements.
     func run(length: Int) -> (fast: [Float], reference: [Float]) {
@@ -57,6 +57,7 @@ enum KernelTwin: String, CaseIterable, Sendable {
             let sum = isReference ? qat_sum_of_squares_f32_ref(a, n) : qat_sum_of_squares_f32(a, n)
             return n == 0 ? [] : [Float(sum)]
         case .adamW: return adamW(a, b, c, isReference)
+        case .adamWHalves: return adamWHalves(a, b, c, isReference)
         }
     }
 
@@ -305,17 +306,42 @@ enum KernelTwin: String, CaseIterable, Sendable {
         var w = w
         var m = m
         var v = m.map { abs($0) }
-        var step = qat_adamw(
-            learning_rate: 0.01,
-            beta1: 0.9,
-            beta2: 0.95,
-            epsilon: 1e-8,
-            weight_decay: 0.1,
-            bias_correction1: 0.1,
-            bias_correction2: 0.05,
-            gradient_scale: 0.5
-        )
+        var step = Self.step
         (isReference ? qat_adamw_f32_ref : qat_adamw_f32)(&w, &m, &v, g, w.count, &step)
         return w + m + v
+    }
+
+    private static let step = qat_adamw(
+        learning_rate: 0.01,
+        beta1: 0.9,
+        beta2: 0.95,
+        epsilon: 1e-8,
+        weight_decay: 0.1,
+        bias_correction1: 0.1,
+        bias_correction2: 0.05,
+        gradient_scale: 0.5
+    )
+
+    private func adamWHalves(
+        _ w: [Float],
+        _ m: [Float],
+        _ g: [Float],
+        _ isReference: Bool
+    ) -> [Float] {
+        var w = w
+        var m = m.map { UInt16($0.bitPattern >> 16) }
+        var v = m.map { $0 & 0x7FFF }
+        var step = Self.step
+        (isReference ? qat_adamw_bf16_f32_ref : qat_adamw_bf16_f32)(
+            &w,
+            &m,
+            &v,
+            g,
+            w.count,
+            5,
+            9,
+            &step
+        )
+        return w + (m + v).map { Float(bitPattern: UInt32($0) << 16) }
     }
 }

@@ -23,6 +23,8 @@ struct MemoryPlanTests {
         [1, 3]
     )
     func namesWhatAnEngineAllocates(distillation: Distillation?, batch: Int) throws {
+        // The larger batch keeps inputs only.
+        let checkpoints = batch > 1
         let configuration = Self.configuration()
         let recipe = QuantizationRecipe(
             defaultFormat: .mxfp4,
@@ -38,7 +40,8 @@ struct MemoryPlanTests {
                 recipe: recipe,
                 objective: distillation.map { .distillation($0) } ?? .crossEntropy,
                 batchSize: batch,
-                length: 100
+                length: 100,
+                checkpointsActivations: checkpoints
             ),
             isFrozen: isFrozen,
             device: device
@@ -50,6 +53,7 @@ struct MemoryPlanTests {
                 distillation: distillation,
                 batchSize: batch,
                 length: 100,
+                checkpointsActivations: checkpoints,
                 threads: 1
             ),
             isFrozen: isFrozen
@@ -87,6 +91,26 @@ struct MemoryPlanTests {
         let found = plan.parts.filter { names.contains($0.name) }.reduce(0) { $0 + $1.byteCount }
         #expect(found == 20 * 134_515_008)
         #expect(!plan.parts.contains { $0.name.contains("teacher") })
+    }
+
+    /// Two bytes of each of two moments instead of four.
+    @Test func halfMomentsAreSixteenBytesPerParameter() {
+        func moments(_ precision: MomentPrecision) -> Int? {
+            MemoryPlan(
+                training: .smolLM2With135MParameters,
+                .init(
+                    recipe: .none,
+                    distillation: nil,
+                    batchSize: 1,
+                    length: 2,
+                    moments: precision,
+                    threads: 1
+                ),
+                isFrozen: { _ in false }
+            ).parts.first { $0.name == "moments" }?.byteCount
+        }
+        #expect(moments(.float32) == 8 * 134_515_008)
+        #expect(moments(.bfloat16) == 4 * 134_515_008)
     }
 
     @Test func whatIsFrozenTakesNoGradient() {

@@ -84,7 +84,7 @@ struct TrainingEngineTests {
             ),
             rows: 24,
             positions: 12,
-            layerSlots: 1
+            keeping: .none
         )
         pass.forward(try fixture.tokens("\(key).tokens"))
         let logits = device.logits(hidden: pass.finalNorm, head: weights.effectiveHead())
@@ -155,8 +155,8 @@ struct TrainingEngineTests {
             count: first.parameters.storage.count
         )
         for (target, source) in zip(second.optimizer.moments, first.optimizer.moments) {
-            _ = target.first.update(fromContentsOf: source.first)
-            _ = target.second.update(fromContentsOf: source.second)
+            target.first.copyMemory(from: UnsafeRawBufferPointer(source.first))
+            target.second.copyMemory(from: UnsafeRawBufferPointer(source.second))
         }
         second.resume(atStep: 3)
         try run(second, from: 3, to: 6)

@@ -175,6 +175,15 @@ void qat_adamw_f32(float *w, float *m, float *v, const float *gradient, size_t c
 void qat_adamw_f32_ref(float *w, float *m, float *v, const float *gradient, size_t count,
                        const qat_adamw *step);
 
+// The same with moments kept as BF16. They are computed in FP32, used so, and then rounded at random up
+// or down, each as often as it is near: what a step adds is lost to no rounding in the mean. The bits
+// are drawn from `seed` and an element's place, `first` being that of the first: steps need seeds of
+// their own, and the result depends on nothing else.
+void qat_adamw_bf16_f32(float *w, uint16_t *m, uint16_t *v, const float *gradient, size_t count,
+                        size_t first, uint32_t seed, const qat_adamw *step);
+void qat_adamw_bf16_f32_ref(float *w, uint16_t *m, uint16_t *v, const float *gradient, size_t count,
+                            size_t first, uint32_t seed, const qat_adamw *step);
+
 #ifdef __cplusplus
 }
 #endif

@@ -93,6 +93,7 @@ extension CPUDevice {
             }
         case .float64: tensor.doubles.update(repeating: 0, count: tensor.count)
         case .int32: tensor.tokens.update(repeating: 0, count: tensor.count)
+        case .bfloat16: tensor.halves.update(repeating: 0, count: tensor.count)
         case .uint8: tensor.bytes.update(repeating: 0, count: tensor.count)
         }
     }
@@ -264,6 +265,21 @@ extension CPUDevice {
             "adamW: tensors of several sizes"
         )
         let (weight, gradient) = (tensors.weight.floats, tensors.gradient.floats)
+        if tensors.firstMoment.type == .bfloat16 {
+            let (first, second) = (tensors.firstMoment.halves, tensors.secondMoment.halves)
+            return team.parallelFor(count: count, grain: Self.grain) { range in
+                let start = range.lowerBound
+                OptimizerKernels.adamW(
+                    weights: weight + start,
+                    firstMoment: first + start,
+                    secondMoment: second + start,
+                    gradient: gradient + start,
+                    count: range.count,
+                    first: tensors.place + start,
+                    step: step
+                )
+            }
+        }
         let (first, second) = (tensors.firstMoment.floats, tensors.secondMoment.floats)
         team.parallelFor(count: count, grain: Self.grain) { range in
             let start = range.lowerBound

@@ -37,6 +37,12 @@ extension DeviceTensor {
         return address.assumingMemoryBound(to: Float.self)
     }
 
+    /// The first element of a BF16 tensor, as bits.
+    var halves: UnsafeMutablePointer<UInt16> {
+        precondition(type == .bfloat16, "a tensor of \(type), not bfloat16")
+        return address.assumingMemoryBound(to: UInt16.self)
+    }
+
     /// The first element of a tensor of tokens.
     var tokens: UnsafeMutablePointer<Int32> {
         precondition(type == .int32, "a tensor of \(type), not int32")

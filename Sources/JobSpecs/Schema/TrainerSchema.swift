@@ -64,6 +64,13 @@ enum TrainerSchema {
             "Forward passes per optimizer step."
         ),
         .init(
+            "activation_checkpointing",
+            .boolean,
+            default: .boolean(false),
+            "Keep of each layer only its input and compute the rest again in the backward pass: the same "
+                + "bits for less memory and about a third more time."
+        ),
+        .init(
             "val_check_interval",
             .extent,
             pasted: ["0": "leave it out for once per epoch, or write more steps than the run has"],
@@ -132,6 +139,13 @@ enum TrainerSchema {
             .number(.above(0)),
             default: .number(1e-8),
             "Added to the root of the second moment."
+        ),
+        .init(
+            "moments",
+            .words(OptimizerOptions.Moments.self),
+            default: .string("float32"),
+            "What AdamW's moments are kept as: bfloat16 takes half of the memory and is rounded at random, "
+                + "right in the mean."
         ),
         .init("sched", .object(schedule), "The course of the learning rate."),
     ])

@@ -8,6 +8,14 @@ public struct OptimizerOptions: Sendable, Equatable {
         case cosineAnnealing = "CosineAnnealing"
     }
 
+    /// What the optimizer's moments are kept as.
+    public enum Moments: String, Sendable, CaseIterable {
+        /// Single precision.
+        case float32
+        /// The upper half of it.
+        case bfloat16
+    }
+
     /// The rate after the warm-up.
     public var learningRate: Double
     /// Decoupled weight decay.
@@ -18,6 +26,8 @@ public struct OptimizerOptions: Sendable, Equatable {
     public var beta2: Double
     /// Added to the root of the second moment.
     public var epsilon: Double
+    /// What the moments are kept as.
+    public var moments: Moments
     /// The course of the learning rate.
     public var schedule: ScheduleName
     /// Steps of the warm-up.
@@ -37,6 +47,7 @@ public struct OptimizerOptions: Sendable, Equatable {
         beta1 = betas[0]
         beta2 = betas[1]
         epsilon = reader.number("eps")
+        moments = reader.choice("moments")
         schedule = sched.choice("name")
         warmupSteps = sched.integer("warmup_steps")
         constantSteps = sched.integer("constant_steps")

@@ -74,6 +74,8 @@ public struct TrainerOptions: Sendable, Equatable {
     public var microBatchSize: Int
     /// Forward passes per optimizer step.
     public var accumulatedBatches: Int
+    /// Whether of each layer only its input is kept for the backward pass.
+    public var checkpointsActivations: Bool
     /// Steps between validations, or a fraction of an epoch; nil for once per epoch.
     public var validationInterval: Extent?
     /// Windows per validation, or a fraction of them; nil for all.
@@ -105,6 +107,7 @@ public struct TrainerOptions: Sendable, Equatable {
         maximumEpochs = epochs ?? (maximumSteps == nil ? 1 : Int(Int32.max))
         microBatchSize = reader.integer("micro_batch_size")
         accumulatedBatches = reader.integer("accumulate_grad_batches")
+        checkpointsActivations = reader.boolean("activation_checkpointing")
         validationInterval = reader.extent("val_check_interval")
         validationBatches = reader.extent("limit_val_batches")
         let clip = reader.number("gradient_clip_val")

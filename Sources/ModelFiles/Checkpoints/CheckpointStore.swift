@@ -61,16 +61,24 @@ public struct CheckpointStore {
         try? FileManager.default.removeItem(atPath: temporary)
         try FileSystem.makeFolder(temporary)
         try Self.write(
-            parameters.layout.entries.map { ($0.name, $0.shape, parameters.elements(of: $0)) },
+            parameters.layout.entries.map { entry in
+                let values = UnsafeRawBufferPointer(parameters.elements(of: entry))
+                return (.init(name: entry.name, type: .f32, shape: entry.shape), values)
+            },
             scales: parameters.fixedScales,
             to: temporary + "/model.safetensors"
         )
         try Self.write(
             optimizer.moments.flatMap { moment in
-                [
-                    ("m." + moment.name, moment.shape, moment.first),
-                    ("v." + moment.name, moment.shape, moment.second),
-                ]
+                [("m." + moment.name, moment.first), ("v." + moment.name, moment.second)].map {
+                    let type = Self.type(optimizer.precision)
+                    let tensor = SafetensorsWriter.Tensor(
+                        name: $0,
+                        type: type,
+                        shape: moment.shape
+                    )
+                    return (tensor, UnsafeRawBufferPointer($1))
+                }
             },
             to: temporary + "/optimizer.safetensors"
         )
@@ -150,42 +158,52 @@ public struct CheckpointStore {
     ) throws {
         let model = try SafetensorsFile(path: path + "/model.safetensors")
         for entry in parameters.layout.entries {
-            try copy(model, entry.name, shape: entry.shape, to: parameters.elements(of: entry))
+            let values = UnsafeMutableRawBufferPointer(parameters.elements(of: entry))
+            try copy(model, entry.name, .f32, shape: entry.shape, to: values)
         }
         parameters.fixedScales = Self.scales(in: model, of: parameters.layout)
         let moments = try SafetensorsFile(path: path + "/optimizer.safetensors")
+        let type = Self.type(optimizer.precision)
         for moment in optimizer.moments {
-            try copy(moments, "m." + moment.name, shape: moment.shape, to: moment.first)
-            try copy(moments, "v." + moment.name, shape: moment.shape, to: moment.second)
+            try copy(moments, "m." + moment.name, type, shape: moment.shape, to: moment.first)
+            try copy(moments, "v." + moment.name, type, shape: moment.shape, to: moment.second)
+        }
+    }
+
+    private static func type(_ precision: MomentPrecision) -> SafetensorsType {
+        switch precision {
+        case .float32: .f32
+        case .bfloat16: .bf16
         }
     }
 
     private func copy(
         _ file: SafetensorsFile,
         _ name: String,
+        _ type: SafetensorsType,
         shape: [Int],
-        to output: UnsafeMutableBufferPointer<Float>
+        to output: UnsafeMutableRawBufferPointer
     ) throws(ModelFileError) {
-        guard let tensor = file.tensors[name], tensor.type == .f32, tensor.shape == shape else {
-            throw ModelFileError(.corrupt, "\(file.file.path): no FP32 tensor \(name) of \(shape)")
+        guard let tensor = file.tensors[name], tensor.type == type, tensor.shape == shape,
+            tensor.bytes.count == output.count
+        else {
+            throw ModelFileError(
+                .corrupt,
+                "\(file.file.path): no \(type.rawValue) tensor \(name) of \(shape)"
+            )
         }
-        try tensor.copyFloats(
-            rows: 0..<1,
-            columns: output.count,
-            to: output,
-            path: file.file.path
-        )
+        output.copyMemory(from: tensor.bytes)
     }
 
     private static func write(
-        _ tensors: [(name: String, shape: [Int], values: UnsafeMutableBufferPointer<Float>)],
+        _ tensors: [(tensor: SafetensorsWriter.Tensor, values: UnsafeRawBufferPointer)],
         scales: [String: BlockScales] = [:],
         to path: String
     ) throws {
         let ordered = scales.sorted { $0.key < $1.key }
         let writer = try SafetensorsWriter(
             path: path,
-            tensors: tensors.map { .init(name: $0.name, type: .f32, shape: $0.shape) }
+            tensors: tensors.map(\.tensor)
                 + ordered.flatMap { name, scales in
                     [
                         .init(name: name + blocks, type: .u8, shape: [scales.blocks.count]),
@@ -193,9 +211,7 @@ public struct CheckpointStore {
                     ]
                 }
         )
-        for tensor in tensors {
-            try writer.write(tensor.name, UnsafeRawBufferPointer(tensor.values))
-        }
+        for (tensor, values) in tensors { try writer.write(tensor.name, values) }
         for (name, scales) in ordered {
             try scales.blocks.withUnsafeBytes { try writer.write(name + blocks, $0) }
             try scales.factors.withUnsafeBytes { try writer.write(name + factors, $0) }

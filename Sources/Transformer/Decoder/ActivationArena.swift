@@ -33,6 +33,29 @@ final class ActivationArena {
 
         func norm(_ site: NormSite) -> Norm? { norms[site.rawValue] }
 
+        /// The same but for what comes in.
+        func with(input: DeviceTensor) -> Layer {
+            var norms = norms
+            let first = NormSite.attentionInput.rawValue
+            if let norm = norms[first] {
+                norms[first] = Norm(input: input, statistics: norm.statistics)
+            }
+            // Where nothing is normalized there, attention takes what comes in.
+            return Layer(
+                input: input,
+                attentionInput: norms[first] == nil ? input : attentionInput,
+                query: query,
+                key: key,
+                value: value,
+                attention: attention,
+                middle: middle,
+                mlpInput: mlpInput,
+                gate: gate,
+                up: up,
+                norms: norms
+            )
+        }
+
         /// The first rows alone.
         func first(_ rows: Int) -> Layer {
             guard rows != input.rows else { return self }
@@ -73,15 +96,25 @@ final class ActivationArena {
     init(
         configuration: ModelConfiguration,
         rows: Int,
-        layerSlots: Int,
+        keeping kept: KeptActivations,
         device: any ComputeDevice
     ) {
         let widths = Widths(configuration)
-        let count = Self.elementCount(configuration, rows: rows, layerSlots: layerSlots)
+        let count = Self.elementCount(configuration, rows: rows, keeping: kept)
         let memory = device.allocate(byteCount: count * ElementType.float32.byteCount)
         var carver = TensorCarver(memory, rows: rows)
-        let slots = (0..<layerSlots).map { _ in Self.slot(widths, &carver) }
-        layers = (0..<configuration.layerCount).map { slots[$0 % layerSlots] }
+        let layerCount = configuration.layerCount
+        switch kept {
+        case .all: layers = (0..<layerCount).map { _ in Self.slot(widths, &carver) }
+        case .none:
+            let slot = Self.slot(widths, &carver)
+            layers = (0..<layerCount).map { _ in slot }
+        case .inputs:
+            let slot = Self.slot(widths, &carver)
+            layers = (0..<layerCount).map {
+                $0 == 0 ? slot : slot.with(input: carver.take(widths.hidden))
+            }
+        }
         self.rows = rows
         output = carver.take(widths.hidden)
         finalNorm = carver.take(widths.hidden)
@@ -92,10 +125,20 @@ final class ActivationArena {
     }
 
     /// Elements that an arena takes.
-    static func elementCount(_ configuration: ModelConfiguration, rows: Int, layerSlots: Int) -> Int
-    {
+    static func elementCount(
+        _ configuration: ModelConfiguration,
+        rows: Int,
+        keeping kept: KeptActivations
+    ) -> Int {
         let widths = Widths(configuration)
-        return rows * (widths.perLayer * layerSlots + widths.shared)
+        let layerCount = configuration.layerCount
+        let layers =
+            switch kept {
+            case .all: widths.perLayer * layerCount
+            case .none: widths.perLayer
+            case .inputs: widths.perLayer + widths.hidden * (layerCount - 1)
+            }
+        return rows * (layers + widths.shared)
     }
 
     private static func slot(_ widths: Widths, _ carver: inout TensorCarver) -> Layer {
@@ -133,6 +176,16 @@ final class ActivationArena {
             norms: norms
         )
     }
+}
+
+/// What a pass keeps of its layers.
+enum KeptActivations: Sendable {
+    /// All that the backward pass needs.
+    case all
+    /// What came into each; the backward pass computes the rest of a layer again.
+    case inputs
+    /// Nothing of one when the next is computed: for inference.
+    case none
 }
 
 /// Elements per token of what a pass keeps.

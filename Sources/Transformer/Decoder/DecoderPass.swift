@@ -10,6 +10,7 @@ final class DecoderPass {
     let rotary: RotaryTable
     let localRotary: RotaryTable?
     let device: any ComputeDevice
+    private let kept: KeptActivations
     /// Rows of the current pass; at most those of the arena.
     private(set) var rows: Int
     /// Told the input of each group of linear layers, by the group's first module; for calibration.
@@ -26,14 +27,15 @@ final class DecoderPass {
 
     /// A pass of at most `rows` rows, at positions below `positions`.
     ///
-    /// `layerSlots`: The layer count to train, 1 for inference.
+    /// `kept`: What the backward pass finds of each layer.
     init(
         weights: LayerWeights,
         attention: any Attention,
         rows: Int,
         positions: Int,
-        layerSlots: Int
+        keeping kept: KeptActivations
     ) {
+        self.kept = kept
         self.weights = weights
         self.attention = attention
         self.rows = rows
@@ -53,7 +55,7 @@ final class DecoderPass {
         activations = ActivationArena(
             configuration: configuration,
             rows: rows,
-            layerSlots: layerSlots,
+            keeping: kept,
             device: device
         )
         tokenTensor = device.tensor(columns: rows, type: .int32)
@@ -71,7 +73,7 @@ final class DecoderPass {
             ),
             rows: length,
             positions: length,
-            layerSlots: 1
+            keeping: .none
         )
     }
 
@@ -132,6 +134,17 @@ final class DecoderPass {
         attend(index, layer)
         transform(index, layer)
         residual(into: output, from: layer.middle)
+    }
+
+    /// Computes again what the backward pass needs of a layer and the pass did not keep: to the bit what
+    /// it was.
+    ///
+    /// The last layer's is still there when the backward pass begins.
+    func restore(layer index: Int) {
+        guard kept == .inputs, index + 1 < configuration.layerCount else { return }
+        let layer = layer(index)
+        attend(index, layer)
+        transform(index, layer)
     }
 
     /// ``finalNorm`` from ``output``.

@@ -73,7 +73,7 @@ public final class Generator {
             attention: cache,
             rows: maximumRows,
             positions: capacity,
-            layerSlots: 1
+            keeping: .none
         )
         head = OutputHead(configuration: configuration, device: device)
         logits = device.tensor(columns: configuration.vocabularySize)

@@ -11,17 +11,20 @@ internal import Kernels
 public final class AdamWState: @unchecked Sendable {
     // Unsynchronized: the engine that owns it is used by one thread at a time.
 
-    /// A trainable parameter's moments.
+    /// A trainable parameter's moments, in bytes.
     public struct Moments {
         /// The parameter's name.
         public let name: String
         /// The parameter's shape.
         public let shape: [Int]
         /// Running mean of gradients, row-major like the parameter.
-        public let first: UnsafeMutableBufferPointer<Float>
+        public let first: UnsafeMutableRawBufferPointer
         /// Running mean of squared gradients, likewise; 0 or more.
-        public let second: UnsafeMutableBufferPointer<Float>
+        public let second: UnsafeMutableRawBufferPointer
     }
+
+    /// What the elements of all moments are.
+    public let precision: MomentPrecision
 
     private let slots: [GradientArena.Slot]
     private let first: AlignedBuffer<Float>
@@ -30,11 +33,19 @@ public final class AdamWState: @unchecked Sendable {
     private let secondMemory: any DeviceMemory
     private let device: any ComputeDevice
 
-    init(slots: [GradientArena.Slot], count: Int, device: any ComputeDevice) {
+    init(
+        slots: [GradientArena.Slot],
+        count: Int,
+        precision: MomentPrecision,
+        device: any ComputeDevice
+    ) {
         self.slots = slots
+        self.precision = precision
         self.device = device
-        first = AlignedBuffer(count: count)
-        second = AlignedBuffer(count: count)
+        // Of BF16, two elements lie where one of FP32 would.
+        let room = (count * precision.byteCount + 3) / 4
+        first = AlignedBuffer(count: room)
+        second = AlignedBuffer(count: room)
         firstMemory = device.adopt(first)
         secondMemory = device.adopt(second)
     }
@@ -43,12 +54,21 @@ public final class AdamWState: @unchecked Sendable {
     public var moments: [Moments] {
         device.settle(firstMemory)
         device.settle(secondMemory)
+        func bytes(
+            _ buffer: AlignedBuffer<Float>,
+            _ slot: GradientArena.Slot
+        ) -> UnsafeMutableRawBufferPointer {
+            UnsafeMutableRawBufferPointer(
+                start: UnsafeMutableRawPointer(buffer.pointer) + slot.offset * precision.byteCount,
+                count: slot.entry.count * precision.byteCount
+            )
+        }
         return slots.map { slot in
             Moments(
                 name: slot.entry.name,
                 shape: slot.entry.shape,
-                first: .init(start: first.pointer + slot.offset, count: slot.entry.count),
-                second: .init(start: second.pointer + slot.offset, count: slot.entry.count)
+                first: bytes(first, slot),
+                second: bytes(second, slot)
             )
         }
     }
@@ -76,19 +96,26 @@ public final class AdamWState: @unchecked Sendable {
             weightDecay: 0,
             biasCorrection1: Float(1 - pow(configuration.beta1, Double(stepCount))),
             biasCorrection2: Float(1 - pow(configuration.beta2, Double(stepCount))),
-            gradientScale: gradientScale
+            gradientScale: gradientScale,
+            seed: UInt32(truncatingIfNeeded: stepCount)
         )
+        let type: ElementType = precision == .bfloat16 ? .bfloat16 : .float32
         for slot in slots {
             step.weightDecay = slot.entry.shape.count > 1 ? Float(configuration.weightDecay) : 0
-            func tensor(_ memory: any DeviceMemory) -> DeviceTensor {
-                GradientArena.tensor(slot.entry, in: memory, at: slot.offset)
+            func moment(_ memory: any DeviceMemory) -> DeviceTensor {
+                GradientArena.tensor(slot.entry, in: memory, at: slot.offset, type: type)
             }
             device.adamW(
                 AdamWTensors(
                     weight: weights.tensor(slot.entry),
-                    gradient: tensor(gradients.storage.memory),
-                    firstMoment: tensor(firstMemory),
-                    secondMoment: tensor(secondMemory)
+                    gradient: GradientArena.tensor(
+                        slot.entry,
+                        in: gradients.storage.memory,
+                        at: slot.offset
+                    ),
+                    firstMoment: moment(firstMemory),
+                    secondMoment: moment(secondMemory),
+                    place: slot.offset
                 ),
                 step: step
             )

@@ -48,6 +48,7 @@ final class BackwardPass {
                 let rows = index * pass.rows..<(index + 1) * pass.rows
                 device.add(streamGradients.rows(rows), to: buffers.stream)
             }
+            pass.restore(layer: index)
             transformBackward(index, layer)
             attendBackward(index, layer)
         }

@@ -47,9 +47,10 @@ final class GradientArena {
     static func tensor(
         _ entry: ParameterLayout.Entry,
         in memory: any DeviceMemory,
-        at offset: Int
+        at offset: Int,
+        type: ElementType = .float32
     ) -> DeviceTensor {
-        DeviceTensor(memory, offset: offset, rows: entry.rows, columns: entry.columns)
+        DeviceTensor(memory, offset: offset, rows: entry.rows, columns: entry.columns, type: type)
     }
 
     func clear() { device.clear(storage) }

@@ -23,8 +23,12 @@ public struct MemoryPlan: Sendable, Equatable {
         public var batchSize: Int
         /// Tokens per window.
         public var length: Int
+        /// Whether of each layer only its input is kept.
+        public var checkpointsActivations: Bool
         /// What linear layers multiply.
         public var operands: OperandPrecision
+        /// What the optimizer's moments are kept as.
+        public var moments: MomentPrecision
         /// Threads that compute.
         public var threads: Int
 
@@ -35,9 +39,13 @@ public struct MemoryPlan: Sendable, Equatable {
             teacher: ModelConfiguration? = nil,
             batchSize: Int,
             length: Int,
+            checkpointsActivations: Bool = false,
             operands: OperandPrecision = .float32,
+            moments: MomentPrecision = .float32,
             threads: Int
         ) {
+            self.checkpointsActivations = checkpointsActivations
+            self.moments = moments
             self.recipe = recipe
             self.distillation = distillation
             self.teacher = teacher
@@ -83,15 +91,19 @@ public struct MemoryPlan: Sendable, Equatable {
                 training.teacher.map { ParameterLayout(configuration: $0).totalCount } ?? 0
             ),
             ("gradients", trained),
-            ("moments", 2 * trained),
+            ("moments", 2 * trained * training.moments.byteCount / 4),
             (
                 "activations",
-                ActivationArena.elementCount(model, rows: rows, layerSlots: model.layerCount)
+                ActivationArena.elementCount(
+                    model,
+                    rows: rows,
+                    keeping: training.checkpointsActivations ? .inputs : .all
+                )
                     + GradientBuffers.elementCount(model, rows: rows) + rows * model.hiddenSize
             ),
             (
                 "the teacher's activations",
-                teacher.map { ActivationArena.elementCount($0, rows: rows, layerSlots: 1) } ?? 0
+                teacher.map { ActivationArena.elementCount($0, rows: rows, keeping: .none) } ?? 0
             ),
             (
                 "gradients of hidden states",
@@ -104,7 +116,7 @@ public struct MemoryPlan: Sendable, Equatable {
             ("attention and products", Self.scratch(model, training)),
             (
                 "validation",
-                ActivationArena.elementCount(model, rows: training.length, layerSlots: 1)
+                ActivationArena.elementCount(model, rows: training.length, keeping: .none)
                     + LossHead.chunkRows(rows: training.length) * model.vocabularySize
                     + Self.rounded(model, training.recipe)
             ),

@@ -61,7 +61,7 @@ final class Teacher {
             ),
             rows: settings.rows,
             positions: settings.length,
-            layerSlots: 1
+            keeping: .none
         )
     }
 
