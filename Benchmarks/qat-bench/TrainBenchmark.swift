@@ -53,7 +53,7 @@ struct TrainBenchmark: ParsableCommand {
             teacher: distill ? try parameters.copy() : nil,
             settings: .init(
                 recipe: try quantizationRecipe(recipe),
-                objective: distill ? .distillation(temperature: 1) : .crossEntropy,
+                objective: distill ? .distillation(.init()) : .crossEntropy,
                 optimizer: AdamWConfiguration(moments: momentPrecision ?? .float32),
                 batchSize: batch,
                 length: seq,

@@ -26,6 +26,34 @@ QAT_AVX2 static inline __m256 qat_exp_avx2(__m256 x) {
     return _mm256_and_ps(_mm256_mul_ps(p, _mm256_castsi256_ps(exponent)), kept);
 }
 
+// log(x) to about 1 ulp for normal x > 0; for others, no number that means anything. Cephes' logf.
+QAT_AVX2 static inline __m256 qat_log_avx2(__m256 x) {
+    const __m256 one = _mm256_set1_ps(1.0f), half = _mm256_set1_ps(0.5f);
+    __m256i bits = _mm256_castps_si256(x);
+    __m256 n = _mm256_cvtepi32_ps(
+        _mm256_sub_epi32(_mm256_srli_epi32(bits, 23), _mm256_set1_epi32(126)));
+    // The mantissa in 0.5 ..< 1, then in 0.707 ..< 1.414, less 1.
+    __m256 r = _mm256_castsi256_ps(_mm256_or_si256(
+        _mm256_and_si256(bits, _mm256_set1_epi32(0x007fffff)), _mm256_castps_si256(half)));
+    __m256 low = _mm256_cmp_ps(r, _mm256_set1_ps(0.707106781186547524f), _CMP_LT_OQ);
+    n = _mm256_sub_ps(n, _mm256_and_ps(low, one));
+    r = _mm256_sub_ps(_mm256_add_ps(r, _mm256_and_ps(low, r)), one);
+    __m256 p = _mm256_set1_ps(7.0376836292e-2f);
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(-1.1514610310e-1f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.1676998740e-1f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(-1.2420140846e-1f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.4249322787e-1f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(-1.6668057665e-1f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(2.0000714765e-1f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(-2.4999993993e-1f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(3.3333331174e-1f));
+    __m256 square = _mm256_mul_ps(r, r);
+    p = _mm256_mul_ps(_mm256_mul_ps(p, r), square);
+    p = _mm256_fmadd_ps(n, _mm256_set1_ps(-2.12194440e-4f), p);
+    p = _mm256_fnmadd_ps(half, square, p);
+    return _mm256_fmadd_ps(n, _mm256_set1_ps(0.693359375f), _mm256_add_ps(r, p));
+}
+
 QAT_AVX2 static inline double qat_sum_pd(__m256d v) {
     __m128d s = _mm_add_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd(v, 1));
     return _mm_cvtsd_f64(_mm_add_sd(s, _mm_unpackhi_pd(s, s)));

@@ -24,6 +24,15 @@ void qat_cross_entropy_f32_avx2(float *logits, qat_loss_sum *sum,
                                 const int32_t *targets, size_t R, size_t V, float gradient_scale);
 void qat_kl_divergence_f32_avx2(float *student, float *teacher, qat_loss_sum *sum, size_t R,
                                 size_t V, float temperature, float gradient_scale);
+void qat_reverse_kl_f32_avx2(float *student, float *teacher, qat_loss_sum *sum, size_t R, size_t V,
+                             float temperature, float gradient_scale);
+void qat_jensen_shannon_f32_avx2(float *student, float *teacher, qat_loss_sum *sum, size_t R,
+                                 size_t V, float temperature, float beta, float gradient_scale);
+void qat_top_outcomes_f32_avx2(float *logits, int32_t *ids, float *log_probabilities, size_t R,
+                               size_t V, size_t k, float temperature);
+void qat_top_divergence_f32_avx2(float *student, const int32_t *ids, const float *log_teacher,
+                                 qat_loss_sum *sum, size_t R, size_t V, size_t k,
+                                 const qat_top_divergence *settings);
 double qat_sum_of_squares_f32_avx2(const float *x, size_t count);
 void qat_adamw_f32_avx2(float *w, float *m, float *v, const float *gradient, size_t count,
                         const qat_adamw *step);

@@ -78,6 +78,27 @@ void qat_kl_divergence_f32(float *student, float *teacher, qat_loss_sum *sum, si
     PICK(qat_kl_divergence_f32, student, teacher, sum, R, V, temperature, gradient_scale);
 }
 
+void qat_reverse_kl_f32(float *student, float *teacher, qat_loss_sum *sum, size_t R, size_t V,
+                        float temperature, float gradient_scale) {
+    PICK(qat_reverse_kl_f32, student, teacher, sum, R, V, temperature, gradient_scale);
+}
+
+void qat_jensen_shannon_f32(float *student, float *teacher, qat_loss_sum *sum, size_t R, size_t V,
+                            float temperature, float beta, float gradient_scale) {
+    PICK(qat_jensen_shannon_f32, student, teacher, sum, R, V, temperature, beta, gradient_scale);
+}
+
+void qat_top_outcomes_f32(float *logits, int32_t *ids, float *log_probabilities, size_t R, size_t V,
+                          size_t k, float temperature) {
+    PICK(qat_top_outcomes_f32, logits, ids, log_probabilities, R, V, k, temperature);
+}
+
+void qat_top_divergence_f32(float *student, const int32_t *ids, const float *log_teacher,
+                            qat_loss_sum *sum, size_t R, size_t V, size_t k,
+                            const qat_top_divergence *settings) {
+    PICK(qat_top_divergence_f32, student, ids, log_teacher, sum, R, V, k, settings);
+}
+
 double qat_sum_of_squares_f32(const float *x, size_t count) {
     return PICK(qat_sum_of_squares_f32, x, count);
 }

@@ -30,6 +30,8 @@ public protocol ComputeDevice: AnyObject, Sendable {
     func upload(_ values: UnsafePointer<Float>, to tensor: DeviceTensor)
     /// Copies all elements to the host, once they are computed.
     func download(_ tensor: DeviceTensor, into values: UnsafeMutablePointer<Float>)
+    /// The same of whole numbers.
+    func download(_ tensor: DeviceTensor, into values: UnsafeMutablePointer<Int32>)
     /// The same in double precision.
     func download(_ tensor: DeviceTensor, into values: UnsafeMutablePointer<Double>)
 
@@ -118,13 +120,44 @@ public protocol ComputeDevice: AnyObject, Sendable {
         gradientScale: Float,
         sums: DeviceTensor
     )
-    /// KL(teacher ‖ student) of each row. `student` becomes its gradient, `teacher` its probabilities;
-    /// `sums` as for cross-entropy, hits being those of the teacher's most likely token.
-    func klDivergence(
+    /// A divergence of each row of logits. `student` becomes its gradient times `gradientScale`,
+    /// `teacher` is overwritten; `sums` as for cross-entropy, hits being those of the teacher's most
+    /// likely token.
+    func divergence(
+        _ divergence: Divergence,
         student: DeviceTensor,
         teacher: DeviceTensor,
         temperature: Float,
         gradientScale: Float,
+        sums: DeviceTensor
+    )
+
+    /// The most likely tokens of each row of logits, and their log-probabilities; `logits` are
+    /// overwritten.
+    func findTopOutcomes(
+        of logits: DeviceTensor,
+        temperature: Float,
+        into outcomes: TopOutcomeTensors
+    )
+    /// A divergence of each row from a teacher of which ``findTopOutcomes(of:temperature:into:)`` kept
+    /// the most likely tokens: all others are one outcome. `student` and `sums` as for
+    /// ``divergence(_:student:teacher:temperature:gradientScale:sums:)``.
+    func topDivergence(
+        _ divergence: Divergence,
+        student: DeviceTensor,
+        teacher: TopOutcomeTensors,
+        temperature: Float,
+        gradientScale: Float,
+        sums: DeviceTensor
+    )
+    /// The squared distance of each row from the teacher's, relative to the square length of the
+    /// teacher's (rows of zeros count as no distance). `gradient` is overwritten with `student`'s, times
+    /// `gradientScale`; the sum and the rows are added to `sums`, as for cross-entropy.
+    func hiddenError(
+        student: DeviceTensor,
+        teacher: DeviceTensor,
+        gradientScale: Float,
+        gradient: DeviceTensor,
         sums: DeviceTensor
     )
 

@@ -273,3 +273,27 @@ public struct AdamWTensors: Sendable {
         self.secondMoment = secondMoment
     }
 }
+
+/// A teacher's most likely tokens, row by row.
+public struct TopOutcomeTensors: Sendable {
+    /// int32 `[rows, count]`, most likely first.
+    public let tokens: DeviceTensor
+    /// Log-probabilities `[rows, count + 1]`; the last is that of all other tokens together.
+    public let values: DeviceTensor
+
+    /// Tensors of that many rows and tokens.
+    public init(rows: Int, count: Int, device: any ComputeDevice) {
+        tokens = device.tensor(rows: rows, columns: count, type: .int32)
+        values = device.tensor(rows: rows, columns: count + 1)
+    }
+
+    private init(_ tokens: DeviceTensor, _ values: DeviceTensor) {
+        self.tokens = tokens
+        self.values = values
+    }
+
+    /// The rows of a range.
+    public func rows(_ range: Range<Int>) -> TopOutcomeTensors {
+        TopOutcomeTensors(tokens.rows(range), values.rows(range))
+    }
+}

@@ -40,7 +40,15 @@ extension InputCheck {
         let windows = Self.windows(spec.data)
         context(windows, model)
         if let distillation = spec.distillation, !distillation.teacherIsBaseModel {
-            teacher(of: model, windows)
+            teacher(of: model, windows, comparesHidden: distillation.hiddenWeight > 0)
+        }
+        if let model, let count = spec.distillation?.topCount,
+            count > model.configuration.vocabularySize
+        {
+            problem(
+                "$.distillation.teacher_cache.top_k",
+                "\(count) is not allowed: the model has \(model.configuration.vocabularySize) tokens"
+            )
         }
         // Token arrays are not read yet; the job is refused for that elsewhere.
         guard spec.data.implementation == .text else { return }
@@ -100,7 +108,7 @@ extension InputCheck {
         }
     }
 
-    private mutating func teacher(of student: Model?, _ windows: Windows) {
+    private mutating func teacher(of student: Model?, _ windows: Windows, comparesHidden: Bool) {
         let pointer = "/distillation/teacher"
         let path = "$.distillation.teacher"
         guard let teacher = model(pointer, tokenizerFor: { _ in path }) else { return }
@@ -117,6 +125,10 @@ extension InputCheck {
                 teacher: teacher.configuration,
                 student: student.configuration
             )
+        }
+        guard comparesHidden else { return }
+        _ = attempt("$.distillation.hidden") {
+            try teacher.configuration.requireHiddenStates(of: student.configuration)
         }
     }
 

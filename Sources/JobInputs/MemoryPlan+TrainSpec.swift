@@ -17,7 +17,7 @@ extension MemoryPlan {
             training: model,
             Training(
                 recipe: spec.quantization.recipe,
-                isDistilling: spec.distillation != nil,
+                distillation: spec.distillation.map(Distillation.init),
                 teacher: teacher,
                 batchSize: spec.trainer.microBatchSize,
                 length: spec.data.sequenceLength,

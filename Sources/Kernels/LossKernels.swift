@@ -42,28 +42,6 @@ public enum LossKernels {
         qat_cross_entropy_f32(logits, &sum, targets, rows, vocabularySize, gradientScale)
         return LossSum(sum)
     }
-
-    /// KL(teacher ‖ student); `student` becomes its gradient, `teacher` its probabilities.
-    public static func klDivergence(
-        student: UnsafeMutablePointer<Float>,
-        teacher: UnsafeMutablePointer<Float>,
-        rows: Int,
-        vocabularySize: Int,
-        temperature: Float,
-        gradientScale: Float
-    ) -> LossSum {
-        var sum = qat_loss_sum()
-        qat_kl_divergence_f32(
-            student,
-            teacher,
-            &sum,
-            rows,
-            vocabularySize,
-            temperature,
-            gradientScale
-        )
-        return LossSum(sum)
-    }
 }
 
 /// One AdamW update's constants.

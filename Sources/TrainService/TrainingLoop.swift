@@ -130,6 +130,7 @@ struct TrainingLoop {
     func run() throws {
         // The student's own weights; `model` stays the unquantized teacher and yardstick.
         let student = try model.parameters.copy()
+        let cache = teacherCache()
         let engine = try TrainingEngine(
             parameters: student,
             teacher: plan.isDistilling ? try teacher() : nil,
@@ -143,6 +144,7 @@ struct TrainingLoop {
                 checkpointsActivations: plan.checkpointsActivations
             ),
             isFrozen: { plan.isFrozen($0) },
+            records: cache,
             device: CPUDevice(team: team, operands: plan.operands)
         )
         let restored = restore(engine)
@@ -153,7 +155,38 @@ struct TrainingLoop {
         }
         let before = try baseline(student, restored: restored, step: engine.stepCount)
         try train(engine, values: before)
+        if let cache {
+            reporter.log(
+                "teacher cache: \(cache.readCount) windows were read, \(cache.missCount) computed"
+            )
+        }
         try finish(engine.parameters, before: before)
+    }
+
+    /// What was kept of the teacher, where the job keeps it.
+    private func teacherCache() -> TeacherCache? {
+        guard let cachePlan = plan.teacherCache,
+            case .distillation(let distillation) = plan.objective,
+            let count = distillation.topCount
+        else { return nil }
+        let cache = TeacherCache(
+            path: request.checkpointFolder + "/teacher-cache",
+            identity: .init(
+                fingerprint: plan.fingerprint,
+                vocabularySize: model.configuration.vocabularySize,
+                length: plan.length,
+                count: count
+            ),
+            capacity: cachePlan.windows,
+            log: { reporter.log($0) }
+        )
+        reporter.log(
+            """
+            teacher cache: \(cache.windowCount) of at most \(cachePlan.windows) windows are there, \
+            \(cachePlan.byteCount / 1_000_000) MB on disk when all are
+            """
+        )
+        return cache
     }
 
     /// The model to distill from: the job's own, unquantized, unless the job names another.
@@ -222,7 +255,8 @@ struct TrainingLoop {
         let sampler = try WindowSampler(
             seed: plan.seed,
             tokenCount: trainTokens.count,
-            length: plan.length
+            length: plan.length,
+            order: plan.sampling
         )
         let batch = AlignedBuffer<Int32>(count: engine.windowsPerStep * plan.length)
         var pace = Pace(tokensPerStep: batch.count)
@@ -340,7 +374,7 @@ struct TrainingLoop {
         )
         try reporter.metric(
             step: engine.stepCount,
-            TrainingMetrics(loss: result.loss, gradientNorm: result.gradientNorm, layers: layers)
+            TrainingMetrics(result, layers: layers)
         )
         for layer in layers {
             for warning in layer.warnings {

@@ -2,6 +2,7 @@ internal import ComputeKit
 internal import Formats
 internal import JobInputs
 internal import JobSpecs
+internal import JobInputs
 internal import Kernels
 internal import Protocol
 internal import ServiceKit
@@ -24,6 +25,9 @@ struct TrainingPlan {
     let checkpointInterval: Int
     let logInterval: Int
     let seed: UInt64
+    let sampling: WindowSampler.Order
+    /// What is kept of the teacher; nil if nothing is.
+    let teacherCache: TeacherCachePlan?
     let exports: [ExportOptions]
     let warnings: [String]
     /// Identifies the settings a checkpoint belongs to.
@@ -40,8 +44,7 @@ struct TrainingPlan {
     ) {
         recipe = spec.quantization.recipe
         let trainer = spec.trainer
-        objective =
-            spec.distillation.map { .distillation(temperature: $0.temperature) } ?? .crossEntropy
+        objective = spec.distillation.map { .distillation(Distillation($0)) } ?? .crossEntropy
         optimizer = AdamWConfiguration(
             beta1: spec.optimizer.beta1,
             beta2: spec.optimizer.beta2,
@@ -55,7 +58,7 @@ struct TrainingPlan {
         length = spec.data.sequenceLength
         checkpointsActivations = trainer.checkpointsActivations
         operands = trainer.hasMixedPrecision ? .bfloat16 : .float32
-        // An epoch is as many windows as the text holds end to end; windows are drawn at random.
+        // An epoch is as many windows as the text holds end to end, however they are drawn.
         let windowsPerEpoch = max(trainTokenCount / length, 1)
         let stepsPerEpoch = max(windowsPerEpoch / (batchSize * accumulation), 1)
         let (epochSteps, isHuge) = stepsPerEpoch.multipliedReportingOverflow(
@@ -74,6 +77,8 @@ struct TrainingPlan {
             totalSteps: totalSteps
         )
         seed = spec.seed
+        sampling = spec.data.sampling == .epoch ? .epoch : .random
+        teacherCache = TeacherCachePlan(spec, tokenCount: trainTokenCount, steps: totalSteps)
         exports = spec.exports
         frozen = spec.frozen
         var warnings = specWarnings.map(\.description)
@@ -87,6 +92,15 @@ struct TrainingPlan {
             warnings.append(
                 "$.trainer.precision: \(trainer.precision): this worker's processor does not multiply "
                     + "BF16 (AVX-512 BF16): computed in FP32"
+            )
+        }
+        if let teacherCache, sampling == .epoch,
+            totalSteps <= windowsPerEpoch / (batchSize * accumulation)
+        {
+            warnings.append(
+                "$.distillation.teacher_cache: the run's \(totalSteps) steps see \(teacherCache.windows) of "
+                    + "\(windowsPerEpoch) windows, each once: nothing that is kept is found again but by "
+                    + "another attempt"
             )
         }
         self.warnings = warnings

@@ -2,6 +2,7 @@ internal import ComputeKit
 internal import Formats
 internal import Quantization
 internal import ServiceKit
+internal import Transformer
 
 /// What a training job answers.
 struct TrainingResults: Encodable, Sendable {
@@ -54,6 +55,10 @@ struct TrainingReport: Encodable {
 /// What is measured every few steps.
 struct TrainingMetrics: Encodable {
     let loss: Double
+    /// Parts of the loss, where it has several.
+    let divergence: Double?
+    let crossEntropy: Double?
+    let hiddenError: Double?
     let gradientNorm: Double
     let meanAbsoluteErrorMax: Double
     let sqnrDbMin: Double
@@ -69,9 +74,12 @@ struct TrainingMetrics: Encodable {
         let meanAbsoluteError: Double
     }
 
-    init(loss: Double, gradientNorm: Double, layers reports: [LayerReport]) {
-        self.loss = loss
-        self.gradientNorm = gradientNorm
+    init(_ result: StepResult, layers reports: [LayerReport]) {
+        loss = result.loss
+        divergence = result.divergence
+        crossEntropy = result.crossEntropy
+        hiddenError = result.hiddenError
+        gradientNorm = result.gradientNorm
         let worst = reports.min { $0.statistics.sqnrDecibels < $1.statistics.sqnrDecibels }
         meanAbsoluteErrorMax = reports.map(\.statistics.meanAbsoluteError).max() ?? 0
         sqnrDbMin = worst?.statistics.sqnrDecibels ?? .infinity

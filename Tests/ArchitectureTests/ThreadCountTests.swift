@@ -79,7 +79,7 @@ struct ThreadCountTests {
                 device: CPUDevice(team: team)
             ).measure(rounded),
             logits: generator.lastLogits,
-            steps: try [.crossEntropy, .distillation(temperature: 2)].map {
+            steps: try [.crossEntropy, .distillation(.init(temperature: 2))].map {
                 try step($0, original, tokens, length, team)
             }
         )

@@ -462,7 +462,8 @@ struct GradientTests {
         }
         var gradient = student
         var probabilities = teacher
-        let sum = LossKernels.klDivergence(
+        let sum = LossKernels.divergence(
+            .forward,
             student: &gradient,
             teacher: &probabilities,
             rows: 2,

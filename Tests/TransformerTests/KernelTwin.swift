@@ -4,7 +4,8 @@ internal import CKernels
 enum KernelTwin: String, CaseIterable, Sendable {
     case rmsNorm, rmsNormGradient, layerNorm, layerNormGradient, softmax, softmaxGradient, softCap
     case silu, gelu, geluTanh, relu, reluSquared
-    case crossEntropy, klDivergence, sumOfSquares, adamW, adamWHalves
+    case crossEntropy, klDivergence, reverseKL, jensenShannon, topOutcomes, topDivergence,
+        sumOfSquares, adamW, adamWHalves
 
     /// The outputs of both twins for vectors of `length` elements.
     func run(length: Int) -> (fast: [Float], reference: [Float]) {
@@ -48,6 +49,10 @@ enum KernelTwin: String, CaseIterable, Sendable {
         case .reluSquared: return activation(QAT_RELU_SQUARED, a, b, c, isReference)
         case .crossEntropy: return crossEntropy(a, isReference)
         case .klDivergence: return klDivergence(a, b, isReference)
+        case .reverseKL: return reverseKL(a, b, isReference)
+        case .jensenShannon: return jensenShannon(a, b, isReference)
+        case .topOutcomes: return topOutcomes(a, isReference)
+        case .topDivergence: return topDivergence(a, b, isReference)
         case .sumOfSquares:
             let sum = isReference ? qat_sum_of_squares_f32_ref(a, n) : qat_sum_of_squares_f32(a, n)
             return n == 0 ? [] : [Float(sum)]
@@ -212,6 +217,89 @@ enum KernelTwin: String, CaseIterable, Sendable {
             0.5
         )
         return s + t + [Float(sum.loss), Float(sum.rows), Float(sum.correct)]
+    }
+
+    private func reverseKL(_ a: [Float], _ b: [Float], _ isReference: Bool) -> [Float] {
+        guard !a.isEmpty else { return [] }
+        var (s, t, sum) = (a, b, qat_loss_sum())
+        (isReference ? qat_reverse_kl_f32_ref : qat_reverse_kl_f32)(
+            &s,
+            &t,
+            &sum,
+            1,
+            a.count,
+            2,
+            0.5
+        )
+        return s + [Float(sum.loss), Float(sum.rows), Float(sum.correct)]
+    }
+
+    private func jensenShannon(_ a: [Float], _ b: [Float], _ isReference: Bool) -> [Float] {
+        guard !a.isEmpty else { return [] }
+        var (s, t, sum) = (a, b, qat_loss_sum())
+        (isReference ? qat_jensen_shannon_f32_ref : qat_jensen_shannon_f32)(
+            &s,
+            &t,
+            &sum,
+            1,
+            a.count,
+            2,
+            0.3,
+            0.5
+        )
+        return s + [Float(sum.loss), Float(sum.rows), Float(sum.correct)]
+    }
+
+    private func topOutcomes(_ logits: [Float], _ isReference: Bool) -> [Float] {
+        var found: [Float] = []
+        for k in [1, 5, logits.count] where k > 0 && k <= logits.count {
+            var x = logits
+            var ids = [Int32](repeating: 0, count: k)
+            var values = [Float](repeating: 0, count: k + 1)
+            (isReference ? qat_top_outcomes_f32_ref : qat_top_outcomes_f32)(
+                &x,
+                &ids,
+                &values,
+                1,
+                logits.count,
+                k,
+                2
+            )
+            found += ids.map { Float($0) } + values.filter(\.isFinite)
+        }
+        return found
+    }
+
+    private func topDivergence(_ a: [Float], _ b: [Float], _ isReference: Bool) -> [Float] {
+        var found: [Float] = []
+        let kinds = [QAT_FORWARD_KL, QAT_REVERSE_KL, QAT_JENSEN_SHANNON]
+        for k in [1, 5, a.count] where k > 0 && k <= a.count {
+            var teacher = b
+            var ids = [Int32](repeating: 0, count: k)
+            var values = [Float](repeating: 0, count: k + 1)
+            qat_top_outcomes_f32_ref(&teacher, &ids, &values, 1, a.count, k, 2)
+            for kind in kinds {
+                var (x, sum) = (a, qat_loss_sum())
+                var settings = qat_top_divergence(
+                    kind: kind,
+                    temperature: 2,
+                    beta: 0.3,
+                    gradient_scale: 0.5
+                )
+                (isReference ? qat_top_divergence_f32_ref : qat_top_divergence_f32)(
+                    &x,
+                    ids,
+                    values,
+                    &sum,
+                    1,
+                    a.count,
+                    k,
+                    &settings
+                )
+                found += x + [Float(sum.loss), Float(sum.rows), Float(sum.correct)]
+            }
+        }
+        return found
     }
 
     private func adamW(_ w: [Float], _ m: [Float], _ g: [Float], _ isReference: Bool) -> [Float] {

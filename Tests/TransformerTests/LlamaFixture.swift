@@ -4,7 +4,8 @@ internal import Testing
 
 @testable internal import Transformer
 
-/// Golden tensors of a tiny Llama; see `Fixtures/make_llama_fixtures.py`.
+/// Golden tensors of a tiny Llama; see `Fixtures/make_llama_fixtures.py`, and
+/// `make_divergence_fixtures.py` for `distillation`.
 struct LlamaFixture {
     enum Entry: Decodable {
         case numbers([Double])
@@ -23,11 +24,11 @@ struct LlamaFixture {
     let index: [String: Entry]
     let values: [Float]
 
-    init() throws {
+    init(_ name: String = "llama") throws {
         let folder = try #require(Bundle.module.resourceURL).appending(path: "Fixtures")
-        let json = try Data(contentsOf: folder.appending(path: "llama.json"))
+        let json = try Data(contentsOf: folder.appending(path: "\(name).json"))
         index = try JSONDecoder().decode([String: Entry].self, from: json)
-        let blob = try Data(contentsOf: folder.appending(path: "llama.bin"))
+        let blob = try Data(contentsOf: folder.appending(path: "\(name).bin"))
         values = blob.withUnsafeBytes { bytes in
             (0..<bytes.count / 4).map { index in
                 Float(bitPattern: bytes.loadUnaligned(fromByteOffset: index * 4, as: UInt32.self))

@@ -14,8 +14,15 @@ struct MemoryPlanTests {
     }
 
     /// All that an engine allocates is in the plan, but for some kilobytes of tables and targets.
-    @Test(arguments: [false, true], [1, 3])
-    func namesWhatAnEngineAllocates(isDistilling: Bool, batch: Int) throws {
+    @Test(
+        arguments: [
+            nil, Distillation(), Distillation(crossEntropyWeight: 0.5),
+            Distillation(divergence: .reverse, crossEntropyWeight: 0.1, hiddenWeight: 1),
+            Distillation(topCount: 20),
+        ],
+        [1, 3]
+    )
+    func namesWhatAnEngineAllocates(distillation: Distillation?, batch: Int) throws {
         // The larger batch keeps inputs only.
         let checkpoints = batch > 1
         let configuration = Self.configuration()
@@ -28,10 +35,10 @@ struct MemoryPlanTests {
         let isFrozen: (String) -> Bool = { $0.contains("embed_tokens") }
         _ = try TrainingEngine(
             parameters: parameters,
-            teacher: isDistilling ? parameters : nil,
+            teacher: distillation == nil ? nil : parameters,
             settings: .init(
                 recipe: recipe,
-                objective: isDistilling ? .distillation(temperature: 1) : .crossEntropy,
+                objective: distillation.map { .distillation($0) } ?? .crossEntropy,
                 batchSize: batch,
                 length: 100,
                 checkpointsActivations: checkpoints
@@ -43,7 +50,7 @@ struct MemoryPlanTests {
             training: configuration,
             .init(
                 recipe: recipe,
-                isDistilling: isDistilling,
+                distillation: distillation,
                 batchSize: batch,
                 length: 100,
                 checkpointsActivations: checkpoints,
@@ -57,7 +64,7 @@ struct MemoryPlanTests {
         // The host's buffers are adopted, scratch grows as operations run, validation comes later.
         let others = [
             "the model as it came", "the student's weights", "moments", "attention and products",
-            "validation",
+            "validation", "the teacher cache's buffers",
         ]
         let planned = plan.parts.filter { !others.contains($0.name) }
             .reduce(0) { $0 + $1.byteCount }
@@ -73,7 +80,7 @@ struct MemoryPlanTests {
             training: configuration,
             .init(
                 recipe: QuantizationRecipe(defaultFormat: .mxfp4),
-                isDistilling: false,
+                distillation: nil,
                 batchSize: 1,
                 length: 2,
                 threads: 1
@@ -93,7 +100,7 @@ struct MemoryPlanTests {
                 training: .smolLM2With135MParameters,
                 .init(
                     recipe: .none,
-                    isDistilling: false,
+                    distillation: nil,
                     batchSize: 1,
                     length: 2,
                     moments: precision,
@@ -111,7 +118,7 @@ struct MemoryPlanTests {
             training: Self.configuration(),
             .init(
                 recipe: .none,
-                isDistilling: true,
+                distillation: Distillation(),
                 batchSize: 1,
                 length: 2,
                 threads: 1

@@ -24,7 +24,7 @@ struct MixedPrecisionTests {
             teacher: distilled ? try parameters.copy() : nil,
             settings: .init(
                 recipe: QuantizationRecipe(defaultFormat: .mxfp4),
-                objective: distilled ? .distillation(temperature: 1) : .crossEntropy,
+                objective: distilled ? .distillation(.init()) : .crossEntropy,
                 batchSize: 2,
                 length: 16
             ),

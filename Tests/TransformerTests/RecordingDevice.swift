@@ -79,6 +79,11 @@ final class RecordingDevice: ComputeDevice, @unchecked Sendable {
         device.download(tensor, into: values)
     }
 
+    func download(_ tensor: DeviceTensor, into values: UnsafeMutablePointer<Int32>) {
+        note("download", tensor)
+        device.download(tensor, into: values)
+    }
+
     func download(_ tensor: DeviceTensor, into values: UnsafeMutablePointer<Double>) {
         note("download", tensor)
         device.download(tensor, into: values)
@@ -252,19 +257,66 @@ final class RecordingDevice: ComputeDevice, @unchecked Sendable {
         )
     }
 
-    func klDivergence(
+    func divergence(
+        _ divergence: Divergence,
         student: DeviceTensor,
         teacher: DeviceTensor,
         temperature: Float,
         gradientScale: Float,
         sums: DeviceTensor
     ) {
-        note("klDivergence", student)
-        device.klDivergence(
+        note("divergence", student, also: "\(divergence)")
+        device.divergence(
+            divergence,
             student: student,
             teacher: teacher,
             temperature: temperature,
             gradientScale: gradientScale,
+            sums: sums
+        )
+    }
+
+    func findTopOutcomes(
+        of logits: DeviceTensor,
+        temperature: Float,
+        into outcomes: TopOutcomeTensors
+    ) {
+        note("findTopOutcomes", logits, outcomes.values)
+        device.findTopOutcomes(of: logits, temperature: temperature, into: outcomes)
+    }
+
+    func topDivergence(
+        _ divergence: Divergence,
+        student: DeviceTensor,
+        teacher: TopOutcomeTensors,
+        temperature: Float,
+        gradientScale: Float,
+        sums: DeviceTensor
+    ) {
+        note("topDivergence", student, teacher.values, also: "\(divergence)")
+        device.topDivergence(
+            divergence,
+            student: student,
+            teacher: teacher,
+            temperature: temperature,
+            gradientScale: gradientScale,
+            sums: sums
+        )
+    }
+
+    func hiddenError(
+        student: DeviceTensor,
+        teacher: DeviceTensor,
+        gradientScale: Float,
+        gradient: DeviceTensor,
+        sums: DeviceTensor
+    ) {
+        note("hiddenError", student)
+        device.hiddenError(
+            student: student,
+            teacher: teacher,
+            gradientScale: gradientScale,
+            gradient: gradient,
             sums: sums
         )
     }

@@ -20,7 +20,7 @@ struct TrainingEngineTests {
             teacher: distilled ? try fixture.parameters("\(key).teacher", tied: false) : nil,
             settings: .init(
                 recipe: distilled ? QuantizationRecipe(defaultFormat: .mxfp4) : .none,
-                objective: distilled ? .distillation(temperature: 1) : .crossEntropy,
+                objective: distilled ? .distillation(.init()) : .crossEntropy,
                 optimizer: AdamWConfiguration(
                     beta1: 0.9,
                     beta2: 0.95,

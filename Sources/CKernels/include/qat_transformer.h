@@ -106,6 +106,45 @@ void qat_kl_divergence_f32(float *student, float *teacher, qat_loss_sum *sum, si
                            float temperature, float gradient_scale);
 void qat_kl_divergence_f32_ref(float *student, float *teacher, qat_loss_sum *sum, size_t R,
                                size_t V, float temperature, float gradient_scale);
+// The same of KL(student || teacher). teacher [R, V] is overwritten.
+void qat_reverse_kl_f32(float *student, float *teacher, qat_loss_sum *sum, size_t R, size_t V,
+                        float temperature, float gradient_scale);
+void qat_reverse_kl_f32_ref(float *student, float *teacher, qat_loss_sum *sum, size_t R, size_t V,
+                            float temperature, float gradient_scale);
+// The same of the generalized Jensen-Shannon divergence of teacher p and student q, 0 < beta < 1:
+// beta KL(p || m) + (1 - beta) KL(q || m), m = beta p + (1 - beta) q. teacher is overwritten.
+void qat_jensen_shannon_f32(float *student, float *teacher, qat_loss_sum *sum, size_t R, size_t V,
+                            float temperature, float beta, float gradient_scale);
+void qat_jensen_shannon_f32_ref(float *student, float *teacher, qat_loss_sum *sum, size_t R,
+                                size_t V, float temperature, float beta, float gradient_scale);
+
+// Most tokens whose probabilities are kept of a teacher.
+enum { QAT_TOP_LIMIT = 1024 };
+// The k most likely tokens of each row of logits [R, V], 1 <= k <= QAT_TOP_LIMIT and k <= V, most likely
+// first and equal ones in order, into ids [R, k]; their log-probabilities at a temperature, and that of
+// all others together, into log_probabilities [R, k + 1] (minus infinity where k is V). Overwrites logits.
+void qat_top_outcomes_f32(float *logits, int32_t *ids, float *log_probabilities, size_t R, size_t V,
+                          size_t k, float temperature);
+void qat_top_outcomes_f32_ref(float *logits, int32_t *ids, float *log_probabilities, size_t R,
+                              size_t V, size_t k, float temperature);
+typedef enum { QAT_FORWARD_KL, QAT_REVERSE_KL, QAT_JENSEN_SHANNON } qat_divergence;
+typedef struct {
+    qat_divergence kind;
+    float temperature, beta, gradient_scale;
+} qat_top_divergence;
+// The divergence on k + 1 outcomes: each of the tokens that ids [R, k] names, and all others as one;
+// log_teacher [R, k + 1] is what the teacher gives them at that temperature. With k = V, the divergence
+// itself. student becomes dlogits.
+void qat_top_divergence_f32(float *student, const int32_t *ids, const float *log_teacher,
+                            qat_loss_sum *sum, size_t R, size_t V, size_t k,
+                            const qat_top_divergence *settings);
+void qat_top_divergence_f32_ref(float *student, const int32_t *ids, const float *log_teacher,
+                                qat_loss_sum *sum, size_t R, size_t V, size_t k,
+                                const qat_top_divergence *settings);
+// sum |x - t|^2 / |t|^2 over rows; d [R, C] is overwritten with gradient_scale times its gradient by x.
+// A row of t that is all zeros adds no loss and gets no gradient. Memory-bound: it has no fast twin.
+void qat_hidden_error_f32(float *d, const float *x, const float *t, qat_loss_sum *sum, size_t R,
+                          size_t C, float gradient_scale);
 
 // x *= factor.
 void qat_scale_f32(float *x, size_t count, float factor);

@@ -1,4 +1,4 @@
-internal import Kernels
+public import Kernels
 
 extension CPUDevice {
     /// Split over the team by rows.
@@ -22,7 +22,8 @@ extension CPUDevice {
     }
 
     /// Split over the team by rows.
-    public func klDivergence(
+    public func divergence(
+        _ divergence: Divergence,
         student: DeviceTensor,
         teacher: DeviceTensor,
         temperature: Float,
@@ -31,16 +32,97 @@ extension CPUDevice {
     ) {
         precondition(
             student.rows == teacher.rows && student.columns == teacher.columns,
-            "klDivergence: logits of two shapes"
+            "divergence: logits of two shapes"
         )
         let (start, wanted, width) = (student.floats, teacher.floats, student.columns)
         addRows(student.rows, to: sums) { row in
-            LossKernels.klDivergence(
+            LossKernels.divergence(
+                divergence,
                 student: start + row * width,
                 teacher: wanted + row * width,
                 rows: 1,
                 vocabularySize: width,
                 temperature: temperature,
+                gradientScale: gradientScale
+            )
+        }
+    }
+
+    /// Split over the team by rows.
+    public func findTopOutcomes(
+        of logits: DeviceTensor,
+        temperature: Float,
+        into outcomes: TopOutcomeTensors
+    ) {
+        let (start, width, count) = (logits.floats, logits.columns, outcomes.tokens.columns)
+        precondition(outcomes.tokens.rows == logits.rows, "findTopOutcomes: rows of two counts")
+        let (tokens, values) = (outcomes.tokens.tokens, outcomes.values.floats)
+        team.parallelFor(count: logits.rows) { range in
+            for row in range {
+                TopOutcomes.find(
+                    logits: start + row * width,
+                    tokens: tokens + row * count,
+                    values: values + row * (count + 1),
+                    rows: 1,
+                    vocabularySize: width,
+                    count: count,
+                    temperature: temperature
+                )
+            }
+        }
+    }
+
+    /// Split over the team by rows.
+    public func topDivergence(
+        _ divergence: Divergence,
+        student: DeviceTensor,
+        teacher: TopOutcomeTensors,
+        temperature: Float,
+        gradientScale: Float,
+        sums: DeviceTensor
+    ) {
+        let (start, width, count) = (student.floats, student.columns, teacher.tokens.columns)
+        precondition(teacher.tokens.rows == student.rows, "topDivergence: rows of two counts")
+        let (tokens, values) = (teacher.tokens.tokens, teacher.values.floats)
+        addRows(student.rows, to: sums) { row in
+            TopOutcomes.divergence(
+                divergence,
+                student: start + row * width,
+                teacher: .init(
+                    tokens: tokens + row * count,
+                    values: values + row * (count + 1),
+                    count: count
+                ),
+                rows: 1,
+                vocabularySize: width,
+                temperature: temperature,
+                gradientScale: gradientScale
+            )
+        }
+    }
+
+    /// Split over the team by rows.
+    public func hiddenError(
+        student: DeviceTensor,
+        teacher: DeviceTensor,
+        gradientScale: Float,
+        gradient: DeviceTensor,
+        sums: DeviceTensor
+    ) {
+        precondition(
+            student.rows == teacher.rows && student.columns == teacher.columns
+                && gradient.count == student.count,
+            "hiddenError: hidden states of several shapes"
+        )
+        let (start, wanted, into) = (student.floats, teacher.floats, gradient.floats)
+        let width = student.columns
+        addRows(student.rows, to: sums) { row in
+            LossKernels.hiddenError(
+                student: start + row * width,
+                teacher: wanted + row * width,
+                gradient: into + row * width,
+                rows: 1,
+                width: width,
                 gradientScale: gradientScale
             )
         }

@@ -65,6 +65,11 @@ public final class CPUDevice: ComputeDevice, @unchecked Sendable {
     }
 
     /// Copies on the calling thread.
+    public func download(_ tensor: DeviceTensor, into values: UnsafeMutablePointer<Int32>) {
+        values.update(from: tensor.tokens, count: tensor.count)
+    }
+
+    /// Copies on the calling thread.
     public func download(_ tensor: DeviceTensor, into values: UnsafeMutablePointer<Double>) {
         values.update(from: tensor.doubles, count: tensor.count)
     }

@@ -20,6 +20,17 @@ enum DataSchema {
                 texts,
                 "Validation texts; perplexities are measured on them."
             ),
+            .init(
+                "sampling",
+                .words(DataOptions.Sampling.self),
+                default: .string("random"),
+                pasted: [
+                    "\"shuffle\"": "write \"epoch\"", "\"sequential\"": "write \"epoch\"",
+                    "\"cyclic\"": "write \"epoch\"",
+                ],
+                "Windows at random offsets of the training text, or with epoch those that lie end to end, "
+                    + "each once an epoch, in another order each time."
+            ),
         ] + common
     )
 

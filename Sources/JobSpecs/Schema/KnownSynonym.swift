@@ -114,6 +114,10 @@ enum KnownSynonym {
         (["$.quantization.kv_cache"], "kv_cache_dtype kv_cache_qformat kv_cache_scheme"),
         (["$.quantization.enable_kv_cache"], "kv_cache quantize_kv_cache"),
         (["$.distillation.teacher"], "teacher_model teacher_path teacher_model_path"),
+        (["$.distillation.temperature"], "kd_temperature distill_temperature kl_temperature"),
+        (["$.distillation.loss"], "kd_loss divergence distillation_loss"),
+        (["$.distillation.cross_entropy"], "ce_weight hard_label_weight weight_hard_loss"),
+        (["$.distillation.hidden"], "hidden_loss_weight hidden_weight intermediate_loss_weight"),
         (["$.export"], "exports output outputs save_format export_format"),
         (["$.frozen"], "freeze freeze_layers frozen_parameters"),
     ]

@@ -13,6 +13,7 @@ extension SchemaValidator {
         case .train(let spec):
             checkQuantization(spec.quantization)
             checkOptimizer(spec.optimizer)
+            checkDistillation(spec.distillation)
             checkStages(spec.quantization.recipe.stages)
             checkExports(spec.exports)
         case .evaluate(let spec):
@@ -75,6 +76,15 @@ extension SchemaValidator {
         report(
             "\(minimum) is not allowed; expected at most the learning rate \(rate)",
             at: "$.optim.sched.min_lr"
+        )
+    }
+
+    private mutating func checkDistillation(_ options: TrainSpec.Distillation?) {
+        guard let options, options.topCount != nil, options.hiddenWeight > 0 else { return }
+        report(
+            "not allowed with hidden; the cache holds the teacher's most likely tokens and no hidden "
+                + "states",
+            at: "$.distillation.teacher_cache"
         )
     }
 

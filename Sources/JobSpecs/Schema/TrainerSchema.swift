@@ -184,6 +184,16 @@ enum TrainerSchema {
         ),
     ])
 
+    private static let teacherCache = ObjectSchema([
+        .init(
+            "top_k",
+            .integer(1...1024),
+            default: .number(64),
+            "Tokens of each position that are told apart, at most the vocabulary; all others count as "
+                + "one, and the divergence is that of top_k + 1 outcomes."
+        )
+    ])
+
     static let distillation = ObjectSchema([
         .init(
             "teacher",
@@ -191,12 +201,59 @@ enum TrainerSchema {
             default: .string("model"),
             "\"model\" for the unquantized base model, or another model."
         ),
-        .init("loss", .choice(["kl"]), default: .string("kl"), "The divergence."),
+        .init(
+            "loss",
+            .words(TrainSpec.Distillation.Loss.self),
+            default: .string("kl"),
+            pasted: [
+                "\"forward_kl\"": "write \"kl\"", "\"fkl\"": "write \"kl\"",
+                "\"kl_div\"": "write \"kl\"", "\"kld\"": "write \"kl\"",
+                "\"kl_divergence\"": "write \"kl\"", "\"rkl\"": "write \"reverse_kl\"",
+                "\"jsd\"": "write \"js\"", "\"jensen_shannon\"": "write \"js\"",
+            ],
+            "The divergence: KL(teacher || student), KL(student || teacher), or with js the "
+                + "generalized Jensen-Shannon divergence, beta KL(teacher || m) + (1 - beta) "
+                + "KL(student || m) with m = beta teacher + (1 - beta) student."
+        ),
+        .init(
+            "beta",
+            .number(.between(0, 1)),
+            default: .number(0.5),
+            pasted: [
+                "0": "that is loss kl, which js divided by beta goes to",
+                "1": "that is loss reverse_kl, which js divided by 1 - beta goes to",
+            ],
+            "The teacher's share of js's mixture."
+        ),
         .init(
             "temperature",
             .number(.above(0, through: 1000)),
             default: .number(1),
             "The softmax temperature of teacher and student."
+        ),
+        .init(
+            "cross_entropy",
+            .number(.from(0, below: 1)),
+            default: .number(0),
+            pasted: ["1": "leave the distillation section out, which trains on the text alone"],
+            "The share w of the text's next token: the loss is (1 - w) times the divergence plus w times "
+                + "cross-entropy, which has no temperature; metrics have both."
+        ),
+        .init(
+            "hidden",
+            .number(.from(0)),
+            default: .number(0),
+            "The weight of hidden states: adds so much times the squared distance of the residual "
+                + "stream after each layer from the teacher's, relative to the square length of the "
+                + "teacher's at that position, averaged over positions and layers; for a teacher of "
+                + "the same width and layer count."
+        ),
+        .init(
+            "teacher_cache",
+            .object(teacherCache),
+            "Keeps the teacher's most likely tokens of each window on the worker's disk, beside the job's "
+                + "checkpoints: windows that come again, and another attempt on that worker, need no "
+                + "teacher. With \"sampling\": \"epoch\" in data, windows come again in every epoch."
         ),
     ])
 }

@@ -111,6 +111,10 @@ public struct NumberRange: Sendable, CustomStringConvertible {
         NumberRange(lower: lower, includesLower: false, upper: upper, includesUpper: true)
     }
 
+    static func between(_ lower: Double, _ upper: Double) -> NumberRange {
+        NumberRange(lower: lower, includesLower: false, upper: upper, includesUpper: false)
+    }
+
     static func from(_ lower: Double, below upper: Double? = nil) -> NumberRange {
         NumberRange(lower: lower, includesLower: true, upper: upper, includesUpper: false)
     }

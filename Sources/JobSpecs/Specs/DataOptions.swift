@@ -41,6 +41,14 @@ public struct DataOptions: Sendable, Equatable {
         case cyclic
     }
 
+    /// Which windows of the training text there are.
+    public enum Sampling: String, Sendable, CaseIterable {
+        /// Any offset, again and again.
+        case random
+        /// End to end, each once an epoch.
+        case epoch
+    }
+
     /// How texts are stored.
     public var implementation: Implementation
     /// Training texts.
@@ -61,6 +69,8 @@ public struct DataOptions: Sendable, Equatable {
     public var workerCount: Int
     /// In which order windows are drawn.
     public var loaderType: LoaderType
+    /// Which windows of the training text there are.
+    public var sampling: Sampling
     /// Whether positions restart at a document's end.
     public var resetsPositions: Bool
     /// Whether attention ends at a document's end.
@@ -81,6 +91,7 @@ public struct DataOptions: Sendable, Equatable {
         allowsLongContext = reader.boolean("allow_long_context")
         workerCount = reader.integer("num_workers")
         loaderType = reader.choice("dataloader_type")
+        sampling = reader.optionalChoice("sampling") ?? .random
         resetsPositions = reader.boolean("reset_position_ids")
         resetsAttentionMask = reader.boolean("reset_attention_mask")
         masksEndOfDocumentLoss = reader.boolean("eod_mask_loss")

@@ -4,16 +4,48 @@ public import Formats
 public struct TrainSpec: Sendable, Equatable {
     /// Learning from a teacher's distribution instead of from the text's next token.
     public struct Distillation: Sendable, Equatable {
+        /// How far the student is from the teacher.
+        public enum Loss: String, Sendable, CaseIterable {
+            /// KL(teacher ‖ student).
+            case forward = "kl"
+            /// KL(student ‖ teacher).
+            case reverse = "reverse_kl"
+            /// The generalized Jensen–Shannon divergence.
+            case jensenShannon = "js"
+        }
+
         /// `model` for the unquantized base model, or another model's reference.
         public var teacher: String
+        /// The divergence that is lowered.
+        public var loss: Loss
+        /// The teacher's weight in the mixture of ``Loss/jensenShannon``; above 0, below 1.
+        public var beta: Double
         /// The softmax temperature of both.
         public var temperature: Double
+        /// The share of the text's next token in the loss; from 0 to less than 1.
+        public var crossEntropyWeight: Double
+        /// The weight of hidden states' error, 0 or more.
+        public var hiddenWeight: Double
+        /// How many of the teacher's most likely tokens are learned from, and kept on disk; nil for all.
+        public var topCount: Int?
 
         /// The word for the job's own model.
         static let baseModel = "model"
 
         /// Whether the teacher is the job's own model, unquantized.
         public var teacherIsBaseModel: Bool { teacher == Self.baseModel }
+
+        init(_ reader: ObjectReader) {
+            teacher = reader.text("teacher")
+            loss = reader.choice("loss")
+            beta = reader.number("beta")
+            temperature = reader.number("temperature")
+            crossEntropyWeight = reader.number("cross_entropy")
+            hiddenWeight = reader.number("hidden")
+            topCount =
+                reader.contains("teacher_cache")
+                ? reader.object("teacher_cache").integer("top_k") : nil
+        }
     }
 
     /// Where training's weights begin.
@@ -36,7 +68,7 @@ public struct TrainSpec: Sendable, Equatable {
     public var start: Start?
     /// What is rounded, to what, and when.
     public var quantization: QuantizationOptions
-    /// Distillation by KL divergence; nil trains on cross-entropy.
+    /// What is learned from a teacher; nil trains on cross-entropy.
     public var distillation: Distillation?
     /// Length, batches, validation, checkpoints.
     public var trainer: TrainerOptions
@@ -62,11 +94,7 @@ public struct TrainSpec: Sendable, Equatable {
         quantization = QuantizationOptions(reader.object("quantization"), isTraining: true)
         let isDistilling = reader.contains("distillation")
         if isDistilling {
-            let section = reader.object("distillation")
-            distillation = Distillation(
-                teacher: section.text("teacher"),
-                temperature: section.number("temperature")
-            )
+            distillation = Distillation(reader.object("distillation"))
         }
         trainer = TrainerOptions(reader.object("trainer"))
         optimizer = OptimizerOptions(reader.object("optim"))

@@ -8,6 +8,7 @@ extension WarningCollector {
         checkTrainer(spec.trainer, reader.object("trainer"))
         checkOptimizer(spec, reader.object("optim").object("sched"))
         checkFiles(reader)
+        checkDistillation(spec, reader.object("distillation"))
         if case .method? = spec.start { return }
         let reason = "training calibrates only where start names a method"
         warn(
@@ -22,6 +23,28 @@ extension WarningCollector {
             haveNoEffect: ["calibration"],
             "\(reason); leave it out, and the texts are not sent"
         )
+    }
+
+    private mutating func checkDistillation(
+        _ spec: TrainSpec,
+        _ section: ObjectReader
+    ) {
+        guard let options = spec.distillation else { return }
+        if options.topCount != nil, spec.data.sampling == .random {
+            warn(
+                "$.distillation.teacher_cache",
+                "windows at random offsets are hardly ever the same twice, so nothing that is kept is "
+                    + "found again but by another attempt; write \"sampling\": \"epoch\" in data"
+            )
+        }
+        if options.loss != .jensenShannon {
+            warn(
+                section,
+                "$.distillation",
+                haveNoEffect: ["beta"],
+                "only \"loss\": \"js\" has one"
+            )
+        }
     }
 
     /// What every `quantization` section may say in vain.

@@ -111,6 +111,10 @@ final class DecoderPass {
     func layer(_ index: Int) -> ActivationArena.Layer { activations.layers[index].first(rows) }
     /// The residual stream after the last layer, of the current rows.
     var output: DeviceTensor { activations.output.first(rows) }
+    /// The same after any layer, of a pass that keeps every layer.
+    func stream(after layer: Int) -> DeviceTensor {
+        layer + 1 < configuration.layerCount ? self.layer(layer + 1).input : output
+    }
     /// The normalized output, of the current rows.
     var finalNorm: DeviceTensor { activations.finalNorm.first(rows) }
     private var projection: DeviceTensor { activations.projection.first(rows) }

@@ -31,16 +31,37 @@ final class LossHead {
     /// Logits before the loss turned them into gradients, where the soft cap's gradient needs them.
     private let cappedLogits: DeviceTensor?
     private let teacherLogits: DeviceTensor?
-    /// The loss, rows and hits of a call.
+    private let distillation: Distillation
+    /// The student's logits once more, where cross-entropy joins a divergence.
+    private let textLogits: DeviceTensor?
+    /// The loss, rows and hits of a call; of a loss of several parts those of the divergence, of
+    /// cross-entropy and of hidden states.
     private let sums: DeviceTensor
+    /// What the error of hidden states is added to before ``distillation(_:teacher:targets:scales:gradient:)``.
+    let hiddenSums: DeviceTensor?
 
     /// Rows of logits at a time, of a pass over `rows` rows.
     static func chunkRows(rows: Int) -> Int { min(128, rows) }
+
+    /// What a teacher says of the rows.
+    enum Teaching {
+        /// Its hidden states, under its own head.
+        case hidden(Input)
+        /// Its most likely tokens.
+        case outcomes(TopOutcomeTensors)
+    }
+
+    /// What the gradients of a loss's parts are multiplied with.
+    struct Scales {
+        var divergence: Float = 0
+        var crossEntropy: Float = 0
+    }
 
     /// A head over chunks of `chunkRows` rows; `teacher` is the teacher's shape, to distill.
     init(
         configuration: ModelConfiguration,
         teacher: ModelConfiguration?,
+        distillation: Distillation = Distillation(),
         chunkRows: Int,
         device: any ComputeDevice
     ) {
@@ -54,7 +75,19 @@ final class LossHead {
         logits = logitTensor()
         cappedLogits = head.softCap == nil ? nil : logitTensor()
         teacherLogits = teacher == nil ? nil : logitTensor()
-        sums = device.tensor(columns: 3, type: .float64)
+        self.distillation = distillation
+        textLogits = distillation.crossEntropyWeight > 0 ? logitTensor() : nil
+        sums = device.tensor(rows: distillation.hasParts ? 3 : 1, columns: 3, type: .float64)
+        hiddenSums = distillation.hiddenWeight > 0 ? sums.rows(2..<3) : nil
+    }
+
+    /// Tensors of logits that a head holds.
+    static func logitTensorCount(
+        _ student: ModelConfiguration,
+        _ distillation: Distillation?
+    ) -> Int {
+        1 + (student.architecture.logitSoftCap == nil ? 0 : 1) + (distillation == nil ? 0 : 1)
+            + ((distillation?.crossEntropyWeight ?? 0) > 0 ? 1 : 0)
     }
 
     /// Cross-entropy of hidden states against `targets`, int32 (below 0: none).
@@ -65,38 +98,102 @@ final class LossHead {
         gradient: HeadGradient?
     ) -> LossSum {
         let targets = targets.reshaped(rows: targets.count, columns: 1)
-        return overChunks(input, gradient: gradient) { chunk, logits in
+        overChunks(input, gradient: gradient) { chunk, logits in
             device.crossEntropy(
                 logits,
                 targets: targets.rows(chunk),
                 gradientScale: gradientScale,
-                sums: sums
+                sums: sums.first(1)
+            )
+        }
+        return total.main
+    }
+
+    /// The divergence from a teacher's hidden states under its own head, and cross-entropy against
+    /// `targets` where the distillation mixes it in.
+    func distillation(
+        _ input: Input,
+        teacher: Teaching,
+        targets: DeviceTensor? = nil,
+        scales: Scales = Scales(),
+        gradient: HeadGradient?
+    ) -> LossParts {
+        overChunks(input, gradient: gradient) { chunk, logits in
+            alsoLearningText(logits, targets, chunk, scale: scales.crossEntropy) {
+                diverge(logits, from: teacher, chunk, scale: scales.divergence)
+            }
+        }
+        return total
+    }
+
+    private func diverge(
+        _ logits: DeviceTensor,
+        from teacher: Teaching,
+        _ chunk: Range<Int>,
+        scale: Float
+    ) {
+        switch teacher {
+        case .hidden(let input):
+            device.divergence(
+                distillation.divergence,
+                student: logits,
+                teacher: self.teacherLogits(of: input, chunk),
+                temperature: Float(distillation.temperature),
+                gradientScale: scale,
+                sums: sums.first(1)
+            )
+        case .outcomes(let outcomes):
+            device.topDivergence(
+                distillation.divergence,
+                student: logits,
+                teacher: outcomes.rows(chunk),
+                temperature: Float(distillation.temperature),
+                gradientScale: scale,
+                sums: sums.first(1)
             )
         }
     }
 
-    /// KL divergence from a teacher's hidden states under its own head.
-    func distillation(
-        _ input: Input,
-        teacher: Input,
-        temperature: Float,
-        gradientScale: Float,
-        gradient: HeadGradient?
-    ) -> LossSum {
+    private func teacherLogits(of teacher: Input, _ chunk: Range<Int>) -> DeviceTensor {
         guard let teacherLogits, let teacherHead else {
             preconditionFailure("distillation: this head was made without a teacher")
         }
-        return overChunks(input, gradient: gradient) { chunk, logits in
-            let wanted = teacherLogits.first(chunk.count)
-            teacherHead.logits(wanted, hidden: teacher.hidden.rows(chunk), weight: teacher.head)
-            device.klDivergence(
-                student: logits,
-                teacher: wanted,
-                temperature: temperature,
-                gradientScale: gradientScale,
-                sums: sums
+        let logits = teacherLogits.first(chunk.count)
+        teacherHead.logits(logits, hidden: teacher.hidden.rows(chunk), weight: teacher.head)
+        return logits
+    }
+
+    /// The most likely tokens of a teacher's hidden states under its own head.
+    func findOutcomes(of teacher: Input, into outcomes: TopOutcomeTensors) {
+        let rows = teacher.hidden.rows
+        for start in stride(from: 0, to: rows, by: chunkRows) {
+            let chunk = start..<min(start + chunkRows, rows)
+            device.findTopOutcomes(
+                of: teacherLogits(of: teacher, chunk),
+                temperature: Float(distillation.temperature),
+                into: outcomes.rows(chunk)
             )
         }
+    }
+
+    /// Adds cross-entropy and its gradient to those of `loss`, which overwrites the logits with its own.
+    private func alsoLearningText(
+        _ logits: DeviceTensor,
+        _ targets: DeviceTensor?,
+        _ chunk: Range<Int>,
+        scale: Float,
+        loss: () -> Void
+    ) {
+        guard let targets, let text = textLogits?.first(chunk.count) else { return loss() }
+        device.copy(logits, to: text)
+        device.crossEntropy(
+            text,
+            targets: targets.reshaped(rows: targets.count, columns: 1).rows(chunk),
+            gradientScale: scale,
+            sums: sums.rows(1..<2)
+        )
+        loss()
+        device.add(text, to: logits)
     }
 
     /// `loss` turns a chunk's logits into their gradient.
@@ -104,8 +201,8 @@ final class LossHead {
         _ input: Input,
         gradient: HeadGradient?,
         loss: (_ chunk: Range<Int>, _ logits: DeviceTensor) -> Void
-    ) -> LossSum {
-        device.clear(sums)
+    ) {
+        device.clear(sums.first(min(sums.rows, 2)))
         let rows = input.hidden.rows
         for start in stride(from: 0, to: rows, by: chunkRows) {
             let chunk = start..<min(start + chunkRows, rows)
@@ -124,19 +221,24 @@ final class LossHead {
                 )
             }
         }
-        return total
     }
 
     /// What was added up, once it is computed.
-    private var total: LossSum {
-        var sum = LossSum()
-        withUnsafeTemporaryAllocation(of: Double.self, capacity: 3) { values in
+    private var total: LossParts {
+        var parts = LossParts()
+        withUnsafeTemporaryAllocation(of: Double.self, capacity: sums.count) { values in
             guard let start = values.baseAddress else { return }
             device.download(sums, into: start)
-            sum.loss = values[0]
-            sum.rows = Int(values[1])
-            sum.correct = Int(values[2])
+            func sum(_ row: Int) -> LossSum {
+                guard row < sums.rows else { return LossSum() }
+                var sum = LossSum()
+                sum.loss = values[3 * row]
+                sum.rows = Int(values[3 * row + 1])
+                sum.correct = Int(values[3 * row + 2])
+                return sum
+            }
+            parts = LossParts(main: sum(0), crossEntropy: sum(1), hidden: sum(2))
         }
-        return sum
+        return parts
     }
 }

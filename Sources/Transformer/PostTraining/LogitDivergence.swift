@@ -176,11 +176,9 @@ public final class LogitDivergence {
     ) -> LossSum {
         loss.distillation(
             LossHead.Input(hidden: pass.finalNorm, head: changedHead),
-            teacher: LossHead.Input(hidden: rows(of: window), head: head),
-            temperature: 1,
-            gradientScale: 0,
+            teacher: .hidden(LossHead.Input(hidden: rows(of: window), head: head)),
             gradient: nil
-        )
+        ).main
     }
 
     private func forEachWindow(_ body: (Int, UnsafePointer<Int32>) throws -> Void) rethrows {

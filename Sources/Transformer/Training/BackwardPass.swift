@@ -29,7 +29,9 @@ final class BackwardPass {
 
     /// Adds all parameters' gradients, from `finalNormGradient` `[rows, hidden]` down to the
     /// embedding.
-    func run(finalNormGradient: DeviceTensor) {
+    ///
+    /// `streamGradients`: Of a loss on the residual stream after each layer, `[layers · rows, hidden]`.
+    func run(finalNormGradient: DeviceTensor, streamGradients: DeviceTensor? = nil) {
         device.clear(buffers.stream)
         addNorm(
             weights.finalNorm,
@@ -42,6 +44,10 @@ final class BackwardPass {
         )
         for index in (0..<configuration.layerCount).reversed() {
             let layer = pass.layer(index)
+            if let streamGradients {
+                let rows = index * pass.rows..<(index + 1) * pass.rows
+                device.add(streamGradients.rows(rows), to: buffers.stream)
+            }
             pass.restore(layer: index)
             transformBackward(index, layer)
             attendBackward(index, layer)

@@ -15,8 +15,8 @@ public struct MemoryPlan: Sendable, Equatable {
     public struct Training: Sendable {
         /// How weights and inputs are rounded.
         public var recipe: QuantizationRecipe
-        /// Whether a teacher runs beside the student.
-        public var isDistilling: Bool
+        /// What is learned from a teacher that runs beside the student; nil without one.
+        public var distillation: Distillation?
         /// The teacher's shape, if it is not the model itself, unquantized.
         public var teacher: ModelConfiguration?
         /// Windows per micro-batch.
@@ -35,7 +35,7 @@ public struct MemoryPlan: Sendable, Equatable {
         /// Settings.
         public init(
             recipe: QuantizationRecipe,
-            isDistilling: Bool,
+            distillation: Distillation?,
             teacher: ModelConfiguration? = nil,
             batchSize: Int,
             length: Int,
@@ -47,7 +47,7 @@ public struct MemoryPlan: Sendable, Equatable {
             self.checkpointsActivations = checkpointsActivations
             self.moments = moments
             self.recipe = recipe
-            self.isDistilling = isDistilling
+            self.distillation = distillation
             self.teacher = teacher
             self.batchSize = batchSize
             self.length = length
@@ -76,10 +76,13 @@ public struct MemoryPlan: Sendable, Equatable {
         let rows = training.batchSize * training.length
         let weights = layout.totalCount
         let trained = GradientArena.elementCount(layout, isFrozen: isFrozen)
-        let teacher = training.isDistilling ? training.teacher ?? model : nil
+        let teacher = training.distillation == nil ? nil : training.teacher ?? model
         let vocabulary = LossHead.chunkRows(rows: rows) * model.vocabularySize
-        let hasCap = model.architecture.logitSoftCap != nil
-        let logits = vocabulary * (1 + (hasCap ? 1 : 0) + (teacher == nil ? 0 : 1))
+        let logits = vocabulary * LossHead.logitTensorCount(model, training.distillation)
+        let outcomes = training.distillation?.topCount.map {
+            OutcomeExchange.elementCount(rows: rows, count: $0)
+        }
+        let comparesHidden = (training.distillation?.hiddenWeight ?? 0) > 0
         let elements: [(String, Int)] = [
             ("the model as it came", weights),
             ("the student's weights", weights),
@@ -102,6 +105,12 @@ public struct MemoryPlan: Sendable, Equatable {
                 "the teacher's activations",
                 teacher.map { ActivationArena.elementCount($0, rows: rows, keeping: .none) } ?? 0
             ),
+            (
+                "gradients of hidden states",
+                comparesHidden ? Teacher.streamRows(model, rows: rows) * model.hiddenSize : 0
+            ),
+            ("the teacher's most likely tokens", outcomes ?? 0),
+            ("the teacher cache's buffers", outcomes ?? 0),
             ("logits", logits),
             ("rounded weights", Self.rounded(model, training.recipe)),
             ("attention and products", Self.scratch(model, training)),

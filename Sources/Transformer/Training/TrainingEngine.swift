@@ -6,14 +6,20 @@ internal import Kernels
 public enum TrainingObjective: Sendable, Equatable {
     /// The next token's cross-entropy, averaged over `length - 1` targets per window.
     case crossEntropy
-    /// KL(teacher ‖ student) at a temperature, averaged over all positions.
-    case distillation(temperature: Double)
+    /// What a teacher says.
+    case distillation(Distillation)
 }
 
 /// What one step reports.
 public struct StepResult: Sendable, Equatable {
-    /// Mean loss per position that has a target, in nats.
+    /// What was lowered: the mean per position that has a target, in nats.
     public var loss: Double
+    /// Of a loss of several parts, the mean divergence from the teacher; else nil.
+    public var divergence: Double?
+    /// Of a loss of several parts, the mean cross-entropy with the text; nil if it is none of them.
+    public var crossEntropy: Double?
+    /// Of a loss of several parts, the mean relative error of hidden states; nil if it is none of them.
+    public var hiddenError: Double?
     /// L2 norm of all trainable parameters' gradients, before clipping.
     public var gradientNorm: Double
 }
@@ -79,7 +85,7 @@ public final class TrainingEngine {
     private let settings: Settings
     private let weights: LayerWeights
     private let pass: DecoderPass
-    private let teacherPass: DecoderPass?
+    private let teacher: Teacher?
     private let gradients: GradientArena
     private let backward: BackwardPass
     private let head: LossHead
@@ -92,7 +98,7 @@ public final class TrainingEngine {
     ///
     /// `parameters`: The model, updated in place. `teacher`: The unquantized model to distill from, of
     /// the same vocabulary; needed for distillation only. `isFrozen`: Which parameters, by name, take no
-    /// gradient.
+    /// gradient. `records`: What the teacher said before, where its most likely tokens are kept.
     ///
     /// - Throws: ``TransformerError``: `invalidRecipe` for a recipe that does not fit,
     ///   `parameterMismatch` for a teacher that does not.
@@ -101,6 +107,7 @@ public final class TrainingEngine {
         teacher: Parameters?,
         settings: Settings,
         isFrozen: (String) -> Bool,
+        records: (any TeacherRecords)? = nil,
         device: any ComputeDevice
     ) throws {
         self.device = device
@@ -123,7 +130,18 @@ public final class TrainingEngine {
             positions: settings.length,
             keeping: settings.keptActivations
         )
-        teacherPass = try Self.teacherPass(teacher, of: model, settings, device)
+        if case .distillation(let distillation) = settings.objective {
+            self.teacher = try Teacher(
+                teacher,
+                of: model,
+                distillation,
+                settings,
+                records: records,
+                device
+            )
+        } else {
+            self.teacher = nil
+        }
         gradients = GradientArena(
             layout: parameters.layout,
             isFrozen: isFrozen,
@@ -138,40 +156,14 @@ public final class TrainingEngine {
         )
         head = LossHead(
             configuration: model,
-            teacher: teacherPass?.configuration,
+            teacher: self.teacher?.configuration,
+            distillation: self.teacher?.distillation ?? Distillation(),
             chunkRows: LossHead.chunkRows(rows: settings.rows),
             device: device
         )
         targets = NextTokenTargets(rows: settings.rows, length: settings.length, device: device)
         hiddenGradient = device.tensor(rows: settings.rows, columns: model.hiddenSize)
         stepCount = 0
-    }
-
-    /// The teacher's forward pass; nil without distillation.
-    private static func teacherPass(
-        _ teacher: Parameters?,
-        of student: ModelConfiguration,
-        _ settings: Settings,
-        _ device: any ComputeDevice
-    ) throws -> DecoderPass? {
-        guard case .distillation = settings.objective else { return nil }
-        guard let teacher, teacher.configuration.vocabularySize == student.vocabularySize else {
-            throw TransformerError(
-                .parameterMismatch,
-                "distillation needs a teacher with the same vocabulary"
-            )
-        }
-        return DecoderPass(
-            weights: try LayerWeights(parameters: teacher, recipe: .none, device: device),
-            attention: WholeSequences(
-                configuration: teacher.configuration,
-                length: settings.length,
-                device: device
-            ),
-            rows: settings.rows,
-            positions: settings.length,
-            keeping: .none
-        )
     }
 
     /// Windows a step takes: micro-batches times windows each.
@@ -197,18 +189,19 @@ public final class TrainingEngine {
     ) throws -> StepResult {
         weights.setProgress(progress)
         gradients.clear()
-        var loss = LossSum()
+        var loss = LossParts()
         for micro in 0..<settings.accumulation {
             loss.add(accumulate(tokens + micro * pass.rows))
         }
         backward.clipSaturated()
         let norm = gradients.norm()
-        let mean = loss.loss / Double(max(loss.rows, 1))
-        guard mean.isFinite, norm.isFinite else {
-            throw divergence(loss: mean, norm: norm, tokens: tokens)
+        var result = loss.result(settings.objective)
+        result.gradientNorm = norm
+        guard result.loss.isFinite, norm.isFinite else {
+            throw divergence(loss: result.loss, norm: norm, tokens: tokens)
         }
         update(learningRate: learningRate, norm: norm)
-        return StepResult(loss: mean, gradientNorm: norm)
+        return result
     }
 
     /// The latest step's gradient of a parameter, row-major; nil if it is frozen or unknown.
@@ -221,42 +214,53 @@ public final class TrainingEngine {
         return values
     }
 
-    private func accumulate(_ tokens: UnsafePointer<Int32>) -> LossSum {
+    private func accumulate(_ tokens: UnsafePointer<Int32>) -> LossParts {
         pass.forward(tokens)
         let gradient = LossHead.HeadGradient(
             hidden: hiddenGradient,
             head: gradients.gradient(of: weights.parameters.layout.head)
         )
         let input = LossHead.Input(hidden: pass.finalNorm, head: weights.effectiveHead())
-        let sum: LossSum
-        switch settings.objective {
-        case .crossEntropy:
+        var parts = LossParts()
+        if let teacher {
+            parts = distill(tokens, teacher, input, gradient)
+        } else {
             targets.set(tokens)
-            let count = windowsPerStep * (settings.length - 1)
-            sum = head.crossEntropy(
+            parts.main = head.crossEntropy(
                 input,
                 targets: targets.tensor,
-                gradientScale: 1 / Float(count),
-                gradient: gradient
-            )
-        case .distillation(let temperature):
-            guard let teacherPass else {
-                preconditionFailure("distillation without a teacher pass")
-            }
-            teacherPass.forward(tokens)
-            sum = head.distillation(
-                input,
-                teacher: LossHead.Input(
-                    hidden: teacherPass.finalNorm,
-                    head: teacherPass.weights.effectiveHead()
-                ),
-                temperature: Float(temperature),
-                gradientScale: 1 / Float(settings.accumulation * settings.rows),
+                gradientScale: 1 / Float(targetCount),
                 gradient: gradient
             )
         }
-        backward.run(finalNormGradient: hiddenGradient)
-        return sum
+        backward.run(
+            finalNormGradient: hiddenGradient,
+            streamGradients: teacher?.streamGradients
+        )
+        return parts
+    }
+
+    /// Tokens of a step that follow one.
+    private var targetCount: Int { windowsPerStep * (settings.length - 1) }
+
+    private func distill(
+        _ tokens: UnsafePointer<Int32>,
+        _ teacher: Teacher,
+        _ input: LossHead.Input,
+        _ gradient: LossHead.HeadGradient
+    ) -> LossParts {
+        let share = teacher.distillation.crossEntropyWeight
+        if share > 0 { targets.set(tokens) }
+        return head.distillation(
+            input,
+            teacher: teacher.say(tokens, student: pass, head: head),
+            targets: targets.tensor,
+            scales: .init(
+                divergence: Float(1 - share) / Float(settings.accumulation * settings.rows),
+                crossEntropy: Float(share) / Float(targetCount)
+            ),
+            gradient: gradient
+        )
     }
 
     /// The error of a step, with the first module whose output is not finite.
@@ -270,7 +274,7 @@ public final class TrainingEngine {
             let start = tokens + micro * pass.rows
             if let module = pass.firstNonFinite(start, rows: pass.rows) {
                 place = "; a NaN or an infinity first appears in \(module)"
-            } else if let module = teacherPass?.firstNonFinite(start, rows: pass.rows) {
+            } else if let module = teacher?.firstNonFinite(start) {
                 place = "; a NaN or an infinity first appears in the teacher's \(module)"
             } else {
                 continue

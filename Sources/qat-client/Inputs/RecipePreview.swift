@@ -14,6 +14,9 @@ struct RecipePreview {
     let remark: String?
     /// What a training will hold in memory; nil of other jobs.
     let memory: MemoryPlan?
+    /// What a training will keep of its teacher on the worker's disk; nil if nothing, or if only the
+    /// text could tell.
+    let teacherCache: TeacherCachePlan?
 
     /// Resolves a job's recipe against its model; nil of jobs without a recipe, and of models that
     /// the gateway holds.
@@ -38,6 +41,7 @@ struct RecipePreview {
             let configuration = try ModelLoader.open(path: path).configuration
             let layout = ParameterLayout(configuration: configuration)
             memory = try Self.memory(spec, configuration, inputs)
+            teacherCache = Self.teacherCache(spec, inputs)
             table = try LayerTable(layout, recipe: options.recipe)
             warnings =
                 table.idleRules.map { "$.quantization.\($0)" }
@@ -73,6 +77,21 @@ struct RecipePreview {
         )
     }
 
+    /// The plan, with as many tokens as the training texts have bytes.
+    private static func teacherCache(
+        _ spec: JobSpec,
+        _ inputs: [PlannedInput]
+    ) -> TeacherCachePlan? {
+        guard case .train(let spec) = spec else { return nil }
+        let texts = inputs.filter { $0.pointer.hasPrefix("/data/train/") }
+        let sizes = texts.flatMap { $0.files.map(\.size) }
+        let isKnown = texts.allSatisfy { !$0.files.isEmpty && $0.stored.isEmpty }
+        return TeacherCachePlan(
+            spec,
+            tokenCount: isKnown ? Int(clamping: sizes.reduce(0, +)) : nil
+        )
+    }
+
     /// `3.1 GB of memory while training: the model as it came 538.1 MB, …`.
     private static func sentence(_ memory: MemoryPlan) -> String {
         "\(Quantities.bytes(UInt64(memory.byteCount))) of memory while training: "
@@ -88,9 +107,17 @@ struct RecipePreview {
         ])
     }
 
+    private static func json(_ cache: TeacherCachePlan) -> JSONValue {
+        .object([
+            "byte_count": .number(Double(cache.byteCount)),
+            "windows": .number(Double(cache.windows)),
+        ])
+    }
+
     var json: JSONValue {
         .object([
             "memory": memory.map(Self.json) ?? .null,
+            "teacher_cache": teacherCache.map(Self.json) ?? .null,
             "quantized": .number(Double(table.quantizedCount)),
             "byte_count": .number(Double(table.byteCount)),
             "bits_per_weight": .number(table.quantizedBitsPerWeight),
@@ -169,5 +196,12 @@ struct RecipePreview {
         )
         if let remark { Console.print(remark) }
         if let memory { Console.print(Self.sentence(memory)) }
+        if let teacherCache {
+            Console.print(
+                "teacher cache: at most \(Quantities.bytes(UInt64(teacherCache.byteCount))) on the "
+                    + "worker's disk, \(teacherCache.windows) windows of "
+                    + Quantities.bytes(UInt64(teacherCache.recordByteCount))
+            )
+        }
     }
 }

@@ -204,10 +204,10 @@ internal import Testing
 
     @Test func comparesATeacherWithTheModel() throws {
         let path = folder.home.path
-        func lines(_ teacher: TinyModelFolder) throws -> [String] {
+        func lines(_ teacher: TinyModelFolder, _ more: String = "") throws -> [String] {
             try? FileManager.default.removeItem(atPath: path + "/teacher")
             try teacher.write(to: path + "/teacher")
-            let job = train(model: "m", #", "distillation": {"teacher": "teacher"}"#)
+            let job = train(model: "m", #", "distillation": {"teacher": "teacher"\#(more)}"#)
             let file = try folder.write("job.json", job)
             let plan = try SubmissionPlan(kind: "train", file: file, name: nil)
             let paths = plan.inputs.compactMap { input in
@@ -229,6 +229,20 @@ internal import Testing
                 #"$.distillation.teacher: token 65 is "B" in the teacher's tokenizer and "A""#
             )
         )
+        let wide = try lines(TinyModelFolder(), #", "teacher_cache": {"top_k": 257}"#)
+        #expect(
+            wide == [
+                "$.distillation.teacher_cache.top_k: 257 is not allowed: the model has 256 tokens"
+            ]
+        )
+        let hidden = #", "hidden": 1"#
+        #expect(try lines(TinyModelFolder(), hidden).isEmpty)
+        var deep = TinyModelFolder()
+        deep.layers = 3
+        #expect(try lines(deep).isEmpty)
+        let other = try lines(deep, hidden)
+        #expect(other.count == 1, "\(other)")
+        #expect(other.first?.hasPrefix("$.distillation.hidden: hidden states compare") == true)
         let short = try lines(TinyModelFolder(context: 16))
         #expect(short.count == 1 && short[0].contains("$.data.seq_length: the teacher: "))
     }

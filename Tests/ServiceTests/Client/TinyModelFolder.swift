@@ -7,6 +7,7 @@ internal import Transformer
 struct TinyModelFolder {
     var rows = 256
     var context = 64
+    var layers = 1
     var added: [String] = []
     var architecture = Architecture.llama
     /// Tokens that change places.
@@ -36,7 +37,7 @@ struct TinyModelFolder {
             vocabularySize: rows,
             hiddenSize: 32,
             intermediateSize: 32,
-            layerCount: 1,
+            layerCount: layers,
             headCount: 2,
             keyValueHeadCount: 1,
             maximumPositions: context,

@@ -94,6 +94,45 @@ internal import Testing
             "$.distillation.temperature: 0 is not allowed; expected a number > 0 and <= 1000"
         ),
         .init(
+            train(more: #", "distillation": {"loss": "mse"}"#),
+            "$.distillation.loss: \"mse\" is not allowed; expected one of kl, reverse_kl, js"
+        ),
+        .init(
+            train(more: #", "distillation": {"loss": "jsd"}"#),
+            "$.distillation.loss: \"jsd\" is not allowed; expected one of kl, reverse_kl, js; write \"js\""
+        ),
+        .init(
+            train(more: #", "distillation": {"loss": "js", "beta": 1}"#),
+            "$.distillation.beta: 1 is not allowed; expected a number > 0 and < 1; that is loss ",
+            "reverse_kl, which js divided by 1 - beta goes to"
+        ),
+        .init(
+            train(more: #", "distillation": {"loss": "js", "beta": -0.5}"#),
+            "$.distillation.beta: -0.5 is not allowed; expected a number > 0 and < 1"
+        ),
+        .init(
+            train(more: #", "distillation": {"cross_entropy": 1}"#),
+            "$.distillation.cross_entropy: 1 is not allowed; expected a number >= 0 and < 1; leave the distillation section out, ",
+            "which trains on the text alone"
+        ),
+        .init(
+            train(more: #", "distillation": {"cross_entropy": 1.5}"#),
+            "$.distillation.cross_entropy: 1.5 is not allowed; expected a number >= 0 and < 1"
+        ),
+        .init(
+            train(more: #", "distillation": {"teacher_cache": {"top_k": 1025}}"#),
+            "$.distillation.teacher_cache.top_k: 1025 is not allowed; expected an integer from 1 to 1024"
+        ),
+        .init(
+            train(more: #", "distillation": {"teacher_cache": {}, "hidden": 1}"#),
+            "$.distillation.teacher_cache: not allowed with hidden; the cache holds the teacher's most ",
+            "likely tokens and no hidden states"
+        ),
+        .init(
+            train(more: #", "distillation": {"hidden": -1}"#),
+            "$.distillation.hidden: -1 is not allowed; expected a number >= 0"
+        ),
+        .init(
             train(
                 more:
                     #", "optim": {"lr": 1e-6, "sched": {"name": "CosineAnnealing", "min_lr": 1e-5}}"#

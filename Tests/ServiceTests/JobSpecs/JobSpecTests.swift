@@ -35,7 +35,8 @@ internal import Testing
             spec.quantization.recipe.stages.map(\.format) == [.mxfp8, .mxfp6E2M3, .mxfp4]
         )
         #expect(spec.quantization.recipe.stages.map(\.until) == [0.3, 0.7, 1])
-        #expect(spec.distillation == .init(teacher: "model", temperature: 1))
+        #expect(spec.distillation?.teacher == "model" && spec.distillation?.temperature == 1)
+        #expect(spec.distillation?.loss == .forward)
         #expect(spec.trainer.maximumSteps == 200)
         #expect(spec.trainer.validationInterval == .count(50))
         #expect(spec.trainer.validationBatches == .count(8))

@@ -124,6 +124,11 @@ internal import Testing
             "$.optim.sched.constant_steps: has no effect"
         ),
         (
+            #", "distillation": {"teacher_cache": {}}"#,
+            "$.distillation.teacher_cache: windows at random offsets are hardly ever"
+        ),
+        (#", "distillation": {"beta": 0.3}"#, "$.distillation.beta: has no effect"),
+        (
             #", "export": [{"format": "gguf", "max_beam_width": 4}]"#,
             "$.export[0].max_beam_width: has no effect"
         ),

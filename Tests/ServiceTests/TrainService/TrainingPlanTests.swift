@@ -1,5 +1,7 @@
 internal import Formats
+internal import JobInputs
 internal import JobSpecs
+internal import Kernels
 internal import ServiceKit
 internal import Testing
 internal import Transformer
@@ -79,8 +81,23 @@ internal import Transformer
             """,
             tokens: 1000
         )
-        #expect(distilled.objective == .distillation(temperature: 2) && distilled.isDistilling)
+        #expect(
+            distilled.objective == .distillation(.init(temperature: 2)) && distilled.isDistilling
+        )
         #expect(distilled.optimizer.gradientClipNorm == 0)
+        let mixed = try Self.plan(
+            """
+            "distillation": {"loss": "js", "beta": 0.3, "cross_entropy": 0.25, "hidden": 2},
+            """,
+            tokens: 1000
+        )
+        let expected = Distillation(
+            divergence: .jensenShannon(beta: 0.3),
+            crossEntropyWeight: 0.25,
+            hiddenWeight: 2
+        )
+        #expect(mixed.objective == .distillation(expected))
+        #expect(mixed.teacherCache == nil && mixed.sampling == .random)
     }
 
     /// A warm-up ends with the run, and says so where only the text decided on its end.
@@ -92,6 +109,36 @@ internal import Transformer
         let short = try Self.plan(sched + #""trainer": {"max_epochs": 90},"#, tokens: 1000)
         #expect(short.schedule.warmupSteps == 50)
         #expect(!short.warnings.contains { $0.contains("warmup_steps") })
+    }
+
+    /// 1000 tokens are 15 windows of 64: what is kept is found again once they are all seen.
+    @Test func aCacheThatNothingIsFoundInAgainIsWarnedAbout() throws {
+        func plan(steps: Int) throws -> TrainingPlan {
+            let request = Self.request(
+                """
+                "distillation": {"teacher_cache": {"top_k": 8}}, "trainer": {"max_steps": \(steps),
+                 "max_epochs": 9},
+                """
+            )
+            var other = request
+            other.spec = request.spec.replacing(
+                #""seq_length": 64"#,
+                with: #""seq_length": 64, "sampling": "epoch""#
+            )
+            let (spec, warnings) = try TrainingPlan.specification(other)
+            return TrainingPlan(
+                spec,
+                warnings: warnings,
+                specText: other.spec,
+                trainTokenCount: 1000
+            )
+        }
+        let short = try plan(steps: 14)
+        #expect(short.teacherCache?.windows == 14 && short.warnings.count == 1)
+        #expect(short.warnings.first?.contains("14 steps see 14 of 15 windows, each once") == true)
+        let long = try plan(steps: 30)
+        #expect(long.teacherCache?.windows == 15 && long.sampling == .epoch)
+        #expect(long.warnings.isEmpty)
     }
 
     @Test func checkpointsBelongToTheirSpecification() throws {

@@ -57,7 +57,8 @@ def rope(x):
     return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
 
 
-def forward(p, tokens, quantized):
+def forward(p, tokens, quantized, streams=None):
+    """Logits; `streams` receives the residual stream after each layer."""
     q = (lambda w: StraightThrough.apply(w)) if quantized else (lambda w: w)
     x = p["model.embed_tokens.weight"][tokens]
     for i in range(L):
@@ -73,6 +74,8 @@ def forward(p, tokens, quantized):
         x = x + a @ q(g("self_attn.o_proj")).T
         h = norm(x, g("post_attention_layernorm"))
         x = x + (F.silu(h @ q(g("mlp.gate_proj")).T) * (h @ q(g("mlp.up_proj")).T)) @ q(g("mlp.down_proj")).T
+        if streams is not None:
+            streams.append(x)
     x = norm(x, p["model.norm.weight"])
     return x @ p.get("lm_head.weight", p["model.embed_tokens.weight"]).T
 
@@ -116,8 +119,9 @@ def case(key, tied, distil):
     index[f"{key}.gradient_norm"] = gradient_norm.item()
 
 
-case("tied", True, False)
-case("distilled", False, True)
-here = pathlib.Path(__file__).parent
-(here / "llama.bin").write_bytes(blob)
-(here / "llama.json").write_text(json.dumps(index) + "\n")
+if __name__ == "__main__":
+    case("tied", True, False)
+    case("distilled", False, True)
+    here = pathlib.Path(__file__).parent
+    (here / "llama.bin").write_bytes(blob)
+    (here / "llama.json").write_text(json.dumps(index) + "\n")
