@@ -16,6 +16,10 @@ extension AttemptRunner {
             return try await limit.bounded {
                 let request = try await request(outcome, reporter, orders, isStopping)
                 await reporter.drain()
+                // An end that was asked for is told, however often it is asked for.
+                guard [.succeeded, .failed].contains(request.outcome) else {
+                    return try await send(request)
+                }
                 do {
                     return try await orders.interruptible(isStoppable: false) {
                         try await send(request)

@@ -280,7 +280,7 @@ internal import Testing
         }
         #expect(place(same) == .same && place(link) == .same && place(same, size: nil) == .same)
         #expect(place(other) == .other && place(longer) == .other)
-        #expect(place(folder.home.path) == .other)
+        #expect(place(folder.home.path) == .special)
         #expect(place(folder.home.path + "/none") == .free)
     }
 

@@ -33,7 +33,3 @@ internal import Testing
         }
     }
 }
-
-extension SHA256Digest {
-    fileprivate static func of(_ text: String) -> SHA256Digest { digest(of: Array(text.utf8)) }
-}

@@ -46,7 +46,7 @@ internal import Testing
         ),
         .init(
             train(more: #", "optim": {"learning": 1}"#),
-            "$.optim.learning: unknown key; known keys: name, lr, weight_decay, betas, eps, sched"
+            "$.optim.learning: unknown key; known keys: name, lr, weight_decay, betas, eps, moments, sched"
         ),
         .init(
             train(more: #", "trainer": {"max_steps": "ten"}"#),
