@@ -140,4 +140,87 @@ struct PeerLimitsTests {
         #expect(notes.compactMap(\.self) == Array(repeating: "", count: 10))
         #expect(limit.note(at: start + .seconds(61)) == " (90 more were not noted)")
     }
+
+    /// Seen: calls that nobody read, 128 on each of 64 connections, held more memory than the machine had.
+    @Test func oneNameHasItsShareOfCallsOnAllItsConnections() throws {
+        var limits = ConnectionLimits()
+        limits.runningCallsPerPeer = 3
+        limits.runningUserCalls = 5
+        let activity = ServerActivity(limits: limits)
+        let bob = PeerIdentity(trustDomain: "t", subject: .user(name: "bob"))
+        for _ in 0..<3 { try activity.callBegins(by: Self.ada) }
+        let full = #expect(throws: RPCError.self) { try activity.callBegins(by: Self.ada) }
+        // To be repeated later, and safely.
+        #expect(full?.code == .unavailable && full?.processed == .no)
+        #expect(full?.message.contains("ada") == true)
+        for _ in 0..<2 { try activity.callBegins(by: bob) }
+        #expect(throws: RPCError.self) { try activity.callBegins(by: bob) }
+        // Users, however many, keep no worker out.
+        let worker = PeerIdentity(trustDomain: "t", subject: .service(role: "train", instance: "1"))
+        for _ in 0..<3 { try activity.callBegins(by: worker) }
+        #expect(throws: RPCError.self) { try activity.callBegins(by: worker) }
+        // A refused call takes nobody's place, one that ended gives its own back.
+        activity.callEnded(by: Self.ada)
+        try activity.callBegins(by: bob)
+        #expect(throws: RPCError.self) { try activity.callBegins(by: Self.ada) }
+        activity.callEnded(by: bob)
+        try activity.callBegins(by: Self.ada)
+    }
+
+    /// The limit counts what runs, over real connections, and not what ran.
+    @Test func aCallThatEndedMakesRoom() async throws {
+        let authority = try TestAuthority()
+        var limits = ConnectionLimits()
+        limits.runningCallsPerPeer = 4
+        try await withServer(authority: authority, limits: limits) { router in
+            router.unary(QatMethods.healthCheck, allow: .users) { _, _ in HealthCheckResponse() }
+        } _: { _, address in
+            try await withClient(address, try authority.user()) { client in
+                for _ in 0..<20 {
+                    _ = try await client.call(QatMethods.healthCheck, HealthCheckRequest())
+                }
+            }
+        }
+    }
+
+    /// Seen: 40 connections with 128 answers of 148 kB each, whose handlers had long returned.
+    @Test func anAnswerThatNobodyReadsKeepsItsPlace() async throws {
+        let authority = try TestAuthority()
+        var limits = ConnectionLimits()
+        limits.runningCallsPerPeer = 1
+        let (returned, end) = AsyncStream<Void>.makeStream()
+        let (gate, opening) = AsyncStream<Void>.makeStream()
+        try await withServer(authority: authority, limits: limits) { router in
+            router.serverStream(QatMethods.jobLogs, allow: .users) { _, _, writer in
+                // More than goes out unasked, 256 KiB, and less than makes a writer wait beyond that.
+                for _ in 0..<14 {
+                    try await writer.write(LogChunk(data: [UInt8](repeating: 1, count: 30_000)))
+                }
+                end.finish()
+            }
+            router.unary(QatMethods.healthCheck, allow: .users) { _, _ in HealthCheckResponse() }
+        } _: { _, address in
+            let user = try authority.user()
+            try await withClient(address, user, attempts: 1) { reader in
+                async let reading: Void = reader.stream(
+                    QatMethods.jobLogs,
+                    JobLogsRequest(jobID: "j"),
+                    onMessage: { _ in for await _ in gate {} }
+                )
+                for await _ in returned {}
+                let error = try await rpcError {
+                    try await withClient(address, user, attempts: 1) { other in
+                        _ = try await other.call(QatMethods.healthCheck, HealthCheckRequest())
+                    }
+                }
+                #expect(error.code == .unavailable && error.processed == .no)
+                opening.finish()
+                try await reading
+            }
+            // Its place comes back with its last byte, or a moment later.
+            try await withClient(address, user) { other in
+                _ = try await other.call(QatMethods.healthCheck, HealthCheckRequest())
+            }
+        }
+    }
 }

@@ -44,8 +44,9 @@ struct JobEvents: AsyncSequence, Sendable {
         private var last: UInt64
         private var page: ArraySlice<JobEvent> = []
         private var isOver = false
-        /// A metric may have 64 KiB, and somebody may not read.
-        static let pageSize = 16
+        private static let pageSize = 16
+        /// Bytes of events that wait to be read: a metric may have 64 KiB, and somebody may not read.
+        private static let pageBytes = 64 << 10
 
         init(_ events: JobEvents, _ changes: AsyncStream<Void>.AsyncIterator) {
             self.events = events
@@ -61,8 +62,8 @@ struct JobEvents: AsyncSequence, Sendable {
                     after: last,
                     limit: Self.pageSize
                 )
-                page = read[...]
-                isOver = isEnd
+                page = Self.page(of: read)
+                isOver = isEnd && page.count == read.count
                 if read.isEmpty, !isEnd {
                     try await changes.nextChange()
                 }
@@ -71,6 +72,17 @@ struct JobEvents: AsyncSequence, Sendable {
             let event = page.removeFirst()
             last = event.seq
             return event
+        }
+
+        /// The first of some events, of so many bytes at most; one at least, if there is one.
+        static func page(of read: [JobEvent]) -> ArraySlice<JobEvent> {
+            var bytes = 0
+            let count = read.prefix { event in
+                bytes += event.metricsJSON.count + event.message.utf8.count
+                return bytes <= pageBytes
+            }.count
+            // A copy: a slice would keep all of them.
+            return ArraySlice(Array(read.prefix(Swift.max(1, count))))
         }
     }
 }

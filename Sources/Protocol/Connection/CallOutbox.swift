@@ -22,6 +22,8 @@ final class CallOutbox: Sendable {
         var failure: RPCError?
         var isEnded = false
         var waiter: CheckedContinuation<Void, Never>?
+        /// Waits for the stream's end.
+        var endWaiter: CheckedContinuation<Void, Never>?
 
         func isFull(_ meter: ByteMeter) -> Bool {
             let own = frames.readableBytes + heldByteCount
@@ -103,14 +105,25 @@ final class CallOutbox: Sendable {
 
     /// Ends the stream: later writes throw `error`.
     func fail(_ error: RPCError) {
-        let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
+        let waiters = state.withLock { state in
             if state.failure == nil { state.failure = error }
             meter.add(-state.frames.readableBytes - state.heldByteCount)
             state.frames = ByteBuffer()
             state.heldByteCount = 0
-            return state.waiter.take()
+            return [state.waiter.take(), state.endWaiter.take()]
         }
-        waiter?.resume()
+        for waiter in waiters { waiter?.resume() }
+    }
+
+    /// Waits until all is sent, or never will be: the stream is over.
+    func waitUntilOver() async {
+        await withCheckedContinuation { continuation in
+            let isOver = state.withLock { state in
+                if state.failure == nil { state.endWaiter = continuation }
+                return state.failure != nil
+            }
+            if isOver { continuation.resume() }
+        }
     }
 
     /// Waits until there is room again.

@@ -14,6 +14,12 @@ public struct ConnectionLimits: Sendable, Hashable {
     public var untakenByteCount = 16 << 20
     /// Handlers that run at once for one connection.
     public var runningCalls = 128
+    /// Calls under one certificate's name, on all its connections, that run or whose answers wait to be sent:
+    /// each may hold one that nobody reads.
+    public var runningCallsPerPeer = 256
+    /// The same of all users together; services are bounded each by itself, so that users cannot keep workers
+    /// out.
+    public var runningUserCalls = 1_024
     /// Connections a server holds at once.
     public var connections = 1_024
     /// Connections a server holds from one address at once.

@@ -11,6 +11,8 @@ final class ServerActivity: Sendable {
         /// Those that have not said HELLO yet, the oldest first.
         var openings: [(link: ConnectionLink, host: String)] = []
         var runningCalls = 0
+        var callsPerPeer: [PeerIdentity: Int] = [:]
+        var userCalls = 0
         var isDraining = false
         var idleWaiter: CheckedContinuation<Void, Never>?
     }
@@ -91,11 +93,37 @@ final class ServerActivity: Sendable {
         }
     }
 
-    /// A handler has begun.
-    func callBegan() { state.withLock { $0.runningCalls += 1 } }
+    /// A handler is to begin for a caller.
+    ///
+    /// - Throws: ``RPCError`` (`unavailable`, not processed) if as many run as may; it is not counted then.
+    func callBegins(by peer: PeerIdentity) throws {
+        let refusal: String? = state.withLock { state in
+            let own = state.callsPerPeer[peer, default: 0]
+            guard own < limits.runningCallsPerPeer else {
+                return "\(own) calls of \(peer) run, on all its connections; that is the limit"
+            }
+            guard peer.role != nil || state.userCalls < limits.runningUserCalls else {
+                return "\(state.userCalls) calls of users run; that is the limit"
+            }
+            state.callsPerPeer[peer] = own + 1
+            if peer.role == nil { state.userCalls += 1 }
+            state.runningCalls += 1
+            return nil
+        }
+        if let refusal { throw RPCError(.unavailable, refusal, processed: .no) }
+    }
 
-    /// A handler has returned.
-    func callEnded() { change { $0.runningCalls -= 1 } }
+    /// A handler has returned; its answer may wait to be sent.
+    func handlerReturned() { change { $0.runningCalls -= 1 } }
+
+    /// Nothing is left of a call.
+    func callEnded(by peer: PeerIdentity) {
+        state.withLock { state in
+            let left = state.callsPerPeer[peer, default: 1] - 1
+            state.callsPerPeer[peer] = left == 0 ? nil : left
+            if peer.role == nil { state.userCalls -= 1 }
+        }
+    }
 
     /// Lets running calls finish and takes no more.
     func drain() {

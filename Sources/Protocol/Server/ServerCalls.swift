@@ -45,7 +45,7 @@ final class ServerCalls: ConnectionOwner {
         )
         do {
             let handle = try route(envelope, peer)
-            activity.callBegan()
+            try activity.callBegins(by: peer)
             // The bridge from the event loop's callback to the handler's task.
             return Task { await self.run(handle, stream, context) }
         } catch {
@@ -112,7 +112,10 @@ final class ServerCalls: ConnectionOwner {
             fail(stream, error, context)
         }
         stream.link.handlerReturned(stream)
-        activity.callEnded()
+        activity.handlerReturned()
+        // An answer that nobody reads keeps its place.
+        await stream.outbox.waitUntilOver()
+        activity.callEnded(by: context.peer)
     }
 
     private func fail(_ stream: CallStream, _ error: any Error, _ context: CallContext) {

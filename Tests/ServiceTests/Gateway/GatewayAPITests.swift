@@ -73,12 +73,6 @@ struct GatewayAPITests {
         #expect((1...2).contains(await probe.count))
     }
 
-    /// Seen: who watched and did not read cost ten megabytes each.
-    @Test func whoWatchesAndDoesNotReadCostsAMebibyteAtMost() {
-        let event = JobLimits().metricBytes
-        #expect(JobEvents.AsyncIterator.pageSize * event <= 1 << 20)
-    }
-
     /// A full disk is no fault of the request: workers wait, and lose nothing.
     @Test(arguments: [
         NSError(domain: NSPOSIXErrorDomain, code: Int(ENOSPC)),
