@@ -68,7 +68,19 @@ extension JobEngine {
             var digests: Set<SHA256Digest> = []
             var batch = JobBatch()
             for stored in jobs { try Self.check(Retention.refusal(of: stored.job, needing: [])) }
-            for stored in jobs { try await checkUnneeded(stored) }
+            for stored in jobs { try await checkUnneeded(stored, besides: Set(leaving.ids)) }
+            // First: what needs the others may be among them.
+            for row in leaving.unreadable {
+                digests.formUnion(try await artifacts(of: row.id))
+                batch.removals.append(
+                    JobBatch.Removal(
+                        id: row.id,
+                        version: row.version,
+                        unlessNeededIn: [],
+                        time: now.unix
+                    )
+                )
+            }
             for stored in jobs {
                 // In portions, so that what is left to remove at once is small.
                 _ = try await trim(stored)
@@ -78,17 +90,6 @@ extension JobEngine {
                         id: stored.job.id,
                         version: stored.job.version,
                         unlessNeededIn: JobState.living,
-                        time: now.unix
-                    )
-                )
-            }
-            for row in leaving.unreadable {
-                digests.formUnion(try await artifacts(of: row.id))
-                batch.removals.append(
-                    JobBatch.Removal(
-                        id: row.id,
-                        version: row.version,
-                        unlessNeededIn: [],
                         time: now.unix
                     )
                 )
@@ -107,15 +108,17 @@ extension JobEngine {
         if let refusal { throw StoreError(.invalidState, refusal) }
     }
 
-    private func checkUnneeded(_ stored: StoredJob) async throws {
+    /// `leaving`: The jobs that go with it, which keep it from nothing.
+    private func checkUnneeded(_ stored: StoredJob, besides leaving: Set<String>) async throws {
         let needing = try await store.dependents(
             of: stored.job.id,
             in: JobState.living,
             after: 0,
-            limit: 1
+            limit: leaving.count + 1
         )
-        try Self.check(Retention.refusal(of: stored.job, needing: needing.jobs.map(\.job)))
-        if let row = needing.unreadable.first {
+        let jobs = needing.jobs.map(\.job).filter { !leaving.contains($0.id) }
+        try Self.check(Retention.refusal(of: stored.job, needing: jobs))
+        if let row = needing.unreadable.first(where: { !leaving.contains($0.id) }) {
             throw StoreError(
                 .invalidState,
                 "job \(stored.job.id) is needed by job \(row.id), which cannot be read; "

@@ -206,4 +206,59 @@ struct UnreadableRowTests {
         _ = try await engine.remove(id)
         try engine.store.close()
     }
+
+    /// Three in a row, each after the one before.
+    private func chain(_ fixture: StoreFixture) throws -> JobEngine.PipelineSubmission {
+        let after = ["a": [], "b": ["a"], "c": ["b"]]
+        return JobEngine.PipelineSubmission(
+            owner: "ada",
+            key: "p",
+            digest: .of("p"),
+            name: "p",
+            parts: try ["a", "b", "c"].map { name in
+                var job = try fixture.submission("")
+                job.after = after[name] ?? []
+                return JobEngine.PipelineSubmission.Part(
+                    name: name,
+                    job: job,
+                    outputs: ["model"]
+                )
+            }
+        )
+    }
+
+    /// Seen: the pipeline was refused for its own job, and that job for being of a pipeline, for good.
+    @Test(arguments: [["a"], ["b"], ["c"], ["a", "c"], ["b", "c"]])
+    func aPipelineGoesWithItsOwn(damaged: [String]) async throws {
+        let fixture = try StoreFixture()
+        let id = try await fixture.engine.submit(try chain(fixture)).id
+        for part in damaged {
+            try await fixture.execute("UPDATE job SET kind = 'bogus' WHERE part = '\(part)'")
+        }
+        try await fixture.engine.cancelPipeline(id, now: true, by: "ada")
+        let removed = try await fixture.engine.removePipeline(id)
+        #expect(removed.jobs.count == 3)
+        #expect(try await fixture.engine.list(pageSize: 9, before: nil).jobs.isEmpty)
+    }
+
+    /// One that is not of it keeps it, and is named.
+    @Test func aPipelineStaysForAnotherOneThatCannotBeRead() async throws {
+        let fixture = try StoreFixture()
+        let id = try await fixture.engine.submit(try chain(fixture)).id
+        let last = try #require(
+            try await fixture.engine.pipeline(id).jobs.first { $0.part == "c" }
+        )
+        let other = try await submit(fixture, "other", after: [last.jobID])
+        try await fixture.execute(
+            "UPDATE job SET kind = 'bogus' WHERE part = 'b' OR id = '\(other)'"
+        )
+        try await fixture.engine.cancelPipeline(id, now: true, by: "ada")
+        let refusal = await #expect(throws: StoreError.self) {
+            _ = try await fixture.engine.removePipeline(id)
+        }
+        #expect(refusal?.code == .invalidState && refusal?.message.contains(other) == true)
+        _ = try await fixture.engine.remove(other)
+        _ = try await fixture.engine.removePipeline(id)
+        #expect(try await fixture.engine.list(pageSize: 9, before: nil).jobs.isEmpty)
+    }
 }
