@@ -36,14 +36,21 @@ extension GatewayDaemon {
                 "backup \(to): \(manifest.jobs) jobs, \(manifest.artifacts) artifacts, "
                     + "\(manifest.bytes) bytes"
             )
-            guard manifest.incomplete.isEmpty else {
-                throw StoreError(
-                    .corrupt,
+            guard let fault = Self.fault(in: manifest) else { return }
+            throw StoreError(.corrupt, fault)
+        }
+
+        /// What a gateway did not have whole, or nil.
+        static func fault(in manifest: BackupManifest) -> String? {
+            var faults: [String] = []
+            if !manifest.incomplete.isEmpty {
+                faults.append(
                     "\(manifest.incomplete.count) artifacts are missing or damaged in the gateway: "
                         + manifest.incomplete.map { "sha256:\($0)" }.joined(separator: ", ")
-                        + "; the rest is backed up"
                 )
             }
+            faults += manifest.unreadable ?? []
+            return faults.isEmpty ? nil : faults.joined(separator: "; ") + "; the rest is backed up"
         }
     }
 
@@ -72,6 +79,7 @@ extension GatewayDaemon {
                     + "\(report.bytes) bytes"
             )
             for gap in report.gaps { print("missing: sha256:\(gap.hex)") }
+            for sentence in report.unreadable { print("unreadable: \(sentence)") }
         }
     }
 }

@@ -57,12 +57,22 @@ enum BackupDatabase {
         }
     }
 
-    /// Every artifact that a database refers to, and how many jobs it has.
-    static func contents(_ path: String) throws -> (artifacts: [Artifact], jobs: Int) {
+    /// What a database refers to.
+    struct Contents: Sendable {
+        /// Every artifact.
+        var artifacts: [Artifact] = []
+        /// How many jobs it has.
+        var jobs = 0
+        /// Rows that name nobody knows which artifact, in sentences: the first 1,000.
+        var unreadable: [String] = []
+    }
+
+    /// What a database refers to; a row that cannot be read keeps nothing else.
+    static func contents(_ path: String) throws -> Contents {
         try GatewayDatabase.naming(path) { try read(path) }
     }
 
-    private static func read(_ path: String) throws -> (artifacts: [Artifact], jobs: Int) {
+    private static func read(_ path: String) throws -> Contents {
         let database = try DatabaseQueue(path: path)
         defer { try? database.close() }
         return try database.read { db in
@@ -73,15 +83,18 @@ enum BackupDatabase {
                 sql: present.map { "SELECT digest, size FROM \($0)" }
                     .joined(separator: " UNION ") + " ORDER BY digest"
             )
-            var artifacts: [Artifact] = []
+            var contents = Contents()
             for row in rows {
-                let digest = try SHA256Digest(stored: row["digest"])
-                guard artifacts.last?.digest != digest else { continue }
-                artifacts.append(
+                guard let digest = SHA256Digest(bytes: [UInt8](row["digest"] as Data)),
+                    contents.artifacts.last?.digest != digest
+                else { continue }
+                contents.artifacts.append(
                     Artifact(digest: digest, size: UInt64(clamping: row["size"] as Int64))
                 )
             }
-            return (artifacts, try Int.fetchOne(db, sql: "SELECT count(*) FROM job") ?? 0)
+            contents.jobs = try Int.fetchOne(db, sql: "SELECT count(*) FROM job") ?? 0
+            contents.unreadable = try DamagedDigest.all(db, limit: 1_000).map(\.message)
+            return contents
         }
     }
 

@@ -16,6 +16,8 @@ struct BackupManifest: Codable, Equatable {
     let bytes: UInt64
     /// Artifacts that the gateway itself did not have whole.
     let incomplete: [String]
+    /// Rows that name nobody knows which artifact, in sentences; nil of older programs.
+    let unreadable: [String]?
 
     /// Reads that of a backup.
     ///
@@ -39,7 +41,8 @@ struct BackupManifest: Codable, Equatable {
         jobs: Int,
         artifacts: Int,
         bytes: UInt64,
-        incomplete: [String]
+        incomplete: [String],
+        unreadable: [String]
     ) {
         self.version = version
         self.created = created
@@ -47,6 +50,7 @@ struct BackupManifest: Codable, Equatable {
         self.artifacts = artifacts
         self.bytes = bytes
         self.incomplete = incomplete
+        self.unreadable = unreadable
     }
 
     func write(folder: String) throws {

@@ -33,7 +33,7 @@ struct GatewayBackup {
         let lock = try FolderLock(target)
         defer { withExtendedLifetime(lock) {} }
         let fresh = "\(target)/\(Self.database).new"
-        let (artifacts, jobs, incomplete) = try await copyConsistently(fresh)
+        let (contents, incomplete) = try await copyConsistently(fresh)
         try copyLogs()
         if FileManager.default.fileExists(atPath: state + "/policy.json") {
             try BackupFiles.copy(state + "/policy.json", to: target + "/policy.json")
@@ -42,13 +42,14 @@ struct GatewayBackup {
         let manifest = BackupManifest(
             version: SuiteVersion.current,
             created: created,
-            jobs: jobs,
-            artifacts: artifacts.count - incomplete.count,
-            bytes: artifacts.reduce(0) { $0 + $1.size },
-            incomplete: incomplete.map(\.hex)
+            jobs: contents.jobs,
+            artifacts: contents.artifacts.count - incomplete.count,
+            bytes: contents.artifacts.reduce(0) { $0 + $1.size },
+            incomplete: incomplete.map(\.hex),
+            unreadable: contents.unreadable
         )
         try manifest.write(folder: target)
-        prune(keeping: Set(artifacts.map(\.digest)))
+        prune(keeping: Set(contents.artifacts.map(\.digest)))
         return manifest
     }
 
@@ -75,19 +76,19 @@ struct GatewayBackup {
     /// Copies the database, then the artifacts, none of which is removed meanwhile.
     private func copyConsistently(
         _ database: String
-    ) async throws -> ([BackupDatabase.Artifact], jobs: Int, incomplete: [SHA256Digest]) {
+    ) async throws -> (BackupDatabase.Contents, incomplete: [SHA256Digest]) {
         let lock = try await collectionLock()
         defer { withExtendedLifetime(lock) {} }
         try BackupDatabase.snapshot("\(state)/\(Self.database)", to: database)
-        let (artifacts, jobs) = try BackupDatabase.contents(database)
+        let contents = try BackupDatabase.contents(database)
         for byte in 0..<256 {
             try BackupFiles.makeFolder("\(target)/cas/sha256/" + String(format: "%02x", byte))
         }
         var incomplete: [SHA256Digest] = []
-        for artifact in artifacts where try !copy(artifact) {
+        for artifact in contents.artifacts where try !copy(artifact) {
             incomplete.append(artifact.digest)
         }
-        return (artifacts, jobs, incomplete)
+        return (contents, incomplete)
     }
 
     private func collectionLock() async throws -> CollectionLock {

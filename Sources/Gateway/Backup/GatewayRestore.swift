@@ -24,6 +24,8 @@ struct GatewayRestore {
         let bytes: UInt64
         /// Artifacts that are not there.
         let gaps: [SHA256Digest]
+        /// Rows that name nobody knows which artifact, in sentences.
+        var unreadable: [String] = []
     }
 
     /// Restores.
@@ -38,8 +40,8 @@ struct GatewayRestore {
         _ = FileManager.default.createFile(atPath: "\(state)/\(Self.marker)", contents: nil)
         let fresh = "\(state)/\(Self.database).new"
         try BackupFiles.copy("\(source)/\(Self.database)", to: fresh)
-        let (artifacts, jobs) = try BackupDatabase.contents(fresh)
-        let gaps = try copy(artifacts)
+        let contents = try BackupDatabase.contents(fresh)
+        let gaps = try copy(contents.artifacts)
         guard gaps.isEmpty || acceptsGaps else {
             throw StoreError(
                 .unusable,
@@ -60,10 +62,11 @@ struct GatewayRestore {
         unlink("\(state)/\(Self.marker)")
         try BackupFiles.synchronizeFolder(state)
         return Report(
-            jobs: jobs,
-            artifacts: artifacts.count - gaps.count,
-            bytes: artifacts.reduce(0) { $0 + $1.size },
-            gaps: gaps
+            jobs: contents.jobs,
+            artifacts: contents.artifacts.count - gaps.count,
+            bytes: contents.artifacts.reduce(0) { $0 + $1.size },
+            gaps: gaps,
+            unreadable: contents.unreadable
         )
     }
 

@@ -22,7 +22,7 @@ extension JobEngine {
             if decision.isChange {
                 try rules.check(checkpoint: checkpoint.files)
                 try await checkStored(checkpoint.files)
-                replaced = try await store.checkpoint(of: id)
+                replaced = try await readable { try await store.checkpoint(of: id) }
                 batch.changes = [
                     JobBatch.Change(job: decision.job, checkpoint: checkpoint.files)
                 ]

@@ -1,5 +1,6 @@
 internal import Jobs
 internal import Protocol
+internal import Synchronization
 
 extension JobEngine {
     /// Leases the oldest queued job that a worker can run, or nil.
@@ -14,12 +15,24 @@ extension JobEngine {
         presence.note(obstacle: obstacle, of: holder)
         guard obstacle == nil else { return nil }
         var refused: Set<String> = []
+        var unreadable: Set<String> = []
         while let next = try await store.nextQueued(
             for: worker.offer,
             excluding: try await ownersAtQuota().union(refused),
-            delayed: delays.pending(at: now.uptime)
+            delayed: delays.pending(at: now.uptime).union(unreadable)
         ) {
             let decision = decide(.leased(holder), next.job)
+            let lease: Lease
+            do {
+                // Before the commit, which holds only if nothing of this changed: what cannot be handed out
+                // must not be leased.
+                lease = try await self.lease(decision.job, next.name)
+            } catch let error as StoreError where [.notFound, .corrupt].contains(error.code) {
+                remarks.tell(error.message)
+                faults.withLock { $0[next.job.id] = error.message }
+                unreadable.insert(next.job.id)
+                continue
+            }
             var batch = JobBatch()
             batch.tell(decision)
             batch.changes = [JobBatch.Change(job: decision.job)]
@@ -37,18 +50,22 @@ extension JobEngine {
             // Somebody was faster: the next one.
             default: continue
             }
-            return Lease(
-                jobID: decision.job.id,
-                kind: decision.job.kind.rawValue,
-                name: next.name,
-                attempt: UInt32(clamping: decision.job.attempt),
-                epoch: UInt64(clamping: decision.job.epoch),
-                specJSON: try await store.document(decision.job.id).spec,
-                inputs: try await store.inputs(of: decision.job.id),
-                checkpoint: try await checkpoint(of: decision.job)
-            )
+            return lease
         }
         return nil
+    }
+
+    private func lease(_ job: Job, _ name: String) async throws -> Lease {
+        Lease(
+            jobID: job.id,
+            kind: job.kind.rawValue,
+            name: name,
+            attempt: UInt32(clamping: job.attempt),
+            epoch: UInt64(clamping: job.epoch),
+            specJSON: try await store.document(job.id).spec,
+            inputs: try await store.inputs(of: job.id),
+            checkpoint: try await checkpoint(of: job)
+        )
     }
 
     /// Extends a lease and appends what the worker tells.
@@ -113,7 +130,8 @@ extension JobEngine {
         let decision = try await changeLeased(request.jobID) { stored in
             var completion = completion(request)
             if case .failed(.artifactMissing, let message) = completion {
-                let inputs = try await store.inputs(of: request.jobID).flatMap(\.files)
+                let inputs = try await readable { try await store.inputs(of: request.jobID) }
+                    .flatMap(\.files)
                 if !isMissing(Set(inputs.map(\.digest))) {
                     completion = .failed(
                         .internalError,
@@ -129,7 +147,7 @@ extension JobEngine {
                 try await checkStored(request.outputs)
                 var change = JobBatch.Change(job: decision.job)
                 if decision.job.state == .succeeded {
-                    freed = try await store.checkpoint(of: request.jobID)
+                    freed = try await readable { try await store.checkpoint(of: request.jobID) }
                     change.results = request.resultsJSON
                     change.checkpoint = []
                     change.outputs = request.outputs

@@ -1,5 +1,6 @@
 internal import Jobs
 internal import Protocol
+internal import Synchronization
 
 extension JobEngine {
     func detail(_ id: String) async throws -> JobDetail {
@@ -136,7 +137,14 @@ extension JobEngine {
     ) async throws -> String {
         switch stored.job.state {
         case .blocked:
-            let sources = try await store.inputs(of: stored.job.id).map(\.source)
+            let inputs: [Input]
+            do {
+                inputs = try await store.inputs(of: stored.job.id)
+            } catch let error as StoreError where error.code == .corrupt {
+                remarks.tell(error.message)
+                return error.message
+            }
+            let sources = inputs.map(\.source)
                 .filter { InputSource($0).job != nil }
                 .map { PlainText.quoted($0, byteLimit: 120) }
             let outputs =
@@ -144,7 +152,8 @@ extension JobEngine {
             let ends =
                 predecessors.isEmpty ? [] : ["the end of \(predecessors.joined(separator: ", "))"]
             return "waits for " + (outputs + ends).joined(separator: ", and ")
-        case .queued: return waitReason(stored, busy: busy)
+        case .queued:
+            return faults.withLock { $0[stored.job.id] } ?? waitReason(stored, busy: busy)
         default: return ""
         }
     }

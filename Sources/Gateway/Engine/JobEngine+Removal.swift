@@ -130,20 +130,20 @@ extension JobEngine {
     /// The artifacts that a job refers to, as far as that can be read; the others are found when everything
     /// is looked through for what nobody refers to.
     private func artifacts(of id: String) async throws -> Set<SHA256Digest> {
-        func known(_ read: () async throws -> [SHA256Digest]) async throws -> [SHA256Digest] {
-            do {
-                return try await read()
-            } catch let error as StoreError where error.code == .corrupt {
-                remarks.tell("job \(id): \(error.message)")
-                return []
-            }
+        let inputs = try await readable { try await store.inputs(of: id) }
+        let outputs = try await readable { try await store.outputs(of: id) }
+        let checkpoint = try await readable { try await store.checkpoint(of: id) }
+        return Set(inputs.flatMap(\.files).map(\.digest) + (outputs + checkpoint).map(\.digest))
+    }
+
+    /// What is stored, or nothing where it cannot be read, which is told of: for what must not fail for it.
+    func readable<Element>(_ read: () async throws -> [Element]) async throws -> [Element] {
+        do {
+            return try await read()
+        } catch let error as StoreError where error.code == .corrupt {
+            remarks.tell(error.message)
+            return []
         }
-        let inputs = try await known {
-            try await store.inputs(of: id).flatMap(\.files).map(\.digest)
-        }
-        let outputs = try await known { try await store.outputs(of: id).map(\.digest) }
-        let checkpoint = try await known { try await store.checkpoint(of: id).map(\.digest) }
-        return Set(inputs + outputs + checkpoint)
     }
 
     /// Takes the details out of the history of a job that is over: what is left are its states.

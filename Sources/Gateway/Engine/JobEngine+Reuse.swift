@@ -34,10 +34,13 @@ extension JobEngine {
         )
         for candidate in candidates {
             let id = candidate.job.id
-            guard Self.contents(try await store.inputs(of: id)) == Self.contents(inputs) else {
+            guard
+                Self.contents(try await readable { try await store.inputs(of: id) })
+                    == Self.contents(inputs)
+            else {
                 continue
             }
-            let outputs = try await store.outputs(of: id)
+            let outputs = try await readable { try await store.outputs(of: id) }
             guard !outputs.isEmpty, await reuse.areWhole(outputs) else { continue }
             return FinishedJob(
                 id: id,

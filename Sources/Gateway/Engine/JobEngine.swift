@@ -24,6 +24,8 @@ final class JobEngine: Sendable {
     let presence: WorkerPresence
     /// Ended jobs whose dependents were not all looked at yet.
     let unsettled = Mutex<Set<String>>([])
+    /// Why queued jobs could not be handed out, by their ids: something that is stored of them cannot be read.
+    let faults = Mutex<[String: String]>([:])
     let remarks: Remarks
     private let clock: @Sendable () -> Moment
 
@@ -199,6 +201,7 @@ final class JobEngine: Sendable {
             hub.signal(Self.queueTopic)
         }
     }
+            faults.withLock { _ = $0.removeValue(forKey: id) }
 
     // MARK: Users' changes
 

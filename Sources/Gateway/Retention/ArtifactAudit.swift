@@ -31,6 +31,7 @@ struct ArtifactAudit: Sendable {
             }
         }
         try await findMissing(except: damaged, &state, report)
+        try await findUnreadable(&state, report)
         try await report(state)
     }
 
@@ -65,6 +66,24 @@ struct ArtifactAudit: Sendable {
             last = page.last
             guard page.count == Self.page else { return }
             try Task.checkCancellation()
+        }
+    }
+
+    /// Rows of which nobody knows what artifact they name.
+    private func findUnreadable(
+        _ state: inout VerifyArtifactsReport,
+        _ report: (VerifyArtifactsReport) async throws -> Void
+    ) async throws {
+        for row in try await store.damagedDigests(limit: Self.page) {
+            state.faults += 1
+            var told = state
+            told.fault = ArtifactFault(
+                missing: true,
+                message: row.message,
+                jobIDs: [row.job],
+                jobs: 1
+            )
+            try await report(told)
         }
     }
 

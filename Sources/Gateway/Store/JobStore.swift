@@ -134,6 +134,9 @@ protocol JobStore: PipelineStore {
     /// Artifacts that jobs refer to, in order, after one.
     func referenced(after digest: SHA256Digest?, limit: Int) async throws -> [SHA256Digest]
 
+    /// Rows that name files of jobs, and whose digests are none.
+    func damagedDigests(limit: Int) async throws -> [DamagedDigest]
+
     /// Work that is due now and then.
     func tidy() async throws
 

@@ -46,7 +46,9 @@ struct ArtifactsAudit {
     }
 
     private func tell(_ fault: ArtifactFault) {
-        let verdict = fault.missing ? "missing" : "damaged"
+        // Of a row that cannot be read nobody knows the digest.
+        let isKnown = fault.digest != .zero
+        let verdict = isKnown ? fault.missing ? "missing" : "damaged" : "unreadable"
         guard !isJSON else {
             Console.print(
                 .object([
@@ -60,6 +62,7 @@ struct ArtifactsAudit {
             return
         }
         if Console.showsNotesOnTerminal { Console.overwriteNote("") }
+        guard isKnown else { return Console.print("\(verdict)  \(fault.message)") }
         let shown = fault.jobIDs.joined(separator: ", ")
         let rest = UInt64(fault.jobIDs.count) < fault.jobs ? ", …" : ""
         let jobs = fault.jobs == 0 ? "of no job" : "of \(fault.jobs) jobs: \(shown)\(rest)"

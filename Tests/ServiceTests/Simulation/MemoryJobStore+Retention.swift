@@ -58,4 +58,6 @@ extension MemoryJobStore {
     { ([], 0) }
 
     func referenced(after digest: SHA256Digest?, limit: Int) async throws -> [SHA256Digest] { [] }
+
+    func damagedDigests(limit: Int) async throws -> [DamagedDigest] { [] }
 }

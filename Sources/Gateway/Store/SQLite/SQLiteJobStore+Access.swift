@@ -102,7 +102,7 @@ extension SQLiteJobStore {
         var found: Set<SHA256Digest> = []
         for start in stride(from: 0, to: all.count, by: 500) {
             for data in try await fetch(Array(all[start..<min(start + 500, all.count)])) {
-                found.insert(try SHA256Digest(stored: data))
+                if let digest = SHA256Digest(bytes: [UInt8](data)) { found.insert(digest) }
             }
         }
         return found

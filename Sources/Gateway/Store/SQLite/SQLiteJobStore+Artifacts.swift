@@ -112,15 +112,19 @@ extension SQLiteJobStore {
         try await pool.read { db in
             try Self.expiring(expiry)
                 .filter(GrantRecord.CodingKeys.digest > Data(digest?.bytes ?? []))
+                // Others are damaged rows, which open nothing.
+                .filter(length(GrantRecord.CodingKeys.digest) == 32)
                 .order(GrantRecord.CodingKeys.digest)
                 .limit(limit)
                 .fetchAll(db)
-                .map {
-                    ArtifactGrant(
-                        holder: $0.holder,
-                        digest: try SHA256Digest(stored: $0.digest),
-                        size: UInt64(clamping: $0.size)
-                    )
+                .compactMap { record in
+                    SHA256Digest(bytes: [UInt8](record.digest)).map {
+                        ArtifactGrant(
+                            holder: record.holder,
+                            digest: $0,
+                            size: UInt64(clamping: record.size)
+                        )
+                    }
                 }
         }
     }
@@ -161,15 +165,19 @@ extension SQLiteJobStore {
             let parts = ["input_file", "output", "checkpoint_file"].map { table in
                 """
                 SELECT digest FROM (SELECT DISTINCT digest FROM \(table) WHERE digest > :last
-                    ORDER BY digest LIMIT :limit)
+                    AND length(digest) = 32 ORDER BY digest LIMIT :limit)
                 """
             }
             return try Data.fetchAll(
                 db,
                 sql: parts.joined(separator: " UNION ") + " ORDER BY digest LIMIT :limit",
                 arguments: ["last": Data(digest?.bytes ?? []), "limit": limit]
-            ).map { try SHA256Digest(stored: $0) }
+            ).compactMap { SHA256Digest(bytes: [UInt8]($0)) }
         }
+    }
+
+    func damagedDigests(limit: Int) async throws -> [DamagedDigest] {
+        try await pool.read { db in try DamagedDigest.all(db, limit: limit) }
     }
 
     /// Whether all artifacts that a new job refers to are there still, and open to its owner.

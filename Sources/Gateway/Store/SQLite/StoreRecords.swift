@@ -47,7 +47,7 @@ struct InputFileRecord: Codable, FetchableRecord, PersistableRecord {
     func file() throws -> InputFile {
         InputFile(
             path: path,
-            digest: try SHA256Digest(stored: digest),
+            digest: try SHA256Digest(stored: digest, of: "input", path, job),
             size: UInt64(clamping: size)
         )
     }
@@ -72,7 +72,7 @@ struct JobFileRecord<Table: JobFileTable>: Codable, FetchableRecord, Persistable
     func file() throws -> OutputFile {
         OutputFile(
             name: name,
-            digest: try SHA256Digest(stored: digest),
+            digest: try SHA256Digest(stored: digest, of: Table.what, name, job),
             size: UInt64(clamping: size)
         )
     }
@@ -94,16 +94,20 @@ struct JobFileRecord<Table: JobFileTable>: Codable, FetchableRecord, Persistable
 /// A table of files that jobs made.
 protocol JobFileTable {
     static var name: String { get }
+    /// What such a file is to its job.
+    static var what: String { get }
 }
 
 /// Jobs' outputs.
 enum OutputTable: JobFileTable {
     static let name = "output"
+    static let what = "output"
 }
 
 /// Jobs' checkpoints.
 enum CheckpointTable: JobFileTable {
     static let name = "checkpoint_file"
+    static let what = "checkpoint"
 }
 
 typealias OutputRecord = JobFileRecord<OutputTable>
@@ -221,11 +225,51 @@ struct WorkerRecord: Codable, FetchableRecord, PersistableRecord {
 }
 
 extension SHA256Digest {
-    /// A digest out of the database.
-    init(stored data: Data) throws {
+    /// The digest of a job's file out of the database.
+    ///
+    /// - Throws: ``StoreError`` (`corrupt`) that names both.
+    init(stored data: Data, of what: String, _ name: String, _ job: String) throws {
         guard let digest = SHA256Digest(bytes: [UInt8](data)) else {
-            throw StoreError(.corrupt, "the database holds a digest of \(data.count) bytes")
+            throw StoreError(
+                .corrupt,
+                DamagedDigest.sentence(what, name, job, byteCount: data.count)
+            )
         }
         self = digest
+    }
+}
+
+/// A row that names a file of a job, and whose digest is none.
+struct DamagedDigest: Sendable {
+    /// The job.
+    let job: String
+    /// Which file, and what is wrong.
+    let message: String
+
+    static func sentence(_ what: String, _ name: String, _ job: String, byteCount: Int) -> String {
+        "job \(PlainText.quoted(job)): the row of its \(what) \(PlainText.quoted(name)) cannot be read: a "
+            + "digest of \(byteCount) bytes"
+    }
+
+    /// Those of a database, of those of its tables that it has.
+    static func all(_ db: Database, limit: Int) throws -> [DamagedDigest] {
+        let places =
+            [("input_file", "path", "input")]
+            + [(OutputTable.name, "name", OutputTable.what)]
+            + [(CheckpointTable.name, "name", CheckpointTable.what)]
+        let parts = try places.filter { try db.tableExists($0.0) }.map { table, name, what in
+            "SELECT job, '\(what)' what, \(name) name, length(digest) count FROM \(table) "
+                + "WHERE length(digest) <> 32"
+        }
+        guard !parts.isEmpty else { return [] }
+        let sql =
+            parts.joined(separator: " UNION ALL ") + " ORDER BY job, what, name LIMIT \(limit)"
+        return try Row.fetchAll(db, sql: sql).map { row in
+            let job: String = row["job"]
+            return DamagedDigest(
+                job: job,
+                message: sentence(row["what"], row["name"], job, byteCount: row["count"])
+            )
+        }
     }
 }
