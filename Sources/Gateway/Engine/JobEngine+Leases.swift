@@ -225,6 +225,14 @@ extension JobEngine {
         }
     }
 
+    /// Counts for leases that nobody counts for: those of rows that could not be read for a while.
+    func adoptLeases() async throws {
+        let end = lifecycle.leaseEnd(at: now)
+        try await forEach(in: JobState.leased) { stored in
+            leases.adopt(stored.job.id, epoch: stored.job.epoch, until: end)
+        }
+    }
+
     /// Takes back the leases that ended without a heartbeat.
     ///
     /// - Returns: The jobs concerned.

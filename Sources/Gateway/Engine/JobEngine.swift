@@ -72,6 +72,13 @@ final class JobEngine: Sendable {
         try await trackDeadlines()
     }
 
+    /// Takes up what rows that are put right again missed while they could not be read.
+    func takeUpAgain() async throws {
+        try await adoptLeases()
+        try await trackDeadlines()
+        try await settleAllBlocked()
+    }
+
     /// Calls `body` for every job in some states, from the oldest, a page at a time.
     func forEach(in states: [JobState], _ body: (StoredJob) async throws -> Void) async throws {
         try await forEach({ try await store.jobs(in: states, after: $0, limit: $1) }, body)

@@ -20,6 +20,13 @@ final class LeaseTable: Sendable {
         }
     }
 
+    /// Begins to count for a job's lease, unless that was begun.
+    func adopt(_ job: String, epoch: Int64, until end: Int64) {
+        entries.withLock { entries in
+            if entries[job] == nil { entries[job] = Entry(epoch: epoch, end: end) }
+        }
+    }
+
     /// Forgets a job's lease of an epoch or an older one; a younger one, which somebody may have
     /// been given meanwhile, stays.
     func remove(_ job: String, epoch: Int64) {

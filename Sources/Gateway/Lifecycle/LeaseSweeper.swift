@@ -61,6 +61,8 @@ struct LeaseSweeper: Service {
                 }
             }
         }
+        if round % 10 == 0 { await attempt { try await engine.adoptLeases() } }
+        if round % 300 == 0 { await attempt { try await engine.takeUpAgain() } }
         if round % 3600 == 0 { await attempt { try await engine.rememberWorkers() } }
         if round % 300 == 0 { await attempt { try await engine.store.tidy() } }
     }

@@ -1,6 +1,8 @@
 internal import Foundation
 internal import Jobs
+internal import Logging
 internal import Protocol
+internal import Synchronization
 internal import Testing
 
 @testable internal import Gateway
@@ -260,5 +262,101 @@ struct UnreadableRowTests {
         _ = try await fixture.engine.remove(other)
         _ = try await fixture.engine.removePipeline(id)
         #expect(try await fixture.engine.list(pageSize: 9, before: nil).jobs.isEmpty)
+    }
+
+    // MARK: Rows that are put right again
+
+    /// Seen: RUNNING for good, on a worker that had long done something else.
+    @Test func aLeaseOfOneThatIsPutRightEnds() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register()
+        let id = try await submit(fixture, "k")
+        let lease = try #require(try await fixture.acquire())
+        _ = try await fixture.heartbeat(lease)
+        try await fixture.execute("UPDATE job SET kind = 'bogus'")
+        #expect(try await fixture.heartbeat(lease) == .lost)
+        fixture.advance(seconds: 31)
+        #expect(try await fixture.engine.recoverExpired().isEmpty)
+        try await fixture.execute("UPDATE job SET kind = 'train'")
+        try await sweep(fixture.engine)
+        // Whoever has it gets a whole duration to be heard.
+        fixture.advance(seconds: 29)
+        #expect(try await fixture.engine.recoverExpired().isEmpty)
+        fixture.advance(seconds: 2)
+        #expect(try await fixture.engine.recoverExpired() == [id])
+        #expect(try await fixture.state(id) == "QUEUED")
+    }
+
+    @Test func oneThatLivesIsNotTouched() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register()
+        let id = try await submit(fixture, "k")
+        let lease = try #require(try await fixture.acquire())
+        _ = try await fixture.heartbeat(lease)
+        fixture.advance(seconds: 29)
+        // A lease that is counted is not extended by being looked at.
+        try await sweep(fixture.engine)
+        fixture.advance(seconds: 2)
+        #expect(try await fixture.engine.recoverExpired() == [id])
+    }
+
+    @Test func aDeadlineOfOneThatIsPutRightCounts() async throws {
+        let fixture = try StoreFixture()
+        var submission = try fixture.submission("k")
+        submission.deadline = fixture.engine.now.unix + 60_000
+        let id = try await fixture.engine.submit(submission).id
+        try await fixture.execute("UPDATE job SET kind = 'bogus'")
+        fixture.advance(seconds: 61)
+        #expect(try await fixture.engine.endOverdue().isEmpty)
+        try await fixture.execute("UPDATE job SET kind = 'train'")
+        try await sweep(fixture.engine)
+        let job = try await fixture.engine.store.job(id).job
+        #expect(job.state == .failed && job.reason == .deadline)
+    }
+
+    /// Of a job that waits, and of the one that it waits for.
+    @Test(arguments: [true, false])
+    func whatOneThatIsPutRightWaitedForCounts(isWaiting: Bool) async throws {
+        let fixture = try StoreFixture()
+        let source = try await submit(fixture, "source")
+        let waits = try await submit(fixture, "waits", after: [source])
+        let damaged = isWaiting ? waits : source
+        try await fixture.execute("UPDATE job SET kind = 'bogus' WHERE id = '\(damaged)'")
+        if isWaiting {
+            try await fixture.engine.cancel(source, now: true, by: "ada")
+        } else {
+            try await fixture.execute("UPDATE job SET state = 'CANCELLED' WHERE id = '\(source)'")
+        }
+        try await sweep(fixture.engine)
+        try await fixture.execute("UPDATE job SET kind = 'train'")
+        #expect(try await fixture.state(waits) == "BLOCKED")
+        try await sweep(fixture.engine)
+        #expect(try await fixture.state(waits) == "FAILED")
+    }
+
+    /// What the gateway does within some minutes, without its clock.
+    private func sweep(_ engine: JobEngine) async throws {
+        let rounds = Mutex(0)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            let (ended, end) = AsyncStream<Void>.makeStream()
+            let sweeper = LeaseSweeper(
+                engine: engine,
+                policies: PolicyFile(AccessPolicy()),
+                logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }),
+                wait: {
+                    let round = rounds.withLock { rounds in
+                        rounds += 1
+                        return rounds
+                    }
+                    // The wait after round 300 ends it.
+                    if round > 301 { end.finish() }
+                    return .zero
+                }
+            )
+            group.addTask { try await sweeper.run() }
+            for await _ in ended {}
+            group.cancelAll()
+            try await group.waitForAll()
+        }
     }
 }
