@@ -72,9 +72,13 @@ extension JobLifecycle {
         _ moment: Moment
     ) -> Decision {
         var decision = Decision(job)
-        guard job.epoch == claim.epoch, job.holder == claim.holder,
-            job.state.isLeased || job.state.isTerminal
-        else {
+        guard job.epoch == claim.epoch, job.holder == claim.holder else {
+            decision.verdict = .leaseLost
+            return decision
+        }
+        // It waits for the next lease: what put it back may come again, and nothing else.
+        if job.state == .queued, completion.mayHavePutBack(job) { return decision }
+        guard job.state.isLeased || job.state.isTerminal else {
             decision.verdict = .leaseLost
             return decision
         }
@@ -139,7 +143,6 @@ extension JobLifecycle {
             endStopped(&decision, message, moment)
         } else {
             decision.enter(.recovering, reason, message, at: moment)
-            decision.job.holder = nil
             decision.enter(.queued, reason, message, at: moment)
             // A worker without room says so when it asks again; one that does not must not spin.
             if reason == .noDisk { decision.delay = Self.noRoomDelay }
@@ -190,7 +193,8 @@ extension JobLifecycle {
         decision.job.losses += 1
         decision.job.lossesAtStep = isStuck ? job.lossesAtStep + 1 : 1
         decision.job.lostStep = job.lastStep
-        decision.job.holder = nil
+        // Who was not heard of in time lost it; who told of its child's end gave it back, and may say so again.
+        if reason == .workerLost { decision.job.holder = nil }
         if job.cancellation != .none {
             endStopped(&decision, message, moment)
         } else if decision.job.lossesAtStep >= crashLoopLimit {
@@ -215,4 +219,18 @@ extension JobLifecycle {
     /// How long a job that was lost twice in a row waits before it is handed out again, in milliseconds;
     /// after a loss that followed progress it does not wait.
     static let backoff: Int64 = 2_000
+}
+
+extension Completion {
+    /// Whether this report may be the one that put a job back into the queue.
+    fileprivate func mayHavePutBack(_ job: Job) -> Bool {
+        switch self {
+        case .succeeded: false
+        // Nobody had asked for it: then that is what it was taken for.
+        case .stopped: job.reason == .internalError
+        case .released(_, let reason): job.reason == reason
+        case .failed(let reason, _):
+            job.reason == (reason.isOfWorkers ? reason : .internalError)
+        }
+    }
 }

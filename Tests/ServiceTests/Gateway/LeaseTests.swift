@@ -337,4 +337,67 @@ struct LeaseTests {
         #expect(try await why() == "waits for train-1 to become free")
         #expect(try await fixture.acquire()?.jobID == id)
     }
+
+    /// docs/JOBS.md, Leases, of every end that there is; the method is idempotent, so a client repeats it
+    /// when an answer was lost.
+    ///
+    /// Seen: *accepted: false* of those that put the job back, and an honest worker in the audit log.
+    @Test(arguments: [
+        (CompleteLeaseRequest.Outcome.released, ""), (.released, "NO_DISK"), (.failed, "KILLED"),
+        (.failed, "STALLED"), (.failed, "NO_DISK"), (.failed, "OUT_OF_MEMORY"),
+        (.failed, "INTERNAL"), (.failed, "nonsense"), (.failed, "USER_ERROR"), (.cancelled, ""),
+        (.succeeded, ""),
+    ])
+    func everyEndIsAcceptedAgainAndNoOther(
+        outcome: CompleteLeaseRequest.Outcome,
+        reason: String
+    ) async throws {
+        try await GatewayFixture.run { gateway in
+            let ada = try gateway.user("ada")
+            let worker = try await gateway.worker(.quant, "quant-1")
+            let id = try await gateway.submit(ada)
+            let lease = try await gateway.lease(worker, "quant-1")
+            func complete(_ outcome: CompleteLeaseRequest.Outcome, _ reason: String)
+                async throws -> Bool
+            {
+                let request = CompleteLeaseRequest(
+                    jobID: id,
+                    epoch: lease.epoch,
+                    outcome: outcome,
+                    reason: reason,
+                    message: "no",
+                    resultsJSON: outcome == .succeeded ? Array("{}".utf8) : [],
+                    bootID: "b1"
+                )
+                return try await worker.call(QatMethods.completeLease, request).accepted
+            }
+            #expect(try await complete(outcome, reason))
+            let job = try await gateway.jobs.engine.store.job(id).job
+            #expect(try await complete(outcome, reason))
+            #expect(try await gateway.jobs.engine.store.job(id).job == job)
+            #expect(gateway.denials.isEmpty)
+            let other: (CompleteLeaseRequest.Outcome, String) =
+                outcome == .succeeded ? (.failed, "DIVERGED") : (.succeeded, "")
+            #expect(try await !complete(other.0, other.1))
+            #expect(try await !complete(.failed, "EXPORT_FAILED"))
+            #expect(gateway.denials.count == 2)
+            #expect(try await gateway.jobs.engine.store.job(id).job == job)
+        }
+    }
+
+    /// A lease that ended by itself was taken away: nothing that its worker tells of its end counts.
+    @Test(arguments: ["", "KILLED", "WORKER_LOST"])
+    func whoWasNotHeardIsNotBelieved(reason: String) async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register()
+        let id = try await fixture.submit("k")
+        let lease = try #require(try await fixture.acquire())
+        fixture.advance(seconds: 31)
+        #expect(try await fixture.engine.recoverExpired() == [id])
+        let outcomes: [CompleteLeaseRequest.Outcome] = [.succeeded, .failed, .released, .cancelled]
+        for outcome in outcomes {
+            #expect(try await !fixture.complete(lease, outcome, reason: reason))
+        }
+        #expect(try await fixture.state(id) == "QUEUED")
+    }
 }
