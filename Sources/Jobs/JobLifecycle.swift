@@ -154,6 +154,8 @@ public struct JobLifecycle: Sendable {
         if job.isOverdue || (job.deadline ?? .max) <= moment.unix { decision.job.deadline = nil }
         decision.job.isOverdue = false
         leaveBlocked(&decision, inputs, moment)
+        // Said in its history; what it waits for now is another matter.
+        if decision.job.state == .blocked { decision.job.message = "" }
         return decision
     }
 }

@@ -210,4 +210,21 @@ struct DependencyTests {
         #expect(next.jobID == "d1")
         #expect(next.inputs.first?.files.map(\.path) == ["model/model.safetensors"])
     }
+
+    /// Seen: "waits for the end of …: retried by local", as if that were why.
+    @Test func aRetriedJobSaysWhatItWaitsForAndNothingElse() async throws {
+        let fixture = try StoreFixture()
+        let source = try await fixture.submit("source")
+        var submission = try fixture.submission("waits")
+        submission.after = [source]
+        let id = try await fixture.engine.submit(submission).id
+        let before = try await fixture.engine.detail(id).summary
+        try await fixture.engine.cancel(id, now: true, by: "ada")
+        try await fixture.engine.retry(id, by: "ada")
+        let after = try await fixture.engine.detail(id).summary
+        #expect(after.state == "BLOCKED" && after.waitReason == before.waitReason)
+        #expect(after.reason.isEmpty && after.reasonMessage.isEmpty)
+        // Who did it is in the history.
+        #expect(try await fixture.events(id).contains { $0.message == "retried by ada" })
+    }
 }
