@@ -20,8 +20,11 @@ struct JobLogStore: Sendable {
         self.totalLimit = totalLimit
         try FileManager.default.createDirectory(
             atPath: folder,
-            withIntermediateDirectories: true
+            withIntermediateDirectories: true,
+            attributes: [.posixPermissions: 0o700]
         )
+        // One that was there before, too: logs are their owners' to read.
+        chmod(folder, 0o700)
         total = TotalBytes(0)
         total.set(try all().reduce(0) { $0 + $1.bytes })
     }

@@ -27,6 +27,10 @@ enum BackupDatabase {
         configuration.readonly = true
         configuration.busyMode = .timeout(60)
         let reader = try DatabaseQueue(path: source, configuration: configuration)
+        // SQLite would let everybody on the machine read it.
+        let descriptor = open(target, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw BackupFiles.failure("create", target) }
+        close(descriptor)
         let writer = try DatabaseQueue(path: target)
         // All pages in one read: writers go on, and the copy is of one moment.
         try reader.backup(to: writer)

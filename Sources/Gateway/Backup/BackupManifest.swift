@@ -57,7 +57,14 @@ struct BackupManifest: Codable, Equatable {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         let path = "\(folder)/\(Self.fileName)"
-        try encoder.encode(self).write(to: URL(fileURLWithPath: path + ".new"))
+        unlink(path + ".new")
+        guard
+            FileManager.default.createFile(
+                atPath: path + ".new",
+                contents: try encoder.encode(self),
+                attributes: [.posixPermissions: 0o600]
+            )
+        else { throw BackupFiles.failure("create", path + ".new") }
         try BackupFiles.synchronize(path + ".new")
         try BackupFiles.move(path + ".new", to: path)
     }

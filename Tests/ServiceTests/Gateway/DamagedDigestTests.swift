@@ -167,6 +167,8 @@ struct DamagedDigestTests {
             // The other job's model is there.
             let path = BackupFiles.path(.of("model 2"), in: state + "/cas")
             #expect(FileManager.default.contents(atPath: path) == Data("model 2".utf8))
+            try expectPrivate(backup)
+            try expectPrivate(state)
         }
     }
 
@@ -180,6 +182,17 @@ struct DamagedDigestTests {
         try Data(text.utf8).write(to: URL(filePath: folder + "/backup.json"))
         let manifest = try BackupManifest(folder: folder)
         #expect(manifest.jobs == 2 && GatewayDaemon.Backup.fault(in: manifest) == nil)
+    }
+
+    /// Seen: the copy of the database, with everybody's specifications, could be read by every account, where
+    /// the folder was made as docs/OPERATIONS.md says.
+    private func expectPrivate(_ folder: String) throws {
+        for name in ["gateway.sqlite", "backup.json"] {
+            let path = folder + "/" + name
+            guard FileManager.default.fileExists(atPath: path) else { continue }
+            let mode = try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions]
+            #expect((mode as? Int ?? 0o777) & 0o077 == 0, "\(path)")
+        }
     }
 
     /// The first with an output and a checkpoint, as an export that failed leaves them; the second waits.

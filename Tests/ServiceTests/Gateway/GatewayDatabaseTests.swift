@@ -149,4 +149,32 @@ struct GatewayDatabaseTests {
             rpc == .aborted || sqlite == .SQLITE_FULL || error.message.contains("gateway.sqlite")
         )
     }
+
+    /// A folder that was made by hand is often everybody's to read; the jobs in it are their owners'.
+    @Test(arguments: [true, false])
+    func nobodyElseReadsTheFiles(isThere: Bool) async throws {
+        let folder = NSTemporaryDirectory() + "/qat-modes-" + UUID().uuidString
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try FileManager.default.createDirectory(
+            atPath: folder + "/logs",
+            withIntermediateDirectories: true,
+            attributes: [.posixPermissions: 0o755]
+        )
+        let path = folder + "/gateway.sqlite"
+        if isThere {
+            try GatewayDatabase.open(path: path).close()
+            chmod(path, 0o644)
+        }
+        let pool = try GatewayDatabase.open(path: path)
+        let logs = try JobLogStore(folder: folder + "/logs")
+        _ = try logs.append("j", offset: 0, [1])
+        try await pool.write { db in try db.execute(sql: "UPDATE worker SET seen = 1") }
+        for name in ["gateway.sqlite", "gateway.sqlite-wal", "gateway.sqlite-shm", "logs"] {
+            let mode = try FileManager.default.attributesOfItem(atPath: folder + "/" + name)[
+                .posixPermissions
+            ]
+            #expect((mode as? Int ?? 0o777) & 0o077 == 0, "\(name)")
+        }
+        try pool.close()
+    }
 }

@@ -21,11 +21,22 @@ enum GatewayDatabase {
             configuration.busyMode = .timeout(5)
             configuration.foreignKeysEnabled = true
             configuration.maximumReaderCount = 4
+            try makePrivate(path)
             let pool = try DatabasePool(path: path, configuration: configuration)
             try pool.writeWithoutTransaction { db in try prepare(db, path) }
             try migrator.migrate(pool)
             return pool
         }
+    }
+
+    /// Makes a file, if there is none, and one that only the gateway reads, whoever may read its folder;
+    /// what SQLite lays beside it gets the same mode.
+    static func makePrivate(_ path: String) throws {
+        let descriptor = Foundation.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        // Whoever opens it next says what is wrong.
+        guard descriptor >= 0 else { return }
+        defer { close(descriptor) }
+        for name in ["", "-wal", "-shm"] { chmod(path + name, 0o600) }
     }
 
     private static func prepare(_ db: Database, _ path: String) throws {
