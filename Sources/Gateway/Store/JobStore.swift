@@ -237,8 +237,6 @@ struct Worker: Sendable, Equatable {
     /// When it registered, in Unix milliseconds.
     let registered: Int64
     /// When the first of its certificates ends, in Unix milliseconds; 0 is unknown.
-    ///
-    /// Not stored: a worker says it when it registers, and registers again after the gateway's restart.
     var certificateEnds: Int64 = 0
 
     /// Names the state folder of its process, which one process at a time can lock; empty is unknown.

@@ -400,4 +400,30 @@ struct LeaseTests {
         }
         #expect(try await fixture.state(id) == "QUEUED")
     }
+
+    /// docs/OPERATIONS.md: status warns of workers' certificates; an upgrade restarts the gateway first.
+    ///
+    /// Seen: no warning until each worker was started anew.
+    @Test func aRestartOfTheGatewayKnowsWhenCertificatesEnd() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.engine.register(
+            Worker(
+                identity: WorkerIdentity(role: .train, instance: "train-1"),
+                boot: "b1",
+                address: "127.0.0.1:1",
+                offer: Offer(kinds: [.train]),
+                cores: 2,
+                memory: 1 << 30,
+                version: "0",
+                registered: fixture.engine.now.unix,
+                certificateEnds: 1_764_547_200_000,
+                stateID: "s"
+            )
+        )
+        let engine = try fixture.reopened()
+        try await engine.start()
+        let services = try await engine.services()
+        #expect(services.map(\.certificateEndsUnixMs) == [1_764_547_200_000])
+        try engine.store.close()
+    }
 }

@@ -5,7 +5,7 @@ internal import JobSpecs
 /// Opens the gateway's SQLite file so that what is acknowledged is on disk.
 enum GatewayDatabase {
     /// The schema's version; a newer file is refused.
-    static let schemaVersion = 8
+    static let schemaVersion = 9
 
     /// Opens, checks and migrates the file.
     ///
@@ -167,6 +167,13 @@ enum GatewayDatabase {
                 arguments: [Int64(Date.now.timeIntervalSince1970 * 1000)]
             )
             try db.execute(sql: "PRAGMA user_version = 8")
+        }
+        // When workers' certificates end: who is there registers once, and not with every gateway.
+        migrator.registerMigration("certificates") { db in
+            try db.execute(
+                sql: "ALTER TABLE worker ADD COLUMN certificate_ends INTEGER NOT NULL DEFAULT 0"
+            )
+            try db.execute(sql: "PRAGMA user_version = 9")
         }
         return migrator
     }

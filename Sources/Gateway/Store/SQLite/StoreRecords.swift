@@ -174,11 +174,13 @@ struct WorkerRecord: Codable, FetchableRecord, PersistableRecord {
     var registered: Int64
     var stateID: String
     var seen: Int64
+    var certificateEnds: Int64
 
     enum CodingKeys: String, CodingKey {
         case role, instance, boot, address, kinds, accelerator, devices, nodes, cores, memory
         case version, registered, seen
         case stateID = "state_id"
+        case certificateEnds = "certificate_ends"
     }
 
     init(_ worker: Worker) {
@@ -196,6 +198,7 @@ struct WorkerRecord: Codable, FetchableRecord, PersistableRecord {
         registered = worker.registered
         stateID = worker.stateID
         seen = worker.registered
+        certificateEnds = worker.certificateEnds
     }
 
     /// The worker, or nil if the row is none of ours; it registers again.
@@ -218,6 +221,7 @@ struct WorkerRecord: Codable, FetchableRecord, PersistableRecord {
             memory: memory,
             version: version,
             registered: registered,
+            certificateEnds: certificateEnds,
             stateID: stateID,
             seen: seen
         )
