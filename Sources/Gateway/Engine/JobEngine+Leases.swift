@@ -163,7 +163,8 @@ extension JobEngine {
                         holder: owner,
                         digest: $0.digest,
                         size: $0.size,
-                        time: now.unix
+                        // Of the end itself: what is given later was brought anew, and outlives the job.
+                        time: decision.job.finished ?? now.unix
                     )
                 }
             }

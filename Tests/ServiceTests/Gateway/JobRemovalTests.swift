@@ -321,4 +321,42 @@ struct JobRemovalTests {
             #expect(!done.accepted)
         }
     }
+
+    /// Nothing that a job made outlives it, however its end and the openings of its outputs fall into
+    /// milliseconds.
+    ///
+    /// Seen: `jobs rm` freed a report's bytes, and the model stayed for a week.
+    @Test func outputsGoWithTheirJob() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register()
+        let id = try await fixture.submit("k")
+        let ticking = JobEngine(
+            store: fixture.engine.store,
+            leaseDuration: .seconds(30),
+            clock: {
+                // Every look is later than the one before.
+                defer { fixture.advance(seconds: 1) }
+                return fixture.engine.now
+            }
+        )
+        try await ticking.start()
+        let holder = StoreFixture.holder("train-1", boot: "b1")
+        let lease = try #require(try await ticking.acquire(holder))
+        let output = OutputFile(name: "model/m", digest: .of("out"), size: 3)
+        let verdict = try await ticking.complete(
+            CompleteLeaseRequest(
+                jobID: id,
+                epoch: lease.epoch,
+                outcome: .succeeded,
+                resultsJSON: Array("{}".utf8),
+                outputs: [output]
+            ),
+            by: holder
+        )
+        #expect(verdict == .accepted)
+        let open = try await fixture.engine.store.granted([output.digest], to: "user/ada")
+        #expect(open == [output.digest])
+        #expect(try await ticking.remove(id).contains(output.digest))
+        #expect(try await fixture.engine.store.granted([output.digest], to: "user/ada").isEmpty)
+    }
 }
