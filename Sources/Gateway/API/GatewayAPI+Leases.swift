@@ -111,7 +111,7 @@ extension GatewayAPI {
             isConnected: principal.isConnected
         )
         if directive == .lost {
-            denyLease(request.jobID, request.epoch, caller)
+            await denyLease(request.jobID, claim, caller)
         }
         return HeartbeatResponse(directive: directive)
     }
@@ -124,7 +124,7 @@ extension GatewayAPI {
         let caller = Caller(principal, .appendLog)
         let claim = try claim(request.epoch, request.bootID, nil, caller)
         guard try await engine.holds(request.jobID, claim) else {
-            denyLease(request.jobID, request.epoch, caller)
+            await denyLease(request.jobID, claim, caller)
             throw StoreError(
                 .invalidState,
                 "the lease on job \(PlainText.quoted(request.jobID)) is lost"
@@ -178,7 +178,7 @@ extension GatewayAPI {
         let directive = try await poll(request.jobID, seconds: request.waitSeconds) {
             let directive = try await engine.directive(request.jobID, claim)
             if directive == .lost {
-                denyLease(request.jobID, request.epoch, caller)
+                await denyLease(request.jobID, claim, caller)
             }
             return (directive, isWanted: directive != request.known)
         }
@@ -234,7 +234,7 @@ extension GatewayAPI {
             throw StoreError(.invalidArgument, "the call names no checkpoint")
         }
         guard try await engine.holds(request.jobID, claim) else {
-            denyLease(request.jobID, request.epoch, caller)
+            await denyLease(request.jobID, claim, caller)
             return SaveCheckpointResponse(accepted: false)
         }
         let files = Set(checkpoint.files.map(\.digest))
@@ -264,6 +264,17 @@ extension GatewayAPI {
             epoch: Int64(clamping: epoch),
             holder: try authority.holder(boot: boot, instance: instance, caller)
         )
+    }
+
+    /// Notes that a caller does not hold the lease that it shows, unless it was its own, and ended while the
+    /// call was under way: every end has such calls.
+    private func denyLease(_ job: String, _ claim: LeaseClaim, _ caller: Caller) async {
+        if let known = try? await engine.store.job(job).job, known.epoch == claim.epoch,
+            known.holder == claim.holder
+        {
+            return
+        }
+        denyLease(job, UInt64(clamping: claim.epoch), caller)
     }
 
     private func denyLease(_ job: String, _ epoch: UInt64, _ caller: Caller) {

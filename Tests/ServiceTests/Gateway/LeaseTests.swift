@@ -401,6 +401,51 @@ struct LeaseTests {
         #expect(try await fixture.state(id) == "QUEUED")
     }
 
+    /// Every end has calls under way; whose lease it was is no intruder, everybody else is.
+    ///
+    /// Seen: two denials of the holder itself for every `cancel`.
+    @Test func theHolderIsNoIntruderWhenItsLeaseHasEnded() async throws {
+        try await GatewayFixture.run { gateway in
+            let ada = try gateway.user("ada")
+            let worker = try await gateway.worker(.quant, "quant-1")
+            let other = try await gateway.worker(.quant, "quant-2")
+            let id = try await gateway.submit(ada)
+            let lease = try await gateway.lease(worker, "quant-1")
+            _ = try await ada.call(QatMethods.cancelJob, CancelJobRequest(jobID: id, now: true))
+            let end = CompleteLeaseRequest(
+                jobID: id,
+                epoch: lease.epoch,
+                outcome: .cancelled,
+                bootID: "b1"
+            )
+            #expect(try await worker.call(QatMethods.completeLease, end).accepted)
+            func late(_ client: RPCClient, _ instance: String) async throws {
+                let beat = HeartbeatRequest(
+                    jobID: id,
+                    epoch: lease.epoch,
+                    instance: instance,
+                    bootID: "b1"
+                )
+                let answer = try await client.call(QatMethods.heartbeat, beat)
+                #expect(answer.directive == .lost)
+                let wait = AwaitDirectiveRequest(
+                    jobID: id,
+                    epoch: lease.epoch,
+                    instance: instance,
+                    bootID: "b1"
+                )
+                #expect(
+                    try await client.call(QatMethods.awaitDirective, wait).directive == .lost
+                )
+            }
+            try await late(worker, "quant-1")
+            #expect(gateway.denials.isEmpty)
+            try await late(other, "quant-2")
+            #expect(gateway.denials.count == 2)
+            #expect(gateway.denials.allSatisfy { $0.contains("quant/quant-2") })
+        }
+    }
+
     /// docs/OPERATIONS.md: status warns of workers' certificates; an upgrade restarts the gateway first.
     ///
     /// Seen: no warning until each worker was started anew.
