@@ -77,7 +77,7 @@ extension JobEngine {
                 continue
             case .overQuota:
                 guard let known = try await known(pipeline) else {
-                    throw Self.overQuota(
+                    throw overQuota(
                         pipeline.owner,
                         pipelineOf: waiting > quota.queued ?? .max ? waiting : nil
                     )

@@ -61,7 +61,7 @@ extension JobEngine {
             batch.ceilings = ceilings(of: owner, for: waiting)
             switch try await commit(batch, decisions) {
             case .committed: break
-            case .overQuota: throw Self.overQuota(owner)
+            case .overQuota: throw overQuota(owner)
             default: continue
             }
             for decision in decisions { note(decision) }

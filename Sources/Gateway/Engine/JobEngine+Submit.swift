@@ -70,7 +70,7 @@ extension JobEngine {
             case .conflict:
                 continue
             case .overQuota:
-                return try await repeated(submission, unless: Self.overQuota(submission.owner))
+                return try await repeated(submission, unless: overQuota(submission.owner))
             case .artifactsGone:
                 return try await repeated(submission, unless: Self.artifactsGone)
             case .taken:
@@ -102,17 +102,18 @@ extension JobEngine {
     )
 
     /// `jobs`: Of a pipeline that is larger than the quota, how many it has.
-    static func overQuota(_ owner: String, pipelineOf jobs: Int? = nil) -> StoreError {
+    func overQuota(_ owner: String, pipelineOf jobs: Int? = nil) -> StoreError {
+        let limit = policies.policy.quota(of: owner).queued ?? 0
         if let jobs {
             return StoreError(
                 .quota,
-                "\(jobs) jobs at once are more than the quota lets \(owner) have waiting; submit it in "
-                    + "parts, or ask an operator for a larger quota"
+                "\(jobs) jobs at once are more than the \(limit) that the quota lets \(owner) have waiting; "
+                    + "submit it in parts, or ask an operator for a larger quota"
             )
         }
         return StoreError(
             .quota,
-            "\(owner) has as many jobs waiting as the quota allows; "
+            "\(owner) has as many jobs waiting as the quota allows (\(limit)); "
                 + "wait for one to end, or cancel one"
         )
     }

@@ -134,7 +134,9 @@ extension JobEngine {
         if quota == 0 { return "\(stored.owner) may run no jobs (quota)" }
         if busy.contains(stored.owner) {
             let limit = quota ?? 0
-            return "waits for one of \(stored.owner)'s \(limit) running jobs to end (quota)"
+            return limit == 1
+                ? "waits for \(stored.owner)'s running job to end (quota: 1)"
+                : "waits for one of \(stored.owner)'s \(limit) running jobs to end (quota)"
         }
         if let left = delays.left(of: stored.job.id, at: now.uptime) {
             let why =

@@ -143,7 +143,7 @@ final class JobEngine: Sendable {
             }
             switch try await commit(batch, decision) {
             case .committed: note(decision)
-            case .overQuota: throw Self.overQuota(batch.ceilings.first?.owner ?? "")
+            case .overQuota: throw overQuota(batch.ceilings.first?.owner ?? "")
             default: continue
             }
             if decision.isEnd {
@@ -201,6 +201,7 @@ final class JobEngine: Sendable {
             delays.remove(id)
         }
         if decision.isChange {
+            faults.withLock { _ = $0.removeValue(forKey: id) }
             hub.signal(id)
         }
         // A lease that ended may make room in its owner's quota.
@@ -208,7 +209,6 @@ final class JobEngine: Sendable {
             hub.signal(Self.queueTopic)
         }
     }
-            faults.withLock { _ = $0.removeValue(forKey: id) }
 
     // MARK: Users' changes
 

@@ -340,7 +340,7 @@ struct AuthorityTests {
             let waiting = try await ada.call(QatMethods.listJobs, ListJobsRequest()).jobs
             #expect(
                 waiting.first?.waitReason
-                    == "waits for one of ada's 1 running jobs to end (quota)"
+                    == "waits for ada's running job to end (quota: 1)"
             )
         }
     }
