@@ -110,7 +110,11 @@ struct RetryDependentsTests {
                 """
             )
             let request = RetryJobRequest(jobID: first, withDependents: true)
-            #expect(await code { _ = try await ada.call(QatMethods.retryJob, request) } != nil)
+            // By the disk, and not by the time that a busy machine takes.
+            let failure = await code {
+                _ = try await ada.call(QatMethods.retryJob, request, timeout: .seconds(600))
+            }
+            #expect(failure != nil && failure != .deadlineExceeded)
             let changed = try await fixture.engine.store.jobs(
                 in: [.blocked],
                 after: 0,
