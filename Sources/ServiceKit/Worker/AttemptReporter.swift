@@ -152,5 +152,7 @@ struct AttemptReporter: Sendable {
             byteCount: bytes.count,
             nextOffset: response.nextOffset
         )
+        // That was the question where the log ends; what is to be written there need not wait.
+        if bytes.isEmpty { await sendLog() }
     }
 }
