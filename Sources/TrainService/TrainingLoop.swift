@@ -85,7 +85,11 @@ struct TrainingLoop {
         self.warnings =
             remarks + plan.warnings + layerTable.idleRules.map { "$.quantization.\($0)" }
             + layout.idlePatterns(plan.frozen).map { "$.frozen[\($0)]: names no parameter" }
-        for warning in self.warnings {
+        tellRecipe()
+    }
+
+    private func tellRecipe() {
+        for warning in warnings {
             reporter.log(warning)
         }
         reporter.log("quantizable layers: \(layerTable.quantizedCount) by the recipe's last stage")

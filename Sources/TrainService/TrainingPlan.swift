@@ -45,14 +45,7 @@ struct TrainingPlan {
         recipe = spec.quantization.recipe
         let trainer = spec.trainer
         objective = spec.distillation.map { .distillation(Distillation($0)) } ?? .crossEntropy
-        optimizer = AdamWConfiguration(
-            beta1: spec.optimizer.beta1,
-            beta2: spec.optimizer.beta2,
-            epsilon: spec.optimizer.epsilon,
-            weightDecay: spec.optimizer.weightDecay,
-            moments: MomentPrecision(spec.optimizer.moments),
-            gradientClipNorm: trainer.gradientClip ?? 0
-        )
+        optimizer = AdamWConfiguration(spec.optimizer, clip: trainer.gradientClip)
         batchSize = trainer.microBatchSize
         accumulation = trainer.accumulatedBatches
         length = spec.data.sequenceLength
@@ -129,5 +122,18 @@ struct TrainingPlan {
         _ request: ComputeRequest
     ) throws -> [String] {
         try texts.indices.map { try request.path("\(pointer)/\($0)") }
+    }
+}
+
+extension AdamWConfiguration {
+    fileprivate init(_ options: OptimizerOptions, clip: Double?) {
+        self.init(
+            beta1: options.beta1,
+            beta2: options.beta2,
+            epsilon: options.epsilon,
+            weightDecay: options.weightDecay,
+            moments: MomentPrecision(options.moments),
+            gradientClipNorm: clip ?? 0
+        )
     }
 }

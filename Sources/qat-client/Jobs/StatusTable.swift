@@ -67,19 +67,7 @@ enum StatusTable {
                 ? Array(cells.prefix(3)) + [DisplayWidth.cut(owner, to: 20)] + cells.dropFirst(3)
                 : cells
         }
-        var table = TextTable(
-            columns: [
-                .init(heading: "JOB"), .init(heading: "KIND", dropOrder: 5),
-                .init(heading: "NAME", least: 8, dropOrder: 7),
-            ] + (hasOwners ? [.init(heading: "OWNER", least: 5, dropOrder: 6)] : []) + [
-                .init(heading: "STATE"),
-                .init(heading: "PHASE", least: 8, dropOrder: 4),
-                .init(heading: "STEP", dropOrder: 6),
-                .init(heading: "LOSS", dropOrder: 2), .init(heading: "ETA", dropOrder: 3),
-                .init(heading: "AGE", dropOrder: 1),
-                .init(heading: "NOTE", least: 12, dropOrder: 8),
-            ]
-        )
+        var table = TextTable(columns: headings(hasOwners: hasOwners))
         func age(_ created: Int64) -> String {
             Quantities.duration(seconds: Double(nowUnixMs - created) / 1000)
         }
@@ -135,6 +123,18 @@ enum StatusTable {
     }
 
     private static let indent = "  "
+
+    private static func headings(hasOwners: Bool) -> [TextTable.Column] {
+        [
+            .init(heading: "JOB"), .init(heading: "KIND", dropOrder: 5),
+            .init(heading: "NAME", least: 8, dropOrder: 7),
+        ] + (hasOwners ? [.init(heading: "OWNER", least: 5, dropOrder: 6)] : []) + [
+            .init(heading: "STATE"), .init(heading: "PHASE", least: 8, dropOrder: 4),
+            .init(heading: "STEP", dropOrder: 6), .init(heading: "LOSS", dropOrder: 2),
+            .init(heading: "ETA", dropOrder: 3), .init(heading: "AGE", dropOrder: 1),
+            .init(heading: "NOTE", least: 12, dropOrder: 8),
+        ]
+    }
 
     /// One pipeline with its jobs.
     static func detail(
