@@ -91,6 +91,13 @@ struct CertsCommand: AsyncParsableCommand {
         func perform() async throws -> ExitStatus {
             let (subject, name) = try subject()
             let (certificate, key) = ("\(dir)/\(name).pem", "\(dir)/\(name).key")
+            let authority = "\(dir)/\(CertificateAuthority.certificateName)"
+            guard access(authority, F_OK) == 0 else {
+                throw ClientError(
+                    .usage,
+                    "\(authority): no such file; qat-client certs init --dir \(dir) makes an authority"
+                )
+            }
             for file in [certificate, key] where !force && access(file, F_OK) == 0 {
                 throw ClientError(.usage, "\(file) exists; --force replaces it")
             }

@@ -11,10 +11,10 @@ enum VerbSpelling {
         of command: any ParsableCommand.Type
     ) throws {
         let verbs = command.configuration.subcommands
-        // Help, a version and flags are the parser's to answer.
-        guard !verbs.isEmpty, let word = arguments.first, !word.hasPrefix("-"), word != "help"
-        else {
-            return
+        // Help, a version and flags are the parser's to answer, but for help of what there is not.
+        guard !verbs.isEmpty, let word = arguments.first, !word.hasPrefix("-") else { return }
+        guard word != "help" else {
+            return try check(Array(arguments.dropFirst()), of: command)
         }
         for verb in verbs where name(of: verb) == word {
             return try check(Array(arguments.dropFirst()), of: verb)

@@ -168,7 +168,9 @@ enum StatusTable {
         add("kind", summary.kind)
         add("name", summary.name)
         add("owner", summary.owner)
-        add("state", summary.state + (summary.cancelRequested ? " (cancel requested)" : ""))
+        // A deadline asks for it, too; of what has ended, the reason says all.
+        let isAsked = summary.cancelRequested && ExitStatus(jobState: summary.state) == nil
+        add("state", summary.state + (isAsked ? " (cancel requested)" : ""))
         add("reason", summary.reason)
         add("message", summary.reasonMessage)
         add("waits", summary.waitReason)

@@ -37,6 +37,8 @@ internal import Testing
     }
 
     @Test(arguments: [
+        ("help stauts", "did you mean \"status\"?"),
+        ("certs issue --dir no --user a", "no/ca.pem: no such file; qat-client certs init"),
         ("stauts", "qat-client has no verb \"stauts\"; did you mean \"status\"?"),
         ("sumbit train x.json", "did you mean \"submit\"?"),
         ("local dwon", "did you mean \"down\"?"),
