@@ -200,6 +200,28 @@ enum KernelTwin: String, CaseIterable, Sendable {
         return x + [Float(sum.loss), Float(sum.rows), Float(sum.correct)]
     }
 
+    /// The kernel's loss; student and teacher become what it makes of them.
+    static func klDivergence(
+        student: inout [Float],
+        teacher: inout [Float],
+        rows: Int,
+        temperature: Float,
+        gradientScale: Float
+    ) -> Double {
+        var sum = qat_loss_sum()
+        let width = student.count / rows
+        qat_kl_divergence_f32(
+            &student,
+            &teacher,
+            &sum,
+            rows,
+            width,
+            temperature,
+            gradientScale
+        )
+        return sum.loss
+    }
+
     private func klDivergence(_ a: [Float], _ b: [Float], _ isReference: Bool) -> [Float] {
         guard !a.isEmpty else {
             return []
