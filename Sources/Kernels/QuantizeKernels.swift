@@ -125,18 +125,6 @@ public enum QuantizeKernels {
         qat_fake_quantize_scaled_f32(destination, source, scales, count, blockSize, &format)
     }
 
-    /// The codes of values under a step, which is that of a scale.
-    public static func encode(
-        _ codes: UnsafeMutablePointer<UInt8>,
-        _ source: UnsafePointer<Float>,
-        count: Int,
-        step: Float,
-        storage: BlockStorage
-    ) {
-        var format = storage.cFormat
-        qat_encode_values_f32(codes, source, count, step, &format)
-    }
-
     /// Zeroes the gradient of values beyond what their block's scale, found beforehand, can hold.
     public static func maskSaturated(
         _ gradient: UnsafeMutablePointer<Float>,

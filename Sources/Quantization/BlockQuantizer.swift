@@ -165,40 +165,54 @@ public enum BlockQuantizer {
     ) throws -> PackedTensor {
         let source = try checkedStart(values, rows, columns, format, team)
         let floatScales = floatScales(source, rows, columns, format, amax, team)
-        let bits = format.element.bitWidth
-        let packedCodes = AlignedBuffer<UInt8>(count: values.count * bits / 8)
         let scaleCount = format.blockScaleCount(rows: rows, columns: columns)
         let scales = AlignedBuffer<UInt8>(count: scaleCount)
-        let codes = AlignedBuffer<UInt8>(count: values.count)
         let blocksPerRow = rows > 0 ? scaleCount / rows : 0
+        let codes = packedCodes(format, rows: rows, columns: columns, team: team) { row, codes in
+            QuantizeKernels.quantize(
+                codes: codes,
+                scales: scales.pointer + row * blocksPerRow,
+                source + row * columns,
+                count: columns,
+                blockSize: format.span(columns: columns),
+                storage: format.storage(floatScales, row: row)
+            )
+        }
+        return try PackedTensor(
+            format: format,
+            rows: rows,
+            columns: columns,
+            codes: codes,
+            scales: [UInt8](scales.elements),
+            floatScales: floatScales
+        )
+    }
+
+    /// The codes of a tensor as they are stored; `encode` writes one byte for each of a row's elements.
+    static func packedCodes(
+        _ format: QuantizationFormat,
+        rows: Int,
+        columns: Int,
+        team: ThreadTeam,
+        encode: (_ row: Int, _ codes: UnsafeMutablePointer<UInt8>) -> Void
+    ) -> [UInt8] {
+        let bits = format.element.bitWidth
+        let packed = AlignedBuffer<UInt8>(count: rows * columns * bits / 8)
+        let codes = AlignedBuffer<UInt8>(count: rows * columns)
         // Whole rows: checkShape has seen to it that their codes fill whole bytes.
         team.parallelFor(count: rows) { range in
             for row in range {
                 let start = row * columns
-                QuantizeKernels.quantize(
-                    codes: codes.pointer + start,
-                    scales: scales.pointer + row * blocksPerRow,
-                    source + start,
-                    count: columns,
-                    blockSize: format.span(columns: columns),
-                    storage: format.storage(floatScales, row: row)
-                )
+                encode(row, codes.pointer + start)
                 QuantizeKernels.pack(
-                    packedCodes.pointer + start * bits / 8,
+                    packed.pointer + start * bits / 8,
                     codes: codes.pointer + start,
                     count: columns,
                     codeBits: bits
                 )
             }
         }
-        return try PackedTensor(
-            format: format,
-            rows: rows,
-            columns: columns,
-            codes: [UInt8](packedCodes.elements),
-            scales: [UInt8](scales.elements),
-            floatScales: floatScales
-        )
+        return [UInt8](packed.elements)
     }
 
     /// The real values of a stored tensor.

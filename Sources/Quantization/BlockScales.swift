@@ -40,6 +40,22 @@ public struct BlockScaleBytes: @unchecked Sendable {
         self.blocks = blocks
         self.factors = factors
     }
+
+    /// The block scales of a row, and its format under the FP32 scale.
+    func row(
+        _ row: Int,
+        of format: QuantizationFormat,
+        columns: Int
+    ) -> (blocks: UnsafePointer<UInt8>, storage: BlockStorage) {
+        let scale: Float =
+            switch format.scaleKind {
+            case .e8m0: 1
+            case .perChannel: factors[row]
+            case .e4m3TwoLevel, .perTensor: factors[0]
+            }
+        let blocksPerRow = format.blockScaleCount(rows: 1, columns: columns)
+        return (blocks + row * blocksPerRow, format.storage(scale: scale))
+    }
 }
 
 extension BlockQuantizer {
@@ -57,17 +73,16 @@ extension BlockQuantizer {
         scales: BlockScaleBytes,
         team: ThreadTeam
     ) {
-        let span = format.span(columns: columns)
-        let blocksPerRow = format.blockScaleCount(rows: 1, columns: columns)
         team.parallelFor(count: rows) { range in
             for row in range {
+                let place = scales.row(row, of: format, columns: columns)
                 QuantizeKernels.fakeQuantize(
                     destination + row * columns,
                     source + row * columns,
-                    scales: scales.blocks + row * blocksPerRow,
+                    scales: place.blocks,
                     count: columns,
-                    blockSize: span,
-                    storage: Self.storage(format, scales, row: row)
+                    blockSize: format.span(columns: columns),
+                    storage: place.storage
                 )
             }
         }
@@ -83,17 +98,16 @@ extension BlockQuantizer {
         scales: BlockScaleBytes,
         team: ThreadTeam
     ) {
-        let span = format.span(columns: columns)
-        let blocksPerRow = format.blockScaleCount(rows: 1, columns: columns)
         team.parallelFor(count: rows) { range in
             for row in range {
+                let place = scales.row(row, of: format, columns: columns)
                 QuantizeKernels.maskSaturated(
                     gradient + row * columns,
                     source + row * columns,
-                    scales: scales.blocks + row * blocksPerRow,
+                    scales: place.blocks,
                     count: columns,
-                    blockSize: span,
-                    storage: Self.storage(format, scales, row: row)
+                    blockSize: format.span(columns: columns),
+                    storage: place.storage
                 )
             }
         }
@@ -121,70 +135,43 @@ extension BlockQuantizer {
                 """
             )
         }
-        let bits = format.element.bitWidth
-        let packedCodes = AlignedBuffer<UInt8>(count: values.count * bits / 8)
-        let codes = AlignedBuffer<UInt8>(count: values.count)
-        let span = format.span(columns: columns)
-        scales.withBytes { bytes in
-            team.parallelFor(count: rows) { range in
-                for row in range {
-                    let start = row * columns
-                    let storage = Self.storage(format, bytes, row: row)
-                    for block in 0..<columns / span {
-                        let scale = bytes.blocks[
-                            format.scaleKind.hasBlocks ? row * (columns / span) + block : 0
-                        ]
-                        QuantizeKernels.encode(
-                            codes.pointer + start + block * span,
-                            source + start + block * span,
-                            count: span,
-                            step: QuantizeKernels.step(ofScale: scale, storage: storage),
-                            storage: storage
-                        )
-                    }
-                    QuantizeKernels.pack(
-                        packedCodes.pointer + start * bits / 8,
-                        codes: codes.pointer + start,
-                        count: columns,
-                        codeBits: bits
-                    )
-                }
+        let codes = scales.withBytes { bytes in
+            packedCodes(format, rows: rows, columns: columns, team: team) { row, codes in
+                let place = bytes.row(row, of: format, columns: columns)
+                PostTrainingKernels.encodeRows(
+                    codes: codes,
+                    source + row * columns,
+                    scales: place.blocks,
+                    rows: 1,
+                    columns: columns,
+                    blockSize: format.span(columns: columns),
+                    storage: place.storage
+                )
             }
         }
         return try PackedTensor(
             format: format,
             rows: rows,
             columns: columns,
-            codes: [UInt8](packedCodes.elements),
+            codes: codes,
             scales: scales.blocks,
             floatScales: scales.factors
         )
-    }
-
-    private static func storage(
-        _ format: QuantizationFormat,
-        _ scales: BlockScaleBytes,
-        row: Int
-    ) -> BlockStorage {
-        switch format.scaleKind {
-        case .e8m0: format.storage(scale: 1)
-        case .perChannel: format.storage(scale: scales.factors[row])
-        case .e4m3TwoLevel, .perTensor: format.storage(scale: scales.factors[0])
-        }
     }
 }
 
 extension BlockScales {
     /// Calls `body` with the scales where kernels find them.
-    public func withBytes(_ body: (BlockScaleBytes) -> Void) {
+    public func withBytes<Result>(_ body: (BlockScaleBytes) -> Result) -> Result {
         // What a format does not have is not read; there must be an address all the same.
-        let none: ([UInt8], [Float]) = ([0], [1])
-        (blocks.isEmpty ? none.0 : blocks).withUnsafeBufferPointer { blocks in
-            (factors.isEmpty ? none.1 : factors).withUnsafeBufferPointer { factors in
+        let blocks = blocks.isEmpty ? [0] : blocks
+        let factors = factors.isEmpty ? [1] : factors
+        return blocks.withUnsafeBufferPointer { blocks in
+            factors.withUnsafeBufferPointer { factors in
                 guard let first = blocks.baseAddress, let factor = factors.baseAddress else {
-                    return
+                    preconditionFailure("an array of one element has an address")
                 }
-                body(BlockScaleBytes(blocks: first, factors: factor))
+                return body(BlockScaleBytes(blocks: first, factors: factor))
             }
         }
     }

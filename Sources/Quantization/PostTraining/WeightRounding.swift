@@ -164,35 +164,27 @@ struct Weight {
 
     /// What is stored, once the values are rounded.
     func pack(_ team: ThreadTeam) throws -> PackedTensor {
-        let bits = format.element.bitWidth
-        let codes = AlignedBuffer<UInt8>(count: rows * columns)
-        let packed = AlignedBuffer<UInt8>(count: rows * columns * bits / 8)
-        // A row's packed codes are whole bytes: checkShape has seen to that.
-        team.parallelFor(count: rows) { range in
-            for row in range {
-                let first = row * columns
-                PostTrainingKernels.encodeRows(
-                    codes: codes.pointer + first,
-                    values + first,
-                    scales: blockScales(row),
-                    rows: 1,
-                    columns: columns,
-                    blockSize: span,
-                    storage: storage(row)
-                )
-                QuantizeKernels.pack(
-                    packed.pointer + first * bits / 8,
-                    codes: codes.pointer + first,
-                    count: columns,
-                    codeBits: bits
-                )
-            }
+        let codes = BlockQuantizer.packedCodes(
+            format,
+            rows: rows,
+            columns: columns,
+            team: team
+        ) { row, codes in
+            PostTrainingKernels.encodeRows(
+                codes: codes,
+                values + row * columns,
+                scales: blockScales(row),
+                rows: 1,
+                columns: columns,
+                blockSize: span,
+                storage: storage(row)
+            )
         }
         return try PackedTensor(
             format: format,
             rows: rows,
             columns: columns,
-            codes: [UInt8](packed.elements),
+            codes: codes,
             scales: [UInt8](scales.elements),
             floatScales: floatScales
         )
