@@ -18,8 +18,8 @@ final class ActivationArena {
     ///
     /// Widths: C hidden, Q queries, K keys, F MLP.
     struct Layer {
-        let input: DeviceTensor  // [rows, C]
-        let attentionInput: DeviceTensor  // [rows, C], normalized
+        private(set) var input: DeviceTensor  // [rows, C]
+        private(set) var attentionInput: DeviceTensor  // [rows, C], normalized
         let query: DeviceTensor  // [rows, Q], normalized and rotated
         let key: DeviceTensor  // [rows, K], normalized and rotated
         let value: DeviceTensor  // [rows, K]
@@ -29,31 +29,22 @@ final class ActivationArena {
         let gate: DeviceTensor  // [rows, F]; nothing where there is no gate
         let up: DeviceTensor  // [rows, F]
         /// By ``NormSite``'s raw value; nil where the architecture has none.
-        let norms: [Norm?]
+        private(set) var norms: [Norm?]
 
         func norm(_ site: NormSite) -> Norm? { norms[site.rawValue] }
 
         /// The same but for what comes in.
         func with(input: DeviceTensor) -> Layer {
-            var norms = norms
+            var copy = self
+            copy.input = input
             let first = NormSite.attentionInput.rawValue
             if let norm = norms[first] {
-                norms[first] = Norm(input: input, statistics: norm.statistics)
+                copy.norms[first] = Norm(input: input, statistics: norm.statistics)
+            } else {
+                // Where nothing is normalized there, attention takes what comes in.
+                copy.attentionInput = input
             }
-            // Where nothing is normalized there, attention takes what comes in.
-            return Layer(
-                input: input,
-                attentionInput: norms[first] == nil ? input : attentionInput,
-                query: query,
-                key: key,
-                value: value,
-                attention: attention,
-                middle: middle,
-                mlpInput: mlpInput,
-                gate: gate,
-                up: up,
-                norms: norms
-            )
+            return copy
         }
 
         /// The first rows alone.
