@@ -52,7 +52,6 @@ extension SubmitCommand {
     ) async throws -> SubmitPipelineResponse {
         try await exactlyOnce(plan.digest(schedule), home) { key, journal in
             let request = plan.request(key: key, schedule)
-            try Self.checkSize(request)
             for part in plan.parts {
                 try await Self.checkStored(part.plan, client)
             }
