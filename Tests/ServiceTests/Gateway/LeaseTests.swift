@@ -124,6 +124,24 @@ struct LeaseTests {
         try engine.store.close()
     }
 
+    /// How a worker tells that an attempt ended.
+    private static func end(
+        _ id: String,
+        _ epoch: UInt64,
+        _ outcome: CompleteLeaseRequest.Outcome,
+        _ reason: String
+    ) -> CompleteLeaseRequest {
+        CompleteLeaseRequest(
+            jobID: id,
+            epoch: epoch,
+            outcome: outcome,
+            reason: reason,
+            message: "no",
+            resultsJSON: outcome == .succeeded ? Array("{}".utf8) : [],
+            bootID: "b1"
+        )
+    }
+
     /// docs/JOBS.md, Leases.
     ///
     /// Seen: FAILED after SUCCEEDED was answered *accepted*, and audited as done.
@@ -140,16 +158,8 @@ struct LeaseTests {
                 func complete(_ outcome: CompleteLeaseRequest.Outcome, _ reason: String)
                     async throws -> Bool
                 {
-                    let request = CompleteLeaseRequest(
-                        jobID: id,
-                        epoch: lease.epoch,
-                        outcome: outcome,
-                        reason: reason,
-                        message: "no",
-                        resultsJSON: outcome == .succeeded ? Array("{}".utf8) : [],
-                        bootID: "b1"
-                    )
-                    return try await worker.call(QatMethods.completeLease, request).accepted
+                    let end = Self.end(id, lease.epoch, outcome, reason)
+                    return try await worker.call(QatMethods.completeLease, end).accepted
                 }
                 #expect(try await complete(outcome, reason))
                 #expect(try await complete(outcome, reason))
@@ -360,16 +370,8 @@ struct LeaseTests {
             func complete(_ outcome: CompleteLeaseRequest.Outcome, _ reason: String)
                 async throws -> Bool
             {
-                let request = CompleteLeaseRequest(
-                    jobID: id,
-                    epoch: lease.epoch,
-                    outcome: outcome,
-                    reason: reason,
-                    message: "no",
-                    resultsJSON: outcome == .succeeded ? Array("{}".utf8) : [],
-                    bootID: "b1"
-                )
-                return try await worker.call(QatMethods.completeLease, request).accepted
+                let end = Self.end(id, lease.epoch, outcome, reason)
+                return try await worker.call(QatMethods.completeLease, end).accepted
             }
             #expect(try await complete(outcome, reason))
             let job = try await gateway.jobs.engine.store.job(id).job
