@@ -106,29 +106,25 @@ QAT_AVX2 void qat_softmax_row_f32_avx2(float *scores, size_t count, float scale)
     for (; i < count; i++) scores[i] *= inverse;
 }
 
-QAT_AVX2 void qat_softmax_causal_backward_f32_avx2(float *dprobabilities,
-                                                   const float *probabilities, size_t T,
-                                                   float scale) {
-    for (size_t i = 0; i < T; i++) {
-        float *d = dprobabilities + i * T;
-        const float *p = probabilities + i * T;
-        size_t count = i + 1, j = 0;
-        __m256d low = _mm256_setzero_pd(), high = _mm256_setzero_pd();
-        for (; j + 8 <= count; j += 8) {
-            __m256 v = _mm256_mul_ps(_mm256_loadu_ps(d + j), _mm256_loadu_ps(p + j));
-            QAT_ADD_AS_DOUBLE(low, high, v);
-        }
-        double dot = qat_sum_pd(_mm256_add_pd(low, high));
-        for (; j < count; j++) dot += (double)d[j] * p[j];
-        __m256 vdot = _mm256_set1_ps((float)dot), vscale = _mm256_set1_ps(scale);
-        for (j = 0; j + 8 <= count; j += 8) {
-            __m256 v = _mm256_sub_ps(_mm256_loadu_ps(d + j), vdot);
-            v = _mm256_mul_ps(_mm256_mul_ps(v, _mm256_loadu_ps(p + j)), vscale);
-            _mm256_storeu_ps(d + j, v);
-        }
-        for (; j < count; j++) d[j] = p[j] * (d[j] - (float)dot) * scale;
-        memset(d + count, 0, (T - count) * sizeof(float));
+QAT_AVX2 void qat_softmax_row_gradient_f32_avx2(float *gradient, const float *probabilities,
+                                                size_t count, float scale) {
+    float *d = gradient;
+    const float *p = probabilities;
+    size_t i = 0;
+    __m256d low = _mm256_setzero_pd(), high = _mm256_setzero_pd();
+    for (; i + 8 <= count; i += 8) {
+        __m256 v = _mm256_mul_ps(_mm256_loadu_ps(d + i), _mm256_loadu_ps(p + i));
+        QAT_ADD_AS_DOUBLE(low, high, v);
     }
+    double dot = qat_sum_pd(_mm256_add_pd(low, high));
+    for (; i < count; i++) dot += (double)d[i] * p[i];
+    __m256 vdot = _mm256_set1_ps((float)dot), vscale = _mm256_set1_ps(scale);
+    for (i = 0; i + 8 <= count; i += 8) {
+        __m256 v = _mm256_sub_ps(_mm256_loadu_ps(d + i), vdot);
+        v = _mm256_mul_ps(_mm256_mul_ps(v, _mm256_loadu_ps(p + i)), vscale);
+        _mm256_storeu_ps(d + i, v);
+    }
+    for (; i < count; i++) d[i] = p[i] * (d[i] - (float)dot) * scale;
 }
 
 QAT_AVX2 void qat_layernorm_forward_f32_avx2(float *y, float *stats, const float *x,

@@ -7,8 +7,8 @@ void qat_rmsnorm_forward_f32_avx2(float *y, float *inv_rms, const float *x, cons
 void qat_rmsnorm_backward_f32_avx2(float *dx, float *dw, const float *dy, const float *x,
                                    const float *w, const float *inv_rms, size_t R, size_t C);
 void qat_softmax_row_f32_avx2(float *scores, size_t count, float scale);
-void qat_softmax_causal_backward_f32_avx2(float *dprobabilities, const float *probabilities,
-                                          size_t T, float scale);
+void qat_softmax_row_gradient_f32_avx2(float *gradient, const float *probabilities, size_t count,
+                                       float scale);
 void qat_activation_forward_f32_avx2(qat_activation f, float *out, const float *gate,
                                      const float *up, size_t count);
 void qat_activation_backward_f32_avx2(qat_activation f, float *dgate, float *dup,

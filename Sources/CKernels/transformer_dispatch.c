@@ -32,16 +32,9 @@ void qat_softmax_row_f32(float *scores, size_t count, float scale) {
     PICK(qat_softmax_row_f32, scores, count, scale);
 }
 
-void qat_softmax_causal_forward_f32(float *scores, size_t T, float scale) {
-    for (size_t i = 0; i < T; i++) {
-        qat_softmax_row_f32(scores + i * T, i + 1, scale);
-        memset(scores + i * T + i + 1, 0, (T - i - 1) * sizeof(float));
-    }
-}
-
-void qat_softmax_causal_backward_f32(float *dprobabilities, const float *probabilities, size_t T,
-                                     float scale) {
-    PICK(qat_softmax_causal_backward_f32, dprobabilities, probabilities, T, scale);
+void qat_softmax_row_gradient_f32(float *gradient, const float *probabilities, size_t count,
+                                  float scale) {
+    PICK(qat_softmax_row_gradient_f32, gradient, probabilities, count, scale);
 }
 
 void qat_activation_forward_f32(qat_activation f, float *out, const float *gate, const float *up,

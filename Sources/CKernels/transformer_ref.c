@@ -123,23 +123,12 @@ void qat_softmax_row_f32_ref(float *scores, size_t count, float scale) {
     for (size_t i = 0; i < count; i++) scores[i] *= inverse;
 }
 
-void qat_softmax_causal_forward_f32_ref(float *scores, size_t T, float scale) {
-    for (size_t i = 0; i < T; i++) {
-        qat_softmax_row_f32_ref(scores + i * T, i + 1, scale);
-        memset(scores + i * T + i + 1, 0, (T - i - 1) * sizeof(float));
-    }
-}
-
-void qat_softmax_causal_backward_f32_ref(float *dprobabilities, const float *probabilities,
-                                         size_t T, float scale) {
-    for (size_t i = 0; i < T; i++) {
-        float *d = dprobabilities + i * T;
-        const float *p = probabilities + i * T;
-        double dot = 0;
-        for (size_t j = 0; j <= i; j++) dot += (double)d[j] * p[j];
-        for (size_t j = 0; j <= i; j++) d[j] = p[j] * (d[j] - (float)dot) * scale;
-        memset(d + i + 1, 0, (T - i - 1) * sizeof(float));
-    }
+void qat_softmax_row_gradient_f32_ref(float *gradient, const float *probabilities, size_t count,
+                                      float scale) {
+    double dot = 0;
+    for (size_t i = 0; i < count; i++) dot += (double)gradient[i] * probabilities[i];
+    for (size_t i = 0; i < count; i++)
+        gradient[i] = probabilities[i] * (gradient[i] - (float)dot) * scale;
 }
 
 void qat_scale_f32(float *x, size_t count, float factor) {

@@ -149,28 +149,19 @@ public enum DecoderKernels {
         qat_rope_unrotate_f32(values, rotation.cosine, rotation.sine, &shape)
     }
 
-    /// Causal softmax in place on scores `[length, length]`.
-    public static func causalSoftmax(
-        _ scores: UnsafeMutablePointer<Float>,
-        length: Int,
-        scale: Float
-    ) {
-        qat_softmax_causal_forward_f32(scores, length, scale)
-    }
-
-    /// Turns the gradient of probabilities into that of unscaled scores, in place.
-    public static func causalSoftmaxGradient(
-        _ gradient: UnsafeMutablePointer<Float>,
-        probabilities: UnsafePointer<Float>,
-        length: Int,
-        scale: Float
-    ) {
-        qat_softmax_causal_backward_f32(gradient, probabilities, length, scale)
-    }
-
     /// Softmax in place on one row.
     public static func softmax(_ scores: UnsafeMutablePointer<Float>, count: Int, scale: Float) {
         qat_softmax_row_f32(scores, count, scale)
+    }
+
+    /// Turns the gradient of one row's probabilities into that of its unscaled scores, in place.
+    public static func softmaxGradient(
+        _ gradient: UnsafeMutablePointer<Float>,
+        probabilities: UnsafePointer<Float>,
+        count: Int,
+        scale: Float
+    ) {
+        qat_softmax_row_gradient_f32(gradient, probabilities, count, scale)
     }
 
     /// An MLP's nonlinearity.

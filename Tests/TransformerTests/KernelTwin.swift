@@ -171,15 +171,11 @@ enum KernelTwin: String, CaseIterable, Sendable {
     }
 
     private func softmaxGradient(_ length: Int, _ isReference: Bool) -> [Float] {
-        var p = Self.values(length * length, 4)
-        var d = Self.values(length * length, 5)
-        qat_softmax_causal_forward_f32_ref(&p, length, 0.5)
-        (isReference ? qat_softmax_causal_backward_f32_ref : qat_softmax_causal_backward_f32)(
-            &d,
-            p,
-            length,
-            0.5
-        )
+        let p = Self.values(length, 4).map(abs)
+        var d = Self.values(length, 5)
+        let gradient =
+            isReference ? qat_softmax_row_gradient_f32_ref : qat_softmax_row_gradient_f32
+        gradient(&d, p, length, 0.5)
         return d
     }
 

@@ -60,17 +60,14 @@ void qat_softcap_f32_ref(float *x, size_t count, float scale, float cap);
 // d, the gradient of capped values, becomes that of the values before, in place.
 void qat_softcap_gradient_f32(float *d, const float *capped, size_t count, float scale, float cap);
 
-// In place on scores [T, T]: row i becomes softmax(scale * scores[i, 0...i]), zero beyond i.
-void qat_softmax_causal_forward_f32(float *scores, size_t T, float scale);
-void qat_softmax_causal_forward_f32_ref(float *scores, size_t T, float scale);
-// In place on dprobabilities [T, T]: becomes the gradient of the unscaled scores.
-void qat_softmax_causal_backward_f32(float *dprobabilities, const float *probabilities, size_t T,
-                                     float scale);
-void qat_softmax_causal_backward_f32_ref(float *dprobabilities, const float *probabilities,
-                                         size_t T, float scale);
 // In place on one row: softmax(scale * scores[0..<count]).
 void qat_softmax_row_f32(float *scores, size_t count, float scale);
 void qat_softmax_row_f32_ref(float *scores, size_t count, float scale);
+// In place on the gradient of a row's probabilities: becomes that of its unscaled scores.
+void qat_softmax_row_gradient_f32(float *gradient, const float *probabilities, size_t count,
+                                  float scale);
+void qat_softmax_row_gradient_f32_ref(float *gradient, const float *probabilities, size_t count,
+                                      float scale);
 
 typedef enum { QAT_SILU, QAT_GELU, QAT_GELU_TANH, QAT_RELU, QAT_RELU_SQUARED } qat_activation;
 

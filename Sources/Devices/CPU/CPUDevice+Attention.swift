@@ -1,30 +1,30 @@
 internal import Kernels
 
 extension CPUDevice {
-    /// Probabilities live in one score matrix per thread.
+    /// Scores live in one tile per thread.
     public func attend(_ attention: SequenceAttention, _ tensors: AttentionTensors) {
-        let count = attention.length * attention.length
+        let heads = AttentionHeads(attention, tensors)
+        let count = heads.tileCount
         let scores = scores.reserve(team.threadCount * count)
-        let heads = SequenceHeads(attention, tensors)
         forEachHead(heads) { head, thread in
             heads.forward(head, probabilities: scores + thread * count)
         }
     }
 
-    /// Probabilities are computed again, so that memory grows by two or three score matrices per thread.
+    /// Probabilities are computed again, in two or three tiles per thread.
     public func attendGradient(
         _ attention: SequenceAttention,
         _ tensors: AttentionTensors,
         gradients: AttentionTensors
     ) {
-        let count = attention.length * attention.length
+        let heads = AttentionHeads(attention, tensors)
+        let target = AttentionHeads(attention, gradients)
+        let count = heads.tileCount
         let size = team.threadCount * count
         let (scores, changes) = (scores.reserve(size), scoreGradients.reserve(size))
         let capped = attention.scores.softCap == nil ? nil : cappedScores.reserve(size)
         clear(gradients.key)
         clear(gradients.value)
-        let heads = SequenceHeads(attention, tensors)
-        let target = SequenceHeads(attention, gradients)
         forEachHead(heads) { head, thread in
             heads.backward(
                 head,
@@ -38,10 +38,29 @@ extension CPUDevice {
         }
     }
 
+    /// Split over the team by query heads.
+    public func attend(_ attention: CachedAttentionOperation, _ tensors: AttentionTensors) {
+        let heads = AttentionHeads(attention, tensors)
+        let count = heads.tileCount
+        let scores = scores.reserve(team.threadCount * count)
+        let share = (heads.perSequence + team.threadCount - 1) / team.threadCount
+        team.parallel { thread in
+            let lower = min(thread * share, heads.perSequence)
+            for index in lower..<min(lower + share, heads.perSequence) {
+                heads.forward(heads.head(index, of: 0), probabilities: scores + thread * count)
+            }
+        }
+    }
+
+    /// Floats that a thread's tile of scores takes, of sequences of `length`.
+    public static func attentionTileCount(length: Int) -> Int {
+        AttentionHeads.tileCount(rows: length, keys: length)
+    }
+
     /// Runs `body` for each sequence and query head; what shares a key head runs on one thread.
     private func forEachHead(
-        _ heads: SequenceHeads,
-        _ body: (_ head: SequenceHeads.Head, _ thread: Int) -> Void
+        _ heads: AttentionHeads,
+        _ body: (_ head: AttentionHeads.Head, _ thread: Int) -> Void
     ) {
         let units = heads.sequences * heads.keyHeads
         let share = (units + team.threadCount - 1) / team.threadCount
@@ -54,42 +73,47 @@ extension CPUDevice {
             }
         }
     }
-
-    /// Split over the team by query heads.
-    public func attend(_ attention: CachedAttentionOperation, _ tensors: AttentionTensors) {
-        let heads = CachedHeads(attention, tensors)
-        let count = heads.rows * heads.total
-        let scores = scores.reserve(team.threadCount * count)
-        let share = (heads.count + team.threadCount - 1) / team.threadCount
-        team.parallel { thread in
-            let lower = min(thread * share, heads.count)
-            for head in lower..<min(lower + share, heads.count) {
-                heads.forward(head, probabilities: scores + thread * count)
-            }
-        }
-    }
 }
 
-/// The heads of attention over whole sequences, in the host's memory.
-private struct SequenceHeads {
+/// The heads of causal attention, in the host's memory: over whole sequences, or of a sequence's latest
+/// rows.
+///
+/// Computed in tiles of some rows of queries and the keys that they see, so that memory grows with a
+/// sequence's length, not with its square, and what nobody sees is not computed.
+private struct AttentionHeads {
     /// The first element of a head's queries (and outputs), and of its keys and values.
     struct Head {
         let query: Int
         let key: Int
     }
 
-    /// A thread's score matrices.
-    struct Matrices {
+    /// Some rows of queries, counted from the first of their sequence, and the keys that any of them
+    /// sees.
+    struct Tile {
+        let rows: Range<Int>
+        let keys: Range<Int>
+    }
+
+    /// A thread's tiles.
+    struct Scores {
         let probabilities: UnsafeMutablePointer<Float>
         let gradient: UnsafeMutablePointer<Float>
         let capped: UnsafeMutablePointer<Float>?
     }
 
+    /// Rows of queries in a tile: less waste beyond the diagonal, and products still large enough.
+    private static let tileRows = 64
+
     let sequences: Int
     let keyHeads: Int
+    /// Query heads.
+    let perSequence: Int
     /// Query heads per key head.
-    let group: Int
-    private let length: Int
+    var group: Int { perSequence / keyHeads }
+    /// Rows of queries per sequence.
+    private let rows: Int
+    /// Positions before the queries' first, whose keys come first.
+    private let firstPosition: Int
     private let dimension: Int
     private let scores: AttentionScores
     private let (query, key, value, output):
@@ -100,175 +124,204 @@ private struct SequenceHeads {
     private let (queryWidth, keyWidth): (Int, Int)
 
     init(_ attention: SequenceAttention, _ tensors: AttentionTensors) {
-        length = attention.length
-        dimension = attention.headDimension
-        scores = attention.scores
         precondition(
-            tensors.query.rows % length == 0 && tensors.key.rows == tensors.query.rows
-                && tensors.value.columns == tensors.key.columns
+            tensors.query.rows % attention.length == 0 && tensors.key.rows == tensors.query.rows,
+            "attend: \(tensors.query.rows) rows of sequences of \(attention.length)"
+        )
+        self.init(
+            tensors,
+            rows: attention.length,
+            firstPosition: 0,
+            dimension: attention.headDimension,
+            scores: attention.scores
+        )
+    }
+
+    init(_ attention: CachedAttentionOperation, _ tensors: AttentionTensors) {
+        precondition(
+            tensors.key.rows >= attention.firstPosition + tensors.query.rows,
+            "attend: \(tensors.key.rows) keys, \(attention.firstPosition) rows before the first"
+        )
+        self.init(
+            tensors,
+            rows: tensors.query.rows,
+            firstPosition: attention.firstPosition,
+            dimension: attention.headDimension,
+            scores: attention.scores
+        )
+    }
+
+    private init(
+        _ tensors: AttentionTensors,
+        rows: Int,
+        firstPosition: Int,
+        dimension: Int,
+        scores: AttentionScores
+    ) {
+        precondition(
+            tensors.value.columns == tensors.key.columns
                 && tensors.output.columns == tensors.query.columns,
             "attend: tensors that do not fit"
         )
-        sequences = tensors.query.rows / length
+        self.rows = rows
+        self.firstPosition = firstPosition
+        self.dimension = dimension
+        self.scores = scores
+        sequences = rows > 0 ? tensors.query.rows / rows : 0
         (queryWidth, keyWidth) = (tensors.query.columns, tensors.key.columns)
-        keyHeads = keyWidth / dimension
-        group = queryWidth / keyWidth
+        (perSequence, keyHeads) = (queryWidth / dimension, keyWidth / dimension)
         (query, key) = (tensors.query.floats, tensors.key.floats)
         (value, output) = (tensors.value.floats, tensors.output.floats)
     }
 
+    /// Floats of the largest tile.
+    var tileCount: Int { Self.tileCount(rows: rows, keys: firstPosition + rows) }
+
+    static func tileCount(rows: Int, keys: Int) -> Int { min(tileRows, rows) * keys }
+
     func head(_ index: Int, of sequence: Int) -> Head {
         Head(
-            query: sequence * length * queryWidth + index * dimension,
-            key: sequence * length * keyWidth + index / group * dimension
+            query: sequence * rows * queryWidth + index * dimension,
+            key: sequence * rows * keyWidth + index / group * dimension
         )
+    }
+
+    private func forEachTile(_ body: (Tile) -> Void) {
+        for first in stride(from: 0, to: rows, by: Self.tileRows) {
+            let end = min(first + Self.tileRows, rows)
+            // A multiple of 16, so that products begin where vectors do.
+            let seen = scores.firstVisible(from: firstPosition + first) / 16 * 16
+            body(Tile(rows: first..<end, keys: seen..<firstPosition + end))
+        }
     }
 
     func forward(_ head: Head, probabilities p: UnsafeMutablePointer<Float>) {
-        weigh(head, p, capped: nil)
-        MatrixProduct.times(
-            .init(output + head.query, stride: queryWidth),
-            .init(p, stride: length),
-            .init(value + head.key, stride: keyWidth),
-            shape: (length, dimension, length)
-        )
+        forEachTile { tile in
+            weigh(head, tile, p, capped: nil)
+            MatrixProduct.times(
+                .init(rows(of: output, tile, head), stride: queryWidth),
+                .init(p, stride: tile.keys.count),
+                .init(keys(of: value, tile, head), stride: keyWidth),
+                shape: (tile.rows.count, dimension, tile.keys.count)
+            )
+        }
     }
 
     /// `target`: The same tensors' gradients, of which the output's is read.
-    func backward(_ head: Head, into target: SequenceHeads, _ matrices: Matrices) {
-        let (p, dp) = (matrices.probabilities, matrices.gradient)
-        weigh(head, p, capped: matrices.capped)
-        let dOut = MatrixProduct.Operand(target.output + head.query, stride: queryWidth)
-        MatrixProduct.transposedTimes(
-            .init(target.value + head.key, stride: keyWidth),
-            .init(p, stride: length),
-            dOut,
-            shape: (length, dimension, length)
-        )
-        MatrixProduct.timesTransposed(
-            .init(dp, stride: length),
-            dOut,
-            .init(value + head.key, stride: keyWidth),
-            shape: (length, length, dimension)
-        )
-        DecoderKernels.causalSoftmaxGradient(
-            dp,
-            probabilities: p,
-            length: length,
-            scale: scores.softmaxScale
-        )
-        if let capped = matrices.capped, let cap = scores.softCap {
-            DecoderKernels.softCapGradient(
-                dp,
-                capped: capped,
-                count: length * length,
-                scale: scores.scale,
-                cap: cap
+    func backward(_ head: Head, into target: AttentionHeads, _ matrices: Scores) {
+        forEachTile { tile in
+            let (p, dp) = (matrices.probabilities, matrices.gradient)
+            let (rows, keys) = (tile.rows.count, tile.keys.count)
+            weigh(head, tile, p, capped: matrices.capped)
+            let dOut = MatrixProduct.Operand(
+                target.rows(of: target.output, tile, head),
+                stride: queryWidth
+            )
+            MatrixProduct.transposedTimes(
+                .init(target.keys(of: target.value, tile, head), stride: keyWidth),
+                .init(p, stride: keys),
+                dOut,
+                shape: (keys, dimension, rows)
+            )
+            MatrixProduct.timesTransposed(
+                .init(dp, stride: keys),
+                dOut,
+                .init(self.keys(of: value, tile, head), stride: keyWidth),
+                shape: (rows, keys, dimension)
+            )
+            turnToScores(tile, matrices)
+            let scoreGradient = MatrixProduct.Operand(dp, stride: keys)
+            MatrixProduct.times(
+                .init(target.rows(of: target.query, tile, head), stride: queryWidth),
+                scoreGradient,
+                .init(self.keys(of: key, tile, head), stride: keyWidth),
+                shape: (rows, dimension, keys)
+            )
+            MatrixProduct.transposedTimes(
+                .init(target.keys(of: target.key, tile, head), stride: keyWidth),
+                scoreGradient,
+                .init(self.rows(of: query, tile, head), stride: queryWidth),
+                shape: (keys, dimension, rows)
             )
         }
-        let scoreGradient = MatrixProduct.Operand(dp, stride: length)
-        MatrixProduct.times(
-            .init(target.query + head.query, stride: queryWidth),
-            scoreGradient,
-            .init(key + head.key, stride: keyWidth),
-            shape: (length, dimension, length)
-        )
-        MatrixProduct.transposedTimes(
-            .init(target.key + head.key, stride: keyWidth),
-            scoreGradient,
-            .init(query + head.query, stride: queryWidth),
-            shape: (length, dimension, length)
-        )
     }
 
-    /// The probabilities of one head, `[length, length]`; `capped` receives the scores after the soft
-    /// cap.
+    private func rows(
+        of values: UnsafeMutablePointer<Float>,
+        _ tile: Tile,
+        _ head: Head
+    ) -> UnsafeMutablePointer<Float> {
+        values + head.query + tile.rows.lowerBound * queryWidth
+    }
+
+    private func keys(
+        of values: UnsafeMutablePointer<Float>,
+        _ tile: Tile,
+        _ head: Head
+    ) -> UnsafeMutablePointer<Float> {
+        values + head.key + tile.keys.lowerBound * keyWidth
+    }
+
+    /// The probabilities of a tile, `[rows, keys]`; `capped` receives the scores after the soft cap.
     private func weigh(
         _ head: Head,
+        _ tile: Tile,
         _ p: UnsafeMutablePointer<Float>,
         capped: UnsafeMutablePointer<Float>?
     ) {
+        let count = tile.rows.count * tile.keys.count
         MatrixProduct.timesTransposed(
-            .init(p, stride: length),
-            .init(query + head.query, stride: queryWidth),
-            .init(key + head.key, stride: keyWidth),
-            shape: (length, length, dimension)
+            .init(p, stride: tile.keys.count),
+            .init(rows(of: query, tile, head), stride: queryWidth),
+            .init(keys(of: key, tile, head), stride: keyWidth),
+            shape: (tile.rows.count, tile.keys.count, dimension)
         )
         if let cap = scores.softCap {
-            DecoderKernels.softCap(p, count: length * length, scale: scores.scale, cap: cap)
-            capped?.update(from: p, count: length * length)
+            DecoderKernels.softCap(p, count: count, scale: scores.scale, cap: cap)
+            capped?.update(from: p, count: count)
         }
-        // The last row's view tells whether the window is shorter than the sequence.
-        guard scores.firstVisible(from: length - 1) > 0 else {
-            DecoderKernels.causalSoftmax(p, length: length, scale: scores.softmaxScale)
-            return
+        forEachRow(of: tile, p) { line, count in
+            DecoderKernels.softmax(p + line, count: count, scale: scores.softmaxScale)
         }
-        for row in 0..<length { scores.normalize(p + row * length, position: row, width: length) }
     }
-}
 
-/// The heads of attention over a cache, in the host's memory.
-private struct CachedHeads {
-    let rows: Int
-    /// Rows of keys and values.
-    let total: Int
-    /// Query heads.
-    let count: Int
-    private let tensors: AttentionTensors
-    private let dimension: Int
-    private let scores: AttentionScores
-    private let firstPosition: Int
-
-    init(_ attention: CachedAttentionOperation, _ tensors: AttentionTensors) {
-        rows = tensors.query.rows
-        total = attention.firstPosition + rows
-        dimension = attention.headDimension
-        scores = attention.scores
-        firstPosition = attention.firstPosition
-        count = tensors.query.columns / dimension
-        self.tensors = tensors
-        precondition(
-            tensors.key.rows >= total && tensors.value.rows >= total
-                && tensors.value.columns == tensors.key.columns
-                && tensors.output.columns == tensors.query.columns,
-            "attend: tensors that do not fit"
+    /// The gradient of a tile's probabilities becomes that of its products.
+    private func turnToScores(_ tile: Tile, _ matrices: Scores) {
+        let (p, dp) = (matrices.probabilities, matrices.gradient)
+        forEachRow(of: tile, dp) { line, count in
+            DecoderKernels.softmaxGradient(
+                dp + line,
+                probabilities: p + line,
+                count: count,
+                scale: scores.softmaxScale
+            )
+        }
+        guard let capped = matrices.capped, let cap = scores.softCap else { return }
+        DecoderKernels.softCapGradient(
+            dp,
+            capped: capped,
+            count: tile.rows.count * tile.keys.count,
+            scale: scores.scale,
+            cap: cap
         )
     }
 
-    func forward(_ head: Int, probabilities p: UnsafeMutablePointer<Float>) {
-        let (q, k) = (tensors.query.columns, tensors.key.columns)
-        let column = head / (q / k) * dimension
-        MatrixProduct.timesTransposed(
-            .init(p, stride: total),
-            .init(tensors.query.floats + head * dimension, stride: q),
-            .init(tensors.key.floats + column, stride: k),
-            shape: (rows, total, dimension)
-        )
-        if let cap = scores.softCap {
-            DecoderKernels.softCap(p, count: rows * total, scale: scores.scale, cap: cap)
+    /// Runs `body` with the place and number of what each row sees, and zeroes in `matrix` what it does
+    /// not.
+    private func forEachRow(
+        of tile: Tile,
+        _ matrix: UnsafeMutablePointer<Float>,
+        _ body: (_ start: Int, _ count: Int) -> Void
+    ) {
+        let width = tile.keys.count
+        for (index, row) in tile.rows.enumerated() {
+            let position = firstPosition + row
+            let first = scores.firstVisible(from: position) - tile.keys.lowerBound
+            let end = position + 1 - tile.keys.lowerBound
+            let line = index * width
+            (matrix + line).update(repeating: 0, count: first)
+            body(line + first, end - first)
+            (matrix + line + end).update(repeating: 0, count: width - end)
         }
-        for row in 0..<rows {
-            scores.normalize(p + row * total, position: firstPosition + row, width: total)
-        }
-        MatrixProduct.times(
-            .init(tensors.output.floats + head * dimension, stride: q),
-            .init(p, stride: total),
-            .init(tensors.value.floats + column, stride: k),
-            shape: (rows, dimension, total)
-        )
-    }
-}
-
-extension AttentionScores {
-    /// The scores of the query at `position` to probabilities of what it sees of `width` positions.
-    fileprivate func normalize(_ line: UnsafeMutablePointer<Float>, position: Int, width: Int) {
-        let first = firstVisible(from: position)
-        line.update(repeating: 0, count: first)
-        DecoderKernels.softmax(
-            line + first,
-            count: position + 1 - first,
-            scale: softmaxScale
-        )
-        (line + position + 1).update(repeating: 0, count: width - position - 1)
     }
 }

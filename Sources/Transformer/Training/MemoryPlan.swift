@@ -1,3 +1,4 @@
+internal import Devices
 public import Formats
 public import Kernels
 
@@ -138,7 +139,8 @@ public struct MemoryPlan: Sendable, Equatable {
     /// Elements of score matrices, two or three per thread, and of packed operands.
     private static func scratch(_ model: ModelConfiguration, _ training: Training) -> Int {
         let matrices = model.architecture.attentionSoftCap == nil ? 2 : 3
-        let scores = matrices * training.threads * training.length * training.length
+        let tile = CPUDevice.attentionTileCount(length: training.length)
+        let scores = matrices * training.threads * tile
         guard training.operands == .bfloat16, training.operands.isSupported else { return scores }
         let rows = training.batchSize * training.length
         let widest = max(model.hiddenSize, model.intermediateSize, model.queryWidth)
