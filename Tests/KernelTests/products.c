@@ -84,6 +84,35 @@ static void check_packing(const operand *o) {
     free(panels);
 }
 
+// Panels of the other side are those that are packed from the transposed matrix.
+static void check_transposing(const operand *o) {
+    qat_product_source other = {
+        .source = o->source.source,
+        .item_stride = o->source.depth_stride,
+        .depth_stride = o->source.item_stride,
+        .items = o->source.depth,
+        .depth = o->source.items,
+    };
+    size_t words = qat_product_words(other.items, other.depth, o->width), half;
+    size_t size = (words + CANARY) * sizeof(uint32_t);
+    size_t count = (other.items + o->width - 1) / o->width;
+    uint32_t *expected = malloc(size), *found = malloc(size), *reference = malloc(size);
+    memset(expected, 0x5A, size);
+    memset(found, 0x5A, size);
+    memset(reference, 0x5A, size);
+    qat_product_panels source = {o->panels, o->source.items, o->source.depth};
+    qat_pack_bf16_ref(expected, &other, o->width, 0, count);
+    qat_transpose_bf16_ref(reference, &source, 0, count);
+    half = count / 2;
+    qat_transpose_bf16(found, &source, half, count);
+    qat_transpose_bf16(found, &source, 0, half);
+    check("transposing, reference", memcmp(reference, expected, size) == 0);
+    check("transposing", memcmp(found, expected, size) == 0);
+    free(expected);
+    free(found);
+    free(reference);
+}
+
 static int same(const float *x, const float *y, size_t count) {
     for (size_t i = 0; i < count; i++)
         if (memcmp(x + i, y + i, sizeof *x) && !(isnan(x[i]) && isnan(y[i]))) return 0;
@@ -120,6 +149,7 @@ static void check_case(int is_tame) {
     operand b = make_operand(columns, depth, QAT_PRODUCT_COLUMNS, is_tame);
     check_packing(&a);
     check_packing(&b);
+    check_transposing(&b);
     float *before = values(rows * stride, is_tame);
     float *expected = malloc(rows * stride * sizeof *expected);
     float *found = malloc(rows * stride * sizeof *found);

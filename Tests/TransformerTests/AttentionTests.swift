@@ -42,7 +42,10 @@ struct AttentionTests {
         let scores: AttentionScores
 
         /// Weights of a query over the keys, and the factor of the soft cap's gradient.
-        private func weights(_ row: Int, _ head: Int) -> [(key: Int, weight: Double, slope: Double)] {
+        private func weights(
+            _ row: Int,
+            _ head: Int
+        ) -> [(key: Int, weight: Double, slope: Double)] {
             let first = scores.window.map { max(0, row - $0 + 1) } ?? 0
             let found = (first...row).map { position in
                 var sum = 0.0

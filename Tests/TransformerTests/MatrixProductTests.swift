@@ -36,7 +36,8 @@ struct MatrixProductTests {
     private static func products(
         _ shape: Shape,
         threads: Int,
-        operands: OperandPrecision = .float32
+        operands: OperandPrecision = .float32,
+        isPacked: Bool = false
     ) -> Products {
         let product = MatrixProduct(team: ThreadTeam(threadCount: threads), operands: operands)
         let (m, k, n) = (shape.rows, shape.input, shape.output)
@@ -52,6 +53,7 @@ struct MatrixProductTests {
             output: &found.output,
             input: input,
             weight: weight,
+            isPacked: isPacked,
             rows: m,
             inputWidth: k,
             outputWidth: n
@@ -61,6 +63,7 @@ struct MatrixProductTests {
             accumulating: 1,
             outputGradient: gradient,
             weight: weight,
+            isPacked: isPacked,
             rows: m,
             inputWidth: k,
             outputWidth: n
@@ -116,6 +119,13 @@ struct MatrixProductTests {
                 "\(threads) threads"
             )
         }
+    }
+
+    /// Packing is rounding and a place: forward and, turned, backward.
+    @Test(arguments: shapes)
+    func packedWeightsGiveTheSame(shape: Shape) {
+        let once = Self.products(shape, threads: 3, operands: .bfloat16, isPacked: true)
+        #expect(once == Self.products(shape, threads: 2, operands: .bfloat16))
     }
 
     /// BF16 has eight significant bits: what is rounded to nearest is off by 2^-9 at most, and errors of

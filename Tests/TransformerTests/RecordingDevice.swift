@@ -8,6 +8,7 @@ final class RecordingDevice: ComputeDevice, @unchecked Sendable {
     private(set) var lines: [String] = []
     private let device: any ComputeDevice
     private let copiesHost: Bool
+    private let preparesWeights: Bool
     /// What stands for the host's buffers, by the memory.
     private var copies: [ObjectIdentifier: Copy] = [:]
 
@@ -18,16 +19,25 @@ final class RecordingDevice: ComputeDevice, @unchecked Sendable {
 
     /// `copiesHost`: Whether it holds copies of the host's buffers, as a device with a memory of its own
     /// does: each sees what the other wrote only when it is told to.
-    init(_ device: any ComputeDevice, copiesHost: Bool = false) {
+    ///
+    /// `preparesWeights`: Whether products may read weights in the other device's own form.
+    init(
+        _ device: any ComputeDevice,
+        copiesHost: Bool = false,
+        preparesWeights: Bool = true
+    ) {
         self.device = device
+        self.preparesWeights = preparesWeights
         self.copiesHost = copiesHost
     }
 
     /// Forgets what was written down.
     func clear() { lines.removeAll() }
 
+    private func shape(_ tensor: DeviceTensor) -> String { "\(tensor.rows)x\(tensor.columns)" }
+
     private func note(_ name: String, _ tensors: DeviceTensor?..., also detail: String = "") {
-        let shapes = tensors.compactMap { $0.map { "\($0.rows)x\($0.columns)" } }
+        let shapes = tensors.compactMap { $0.map(shape) }
         lines.append(([name] + shapes + (detail.isEmpty ? [] : [detail])).joined(separator: " "))
     }
 
@@ -143,12 +153,22 @@ final class RecordingDevice: ComputeDevice, @unchecked Sendable {
         return device.norm(of: source)
     }
 
+    func preparedByteCount(rows: Int, columns: Int) -> Int {
+        preparesWeights ? device.preparedByteCount(rows: rows, columns: columns) : 0
+    }
+
+    func prepare(_ weight: DeviceTensor, in memory: DeviceTensor) -> WeightOperand {
+        note("prepare", weight)
+        return device.prepare(weight, in: memory)
+    }
+
     func multiply(_ product: LinearProduct) {
         switch product {
         case .forward(let input, let weight, let output):
-            note("multiply", input, weight, output)
+            note("multiply", input, also: "\(weight.rows)x\(weight.columns) \(shape(output))")
         case .inputGradient(let outputGradient, let weight, let inputGradient, _):
-            note("multiply inputGradient", outputGradient, weight, inputGradient)
+            let shapes = "\(weight.rows)x\(weight.columns) \(shape(inputGradient))"
+            note("multiply inputGradient", outputGradient, also: shapes)
         case .weightGradient(let outputGradient, let input, let weightGradient):
             note("multiply weightGradient", outputGradient, input, weightGradient)
         }

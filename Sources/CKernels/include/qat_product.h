@@ -35,6 +35,18 @@ void qat_pack_bf16(uint32_t *panels, const qat_product_source *source, size_t wi
 void qat_pack_bf16_ref(uint32_t *panels, const qat_product_source *source, size_t width,
                        size_t first, size_t last);
 
+// The panels of b's other side: those of the matrix whose element (item, k) is b's (k, item), from
+// panels QAT_PRODUCT_COLUMNS wide of `items` items of `depth` elements. Panels first..<last of the result,
+// whose items are b's elements. Nothing is rounded: what a weight's product with an input takes gives what
+// its product with an output's gradient takes.
+typedef struct {
+    const uint32_t *panels;
+    size_t items, depth;
+} qat_product_panels;
+void qat_transpose_bf16(uint32_t *transposed, const qat_product_panels *source, size_t first, size_t last);
+void qat_transpose_bf16_ref(uint32_t *transposed, const qat_product_panels *source, size_t first,
+                       size_t last);
+
 // The part of c that row panels first_row..<last_row and column panels first_column..<last_column
 // give. Overwrites c if `accumulate` is 0, else adds to it.
 typedef struct {

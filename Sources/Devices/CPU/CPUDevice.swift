@@ -203,6 +203,26 @@ extension CPUDevice {
 // MARK: - Linear layers and the optimizer
 
 extension CPUDevice {
+    /// Panels of BF16, where products have such operands.
+    public func preparedByteCount(rows: Int, columns: Int) -> Int {
+        product.packedCount(rows: rows, columns: columns) * MemoryLayout<UInt32>.stride
+    }
+
+    /// Split over the team by rows.
+    public func prepare(_ weight: DeviceTensor, in memory: DeviceTensor) -> WeightOperand {
+        let size = preparedByteCount(rows: weight.rows, columns: weight.columns)
+        precondition(size > 0 && memory.count >= size, "prepare: \(memory.count) of \(size) bytes")
+        product.pack(weight.floats, rows: weight.rows, columns: weight.columns, into: memory.words)
+        return .prepared(memory, rows: weight.rows, columns: weight.columns)
+    }
+
+    private static func source(of weight: WeightOperand) -> MatrixProduct.Weight {
+        switch weight {
+        case .tensor(let tensor): .rows(tensor.floats)
+        case .prepared(let memory, _, _): .packed(memory.words)
+        }
+    }
+
     /// By OpenBLAS, sliced over the team, or with operands rounded to BF16.
     public func multiply(_ product: LinearProduct) {
         switch product {
@@ -211,7 +231,7 @@ extension CPUDevice {
             self.product.linear(
                 output: output.floats,
                 input: input.floats,
-                weight: weight.floats,
+                weight: Self.source(of: weight),
                 rows: shape.rows,
                 inputWidth: shape.input,
                 outputWidth: shape.output
@@ -222,13 +242,13 @@ extension CPUDevice {
                 inputGradient.floats,
                 accumulating: isAccumulating ? 1 : 0,
                 outputGradient: outputGradient.floats,
-                weight: weight.floats,
+                weight: Self.source(of: weight),
                 rows: shape.rows,
                 inputWidth: shape.input,
                 outputWidth: shape.output
             )
         case .weightGradient(let outputGradient, let input, let weightGradient):
-            let shape = shape(of: weightGradient, rows: outputGradient, input: input)
+            let shape = shape(of: .tensor(weightGradient), rows: outputGradient, input: input)
             self.product.linearWeightGradient(
                 weightGradient.floats,
                 outputGradient: outputGradient.floats,
@@ -241,7 +261,7 @@ extension CPUDevice {
     }
 
     private func shape(
-        of weight: DeviceTensor,
+        of weight: WeightOperand,
         rows output: DeviceTensor,
         input: DeviceTensor
     ) -> (rows: Int, input: Int, output: Int) {

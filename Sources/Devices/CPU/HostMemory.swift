@@ -55,6 +55,12 @@ extension DeviceTensor {
         return address.assumingMemoryBound(to: UInt8.self)
     }
 
+    /// The first word of a prepared weight.
+    var words: UnsafeMutablePointer<UInt32> {
+        precondition(type == .uint8, "a tensor of \(type), not uint8")
+        return address.assumingMemoryBound(to: UInt32.self)
+    }
+
     /// The first element of a double-precision tensor.
     var doubles: UnsafeMutablePointer<Double> {
         precondition(type == .float64, "a tensor of \(type), not float64")

@@ -243,7 +243,7 @@ final class DecoderPass {
         input: DeviceTensor,
         output: DeviceTensor
     ) {
-        let weight = weights.effective(module, layer: layer)
+        let weight = weights.operand(module, layer: layer)
         device.multiply(.forward(input: input, weight: weight, output: output))
         if let bias = weights.bias(module, layer: layer) { device.addBias(bias, to: output) }
     }

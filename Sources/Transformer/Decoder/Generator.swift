@@ -150,7 +150,7 @@ public final class Generator {
         head.logits(
             logits,
             hidden: pass.finalNorm.rows(pass.rows - 1..<pass.rows),
-            weight: pass.weights.effectiveHead()
+            weight: pass.weights.headOperand()
         )
     }
 

@@ -33,6 +33,8 @@ final class LayerWeights {
     private var currentStage: Double?
     // By layer and module; nil where scales are found from the weight.
     private var storedScales: [Rounding.StoredScales?] = []
+    /// Nil where products read weights as they are, or where each is used once.
+    private let prepared: PreparedWeights?
     private let scratch: DeviceTensor
     private var headScratch: DeviceTensor?
     /// The largest magnitude of what shares a scale per tensor.
@@ -40,11 +42,16 @@ final class LayerWeights {
 
     var configuration: ModelConfiguration { parameters.configuration }
 
-    /// `activations`: How inputs are rounded; nil for what the recipe says.
+    /// Takes the weights of `parameters`, which stay lent to the device.
+    ///
+    /// `activations`: How inputs are rounded; nil for what the recipe says. `isPrepared`: Whether weights
+    /// stay, rounded, in the form that products read, until ``invalidate()``: for those that are
+    /// multiplied again and again, at the cost of memory on devices that have such a form.
     init(
         parameters: Parameters,
         recipe: QuantizationRecipe,
         activations: ActivationQuantization? = nil,
+        isPrepared: Bool = false,
         device: any ComputeDevice
     ) throws {
         self.parameters = parameters
@@ -67,6 +74,12 @@ final class LayerWeights {
             )
         }
         finalNorm = layout.finalNorm
+        prepared =
+            isPrepared
+            ? PreparedWeights(
+                layers.flatMap { $0.linear.map { $0?.weight } } + [layout.head],
+                device: device
+            ) : nil
         scratch = device.tensor(columns: Self.roundedCount(configuration))
         magnitude = device.tensor(columns: 1)
         for progress in [0] + recipe.boundaries + [1] {
@@ -90,6 +103,7 @@ final class LayerWeights {
             return
         }
         currentStage = stage
+        invalidate()
         formats = (0..<configuration.layerCount).flatMap { layer in
             LinearModule.allCases.map {
                 recipe.format(forModule: $0.name(layer: layer), progress: progress)
@@ -115,8 +129,12 @@ final class LayerWeights {
     /// Takes what the host changed in the parameters, their fixed scales included.
     func refresh() {
         device.refresh(memory)
+        invalidate()
         takeScales()
     }
+
+    /// Says that weights changed on the device.
+    func invalidate() { prepared?.invalidate() }
 
     private func takeScales() {
         storedScales = (0..<configuration.layerCount).flatMap { layer in
@@ -154,8 +172,16 @@ final class LayerWeights {
         layers[layer].norms[site.rawValue]
     }
 
-    /// The weight as the forward pass uses it, `[out, in]`; valid until the next call.
-    func effective(_ module: LinearModule, layer: Int) -> DeviceTensor {
+    /// The weight as products use it, `[out, in]`; valid until the next call.
+    func operand(_ module: LinearModule, layer: Int) -> WeightOperand {
+        guard let prepared else { return .tensor(effective(module, layer: layer)) }
+        return prepared.operand(layer * LinearModule.allCases.count + module.rawValue) {
+            effective(module, layer: layer)
+        }
+    }
+
+    /// The weight, rounded; valid until the next call.
+    private func effective(_ module: LinearModule, layer: Int) -> DeviceTensor {
         let entry = entry(module, layer)
         let master = tensor(entry)
         guard let format = format(module, layer: layer) else { return master }
@@ -199,7 +225,13 @@ final class LayerWeights {
         self.module(module, layer: layer)?.bias.map(tensor)
     }
 
-    /// The head `[vocabulary, hidden]` as the forward pass uses it; quantized once per call.
+    /// The head `[vocabulary, hidden]` as products use it; valid until the next call.
+    func headOperand() -> WeightOperand {
+        guard let prepared else { return .tensor(effectiveHead()) }
+        return prepared.operand(layers.count * LinearModule.allCases.count, effectiveHead)
+    }
+
+    /// The head, rounded; valid until the next call.
     func effectiveHead() -> DeviceTensor {
         let master = tensor(parameters.layout.head)
         guard let headFormat, let headScratch else { return master }

@@ -8,7 +8,7 @@ final class LossHead {
         /// `[rows, hidden]`, normalized.
         let hidden: DeviceTensor
         /// `[vocabulary, hidden]`.
-        let head: DeviceTensor
+        let head: WeightOperand
 
         fileprivate func rows(_ range: Range<Int>) -> Input {
             Input(hidden: hidden.rows(range), head: head)
@@ -40,8 +40,16 @@ final class LossHead {
     /// What the error of hidden states is added to before ``distillation(_:teacher:targets:scales:gradient:)``.
     let hiddenSums: DeviceTensor?
 
-    /// Rows of logits at a time, of a pass over `rows` rows.
-    static func chunkRows(rows: Int) -> Int { min(128, rows) }
+    /// Elements of logits that are computed at a time, as long as that makes chunks of 64 rows: each chunk
+    /// reads the head and adds to its gradient once more.
+    private static let chunkElements = 1 << 24
+
+    /// Rows of logits at a time, of a pass over `rows` rows: chunks of one size.
+    static func chunkRows(rows: Int, vocabulary: Int) -> Int {
+        let most = max(64, chunkElements / max(vocabulary, 1))
+        let chunks = max((rows + most - 1) / most, 1)
+        return (rows + chunks - 1) / chunks
+    }
 
     /// What a teacher says of the rows.
     enum Teaching {

@@ -14,7 +14,7 @@ struct OutputHead {
 
     /// `logits` `[rows, vocabulary]` of `hidden` `[rows, hidden]` under `weight`
     /// `[vocabulary, hidden]`.
-    func logits(_ logits: DeviceTensor, hidden: DeviceTensor, weight: DeviceTensor) {
+    func logits(_ logits: DeviceTensor, hidden: DeviceTensor, weight: WeightOperand) {
         device.multiply(.forward(input: hidden, weight: weight, output: logits))
         if let softCap {
             device.softCap(logits, scale: multiplier, cap: softCap)

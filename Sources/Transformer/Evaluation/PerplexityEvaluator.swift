@@ -62,7 +62,10 @@ public final class PerplexityEvaluator {
         head = LossHead(
             configuration: parameters.configuration,
             teacher: nil,
-            chunkRows: LossHead.chunkRows(rows: length),
+            chunkRows: LossHead.chunkRows(
+                rows: length,
+                vocabulary: parameters.configuration.vocabularySize
+            ),
             device: device
         )
         targets = NextTokenTargets(rows: length, length: length, device: device)
@@ -118,7 +121,7 @@ public final class PerplexityEvaluator {
         targets.set(tokens)
         pass.forward(tokens)
         return head.crossEntropy(
-            LossHead.Input(hidden: pass.finalNorm, head: weights.effectiveHead()),
+            LossHead.Input(hidden: pass.finalNorm, head: weights.headOperand()),
             targets: targets.tensor,
             gradientScale: 0,
             gradient: nil

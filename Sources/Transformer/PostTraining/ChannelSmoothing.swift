@@ -187,7 +187,7 @@ struct ChannelSmoothing {
         product.linear(
             output: spread,
             input: difference,
-            weight: inputs.moments.host.pointer,
+            weight: .rows(inputs.moments.host.pointer),
             rows: entry.rows,
             inputWidth: width,
             outputWidth: width

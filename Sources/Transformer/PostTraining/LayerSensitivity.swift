@@ -269,7 +269,7 @@ public struct SensitivityAnalysis {
         MatrixProduct(team: team).linear(
             output: spread.pointer,
             input: difference.pointer,
-            weight: moments.pointer,
+            weight: .rows(moments.pointer),
             rows: group.weightCount / width,
             inputWidth: width,
             outputWidth: width

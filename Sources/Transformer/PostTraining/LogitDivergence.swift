@@ -86,7 +86,7 @@ public final class LogitDivergence {
         var total = LossSum()
         try forEachWindow { window, tokens in
             pass.forward(tokens)
-            let sum = divergence(window, of: pass, head: weights.effectiveHead(), loss)
+            let sum = divergence(window, of: pass, head: weights.headOperand(), loss)
             guard sum.loss.isFinite else {
                 let what = "the divergence from the original on window \(window + 1)"
                 throw pass.nonFiniteError(what, tokens: tokens, rows: length)
@@ -148,7 +148,7 @@ public final class LogitDivergence {
                     pass.decode(layer: layer, into: pass.output)
                 }
                 pass.finish()
-                total.add(divergence(window, of: pass, head: weights.effectiveHead(), loss))
+                total.add(divergence(window, of: pass, head: weights.headOperand(), loss))
             }
             variant.undo()
             let result = DivergenceResult(
@@ -171,12 +171,12 @@ public final class LogitDivergence {
     private func divergence(
         _ window: Int,
         of pass: DecoderPass,
-        head changedHead: DeviceTensor,
+        head changedHead: WeightOperand,
         _ loss: LossHead
     ) -> LossSum {
         loss.distillation(
             LossHead.Input(hidden: pass.finalNorm, head: changedHead),
-            teacher: .hidden(LossHead.Input(hidden: rows(of: window), head: head)),
+            teacher: .hidden(LossHead.Input(hidden: rows(of: window), head: .tensor(head))),
             gradient: nil
         ).main
     }

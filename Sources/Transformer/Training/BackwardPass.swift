@@ -235,7 +235,7 @@ final class BackwardPass {
         device.multiply(
             .inputGradient(
                 outputGradient: outputGradient,
-                weight: weights.effective(module, layer: layer),
+                weight: weights.operand(module, layer: layer),
                 inputGradient: inputGradient,
                 isAccumulating: isAccumulating
             )

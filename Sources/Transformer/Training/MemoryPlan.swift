@@ -78,8 +78,8 @@ public struct MemoryPlan: Sendable, Equatable {
         let weights = layout.totalCount
         let trained = GradientArena.elementCount(layout, isFrozen: isFrozen)
         let teacher = training.distillation == nil ? nil : training.teacher ?? model
-        let vocabulary = LossHead.chunkRows(rows: rows) * model.vocabularySize
-        let logits = vocabulary * LossHead.logitTensorCount(model, training.distillation)
+        let logits =
+            Self.logits(model, rows: rows) * LossHead.logitTensorCount(model, training.distillation)
         let outcomes = training.distillation?.topCount.map {
             OutcomeExchange.elementCount(rows: rows, count: $0)
         }
@@ -114,16 +114,43 @@ public struct MemoryPlan: Sendable, Equatable {
             ("the teacher cache's buffers", outcomes ?? 0),
             ("logits", logits),
             ("rounded weights", Self.rounded(model, training.recipe)),
+            ("weights in the form of products", Self.prepared(model, training)),
+            (
+                "the teacher's in that form",
+                teacher.map { Self.prepared($0, training) } ?? 0
+            ),
             ("attention and products", Self.scratch(model, training)),
             (
                 "validation",
                 ActivationArena.elementCount(model, rows: training.length, keeping: .none)
-                    + LossHead.chunkRows(rows: training.length) * model.vocabularySize
+                    + Self.logits(model, rows: training.length)
                     + Self.rounded(model, training.recipe)
             ),
         ]
         parts = elements.filter { $0.1 > 0 }
             .map { Part(name: $0.0, byteCount: $0.1 * MemoryLayout<Float>.stride) }
+    }
+
+    private static func logits(_ model: ModelConfiguration, rows: Int) -> Int {
+        let vocabulary = model.vocabularySize
+        return LossHead.chunkRows(rows: rows, vocabulary: vocabulary) * vocabulary
+    }
+
+    /// Words of the linear modules' and the head's weights as products of BF16 operands read them.
+    private static func prepared(_ model: ModelConfiguration, _ training: Training) -> Int {
+        func words(_ rows: Int, _ columns: Int) -> Int {
+            let count = MatrixProduct.packedCount(
+                rows: rows,
+                columns: columns,
+                operands: training.operands
+            )
+            return PreparedWeights.aligned(4 * count) / 4
+        }
+        let head = ParameterLayout(configuration: model).head
+        let layer = model.linearModules.reduce(0) {
+            $0 + words($1.outputWidth(model), $1.inputWidth(model))
+        }
+        return model.layerCount * layer + words(head.rows, head.columns)
     }
 
     /// Elements into which weights are rounded before their products.
@@ -144,8 +171,9 @@ public struct MemoryPlan: Sendable, Equatable {
         guard training.operands == .bfloat16, training.operands.isSupported else { return scores }
         let rows = training.batchSize * training.length
         let widest = max(model.hiddenSize, model.intermediateSize, model.queryWidth)
-        // Two operands to a word; the head's weights are the largest.
+        // Two operands to a word; the head's weights, turned for the gradient, and a chunk of logits'
+        // gradients are the largest.
         let columns = max(model.vocabularySize, widest) * model.hiddenSize / 2
-        return scores + columns + rows * widest / 2
+        return scores + columns + max(rows * widest, logits(model, rows: rows)) / 2
     }
 }

@@ -53,7 +53,12 @@ final class Teacher {
             streamGradients = nil
         }
         pass = DecoderPass(
-            weights: try LayerWeights(parameters: parameters, recipe: .none, device: device),
+            weights: try LayerWeights(
+                parameters: parameters,
+                recipe: .none,
+                isPrepared: true,
+                device: device
+            ),
             attention: WholeSequences(
                 configuration: configuration,
                 length: settings.length,
@@ -69,7 +74,7 @@ final class Teacher {
 
     /// What the teacher's head multiplies.
     private var input: LossHead.Input {
-        LossHead.Input(hidden: pass.finalNorm, head: pass.weights.effectiveHead())
+        LossHead.Input(hidden: pass.finalNorm, head: pass.weights.headOperand())
     }
 
     /// Rows of the gradients of a student's hidden states.

@@ -116,6 +116,7 @@ public final class TrainingEngine {
         weights = try LayerWeights(
             parameters: parameters,
             recipe: settings.recipe,
+            isPrepared: true,
             device: device
         )
         let attention = WholeSequences(
@@ -158,7 +159,10 @@ public final class TrainingEngine {
             configuration: model,
             teacher: self.teacher?.configuration,
             distillation: self.teacher?.distillation ?? Distillation(),
-            chunkRows: LossHead.chunkRows(rows: settings.rows),
+            chunkRows: LossHead.chunkRows(
+                rows: settings.rows,
+                vocabulary: model.vocabularySize
+            ),
             device: device
         )
         targets = NextTokenTargets(rows: settings.rows, length: settings.length, device: device)
@@ -220,7 +224,7 @@ public final class TrainingEngine {
             hidden: hiddenGradient,
             head: gradients.gradient(of: weights.parameters.layout.head)
         )
-        let input = LossHead.Input(hidden: pass.finalNorm, head: weights.effectiveHead())
+        let input = LossHead.Input(hidden: pass.finalNorm, head: weights.headOperand())
         var parts = LossParts()
         if let teacher {
             parts = distill(tokens, teacher, input, gradient)
@@ -303,5 +307,6 @@ public final class TrainingEngine {
             stepCount: stepCount,
             gradientScale: Float(scale)
         )
+        weights.invalidate()
     }
 }
