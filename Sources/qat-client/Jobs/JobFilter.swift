@@ -31,7 +31,7 @@ struct JobFilter: ParsableArguments {
         }
         guard !kind.contains("pipeline") else {
             throw ValidationError(
-                "--kind pipeline: filters choose jobs; a pipeline is shown by its id, and in the list of all."
+                "--kind pipeline: filters choose jobs; a pipeline is shown by its id, and above its jobs."
             )
         }
         for word in kind where !Self.kinds.contains(word) {
@@ -67,8 +67,8 @@ struct JobFilter: ParsableArguments {
             && (!mine || job.owner == user)
     }
 
-    /// The jobs asked for, the newest first, and the pipelines that they are of, if none was left out
-    /// by what is asked for.
+    /// The jobs asked for, the newest first, and the pipelines that they are of: one of which none is
+    /// asked for is left out.
     ///
     /// `certificatePath`: Of who asks; read only for `--mine`.
     func jobs(
@@ -86,7 +86,9 @@ struct JobFilter: ParsableArguments {
             pipelines += page.pipelines.filter { seen.insert($0.pipelineID).inserted }
             request.pageToken = page.nextPageToken
         } while !request.pageToken.isEmpty && jobs.count < limit
-        return (Array(jobs.prefix(limit)), isOpen ? pipelines : [])
+        let chosen = jobs.prefix(limit)
+        let parents = Set(chosen.map(\.pipelineID))
+        return (Array(chosen), pipelines.filter { parents.contains($0.pipelineID) })
     }
 
     /// The name under which the gateway knows whoever uses this home.

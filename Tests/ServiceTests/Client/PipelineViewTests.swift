@@ -1,3 +1,4 @@
+internal import ArgumentParser
 internal import JobSpecs
 internal import Protocol
 internal import Testing
@@ -53,9 +54,44 @@ internal import Testing
                 00aa000000000001    train     single  QUEUED     -      -     -     -    1m00s
                 """
         )
-        // Where a list was filtered, its jobs stand alone, by their whole names.
+        // Of a pipeline that is not known, jobs stand alone, by their whole names.
         let flat = StatusTable.jobs([jobs[1]], nowUnixMs: 121_000)
         #expect(flat.contains("00ab00000000000b  train  all/qat"))
+    }
+
+    /// docs/CLIENT.md, Watching: filters keep a pipeline's row with the jobs that match.
+    ///
+    /// Seen: `status --mine`, where all jobs were one's own, showed no pipeline.
+    @Test(
+        arguments: [
+            (["--name", "ALL/"], ["qat", "ptq"]), (["--kind", "train"], ["qat"]),
+            (["--state", "succeeded"], ["ptq"]), (["--name", "single"], []),
+            (["--name", "no"], []),
+            (["--limit", "2"], ["qat"]), (["--mine", "--limit", "300"], ["qat", "ptq"]),
+        ] as [([String], [String])]
+    )
+    func aFilterKeepsThePipelineOfAJob(_ arguments: [String], parts: [String]) async throws {
+        var jobs = jobs
+        for index in jobs.indices { jobs[index].owner = "ada" }
+        let gateway = try ScriptedGateway(jobs: jobs, pipelines: [pipeline])
+        let folder = try TemporaryHome()
+        let home = folder.home.path
+        try CertificateAuthority.createAuthority(in: home, trustDomain: "test")
+        let certificate = try CertificateAuthority.issue(
+            subject: .user(name: "ada"),
+            hosts: [],
+            authorityFolder: home,
+            folder: home,
+            name: "ada"
+        )
+        let filter = try JobFilter.parse(arguments)
+        let (found, pipelines) = try await gateway.serve {
+            try await filter.jobs($0, certificatePath: certificate.certificatePath)
+        }
+        #expect(found.map(\.part).filter { !$0.isEmpty } == parts)
+        #expect(pipelines == (parts.isEmpty ? [] : [pipeline]))
+        let text = StatusTable.jobs(found, pipelines: pipelines, nowUnixMs: 121_000)
+        #expect(text.contains("\n\(Self.id)  pipeline  all ") != parts.isEmpty)
     }
 
     private func choice(_ word: String) -> String {

@@ -28,11 +28,18 @@ final class ScriptedGateway: Sendable {
     private let playbacks: [Playback]
     /// What lists show, one job a page.
     private let jobs: [JobSummary]
+    /// Those of a list's jobs; each is sent with every job of it.
+    private let pipelines: [PipelineSummary]
     private let folder: TemporaryHome
 
-    init(playbacks: [Playback] = [], jobs: [JobSummary] = []) throws {
+    init(
+        playbacks: [Playback] = [],
+        jobs: [JobSummary] = [],
+        pipelines: [PipelineSummary] = []
+    ) throws {
         self.playbacks = playbacks
         self.jobs = jobs
+        self.pipelines = pipelines
         folder = try TemporaryHome()
         try CertificateAuthority.createAuthority(in: folder.home.path, trustDomain: "test")
     }
@@ -140,9 +147,11 @@ final class ScriptedGateway: Sendable {
         router.unary(QatMethods.listJobs, allow: .users) { [self] request, _ in
             let index = Int(request.pageToken) ?? 0
             let next = index + 1 < jobs.count ? "\(index + 1)" : ""
+            let page = jobs.isEmpty ? [] : [jobs[index]]
             return ListJobsResponse(
-                jobs: jobs.isEmpty ? [] : [jobs[index]],
-                nextPageToken: next
+                jobs: page,
+                nextPageToken: next,
+                pipelines: pipelines.filter { $0.pipelineID == page.first?.pipelineID }
             )
         }
         router.unary(QatMethods.getJob, allow: .users) { request, _ in
