@@ -124,15 +124,16 @@ enum StatusTable {
 
     private static let indent = "  "
 
+    /// What a job is called, and how it stands, is never left out; why, goes below it.
     private static func headings(hasOwners: Bool) -> [TextTable.Column] {
         [
-            .init(heading: "JOB"), .init(heading: "KIND", dropOrder: 5),
-            .init(heading: "NAME", least: 8, dropOrder: 7),
+            .init(heading: "JOB"), .init(heading: "KIND", dropOrder: 2),
+            .init(heading: "NAME", least: 8),
         ] + (hasOwners ? [.init(heading: "OWNER", least: 5, dropOrder: 6)] : []) + [
             .init(heading: "STATE"), .init(heading: "PHASE", least: 8, dropOrder: 4),
-            .init(heading: "STEP", dropOrder: 6), .init(heading: "LOSS", dropOrder: 2),
-            .init(heading: "ETA", dropOrder: 3), .init(heading: "AGE", dropOrder: 1),
-            .init(heading: "NOTE", least: 12, dropOrder: 8),
+            .init(heading: "STEP", dropOrder: 7), .init(heading: "LOSS", dropOrder: 3),
+            .init(heading: "ETA", dropOrder: 5), .init(heading: "AGE", dropOrder: 1),
+            .init(heading: "NOTE", least: 24, goesBelow: true),
         ]
     }
 
