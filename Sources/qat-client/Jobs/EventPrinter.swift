@@ -31,6 +31,7 @@ final class EventPrinter {
         var state = ""
         var losses = LossCourse()
         var progress: JobProgress?
+        var pace = LinePace()
     }
 
     init(_ style: Style, write: @escaping (String) -> Void = { Console.write(Array($0.utf8)) }) {
@@ -45,7 +46,9 @@ final class EventPrinter {
         }
         switch style {
         case .json: write(TerminalText.json(JobReport.json(event)) + "\n")
-        case .plain: labelled(event).forEach { write($0 + "\n") }
+        case .plain:
+            guard courses[event.jobID, default: Course()].pace.admits(event) else { return }
+            labelled(event).forEach { write($0 + "\n") }
         case .live(let columns): show(event, columns: columns())
         }
     }

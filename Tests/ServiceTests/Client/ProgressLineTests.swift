@@ -181,6 +181,107 @@ internal import Testing
         )
     }
 
+    private func progress(
+        _ phase: String,
+        _ step: Int,
+        of total: Int,
+        at seconds: Double,
+        job: String = "j"
+    ) -> JobEvent {
+        JobEvent(
+            jobID: job,
+            timeUnixMs: 1_800_000_000_000 + Int64(seconds * 1000),
+            type: .progress,
+            progress: JobProgress(
+                step: UInt64(step),
+                totalSteps: UInt64(total),
+                phase: phase
+            )
+        )
+    }
+
+    /// docs/CLIENT.md, Watching: without a terminal, a line for each phase, then one for ten seconds
+    /// or a tenth of the work.
+    ///
+    /// Seen: over 1,000 lines of a pipeline of three seconds.
+    @Test func pipesGetALineForWhatIsNewAndFewForTheRest() {
+        var events = [progress("load", 0, of: 0, at: 0)]
+        for window in 1...300 {
+            events.append(progress("baseline \(window)/300", 0, of: 200, at: Double(window) / 1000))
+        }
+        for step in 1...200 {
+            let time = 1 + Double(step) / 100
+            events.append(progress("train", step, of: 200, at: time))
+            for window in 1...4 {
+                events.append(progress("validating \(window)/4", step, of: 200, at: time))
+            }
+            var metric = JobEvent(
+                jobID: "j",
+                timeUnixMs: events.last?.timeUnixMs ?? 0,
+                type: .metric,
+                metricsJSON: Array(#"{"validation_perplexity":2.5}"#.utf8)
+            )
+            metric.progress = JobProgress(step: UInt64(step))
+            events.append(metric)
+        }
+        let lines = print(events, .plain).split(separator: "\n").map(String.init)
+        let steps = lines.filter { $0.hasPrefix("step ") && $0.hasSuffix("train") }
+        #expect(lines.prefix(2) == ["load", "step 0/200 0%  baseline 1/300"])
+        #expect(steps.first == "step 1/200 0%  train")
+        #expect(lines.contains { $0.hasPrefix("step 200/200 100%") })
+        #expect(lines.filter { $0.contains("validating 1/4") }.count == 1)
+        // The first, one for each tenth, and the last.
+        #expect((11...12).contains(lines.filter { $0.contains("validation_perplexity") }.count))
+        #expect(lines.count < 40, "\(lines)")
+        // Scripts get them all.
+        #expect(print(events, .json).split(separator: "\n").count == events.count)
+    }
+
+    @Test func aLongPhaseIsToldOfEveryTenSeconds() {
+        let events = (0...600).map {
+            progress("validating \($0)/9000", 5, of: 100, at: Double($0) / 10)
+        }
+        let lines = print(events, .plain).split(separator: "\n")
+        #expect(
+            lines.map { $0.split(separator: " ").last } == [
+                "0/9000", "100/9000", "200/9000", "300/9000", "400/9000", "500/9000", "600/9000",
+            ]
+        )
+    }
+
+    /// Each job, and each attempt, has lines of its own; what is rare has them all.
+    @Test func whatIsRareIsAlwaysTold() {
+        func row(_ label: String) -> JobEvent {
+            JobEvent(
+                jobID: "a",
+                type: .metric,
+                metricsJSON: Array(#"{"label":"\#(label)","perplexity":2}"#.utf8)
+            )
+        }
+        let events = [
+            progress("train", 1, of: 1000, at: 0, job: "a"),
+            progress("train", 2, of: 1000, at: 0, job: "a"),
+            progress("train", 3, of: 1000, at: 0, job: "b"), row("x"), row("y"),
+            JobEvent(jobID: "a", type: .log, message: "m"),
+            JobEvent(jobID: "a", type: .log, message: "m"),
+            JobEvent(jobID: "a", type: .state, state: "RUNNING"),
+            progress("train", 4, of: 1000, at: 0, job: "a"),
+        ]
+        #expect(
+            print(events, .plain) == """
+                step 1/1000 0%  train
+                step 3/1000 0%  train
+                x: perplexity 2
+                y: perplexity 2
+                log: m
+                log: m
+                RUNNING
+                step 4/1000 0%  train
+
+                """
+        )
+    }
+
     @Test func writesOneObjectPerLineForScripts() {
         let lines = print(events, .json).split(separator: "\n").map(String.init)
         #expect(
