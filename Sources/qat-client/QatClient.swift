@@ -10,8 +10,9 @@ struct QatClient: AsyncParsableCommand {
         discussion: """
             State is kept in $QAT_HOME (~/.qat by default); QAT_GATEWAY=HOST:PORT overrides the \
             profile's gateway.
-            Exit status: 0 succeeded, 1 job failed, 2 usage or invalid job file, 3 cancelled, \
-            4 gateway unreachable or connection lost, 5 rejected, 124 timeout.
+            Exit status: 0 succeeded, 1 job failed, 2 usage, or an invalid job file or profile, \
+            3 cancelled, 4 gateway unreachable or connection lost, 5 refused, 124 timeout, \
+            130 left by Ctrl-C.
             """,
         version: "0.1.0",
         subcommands: [

@@ -62,7 +62,7 @@ enum JobVerb {
                     try await body(target, client)
                 } catch let error as RPCError where !error.isConnectionLoss && targets.count > 1 {
                     Console.complain(["\(target.description): \(error.message)"])
-                    status = status == .succeeded ? ExitStatus(error.code) : status
+                    status = status == .succeeded ? ExitStatus(error) : status
                 }
             }
             return status

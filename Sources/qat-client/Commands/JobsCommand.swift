@@ -57,7 +57,7 @@ struct JobsCommand: AsyncParsableCommand {
                     } catch let error as RPCError where !error.isConnectionLoss && chosen.count > 1
                     {
                         Console.complain(["job \(id): \(error.message)"])
-                        status = status == .succeeded ? ExitStatus(error.code) : status
+                        status = status == .succeeded ? ExitStatus(error) : status
                     }
                 }
                 if chosen.isEmpty, !output.json { Console.note("no job is meant") }

@@ -50,7 +50,7 @@ struct LogsCommand: ClientVerb {
                 lostSince = since
                 guard ContinuousClock.now - since < Self.patience else {
                     throw ClientError(
-                        .unreachable,
+                        ExitStatus(error),
                         "\(error.message); job \(id) is unaffected"
                     )
                 }

@@ -181,7 +181,7 @@ struct SubmitCommand: ClientVerb {
             return try await send(key, journal)
         } catch let error as RPCError where error.isConnectionLoss {
             throw ClientError(
-                .unreachable,
+                ExitStatus(error),
                 "\(error.message); submit the same file again to continue under key \(key)"
             )
         } catch let error as RPCError where error.category == .permanent {

@@ -10,13 +10,13 @@ enum ExitStatus: Int32, Sendable {
     case succeeded = 0
     /// The job failed, or a local process did.
     case failed = 1
-    /// The command line or the job file is wrong.
+    /// The command line, the job file, the profile or one of the files that it names is wrong.
     case usage = 2
     /// The job was cancelled.
     case cancelled = 3
     /// The gateway cannot be reached or the connection was lost; jobs are unaffected.
     case unreachable = 4
-    /// The gateway refused.
+    /// The gateway refused, or is none that this client's authority vouches for.
     case rejected = 5
     /// The time given to `wait` ran out.
     case timedOut = 124
@@ -24,8 +24,9 @@ enum ExitStatus: Int32, Sendable {
     case interrupted = 130
 
     /// The exit of a call that failed.
-    init(_ code: RPCError.Code) {
-        switch code {
+    init(_ error: RPCError) {
+        switch error.code {
+        case _ where error.isRefusedConnection: self = .rejected
         case .unavailable, .deadlineExceeded, .cancelled: self = .unreachable
         case .invalidArgument, .notFound, .alreadyExists, .outOfRange, .unimplemented:
             self = .usage
@@ -65,7 +66,7 @@ enum ExitStatus: Int32, Sendable {
             Console.complain([
                 error.message + error.violations.map { "; \($0.path): \($0.description)" }.joined()
             ])
-            return ExitStatus(error.code).rawValue
+            return ExitStatus(error).rawValue
         case is CancellationError:
             return cancelled.rawValue
         case _ where FileFault(error) != nil:

@@ -6,7 +6,8 @@ internal import Protocol
 enum GatewayConnection {
     /// Connects as the profile says, runs `body` and closes.
     ///
-    /// - Throws: What `body` throws, or that the profile is missing.
+    /// - Throws: What `body` throws, or what is wrong with the profile and its files
+    ///   (``ClientError``, `usage`).
     static func with<Result: Sendable>(
         _ home: QatHome,
         _ body: (RPCClient) async throws -> Result
@@ -20,7 +21,7 @@ enum GatewayConnection {
         attempts: Int = 3,
         _ body: (RPCClient) async throws -> Result
     ) async throws -> Result {
-        try checkUser(profile.certificatePath)
+        try check(profile)
         let client = RPCClient(
             configuration: RPCClientConfiguration(
                 address: try address(profile.gateway),
@@ -40,15 +41,20 @@ enum GatewayConnection {
         }
     }
 
-    /// The gateway takes no jobs from services; it says so less plainly, and after the files are hashed.
-    private static func checkUser(_ certificatePath: String) throws {
-        // What is wrong with the file is said when it is used.
-        guard let identity = try? PeerIdentity(certificatePath: certificatePath),
-            case .service(let role, let instance) = identity.subject
-        else { return }
+    /// Before anything is hashed or sent, and before it is called an answer of the gateway's: what is
+    /// wrong with a user's own files is the same mistake for every verb.
+    private static func check(_ profile: Profile) throws {
+        let identity: PeerIdentity
+        do {
+            try profile.tls.check()
+            identity = try PeerIdentity(certificatePath: profile.certificatePath)
+        } catch let error as RPCError {
+            throw ClientError(.usage, error.message)
+        }
+        guard case .service(let role, let instance) = identity.subject else { return }
         throw ClientError(
             .usage,
-            "the profile's certificate \(certificatePath) is the service \(role)/\(instance)'s; people have "
+            "the profile's certificate \(profile.certificatePath) is the service \(role)/\(instance)'s; people have "
                 + "their own: \"qat-client certs issue --user NAME\""
         )
     }
@@ -66,5 +72,12 @@ extension RPCError {
     /// Whether the connection failed, rather than the call.
     var isConnectionLoss: Bool {
         code == .unavailable || code == .deadlineExceeded
+    }
+
+    /// Whether one side of the connection does not accept the other.
+    ///
+    /// Its authority, its name, or its language: the same later fails again.
+    var isRefusedConnection: Bool {
+        code == .unavailable && category == .permanent
     }
 }

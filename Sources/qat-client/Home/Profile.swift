@@ -13,19 +13,12 @@ struct Profile: Sendable, Equatable {
 
     /// Reads the profile; `QAT_GATEWAY` replaces its gateway.
     ///
-    /// - Throws: ``ClientError``: `unreachable` if there is none, `usage` if it is malformed.
+    /// - Throws: ``ClientError`` (`usage`) if there is none, it cannot be read, or it is malformed.
     static func load(
         _ home: QatHome,
         environment: [String: String] = ProcessInfo.processInfo.environment
     ) throws -> Profile {
-        guard let data = FileManager.default.contents(atPath: home.profilePath) else {
-            throw ClientError(
-                .unreachable,
-                "no gateway is known, for there is no profile at \(home.profilePath); "
-                    + "run \"qat-client local up\", or write one: "
-                    + #"{"gateway": "HOST:PORT", "certificate": PATH, "key": PATH, "ca": PATH}"#
-            )
-        }
+        let data = try contents(home.profilePath)
         let document: JSONValue
         do {
             document = try JSONParser.parse(Array(data)).value
@@ -52,6 +45,22 @@ struct Profile: Sendable, Equatable {
             privateKeyPath: try path("key"),
             trustRootsPath: try path("ca")
         )
+    }
+
+    private static func contents(_ path: String) throws -> Data {
+        do {
+            return try Data(contentsOf: URL(filePath: path))
+        } catch let error as CocoaError where error.code == .fileReadNoSuchFile {
+            throw ClientError(
+                .usage,
+                "no gateway is known, for there is no profile at \(path); "
+                    + "run \"qat-client local up\", or write one: "
+                    + #"{"gateway": "HOST:PORT", "certificate": PATH, "key": PATH, "ca": PATH}"#
+            )
+        } catch {
+            let reason = FileFault(error)?.reason ?? "\(error)"
+            throw ClientError(.usage, "cannot read the profile \(path): \(reason)")
+        }
     }
 
     /// Writes the profile.

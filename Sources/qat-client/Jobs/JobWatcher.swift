@@ -10,8 +10,8 @@ struct JobWatcher {
 
     /// Calls `onEvent` for each event after `fromSeq`, none twice, and returns the final state.
     ///
-    /// - Throws: ``ClientError`` (`unreachable`) naming the job when the gateway stays away, or
-    ///   what the gateway answers when it refuses.
+    /// - Throws: ``ClientError`` naming the job when the gateway stays away (`unreachable`) or refuses
+    ///   the connection, or what the gateway answers when it refuses the call.
     func follow(
         fromSeq: UInt64 = 0,
         onEvent: @escaping (JobEvent) -> Void
@@ -77,7 +77,7 @@ struct JobWatcher {
 
     private func lost(_ error: RPCError) -> ClientError {
         ClientError(
-            .unreachable,
+            ExitStatus(error),
             "\(error.message); job \(jobID) is unaffected, continue with \"qat-client watch \(jobID)\""
         )
     }

@@ -191,7 +191,7 @@ internal import Testing
                 return error
             }
         }
-        #expect(error.map { ExitStatus($0.code).rawValue } == exit)
+        #expect(error.map { ExitStatus($0).rawValue } == exit)
         #expect(gateway.state.withLock { $0.uploads.count } == uploads)
         // Five tries in all.
         #expect(gateway.state.withLock { $0.uploadErrors.count } == max(0, refusals - 5))

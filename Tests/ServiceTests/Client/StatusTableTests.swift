@@ -179,7 +179,14 @@ internal import Testing
         ] as [(RPCError.Code, Int32)]
     )
     func followsWhyACallFailed(code: RPCError.Code, expected: Int32) {
-        #expect(ExitStatus(code).rawValue == expected)
+        #expect(ExitStatus(RPCError(code, "")).rawValue == expected)
+    }
+
+    /// docs/CLIENT.md, Exits: what does not accept the other side is no gateway to try later.
+    @Test func isARefusalWhereOneSideDoesNotAcceptTheOther() {
+        let refused = RPCError(.unavailable, "unknown authority", category: .permanent)
+        #expect(ExitStatus(refused).rawValue == 5)
+        #expect(ExitStatus(RPCError(.unavailable, "gone", category: .reconnect)).rawValue == 4)
     }
 
     @Test func takesTheWorstOfSeveralJobs() {

@@ -1,0 +1,221 @@
+internal import Foundation
+internal import JobSpecs
+internal import Logging
+internal import Protocol
+internal import Testing
+@testable internal import qat_client
+
+/// docs/CLIENT.md, Exits: one mistake has one number, whatever the verb.
+///
+/// Seen: a missing certificate was 5 with `status` and 2 with `status latest`; an authority that nobody
+/// vouches for was 4, "try later".
+@Suite struct ExitCodeTests {
+    private let programs: ProgramShell
+    private let home: String
+
+    /// Every verb that talks to the gateway.
+    private static let verbs = [
+        "status", "status latest", "status --mine", "watch latest", "wait latest", "logs latest",
+        "metrics latest", "cancel latest", "retry latest", "download latest", "jobs rm latest",
+        "jobs rm --state failed", "submit job.json", "submit job.json --after latest",
+        "submit pipeline pipeline.json", "artifacts ls", "artifacts ls latest",
+        "artifacts put job.json", "artifacts get sha256:\(digest) --to got",
+        "artifacts rm sha256:\(digest)", "artifacts gc --dry-run", "artifacts verify --all",
+        "artifacts verify folder --job latest",
+    ]
+    private static let digest = String(repeating: "ab", count: 32)
+
+    init() throws {
+        programs = try ProgramShell()
+        home = programs.folder + "/home"
+        let job =
+            #"{"models":[{"label":"a","model":"job:0000bb03c91c6898"}],"#
+            + #""tasks":[{"type":"benchmark"}]}"#
+        for folder in ["/home", "/folder", "/other"] {
+            try FileManager.default.createDirectory(
+                atPath: programs.folder + folder,
+                withIntermediateDirectories: true
+            )
+        }
+        try write(job, "job.json")
+        try write(#"{"jobs":{"compare":\#(job)}}"#, "pipeline.json")
+        for folder in [home, programs.folder + "/other"] {
+            try CertificateAuthority.createAuthority(in: folder, trustDomain: "test")
+        }
+        _ = try issue(["spiffe://test/user/ada"], "user")
+    }
+
+    private func write(_ text: String, _ name: String) throws {
+        try Data(text.utf8).write(to: URL(fileURLWithPath: programs.folder + "/" + name))
+    }
+
+    private func issue(
+        _ names: [String],
+        _ name: String,
+        by authority: String = "home",
+        days: Int = 1
+    ) throws -> TLSIdentityFiles {
+        try CertificateAuthority.issue(
+            names: names,
+            hosts: ["127.0.0.1"],
+            authorityFolder: programs.folder + "/" + authority,
+            folder: home,
+            name: name,
+            validity: .seconds(days * 86_400)
+        )
+    }
+
+    private func write(
+        gateway: String = "127.0.0.1:9",
+        certificate: String = "user.pem",
+        key: String = "user.key",
+        ca: String = "ca.pem"
+    ) throws {
+        try write(
+            #"{"gateway":"\#(gateway)","certificate":"\#(certificate)","key":"\#(key)","ca":"\#(ca)"}"#,
+            "home/profile.json"
+        )
+    }
+
+    /// The verbs that do not exit with a number, or say too much or too little.
+    private func deviants(
+        from status: Int32,
+        saying words: [String],
+        of verbs: [String] = verbs
+    ) async throws -> [String] {
+        let programs = programs
+        var deviants: [String] = []
+        for verb in verbs {
+            // Not on a thread that a server in this process may need.
+            let outcome = try await withCheckedThrowingContinuation { continuation in
+                Thread.detachNewThread {
+                    continuation.resume(with: Result { try programs.run("qat-client \(verb)") })
+                }
+            }
+            let isSaid = words.allSatisfy(outcome.errors.contains)
+            if outcome.status != status || !isSaid || !outcome.output.isEmpty {
+                deviants.append("\(verb): \(outcome)")
+            }
+        }
+        return deviants
+    }
+
+    /// What is wrong with a user's own files, and what is said of it.
+    enum Mistake: String, CaseIterable {
+        case noCertificate, noKey, noAuthority, folder, garbage, openKey, otherKey, service
+        case authority, ended, noProfile, brokenProfile, profileFolder, address
+    }
+
+    private func make(_ mistake: Mistake) throws -> String {
+        switch mistake {
+        case .noCertificate:
+            try write(certificate: "none.pem")
+            return "none.pem: no such file"
+        case .noKey:
+            try write(key: "none.key")
+            return "none.key: no such file"
+        case .noAuthority:
+            try write(ca: "none.pem")
+            return "none.pem: no such file"
+        case .folder:
+            try write(certificate: "../folder")
+            return "folder: is no file but a folder"
+        case .garbage:
+            try write(certificate: "../job.json")
+            return "job.json"
+        case .openKey:
+            try write()
+            chmod(home + "/user.key", 0o644)
+            return "others can read it"
+        case .otherKey:
+            _ = try issue(["spiffe://test/user/bob"], "bob")
+            try write(key: "bob.key")
+            return "does not match the certificate"
+        case .service:
+            _ = try issue(["spiffe://test/svc/train/train-1"], "train")
+            try write(certificate: "train.pem", key: "train.key")
+            return "people have their own"
+        case .authority:
+            _ = try issue(["spiffe://test/nobody"], "nobody")
+            try write(certificate: "nobody.pem", key: "nobody.key")
+            return "spiffe://test/nobody"
+        case .ended:
+            _ = try issue(["spiffe://test/user/eve"], "eve", days: -1)
+            try write(certificate: "eve.pem", key: "eve.key")
+            return "issue a new one"
+        case .noProfile: return "there is no profile at"
+        case .brokenProfile:
+            try write("{\"gateway\": 1}", "home/profile.json")
+            return "$.gateway: missing"
+        case .profileFolder:
+            try FileManager.default.createDirectory(
+                atPath: home + "/profile.json",
+                withIntermediateDirectories: true
+            )
+            return "cannot read the profile"
+        case .address:
+            try write(gateway: "nowhere")
+            return "gateway \"nowhere\""
+        }
+    }
+
+    @Test(arguments: Mistake.allCases)
+    func aMistakeInOnesOwnFilesIsTwoForEveryVerb(_ mistake: Mistake) async throws {
+        defer { programs.remove() }
+        let words = try make(mistake)
+        let deviants = try await deviants(from: 2, saying: [words])
+        #expect(deviants.isEmpty, "\(mistake): \(deviants)")
+    }
+
+    @Test func nobodyThereIsFourForEveryVerb() async throws {
+        defer { programs.remove() }
+        try write()
+        let deviants = try await deviants(from: 4, saying: ["127.0.0.1:9"])
+        #expect(deviants.isEmpty, "\(deviants)")
+    }
+
+    /// Why one side does not accept the other.
+    enum Refusal: String, CaseIterable {
+        case serversAuthority, usersAuthority, domain, role, userAsServer
+    }
+
+    /// The files of a server that refuses the user, or that the user refuses.
+    private func server(_ refusal: Refusal) throws -> (TLSIdentityFiles, words: String) {
+        let gateway = "spiffe://test/svc/gateway/g"
+        switch refusal {
+        case .serversAuthority:
+            var files = try issue([gateway], "server", by: "other")
+            files.trustRootsPath = home + "/ca.pem"
+            return (files, "signed by an unknown authority")
+        case .usersAuthority:
+            var files = try issue([gateway], "server")
+            files.trustRootsPath = programs.folder + "/other/ca.pem"
+            return (files, "refused our certificate")
+        case .domain:
+            return (try issue(["spiffe://elsewhere/svc/gateway/g"], "server"), "trust domain")
+        case .role:
+            return (try issue(["spiffe://test/svc/eval/e"], "server"), "was expected")
+        case .userAsServer:
+            return (try issue(["spiffe://test/user/eve"], "server"), "which is a user")
+        }
+    }
+
+    @Test(arguments: Refusal.allCases)
+    func aSideThatDoesNotAcceptTheOtherIsFiveForEveryVerb(_ refusal: Refusal) async throws {
+        defer { programs.remove() }
+        let (files, words) = try server(refusal)
+        let server = RPCServer(
+            configuration: RPCServerConfiguration(host: "127.0.0.1", port: 0, tls: files),
+            router: RPCRouter(),
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        )
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await server.run() }
+            defer { group.cancelAll() }
+            let address = try await server.boundAddress().description
+            try write(gateway: address)
+            let deviants = try await deviants(from: 5, saying: [address, words])
+            #expect(deviants.isEmpty, "\(refusal): \(deviants)")
+        }
+    }
+}
