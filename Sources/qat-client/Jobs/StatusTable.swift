@@ -178,7 +178,10 @@ enum StatusTable {
         add("pipeline", summary.pipelineID)
         add("part", summary.part)
         add("after", summary.after.joined(separator: ", "))
-        add("reused", summary.reusedFrom.isEmpty ? "" : "from job \(summary.reusedFrom)")
+        // The message mostly says it.
+        let isToldOfReuse =
+            summary.reusedFrom.isEmpty || summary.reasonMessage.contains(summary.reusedFrom)
+        add("reused", isToldOfReuse ? "" : "from job \(summary.reusedFrom)")
         add("priority", summary.priority == 0 ? "" : JobPriority.text(summary.priority))
         add(
             "deadline",

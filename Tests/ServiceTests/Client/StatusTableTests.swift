@@ -129,6 +129,21 @@ internal import Testing
         #expect(job?["finished_at"] == nil)
     }
 
+    /// Seen: "reused from job …" as its message, and again as a line of its own.
+    @Test(arguments: ["reused from job 00aa000000000001", ""])
+    func whereAJobWasReusedFromIsSaidOnce(message: String) {
+        var job = JobDetail(summary: JobSummary(jobID: "j", kind: "train", state: "SUCCEEDED"))
+        job.summary.reusedFrom = "00aa000000000001"
+        job.summary.reasonMessage = message
+        let text = StatusTable.detail(job)
+        #expect(text.split(separator: "00aa000000000001").count == 2, "\(text)")
+        #expect(text.contains("from job 00aa000000000001"))
+        // Others were not.
+        job.summary.reusedFrom = ""
+        job.summary.reasonMessage = ""
+        #expect(!StatusTable.detail(job).contains("reused"))
+    }
+
     @Test func showsAJobsOutputsAndResults() {
         let job = JobDetail(
             summary: JobSummary(jobID: "j", kind: "evaluate", state: "SUCCEEDED", attempt: 1),
