@@ -238,7 +238,9 @@ struct TrainingLoop {
         let place = position(step)
         let unquantized = try validate(model.parameters, .none, as: .baseline, at: place)
         let rounded = try validate(model.parameters, plan.recipe, as: .rounded, at: place)
-        var values = ["baseline": unquantized.perplexity, "ptq": rounded.perplexity]
+        var values: [String: Double] = [:]
+        TrainingResults.keep(unquantized, as: .baseline, in: &values)
+        TrainingResults.keep(rounded, as: .ptq, in: &values)
         reporter.log(
             String(
                 format: "before training: perplexity %.3f, quantized %.3f",
@@ -249,7 +251,7 @@ struct TrainingLoop {
         // Only at the first step are the student's weights those it started from.
         if start.isNamed, step == 0 {
             let start = try validate(student, plan.recipe, as: .start, at: place)
-            values["start"] = start.perplexity
+            TrainingResults.keep(start, as: .start, in: &values)
             reporter.log(String(format: "start: perplexity %.3f", start.perplexity))
         }
         return values
@@ -443,6 +445,9 @@ struct TrainingLoop {
                 ptq: before["ptq"],
                 qat: after.perplexity
             ),
+            baselinePerplexityCi95: TrainingResults.interval(of: .baseline, in: before),
+            ptqPerplexityCi95: TrainingResults.interval(of: .ptq, in: before),
+            startPerplexityCi95: TrainingResults.interval(of: .start, in: before),
             qatPerplexityCi95: after.confidenceInterval,
             activations: activations.inputFormatName,
             steps: plan.totalSteps,

@@ -17,6 +17,13 @@ struct TrainingResults: Encodable, Sendable {
     var qatPerplexity: Double
     /// The share of PTQ's loss that training won back; see ``recovered(baseline:ptq:qat:)``.
     @NullIfNone var recovered: Double?
+    /// 95 % confidence interval of `baselinePerplexity`, over the windows that all four are of; nil of
+    /// one window, and where an earlier version made the checkpoint that the job went on from.
+    @NullIfNone var baselinePerplexityCi95: [Double]?
+    /// The same of `ptqPerplexity`.
+    @NullIfNone var ptqPerplexityCi95: [Double]?
+    /// The same of `startPerplexity`.
+    @NullIfNone var startPerplexityCi95: [Double]?
     /// 95 % confidence interval of `qatPerplexity`; nil of one window.
     @NullIfNone var qatPerplexityCi95: [Double]?
     /// The formats in which `model/` says that inputs are rounded, and `qatPerplexity` rounds them.
@@ -43,6 +50,35 @@ struct TrainingResults: Encodable, Sendable {
     static func recovered(baseline: Double?, ptq: Double?, qat: Double) -> Double? {
         guard let baseline, let ptq, ptq >= baseline * 1.005 else { return nil }
         return (ptq - qat) / (ptq - baseline)
+    }
+}
+
+// MARK: What is measured before the first step
+
+extension TrainingResults {
+    /// A model that is measured before the first step; raw values are keys of a checkpoint's values.
+    enum Earlier: String {
+        case baseline, ptq, start
+    }
+
+    /// Puts a measurement where checkpoints keep it: an attempt that resumes measures none again.
+    static func keep(
+        _ result: PerplexityResult,
+        as model: Earlier,
+        in values: inout [String: Double]
+    ) {
+        values[model.rawValue] = result.perplexity
+        guard let ends = result.confidenceInterval, ends.count == 2 else { return }
+        values[model.rawValue + ".low"] = ends[0]
+        values[model.rawValue + ".high"] = ends[1]
+    }
+
+    /// The 95 % confidence interval of a kept measurement, if it has one.
+    static func interval(of model: Earlier, in values: [String: Double]) -> [Double]? {
+        guard let low = values[model.rawValue + ".low"],
+            let high = values[model.rawValue + ".high"]
+        else { return nil }
+        return [low, high]
     }
 }
 

@@ -45,7 +45,8 @@ extension LocalSuiteTests {
             "evaluate",
             """
             {"models": [{"label": "as exported", "model": "job:\(trained.id)"},
-                        {"label": "weights", "model": "job:\(trained.id)", "activations": "none"}],
+                        {"label": "weights", "model": "job:\(trained.id)", "activations": "none"},
+                        {"label": "as it came", "model": "model"}],
              "tasks": [{"type": "perplexity", \(windows), "windows": 4},
                        {"type": "perplexity", \(windows), "windows": 1},
                        {"type": "accuracy", \(windows), "windows": 4}]}
@@ -70,14 +71,22 @@ extension LocalSuiteTests {
         let rows = try #require(
             (result["results"] as? [String: Any])?["rows"] as? [[String: Any]]
         )
-        try #require(rows.count == 2)
-        #expect(rows.map { $0["activations"] as? String } == ["mxfp4", "none"])
-        #expect(rows.map { $0["kv_cache"] as? String } == ["none", "none"])
+        try #require(rows.count == 3)
+        #expect(rows.map { $0["activations"] as? String } == ["mxfp4", "none", "none"])
+        #expect(rows.map { $0["kv_cache"] as? String } == ["none", "none", "none"])
         let perplexity = try #require(trained["qat_perplexity"] as? Double)
         #expect(rows[0]["perplexity"] as? Double == perplexity)
         let interval = try #require(trained["qat_perplexity_ci95"] as? [Double])
         #expect(rows[0]["perplexity_ci95"] as? [Double] == interval)
         #expect(rows[1]["perplexity"] as? Double != perplexity)
+        // The model as it came, and what rounding alone makes of it, are measured on the same windows.
+        #expect(rows[2]["perplexity"] as? Double == trained["baseline_perplexity"] as? Double)
+        let baseline = try #require(trained["baseline_perplexity_ci95"] as? [Double])
+        #expect(rows[2]["perplexity_ci95"] as? [Double] == baseline)
+        let rounded = try #require(trained["ptq_perplexity"] as? Double)
+        let around = try #require(trained["ptq_perplexity_ci95"] as? [Double])
+        #expect(around.count == 2 && around[0] < rounded && rounded < around[1])
+        #expect(trained["start_perplexity_ci95"] is NSNull)
         for row in rows {
             let list = try #require(row["measurements"] as? [[String: Any]])
             #expect(

@@ -1,4 +1,5 @@
 internal import Testing
+@testable internal import Transformer
 
 @testable internal import TrainService
 
@@ -20,5 +21,33 @@ internal import Testing
         #expect((found == nil) == (share == nil))
         if let found, let share { #expect(abs(found - share) < 1e-9) }
         #expect(TrainingResults.recovered(baseline: nil, ptq: ptq, qat: qat) == nil)
+    }
+
+    /// A resumed attempt has the intervals that its checkpoint has; none of one window, and of a
+    /// checkpoint from before they were kept.
+    @Test func intervalsComeThroughACheckpoint() {
+        func result(_ value: Double, _ interval: [Double]?) -> PerplexityResult {
+            PerplexityResult(
+                perplexity: value,
+                confidenceInterval: interval,
+                meanLoss: 1,
+                accuracy: 0.5,
+                accuracyInterval: nil,
+                windowCount: 4,
+                targetCount: 12
+            )
+        }
+        var values = ["other": 1.0]
+        TrainingResults.keep(result(41.95, [33.69, 52.22]), as: .baseline, in: &values)
+        TrainingResults.keep(result(48.06, nil), as: .ptq, in: &values)
+        #expect(
+            values == [
+                "other": 1, "baseline": 41.95, "baseline.low": 33.69, "baseline.high": 52.22,
+                "ptq": 48.06,
+            ]
+        )
+        #expect(TrainingResults.interval(of: .baseline, in: values) == [33.69, 52.22])
+        #expect(TrainingResults.interval(of: .ptq, in: values) == nil)
+        #expect(TrainingResults.interval(of: .start, in: values) == nil)
     }
 }
