@@ -1801,7 +1801,7 @@ const ProtobufCMessageDescriptor qat__v1__remove_job_request__descriptor =
   (ProtobufCMessageInit) qat__v1__remove_job_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor qat__v1__remove_job_response__field_descriptors[2] =
+static const ProtobufCFieldDescriptor qat__v1__remove_job_response__field_descriptors[5] =
 {
   {
     "job_id",
@@ -1827,15 +1827,54 @@ static const ProtobufCFieldDescriptor qat__v1__remove_job_response__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "kept_bytes",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Qat__V1__RemoveJobResponse, has_kept_bytes),
+    offsetof(Qat__V1__RemoveJobResponse, kept_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "kept_for",
+    4,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__RemoveJobResponse, has_kept_for),
+    offsetof(Qat__V1__RemoveJobResponse, kept_for),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "kept_until_unix_ms",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_INT64,
+    offsetof(Qat__V1__RemoveJobResponse, has_kept_until_unix_ms),
+    offsetof(Qat__V1__RemoveJobResponse, kept_until_unix_ms),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__remove_job_response__field_indices_by_name[] = {
   1,   /* field[1] = freed_bytes */
   0,   /* field[0] = job_id */
+  2,   /* field[2] = kept_bytes */
+  3,   /* field[3] = kept_for */
+  4,   /* field[4] = kept_until_unix_ms */
 };
 static const ProtobufCIntRange qat__v1__remove_job_response__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor qat__v1__remove_job_response__descriptor =
 {
@@ -1845,7 +1884,7 @@ const ProtobufCMessageDescriptor qat__v1__remove_job_response__descriptor =
   "Qat__V1__RemoveJobResponse",
   "qat.v1",
   sizeof(Qat__V1__RemoveJobResponse),
-  2,
+  5,
   qat__v1__remove_job_response__field_descriptors,
   qat__v1__remove_job_response__field_indices_by_name,
   1,  qat__v1__remove_job_response__number_ranges,

@@ -113,7 +113,14 @@ struct MessageCodecTests {
             #expect(try MessageCodec.decode(M.self, from: encoded(empty)) == empty)
         }
         try check(RemoveJobRequest(jobID: "j"), RemoveJobRequest())
-        try check(RemoveJobResponse(jobID: "j", freedBytes: .max), RemoveJobResponse())
+        let gone = RemoveJobResponse(
+            jobID: "j",
+            freedBytes: .max,
+            keptBytes: 5,
+            keptFor: "k",
+            keptUntilUnixMs: 7
+        )
+        try check(gone, RemoveJobResponse())
         try check(RemoveBlobsRequest(digests: [Self.digest, .zero]), RemoveBlobsRequest())
         let removed = RemovedBlob(digest: Self.digest, size: 3, outcome: .refused, message: "m")
         try check(RemoveBlobsResponse(blobs: [removed, RemovedBlob()]), RemoveBlobsResponse())

@@ -476,10 +476,25 @@ struct  Qat__V1__RemoveJobResponse
    */
   protobuf_c_boolean has_freed_bytes;
   uint64_t freed_bytes;
+  /*
+   * Bytes of its artifacts that stay, of those open to the caller.
+   */
+  protobuf_c_boolean has_kept_bytes;
+  uint64_t kept_bytes;
+  /*
+   * A job of the caller's that refers to one of these; empty if none does.
+   */
+  protobuf_c_boolean has_kept_for;
+  ProtobufCBinaryData kept_for;
+  /*
+   * When those that no job refers to go at the latest; 0 if none.
+   */
+  protobuf_c_boolean has_kept_until_unix_ms;
+  int64_t kept_until_unix_ms;
 };
 #define QAT__V1__REMOVE_JOB_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__remove_job_response__descriptor) \
-    , 0, {0,NULL}, 0, 0 }
+    , 0, {0,NULL}, 0, 0, 0, 0, 0, {0,NULL}, 0, 0 }
 
 
 /* Qat__V1__SubmitJobRequest methods */

@@ -16,20 +16,53 @@ extension GatewayAPI {
         let caller = Caller(principal, .removeJob)
         let removal = JobRemoval(engine: engine, artifacts: artifacts, logs: logs)
         let isPipeline = request.jobID.hasPrefix(PipelineID.prefix)
-        let gone: (artifacts: [ArtifactCollector.Collected], logBytes: UInt64)
+        let gone: JobRemoval.Gone
+        let user: User
         if isPipeline {
-            _ = try await user(caller, to: .act, pipeline: request.jobID)
+            user = try await self.user(caller, to: .act, pipeline: request.jobID)
             gone = try await removal.removePipeline(request.jobID, sweep.expiry)
         } else {
-            _ = try await user(caller, to: .act, request.jobID)
+            user = try await self.user(caller, to: .act, request.jobID)
             gone = try await removal.remove(request.jobID, sweep.expiry)
         }
         authority.audit.allow(caller, "\(isPipeline ? "pipeline" : "job") \(request.jobID)")
-        return RemoveJobResponse(
+        var response = RemoveJobResponse(
             jobID: request.jobID,
             freedBytes: gone.artifacts.reduce(gone.logBytes) { $0 + $1.size }
         )
+        try await tell(gone.kept, to: user, in: &response)
+        return response
     }
+
+    /// Tells a user what stays of what a removed job had: of that which is open to them.
+    private func tell(
+        _ kept: Set<SHA256Digest>,
+        to user: User,
+        in response: inout RemoveJobResponse
+    ) async throws {
+        let store = engine.store
+        let open =
+            user.isOperator
+            ? kept : try await store.granted(kept, to: Grant.holder(user: user.name))
+        let sizes = open.compactMap { artifacts.size($0) }
+        guard !sizes.isEmpty else { return }
+        response.keptBytes = sizes.reduce(0, +)
+        // Whatever becomes of openings, a job keeps the others.
+        let brought = try await store.releasable(open, GrantExpiry(before: .max))
+        if !brought.isEmpty {
+            response.keptUntilUnixMs = engine.now.unix + retention.uploads
+        }
+        for digest in open.subtracting(brought).prefix(Self.referenceLimit) {
+            let (jobs, _) = try await store.references(to: digest, limit: 64)
+            if let job = jobs.first(where: { user.isOperator || $0.owner == user.name }) {
+                response.keptFor = job.job
+                return
+            }
+        }
+    }
+
+    /// Kept artifacts that one job is looked for among.
+    private static let referenceLimit = 16
 
     /// Gives some of the principal's artifacts up; of everybody's, for an operator.
     func removeBlobs(

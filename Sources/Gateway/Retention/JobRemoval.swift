@@ -7,14 +7,23 @@ struct JobRemoval: Sendable {
     let artifacts: ArtifactStore
     let logs: JobLogStore
 
+    /// What became of what a job had.
+    struct Gone: Sendable {
+        /// The artifacts that went with it.
+        let artifacts: [ArtifactCollector.Collected]
+        /// Bytes of its log.
+        let logBytes: UInt64
+        /// The artifacts that it referred to and that stay.
+        let kept: Set<SHA256Digest>
+    }
+
     /// Removes a job that is over.
     ///
-    /// - Returns: The artifacts that went with it, and the bytes of its log.
     /// - Throws: ``StoreError`` (`notFound`; `invalidState` if it is not over or needed).
     func remove(
         _ id: String,
         _ expiry: GrantExpiry
-    ) async throws -> (artifacts: [ArtifactCollector.Collected], logBytes: UInt64) {
+    ) async throws -> Gone {
         try await collect([id], try await engine.remove(id), expiry)
     }
 
@@ -22,7 +31,7 @@ struct JobRemoval: Sendable {
     func removePipeline(
         _ id: String,
         _ expiry: GrantExpiry
-    ) async throws -> (artifacts: [ArtifactCollector.Collected], logBytes: UInt64) {
+    ) async throws -> Gone {
         let (jobs, digests) = try await engine.removePipeline(id)
         return try await collect(jobs, digests, expiry)
     }
@@ -31,9 +40,14 @@ struct JobRemoval: Sendable {
         _ jobs: [String],
         _ digests: Set<SHA256Digest>,
         _ expiry: GrantExpiry
-    ) async throws -> (artifacts: [ArtifactCollector.Collected], logBytes: UInt64) {
+    ) async throws -> Gone {
         let bytes = try jobs.reduce(UInt64(0)) { try $0 + logs.remove($1) }
         let collector = ArtifactCollector(store: engine.store, artifacts: artifacts)
-        return (try await collector.collect(digests, expiry), bytes)
+        let gone = try await collector.collect(digests, expiry)
+        return Gone(
+            artifacts: gone,
+            logBytes: bytes,
+            kept: digests.subtracting(gone.map(\.digest))
+        )
     }
 }

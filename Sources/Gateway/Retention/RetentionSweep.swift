@@ -154,7 +154,7 @@ struct RetentionSweep: Sendable {
         let removal = JobRemoval(engine: engine, artifacts: artifacts, logs: logs)
         var count = 1
         do {
-            let gone: (artifacts: [ArtifactCollector.Collected], logBytes: UInt64)
+            let gone: JobRemoval.Gone
             if let pipeline = stored.place?.pipeline {
                 guard pipelines.insert(pipeline).inserted else { return 0 }
                 let parts = try await store.parts(of: pipeline)

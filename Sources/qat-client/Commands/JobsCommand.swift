@@ -19,8 +19,9 @@ struct JobsCommand: AsyncParsableCommand {
             abstract: "Remove jobs that are over, with their logs, checkpoints and outputs.",
             discussion: """
                 A job that is not over is refused, and so is one that is an input of a job that is not \
-                over. Its key stays taken. Give jobs, or say which of your own that are over: \
-                "jobs rm --state failed --older-than 30d".
+                over. Its key stays taken. Files that another job refers to stay, and for a week those \
+                that you brought; the answer says how much that is. Give jobs, or say which of your own \
+                that are over: "jobs rm --state failed --older-than 30d".
                 """
         )
 
@@ -123,11 +124,38 @@ struct JobsCommand: AsyncParsableCommand {
                     .object([
                         "job_id": .string(id), "removed": .boolean(true),
                         "freed_bytes": .number(Double(gone.freedBytes)),
+                        "kept_bytes": .number(Double(gone.keptBytes)),
+                        "kept_for": gone.keptFor.isEmpty ? .null : .string(gone.keptFor),
+                        "kept_until": gone.keptUntilUnixMs == 0
+                            ? .null
+                            : .string(Quantities.timestamp(unixMs: gone.keptUntilUnixMs)),
                     ])
                 )
             } else {
-                Console.print("\(id)  removed, \(Quantities.bytes(gone.freedBytes)) freed")
+                Console.print(
+                    "\(id)  removed, \(Quantities.bytes(gone.freedBytes)) freed"
+                        + (Self.kept(gone).map { "; \($0)" } ?? "")
+                )
             }
+        }
+
+        /// What stays of what a removed job had, why, and until when; nil if nothing does.
+        static func kept(_ gone: RemoveJobResponse) -> String? {
+            guard gone.keptBytes > 0 else { return nil }
+            var reasons: [String] = []
+            if !gone.keptFor.isEmpty {
+                let which = gone.keptUntilUnixMs > 0 ? "some of it" : "it"
+                reasons.append("job \(gone.keptFor) refers to \(which)")
+            }
+            if gone.keptUntilUnixMs > 0 {
+                let day = Quantities.timestamp(unixMs: gone.keptUntilUnixMs).prefix(10)
+                reasons.append(
+                    "uploads go by \(day), or with \"qat-client artifacts gc --older-than 0h\""
+                )
+            }
+            let size = Quantities.bytes(gone.keptBytes)
+            return (["\(size) of its files stay"] + [reasons.joined(separator: "; ")])
+                .filter { !$0.isEmpty }.joined(separator: ": ")
         }
     }
 }

@@ -30,6 +30,32 @@ struct JobsRemovalTests {
         #expect(ids("99d") == ["older", "cancelled"])
     }
 
+    /// docs/CLIENT.md, Removing: what stays, and why.
+    @Test(
+        arguments: [
+            (0, "", 0, nil), (5_300, "k", 0, "5.3 kB of its files stay: job k refers to it"),
+            (
+                7, "", 1_795_737_600_000,
+                "7 B of its files stay: uploads go by 2026-11-27, or with "
+                    + "\"qat-client artifacts gc --older-than 0h\""
+            ),
+            (
+                7, "k", 1_795_737_600_000,
+                "7 B of its files stay: job k refers to some of it; uploads go by 2026-11-27, or with "
+                    + "\"qat-client artifacts gc --older-than 0h\""
+            ),
+            (7, "", 0, "7 B of its files stay"),
+        ] as [(UInt64, String, Int64, String?)]
+    )
+    func whatStaysIsSaid(bytes: UInt64, job: String, until: Int64, expected: String?) {
+        let gone = RemoveJobResponse(
+            keptBytes: bytes,
+            keptFor: job,
+            keptUntilUnixMs: until
+        )
+        #expect(JobsCommand.Remove.kept(gone) == expected)
+    }
+
     @Test(arguments: ["", "30", "d", "-1d", "1.5d", "1w", "36501d", "30 d"])
     func whatIsNoTimeIsRefused(text: String) {
         #expect(Age(argument: text) == nil)

@@ -61,6 +61,10 @@ struct JobRemovalTests {
             let gone = try await ada.call(QatMethods.removeJob, RemoveJobRequest(jobID: id))
             // The output of three bytes; the upload of one has its time of grace.
             #expect(gone.freedBytes == 3 && before == 4)
+            // docs/JOBS.md: what somebody brought stays for a week, by the gateway's clock.
+            #expect(gone.keptBytes == 1 && gone.keptFor.isEmpty)
+            let week = gateway.jobs.engine.now.unix + 7 * Self.day * 1000
+            #expect((week - 60_000...week).contains(gone.keptUntilUnixMs))
             #expect(try await gateway.jobs.engine.store.byteCount(of: "user/ada") == 1)
             #expect(gateway.artifacts.missing([.of("out"), .of("m")]) == [.of("out")])
             #expect(
@@ -223,6 +227,9 @@ struct JobRemovalTests {
             let gone = try await ada.call(QatMethods.removeJob, RemoveJobRequest(jobID: id))
             // The second's output; the first's is an input of the job that was cancelled.
             #expect(gone.jobID == id && gone.freedBytes == 6)
+            #expect(gone.keptFor == needing)
+            let kept = gateway.artifacts.size(.of("first")) ?? 0
+            #expect(kept == 5 && gone.keptBytes >= kept)
             #expect(gateway.artifacts.missing([.of("first"), .of("second")]) == [.of("second")])
             let left = try await ada.call(QatMethods.listJobs, ListJobsRequest())
             #expect(left.jobs.map(\.jobID) == [needing] && left.pipelines.isEmpty)
