@@ -12,12 +12,14 @@ struct TrainBenchmark: ParsableCommand {
         abstract: "Times one optimizer step, and the matrix products in it alone."
     )
 
-    @Option(help: "The model's shape: smollm2-135m or tiny.") var shape = "smollm2-135m"
+    @Option(help: "The model's shape: smollm2-135m, llama-3.2-1b or tiny.") var shape = "smollm2-135m"
     @Option(help: "Windows per step.") var batch = 2
     @Option(help: "Tokens per window.") var seq = 256
     @Option(help: "none, mxfp4, mxfp4-w4a4 or another format's name.") var recipe = "mxfp4"
     @Option(help: "32-true or bf16-mixed.") var precision = "32-true"
     @Option(help: "What AdamW's moments are kept as: float32 or bfloat16.") var moments = "float32"
+    @Option(help: "Parameters that are not trained, as in *embed_tokens*; may be repeated.")
+    var freeze: [String] = []
     @Option(help: "Timed steps; one more warms up.") var steps = 4
     @Option(help: "Threads.") var threads = ProcessInfo.processInfo.activeProcessorCount
     @Flag(help: "Keep only the inputs of layers, compute the rest again.") var checkpoint = false
@@ -47,21 +49,7 @@ struct TrainBenchmark: ParsableCommand {
     func run() throws {
         let configuration = try modelShape(shape)
         let team = ThreadTeam(threadCount: threads)
-        let parameters = try Parameters.random(configuration: configuration, seed: 1)
-        let engine = try TrainingEngine(
-            parameters: parameters,
-            teacher: distill ? try parameters.copy() : nil,
-            settings: .init(
-                recipe: try quantizationRecipe(recipe),
-                objective: distill ? .distillation(.init()) : .crossEntropy,
-                optimizer: AdamWConfiguration(moments: momentPrecision ?? .float32),
-                batchSize: batch,
-                length: seq,
-                checkpointsActivations: checkpoint
-            ),
-            isFrozen: { _ in false },
-            device: CPUDevice(team: team, operands: operands)
-        )
+        let engine = try engine(configuration, team)
         var generator = SplitMix64(seed: 2)
         let tokens = (0..<batch * seq).map { _ in
             Int32(generator.below(configuration.vocabularySize))
@@ -76,15 +64,64 @@ struct TrainBenchmark: ParsableCommand {
             )
         }
         let step = median(Array(seconds.dropFirst()))
+        // Before the floor's own matrices come.
+        let peak = peakMemoryGB()
         let floor = gemmFloor(configuration, rows: batch * seq, team: team)
         printJSON([
-            ("bench", "train"), ("shape", shape), ("recipe", recipe),
+            ("bench", "train"), ("shape", shape), ("recipe", recipe), ("distill", distill),
             ("precision", precision), ("moments", moments),
             ("activation_checkpointing", checkpoint), ("threads", threads),
             ("batch", batch), ("seq", seq), ("step_s", step),
-            ("tokens_per_s", Double(batch * seq) / step), ("maxrss_gb", peakMemoryGB()),
+            ("tokens_per_s", Double(batch * seq) / step),
+            ("planned_gb", Double(try plannedBytes(configuration)) / 1e9), ("maxrss_gb", peak),
             ("gemm_floor_s", floor), ("gemm_share", floor / step), ("loss", loss),
         ])
+    }
+
+    private func isFrozen(_ parameter: String) -> Bool {
+        freeze.contains { ModulePattern($0).matches(parameter) }
+    }
+
+    private func engine(
+        _ configuration: ModelConfiguration,
+        _ team: ThreadTeam
+    ) throws -> TrainingEngine {
+        let parameters = try Parameters.random(configuration: configuration, seed: 1)
+        return try TrainingEngine(
+            parameters: parameters,
+            teacher: distill ? try parameters.copy() : nil,
+            settings: .init(
+                recipe: try quantizationRecipe(recipe),
+                objective: distill ? .distillation(.init()) : .crossEntropy,
+                optimizer: AdamWConfiguration(moments: momentPrecision ?? .float32),
+                batchSize: batch,
+                length: seq,
+                checkpointsActivations: checkpoint
+            ),
+            isFrozen: isFrozen,
+            device: CPUDevice(team: team, operands: operands)
+        )
+    }
+
+    /// What the memory plan says of all that is allocated here: no validation, and the model as it came
+    /// as a teacher only.
+    private func plannedBytes(_ configuration: ModelConfiguration) throws -> Int {
+        let plan = MemoryPlan(
+            training: configuration,
+            .init(
+                recipe: try quantizationRecipe(recipe),
+                distillation: distill ? .init() : nil,
+                batchSize: batch,
+                length: seq,
+                checkpointsActivations: checkpoint,
+                operands: operands,
+                moments: momentPrecision ?? .float32,
+                threads: threads
+            ),
+            isFrozen: isFrozen
+        )
+        let others = distill ? ["validation"] : ["validation", "the model as it came"]
+        return plan.parts.filter { !others.contains($0.name) }.reduce(0) { $0 + $1.byteCount }
     }
 
     /// Seconds of the step's matrix products alone, best of two.
@@ -151,6 +188,19 @@ struct TrainBenchmark: ParsableCommand {
 func modelShape(_ name: String) throws -> ModelConfiguration {
     switch name {
     case "smollm2-135m": .smolLM2With135MParameters
+    case "llama-3.2-1b":
+        ModelConfiguration(
+            vocabularySize: 128_256,
+            hiddenSize: 2048,
+            intermediateSize: 8192,
+            layerCount: 16,
+            headCount: 32,
+            keyValueHeadCount: 8,
+            headDimension: 64,
+            rotary: RotaryEmbedding(theta: 500_000),
+            maximumPositions: 131_072,
+            tiedEmbeddings: true
+        )
     case "tiny":
         ModelConfiguration(
             vocabularySize: 512,
@@ -161,7 +211,7 @@ func modelShape(_ name: String) throws -> ModelConfiguration {
             keyValueHeadCount: 2,
             tiedEmbeddings: true
         )
-    default: throw ValidationError("--shape is smollm2-135m or tiny, not \(name)")
+    default: throw ValidationError("--shape is smollm2-135m, llama-3.2-1b or tiny, not \(name)")
     }
 }
 
