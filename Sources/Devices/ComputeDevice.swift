@@ -11,6 +11,10 @@ public import Kernels
 ///
 /// Not for concurrent use.
 public protocol ComputeDevice: AnyObject, Sendable {
+    /// What activations are kept as for the backward pass: ``ElementType/float32``, or
+    /// ``ElementType/bfloat16``.
+    var activationType: ElementType { get }
+
     // MARK: Memory
 
     /// Zeroed memory.
@@ -39,7 +43,8 @@ public protocol ComputeDevice: AnyObject, Sendable {
 
     /// Sets all elements to zero.
     func clear(_ tensor: DeviceTensor)
-    /// `target = source`, of as many elements; nothing if they are the same.
+    /// `target = source`, of as many elements; nothing if they are the same. Either may be bfloat16 where
+    /// the other is float32: rounded to nearest, ties to even.
     func copy(_ source: DeviceTensor, to target: DeviceTensor)
     /// Multiplies in place; by 1, does nothing.
     func scale(_ tensor: DeviceTensor, by factor: Float)

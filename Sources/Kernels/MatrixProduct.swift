@@ -32,12 +32,15 @@ public struct MatrixProduct: Sendable {
 
     private let team: ThreadTeam
     private let rounded: BF16Product?
+    /// What linear layers multiply.
+    public let operands: OperandPrecision
 
     /// Products computed by the threads of `team`; a processor that does not multiply BF16 computes
     /// with FP32 operands.
     public init(team: ThreadTeam, operands: OperandPrecision = .float32) {
         openblas_set_num_threads(1)
         self.team = team
+        self.operands = operands
         rounded = operands == .bfloat16 && operands.isSupported ? BF16Product(team: team) : nil
     }
 

@@ -20,17 +20,20 @@ struct MemoryPlanTests {
             Distillation(divergence: .reverse, crossEntropyWeight: 0.1, hiddenWeight: 1),
             Distillation(topCount: 20),
         ],
-        [1, 3]
+        [1, 2, 3]
     )
     func namesWhatAnEngineAllocates(distillation: Distillation?, batch: Int) throws {
-        // The larger batch keeps inputs only.
-        let checkpoints = batch > 1
+        // The largest batch keeps inputs only, the one before multiplies and keeps BF16.
+        let checkpoints = batch > 2
+        let operands = batch == 2 ? OperandPrecision.bfloat16 : .float32
         let configuration = Self.configuration()
         let recipe = QuantizationRecipe(
             defaultFormat: .mxfp4,
             rules: [.init(pattern: "*embed_tokens", format: .mxfp8)]
         )
-        let device = RecordingDevice(CPUDevice(team: ThreadTeam(threadCount: 1)))
+        let device = RecordingDevice(
+            CPUDevice(team: ThreadTeam(threadCount: 1), operands: operands)
+        )
         let parameters = try Parameters.random(configuration: configuration, seed: 1)
         let isFrozen: (String) -> Bool = { $0.contains("embed_tokens") }
         _ = try TrainingEngine(
@@ -54,6 +57,7 @@ struct MemoryPlanTests {
                 batchSize: batch,
                 length: 100,
                 checkpointsActivations: checkpoints,
+                operands: operands,
                 threads: 1
             ),
             isFrozen: isFrozen

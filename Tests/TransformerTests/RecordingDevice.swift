@@ -9,6 +9,7 @@ final class RecordingDevice: ComputeDevice, @unchecked Sendable {
     private let device: any ComputeDevice
     private let copiesHost: Bool
     private let preparesWeights: Bool
+    private let keepsHalves: Bool
     /// What stands for the host's buffers, by the memory.
     private var copies: [ObjectIdentifier: Copy] = [:]
 
@@ -20,13 +21,16 @@ final class RecordingDevice: ComputeDevice, @unchecked Sendable {
     /// `copiesHost`: Whether it holds copies of the host's buffers, as a device with a memory of its own
     /// does: each sees what the other wrote only when it is told to.
     ///
-    /// `preparesWeights`: Whether products may read weights in the other device's own form.
+    /// `preparesWeights`: Whether products may read weights in the other device's own form. `keepsHalves`:
+    /// Whether activations are kept as the other device has them.
     init(
         _ device: any ComputeDevice,
         copiesHost: Bool = false,
-        preparesWeights: Bool = true
+        preparesWeights: Bool = true,
+        keepsHalves: Bool = true
     ) {
         self.device = device
+        self.keepsHalves = keepsHalves
         self.preparesWeights = preparesWeights
         self.copiesHost = copiesHost
     }
@@ -40,6 +44,8 @@ final class RecordingDevice: ComputeDevice, @unchecked Sendable {
         let shapes = tensors.compactMap { $0.map(shape) }
         lines.append(([name] + shapes + (detail.isEmpty ? [] : [detail])).joined(separator: " "))
     }
+
+    var activationType: ElementType { keepsHalves ? device.activationType : .float32 }
 
     func allocate(byteCount: Int) -> any DeviceMemory {
         note("allocate", also: "\(byteCount)")

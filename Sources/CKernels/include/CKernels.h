@@ -1,5 +1,6 @@
 // Umbrella header of the compute kernels.
 #pragma once
+#include "qat_convert.h"
 #include "qat_product.h"
 #include "qat_ptq.h"
 #include "qat_quantize.h"

@@ -32,6 +32,17 @@ public final class CPUDevice: ComputeDevice, @unchecked Sendable {
         product = MatrixProduct(team: team, operands: operands)
     }
 
+    /// BF16 where products have such operands: what a weight's gradient multiplies is rounded to that
+    /// anyway.
+    public var activationType: ElementType {
+        Self.activationType(operands: product.operands)
+    }
+
+    /// The same of devices whose linear layers multiply `operands`.
+    public static func activationType(operands: OperandPrecision) -> ElementType {
+        operands == .bfloat16 && operands.isSupported ? .bfloat16 : .float32
+    }
+
     /// Memory of the host, on a 64-byte boundary.
     public func allocate(byteCount: Int) -> any DeviceMemory { HostMemory(byteCount: byteCount) }
 
@@ -101,10 +112,37 @@ extension CPUDevice {
     /// Split over the team by elements.
     public func copy(_ source: DeviceTensor, to target: DeviceTensor) {
         precondition(source.count == target.count, "copy: tensors of two sizes")
+        switch (source.type, target.type) {
+        case (.float32, .bfloat16): return narrow(source.floats, into: target.halves, source.count)
+        case (.bfloat16, .float32): return widen(source.halves, into: target.floats, source.count)
+        default: break
+        }
         let (from, into) = (source.floats, target.floats)
         guard from != into else { return }
         team.parallelFor(count: source.count, grain: Self.grain) { range in
             (into + range.lowerBound).update(from: from + range.lowerBound, count: range.count)
+        }
+    }
+
+    private func narrow(
+        _ values: UnsafePointer<Float>,
+        into halves: UnsafeMutablePointer<UInt16>,
+        _ count: Int
+    ) {
+        team.parallelFor(count: count, grain: Self.grain) { range in
+            let start = range.lowerBound
+            HalfConversion.narrow(values + start, into: halves + start, count: range.count)
+        }
+    }
+
+    private func widen(
+        _ halves: UnsafePointer<UInt16>,
+        into values: UnsafeMutablePointer<Float>,
+        _ count: Int
+    ) {
+        team.parallelFor(count: count, grain: Self.grain) { range in
+            let start = range.lowerBound
+            HalfConversion.widen(halves + start, into: values + start, count: range.count)
         }
     }
 

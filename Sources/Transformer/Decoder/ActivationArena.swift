@@ -33,16 +33,19 @@ final class ActivationArena {
 
         func norm(_ site: NormSite) -> Norm? { norms[site.rawValue] }
 
-        /// The same but for what comes in.
-        func with(input: DeviceTensor) -> Layer {
+        /// The same but for what comes in and, unless nil, the norms' statistics.
+        func with(input: DeviceTensor, statistics: [DeviceTensor?]? = nil) -> Layer {
             var copy = self
             copy.input = input
             let first = NormSite.attentionInput.rawValue
-            if let norm = norms[first] {
-                copy.norms[first] = Norm(input: input, statistics: norm.statistics)
-            } else {
-                // Where nothing is normalized there, attention takes what comes in.
-                copy.attentionInput = input
+            // Where nothing is normalized there, attention takes what comes in.
+            if norms[first] == nil { copy.attentionInput = input }
+            for (index, norm) in norms.enumerated() {
+                guard let norm else { continue }
+                copy.norms[index] = Norm(
+                    input: index == first ? input : norm.input,
+                    statistics: statistics?[index] ?? norm.statistics
+                )
             }
             return copy
         }
@@ -72,6 +75,10 @@ final class ActivationArena {
 
     let rows: Int
     let layers: [Layer]
+    /// Of the layer in work, what ``halves`` keeps: all but what came in and statistics.
+    private let kept: DeviceTensor?
+    /// By layer, BF16; none where FP32 is kept, or nothing.
+    private let halves: [DeviceTensor]
     /// The residual stream after the last layer, `[rows, C]`.
     let output: DeviceTensor
     /// The normalized output, which the head multiplies, `[rows, C]`.
@@ -95,16 +102,32 @@ final class ActivationArena {
         let memory = device.allocate(byteCount: count * ElementType.float32.byteCount)
         var carver = TensorCarver(memory, rows: rows)
         let layerCount = configuration.layerCount
+        var region: DeviceTensor?
         switch kept {
         case .all: layers = (0..<layerCount).map { _ in Self.slot(widths, &carver) }
         case .none:
             let slot = Self.slot(widths, &carver)
             layers = (0..<layerCount).map { _ in slot }
-        case .inputs:
+        case .inputs, .halves:
             let slot = Self.slot(widths, &carver)
+            // The slot's first tensor is its input, the last ones are statistics.
+            region = DeviceTensor(
+                memory,
+                offset: rows * widths.hidden,
+                columns: rows * widths.inner
+            )
             layers = (0..<layerCount).map {
-                $0 == 0 ? slot : slot.with(input: carver.take(widths.hidden))
+                guard $0 > 0 else { return slot }
+                let input = carver.take(widths.hidden)
+                guard kept == .halves else { return slot.with(input: input) }
+                return slot.with(input: input, statistics: Self.statistics(widths, &carver))
             }
+        }
+        let isHalved = kept == .halves
+        self.kept = isHalved ? region : nil
+        // The last layer is in work until the backward pass takes it.
+        halves = (0..<(isHalved ? layerCount - 1 : 0)).map { _ in
+            device.tensor(columns: rows * widths.inner, type: .bfloat16)
         }
         self.rows = rows
         output = carver.take(widths.hidden)
@@ -115,7 +138,19 @@ final class ActivationArena {
         quantizedInput = carver.take(widths.largest)
     }
 
-    /// Elements that an arena takes.
+    /// Keeps the layer in work, unless it is the last or kept as it is.
+    func keep(layer: Int, device: any ComputeDevice) {
+        guard let kept, layer < halves.count else { return }
+        device.copy(kept, to: halves[layer])
+    }
+
+    /// Brings back what ``keep(layer:device:)`` kept.
+    func bringBack(layer: Int, device: any ComputeDevice) {
+        guard let kept, layer < halves.count else { return }
+        device.copy(halves[layer], to: kept)
+    }
+
+    /// FP32 elements that an arena takes, beside ``halfCount(_:rows:keeping:)``.
     static func elementCount(
         _ configuration: ModelConfiguration,
         rows: Int,
@@ -128,8 +163,28 @@ final class ActivationArena {
             case .all: widths.perLayer * layerCount
             case .none: widths.perLayer
             case .inputs: widths.perLayer + widths.hidden * (layerCount - 1)
+            case .halves:
+                widths.perLayer + (widths.hidden + widths.statisticsPerLayer) * (layerCount - 1)
             }
         return rows * (layers + widths.shared)
+    }
+
+    /// BF16 elements that an arena takes.
+    static func halfCount(
+        _ configuration: ModelConfiguration,
+        rows: Int,
+        keeping kept: KeptActivations
+    ) -> Int {
+        guard kept == .halves else { return 0 }
+        return rows * Widths(configuration).inner * (configuration.layerCount - 1)
+    }
+
+    /// By ``NormSite``'s raw value.
+    private static func statistics(
+        _ widths: Widths,
+        _ carver: inout TensorCarver
+    ) -> [DeviceTensor?] {
+        NormSite.allCases.map { site in widths.statistics(site).map { carver.take($0) } }
     }
 
     private static func slot(_ widths: Widths, _ carver: inout TensorCarver) -> Layer {
@@ -141,17 +196,18 @@ final class ActivationArena {
         let middle = carver.take(c)
         let mlpInput = widths.hasInputNorms ? carver.take(c) : middle
         let (gate, up) = (carver.take(widths.gate), carver.take(f))
-        let norms = NormSite.allCases.map { site -> Norm? in
-            guard let statistics = widths.statistics(site) else { return nil }
-            let normInput: DeviceTensor =
-                switch site {
-                case .attentionInput: input
-                case .mlpInput: middle
-                case .query: carver.take(q)
-                case .key: carver.take(k)
-                case .attentionOutput, .mlpOutput: carver.take(c)
-                }
-            return Norm(input: normInput, statistics: carver.take(statistics))
+        let normInputs = NormSite.allCases.map { site -> DeviceTensor? in
+            guard widths.statistics(site) != nil else { return nil }
+            return switch site {
+            case .attentionInput: input
+            case .mlpInput: middle
+            case .query: carver.take(q)
+            case .key: carver.take(k)
+            case .attentionOutput, .mlpOutput: carver.take(c)
+            }
+        }
+        let norms = zip(normInputs, statistics(widths, &carver)).map { input, statistics in
+            input.flatMap { input in statistics.map { Norm(input: input, statistics: $0) } }
         }
         return Layer(
             input: input,
@@ -175,6 +231,8 @@ enum KeptActivations: Sendable {
     case all
     /// What came into each; the backward pass computes the rest of a layer again.
     case inputs
+    /// All of it, but only what came into each and norms' statistics as they are, the rest as BF16.
+    case halves
     /// Nothing of one when the next is computed: for inference.
     case none
 }
@@ -216,6 +274,12 @@ private struct Widths {
         case .none, .fullWidth: return statistics
         }
     }
+
+    /// Numbers per row that a layer's norms keep.
+    var statisticsPerLayer: Int { NormSite.allCases.reduce(0) { $0 + (statistics($1) ?? 0) } }
+
+    /// What a layer keeps beside its input and statistics.
+    var inner: Int { perLayer - hidden - statisticsPerLayer }
 
     var perLayer: Int {
         let kept = NormSite.allCases.reduce(0) { sum, site in

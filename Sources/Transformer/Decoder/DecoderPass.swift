@@ -101,6 +101,7 @@ final class DecoderPass {
             let isLast = index + 1 == configuration.layerCount
             stream = isLast ? output : layer(index + 1).input
             decode(layer: index, into: stream)
+            activations.keep(layer: index, device: device)
             guard isFine(index, stream) else { return false }
         }
         finish()
@@ -136,15 +137,20 @@ final class DecoderPass {
         residual(into: output, from: layer.middle)
     }
 
-    /// Computes again what the backward pass needs of a layer and the pass did not keep: to the bit what
-    /// it was.
+    /// Brings back what the backward pass needs of a layer: what was kept as BF16, or what was not kept
+    /// and is computed again, to the bit what it was.
     ///
     /// The last layer's is still there when the backward pass begins.
     func restore(layer index: Int) {
-        guard kept == .inputs, index + 1 < configuration.layerCount else { return }
-        let layer = layer(index)
-        attend(index, layer)
-        transform(index, layer)
+        guard index + 1 < configuration.layerCount else { return }
+        switch kept {
+        case .all, .none: break
+        case .halves: activations.bringBack(layer: index, device: device)
+        case .inputs:
+            let layer = layer(index)
+            attend(index, layer)
+            transform(index, layer)
+        }
     }
 
     /// ``finalNorm`` from ``output``.

@@ -55,6 +55,11 @@ public struct MemoryPlan: Sendable, Equatable {
             self.operands = operands
             self.threads = threads
         }
+
+        fileprivate var kept: KeptActivations {
+            guard !checkpointsActivations else { return .inputs }
+            return CPUDevice.activationType(operands: operands) == .bfloat16 ? .halves : .all
+        }
     }
 
     /// The parts that are not empty, as they are listed.
@@ -78,6 +83,7 @@ public struct MemoryPlan: Sendable, Equatable {
         let weights = layout.totalCount
         let trained = GradientArena.elementCount(layout, isFrozen: isFrozen)
         let teacher = training.distillation == nil ? nil : training.teacher ?? model
+        let kept = training.kept
         let logits =
             Self.logits(model, rows: rows) * LossHead.logitTensorCount(model, training.distillation)
         let outcomes = training.distillation?.topCount.map {
@@ -95,11 +101,8 @@ public struct MemoryPlan: Sendable, Equatable {
             ("moments", 2 * trained * training.moments.byteCount / 4),
             (
                 "activations",
-                ActivationArena.elementCount(
-                    model,
-                    rows: rows,
-                    keeping: training.checkpointsActivations ? .inputs : .all
-                )
+                ActivationArena.elementCount(model, rows: rows, keeping: kept)
+                    + ActivationArena.halfCount(model, rows: rows, keeping: kept) / 2
                     + GradientBuffers.elementCount(model, rows: rows) + rows * model.hiddenSize
             ),
             (

@@ -78,7 +78,10 @@ public final class TrainingEngine {
 
         /// Tokens per micro-batch.
         var rows: Int { batchSize * length }
-        var keptActivations: KeptActivations { checkpointsActivations ? .inputs : .all }
+
+        func kept(as type: ElementType) -> KeptActivations {
+            checkpointsActivations ? .inputs : type == .bfloat16 ? .halves : .all
+        }
     }
 
     private let device: any ComputeDevice
@@ -129,7 +132,7 @@ public final class TrainingEngine {
             attention: attention,
             rows: settings.rows,
             positions: settings.length,
-            keeping: settings.keptActivations
+            keeping: settings.kept(as: device.activationType)
         )
         if case .distillation(let distillation) = settings.objective {
             self.teacher = try Teacher(
