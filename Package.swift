@@ -83,6 +83,9 @@ let package = Package(
         // What daemons do about signals before main().
         .target(name: "CSignals"),
 
+        // What outlives a process on disk, for numerics and daemons alike: no other module.
+        .target(name: "DurableFiles", swiftSettings: strict),
+
         // Number formats, recipes and methods as values: what numerics and job files share.
         .target(name: "Formats", swiftSettings: strict),
 
@@ -109,7 +112,9 @@ let package = Package(
         ),
         .target(
             name: "ModelFiles",
-            dependencies: ["Formats", "Kernels", "Quantization", "Transformer"],
+            dependencies: [
+                "DurableFiles", "Formats", "Kernels", "Quantization", "Transformer",
+            ],
             swiftSettings: strict
         ),
 
@@ -128,7 +133,8 @@ let package = Package(
         .target(
             name: "ServiceKit",
             dependencies: [
-                "CSignals", "Jobs", "Protocol", "JobSpecs", argumentParser, logging, lifecycle,
+                "CSignals", "DurableFiles", "Jobs", "Protocol", "JobSpecs", argumentParser, logging,
+                lifecycle,
                 unixSignals, subprocess, .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "AsyncAlgorithms", package: "swift-async-algorithms"),
             ],
@@ -152,7 +158,7 @@ let package = Package(
         // Executables.
         .executableTarget(
             name: "Gateway",
-            dependencies: daemon + [grdb],
+            dependencies: daemon + ["DurableFiles", grdb],
             swiftSettings: strict
         ),
         .executableTarget(
@@ -185,6 +191,11 @@ let package = Package(
         ),
 
         // Tests.
+        .testTarget(
+            name: "DurableFilesTests",
+            dependencies: ["DurableFiles"],
+            swiftSettings: strict
+        ),
         .testTarget(name: "JobsTests", dependencies: ["Jobs"], swiftSettings: strict),
         .target(name: "CHeapUse", path: "Tests/CHeapUse"),
         .testTarget(
@@ -218,7 +229,8 @@ let package = Package(
         .testTarget(
             name: "ModelFilesTests",
             dependencies: [
-                "Formats", "Kernels", "Quantization", "Devices", "Transformer", "ModelFiles",
+                "DurableFiles", "Formats", "Kernels", "Quantization", "Devices", "Transformer",
+                "ModelFiles",
             ],
             resources: [.copy("Fixtures")],
             swiftSettings: strict
@@ -235,7 +247,7 @@ let package = Package(
             name: "ServiceTests",
             dependencies: daemon + numeric + [
                 "Gateway", "QuantService", "TrainService", "EvalService", "qat-client", grdb,
-                subprocess, "ComputeKit", "JobInputs",
+                subprocess, "ComputeKit", "DurableFiles", "JobInputs",
             ],
             swiftSettings: strict
         ),

@@ -15,7 +15,7 @@ extension GatewayAPI {
     ) async throws -> RemoveJobResponse {
         let caller = Caller(principal, .removeJob)
         let removal = JobRemoval(engine: engine, artifacts: artifacts, logs: logs)
-        let isPipeline = request.jobID.hasPrefix(PipelineID.prefix)
+        let isPipeline = PipelineID.isPipeline(request.jobID)
         let gone: JobRemoval.Gone
         let user: User
         if isPipeline {

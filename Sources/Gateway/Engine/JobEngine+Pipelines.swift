@@ -126,7 +126,7 @@ extension JobEngine {
         _ order: [PipelineSubmission.Part],
         at moment: Moment
     ) async throws -> (id: String, jobs: [PreparedJob]) {
-        let pipelineID = PipelineID.prefix + Self.makeID(moment)
+        let pipelineID = PipelineID.make(Self.makeID(moment))
         var ids: [String: String] = [:]
         var overlay = Overlay()
         var jobs: [PreparedJob] = []
@@ -223,10 +223,4 @@ extension JobEngine {
             jobs: try await summaries(try await store.parts(of: id))
         )
     }
-}
-
-/// How pipelines are called.
-enum PipelineID {
-    /// What their ids begin with, so that none is a job's.
-    static let prefix = "p-"
 }

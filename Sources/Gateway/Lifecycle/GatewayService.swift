@@ -20,7 +20,7 @@ struct GatewayService: Sendable {
         let logger = configuration.makeLogger("qat-gateway")
         let certificate = try configuration.checkedCertificate()
         let folder = try StateFolder(path: configuration.stateFolder)
-        try? FileManager.default.removeItem(atPath: folder.path + "/address")
+        folder.removeAddress()
         let pool = try GatewayDatabase.open(
             path: folder.path + "/gateway.sqlite",
             artifactFolder: folder.path + "/cas"

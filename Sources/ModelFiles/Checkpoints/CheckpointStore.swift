@@ -1,3 +1,4 @@
+internal import DurableFiles
 internal import Foundation
 internal import Quantization
 public import Transformer
@@ -56,7 +57,7 @@ public struct CheckpointStore {
         optimizer: AdamWState,
         values: [String: Double] = [:]
     ) throws -> String {
-        let name = "step-" + String(repeating: "0", count: max(0, 8 - "\(step)".count)) + "\(step)"
+        let name = "\(CheckpointName(step: UInt64(step)))"
         let temporary = "\(folder)/.tmp-\(name)"
         try? FileManager.default.removeItem(atPath: temporary)
         try FileSystem.makeFolder(temporary)
@@ -127,8 +128,12 @@ public struct CheckpointStore {
 
     /// Names of checkpoint folders, oldest first.
     public func checkpointNames() -> [String] {
+        checkpoints().map(\.description)
+    }
+
+    private func checkpoints() -> [CheckpointName] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-        return names.filter { $0.hasPrefix("step-") }.sorted()
+        return names.compactMap { CheckpointName($0) }.sorted()
     }
 
     private func verified(_ path: String, fingerprint: String) throws -> Manifest {
@@ -245,9 +250,8 @@ public struct CheckpointStore {
 
     /// Keeps the checkpoint of a step and the newest below it.
     private func prune(around step: Int) {
-        func number(_ name: String) -> Int { Int(name.dropFirst("step-".count)) ?? .max }
-        let names = checkpointNames()
-        let kept = names.filter { number($0) <= step }.suffix(2)
+        let names = checkpoints()
+        let kept = names.filter { $0.step <= step }.suffix(2)
         for name in names where !kept.contains(name) {
             try? FileManager.default.removeItem(atPath: "\(folder)/\(name)")
         }

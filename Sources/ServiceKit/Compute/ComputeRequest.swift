@@ -52,7 +52,7 @@ public struct ComputeRequest: Codable, Sendable, Equatable {
 /// A failure that a compute child reports about its job.
 public struct ComputeFailure: Error, Sendable, CustomStringConvertible {
     /// Why, as the job's reason.
-    public enum Reason: String, Sendable {
+    public enum Reason: String, Sendable, CaseIterable {
         /// The inputs or settings cannot work.
         case userError = "USER_ERROR"
         /// The specification is wrong.

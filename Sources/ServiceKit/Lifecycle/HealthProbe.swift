@@ -9,7 +9,7 @@ public enum HealthProbe {
     ///
     /// - Throws: ``ServiceError`` (`notReady`), saying why.
     public static func check(_ configuration: DaemonConfiguration) async throws {
-        let path = configuration.stateFolder + "/address"
+        let path = StateFolder.addressPath(in: configuration.stateFolder)
         guard let text = try? String(contentsOfFile: path, encoding: .utf8),
             let bound = try? ServerAddress(
                 parsing: text.trimmingCharacters(in: .whitespacesAndNewlines)

@@ -63,7 +63,7 @@ public final class StateFolder: Sendable {
     ///
     /// - Throws: If the file cannot be written.
     public func writeAddress(_ address: String) throws {
-        let file = path + "/address"
+        let file = Self.addressPath(in: path)
         do {
             try Data((address + "\n").utf8).write(
                 to: URL(fileURLWithPath: file),
@@ -73,6 +73,14 @@ public final class StateFolder: Sendable {
             throw Self.fault(file, error)
         }
     }
+
+    /// Takes the address back: that of an earlier process is nobody's.
+    public func removeAddress() {
+        unlink(Self.addressPath(in: path))
+    }
+
+    /// Where ``writeAddress(_:)`` leaves the address of a state folder's daemon.
+    static func addressPath(in folder: String) -> String { folder + "/address" }
 
     private static func fault(_ what: String, _ error: any Error) -> ServiceError {
         let reason = FileFault(error)?.reason ?? "\(error)"

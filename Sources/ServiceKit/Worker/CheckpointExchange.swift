@@ -1,3 +1,4 @@
+internal import DurableFiles
 internal import Foundation
 internal import Logging
 internal import Protocol
@@ -7,7 +8,7 @@ internal import Protocol
 struct CheckpointExchange: Sendable {
     let lease: Lease
     let worker: WorkerIdentity
-    /// Where the compute child writes and looks: a folder per checkpoint, `step-<n>`.
+    /// Where the compute child writes and looks: a folder per checkpoint, see ``CheckpointName``.
     let folder: String
     /// Where files wait for their upload, out of reach of the child, which removes old checkpoints.
     let staging: String
@@ -32,7 +33,7 @@ struct CheckpointExchange: Sendable {
     ///   be had is passed over with a warning: the job starts from an older one, or from the beginning.
     func restore() async throws {
         guard let checkpoint = lease.checkpoint else { return }
-        let name = Self.folderName(step: checkpoint.step)
+        let name = "\(CheckpointName(step: checkpoint.step))"
         guard !isWhole(checkpoint, in: "\(folder)/\(name)") else { return }
         let incoming = "\(folder)/.incoming"
         do {
@@ -58,7 +59,7 @@ struct CheckpointExchange: Sendable {
     /// - Returns: The notice, or nil if the files are gone or cannot be linked.
     func stage(step: Int?, name: String?) -> Notice? {
         guard let step = step.map({ UInt64(clamping: $0) }), let name,
-            name == Self.folderName(step: step)
+            CheckpointName(name)?.step == step
         else {
             return nil
         }
@@ -115,10 +116,5 @@ struct CheckpointExchange: Sendable {
         checkpoint.files.allSatisfy { file in
             (try? SHA256Digest.digest(ofFile: "\(path)/\(file.name)"))?.0 == file.digest
         }
-    }
-
-    /// The name of a checkpoint's folder, as the compute child gives it: at least eight digits.
-    static func folderName(step: UInt64) -> String {
-        "step-" + String(repeating: "0", count: max(0, 8 - "\(step)".count)) + "\(step)"
     }
 }

@@ -155,7 +155,7 @@ public final class LeaseLoop: Service {
 
     /// The address the server bound, once it has.
     private func listeningAddress() async throws -> String {
-        let path = folder.path + "/address"
+        let path = StateFolder.addressPath(in: folder.path)
         for _ in 0..<100 {
             if let text = try? String(contentsOfFile: path, encoding: .utf8) {
                 return Self.reachable(text.trimmingCharacters(in: .whitespacesAndNewlines))

@@ -24,7 +24,7 @@ public struct WorkerDaemon: Sendable {
         }
         let certificate = try configuration.checkedCertificate()
         let folder = try StateFolder(path: configuration.stateFolder)
-        try? FileManager.default.removeItem(atPath: folder.path + "/address")
+        folder.removeAddress()
         let client = RPCClient(
             configuration: RPCClientConfiguration(
                 address: gateway,

@@ -1,4 +1,5 @@
 internal import JobSpecs
+internal import Jobs
 internal import Protocol
 
 /// Prints a job's events: a live bar on a terminal, plain lines elsewhere, or JSON.
@@ -75,7 +76,7 @@ final class EventPrinter {
         }
         let text = labelled(event).map { $0 + "\n" }.joined()
         // The bar of a job that is not running any more would say nothing.
-        if event.type == .state, event.jobID == shown, event.state != "RUNNING" {
+        if event.type == .state, event.jobID == shown, event.state != JobState.running.rawValue {
             shown = nil
         }
         write(clear + text + bar(columns))

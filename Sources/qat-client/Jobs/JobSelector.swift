@@ -1,3 +1,4 @@
+internal import Jobs
 internal import Protocol
 
 /// Finds jobs by what people type: an id, the beginning of one, a name, or `latest`.
@@ -8,8 +9,6 @@ struct JobSelector {
     /// Jobs that are looked through for a beginning or a name, the newest first.
     private static let jobLimit = 20_000
     private static let pageSize: UInt32 = 200
-    private static let idLength = 16
-    private static let pipelinePrefix = "p-"
     private static let latest = "latest"
 
     let client: RPCClient
@@ -276,18 +275,8 @@ struct JobSelector {
 
     /// What a whole id means, without asking.
     private static func whole(_ word: String) -> JobTarget? {
-        if isWhole(word) { return .job(word) }
-        let isPipeline = word.hasPrefix(pipelinePrefix)
-        return isPipeline && isWhole(String(word.dropFirst(pipelinePrefix.utf8.count)))
-            ? .pipeline(word) : nil
-    }
-
-    private static func isWhole(_ word: String) -> Bool {
-        word.utf8.count == idLength
-            && word.utf8.allSatisfy {
-                (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
-                    || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0)
-            }
+        if JobID.isWhole(word) { return .job(word) }
+        return PipelineID.isWhole(word) ? .pipeline(word) : nil
     }
 
     private struct Known {

@@ -1,5 +1,6 @@
 internal import ComputeKit
 internal import Foundation
+internal import Jobs
 internal import Quantization
 internal import ServiceKit
 internal import Testing
@@ -25,6 +26,12 @@ internal import Transformer
             try JobFailure.translating(Self.request) { throw error }
         }
         return failure?.reason
+    }
+
+    /// The gateway reads a child's word as one of its own, and as one that workers may say.
+    @Test(arguments: ComputeFailure.Reason.allCases.filter { $0 != .stopped })
+    func aChildsReasonIsAJobs(reason: ComputeFailure.Reason) {
+        #expect(JobReason(rawValue: reason.rawValue)?.isOfWorkers == true)
     }
 
     @Test func reasonsFollowCodesAndNotWords() {

@@ -1,0 +1,34 @@
+/// How the folder of a training's checkpoint is called: `step-` and the step in at least eight digits.
+///
+/// The compute child writes it and the daemon looks for it, so both name it here.
+public struct CheckpointName: Sendable, Hashable, Comparable, CustomStringConvertible {
+    /// Steps taken.
+    public let step: UInt64
+
+    private static let prefix = "step-"
+    private static let digits = 8
+
+    /// The name for a step.
+    public init(step: UInt64) {
+        self.step = step
+    }
+
+    /// Reads a folder's name; nil if it is no checkpoint's, letter by letter.
+    public init?(_ name: String) {
+        guard name.utf8.starts(with: Self.prefix.utf8),
+            let step = UInt64(name.dropFirst(Self.prefix.count))
+        else { return nil }
+        self.init(step: step)
+        guard Array(description.utf8) == Array(name.utf8) else { return nil }
+    }
+
+    /// The name.
+    public var description: String {
+        let number = "\(step)"
+        return Self.prefix + String(repeating: "0", count: max(0, Self.digits - number.count))
+            + number
+    }
+
+    /// Whether one is of an earlier step.
+    public static func < (left: Self, right: Self) -> Bool { left.step < right.step }
+}
