@@ -83,7 +83,7 @@ let package = Package(
         // What daemons do about signals before main().
         .target(name: "CSignals"),
 
-        // What outlives a process on disk, for numerics and daemons alike: no other module.
+        // Files that a crash leaves old or new, and how they are called: no other module.
         .target(name: "DurableFiles", swiftSettings: strict),
 
         // Number formats, recipes and methods as values: what numerics and job files share.

@@ -1,6 +1,7 @@
+internal import DurableFiles
 internal import Foundation
 
-/// Reads, and writes that survive a crash: a temporary name, fsync, rename, fsync of the folder.
+/// Reads, and writes that survive a crash.
 enum FileSystem {
     static func write(_ bytes: [UInt8], to path: String) throws(ModelFileError) {
         let file = try AtomicFile(path: path)
@@ -40,18 +41,6 @@ enum FileSystem {
         }
     }
 
-    static func synchronizeFolder(_ path: String) throws(ModelFileError) {
-        let folder = path.isEmpty ? "." : path
-        let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            throw failure("open", folder)
-        }
-        defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else {
-            throw failure("fsync", folder)
-        }
-    }
-
     static func exists(_ path: String) -> Bool {
         FileManager.default.fileExists(atPath: path)
     }
@@ -61,59 +50,26 @@ enum FileSystem {
         return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
             && !isFolder.boolValue
     }
-
-    /// The error of a call that failed just now, by `errno`.
-    static func failure(_ action: String, _ path: String) -> ModelFileError {
-        let number = errno
-        let code: ModelFileError.Code =
-            number == ENOSPC || number == EDQUOT ? .noSpace : .inputOutput
-        return ModelFileError(code, "\(path): \(action): \(String(cString: strerror(number)))")
-    }
 }
 
-/// A file that is there whole or not at all: written under a temporary name, renamed when complete.
+/// A file that is there whole or not at all, with this module's errors.
 ///
 /// Not for concurrent use.
 final class AtomicFile {
-    private let path: String
-    private let temporary: String
-    private let descriptor: Int32
-    private var isCommitted = false
+    private let file: DurableFile
 
     init(path: String) throws(ModelFileError) {
-        self.path = path
-        temporary = path + ".tmp-\(getpid())"
-        descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else {
-            throw FileSystem.failure("create", temporary)
+        do throws(DurableFileError) {
+            file = try DurableFile(path: path)
+        } catch {
+            throw ModelFileError(error)
         }
-    }
-
-    deinit {
-        close(descriptor)
-        if !isCommitted { unlink(temporary) }
     }
 
     /// Writes bytes at an offset; what no write reaches is zero.
     func write(_ bytes: UnsafeRawBufferPointer, at start: Int) throws(ModelFileError) {
-        var offset = 0
-        while offset < bytes.count {
-            guard let base = bytes.baseAddress else {
-                return
-            }
-            let written = pwrite(
-                descriptor,
-                base + offset,
-                bytes.count - offset,
-                off_t(start + offset)
-            )
-            if written < 0 {
-                if errno == EINTR {
-                    continue
-                }
-                throw FileSystem.failure("write", temporary)
-            }
-            offset += written
+        try ModelFileError.ofFiles { () throws(DurableFileError) in
+            try file.write(bytes, at: start)
         }
     }
 
@@ -127,20 +83,28 @@ final class AtomicFile {
 
     /// Makes the file at least so long.
     func extend(to count: Int) throws(ModelFileError) {
-        guard ftruncate(descriptor, off_t(count)) == 0 else {
-            throw FileSystem.failure("truncate", temporary)
-        }
+        try ModelFileError.ofFiles { () throws(DurableFileError) in try file.extend(to: count) }
     }
 
     /// Makes the file durable under its own name.
     func commit() throws(ModelFileError) {
-        guard fsync(descriptor) == 0 else {
-            throw FileSystem.failure("fsync", temporary)
+        try ModelFileError.ofFiles { () throws(DurableFileError) in try file.commit() }
+    }
+}
+
+extension ModelFileError {
+    init(_ error: DurableFileError) {
+        self.init(error.isFull ? .noSpace : .inputOutput, error.description)
+    }
+
+    /// Runs what writes files; its errors become this module's.
+    static func ofFiles(
+        _ body: () throws(DurableFileError) -> Void
+    ) throws(ModelFileError) {
+        do throws(DurableFileError) {
+            try body()
+        } catch {
+            throw ModelFileError(error)
         }
-        guard rename(temporary, path) == 0 else {
-            throw FileSystem.failure("rename", path)
-        }
-        isCommitted = true
-        try FileSystem.synchronizeFolder((path as NSString).deletingLastPathComponent)
     }
 }

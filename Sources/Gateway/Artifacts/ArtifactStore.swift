@@ -1,3 +1,4 @@
+internal import DurableFiles
 internal import Foundation
 internal import Protocol
 internal import Synchronization
@@ -75,14 +76,12 @@ struct ArtifactStore: Sendable {
         var end = promised
         try takeRoom(promised)
         defer { incoming.remove(promised) }
-        let temporary = "\(root)/tmp/\(UUID().uuidString)"
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else {
-            throw Self.failure("create", temporary)
-        }
-        defer {
-            close(descriptor)
-            unlink(temporary)
+        let file = try StoreError.ofFiles { () throws(DurableFileError) in
+            try DurableFile(
+                path: path(digest),
+                readers: .owner,
+                aside: "\(root)/tmp/\(UUID().uuidString)"
+            )
         }
         var hasher = SHA256Hasher()
         var count: UInt64 = 0
@@ -100,7 +99,7 @@ struct ArtifactStore: Sendable {
                 end += next
             }
             hasher.update(chunk)
-            try Self.write(chunk, to: descriptor, path: temporary)
+            try StoreError.ofFiles { () throws(DurableFileError) in try file.append(chunk) }
         }
         let found = hasher.finalize()
         guard found == digest, count == size else {
@@ -109,13 +108,7 @@ struct ArtifactStore: Sendable {
                 "\(count) bytes of sha256 \(found.hex) came instead of \(size) of \(digest.hex)"
             )
         }
-        guard fsync(descriptor) == 0 else {
-            throw Self.failure("fsync", temporary)
-        }
-        guard rename(temporary, path(digest)) == 0 else {
-            throw Self.failure("rename", path(digest))
-        }
-        try Self.synchronizeFolder((path(digest) as NSString).deletingLastPathComponent)
+        try StoreError.ofFiles { () throws(DurableFileError) in try file.commit() }
         verified.insert(digest, FileVersion(path(digest)))
     }
 
@@ -189,7 +182,9 @@ struct ArtifactStore: Sendable {
             return try await verify(digest, isTrusting: isTrusting)
         }
         let aside = "\(root)/damaged/\(digest.hex)"
-        guard rename(path, aside) == 0 else { throw Self.failure("rename", path) }
+        try StoreError.ofFiles { () throws(DurableFileError) in
+            try DurableFile.move(path, to: aside)
+        }
         throw StoreError(
             .corrupt,
             """
@@ -262,14 +257,12 @@ struct ArtifactStore: Sendable {
     func probe() throws {
         try checkRoom(0, incoming: incoming.count)
         let path = "\(root)/tmp/probe-\(UUID().uuidString)"
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw Self.failure("create", path) }
-        defer {
-            close(descriptor)
-            unlink(path)
+        try StoreError.ofFiles { () throws(DurableFileError) in
+            // Never named, it goes at the end.
+            let file = try DurableFile(path: path, readers: .owner)
+            try file.append([UInt8](repeating: 0, count: 4096))
+            try file.synchronize()
         }
-        try Self.write([UInt8](repeating: 0, count: 4096), to: descriptor, path: path)
-        guard fsync(descriptor) == 0 else { throw Self.failure("fsync", path) }
     }
 
     /// Reserves room for an artifact that is coming.
@@ -297,37 +290,6 @@ struct ArtifactStore: Sendable {
                 reserve that stays free, \(incoming) are promised to other uploads
                 """
             )
-        }
-    }
-
-    private static func write(_ bytes: [UInt8], to descriptor: Int32, path: String) throws {
-        var offset = 0
-        while offset < bytes.count {
-            let written = bytes.withUnsafeBytes { buffer in
-                Foundation.write(
-                    descriptor,
-                    buffer.baseAddress.map { $0 + offset },
-                    bytes.count - offset
-                )
-            }
-            if written < 0 {
-                if errno == EINTR {
-                    continue
-                }
-                throw failure("write", path)
-            }
-            offset += written
-        }
-    }
-
-    private static func synchronizeFolder(_ path: String) throws {
-        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            throw failure("open", path)
-        }
-        defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else {
-            throw failure("fsync", path)
         }
     }
 

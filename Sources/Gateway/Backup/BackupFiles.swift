@@ -1,3 +1,4 @@
+internal import DurableFiles
 internal import Foundation
 internal import Protocol
 
@@ -57,22 +58,20 @@ enum BackupFiles {
             throw failure("open", source)
         }
         defer { try? reader.close() }
-        let temporary = target + ".copying"
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw failure("create", temporary) }
-        let writer = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+        let file = try StoreError.ofFiles { () throws(DurableFileError) in
+            try DurableFile(path: target, readers: .owner)
+        }
         var hasher = SHA256Hasher()
         do {
             while let piece = try reader.read(upToCount: 1 << 20), !piece.isEmpty {
-                piece.withUnsafeBytes { hasher.update($0) }
-                try writer.write(contentsOf: piece)
+                let bytes = [UInt8](piece)
+                hasher.update(bytes)
+                try file.append(bytes)
             }
-            try writer.synchronize()
+            try file.commit()
         } catch {
-            unlink(temporary)
             throw StoreError(.unusable, "copying \(source) to \(target): \(error)")
         }
-        try move(temporary, to: target)
         return hasher.finalize()
     }
 
@@ -85,23 +84,23 @@ enum BackupFiles {
 
     /// Puts a file in another's place, durably.
     static func move(_ source: String, to target: String) throws {
-        guard rename(source, target) == 0 else { throw failure("rename", target) }
-        try synchronizeFolder((target as NSString).deletingLastPathComponent)
+        try StoreError.ofFiles { () throws(DurableFileError) in
+            try DurableFile.move(source, to: target)
+        }
     }
 
     /// Waits until a file's bytes are on disk.
     static func synchronize(_ path: String) throws {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw failure("open", path) }
-        defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else { throw failure("fsync", path) }
+        try StoreError.ofFiles { () throws(DurableFileError) in
+            try DurableFile.synchronize(path)
+        }
     }
 
+    /// Waits until a folder's names are on disk.
     static func synchronizeFolder(_ path: String) throws {
-        let descriptor = open(path.isEmpty ? "." : path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw failure("open", path) }
-        defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else { throw failure("fsync", path) }
+        try StoreError.ofFiles { () throws(DurableFileError) in
+            try DurableFile.synchronizeFolder(path)
+        }
     }
 
     static func failure(_ action: String, _ path: String) -> StoreError {

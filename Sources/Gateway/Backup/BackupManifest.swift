@@ -1,3 +1,4 @@
+internal import DurableFiles
 internal import Foundation
 internal import Protocol
 
@@ -56,16 +57,9 @@ struct BackupManifest: Codable, Equatable {
     func write(folder: String) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        let path = "\(folder)/\(Self.fileName)"
-        unlink(path + ".new")
-        guard
-            FileManager.default.createFile(
-                atPath: path + ".new",
-                contents: try encoder.encode(self),
-                attributes: [.posixPermissions: 0o600]
-            )
-        else { throw BackupFiles.failure("create", path + ".new") }
-        try BackupFiles.synchronize(path + ".new")
-        try BackupFiles.move(path + ".new", to: path)
+        let bytes = [UInt8](try encoder.encode(self))
+        try StoreError.ofFiles { () throws(DurableFileError) in
+            try DurableFile.write(bytes, to: "\(folder)/\(Self.fileName)", readers: .owner)
+        }
     }
 }

@@ -1,3 +1,4 @@
+internal import DurableFiles
 internal import Protocol
 internal import ServiceKit
 
@@ -43,6 +44,17 @@ struct StoreError: Error, Sendable, CustomStringConvertible {
             self = .fullDisk
         } else {
             return nil
+        }
+    }
+
+    /// Runs what writes files; its errors become the store's.
+    static func ofFiles<Value>(
+        _ body: () throws(DurableFileError) -> Value
+    ) throws(StoreError) -> Value {
+        do throws(DurableFileError) {
+            return try body()
+        } catch {
+            throw StoreError(error.isFull ? .noSpace : .unusable, error.description)
         }
     }
 

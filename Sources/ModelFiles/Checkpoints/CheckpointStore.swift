@@ -98,8 +98,9 @@ public struct CheckpointStore {
         )
         let target = "\(folder)/\(name)"
         try? FileManager.default.removeItem(atPath: target)
-        try FileManager.default.moveItem(atPath: temporary, toPath: target)
-        try FileSystem.synchronizeFolder(folder)
+        try ModelFileError.ofFiles { () throws(DurableFileError) in
+            try DurableFile.move(temporary, to: target)
+        }
         prune(around: step)
         return name
     }

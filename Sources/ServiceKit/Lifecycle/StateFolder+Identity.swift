@@ -1,3 +1,4 @@
+internal import DurableFiles
 internal import Foundation
 
 extension StateFolder {
@@ -15,7 +16,7 @@ extension StateFolder {
             return known.uuidString.lowercased()
         }
         let new = UUID().uuidString.lowercased()
-        try Data((new + "\n").utf8).write(to: URL(fileURLWithPath: file), options: .atomic)
+        try DurableFile.write(Array((new + "\n").utf8), to: file)
         return new
     }
 }

@@ -1,3 +1,4 @@
+internal import DurableFiles
 internal import Foundation
 internal import Protocol
 
@@ -65,10 +66,7 @@ public final class StateFolder: Sendable {
     public func writeAddress(_ address: String) throws {
         let file = Self.addressPath(in: path)
         do {
-            try Data((address + "\n").utf8).write(
-                to: URL(fileURLWithPath: file),
-                options: .atomic
-            )
+            try DurableFile.write(Array((address + "\n").utf8), to: file)
         } catch {
             throw Self.fault(file, error)
         }

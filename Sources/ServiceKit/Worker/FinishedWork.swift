@@ -1,3 +1,4 @@
+internal import DurableFiles
 internal import Foundation
 internal import Protocol
 
@@ -52,13 +53,10 @@ struct FinishedWork: Codable, Equatable {
     ///
     /// - Throws: If it cannot be written; whoever computes can go on without.
     func write(to folder: String) throws {
-        let path = folder + "/" + Self.name
-        let temporary = path + ".tmp"
-        try JSONEncoder().encode(self).write(to: URL(fileURLWithPath: temporary))
-        let descriptor = open(temporary, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return }
-        defer { close(descriptor) }
-        if fsync(descriptor) == 0 { rename(temporary, path) }
+        try DurableFile.write(
+            [UInt8](try JSONEncoder().encode(self)),
+            to: folder + "/" + Self.name
+        )
     }
 
     /// What an earlier attempt left in a job's folder, if it is what the lease asks for and its outputs are

@@ -1,3 +1,4 @@
+internal import DurableFiles
 internal import Foundation
 internal import Jobs
 internal import Protocol
@@ -87,26 +88,30 @@ struct InputStore: Sendable {
     }
 
     private func fetch(_ file: InputFile, to path: String) async throws {
-        let temporary = path + ".part"
-        _ = FileManager.default.createFile(atPath: temporary, contents: nil)
-        guard let handle = FileHandle(forWritingAtPath: temporary) else {
-            throw ServiceError(.inputOutput, "\(temporary): cannot be written")
+        let writer = try HashingWriter(path: path)
+        do {
+            try await fetch(file, with: writer)
+        } catch {
+            // Whatever still holds it: the next try writes under the same name.
+            await writer.discard()
+            throw error
         }
-        defer { try? FileManager.default.removeItem(atPath: temporary) }
-        let writer = HashingWriter(handle: handle)
+    }
+
+    private func fetch(_ file: InputFile, with writer: HashingWriter) async throws {
         try await link.client.download(
             QatMethods.getBlob,
             GetBlobRequest(digest: file.digest),
             onChunk: { try await writer.write($0) }
         )
-        let (digest, size) = try await writer.finish()
+        let (digest, size) = await writer.found()
         guard digest == file.digest, size == file.size else {
             throw ServiceError(
                 .inputOutput,
                 "\(file.path): \(size) bytes of digest \(digest.hex) came instead of \(file.digest.hex)"
             )
         }
-        try FileManager.default.moveItem(atPath: temporary, toPath: path)
+        try await writer.commit()
     }
 
     /// Removes the least recently used files of the cache until a file of a size fits under its limit and
@@ -151,23 +156,28 @@ struct InputStore: Sendable {
 
 /// Writes chunks to a file while hashing them.
 private actor HashingWriter {
-    private let handle: FileHandle
+    private let file: DurableFile
     private var hasher = SHA256Hasher()
     private var size: UInt64 = 0
 
-    init(handle: FileHandle) {
-        self.handle = handle
+    init(path: String) throws {
+        file = try DurableFile(path: path)
     }
 
     func write(_ bytes: [UInt8]) throws {
         hasher.update(bytes)
         size += UInt64(bytes.count)
-        try handle.write(contentsOf: bytes)
+        try file.append(bytes)
     }
 
-    func finish() throws -> (SHA256Digest, UInt64) {
-        try handle.synchronize()
-        try handle.close()
-        return (hasher.finalize(), size)
+    /// What came, at the end.
+    func found() -> (SHA256Digest, UInt64) { (hasher.finalize(), size) }
+
+    func commit() throws {
+        try file.commit()
+    }
+
+    func discard() {
+        file.discard()
     }
 }

@@ -6,6 +6,7 @@ internal import ServiceKit
 internal import Testing
 internal import Transformer
 
+@testable internal import DurableFiles
 @testable internal import ModelFiles
 
 /// Whose fault an error is.
@@ -47,8 +48,7 @@ internal import Transformer
         (ENOSPC, ModelFileError.Code.noSpace), (EDQUOT, .noSpace), (EACCES, .inputOutput),
     ])
     func fullDisksAreKnownByTheirNumber(number: Int32, code: ModelFileError.Code) {
-        errno = number
-        let error = FileSystem.failure("write", "/a/b")
+        let error = ModelFileError(DurableFileError("write", "/a/b", number: number))
         #expect(error.code == code)
         #expect(error.message.hasPrefix("/a/b: write: "))
     }
