@@ -16,8 +16,9 @@ extension GatewayAPI {
     func cancel(_ request: CancelJobRequest, by principal: Principal) async throws -> JobSummary {
         let caller = Caller(principal, .cancelJob)
         let user = try await user(caller, to: .act, request.jobID)
-        try await engine.cancel(request.jobID, now: request.now, by: user.name)
-        authority.audit.allow(caller, "job \(request.jobID)")
+        if try await engine.cancel(request.jobID, now: request.now, by: user.name) {
+            authority.audit.allow(caller, "job \(request.jobID)")
+        }
         return try await engine.detail(request.jobID).summary
     }
 

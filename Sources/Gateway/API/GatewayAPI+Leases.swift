@@ -143,6 +143,7 @@ extension GatewayAPI {
         let caller = Caller(principal, .completeLease)
         let holder = try authority.holder(boot: request.bootID, caller)
         var freed: Set<SHA256Digest> = []
+        var isChange = false
         // Held until the job refers to them: nothing goes between the look and the commit.
         let outputs = Set(request.outputs.map(\.digest))
         let verdict = try await artifacts.custody.holding(outputs) {
@@ -153,12 +154,14 @@ extension GatewayAPI {
                     try await checkStored(outputs, of: request.jobID, by: holder.worker)
                 },
                 isMissing: { !artifacts.missing(Array($0)).isEmpty },
+                onChange: { isChange = true },
                 onSuccess: { freed = $0 }
             )
         }
         switch verdict {
         case .accepted:
-            authority.audit.allow(caller, "job \(request.jobID) \(request.outcome)")
+            // Told again, it is accepted again, and changes nothing.
+            if isChange { authority.audit.allow(caller, "job \(request.jobID) \(request.outcome)") }
             try await collect(freed)
         case .refused(let rule):
             authority.audit.deny(caller, "\(rule): \(request.outcome)")

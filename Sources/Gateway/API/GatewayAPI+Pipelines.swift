@@ -21,7 +21,7 @@ extension GatewayAPI {
             guard let known = try await known(request, of: user) else { throw error }
             (id, isCreated) = (known, false)
         }
-        authority.audit.allow(caller, "pipeline \(id)")
+        if isCreated { authority.audit.allow(caller, "pipeline \(id)") }
         return SubmitPipelineResponse(
             pipelineID: id,
             created: isCreated,
@@ -103,8 +103,9 @@ extension GatewayAPI {
         let id = request.pipelineID
         let caller = Caller(principal, .cancelPipeline)
         let user = try await user(caller, to: .act, pipeline: id)
-        try await engine.cancelPipeline(id, now: request.now, by: user.name)
-        authority.audit.allow(caller, "pipeline \(id)")
+        if try await engine.cancelPipeline(id, now: request.now, by: user.name) {
+            authority.audit.allow(caller, "pipeline \(id)")
+        }
         return try await engine.pipeline(id)
     }
 

@@ -22,7 +22,7 @@ extension GatewayAPI {
             submission,
             quota: authority.policy.quota(of: user.name)
         )
-        authority.audit.allow(caller, "job \(id)")
+        if isCreated { authority.audit.allow(caller, "job \(id)") }
         return try await response(id, isCreated: isCreated)
     }
 

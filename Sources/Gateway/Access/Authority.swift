@@ -138,22 +138,11 @@ struct AuditLog: Sendable {
         self.write = write
     }
 
-    /// A log within a daemon's; a peer's refusals are ten lines a minute, and the number of the others.
+    /// A log within a daemon's; what it leaves out of refusals, see ``DenialLimit``.
     init(_ logger: Logger) {
-        let denials = Mutex<[String: NoteLimit]>([:])
+        let limit = DenialLimit()
         self.init { entry in
-            var note = ""
-            if !entry.isAllowed {
-                let limit = denials.withLock { denials in
-                    // Names come from certificates of the own authority: there are not many.
-                    if denials.count > 1_000 { denials = [:] }
-                    let limit = denials[entry.peer] ?? NoteLimit()
-                    denials[entry.peer] = limit
-                    return limit
-                }
-                guard let more = limit.note() else { return }
-                note = more
-            }
+            guard let note = entry.isAllowed ? "" : limit.note(entry) else { return }
             logger.log(
                 level: entry.isAllowed ? .info : .notice,
                 "audit: \(entry.isAllowed ? "allowed" : "denied")\(note)",
@@ -170,5 +159,46 @@ struct AuditLog: Sendable {
 
     func allow(_ caller: Caller, _ what: String) {
         write(Entry(isAllowed: true, caller, what))
+    }
+}
+
+/// What of refusals stands in the log: of one peer for one reason the first, and then one a minute, and ten
+/// a minute of one peer for all reasons; with how many were left out.
+///
+/// A process that is refused asks again every few seconds, for as long as nobody looks.
+final class DenialLimit: Sendable {
+    private struct Reason: Hashable {
+        let peer: String
+        let method: String
+        let rule: String
+    }
+
+    private struct Limits {
+        var reasons: [Reason: NoteLimit] = [:]
+        var peers: [String: NoteLimit] = [:]
+    }
+
+    /// Reasons and peers that are counted for at once.
+    private static let capacity = 1_000
+
+    private let limits = Mutex(Limits())
+
+    /// What to add to the line of a refusal, usually nothing; nil if there is to be none.
+    func note(_ entry: AuditLog.Entry, at now: ContinuousClock.Instant = .now) -> String? {
+        let reason = Reason(peer: entry.peer, method: entry.method, rule: entry.rule)
+        let (ofReason, ofPeer) = limits.withLock { limits in
+            // Names come from certificates of the own authority: there are not many. Reasons may name what a
+            // peer made up, and then it is the peer's limit that holds.
+            if limits.reasons.count > Self.capacity { limits.reasons = [:] }
+            if limits.peers.count > Self.capacity { limits.peers = [:] }
+            let ofReason = limits.reasons[reason] ?? NoteLimit(countPerMinute: 1)
+            let ofPeer = limits.peers[entry.peer] ?? NoteLimit()
+            limits.reasons[reason] = ofReason
+            limits.peers[entry.peer] = ofPeer
+            return (ofReason, ofPeer)
+        }
+        guard let alike = ofReason.note(at: now, of: " like it"), let others = ofPeer.note(at: now)
+        else { return nil }
+        return alike + others
     }
 }

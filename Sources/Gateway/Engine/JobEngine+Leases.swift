@@ -112,8 +112,9 @@ extension JobEngine {
     /// Ends an attempt; the same report of the same lease is accepted again, another one is refused.
     ///
     /// `checkStored`: Throws if outputs are not stored, or not the worker's to name. `isMissing`: Whether one
-    /// of some artifacts is not stored, so that a worker which says so is believed. `onSuccess`: Gets the
-    /// checkpoint, which a success has no use for any more.
+    /// of some artifacts is not stored, so that a worker which says so is believed. `onChange`: Called if the
+    /// job has an end that it had not before. `onSuccess`: Gets the checkpoint, which a success has no use for
+    /// any more.
     ///
     /// - Throws: ``StoreError`` (`invalidArgument`) if the outputs or results break a limit; the
     ///   lease stands, and the worker may report a failure instead.
@@ -122,6 +123,7 @@ extension JobEngine {
         by holder: LeaseHolder,
         checkStored: ([OutputFile]) async throws -> Void = { _ in },
         isMissing: (Set<SHA256Digest>) -> Bool = { _ in false },
+        onChange: () -> Void = {},
         onSuccess: (Set<SHA256Digest>) -> Void = { _ in }
     ) async throws -> Decision.Verdict {
         var freed: [OutputFile] = []
@@ -171,6 +173,7 @@ extension JobEngine {
             return (decision, batch)
         }
         let verdict = decision?.verdict ?? .leaseLost
+        if let decision, decision.isChange { onChange() }
         if !freed.isEmpty, verdict == .accepted {
             onSuccess(Set(freed.map(\.digest)))
         }

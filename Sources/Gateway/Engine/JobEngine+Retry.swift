@@ -81,10 +81,15 @@ extension JobEngine {
 
     /// Asks that every job of a pipeline end; those that wait for others go first, so that they end by
     /// the request, and not by their inputs' end.
-    func cancelPipeline(_ id: String, now isNow: Bool, by user: String) async throws {
+    ///
+    /// - Returns: Whether that changed anything.
+    @discardableResult
+    func cancelPipeline(_ id: String, now isNow: Bool, by user: String) async throws -> Bool {
+        var isChange = false
         for part in try await store.parts(of: id).jobs.reversed() where !part.job.state.isTerminal {
-            try await cancel(part.job.id, now: isNow, by: user)
+            if try await cancel(part.job.id, now: isNow, by: user) { isChange = true }
         }
+        return isChange
     }
 
     private func retryOne(_ id: String, by user: String) async throws -> Decision {

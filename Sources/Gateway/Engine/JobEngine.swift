@@ -213,9 +213,13 @@ final class JobEngine: Sendable {
     // MARK: Users' changes
 
     /// Ends a job that nobody runs, or asks the one who does to stop.
-    func cancel(_ id: String, now isNow: Bool, by user: String) async throws {
+    ///
+    /// - Returns: Whether that changed anything: not of a job that is over, or was asked already.
+    @discardableResult
+    func cancel(_ id: String, now isNow: Bool, by user: String) async throws -> Bool {
         let decision = try await apply(.cancelled(now: isNow, by: user), to: id)
         try Self.check(decision)
+        return decision.isChange
     }
 
     private static func check(_ decision: Decision) throws {
