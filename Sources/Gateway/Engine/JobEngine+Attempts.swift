@@ -1,3 +1,4 @@
+internal import JobSpecs
 internal import Jobs
 internal import Protocol
 
@@ -20,7 +21,10 @@ extension JobEngine {
             let decision = decide(.checkpointed(claim, step: step), stored.job)
             var batch = JobBatch()
             if decision.isChange {
-                try rules.check(checkpoint: checkpoint.files)
+                try rules.check(
+                    checkpoint,
+                    maximumSteps: try await maximumSteps(of: stored.job)
+                )
                 try await checkStored(checkpoint.files)
                 replaced = try await readable { try await store.checkpoint(of: id) }
                 batch.changes = [
@@ -32,6 +36,19 @@ extension JobEngine {
         }
         guard let decision, decision.isChange else { return nil }
         return Set(replaced.map(\.digest))
+    }
+
+    /// The steps that a job takes at most, if its specification says so.
+    private func maximumSteps(of job: Job) async throws -> UInt64? {
+        guard job.kind == .train else { return nil }
+        let document = try await store.document(job.id)
+        guard
+            case .train(let spec) = try? JobSpec.parse(
+                kind: job.kind.rawValue,
+                json: document.spec
+            )
+        else { return nil }
+        return spec.trainer.maximumSteps.map { UInt64(max(0, $0)) }
     }
 
     /// What a job refers to needs its worker no more to be kept.

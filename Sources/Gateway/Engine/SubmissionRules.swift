@@ -126,10 +126,23 @@ struct SubmissionRules: Sendable {
         try check(outputs, byteLimit: limits.outputBytes)
     }
 
-    /// Checks a checkpoint's files.
+    /// Checks a checkpoint's step and files.
     ///
-    /// - Throws: ``StoreError`` (`invalidArgument`) that names the file and its limit.
-    func check(checkpoint files: [OutputFile]) throws {
+    /// `maximumSteps`: Steps that the job takes at most, if that is known.
+    ///
+    /// - Throws: ``StoreError`` (`invalidArgument`) that names the step or file and its limit.
+    func check(_ checkpoint: Checkpoint, maximumSteps: UInt64?) throws {
+        if let maximumSteps, checkpoint.step > maximumSteps {
+            throw Self.refusal(
+                "a checkpoint of step \(checkpoint.step); the job takes \(maximumSteps) steps at most"
+            )
+        }
+        guard checkpoint.step <= limits.steps else {
+            throw Self.refusal(
+                "a checkpoint of step \(checkpoint.step); the limit is \(limits.steps)"
+            )
+        }
+        let files = checkpoint.files
         guard !files.isEmpty else {
             throw Self.refusal("the checkpoint has no files")
         }

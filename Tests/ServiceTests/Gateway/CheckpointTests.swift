@@ -183,4 +183,39 @@ struct CheckpointTests {
             #expect(ContinuousClock.now - start < .seconds(10))
         }
     }
+
+    /// Seen: a worker's checkpoint of step 2^64 - 1 was taken, after which no other one was newer.
+    @Test(arguments: [
+        ("train", UInt64(1000), "takes 1000 steps"), ("quantize", 1 << 53, "the limit is"),
+    ])
+    func aCheckpointBeyondTheJobsStepsIsRefused(
+        kind: String,
+        last: UInt64,
+        sentence: String
+    ) async throws {
+        let fixture = try StoreFixture()
+        let role = try #require(Kind(rawValue: kind)).role
+        try await fixture.register(offer: Offer(kinds: role.kinds))
+        let id = try await fixture.submit("k", kind: kind)
+        let lease = try #require(try await fixture.acquire(role: role))
+        let claim = LeaseClaim(
+            epoch: Int64(lease.epoch),
+            holder: StoreFixture.holder("\(role)-1", boot: "b1", role: role)
+        )
+        func save(_ step: UInt64) async throws -> Bool {
+            let file = OutputFile(name: "state", digest: .of("s"), size: 1)
+            let checkpoint = Checkpoint(step: step, files: [file])
+            return try await fixture.engine.saveCheckpoint(id, claim, checkpoint) != nil
+        }
+        for step in [last + 1, last * 2, UInt64(Int64.max), .max] {
+            let error = await #expect(throws: StoreError.self) { try await save(step) }
+            #expect(error?.code == .invalidArgument)
+            #expect(error?.message.contains("a checkpoint of step \(step)") == true)
+            #expect(error?.message.contains(sentence) == true)
+        }
+        // Nothing of that was kept, and the lease stands.
+        #expect(try await save(5))
+        #expect(try await save(last))
+        #expect(try await fixture.engine.store.job(id).job.checkpointStep == Int64(last))
+    }
 }

@@ -87,7 +87,7 @@ final class StoreFixture: Sendable {
         let spec: String =
             kind == "quantize"
             ? #"{"model":"\#(model)","quantization":{"algorithm":"mxfp4"}}"#
-            : #"{"model":"\#(model)","quantization":{"algorithm":"mxfp4"},"trainer":{"max_steps":9},"#
+            : #"{"model":"\#(model)","quantization":{"algorithm":"mxfp4"},"trainer":{"max_steps":1000},"#
                 + #""data":{"train":["t.txt"],"validation":["v.txt"],"seq_length":16}}"#
         let parsed = try ParsedJob(kind: kind, json: Array(spec.utf8))
         let canonical = parsed.document.canonicalBytes
