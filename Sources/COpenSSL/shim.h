@@ -64,9 +64,12 @@ static inline int qat_error_system_number(unsigned long code) {
     return ERR_SYSTEM_ERROR(code) ? ERR_GET_REASON(code) : 0;
 }
 
-/* Whether it only says that the system has a reason, which is an entry of its own. */
+/* Whether it only says what the system has said, which is an entry of its own: that it has a reason, or
+   that there is no such file. */
 static inline int qat_error_refers_to_system(unsigned long code) {
-    return !ERR_SYSTEM_ERROR(code) && ERR_GET_REASON(code) == ERR_R_SYS_LIB;
+    if (ERR_SYSTEM_ERROR(code)) return 0;
+    return ERR_GET_REASON(code) == ERR_R_SYS_LIB ||
+           (ERR_GET_LIB(code) == ERR_LIB_BIO && ERR_GET_REASON(code) == BIO_R_NO_SUCH_FILE);
 }
 
 static inline long qat_bio_get_mem_data(BIO *bio, char **data) {

@@ -1,4 +1,5 @@
 internal import Formats
+internal import Foundation
 public import JobSpecs
 internal import Kernels
 public import Transformer
@@ -28,6 +29,24 @@ extension MemoryPlan {
             ),
             isFrozen: { name in spec.frozen.contains { $0.matches(name) } }
         )
+    }
+
+    /// `3.1 GB of memory while training: the model as it came 538.1 MB, …`.
+    public var sentence: String {
+        "\(Self.text(byteCount)) of memory while training: "
+            + parts.map { "\($0.name) \(Self.text($0.byteCount))" }.joined(separator: ", ")
+    }
+
+    /// Bytes as people read them, in powers of 1000: `512 B`, `1.5 kB`, `144.8 MB`.
+    public static func text(_ byteCount: Int) -> String {
+        guard byteCount >= 1000 else { return "\(byteCount) B" }
+        var value = Double(byteCount) / 1000
+        var units = ["kB", "MB", "GB", "TB"][...]
+        while value >= 1000, units.count > 1 {
+            value /= 1000
+            units.removeFirst()
+        }
+        return String(format: "%.1f ", value) + (units.first ?? "")
     }
 }
 

@@ -113,10 +113,7 @@ struct TrainingLoop {
             try ModelLoader.open(path: $0).configuration
         }
         let plan = MemoryPlan(spec, model: model, teacher: teacher, threads: request.threads)
-        func megabytes(_ count: Int) -> String { "\((count + 500_000) / 1_000_000) MB" }
-        let parts = plan.parts.map { "\($0.name) \(megabytes($0.byteCount))" }
-            .joined(separator: ", ")
-        let sentence = "\(megabytes(plan.byteCount)) of memory while training: \(parts)"
+        let sentence = plan.sentence
         let limit = MemoryLimit.byteCount
         guard plan.byteCount > limit else {
             reporter.log(sentence)
@@ -125,7 +122,7 @@ struct TrainingLoop {
         throw ComputeFailure(
             .outOfMemory,
             """
-            this worker has \(megabytes(limit)), and the training takes \(sentence); lower \
+            this worker has \(MemoryPlan.text(limit)), and the training takes \(sentence); lower \
             micro_batch_size or seq_length, freeze parameters, or let a larger worker take it
             """
         )

@@ -118,7 +118,8 @@ extension JobEngine {
             waitReason: reportRules.sentence(
                 try await waitSentence(stored, busy: busy, after: predecessors)
             ),
-            cancelRequested: job.cancellation != .none,
+            // A deadline asks the same of the worker, and is nobody's request.
+            cancelRequested: job.cancellation != .none && !job.isOverdue,
             owner: stored.owner
         )
         summary.pipelineID = stored.place?.pipeline ?? ""

@@ -5,7 +5,9 @@ public import ArgumentParser
 /// A flag overrides the environment, which overrides the file.
 public struct DaemonOptions: ParsableArguments, Sendable {
     /// Path of a JSON configuration file.
-    @Option(help: "A JSON file with any of these settings, keys as the flags without dashes.")
+    @Option(
+        help: "A JSON file with any of these settings; keys are the flags without leading dashes."
+    )
     public var config: String?
     /// Where to listen.
     @Option(help: "HOST:PORT to listen on; port 0 takes a free one. [QAT_LISTEN]")

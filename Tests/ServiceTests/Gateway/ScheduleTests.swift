@@ -206,10 +206,13 @@ struct ScheduleTests {
         #expect(try await fixture.engine.endOverdue().sorted() == [runs, waits].sorted())
         // Asked to stop as a user asks: with a checkpoint.
         #expect(try await fixture.heartbeat(lease) == .cancel)
+        #expect(try await fixture.engine.detail(runs).summary.cancelRequested == false)
         #expect(try await fixture.complete(lease, .cancelled))
         for id in [runs, waits] {
             let summary = try await fixture.engine.detail(id).summary
             #expect(summary.state == "FAILED" && summary.reason == "DEADLINE")
+            // Seen: `FAILED (cancel requested)`, though nobody asked.
+            #expect(!summary.cancelRequested)
         }
         #expect(try await fixture.state(follows) == "FAILED")
         #expect(try await fixture.engine.endOverdue().isEmpty)
