@@ -179,7 +179,9 @@ let package = Package(
         .executableTarget(
             name: "qat-client",
             dependencies: numeric + [
-                "Jobs", "Protocol", "JobSpecs", "JobInputs", argumentParser, logging, yams,
+                "DurableFiles", "Jobs", "Protocol", "JobSpecs", "JobInputs", argumentParser,
+                logging,
+                yams,
             ],
             swiftSettings: strict
         ),

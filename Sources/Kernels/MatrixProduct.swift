@@ -95,7 +95,7 @@ public struct MatrixProduct: Sendable {
 
     /// The same of these products.
     public func packedCount(rows: Int, columns: Int) -> Int {
-        rounded == nil ? 0 : BF16Product.wordCount(items: rows, depth: columns)
+        Self.packedCount(rows: rows, columns: columns, operands: operands)
     }
 
     /// Rounds a weight `[rows, columns]` and puts it in the order that products read it in, once for all

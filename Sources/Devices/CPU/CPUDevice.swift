@@ -243,7 +243,17 @@ extension CPUDevice {
 extension CPUDevice {
     /// Panels of BF16, where products have such operands.
     public func preparedByteCount(rows: Int, columns: Int) -> Int {
-        product.packedCount(rows: rows, columns: columns) * MemoryLayout<UInt32>.stride
+        Self.preparedByteCount(rows: rows, columns: columns, operands: product.operands)
+    }
+
+    /// The same of devices whose linear layers multiply `operands`.
+    public static func preparedByteCount(
+        rows: Int,
+        columns: Int,
+        operands: OperandPrecision
+    ) -> Int {
+        MatrixProduct.packedCount(rows: rows, columns: columns, operands: operands)
+            * MemoryLayout<UInt32>.stride
     }
 
     /// Split over the team by rows.

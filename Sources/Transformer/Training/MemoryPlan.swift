@@ -142,12 +142,12 @@ public struct MemoryPlan: Sendable, Equatable {
     /// Words of the linear modules' and the head's weights as products of BF16 operands read them.
     private static func prepared(_ model: ModelConfiguration, _ training: Training) -> Int {
         func words(_ rows: Int, _ columns: Int) -> Int {
-            let count = MatrixProduct.packedCount(
+            let count = CPUDevice.preparedByteCount(
                 rows: rows,
                 columns: columns,
                 operands: training.operands
             )
-            return PreparedWeights.aligned(4 * count) / 4
+            return PreparedWeights.aligned(count) / 4
         }
         let head = ParameterLayout(configuration: model).head
         let layer = model.linearModules.reduce(0) {

@@ -1,3 +1,4 @@
+internal import DurableFiles
 internal import Foundation
 internal import Protocol
 
@@ -42,45 +43,23 @@ enum PrivateFiles {
         }
     }
 
-    /// Replaces a file: temporary file, fsync, rename, fsync of the folder.
+    /// Replaces a file.
     static func replace(_ path: String, with bytes: [UInt8]) throws {
-        let temporary = "\(path).\(getpid()).tmp"
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else {
-            throw failure(temporary)
-        }
-        let isWritten = writeAll(bytes, to: descriptor) && fsync(descriptor) == 0
-        close(descriptor)
-        guard isWritten, rename(temporary, path) == 0 else {
-            let error = failure(path)
-            unlink(temporary)
-            throw error
-        }
-        syncFolder(of: path)
-    }
-
-    /// Removes what processes that are gone left of ``replace(_:with:)``.
-    static func removeLeftovers(of path: String) {
-        let url = URL(filePath: path)
-        let folder = url.deletingLastPathComponent().path(percentEncoded: false)
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-        let start = url.lastPathComponent + "."
-        for name in names where name.hasPrefix(start) && name.hasSuffix(".tmp") {
-            guard let writer = pid_t(name.dropFirst(start.count).dropLast(4)),
-                kill(writer, 0) != 0, errno == ESRCH
-            else { continue }
-            unlink(folder + "/" + name)
+        try writing { () throws(DurableFileError) in
+            try DurableFile.write(bytes, to: path, readers: .owner)
         }
     }
 
     /// Runs what writes files anew; if it fails, those that were there come back.
     static func replacing(_ paths: [String], _ body: () throws -> Void) throws {
         let aside = paths.filter { access($0, F_OK) == 0 }.map { ($0, "\($0).\(getpid()).old") }
-        for (path, old) in aside where rename(path, old) != 0 { throw failure(path) }
+        try writing { () throws(DurableFileError) in
+            for (path, old) in aside { try DurableFile.move(path, to: old) }
+        }
         do {
             try body()
         } catch {
-            for (path, old) in aside { rename(old, path) }
+            for (path, old) in aside { try? DurableFile.move(old, to: path) }
             throw error
         }
         for (_, old) in aside { unlink(old) }
@@ -94,11 +73,22 @@ enum PrivateFiles {
             throw failure(path)
         }
         defer { close(descriptor) }
-        guard writeAll(bytes, to: descriptor), fsync(descriptor) == 0 else {
+        guard writeAll(bytes, to: descriptor) else {
             throw failure(path)
         }
-        if isNew {
-            syncFolder(of: path)
+        try writing { () throws(DurableFileError) in
+            try DurableFile.synchronize(path)
+            guard isNew else { return }
+            try DurableFile.synchronizeFolder((path as NSString).deletingLastPathComponent)
+        }
+    }
+
+    private static func writing(_ body: () throws(DurableFileError) -> Void) throws {
+        do {
+            try body()
+        } catch {
+            let reason = String(cString: strerror(error.number))
+            throw ClientError(.failed, "cannot write \(error.path): \(reason)")
         }
     }
 
@@ -118,14 +108,5 @@ enum PrivateFiles {
             start += max(0, count)
         }
         return true
-    }
-
-    private static func syncFolder(of path: String) {
-        let folder = URL(filePath: path).deletingLastPathComponent().path(percentEncoded: false)
-        let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        if descriptor >= 0 {
-            fsync(descriptor)
-            close(descriptor)
-        }
     }
 }

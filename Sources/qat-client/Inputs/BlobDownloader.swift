@@ -1,3 +1,4 @@
+internal import DurableFiles
 internal import Foundation
 internal import Protocol
 
@@ -87,8 +88,15 @@ struct BlobDownloader {
                 "\(path): what came has digest \(received.digest.hex) instead of \(digest.hex)"
             )
         }
-        guard fsync(descriptor) == 0 else { throw Self.failure("cannot write \(path)") }
-        try moveIntoPlace(partial, path)
+        do {
+            try DurableFile.synchronize(partial)
+            try moveIntoPlace(partial, path)
+        } catch let error as DurableFileError {
+            throw ClientError(
+                .failed,
+                "cannot write \(path): \(String(cString: strerror(error.number)))"
+            )
+        }
         return true
     }
 
@@ -97,6 +105,7 @@ struct BlobDownloader {
         if !overwrites {
             if link(partial, path) == 0 {
                 unlink(partial)
+                try DurableFile.synchronizeFolder((path as NSString).deletingLastPathComponent)
                 return
             }
             guard errno != EEXIST else {
@@ -105,7 +114,7 @@ struct BlobDownloader {
             }
             // Some file systems have no links.
         }
-        guard rename(partial, path) == 0 else { throw Self.failure("cannot write \(path)") }
+        try DurableFile.move(partial, to: path)
     }
 
     private static func makeFolder(of path: String) throws {

@@ -92,13 +92,6 @@ struct RecipePreview {
         )
     }
 
-    /// `3.1 GB of memory while training: the model as it came 538.1 MB, …`.
-    private static func sentence(_ memory: MemoryPlan) -> String {
-        "\(Quantities.bytes(UInt64(memory.byteCount))) of memory while training: "
-            + memory.parts.map { "\($0.name) \(Quantities.bytes(UInt64($0.byteCount)))" }
-            .joined(separator: ", ")
-    }
-
     private static func json(_ memory: MemoryPlan) -> JSONValue {
         let parts = memory.parts.map { ($0.name, JSONValue.number(Double($0.byteCount))) }
         return .object([
@@ -195,7 +188,7 @@ struct RecipePreview {
                 + "take \(Quantities.bytes(UInt64(table.byteCount)))"
         )
         if let remark { Console.print(remark) }
-        if let memory { Console.print(Self.sentence(memory)) }
+        if let memory { Console.print(memory.sentence) }
         if let teacherCache {
             Console.print(
                 "teacher cache: at most \(Quantities.bytes(UInt64(teacherCache.byteCount))) on the "

@@ -90,7 +90,6 @@ struct LocalSuite {
         await stopDaemons()
         PIDFile(path: layout.supervisorPIDPath).remove()
         unlink(layout.stopRequestPath)
-        PrivateFiles.removeLeftovers(of: layout.stopRequestPath)
         let left = daemons.map(\.daemon.executable)
         guard left.isEmpty else {
             throw ClientError(.failed, "\(left.joined(separator: ", ")) cannot be stopped")
