@@ -20,9 +20,11 @@ struct HalfActivationsTests {
         return configuration
     }
 
-    private static func engine(_ norms: String, on device: any ComputeDevice) throws
-        -> TrainingEngine
-    {
+    private static func engine(
+        _ norms: String,
+        activations: QuantizationFormat? = nil,
+        on device: any ComputeDevice
+    ) throws -> TrainingEngine {
         try TrainingEngine(
             parameters: try Parameters.random(
                 configuration: configuration(norms),
@@ -31,7 +33,7 @@ struct HalfActivationsTests {
             ),
             teacher: nil,
             settings: .init(
-                recipe: QuantizationRecipe(defaultFormat: .mxfp4, activations: .mxfp8),
+                recipe: QuantizationRecipe(defaultFormat: .mxfp4, activations: activations),
                 batchSize: 2,
                 length: 16
             ),
@@ -49,17 +51,27 @@ struct HalfActivationsTests {
 
     /// The loss is the same, the gradient off by what eight significant bits are off: 2^-9 of each factor
     /// at most, a handful of them on the way.
-    @Test(arguments: ["before", "after", "both", "heads"])
-    func gradientsAreNearThoseOfOneThatKeepsAll(norms: String) throws {
-        let half = try Self.engine(norms, on: Self.device(keepsHalves: true))
-        let whole = try Self.engine(norms, on: Self.device(keepsHalves: false))
+    ///
+    /// Inputs that are rounded further, to steps of 2^-3 or less, take the neighbouring value for one in 32
+    /// or so of BF16's roundings: 2^-3 · √(1/32) = 2^-5.5, and not in one place alone.
+    @Test(arguments: ["before", "after", "both", "heads"], [nil, QuantizationFormat.mxfp8])
+    func gradientsAreNearThoseOfOneThatKeepsAll(
+        norms: String,
+        activations: QuantizationFormat?
+    ) throws {
+        func engine(keepsHalves: Bool) throws -> TrainingEngine {
+            let device = Self.device(keepsHalves: keepsHalves)
+            return try Self.engine(norms, activations: activations, on: device)
+        }
+        let (half, whole) = (try engine(keepsHalves: true), try engine(keepsHalves: false))
+        let limit: Double = activations == nil ? 0x1p-6 : 0x1p-4
         let found = try half.step(tokens: Self.tokens, learningRate: 1e-3, progress: 0)
         let expected = try whole.step(tokens: Self.tokens, learningRate: 1e-3, progress: 0)
         #expect(found.loss == expected.loss)
         for entry in half.parameters.layout.entries {
             let gradient = try #require(half.gradient(ofParameter: entry.name))
             let reference = try #require(whole.gradient(ofParameter: entry.name))
-            #expect(relativeError(gradient, reference) < 0x1p-6, "\(entry.name)")
+            #expect(relativeError(gradient, reference) < limit, "\(entry.name)")
         }
     }
 

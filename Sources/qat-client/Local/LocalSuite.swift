@@ -90,6 +90,8 @@ struct LocalSuite {
         await stopDaemons()
         PIDFile(path: layout.supervisorPIDPath).remove()
         unlink(layout.stopRequestPath)
+        // What a client left that was killed while it asked.
+        unlink(layout.stopRequestPath + ".tmp")
         let left = daemons.map(\.daemon.executable)
         guard left.isEmpty else {
             throw ClientError(.failed, "\(left.joined(separator: ", ")) cannot be stopped")

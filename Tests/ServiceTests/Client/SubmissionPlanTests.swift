@@ -181,7 +181,7 @@ internal import Testing
         let none = #expect(throws: ClientError.self) {
             try Profile.load(folder.home, environment: [:])
         }
-        #expect(none?.status == .unreachable)
+        #expect(none?.status == .usage)
         try folder.write("profile.json", #"{"gateway": 1}"#)
         let wrong = #expect(throws: ClientError.self) {
             try Profile.load(folder.home, environment: [:])

@@ -57,7 +57,7 @@ internal import Testing
         #expect(processes.allSatisfy(isAlive))
 
         // What a client left that was killed so goes, too.
-        let leftover = suite.folder + "/home/local/run/stop.4194304.tmp"
+        let leftover = suite.folder + "/home/local/run/stop.tmp"
         try Data().write(to: URL(fileURLWithPath: leftover))
         for number in numbers {
             kill(process.processIdentifier, number)
