@@ -19,6 +19,34 @@ public enum WeightRounding {
         amax: Float? = nil,
         team: ThreadTeam
     ) throws -> PackedTensor {
+        try rounded(values, columns, format, search, importance, amax, team).pack(team)
+    }
+
+    /// Replaces a weight's values by those of ``round(_:columns:format:search:importance:amax:team:)``,
+    /// without what is stored.
+    ///
+    /// - Throws: ``QuantizationError`` (`nonFiniteInput`, `shapeMismatch`).
+    public static func replace(
+        _ values: UnsafeMutableBufferPointer<Float>,
+        columns: Int,
+        format: QuantizationFormat,
+        search: ScaleSearch,
+        importance: [Float]?,
+        amax: Float?,
+        team: ThreadTeam
+    ) throws {
+        _ = try rounded(values, columns, format, search, importance, amax, team)
+    }
+
+    private static func rounded(
+        _ values: UnsafeMutableBufferPointer<Float>,
+        _ columns: Int,
+        _ format: QuantizationFormat,
+        _ search: ScaleSearch,
+        _ importance: [Float]?,
+        _ amax: Float?,
+        _ team: ThreadTeam
+    ) throws -> Weight {
         // A rest that makes no row is found there.
         let rows = values.count / max(columns, 1)
         let weight = try Weight(
@@ -46,7 +74,7 @@ public enum WeightRounding {
                 }
             }
         }
-        return try weight.pack(team)
+        return weight
     }
 
     static func withOptionalPointer(

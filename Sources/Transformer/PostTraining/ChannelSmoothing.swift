@@ -20,7 +20,6 @@ struct ChannelSmoothing {
     private let parameters: Parameters
     private let layer: Int
     private let team: ThreadTeam
-    private let product: MatrixProduct
 
     private var configuration: ModelConfiguration { parameters.configuration }
 
@@ -28,35 +27,48 @@ struct ChannelSmoothing {
         self.parameters = parameters
         self.layer = layer
         self.team = team
-        product = MatrixProduct(team: team)
     }
 
-    /// AWQ: of the powers 0, 1/20, … 1 of the inputs' root mean square, the one after which rounding
-    /// changes the group's outputs least; by the inputs' second moments.
+    /// AWQ: of the candidates, the scales after which the rounding that follows changes the group's
+    /// outputs least.
+    ///
+    /// `search`: How the scales of blocks will be found.
+    ///
+    /// - Throws: `QuantizationError` for weights and moments that are not finite.
     func activationAwareScales(
         _ group: LinearModule,
         format: QuantizationFormat,
+        search: ScaleSearch,
         inputs: LayerwisePass.Inputs
-    ) -> [Float] {
-        let width = group.inputWidth(configuration)
-        let strength = shared(
-            (0..<width).map { channel in
-                let square = Double(inputs.moments.host.pointer[channel * width + channel])
-                return (square / Double(max(inputs.count, 1))).squareRoot()
-            },
-            group
+    ) throws -> [Float] {
+        let measure = RoundingMeasure(
+            parameters: parameters,
+            entries: members(of: group),
+            format: format,
+            search: search,
+            inputs: inputs,
+            team: team
         )
-        let entries = members(of: group)
-        let room = AlignedBuffer<Float>(count: 2 * (entries.map(\.count).max() ?? 0))
-        var best = (error: Double.infinity, scales: [Float](repeating: 1, count: width))
-        for step in 0...20 {
-            let scales = Self.normalized(strength.map { pow($0, Double(step) / 20) })
-            let error = entries.reduce(0) { sum, entry in
-                sum + outputError(entry, scales, format, inputs, room)
-            }
+        let input = shared(measure.inputStrength, group)
+        let weight = shared(measure.weightStrength, group)
+        var best = (error: Double.infinity, scales: input.map { _ in Float(1) })
+        for candidate in Self.candidates(input, weight) {
+            let scales = Self.normalized(candidate)
+            let error = try measure.outputError(scales)
             if error < best.error { best = (error, scales) }
         }
         return best.scales
+    }
+
+    /// Powers 0, 1/20, … 1 of what channels come in with; and the same by the rest of that power of what
+    /// weights make of them, as AWQ's later versions have it ("duo scaling").
+    private static func candidates(_ input: [Double], _ weight: [Double]) -> [[Double]] {
+        let powers = (0...20).map { Double($0) / 20 }
+        let single = powers.map { power in input.map { pow($0, power) } }
+        let both = powers.map { power in
+            zip(input, weight).map { pow($0, power) / (pow($1, 1 - power) + 1e-4) }
+        }
+        return single + both
     }
 
     /// SmoothQuant's scales.
@@ -146,53 +158,6 @@ struct ChannelSmoothing {
         let positive = strength.map { max($0, 1e-4) }
         let middle = ((positive.max() ?? 1) * (positive.min() ?? 1)).squareRoot()
         return positive.map { Float(min(max($0 / middle, 1e-3), 1e3)) }
-    }
-
-    /// `Σ d · M · dᵀ` over rows of `d = w - round(w · s) / s`.
-    private func outputError(
-        _ entry: ParameterLayout.Entry,
-        _ scales: [Float],
-        _ format: QuantizationFormat,
-        _ inputs: LayerwisePass.Inputs,
-        _ room: AlignedBuffer<Float>
-    ) -> Double {
-        let width = entry.columns
-        let values = parameters.storage.pointer + entry.offset
-        let difference = room.pointer
-        let spread = room.pointer + entry.count
-        team.parallelFor(count: entry.rows) { range in
-            for row in range {
-                for column in 0..<width {
-                    difference[row * width + column] =
-                        values[row * width + column] * scales[column]
-                }
-            }
-        }
-        BlockQuantizer.fakeQuantize(
-            difference,
-            into: difference,
-            rows: entry.rows,
-            columns: width,
-            format: format,
-            team: team
-        )
-        team.parallelFor(count: entry.rows) { range in
-            for row in range {
-                for column in 0..<width {
-                    let index = row * width + column
-                    difference[index] = values[index] - difference[index] / scales[column]
-                }
-            }
-        }
-        product.linear(
-            output: spread,
-            input: difference,
-            weight: .rows(inputs.moments.host.pointer),
-            rows: entry.rows,
-            inputWidth: width,
-            outputWidth: width
-        )
-        return MatrixProduct.dot(difference, spread, count: entry.count)
     }
 
     private func divideNorm(_ site: NormSite, by scales: [Float]) {

@@ -65,7 +65,7 @@ public struct PostTrainingQuantizer {
             for layer in 0..<parameters.configuration.layerCount {
                 let inputs = method.usesMoments ? pass.observe(layer: layer) : [:]
                 if method.smoothing != .none {
-                    smooth(layer, parameters, rounding.formats, inputs)
+                    try smooth(layer, parameters, rounding.formats, inputs)
                 }
                 for group in parameters.configuration.inputGroups {
                     try report(try rounding.round(group, layer: layer, inputs: inputs[group]))
@@ -94,7 +94,7 @@ public struct PostTrainingQuantizer {
         _ parameters: Parameters,
         _ formats: [String: QuantizationFormat],
         _ inputs: [LinearModule: LayerwisePass.Inputs]
-    ) {
+    ) throws {
         let smoothing = ChannelSmoothing(parameters: parameters, layer: layer, team: team)
         for group in parameters.configuration.inputGroups {
             guard smoothing.isPossible(group), let inputs = inputs[group],
@@ -104,7 +104,12 @@ public struct PostTrainingQuantizer {
                 switch method.smoothing {
                 case .none: [Float]()
                 case .activationAware:
-                    smoothing.activationAwareScales(group, format: format, inputs: inputs)
+                    try smoothing.activationAwareScales(
+                        group,
+                        format: format,
+                        search: method.scaleSearch,
+                        inputs: inputs
+                    )
                 case .smoothQuant(let migration):
                     smoothing.smoothQuantScales(group, inputs: inputs, migration: migration)
                 }
@@ -185,7 +190,7 @@ private struct WeightByWeight {
                     values,
                     columns: entry.columns,
                     format: format,
-                    search: search,
+                    search: method.scaleSearch,
                     importance: inputs.map { inputs in
                         (0..<entry.columns).map {
                             inputs.moments.host.pointer[$0 * entry.columns + $0]
@@ -203,9 +208,12 @@ private struct WeightByWeight {
         )
         return .init(entry: entry, packed: packed, statistics: statistics)
     }
+}
 
-    private var search: ScaleSearch {
-        switch method.rounding {
+extension PostTrainingMethod {
+    /// How the scales of blocks are found.
+    fileprivate var scaleSearch: ScaleSearch {
+        switch rounding {
         case .nearest(let search): search
         case .gptq(let gptq): gptq.search
         }

@@ -1,6 +1,7 @@
 internal import Devices
 internal import Formats
 internal import Kernels
+internal import Quantization
 internal import Testing
 
 @testable internal import Transformer
@@ -65,9 +66,87 @@ struct EquivalenceTests {
         )
         let inputs = try #require(pass.observe(layer: 0)[.gate])
         let smoothing = ChannelSmoothing(parameters: parameters, layer: 0, team: SmallModel.team)
-        let scales = smoothing.activationAwareScales(.gate, format: .nvfp4, inputs: inputs)
+        let scales = try smoothing.activationAwareScales(
+            .gate,
+            format: .nvfp4,
+            search: .max,
+            inputs: inputs
+        )
         #expect(scales[5] == scales.max())
         #expect(scales[5] > 1.5)
+    }
+
+    /// What AWQ chooses is measured under the rounding that follows: no worse there than what it chooses
+    /// under another one, and better somewhere.
+    @Test func scalesAreChosenForTheRoundingThatFollows() throws {
+        let parameters = try SmallModel.make()
+        let pass = try LayerwisePass(
+            parameters: parameters,
+            windows: try SmallModel.windows(),
+            device: CPUDevice(team: SmallModel.team)
+        )
+        let smoothing = ChannelSmoothing(parameters: parameters, layer: 0, team: SmallModel.team)
+        let observed = pass.observe(layer: 0)
+        var gains: [Double] = []
+        for group in parameters.configuration.inputGroups {
+            let inputs = try #require(observed[group])
+            let entries = parameters.layout.entries(sharingInputOf: group, layer: 0)
+            func scales(_ search: ScaleSearch) throws -> [Float] {
+                try smoothing.activationAwareScales(
+                    group,
+                    format: .mxfp4,
+                    search: search,
+                    inputs: inputs
+                )
+            }
+            let (own, other) = (try scales(.mse), try scales(.max))
+            let errors = try [own, other].map {
+                try outputError(entries, parameters, inputs, scales: $0)
+            }
+            #expect(errors[0] <= errors[1] * (1 + 1e-4), "\(group)")
+            gains.append(errors[1] / errors[0])
+        }
+        #expect((gains.max() ?? 0) > 1.01)
+    }
+
+    /// `Σ d · M · dᵀ` in double precision, of weights rounded by least squared error weighted by the
+    /// inputs' mean squares.
+    private func outputError(
+        _ entries: [ParameterLayout.Entry],
+        _ parameters: Parameters,
+        _ inputs: LayerwisePass.Inputs,
+        scales: [Float]
+    ) throws -> Double {
+        let width = scales.count
+        let moments = inputs.moments.host.pointer
+        var sum = 0.0
+        for entry in entries {
+            let weight = parameters.elements(of: entry)
+            var rounded = weight.indices.map { weight[$0] * scales[$0 % width] }
+            _ = try rounded.withUnsafeMutableBufferPointer {
+                try WeightRounding.round(
+                    $0,
+                    columns: width,
+                    format: .mxfp4,
+                    search: .mse,
+                    importance: scales.indices.map {
+                        moments[$0 * width + $0] / (scales[$0] * scales[$0])
+                    },
+                    team: SmallModel.team
+                )
+            }
+            let change = weight.indices.map {
+                Double(weight[$0]) - Double(rounded[$0]) / Double(scales[$0 % width])
+            }
+            for row in stride(from: 0, to: entry.count, by: width) {
+                for i in 0..<width {
+                    for j in 0..<width {
+                        sum += change[row + i] * change[row + j] * Double(moments[i * width + j])
+                    }
+                }
+            }
+        }
+        return sum
     }
 
     @Test func foldedMomentsAreThoseOfTheFoldedModel() throws {
