@@ -52,8 +52,19 @@ extension InputCheck {
         }
         // Token arrays are not read yet; the job is refused for that elsewhere.
         guard spec.data.implementation == .text else { return }
-        let files = texts(spec.data.training.count, "/data/train", isJoined: true, windows, model)
-        if let files, let tokens = model?.tokens { batches(spec.trainer, files, windows, tokens) }
+        if !spec.data.training.isEmpty {
+            // Generated windows may make up for what texts lack.
+            let files = texts(
+                spec.data.training.count,
+                "/data/train",
+                isJoined: true,
+                windows,
+                model
+            )
+            if let files, let tokens = model?.tokens, spec.data.generated == nil {
+                batches(spec.trainer, files, windows, tokens)
+            }
+        }
         if case .method? = spec.start {
             let count = spec.data.calibration.count
             texts(count, "/data/calibration", isJoined: false, windows, model)

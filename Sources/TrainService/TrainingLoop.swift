@@ -40,6 +40,7 @@ struct TrainingLoop {
             \(model.parameters.layout.totalCount) parameters, \(model.configuration.layerCount) layers
             """
         )
+        try Self.requireMemory(spec, model.configuration, request, reporter)
         let trainPaths = try TrainingPlan.paths(spec.data.training, "/data/train", request)
         let validationPaths = try TrainingPlan.paths(
             spec.data.validation,
@@ -48,7 +49,7 @@ struct TrainingLoop {
         )
         let length = spec.data.sequenceLength
         let tokens = try TextTokens(model.tokenizer, model.configuration)
-        trainTokens = try TextCorpus.load(paths: trainPaths, key: spec.data.textKey, tokens)
+        trainTokens = try Self.trainingText(spec, request, reporter, model, tokens, team)
         try TextCorpus.requireWindow(of: length, tokens: trainTokens, paths: trainPaths)
         // Without a validation text the training text serves, and the results say so.
         validationTokens =
@@ -74,7 +75,6 @@ struct TrainingLoop {
             model: model,
             trainTokens: trainTokens
         )
-        try Self.requireMemory(spec, model.configuration, request, reporter)
         checkpoints = CheckpointStore(folder: request.checkpointFolder) { bytes in
             var hasher = SHA256Hasher()
             hasher.update(bytes)
@@ -86,6 +86,29 @@ struct TrainingLoop {
             remarks + plan.warnings + layerTable.idleRules.map { "$.quantization.\($0)" }
             + layout.idlePatterns(plan.frozen).map { "$.frozen[\($0)]: names no parameter" }
         tellRecipe()
+    }
+
+    /// The tokens of the training texts, and of the text that the teacher makes.
+    private static func trainingText(
+        _ spec: TrainSpec,
+        _ request: ComputeRequest,
+        _ reporter: ComputeReporter,
+        _ model: LoadedModel,
+        _ tokens: TextTokens,
+        _ team: ThreadTeam
+    ) throws -> [Int32] {
+        let paths = try TrainingPlan.paths(spec.data.training, "/data/train", request)
+        let texts = try TextCorpus.load(paths: paths, key: spec.data.textKey, tokens)
+        guard let options = spec.data.generated else { return texts }
+        let generated = GeneratedText(
+            options: options,
+            length: spec.data.sequenceLength,
+            seed: spec.seed,
+            request: request,
+            reporter: reporter
+        )
+        let teacher = try Self.teacher(of: model, request, team)
+        return texts + (try generated.tokens(of: teacher, model.tokenizer, team: team))
     }
 
     private func tellRecipe() {
@@ -134,7 +157,7 @@ struct TrainingLoop {
         let cache = teacherCache()
         let engine = try TrainingEngine(
             parameters: student,
-            teacher: plan.isDistilling ? try teacher() : nil,
+            teacher: plan.isDistilling ? try Self.teacher(of: model, request, team) : nil,
             settings: .init(
                 recipe: plan.recipe,
                 objective: plan.objective,
@@ -191,7 +214,11 @@ struct TrainingLoop {
     }
 
     /// The model to distill from: the job's own, unquantized, unless the job names another.
-    private func teacher() throws -> Parameters {
+    private static func teacher(
+        of model: LoadedModel,
+        _ request: ComputeRequest,
+        _ team: ThreadTeam
+    ) throws -> Parameters {
         guard let path = request.inputs["/distillation/teacher"] else {
             return model.parameters
         }

@@ -11,9 +11,15 @@ enum DataSchema {
         [
             .init(
                 "train",
-                .array(.input(.text), count: 1...1024),
-                required: true,
-                "Training texts, one after the other."
+                texts,
+                "Training texts, one after the other; what there is of generated comes behind them. One of "
+                    + "both is needed."
+            ),
+            .init(
+                "generated",
+                .object(generated),
+                "Text that the model, or the teacher of a distillation, makes by itself before the first "
+                    + "step: training without data."
             ),
             .init(
                 "validation",
@@ -33,6 +39,22 @@ enum DataSchema {
             ),
         ] + common
     )
+
+    private static let generated = ObjectSchema([
+        .init(
+            "windows",
+            .integer(1...1_000_000),
+            required: true,
+            "Windows of seq_length tokens. They are kept beside the job's checkpoints, so that another "
+                + "attempt on that worker has the same ones at once."
+        ),
+        .init(
+            "temperature",
+            .number(.above(0, through: 4)),
+            default: .number(1),
+            "1 draws tokens from the model's own distribution; below, likelier ones more often."
+        ),
+    ])
 
     /// The key of texts in JSON lines.
     static let textKey = ObjectSchema.Field(

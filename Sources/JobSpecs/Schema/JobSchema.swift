@@ -35,6 +35,7 @@ public enum JobSchema {
         let isEvaluation = has("models", "tasks")
         let isTraining =
             has("trainer", "optim", "distillation", "frozen") || document["data"]?["train"] != nil
+            || document["data"]?["generated"] != nil
         if isEvaluation {
             return isTraining || has("quantization") ? nil : "evaluate"
         }

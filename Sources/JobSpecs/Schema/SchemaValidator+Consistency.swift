@@ -15,6 +15,7 @@ extension SchemaValidator {
             checkOptimizer(spec.optimizer)
             checkDistillation(spec.distillation)
             checkStages(spec.quantization.recipe.stages)
+            checkTraining(spec.data)
             checkExports(spec.exports)
         case .evaluate(let spec):
             checkLabels(spec.models)
@@ -65,6 +66,15 @@ extension SchemaValidator {
         for (index, name) in names.enumerated() where names[..<index].contains(name) {
             report("\(name) is not allowed twice", at: "$.export[\(index)].format")
         }
+    }
+
+    private mutating func checkTraining(_ data: DataOptions) {
+        guard data.training.isEmpty, data.generated == nil else { return }
+        report(
+            "missing; name training texts, or let the teacher make some: "
+                + "\"generated\": {\"windows\": 1000}",
+            at: "$.data.train"
+        )
     }
 
     private mutating func checkOptimizer(_ options: OptimizerOptions) {

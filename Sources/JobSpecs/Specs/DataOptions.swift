@@ -49,10 +49,25 @@ public struct DataOptions: Sendable, Equatable {
         case epoch
     }
 
+    /// Text that the teacher makes by itself.
+    public struct Generated: Sendable, Equatable {
+        /// How many windows.
+        public var windows: Int
+        /// Above 0; 1 is the model's own distribution.
+        public var temperature: Double
+
+        init(_ reader: ObjectReader) {
+            windows = reader.integer("windows")
+            temperature = reader.number("temperature")
+        }
+    }
+
     /// How texts are stored.
     public var implementation: Implementation
     /// Training texts.
     public var training: [String]
+    /// Text behind them that the teacher makes; nil for none.
+    public var generated: Generated?
     /// Validation texts.
     public var validation: [String]
     /// Calibration texts.
@@ -83,6 +98,8 @@ public struct DataOptions: Sendable, Equatable {
     init(_ reader: ObjectReader) {
         implementation = reader.choice("data_impl")
         training = reader.texts("train")
+        generated =
+            reader.contains("generated") ? Generated(reader.object("generated")) : nil
         validation = reader.texts("validation")
         calibration = reader.texts("calibration")
         splits = reader.optionalText("splits_string").flatMap(DataSplits.init(parsing:))
@@ -97,6 +114,9 @@ public struct DataOptions: Sendable, Equatable {
         masksEndOfDocumentLoss = reader.boolean("eod_mask_loss")
         skipsWarmUp = reader.boolean("skip_warmup")
     }
+
+    /// Tokens of the text that the teacher makes.
+    public var generatedCount: Int { (generated?.windows ?? 0) * sequenceLength }
 
     /// What this section asks for and the engines do not carry yet.
     var unsupported: [UnsupportedFeature] {

@@ -88,7 +88,8 @@ struct RecipePreview {
         let isKnown = texts.allSatisfy { !$0.files.isEmpty && $0.stored.isEmpty }
         return TeacherCachePlan(
             spec,
-            tokenCount: isKnown ? Int(clamping: sizes.reduce(0, +)) : nil
+            tokenCount: isKnown
+                ? Int(clamping: sizes.reduce(UInt64(spec.data.generatedCount), +)) : nil
         )
     }
 
