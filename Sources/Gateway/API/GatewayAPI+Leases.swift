@@ -272,11 +272,9 @@ extension GatewayAPI {
     /// Notes that a caller does not hold the lease that it shows, unless it was its own, and ended while the
     /// call was under way: every end has such calls.
     private func denyLease(_ job: String, _ claim: LeaseClaim, _ caller: Caller) async {
-        if let known = try? await engine.store.job(job).job, known.epoch == claim.epoch,
-            known.holder == claim.holder
-        {
-            return
-        }
+        // In a task of its own: the holder takes a call back when its attempt has ended.
+        let known = try? await Task { try await engine.store.job(job).job }.value
+        guard known?.epoch != claim.epoch || known?.holder != claim.holder else { return }
         denyLease(job, UInt64(clamping: claim.epoch), caller)
     }
 

@@ -79,7 +79,8 @@ struct AttemptReporter: Sendable {
     private static func pass(_ directive: HeartbeatResponse.Directive, _ orders: AttemptOrders) {
         switch directive {
         case .cancel: orders.give(.stop)
-        case .cancelNow, .lost: orders.give(.kill)
+        case .cancelNow: orders.give(.kill)
+        case .lost: orders.lose()
         case .continue: break
         }
     }

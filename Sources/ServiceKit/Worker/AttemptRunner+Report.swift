@@ -21,13 +21,16 @@ extension AttemptRunner {
                     return try await send(request)
                 }
                 do {
-                    return try await orders.interruptible(isStoppable: false) {
+                    return try await orders.interruptible(by: .killAskedFor) {
                         try await send(request)
                     }
-                } catch  where orders.given == .kill {
+                } catch  where orders.isKillAskedFor {
                     return try await complete(ended(isStopping))
                 }
             }
+        } catch is LostLease {
+            logger.info("job \(lease.jobID): the lease is lost, and with it this attempt")
+            return .abandoned
         } catch {
             guard limit.isOver() else {
                 logger.error("job \(lease.jobID) cannot be reported: \(FileFault.text(of: error))")
@@ -100,7 +103,7 @@ extension AttemptRunner {
         )
         func publish(results: String?) async throws -> [OutputFile] {
             reporter.journal.enter(phase: "publish")
-            return try await orders.interruptible(isStoppable: false) {
+            return try await orders.interruptible(by: .kill) {
                 let folder = jobFolder + "/output"
                 let outputs = try OutputPublisher.inventory(folder)
                 if let results { keep(FinishedWork(lease, results: results, outputs: outputs)) }
@@ -132,6 +135,7 @@ extension AttemptRunner {
             case .stopped, .killed: break
             }
         } catch  where orders.given == .kill {}
+        guard !orders.isLost else { throw LostLease() }
         return ended(isStopping)
     }
 
@@ -146,6 +150,9 @@ extension AttemptRunner {
             bootID: worker.bootID
         )
     }
+
+    /// There is nobody to tell the end of an attempt to.
+    private struct LostLease: Error {}
 
     /// Leaves what was finished for the case that this worker ends before the gateway has it.
     private func keep(_ work: FinishedWork) {

@@ -109,7 +109,7 @@ struct AttemptRunner: Sendable {
         )
         do {
             reporter.journal.enter(phase: "fetch")
-            let paths = try await orders.interruptible(isStoppable: true) {
+            let paths = try await orders.interruptible(by: .stop) {
                 try await checkpoints.restore()
                 return try await inputs.materialize(lease.inputs, in: jobFolder + "/inputs")
             }
@@ -192,7 +192,14 @@ struct AttemptRunner: Sendable {
         case .succeeded, .killed: uploads.cancel()
         case .failed, .stopped, .unfit: journal.enter(phase: "store checkpoint")
         }
-        await uploads.value
+        // A gateway without room is waited for until somebody asks for a kill.
+        try? await orders.interruptible(by: .kill) {
+            await withTaskCancellationHandler {
+                await uploads.value
+            } onCancel: {
+                uploads.cancel()
+            }
+        }
         return outcome
     }
 }

@@ -164,6 +164,25 @@ struct AttemptRunnerTests {
         }
     }
 
+    /// Seen: `cancel`, then `cancel --now`, did not end a job until the gateway's disk had room.
+    @Test func aKillDoesNotWaitForACheckpointThatFindsNoRoom() async throws {
+        let gateway = gateway
+        gateway.state.withLock { $0.isFull = true }
+        let order = Task {
+            while gateway.state.withLock({ $0.refusals < 1 }) {
+                try await Task.sleep(for: .milliseconds(10))
+            }
+            gateway.state.withLock { $0.directive = .cancel }
+            try await Task.sleep(for: .seconds(1))
+            gateway.state.withLock { $0.directive = .cancelNow }
+        }
+        // The upload alone would go on for ever.
+        let end = try await gateway.run(checkpoint(20) + waitForStop)
+        try await order.value
+        #expect(end == .reported(isDone: false))
+        #expect(ends == [.cancelled])
+    }
+
     /// Seen: a heartbeat that was too large was tried again for ever, and the lease of a living worker ended.
     @Test func refusedNewsDoNotCostTheLease() async throws {
         gateway.state.withLock { state in

@@ -21,9 +21,20 @@ final class LeaseGateway: Sendable {
         var checkpoints: [Checkpoint] = []
         var ends: [CompleteLeaseRequest] = []
         var directive = HeartbeatResponse.Directive.continue
+        /// Ends of earlier attempts.
+        var endsBefore = 0
+        /// Whether the worker of the current one was told that the lease is gone.
+        var hasToldOfEnd = false
         /// Whether it answers nothing but that it is away, and how often it did.
         var isAway = false
+        /// Whether blobs find no room.
+        var isFull = false
         var refusals = 0
+
+        /// A lease whose end was taken is gone.
+        func directive(of job: String) -> HeartbeatResponse.Directive {
+            ends.dropFirst(endsBefore).contains { $0.jobID == job } ? .lost : directive
+        }
     }
 
     let state = Mutex(State())
@@ -49,6 +60,10 @@ final class LeaseGateway: Sendable {
         cache: String? = nil,
         cancelledWhen: (@Sendable (State) -> Bool)? = nil
     ) async throws -> AttemptRunner.End {
+        state.withLock { state in
+            state.endsBefore = state.ends.count
+            state.hasToldOfEnd = false
+        }
         let executable = folder.home.path + "/child-" + UUID().uuidString
         try Data("#!/bin/sh\nread request\n\(script)\n".utf8)
             .write(to: URL(fileURLWithPath: executable))
@@ -154,14 +169,17 @@ final class LeaseGateway: Sendable {
             return state.withLock { state in
                 state.heartbeats += 1
                 state.news.append(request.events)
-                return HeartbeatResponse(directive: state.directive)
+                return HeartbeatResponse(directive: state.directive(of: request.jobID))
             }
         }
         router.unary(QatMethods.awaitDirective, allow: .workers) { [self] request, _ in
-            while state.withLock({ $0.directive }) == request.known {
+            while state.withLock({ $0.directive(of: request.jobID) }) == request.known {
                 try await Task.sleep(for: .milliseconds(10))
             }
-            return HeartbeatResponse(directive: state.withLock { $0.directive })
+            return state.withLock { state in
+                state.hasToldOfEnd = state.ends.count > state.endsBefore
+                return HeartbeatResponse(directive: state.directive(of: request.jobID))
+            }
         }
         router.unary(QatMethods.appendLog, allow: .workers) { request, _ in
             AppendLogResponse(nextOffset: request.offset + UInt64(request.data.count))
@@ -174,6 +192,10 @@ final class LeaseGateway: Sendable {
         router.unary(QatMethods.completeLease, allow: .workers) { [self] request, _ in
             try answer()
             state.withLock { $0.ends.append(request) }
+            // As the gateway does: who waits for directives hears of the commit before this is answered.
+            for _ in 0..<100 where !state.withLock({ $0.hasToldOfEnd }) {
+                try await Task.sleep(for: .milliseconds(10))
+            }
             return CompleteLeaseResponse(accepted: true)
         }
         router.unary(QatMethods.findMissing, allow: .workers) { [self] request, _ in
@@ -183,6 +205,11 @@ final class LeaseGateway: Sendable {
         }
         router.blobUpload(QatMethods.putBlob, allow: .workers) { [self] request, blob, _ in
             try answer()
+            let isFull = state.withLock { state in
+                state.refusals += state.isFull ? 1 : 0
+                return state.isFull
+            }
+            if isFull { throw RPCError(.unavailable, "it does not fit", processed: .no) }
             var bytes: [UInt8] = []
             for try await piece in blob { bytes += piece }
             state.withLock { [bytes] in $0.blobs[request.digest] = bytes }
