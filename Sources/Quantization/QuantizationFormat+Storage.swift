@@ -3,7 +3,7 @@ internal import Kernels
 
 extension QuantizationFormat {
     /// Elements that the kernels take at a time: a block, or a row.
-    func span(columns: Int) -> Int { scaleKind.hasBlocks ? blockSize : columns }
+    package func span(columns: Int) -> Int { scaleKind.hasBlocks ? blockSize : columns }
 
     /// The FP32 scale under which `amax` is the largest value that can be held.
     ///

@@ -76,7 +76,8 @@ struct WindowGeneratorTests {
         }
         for (share, weight) in zip(shares, weights) {
             let expected = Double(count) * weight / total
-            #expect(abs(Double(share) - expected) <= 5 * expected.squareRoot() + 1)
+            let limit = 5 * expected.squareRoot() + 1
+            #expect(abs(Double(share) - expected) <= limit)
         }
     }
 
@@ -99,7 +100,8 @@ struct WindowGeneratorTests {
         let many = try windows(70)
         #expect(try windows(5) == Array(many.prefix(5 * 12)))
         #expect(try windows(33) == Array(many.prefix(33 * 12)))
-        #expect(Set((0..<70).map { Array(many[$0 * 12..<($0 + 1) * 12]) }).count == 70)
+        let parts = (0..<70).map { index in Array(many[index * 12..<(index + 1) * 12]) }
+        #expect(Set(parts).count == 70)
     }
 
     @Test func progressIsTold() throws {

@@ -1,4 +1,5 @@
 public import Devices
+internal import Formats
 
 /// Windows of text that a model makes by itself, as data to train another by.
 ///

@@ -54,13 +54,22 @@ struct WatchCommand: ClientVerb {
             _ = try await JobWatcher(client: client, jobID: id).follow { printer.print($0) }
             return .job(try await client.call(QatMethods.getJob, GetJobRequest(jobID: id)))
         case .pipeline(let id):
-            try await PipelineWatcher(client: client, pipelineID: id).follow(
-                onStart: { pipeline in
-                    for job in pipeline.jobs { printer.labels[job.jobID] = job.part }
-                },
-                onEvent: { printer.print($0) }
-            )
-            return .pipeline(try await PipelineResults.fetch(id, client))
+            let watcher = PipelineWatcher(client: client, pipelineID: id)
+            var seen: [String: UInt64] = [:]
+            while true {
+                try await watcher.follow(
+                    after: seen,
+                    onStart: { pipeline in
+                        for job in pipeline.jobs { printer.labels[job.jobID] = job.part }
+                    },
+                    onEvent: { event in
+                        seen[event.jobID] = event.seq
+                        printer.print(event)
+                    }
+                )
+                let results = try await PipelineResults.fetch(id, client)
+                if results.isOver { return .pipeline(results) }
+            }
         }
     }
 
@@ -164,11 +173,14 @@ struct WaitCommand: ClientVerb {
         switch target {
         case .job(let id): return .job(try await end(of: id, client))
         case .pipeline(let id):
-            let request = GetPipelineRequest(pipelineID: id)
-            for job in try await client.call(QatMethods.getPipeline, request).jobs {
-                _ = try await end(of: job.jobID, client)
+            while true {
+                let request = GetPipelineRequest(pipelineID: id)
+                for job in try await client.call(QatMethods.getPipeline, request).jobs {
+                    _ = try await end(of: job.jobID, client)
+                }
+                let results = try await PipelineResults.fetch(id, client)
+                if results.isOver { return .pipeline(results) }
             }
-            return .pipeline(try await PipelineResults.fetch(id, client))
         }
     }
 

@@ -20,6 +20,9 @@ struct PipelineResults: Sendable {
         return PipelineResults(summary: pipeline.summary, jobs: jobs)
     }
 
+    /// Whether every job has ended; one that was retried meanwhile has not.
+    var isOver: Bool { jobs.allSatisfy { ExitStatus(jobState: $0.summary.state) != nil } }
+
     /// How a process exits that waited for it.
     var status: ExitStatus {
         .worst(jobs.map { ExitStatus(jobState: $0.summary.state) ?? .failed })
@@ -47,12 +50,29 @@ struct PipelineResults: Sendable {
                 lines += ResultsTable(job.detail, columns: columns).lines
             }
         }
-        let rows = rows
-        if evaluations.count > 1 {
-            lines += ["", "all evaluations"]
-            lines += ResultsTable(.object(["rows": .array(rows)]), columns: columns).lines
+        let groups = comparable
+        for group in groups where group.count > 1 {
+            let names = group.map(\.summary.part).joined(separator: ", ")
+            let isAll = groups.count == 1
+            lines += ["", isAll ? "all evaluations" : "evaluations by the same tasks: \(names)"]
+            let table = JSONValue.object(["rows": .array(rows(of: group))])
+            lines += ResultsTable(table, columns: columns).lines
         }
         return lines
+    }
+
+    /// Evaluations by what they measure: of other texts or windows, figures are not to be compared.
+    private var comparable: [[JobDetail]] {
+        var groups: [(tasks: JSONValue?, jobs: [JobDetail])] = []
+        for job in evaluations {
+            let tasks = JobReport.document(job.specJSON)["tasks"]
+            if let index = groups.firstIndex(where: { $0.tasks == tasks }) {
+                groups[index].jobs.append(job)
+            } else {
+                groups.append((tasks, [job]))
+            }
+        }
+        return groups.map(\.jobs)
     }
 
     private static func line(_ parts: [String]) -> String {
@@ -63,15 +83,16 @@ struct PipelineResults: Sendable {
         jobs.filter { $0.summary.kind == "evaluate" && !$0.resultsJSON.isEmpty }
     }
 
-    /// The rows of all evaluations, each called after its job where there are several.
-    private var rows: [JSONValue] {
-        let evaluations = evaluations
-        return evaluations.flatMap { job in
+    /// The rows of evaluations, each called after its job where the pipeline has several.
+    private func rows(of jobs: [JobDetail]) -> [JSONValue] {
+        let isAlone = evaluations.count <= 1
+        return jobs.flatMap { job in
             let rows = JobReport.document(job.resultsJSON)["rows"]?.arrayValue ?? []
             return rows.map { row in
-                guard var members = row.objectValue, evaluations.count > 1 else { return row }
+                guard var members = row.objectValue, !isAlone else { return row }
                 let label = row["label"]?.stringValue ?? "-"
                 members["label"] = .string("\(job.summary.part): \(label)")
+                members["job"] = .string(job.summary.part)
                 // They refer to the settings of one evaluation's tasks.
                 members["measurements"] = nil
                 return .object(members)
@@ -82,7 +103,7 @@ struct PipelineResults: Sendable {
     var json: JSONValue {
         var members = JobReport.json(summary).objectValue ?? [:]
         members["jobs"] = .array(jobs.map(JobReport.json))
-        members["rows"] = .array(rows)
+        members["rows"] = .array(rows(of: evaluations))
         return .object(members)
     }
 }

@@ -1,16 +1,18 @@
 internal import Protocol
 
-/// Follows all jobs of a pipeline to their ends.
+/// Follows all jobs of a pipeline to their ends, as they are when it begins.
 struct PipelineWatcher {
     let client: RPCClient
     let pipelineID: String
 
     /// Calls `onEvent` for each event of each job, none twice and each job's in their order.
     ///
-    /// `onStart`: Called with the pipeline before the first event.
+    /// `seen`: The last event of each job that is known. `onStart`: Called with the pipeline before the
+    /// first event.
     ///
     /// - Throws: What ``JobWatcher`` throws.
     func follow(
+        after seen: [String: UInt64] = [:],
         onStart: (PipelineDetail) -> Void = { _ in },
         onEvent: (JobEvent) -> Void
     ) async throws {
@@ -24,7 +26,9 @@ struct PipelineWatcher {
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     for id in jobs {
                         group.addTask {
-                            _ = try await JobWatcher(client: client, jobID: id).follow { event in
+                            _ = try await JobWatcher(client: client, jobID: id).follow(
+                                fromSeq: seen[id] ?? 0
+                            ) { event in
                                 continuation.yield(event)
                             }
                         }

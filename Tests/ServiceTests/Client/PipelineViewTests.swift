@@ -138,13 +138,21 @@ internal import Testing
         #expect(text.split(separator: "\n").last?.hasPrefix("qat RUNNING  ") == true, "\(text)")
     }
 
-    private static func evaluation(_ part: String, _ label: String, _ value: Double) -> JobDetail {
+    private static func evaluation(
+        _ part: String,
+        _ label: String,
+        _ value: Double,
+        text: String = "hamlet.txt"
+    ) -> JobDetail {
         JobDetail(
             summary: job(
                 "00ab00000000000\(part)",
                 part: part,
                 state: "SUCCEEDED",
                 kind: "evaluate"
+            ),
+            specJSON: Array(
+                #"{"tasks":[{"type":"perplexity","text":"\#(text)","seq_length":64}]}"#.utf8
             ),
             resultsJSON: Array(
                 #"{"rows":[{"label":"\#(label)","perplexity":\#(value),"measurements":[]}]}"#.utf8
@@ -171,6 +179,42 @@ internal import Testing
         )
         #expect(results.json["rows"]?.arrayValue?.count == 2)
         #expect(results.status == .failed)
+    }
+
+    /// Perplexities of two texts are no change of each other.
+    @Test func evaluationsOfOtherTextsAreNotCompared() {
+        let results = PipelineResults(
+            summary: pipeline,
+            jobs: [
+                Self.evaluation("c", "base", 20), Self.evaluation("d", "QAT", 7, text: "lear.txt"),
+                Self.evaluation("e", "QAT", 22), JobDetail(summary: jobs[1]),
+            ]
+        )
+        let lines = results.lines(columns: nil)
+        #expect(
+            lines.suffix(4) == [
+                "evaluations by the same tasks: c, e", "LABEL    PERPLEXITY   CHANGE",
+                "c: base       20.00        -", "e: QAT        22.00  +10.0 %",
+            ]
+        )
+        let rows = results.json["rows"]?.arrayValue ?? []
+        #expect(rows.map { $0["job"]?.stringValue } == ["c", "d", "e"])
+        let apart = PipelineResults(
+            summary: pipeline,
+            jobs: [
+                Self.evaluation("c", "base", 20), Self.evaluation("d", "QAT", 7, text: "lear.txt"),
+            ]
+        )
+        #expect(!apart.lines(columns: nil).contains { $0.contains("evaluations") })
+    }
+
+    /// One that ended and was retried meanwhile has not ended.
+    @Test func aPipelineIsOverWhenEveryJobIs() {
+        var again = Self.evaluation("d", "base", 22)
+        #expect(PipelineResults(summary: pipeline, jobs: [again]).isOver)
+        again.summary.state = "QUEUED"
+        let jobs = [Self.evaluation("c", "base", 20), again]
+        #expect(!PipelineResults(summary: pipeline, jobs: jobs).isOver)
     }
 
     /// One evaluation is shown once.
