@@ -11,7 +11,7 @@ enum DataSchema {
         [
             .init(
                 "train",
-                texts,
+                .array(.input(.text), count: 1...1024),
                 "Training texts, one after the other; what there is of generated comes behind them. One of "
                     + "both is needed."
             ),

@@ -23,15 +23,17 @@ struct LocalCommand: AsyncParsableCommand {
 
         @Flag(help: "Return when the suite is healthy; otherwise Ctrl-C stops it.")
         var detach = false
-        @Option(help: "The gateway's port on 127.0.0.1.")
-        var port = 7443
+        @Option(help: "The gateway's port on 127.0.0.1. (default: 7443)")
+        var port: Int?
         @OptionGroup var output: OutputOptions
 
         func validate() throws {
-            guard (1...65_535).contains(port) else {
+            guard (1...65_535).contains(wantedPort) else {
                 throw ValidationError("--port takes a number from 1 to 65535.")
             }
         }
+
+        private var wantedPort: Int { port ?? 7443 }
 
         func perform() async throws -> ExitStatus {
             // A closing terminal sends two and more: none of them may end this process before what it
@@ -52,7 +54,7 @@ struct LocalCommand: AsyncParsableCommand {
                 _ = try await suite.stop()
                 return .cancelled
             }
-            let runningPort = suite.port ?? port
+            let runningPort = suite.port ?? wantedPort
             guard output.json else {
                 let state = isNew ? "is up" : "is already running"
                 Console.note("the suite \(state) on 127.0.0.1:\(runningPort)")
@@ -65,6 +67,13 @@ struct LocalCommand: AsyncParsableCommand {
         private func start(_ suite: LocalSuite) async throws -> Bool {
             let nowUnixMs = Int64(Date.now.timeIntervalSince1970 * 1000)
             if suite.supervisor != nil, let running = suite.port {
+                guard port == nil || port == running else {
+                    throw ClientError(
+                        .usage,
+                        "the suite is already running, on port \(running); stop it first: "
+                            + "qat-client local down"
+                    )
+                }
                 // Idle workers call the gateway at least twice a minute.
                 let sinceUnixMs = nowUnixMs - 60_000
                 try await LocalReadiness(suite: suite, port: running, sinceUnixMs: sinceUnixMs)
@@ -72,14 +81,15 @@ struct LocalCommand: AsyncParsableCommand {
                 try suite.profile(port: running).save(suite.home)
                 return false
             }
-            try await suite.start(port: port)
+            try await suite.start(port: wantedPort)
             do {
-                try await LocalReadiness(suite: suite, port: port, sinceUnixMs: nowUnixMs).wait()
+                try await LocalReadiness(suite: suite, port: wantedPort, sinceUnixMs: nowUnixMs)
+                    .wait()
             } catch let error as ClientError {
                 _ = try await suite.stop()
                 throw error
             }
-            try suite.profile(port: port).save(suite.home)
+            try suite.profile(port: wantedPort).save(suite.home)
             return true
         }
 

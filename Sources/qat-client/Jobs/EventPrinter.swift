@@ -86,9 +86,9 @@ final class EventPrinter {
         guard let shown, let course = courses[shown], let progress = course.progress else {
             return ""
         }
-        let label = labels[shown].map { $0 + " " } ?? ""
         return ProgressLine.live(
-            state: label + course.state,
+            label: labels[shown].map(DisplayWidth.printable) ?? "",
+            state: course.state,
             progress,
             losses: course.losses.values,
             columns: columns

@@ -10,25 +10,30 @@ enum ProgressLine {
         let rank: Int
         /// What it may be cut to rather than left out.
         var least: Int?
+        /// Whether it stands before the bar.
+        var isName = false
     }
 
     /// A bar and numbers for a terminal: as much of it as fits, the bar taking what room is left.
     ///
     /// - Parameters:
+    ///   - label: Which of several jobs it is; empty of one alone.
     ///   - state: The job's state.
     ///   - progress: How far it is.
     ///   - losses: The losses so far, for a sparkline; may be empty.
     ///   - columns: The terminal's; the last one stays free.
     /// - Returns: The line, without its end.
     static func live(
+        label: String = "",
         state: String,
         _ progress: JobProgress,
         losses: [Double] = [],
         columns: Int
     ) -> String {
         let limit = max(0, columns - 1)
-        var parts = parts(state: state, progress, losses: losses)
+        var parts = parts(label: label, state: state, progress, losses: losses)
         var chosen: Set<Int> = []
+        var lastRank = Int.max
         var used = 0
         for index in parts.indices.sorted(by: { parts[$0].rank < parts[$1].rank }) {
             let gap = chosen.isEmpty ? 0 : 2
@@ -37,7 +42,8 @@ enum ProgressLine {
             }
             let width = DisplayWidth.columns(parts[index].text) + gap
             // What is left out must not make room for less important parts, but for its own rank.
-            guard used + width <= limit || chosen.isEmpty else {
+            guard parts[index].rank <= lastRank, used + width <= limit || chosen.isEmpty else {
+                lastRank = min(lastRank, parts[index].rank)
                 continue
             }
             used += width
@@ -47,14 +53,15 @@ enum ProgressLine {
         let room = limit - used - 2
         if room >= barWidths.lowerBound {
             let bar = bar(share: fraction(progress), width: min(room, barWidths.upperBound))
-            texts.insert(bar, at: chosen.contains(0) && !state.isEmpty ? 1 : 0)
+            let named = parts.indices.filter { chosen.contains($0) && parts[$0].isName }
+            texts.insert(bar, at: named.count)
         }
         return DisplayWidth.cut(texts.joined(separator: "  "), to: limit)
     }
 
     /// The numbers alone, for files and pipes.
     static func plain(_ progress: JobProgress) -> String {
-        parts(state: "", progress, losses: []).map(\.text).joined(separator: "  ")
+        parts(label: "", state: "", progress, losses: []).map(\.text).joined(separator: "  ")
     }
 
     private static func bar(share: Double, width: Int) -> String {
@@ -71,17 +78,19 @@ enum ProgressLine {
     }
 
     private static func parts(
+        label: String,
         state: String,
         _ progress: JobProgress,
         losses: [Double]
     ) -> [Part] {
         var parts: [Part] = []
-        func add(_ text: String, _ rank: Int, least: Int? = nil) {
+        func add(_ text: String, _ rank: Int, least: Int? = nil, isName: Bool = false) {
             if !text.isEmpty {
-                parts.append(Part(text: text, rank: rank, least: least))
+                parts.append(Part(text: text, rank: rank, least: least, isName: isName))
             }
         }
-        add(state, 6)
+        add(label, 1, least: 6, isName: true)
+        add(state, 6, isName: true)
         if progress.totalSteps > 0 {
             // In whole numbers: 29 of 100 is 0.29, and a hundred times that is less than 29.
             let done = min(progress.step, progress.totalSteps)

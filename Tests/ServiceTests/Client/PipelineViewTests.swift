@@ -135,7 +135,7 @@ internal import Testing
         // Another job's end leaves the bar where it is.
         live.print(JobEvent(jobID: "a", seq: 2, type: .state, state: "SUCCEEDED"))
         #expect(text.contains("ptq: SUCCEEDED\n"))
-        #expect(text.split(separator: "\n").last?.hasPrefix("qat RUNNING  ") == true, "\(text)")
+        #expect(text.split(separator: "\n").last?.hasPrefix("qat  RUNNING  ") == true, "\(text)")
     }
 
     private static func evaluation(
