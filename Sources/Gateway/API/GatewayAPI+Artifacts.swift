@@ -24,11 +24,17 @@ extension GatewayAPI {
         chunks: some AsyncSequence<[UInt8], any Error>,
         by principal: Principal
     ) async throws -> PutBlobResponse {
-        let holder = try await uploader(of: request, Caller(principal, .putBlob))
+        let caller = Caller(principal, .putBlob)
+        let holder = try await uploader(of: request, caller)
+        let permit = try await Permit(authority.policies) { try authority.admit(caller) }
         // Counted while they come, so that many at once do not each find room in the quota.
         defer { uploads.end(holder, byteCount: request.size) }
         try await artifacts.custody.holding(request.digest) {
-            try await artifacts.put(request.digest, size: request.size, chunks: chunks)
+            try await artifacts.put(
+                request.digest,
+                size: request.size,
+                chunks: PermittedSequence(base: chunks, permit: permit)
+            )
             try await engine.store.grant(
                 request.digest,
                 size: request.size,
@@ -110,16 +116,25 @@ extension GatewayAPI {
     /// An artifact that is open to the principal, ready to be read.
     func blob(_ request: GetBlobRequest, by principal: Principal) async throws -> OpenBlob {
         let caller = Caller(principal, .getBlob)
-        guard try await opened([request.digest], caller).contains(request.digest),
-            let size = artifacts.size(request.digest)
-        else {
-            authority.audit.deny(caller, "sha256:\(request.digest.hex) is not open to the caller")
-            throw StoreError(.notFound, "no artifact sha256:\(request.digest.hex)")
+        let permit = try await Permit(authority.policies) {
+            _ = try await openSize(request.digest, caller)
         }
+        let size = try await openSize(request.digest, caller)
         guard request.offset <= size else {
             throw StoreError(.invalidArgument, "offset \(request.offset) is beyond \(size) bytes")
         }
-        return OpenBlob(request: request, size: size, artifacts: artifacts)
+        return OpenBlob(request: request, size: size, artifacts: artifacts, permit: permit)
+    }
+
+    /// The size of an artifact that is open to the caller.
+    private func openSize(_ digest: SHA256Digest, _ caller: Caller) async throws -> UInt64 {
+        guard try await opened([digest], caller).contains(digest),
+            let size = artifacts.size(digest)
+        else {
+            authority.audit.deny(caller, "sha256:\(digest.hex) is not open to the caller")
+            throw StoreError(.notFound, "no artifact sha256:\(digest.hex)")
+        }
+        return size
     }
 }
 
@@ -129,14 +144,19 @@ struct OpenBlob: Sendable {
     /// Length of the whole artifact, in bytes.
     let size: UInt64
     let artifacts: ArtifactStore
+    let permit: Permit
 
     /// Hands over the range that was asked for, in pieces.
     func read(_ onChunk: ([UInt8]) async throws -> Void) async throws {
+        var permit = permit
         try await artifacts.read(
             request.digest,
             offset: request.offset,
             length: request.length,
-            onChunk: onChunk
+            onChunk: { chunk in
+                try await permit.renew()
+                try await onChunk(chunk)
+            }
         )
     }
 }

@@ -7,20 +7,28 @@ extension GatewayAPI {
     ///
     /// The first number wanted is the first that comes; 0 and 1 both mean all.
     func events(_ request: WatchJobRequest, by principal: Principal) async throws -> JobEvents {
-        _ = try await user(Caller(principal, .watchJob), to: .see, request.jobID)
-        return JobEvents(engine: engine, job: request.jobID, after: max(1, request.fromSeq) - 1)
+        JobEvents(
+            engine: engine,
+            job: request.jobID,
+            after: max(1, request.fromSeq) - 1,
+            permit: try await permit(Caller(principal, .watchJob), toSee: request.jobID)
+        )
     }
 
     /// A job's log from an offset on; where it is to be followed, until the job ends.
     func log(_ request: JobLogsRequest, by principal: Principal) async throws -> JobLog {
-        _ = try await user(Caller(principal, .jobLogs), to: .see, request.jobID)
-        return JobLog(
+        JobLog(
             engine: engine,
             logs: logs,
             job: request.jobID,
             offset: request.offset,
-            isFollowed: request.follow
+            isFollowed: request.follow,
+            permit: try await permit(Caller(principal, .jobLogs), toSee: request.jobID)
         )
+    }
+
+    private func permit(_ caller: Caller, toSee job: String) async throws -> Permit {
+        try await Permit(authority.policies) { _ = try await user(caller, to: .see, job) }
     }
 }
 
@@ -32,6 +40,7 @@ struct JobEvents: AsyncSequence, Sendable {
     let engine: JobEngine
     let job: String
     let after: UInt64
+    let permit: Permit
 
     func makeAsyncIterator() -> AsyncIterator {
         // The subscription comes before the reading: an event that is written in between is not missed.
@@ -44,6 +53,7 @@ struct JobEvents: AsyncSequence, Sendable {
         private var last: UInt64
         private var page: ArraySlice<JobEvent> = []
         private var isOver = false
+        private var permit: Permit
         private static let pageSize = 16
         /// Bytes of events that wait to be read: a metric may have 64 KiB, and somebody may not read.
         private static let pageBytes = 64 << 10
@@ -52,10 +62,17 @@ struct JobEvents: AsyncSequence, Sendable {
             self.events = events
             self.changes = changes
             last = events.after
+            permit = events.permit
         }
 
         mutating func next() async throws -> JobEvent? {
-            while page.isEmpty {
+            while true {
+                // Before what is at hand, too: the reader may have let it lie for days.
+                try await permit.renew()
+                if let event = page.popFirst() {
+                    last = event.seq
+                    return event
+                }
                 if isOver { return nil }
                 let (read, isEnd) = try await events.engine.events(
                     events.job,
@@ -69,9 +86,6 @@ struct JobEvents: AsyncSequence, Sendable {
                 }
                 try Task.checkCancellation()
             }
-            let event = page.removeFirst()
-            last = event.seq
-            return event
         }
 
         /// The first of some events, of so many bytes at most; one at least, if there is one.
@@ -97,6 +111,7 @@ struct JobLog: AsyncSequence, Sendable {
     let job: String
     let offset: UInt64
     let isFollowed: Bool
+    let permit: Permit
 
     func makeAsyncIterator() -> AsyncIterator {
         AsyncIterator(self, engine.hub.subscribe(job).makeAsyncIterator())
@@ -108,6 +123,7 @@ struct JobLog: AsyncSequence, Sendable {
         private let log: JobLog
         private var changes: AsyncStream<Void>.AsyncIterator
         private var offset: UInt64
+        private var permit: Permit
         /// Nothing comes any more behind what is stored.
         private var isOver = false
 
@@ -115,10 +131,12 @@ struct JobLog: AsyncSequence, Sendable {
             self.log = log
             self.changes = changes
             offset = log.offset
+            permit = log.permit
         }
 
         mutating func next() async throws -> LogChunk? {
             while true {
+                try await permit.renew()
                 let bytes = try log.logs.read(log.job, offset: offset, count: Self.pieceSize)
                 if !bytes.isEmpty {
                     defer { offset += UInt64(bytes.count) }

@@ -84,6 +84,8 @@ extension GatewayAPI {
         let obstacle =
             request.obstacle.isEmpty ? nil : PlainText.bounded(request.obstacle, limit: 200)
         let lease = try await poll(JobEngine.queueTopic, seconds: request.waitSeconds) {
+            // Again after every wait: the policy may be another one.
+            try authority.admit(caller)
             let lease = try await engine.acquire(
                 holder,
                 obstacle: obstacle,
@@ -179,6 +181,7 @@ extension GatewayAPI {
         let caller = Caller(principal, .awaitDirective)
         let claim = try claim(request.epoch, request.bootID, request.instance, caller)
         let directive = try await poll(request.jobID, seconds: request.waitSeconds) {
+            try authority.admit(caller)
             let directive = try await engine.directive(request.jobID, claim)
             if directive == .lost {
                 await denyLease(request.jobID, claim, caller)

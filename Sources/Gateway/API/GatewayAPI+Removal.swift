@@ -85,8 +85,17 @@ extension GatewayAPI {
     ) async throws {
         let caller = Caller(principal, .collectGarbage)
         let removal = try removal(caller)
+        // Whoever is no operator any more goes on with nobody's but their own, and in a new call.
+        var permit = try await Permit(authority.policies) {
+            guard try authority.user(caller) == removal.user else {
+                throw authority.denied(caller, "what the caller may do has changed meanwhile")
+            }
+        }
         if !request.dryRun { authority.audit.allow(caller, "what nobody refers to") }
-        try await removal.collectGarbage(request, tell)
+        try await removal.collectGarbage(request) { blob in
+            try await tell(blob)
+            try await permit.renew()
+        }
     }
 
     private func removal(_ caller: Caller) throws -> ArtifactRemoval {
@@ -104,10 +113,11 @@ extension GatewayAPI {
         _ report: (VerifyArtifactsReport) async throws -> Void
     ) async throws {
         let caller = Caller(principal, .verifyArtifacts)
-        _ = try authority.user(caller)
+        var permit = try await Permit(authority.policies) { try authority.admit(caller) }
         try await audits.run("reading all artifacts") {
             authority.audit.allow(caller, "all artifacts")
             try await ArtifactAudit(store: engine.store, artifacts: artifacts).run { found in
+                try await permit.renew()
                 var told = found
                 told.fault?.message = found.fault.map { shown($0.message, to: principal) } ?? ""
                 try await report(told)

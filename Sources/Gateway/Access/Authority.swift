@@ -66,6 +66,17 @@ struct Authority: Sendable {
         return WorkerIdentity(role: role, instance: instance)
     }
 
+    /// Whether a caller, user or worker, may ask what it asks.
+    ///
+    /// - Throws: ``RPCError`` (`permissionDenied`).
+    func admit(_ caller: Caller) throws {
+        guard case .user = caller.principal.identity.subject else {
+            _ = try worker(caller)
+            return
+        }
+        _ = try user(caller)
+    }
+
     /// A worker's process, which speaks for the instance in its certificate only.
     ///
     /// - Throws: ``RPCError`` (`permissionDenied`).

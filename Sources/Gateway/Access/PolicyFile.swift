@@ -8,6 +8,9 @@ internal import Synchronization
 final class PolicyFile: Sendable {
     private struct State {
         var policy: AccessPolicy
+        /// How often it was another one.
+        var revision: UInt64 = 0
+        var observers: [@Sendable () -> Void] = []
         /// What the file looked like when it was last read.
         var stamp: Stamp?
     }
@@ -45,6 +48,24 @@ final class PolicyFile: Sendable {
     /// The policy in force.
     var policy: AccessPolicy { state.withLock { $0.policy } }
 
+    /// A number that grows with every change of the policy.
+    var revision: UInt64 { state.withLock { $0.revision } }
+
+    /// Has something done after every change, for as long as this file is there.
+    func whenChanged(_ observer: @escaping @Sendable () -> Void) {
+        state.withLock { $0.observers.append(observer) }
+    }
+
+    /// Puts another policy in force.
+    func put(_ policy: AccessPolicy) {
+        let observers = state.withLock { state in
+            state.policy = policy
+            state.revision += 1
+            return state.observers
+        }
+        for observer in observers { observer() }
+    }
+
     /// Reads the file again if it changed.
     func reload(_ logger: Logger) {
         guard let path else { return }
@@ -58,7 +79,8 @@ final class PolicyFile: Sendable {
         }
         do {
             let policy = try Self.read(path, stamp)
-            state.withLock { $0 = State(policy: policy, stamp: stamp) }
+            state.withLock { $0.stamp = stamp }
+            put(policy)
             logger.notice("policy \(path) is in force")
         } catch {
             state.withLock { $0.stamp = stamp }

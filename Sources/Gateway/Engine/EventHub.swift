@@ -43,6 +43,12 @@ final class EventHub: Sendable {
         }
     }
 
+    /// Wakes the subscribers of all topics.
+    func signalAll() {
+        let continuations = state.withLock { $0.subscribers.values.flatMap(\.values) }
+        for continuation in continuations { continuation.yield() }
+    }
+
     /// Ends all streams, and those that are subscribed to later at once.
     func close() {
         let continuations = state.withLock { state in

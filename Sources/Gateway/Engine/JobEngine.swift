@@ -50,6 +50,8 @@ final class JobEngine: Sendable {
         self.clock = clock
         lifecycle = JobLifecycle(leaseDuration: Int64(leaseDuration / .milliseconds(1)))
         presence = WorkerPresence(grace: lifecycle.leaseDuration)
+        // Whoever waits for something may not have it any more.
+        policies.whenChanged { [hub] in hub.signalAll() }
     }
 
     var now: Moment { clock() }

@@ -39,7 +39,8 @@ struct FollowingTests {
         #expect(stored.count { $0.type == .metric } == 100)
         var seqs: [UInt64] = []
         let engine = fixture.engine
-        for try await event in JobEvents(engine: engine, job: id, after: 0) {
+        let permit = try await Permit(engine.policies) {}
+        for try await event in JobEvents(engine: engine, job: id, after: 0, permit: permit) {
             seqs.append(event.seq)
         }
         #expect(seqs == stored.map(\.seq))

@@ -12,6 +12,7 @@ internal import Testing
 final class GatewayFixture: Sendable {
     let jobs: StoreFixture
     let artifacts: ArtifactStore
+    private let logs: JobLogStore
     private let folder: String
     private let certificates: String
     private let address = Mutex<ServerAddress?>(nil)
@@ -22,6 +23,7 @@ final class GatewayFixture: Sendable {
         folder = jobs.folder
         certificates = folder + "/certs"
         artifacts = try ArtifactStore(root: folder + "/cas")
+        logs = try JobLogStore(folder: folder + "/logs")
         try CertificateAuthority.createAuthority(in: certificates, trustDomain: "test")
     }
 
@@ -36,7 +38,7 @@ final class GatewayFixture: Sendable {
         _ body: (GatewayFixture) async throws -> Void
     ) async throws {
         let fixture = try GatewayFixture(policy)
-        let server = try fixture.server(policy)
+        let server = try fixture.server()
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await server.run() }
             let bound = try await server.boundAddress()
@@ -51,17 +53,21 @@ final class GatewayFixture: Sendable {
         }
     }
 
-    private func server(_ policy: AccessPolicy) throws -> RPCServer {
-        let files = try issue(.service(role: "gateway", instance: "gateway-1"), "gateway-1")
+    /// What the server's calls come to, without the server.
+    var api: GatewayAPI {
         let audit = AuditLog { [weak self] entry in
             self?.entries.withLock { $0.append(entry) }
         }
-        let api = GatewayAPI(
+        return GatewayAPI(
             engine: jobs.engine,
             artifacts: artifacts,
-            logs: try JobLogStore(folder: folder + "/logs"),
-            authority: Authority(policies: PolicyFile(policy), audit: audit)
+            logs: logs,
+            authority: Authority(policies: jobs.engine.policies, audit: audit)
         )
+    }
+
+    private func server() throws -> RPCServer {
+        let files = try issue(.service(role: "gateway", instance: "gateway-1"), "gateway-1")
         return RPCServer(
             configuration: RPCServerConfiguration(host: "127.0.0.1", port: 0, tls: files),
             router: RPCAdapter(api: api).router,
