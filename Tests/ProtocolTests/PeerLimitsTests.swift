@@ -141,30 +141,114 @@ struct PeerLimitsTests {
         #expect(limit.note(at: start + .seconds(61)) == " (90 more were not noted)")
     }
 
+    private static let bob = PeerIdentity(trustDomain: "t", subject: .user(name: "bob"))
+    private static let carl = PeerIdentity(trustDomain: "t", subject: .user(name: "carl"))
+    private static let train = PeerIdentity(
+        trustDomain: "t",
+        subject: .service(role: "train", instance: "1")
+    )
+
     /// Seen: calls that nobody read, 128 on each of 64 connections, held more memory than the machine had.
-    @Test func oneNameHasItsShareOfCallsOnAllItsConnections() throws {
+    @Test(arguments: [CallLane.calls, .streams])
+    func oneNameHasItsShareOfCallsOnAllItsConnections(_ lane: CallLane) throws {
         var limits = ConnectionLimits()
-        limits.runningCallsPerPeer = 3
-        limits.runningUserCalls = 5
+        (limits.runningCallsPerPeer, limits.runningStreamsPerPeer) = (3, 3)
+        (limits.runningUserCalls, limits.runningUserStreams) = (5, 5)
+        limits.reservedUserCalls = 0
         let activity = ServerActivity(limits: limits)
-        let bob = PeerIdentity(trustDomain: "t", subject: .user(name: "bob"))
-        for _ in 0..<3 { try activity.callBegins(by: Self.ada) }
-        let full = #expect(throws: RPCError.self) { try activity.callBegins(by: Self.ada) }
+        for _ in 0..<3 { try activity.callBegins(by: Self.ada, in: lane) }
+        let full = #expect(throws: RPCError.self) {
+            try activity.callBegins(by: Self.ada, in: lane)
+        }
         // To be repeated later, and safely.
         #expect(full?.code == .unavailable && full?.processed == .no)
-        #expect(full?.message.contains("ada") == true)
-        for _ in 0..<2 { try activity.callBegins(by: bob) }
-        #expect(throws: RPCError.self) { try activity.callBegins(by: bob) }
+        #expect(full?.message.contains("3 \(lane) of spiffe://t/user/ada") == true)
+        for _ in 0..<2 { try activity.callBegins(by: Self.bob, in: lane) }
+        #expect(throws: RPCError.self) { try activity.callBegins(by: Self.bob, in: lane) }
         // Users, however many, keep no worker out.
-        let worker = PeerIdentity(trustDomain: "t", subject: .service(role: "train", instance: "1"))
-        for _ in 0..<3 { try activity.callBegins(by: worker) }
-        #expect(throws: RPCError.self) { try activity.callBegins(by: worker) }
+        for _ in 0..<3 { try activity.callBegins(by: Self.train, in: lane) }
+        #expect(throws: RPCError.self) { try activity.callBegins(by: Self.train, in: lane) }
         // A refused call takes nobody's place, one that ended gives its own back.
-        activity.callEnded(by: Self.ada)
-        try activity.callBegins(by: bob)
-        #expect(throws: RPCError.self) { try activity.callBegins(by: Self.ada) }
-        activity.callEnded(by: bob)
-        try activity.callBegins(by: Self.ada)
+        activity.callEnded(by: Self.ada, in: lane)
+        try activity.callBegins(by: Self.bob, in: lane)
+        #expect(throws: RPCError.self) { try activity.callBegins(by: Self.ada, in: lane) }
+        activity.callEnded(by: Self.bob, in: lane)
+        try activity.callBegins(by: Self.ada, in: lane)
+    }
+
+    /// Seen: who watched four pipelines of 64 jobs could neither ask for their states nor cancel them.
+    @Test func whoWatchesAsMuchAsMayBeCanCall() throws {
+        var limits = ConnectionLimits()
+        (limits.runningCallsPerPeer, limits.runningStreamsPerPeer) = (3, 3)
+        let activity = ServerActivity(limits: limits)
+        for lane in [CallLane.streams, .calls] {
+            for _ in 0..<3 { try activity.callBegins(by: Self.ada, in: lane) }
+        }
+        for lane in [CallLane.streams, .calls] {
+            #expect(throws: RPCError.self) { try activity.callBegins(by: Self.ada, in: lane) }
+        }
+        activity.callEnded(by: Self.ada, in: .calls)
+        #expect(throws: RPCError.self) { try activity.callBegins(by: Self.ada, in: .streams) }
+        try activity.callBegins(by: Self.ada, in: .calls)
+    }
+
+    /// Seen: four users with 256 waiting streams each, and a fifth, who held nothing, could not call.
+    @Test(arguments: [CallLane.calls, .streams])
+    func othersTakeNobodysFirstCalls(_ lane: CallLane) throws {
+        var limits = ConnectionLimits()
+        (limits.runningCallsPerPeer, limits.runningStreamsPerPeer) = (4, 4)
+        (limits.runningUserCalls, limits.runningUserStreams) = (8, 8)
+        limits.reservedUserCalls = 2
+        let activity = ServerActivity(limits: limits)
+        for peer in [Self.ada, Self.bob] {
+            for _ in 0..<4 { try activity.callBegins(by: peer, in: lane) }
+        }
+        for _ in 0..<2 { try activity.callBegins(by: Self.carl, in: lane) }
+        #expect(throws: RPCError.self) { try activity.callBegins(by: Self.carl, in: lane) }
+        // Their place comes back as often as they like.
+        for _ in 0..<20 {
+            activity.callEnded(by: Self.carl, in: lane)
+            try activity.callBegins(by: Self.carl, in: lane)
+        }
+        // The others have no more for it, and the log can say who they are.
+        #expect(throws: RPCError.self) { try activity.callBegins(by: Self.ada, in: lane) }
+        #expect(activity.busiestUser(in: lane)?.hasSuffix(": 4") == true)
+    }
+
+    /// The same over real connections: a watch that waits is not in the way of a call.
+    @Test func aStreamThatWaitsIsNoRunningCall() async throws {
+        let authority = try TestAuthority()
+        var limits = ConnectionLimits()
+        (limits.runningCallsPerPeer, limits.runningStreamsPerPeer) = (1, 1)
+        let (begun, beginning) = AsyncStream<Void>.makeStream()
+        let (gate, opening) = AsyncStream<Void>.makeStream()
+        try await withServer(authority: authority, limits: limits) { router in
+            router.serverStream(QatMethods.watchJob, allow: .users) { _, _, _ in
+                beginning.finish()
+                for await _ in gate {}
+            }
+            router.unary(QatMethods.healthCheck, allow: .users) { _, _ in HealthCheckResponse() }
+        } _: { _, address in
+            try await withClient(address, try authority.user(), attempts: 1) { client in
+                async let watch: Void = client.stream(
+                    QatMethods.watchJob,
+                    WatchJobRequest(jobID: "j"),
+                    onMessage: { _ in }
+                )
+                for await _ in begun {}
+                _ = try await client.call(QatMethods.healthCheck, HealthCheckRequest())
+                let second = try await rpcError {
+                    try await client.stream(
+                        QatMethods.watchJob,
+                        WatchJobRequest(jobID: "j"),
+                        onMessage: { _ in }
+                    )
+                }
+                #expect(second.code == .unavailable && second.processed == .no)
+                opening.finish()
+                try await watch
+            }
+        }
     }
 
     /// The limit counts what runs, over real connections, and not what ran.
@@ -187,7 +271,7 @@ struct PeerLimitsTests {
     @Test func anAnswerThatNobodyReadsKeepsItsPlace() async throws {
         let authority = try TestAuthority()
         var limits = ConnectionLimits()
-        limits.runningCallsPerPeer = 1
+        (limits.runningCallsPerPeer, limits.runningStreamsPerPeer) = (1, 1)
         let (returned, end) = AsyncStream<Void>.makeStream()
         let (gate, opening) = AsyncStream<Void>.makeStream()
         try await withServer(authority: authority, limits: limits) { router in
@@ -198,7 +282,7 @@ struct PeerLimitsTests {
                 }
                 end.finish()
             }
-            router.unary(QatMethods.healthCheck, allow: .users) { _, _ in HealthCheckResponse() }
+            router.serverStream(QatMethods.watchJob, allow: .users) { _, _, _ in }
         } _: { _, address in
             let user = try authority.user()
             try await withClient(address, user, attempts: 1) { reader in
@@ -210,7 +294,11 @@ struct PeerLimitsTests {
                 for await _ in returned {}
                 let error = try await rpcError {
                     try await withClient(address, user, attempts: 1) { other in
-                        _ = try await other.call(QatMethods.healthCheck, HealthCheckRequest())
+                        try await other.stream(
+                            QatMethods.watchJob,
+                            WatchJobRequest(jobID: "j"),
+                            onMessage: { _ in }
+                        )
                     }
                 }
                 #expect(error.code == .unavailable && error.processed == .no)
@@ -219,7 +307,11 @@ struct PeerLimitsTests {
             }
             // Its place comes back with its last byte, or a moment later.
             try await withClient(address, user) { other in
-                _ = try await other.call(QatMethods.healthCheck, HealthCheckRequest())
+                try await other.stream(
+                    QatMethods.watchJob,
+                    WatchJobRequest(jobID: "j"),
+                    onMessage: { _ in }
+                )
             }
         }
     }

@@ -16,10 +16,20 @@ public struct ConnectionLimits: Sendable, Hashable {
     public var runningCalls = 128
     /// Calls under one certificate's name, on all its connections, that run or whose answers wait to be sent:
     /// each may hold one that nobody reads.
-    public var runningCallsPerPeer = 256
+    public var runningCallsPerPeer = 128
     /// The same of all users together; services are bounded each by itself, so that users cannot keep workers
     /// out.
-    public var runningUserCalls = 1_024
+    public var runningUserCalls = 512
+    /// Streams of messages to the caller under one certificate's name.
+    ///
+    /// They may last as long as a job and are
+    /// none of its calls: whoever watches much can still call.
+    public var runningStreamsPerPeer = 256
+    /// The same of all users together.
+    public var runningUserStreams = 768
+    /// Calls of a user, and as many streams, that run whatever those of other users take: nobody is locked out
+    /// by others, who may be gone for the night.
+    public var reservedUserCalls = 16
     /// Connections a server holds at once.
     public var connections = 1_024
     /// Connections a server holds from one address at once.

@@ -1,5 +1,13 @@
 internal import NIOCore
 
+/// What running calls are counted with: those that wait for something for days are none that others wait
+/// for.
+enum CallLane: Sendable {
+    case calls
+    /// Messages to the caller, one after the other, as long as there are any.
+    case streams
+}
+
 /// The methods a server offers, each with who may call it.
 ///
 /// A method that was not added is `unimplemented`; a caller that its rule does not admit is
@@ -11,6 +19,7 @@ public struct RPCRouter: Sendable {
         let allow: AccessRule
         /// Whether a call must say how long its caller waits.
         let needsDeadline: Bool
+        let lane: CallLane
         let handle: Handler
     }
 
@@ -39,7 +48,7 @@ public struct RPCRouter: Sendable {
         handler:
             @escaping @Sendable (Request, CallContext, StreamWriter<Response>) async throws -> Void
     ) {
-        add(method.name, allow) { stream, context in
+        add(method.name, allow, lane: .streams) { stream, context in
             let request: Request = try await Self.onlyMessage(of: stream)
             try await handler(request, context, StreamWriter(stream: stream))
             try stream.finish(.success, reply: CallStatus?.none)
@@ -104,10 +113,16 @@ public struct RPCRouter: Sendable {
         _ name: String,
         _ allow: AccessRule,
         needsDeadline: Bool = false,
+        lane: CallLane = .calls,
         _ handler: @escaping Handler
     ) {
         precondition(routes[name] == nil, "\(name) is routed twice")
-        routes[name] = Route(allow: allow, needsDeadline: needsDeadline, handle: handler)
+        routes[name] = Route(
+            allow: allow,
+            needsDeadline: needsDeadline,
+            lane: lane,
+            handle: handler
+        )
     }
 
     private static func onlyMessage<M: WireMessage>(of stream: CallStream) async throws -> M {

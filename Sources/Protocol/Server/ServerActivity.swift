@@ -11,10 +11,15 @@ final class ServerActivity: Sendable {
         /// Those that have not said HELLO yet, the oldest first.
         var openings: [(link: ConnectionLink, host: String)] = []
         var runningCalls = 0
-        var callsPerPeer: [PeerIdentity: Int] = [:]
-        var userCalls = 0
+        var lanes: [CallLane: Lane] = [:]
         var isDraining = false
         var idleWaiter: CheckedContinuation<Void, Never>?
+    }
+
+    /// Calls that are counted together.
+    private struct Lane {
+        var perPeer: [PeerIdentity: Int] = [:]
+        var ofUsers = 0
     }
 
     private let limits: ConnectionLimits
@@ -96,32 +101,43 @@ final class ServerActivity: Sendable {
     /// A handler is to begin for a caller.
     ///
     /// - Throws: ``RPCError`` (`unavailable`, not processed) if as many run as may; it is not counted then.
-    func callBegins(by peer: PeerIdentity) throws {
+    func callBegins(by peer: PeerIdentity, in lane: CallLane) throws {
         let refusal: String? = state.withLock { state in
-            let own = state.callsPerPeer[peer, default: 0]
-            guard own < limits.runningCallsPerPeer else {
-                return "\(own) calls of \(peer) run, on all its connections; that is the limit"
+            let running = state.lanes[lane, default: Lane()]
+            let own = running.perPeer[peer, default: 0]
+            guard own < limits.callsPerPeer(lane) else {
+                return "\(own) \(lane) of \(peer) run, on all its connections; that is the limit"
             }
-            guard peer.role != nil || state.userCalls < limits.runningUserCalls else {
-                return "\(state.userCalls) calls of users run; that is the limit"
+            guard
+                peer.role != nil || own < limits.reservedUserCalls
+                    || running.ofUsers < limits.userCalls(lane)
+            else {
+                return "\(running.ofUsers) \(lane) of users run; that is the limit"
             }
-            state.callsPerPeer[peer] = own + 1
-            if peer.role == nil { state.userCalls += 1 }
+            state.lanes[lane, default: Lane()].perPeer[peer] = own + 1
+            if peer.role == nil { state.lanes[lane, default: Lane()].ofUsers += 1 }
             state.runningCalls += 1
             return nil
         }
         if let refusal { throw RPCError(.unavailable, refusal, processed: .no) }
     }
 
+    /// The user with most running calls of a lane, and how many.
+    func busiestUser(in lane: CallLane) -> String? {
+        let perPeer = state.withLock { $0.lanes[lane]?.perPeer ?? [:] }
+        return perPeer.filter { $0.key.role == nil }.max { $0.value < $1.value }
+            .map { "\($0.key): \($0.value)" }
+    }
+
     /// A handler has returned; its answer may wait to be sent.
     func handlerReturned() { change { $0.runningCalls -= 1 } }
 
     /// Nothing is left of a call.
-    func callEnded(by peer: PeerIdentity) {
+    func callEnded(by peer: PeerIdentity, in lane: CallLane) {
         state.withLock { state in
-            let left = state.callsPerPeer[peer, default: 1] - 1
-            state.callsPerPeer[peer] = left == 0 ? nil : left
-            if peer.role == nil { state.userCalls -= 1 }
+            let left = state.lanes[lane, default: Lane()].perPeer[peer, default: 1] - 1
+            state.lanes[lane, default: Lane()].perPeer[peer] = left == 0 ? nil : left
+            if peer.role == nil { state.lanes[lane, default: Lane()].ofUsers -= 1 }
         }
     }
 
@@ -168,5 +184,15 @@ final class ServerActivity: Sendable {
             return state.idleWaiter.take()
         }
         waiter?.resume()
+    }
+}
+
+extension ConnectionLimits {
+    fileprivate func callsPerPeer(_ lane: CallLane) -> Int {
+        lane == .calls ? runningCallsPerPeer : runningStreamsPerPeer
+    }
+
+    fileprivate func userCalls(_ lane: CallLane) -> Int {
+        lane == .calls ? runningUserCalls : runningUserStreams
     }
 }

@@ -44,14 +44,32 @@ final class ServerCalls: ConnectionOwner {
             isConnected: { link.isOpen }
         )
         do {
-            let handle = try route(envelope, peer)
-            try activity.callBegins(by: peer)
+            let route = try route(envelope, peer)
+            try begin(route, peer)
             // The bridge from the event loop's callback to the handler's task.
-            return Task { await self.run(handle, stream, context) }
+            return Task { await self.run(route, stream, context) }
         } catch {
             fail(stream, error, context)
             stream.link.handlerReturned(stream)
             return nil
+        }
+    }
+
+    /// Counts a call; who is refused often is named in the log, for others are refused for their sake.
+    private func begin(_ route: RPCRouter.Route, _ peer: PeerIdentity) throws {
+        do {
+            try activity.callBegins(by: peer, in: route.lane)
+        } catch {
+            if let note = denials.note(at: clock.now) {
+                logger.notice(
+                    "call refused\(note): too many",
+                    metadata: [
+                        "peer": "\(peer)", "reason": "\(RPCError(handlerError: error).message)",
+                        "most": "\(activity.busiestUser(in: route.lane) ?? "")",
+                    ]
+                )
+            }
+            throw error
         }
     }
 
@@ -63,7 +81,7 @@ final class ServerCalls: ConnectionOwner {
 
     /// Deny by default: an unknown method, a caller its rule does not name, and a name borrowed
     /// by anyone but a gateway are refused before a handler runs.
-    private func route(_ envelope: CallEnvelope, _ peer: PeerIdentity) throws -> RPCRouter.Handler {
+    private func route(_ envelope: CallEnvelope, _ peer: PeerIdentity) throws -> RPCRouter.Route {
         guard let route = router.routes[envelope.method] else {
             throw RPCError(
                 .unimplemented,
@@ -98,16 +116,16 @@ final class ServerCalls: ConnectionOwner {
                 processed: .no
             )
         }
-        return route.handle
+        return route
     }
 
     private func run(
-        _ handle: RPCRouter.Handler,
+        _ route: RPCRouter.Route,
         _ stream: CallStream,
         _ context: CallContext
     ) async {
         do {
-            try await handle(stream, context)
+            try await route.handle(stream, context)
         } catch {
             fail(stream, error, context)
         }
@@ -115,7 +133,7 @@ final class ServerCalls: ConnectionOwner {
         activity.handlerReturned()
         // An answer that nobody reads keeps its place.
         await stream.outbox.waitUntilOver()
-        activity.callEnded(by: context.peer)
+        activity.callEnded(by: context.peer, in: route.lane)
     }
 
     private func fail(_ stream: CallStream, _ error: any Error, _ context: CallContext) {
