@@ -12,6 +12,8 @@ struct GatewayBenchmark: AsyncParsableCommand {
 
     @Option(help: "Jobs to submit.") var jobs = 500
     @Option(help: "Submissions in flight.") var concurrency = 8
+    @Option(help: "A gateway's state folder, as of one that keeps many jobs; it is changed.")
+    var state: String?
 
     func validate() throws {
         guard jobs > 0, (1...64).contains(concurrency) else {
@@ -69,6 +71,7 @@ struct GatewayBenchmark: AsyncParsableCommand {
         let spec = #"{"model": "m.gguf", "quantization": {"algorithm": "mxfp4"}}"#
         let file = InputFile(path: "m.gguf", digest: digest, size: UInt64(model.count))
         let input = Input(pointer: "/model", source: "file", files: [file])
+        let run = UUID().uuidString
         let start = ContinuousClock.now
         try await withThrowingTaskGroup(of: Void.self) { group in
             for worker in 0..<concurrency {
@@ -77,7 +80,7 @@ struct GatewayBenchmark: AsyncParsableCommand {
                         let request = SubmitJobRequest(
                             kind: "quantize",
                             name: "bench",
-                            key: "bench-\(number)",
+                            key: "\(run)-\(number)",
                             specJSON: Array(spec.utf8),
                             inputs: [input]
                         )
@@ -100,13 +103,15 @@ struct GatewayBenchmark: AsyncParsableCommand {
         ])
     }
 
+    private func stateFolder(_ folder: String) -> String { state ?? folder + "/state" }
+
     private func start(_ folder: String, _ certificates: String) throws -> Process {
         let executable = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         let process = Process()
         process.executableURL = executable.deletingLastPathComponent()
             .appending(path: "qat-gateway")
         process.arguments = [
-            "--listen", "127.0.0.1:0", "--state", folder + "/state", "--log-level", "error",
+            "--listen", "127.0.0.1:0", "--state", stateFolder(folder), "--log-level", "error",
             "--cert", certificates + "/gateway-1.pem", "--key", certificates + "/gateway-1.key",
             "--ca", certificates + "/ca.pem",
         ]
@@ -115,8 +120,8 @@ struct GatewayBenchmark: AsyncParsableCommand {
     }
 
     private func address(_ folder: String) async throws -> ServerAddress {
-        for _ in 0..<200 {
-            if let text = try? String(contentsOfFile: folder + "/state/address", encoding: .utf8) {
+        for _ in 0..<1_200 {
+            if let text = try? String(contentsOfFile: stateFolder(folder) + "/address", encoding: .utf8) {
                 return try ServerAddress(
                     parsing: text.trimmingCharacters(in: .whitespacesAndNewlines)
                 )

@@ -5,7 +5,7 @@ internal import JobSpecs
 /// Opens the gateway's SQLite file so that what is acknowledged is on disk.
 enum GatewayDatabase {
     /// The schema's version; a newer file is refused.
-    static let schemaVersion = 9
+    static let schemaVersion = 10
 
     /// Opens, checks and migrates the file.
     ///
@@ -174,6 +174,13 @@ enum GatewayDatabase {
                 sql: "ALTER TABLE worker ADD COLUMN certificate_ends INTEGER NOT NULL DEFAULT 0"
             )
             try db.execute(sql: "PRAGMA user_version = 9")
+        }
+        // An owner's jobs by state, for quotas and lists. The index before was for two states written out, and
+        // no statement with values could use it.
+        migrator.registerMigration("owner states") { db in
+            try db.execute(sql: "DROP INDEX IF EXISTS job_waiting")
+            try db.execute(sql: "CREATE INDEX job_by_owner_state ON job (tenant, state)")
+            try db.execute(sql: "PRAGMA user_version = 10")
         }
         return migrator
     }
