@@ -1380,7 +1380,7 @@ const ProtobufCMessageDescriptor qat__v1__get_job_request__descriptor =
   (ProtobufCMessageInit) qat__v1__get_job_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor qat__v1__list_jobs_request__field_descriptors[2] =
+static const ProtobufCFieldDescriptor qat__v1__list_jobs_request__field_descriptors[6] =
 {
   {
     "page_size",
@@ -1406,15 +1406,67 @@ static const ProtobufCFieldDescriptor qat__v1__list_jobs_request__field_descript
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "states",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__ListJobsRequest, n_states),
+    offsetof(Qat__V1__ListJobsRequest, states),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "kinds",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__ListJobsRequest, n_kinds),
+    offsetof(Qat__V1__ListJobsRequest, kinds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "name",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__ListJobsRequest, has_name),
+    offsetof(Qat__V1__ListJobsRequest, name),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "owner",
+    6,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__ListJobsRequest, has_owner),
+    offsetof(Qat__V1__ListJobsRequest, owner),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__list_jobs_request__field_indices_by_name[] = {
+  3,   /* field[3] = kinds */
+  4,   /* field[4] = name */
+  5,   /* field[5] = owner */
   0,   /* field[0] = page_size */
   1,   /* field[1] = page_token */
+  2,   /* field[2] = states */
 };
 static const ProtobufCIntRange qat__v1__list_jobs_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor qat__v1__list_jobs_request__descriptor =
 {
@@ -1424,7 +1476,7 @@ const ProtobufCMessageDescriptor qat__v1__list_jobs_request__descriptor =
   "Qat__V1__ListJobsRequest",
   "qat.v1",
   sizeof(Qat__V1__ListJobsRequest),
-  2,
+  6,
   qat__v1__list_jobs_request__field_descriptors,
   qat__v1__list_jobs_request__field_indices_by_name,
   1,  qat__v1__list_jobs_request__number_ranges,

@@ -295,10 +295,30 @@ struct  Qat__V1__ListJobsRequest
    */
   protobuf_c_boolean has_page_token;
   ProtobufCBinaryData page_token;
+  /*
+   * Jobs in these states only; none for all.
+   */
+  size_t n_states;
+  ProtobufCBinaryData *states;
+  /*
+   * Jobs of these kinds only; none for all.
+   */
+  size_t n_kinds;
+  ProtobufCBinaryData *kinds;
+  /*
+   * Jobs with this in their names only, whatever the case.
+   */
+  protobuf_c_boolean has_name;
+  ProtobufCBinaryData name;
+  /*
+   * This user's jobs only, of those that the caller sees.
+   */
+  protobuf_c_boolean has_owner;
+  ProtobufCBinaryData owner;
 };
 #define QAT__V1__LIST_JOBS_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__list_jobs_request__descriptor) \
-    , 0, 0, 0, {0,NULL} }
+    , 0, 0, 0, {0,NULL}, 0,NULL, 0,NULL, 0, {0,NULL}, 0, {0,NULL} }
 
 
 /*

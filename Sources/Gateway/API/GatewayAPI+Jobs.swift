@@ -72,12 +72,39 @@ extension GatewayAPI {
         let page = try await engine.list(
             pageSize: Self.pageSize(request.pageSize),
             before: before,
-            owner: user.onlyOwner
+            of: try choice(request, by: user)
         )
         return ListJobsResponse(
             jobs: page.jobs,
             nextPageToken: page.next.map { "\($0)" } ?? "",
             pipelines: page.pipelines
+        )
+    }
+
+    /// The jobs that a user asks for, among those that they see.
+    private func choice(_ request: ListJobsRequest, by user: User) throws -> JobChoice {
+        let states = request.states.compactMap(JobState.init(rawValue:))
+        guard states.count == request.states.count else {
+            let known = JobState.allCases.map(\.rawValue).joined(separator: ", ")
+            throw StoreError(.invalidArgument, "a state is none of \(known)")
+        }
+        let kinds = request.kinds.compactMap(Kind.init(rawValue:))
+        guard kinds.count == request.kinds.count else {
+            let known = Kind.allCases.map(\.rawValue).joined(separator: ", ")
+            throw StoreError(.invalidArgument, "a kind is none of \(known)")
+        }
+        guard request.name.utf8.count <= engine.limits.nameBytes else {
+            throw StoreError(
+                .invalidArgument,
+                "a part of a name has at most \(engine.limits.nameBytes) bytes"
+            )
+        }
+        let owner = request.owner.isEmpty ? nil : request.owner
+        return JobChoice(
+            owner: user.onlyOwner ?? owner,
+            states: Set(states),
+            kinds: Set(kinds),
+            name: request.name
         )
     }
 
@@ -90,7 +117,7 @@ extension GatewayAPI {
         let page = try await engine.list(
             pageSize: Self.pageSize(request.pageSize),
             before: nil,
-            owner: user.onlyOwner
+            of: JobChoice(owner: user.onlyOwner)
         )
         return StatusResponse(
             version: SuiteVersion.current,

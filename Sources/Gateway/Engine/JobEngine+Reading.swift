@@ -23,9 +23,13 @@ extension JobEngine {
     ///
     /// A page holds at most `pageSize` jobs and ``JobLimits/pageBytes`` bytes, the pipelines that its
     /// jobs are of included, and one job at least.
-    func list(pageSize: Int, before: Int64?, owner: String? = nil) async throws -> JobPage {
+    func list(
+        pageSize: Int,
+        before: Int64?,
+        of choice: JobChoice = JobChoice()
+    ) async throws -> JobPage {
         let busy = try await ownersAtQuota()
-        let listed = try await store.page(before: before, limit: pageSize + 1, owner: owner)
+        let listed = try await store.page(before: before, limit: pageSize + 1, of: choice)
         let places = listed.prefix(pageSize).compactMap(\.pipeline)
         var known: [String: PipelineSummary] = [:]
         for pipeline in try await store.pipelines(Set(places)) {

@@ -32,7 +32,11 @@ struct RetentionSweeper: Service {
 
     /// When the newest job was last heard of.
     private func lastKnown() async -> Int64? {
-        let page = try? await sweep.engine.store.page(before: nil, limit: 1, owner: nil)
+        let page = try? await sweep.engine.store.page(
+            before: nil,
+            limit: 1,
+            of: JobChoice()
+        )
         guard case .job(let newest) = page?.first else { return nil }
         return newest.job.finished ?? newest.job.started ?? newest.job.created
     }

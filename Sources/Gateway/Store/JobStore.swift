@@ -35,8 +35,8 @@ protocol JobStore: PipelineStore {
     /// Events of a job after a number, in order.
     func events(of id: String, after seq: Int64, limit: Int) async throws -> StoredEvents
 
-    /// Jobs from the newest, below a number; those of one owner, or all.
-    func page(before number: Int64?, limit: Int, owner: String?) async throws -> [ListedJob]
+    /// Jobs from the newest, below a number, of which all is true that is asked.
+    func page(before number: Int64?, limit: Int, of choice: JobChoice) async throws -> [ListedJob]
 
     /// Jobs in some states from the oldest, above a number.
     func jobs(in states: [JobState], after number: Int64, limit: Int) async throws -> StoredJobs

@@ -134,11 +134,30 @@ public struct ListJobsRequest: WireMessage, Equatable {
     public var pageSize: UInt32
     /// Token of the page before; empty for the first.
     public var pageToken: String
+    /// Jobs in these states only; none for all.
+    public var states: [String]
+    /// Jobs of these kinds only; none for all.
+    public var kinds: [String]
+    /// Jobs with this in their names only, whatever the case.
+    public var name: String
+    /// This user's jobs only, of those that the caller sees.
+    public var owner: String
 
     /// Makes a message; every field has its wire default.
-    public init(pageSize: UInt32 = 0, pageToken: String = "") {
+    public init(
+        pageSize: UInt32 = 0,
+        pageToken: String = "",
+        states: [String] = [],
+        kinds: [String] = [],
+        name: String = "",
+        owner: String = ""
+    ) {
         self.pageSize = pageSize
         self.pageToken = pageToken
+        self.states = states
+        self.kinds = kinds
+        self.name = name
+        self.owner = owner
     }
 
     /// The schema's name for this message.
@@ -148,12 +167,20 @@ public struct ListJobsRequest: WireMessage, Equatable {
     public init(from reader: MessageReader) throws {
         pageSize = reader.uint32(1)
         pageToken = try reader.text(2)
+        states = try reader.texts(3)
+        kinds = try reader.texts(4)
+        name = try reader.text(5)
+        owner = try reader.text(6)
     }
 
     /// Writes the fields.
     public func encode(into writer: inout MessageWriter) {
         writer.set(1, pageSize)
         writer.set(2, pageToken)
+        writer.set(3, states)
+        writer.set(4, kinds)
+        writer.set(5, name)
+        writer.set(6, owner)
     }
 }
 

@@ -79,7 +79,7 @@ struct JobFilter: ParsableArguments {
         var jobs: [JobSummary] = []
         var pipelines: [PipelineSummary] = []
         var seen: Set<String> = []
-        var request = ListJobsRequest(pageSize: 200)
+        var request = request(user: user)
         repeat {
             let page = try await client.call(QatMethods.listJobs, request)
             jobs += page.jobs.filter { admits($0, user: user) }
@@ -89,6 +89,18 @@ struct JobFilter: ParsableArguments {
         let chosen = jobs.prefix(limit)
         let parents = Set(chosen.map(\.pipelineID))
         return (Array(chosen), pipelines.filter { parents.contains($0.pipelineID) })
+    }
+
+    /// What the gateway is asked: it looks for the jobs itself, so that it sends no others.
+    func request(user: String) -> ListJobsRequest {
+        ListJobsRequest(
+            pageSize: 200,
+            states: state.map { $0.uppercased() },
+            kinds: kind,
+            // Other letters have several spellings in bytes, all of which are meant: ``admits(_:user:)`` finds them.
+            name: name.map { $0.utf8.allSatisfy { $0 < 128 } ? $0 : "" } ?? "",
+            owner: user
+        )
     }
 
     /// The name under which the gateway knows whoever uses this home.

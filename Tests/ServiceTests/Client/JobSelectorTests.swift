@@ -160,6 +160,12 @@ internal import Testing
         )
         func found(_ arguments: [String]) async throws -> [String] {
             let filter = try JobFilter.parse(arguments)
+            // The gateway is asked for no more than what passes.
+            let request = filter.request(user: filter.mine ? "ada" : "")
+            #expect(request.states == filter.state.map { $0.uppercased() })
+            #expect(request.kinds == filter.kind)
+            #expect(request.owner == (filter.mine ? "ada" : ""))
+            #expect(request.name == filter.name ?? "")
             let path = folder.home.path + "/ada.pem"
             return try await gateway.serve {
                 try await filter.jobs($0, certificatePath: path).jobs.map(\.jobID)

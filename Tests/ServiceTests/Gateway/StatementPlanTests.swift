@@ -105,4 +105,82 @@ struct StatementPlanTests {
             #expect(!plan.lines.contains(where: Self.isLong), "\(plan)")
         }
     }
+
+    /// What a list is asked for it gives, over a connection, and page by page.
+    @Test func aListHasTheJobsThatAreAskedFor() async throws {
+        var policy = AccessPolicy()
+        policy.operators = ["olga"]
+        try await GatewayFixture.run(policy) { gateway in
+            let ada = try gateway.user("ada")
+            let olga = try gateway.user("olga")
+            var ids: [String] = []
+            for key in ["a", "b", "c", "d"] { ids.append(try await gateway.submit(ada, key: key)) }
+            let other = try await gateway.submit(olga, key: "o")
+            let train = try await gateway.jobs.submit("Über Net")
+            for id in ids[1...2] {
+                _ = try await ada.call(QatMethods.cancelJob, CancelJobRequest(jobID: id, now: true))
+            }
+            func list(_ client: RPCClient, _ request: ListJobsRequest) async throws -> [String] {
+                var (request, ids) = (request, [String]())
+                repeat {
+                    let page = try await client.call(QatMethods.listJobs, request)
+                    ids += page.jobs.map(\.jobID)
+                    request.pageToken = page.nextPageToken
+                } while !request.pageToken.isEmpty
+                return ids
+            }
+            let newest = [train, other] + ids.reversed()
+            for size in [1, 2, 200] as [UInt32] {
+                func all(_ change: (inout ListJobsRequest) -> Void) async throws -> [String] {
+                    var request = ListJobsRequest(pageSize: size)
+                    change(&request)
+                    return try await list(olga, request)
+                }
+                #expect(try await all { _ in } == newest)
+                #expect(try await all { $0.states = ["CANCELLED"] } == [ids[2], ids[1]])
+                #expect(try await all { $0.states = ["CANCELLED", "QUEUED"] } == newest)
+                #expect(try await all { $0.states = ["RUNNING"] } == [])
+                #expect(try await all { $0.kinds = ["train"] } == [train])
+                #expect(try await all { $0.kinds = ["train", "quantize"] } == newest)
+                #expect(try await all { $0.name = "n" } == newest)
+                #expect(try await all { $0.name = "über n" } == [train])
+                #expect(try await all { $0.name = "%" } == [])
+                #expect(try await all { $0.owner = "olga" } == [other])
+                #expect(
+                    try await all {
+                        ($0.owner, $0.states, $0.kinds) = ("ada", ["QUEUED"], ["quantize"])
+                    } == [ids[3], ids[0]]
+                )
+            }
+            // Whom one does not see one does not find.
+            let asked = ListJobsRequest(owner: "olga")
+            #expect(try await list(ada, asked) == [train] + ids.reversed())
+            for request in [ListJobsRequest(states: ["queued"]), ListJobsRequest(kinds: ["x"])] {
+                #expect(await code { _ = try await list(ada, request) } == .invalidArgument)
+            }
+        }
+    }
+
+    /// Seen: `status --state running` took 600 calls and 8.6 s to find none of 120,000 jobs.
+    @Test(arguments: ["ada", nil])
+    func aListOfStatesReadsNoOthers(_ owner: String?) async throws {
+        let noted = try Noted(AccessPolicy())
+        for key in ["a", "b"] { _ = try await noted.engine.submit(noted.fixture.submission(key)) }
+        let choice = JobChoice(owner: owner, states: [.running, .queued])
+        let page = try await noted.engine.list(pageSize: 1, before: nil, of: choice)
+        #expect(page.jobs.map(\.name) == ["b"])
+        let plans = try await noted.plans().filter {
+            $0.statement.contains("ORDER BY \"number\" DESC")
+        }
+        #expect(plans.count == 2)
+        let index =
+            owner == nil ? "job_by_state (state=?" : "job_by_owner_state (tenant=? AND state=?"
+        #expect(plans.contains { $0.lines.count == 1 && $0.lines[0].contains(index) }, "\(plans)")
+        for plan in plans {
+            #expect(!plan.lines.contains(where: Self.isLong), "\(plan)")
+            // No sort: what is first is found first.
+            let isSorted = plan.lines.contains { $0.contains("TEMP B-TREE") }
+            #expect(!isSorted, "\(plan)")
+        }
+    }
 }

@@ -98,9 +98,15 @@ final class MemoryJobStore: JobStore {
         return StoredEvents(events: Array(events.prefix(limit)))
     }
 
-    func page(before number: Int64?, limit: Int, owner: String?) async throws -> [ListedJob] {
-        select { $0.number < number ?? .max && (owner == nil || $0.owner == owner) }
-            .reversed().prefix(limit).map { .job($0) }
+    func page(before number: Int64?, limit: Int, of choice: JobChoice) async throws -> [ListedJob] {
+        select { stored in
+            stored.number < number ?? .max && stored.owner == choice.owner ?? stored.owner
+                && (choice.states.isEmpty || choice.states.contains(stored.job.state))
+                && (choice.kinds.isEmpty || choice.kinds.contains(stored.job.kind))
+                && (choice.name.isEmpty
+                    || stored.name.lowercased().contains(choice.name.lowercased()))
+        }
+        .reversed().prefix(limit).map { .job($0) }
     }
 
     func jobs(in states: [JobState], after number: Int64, limit: Int) async throws -> StoredJobs {

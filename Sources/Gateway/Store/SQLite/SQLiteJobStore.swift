@@ -118,18 +118,49 @@ final class SQLiteJobStore: JobStore {
         }
     }
 
-    func page(before number: Int64?, limit: Int, owner: String?) async throws -> [ListedJob] {
-        try await pool.read { db in
-            var request =
-                JobRecord
-                .filter(JobRecord.CodingKeys.number < number ?? .max)
-                .order(JobRecord.CodingKeys.number.desc)
-                .limit(limit)
-            if let owner {
-                request = request.filter(JobRecord.CodingKeys.tenant == owner)
+    func page(before number: Int64?, limit: Int, of choice: JobChoice) async throws -> [ListedJob] {
+        let request = Self.request(choice)
+            .filter(JobRecord.CodingKeys.number < number ?? .max)
+            .order(JobRecord.CodingKeys.number.desc)
+            .limit(limit)
+        return try await pool.read { db in
+            guard !choice.states.isEmpty else {
+                return try Row.fetchAll(db, request).map(Self.listed)
             }
-            return try Row.fetchAll(db, request).map(Self.listed)
+            // State by state, each in the order of its index: of several at once all jobs would be sorted.
+            var numbers: [Int64] = []
+            for state in choice.states {
+                numbers += try Int64.fetchAll(
+                    db,
+                    request
+                        .filter(JobRecord.CodingKeys.state == state.rawValue)
+                        .select(JobRecord.CodingKeys.number)
+                )
+            }
+            let newest = numbers.sorted(by: >).prefix(limit)
+            let chosen =
+                JobRecord
+                .filter(newest.contains(JobRecord.CodingKeys.number))
+                .order(JobRecord.CodingKeys.number.desc)
+            return try Row.fetchAll(db, chosen).map(Self.listed)
         }
+    }
+
+    /// The jobs of a choice, whatever their states.
+    private static func request(_ choice: JobChoice) -> QueryInterfaceRequest<JobRecord> {
+        var request = JobRecord.all()
+        if let owner = choice.owner {
+            request = request.filter(JobRecord.CodingKeys.tenant == owner)
+        }
+        if !choice.kinds.isEmpty {
+            let kinds = choice.kinds.map(\.rawValue)
+            request = request.filter(kinds.contains(JobRecord.CodingKeys.kind))
+        }
+        if !choice.name.isEmpty {
+            let name = Column("name").lowercased
+            request = request.filter(literal: "instr(\(name), \(choice.name.lowercased())) > 0")
+        }
+        return request
     }
 
     private static func listed(_ row: Row) -> ListedJob {
