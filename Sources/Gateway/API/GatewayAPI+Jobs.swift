@@ -26,6 +26,7 @@ extension GatewayAPI {
     func retry(_ request: RetryJobRequest, by principal: Principal) async throws -> JobSummary {
         let caller = Caller(principal, .retryJob)
         let user = try await user(caller, to: .act, request.jobID)
+        try await checkRoom(of: try await engine.store.row(request.jobID).owner)
         let outcome = try await engine.retry(
             request.jobID,
             by: user.name,

@@ -12,6 +12,7 @@ extension GatewayAPI {
         let user = try authority.user(caller)
         let (id, isCreated): (String, Bool)
         do {
+            try await checkRoom(of: user.name)
             (id, isCreated) = try await engine.submit(
                 try await read(request, by: user, caller),
                 quota: authority.policy.quota(of: user.name)
@@ -117,6 +118,9 @@ extension GatewayAPI {
         let id = request.pipelineID
         let caller = Caller(principal, .retryPipeline)
         let user = try await user(caller, to: .act, pipeline: id)
+        if let part = try await engine.store.parts(of: id).jobs.first {
+            try await checkRoom(of: part.owner)
+        }
         try await engine.retryPipeline(id, by: user.name)
         authority.audit.allow(caller, "pipeline \(id)")
         return try await engine.pipeline(id)

@@ -12,6 +12,7 @@ extension GatewayAPI {
         let user = try authority.user(caller)
         let submission: JobEngine.Submission
         do {
+            try await checkRoom(of: user.name)
             submission = try await read(request, by: user, caller).job
         } catch let error as StoreError where JobEngine.mayBeRepeated(error) {
             // Repeated after the answer was lost: what it names may be gone since.
@@ -24,6 +25,19 @@ extension GatewayAPI {
         )
         if isCreated { authority.audit.allow(caller, "job \(id)") }
         return try await response(id, isCreated: isCreated)
+    }
+
+    /// Refuses work of those whose artifacts take all that they may: the outputs of jobs that run are
+    /// taken, however many.
+    func checkRoom(of owner: String) async throws {
+        guard let limit = authority.policy.quota(of: owner).bytes else { return }
+        let used = try await engine.store.byteCount(of: Grant.holder(user: owner))
+        guard used >= limit else { return }
+        throw StoreError(
+            .quota,
+            "the artifacts of \(owner) take \(used) of the \(limit) bytes that the quota allows; "
+                + "remove some (artifacts rm, jobs rm), or ask an operator for a larger quota"
+        )
     }
 
     private func response(_ id: String, isCreated: Bool) async throws -> SubmitJobResponse {

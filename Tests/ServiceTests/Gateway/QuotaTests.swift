@@ -137,6 +137,31 @@ struct QuotaTests {
         }
     }
 
+    /// Seen: who had no bytes left went on submitting the same inputs under other seeds, and got the outputs.
+    @Test func whoHasNoBytesLeftGetsNoMoreOutputs() async throws {
+        try await GatewayFixture.run { gateway in
+            let ada = try gateway.user("ada")
+            let bob = try gateway.user("bob")
+            let id = try await gateway.submit(ada, key: "a")
+            _ = try await ada.call(QatMethods.cancelJob, CancelJobRequest(jobID: id, now: true))
+            gateway.jobs.engine.policies.put(Self.policy(.init(bytes: 1)))
+            #expect(
+                await code { try await gateway.submit(ada, key: "b", uploads: false) }
+                    == .resourceExhausted
+            )
+            let retry = RetryJobRequest(jobID: id)
+            #expect(
+                await code { _ = try await ada.call(QatMethods.retryJob, retry) }
+                    == .resourceExhausted
+            )
+            // What was taken before is answered as before, and others have their own.
+            #expect(try await gateway.submit(ada, key: "a", uploads: false) == id)
+            gateway.jobs.engine.policies.put(Self.policy(.init(bytes: 2)))
+            try await gateway.submit(bob, key: "b")
+            _ = try await ada.call(QatMethods.retryJob, retry)
+        }
+    }
+
     /// Seen: whoever had used more than half of their quota could not repair a damaged upload.
     @Test func whatIsPutAgainCountsOnce() async throws {
         try await GatewayFixture.run(Self.policy(.init(bytes: 10))) { gateway in
