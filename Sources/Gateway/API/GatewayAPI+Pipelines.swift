@@ -40,6 +40,9 @@ extension GatewayAPI {
         var parts: [JobEngine.PipelineSubmission.Part] = []
         for job in request.jobs {
             do {
+                guard job.job.key.isEmpty else {
+                    throw StoreError(.invalidArgument, "has a key; only the pipeline has one")
+                }
                 let (submission, spec) = try await read(job.job, names: names, by: user, caller)
                 parts.append(
                     JobEngine.PipelineSubmission.Part(

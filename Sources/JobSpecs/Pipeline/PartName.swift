@@ -16,7 +16,10 @@ public enum PartName {
         guard isWord, (1...byteLimit).contains(text.utf8.count) else {
             return "is no name; expected 1 to \(byteLimit) letters, digits, - and _"
         }
-        return isID(text) ? "looks like a job's id; choose another name" : nil
+        // In capitals, too: people read them as the same.
+        let small = text.lowercased()
+        let isTaken = isID(small) || small.hasPrefix("p-") && isID(String(small.dropFirst(2)))
+        return isTaken ? "looks like an id; choose another name" : nil
     }
 
     /// Whether a text looks like the id of a job: 16 hexadecimal digits.

@@ -39,6 +39,20 @@ struct PipelineAPITests {
         )
     }
 
+    /// Seen: it was taken, and ignored.
+    @Test func aJobOfAPipelineHasNoKey() async throws {
+        try await GatewayFixture.run { gateway in
+            let ada = try gateway.user("ada")
+            try await gateway.put("m", ada)
+            let request = Self.pipeline("k", ["first": Self.job { $0.key = "own" }])
+            let error = await #expect(throws: RPCError.self) {
+                _ = try await ada.call(QatMethods.submitPipeline, request)
+            }
+            #expect(error?.code == .invalidArgument && error?.message.contains("first") == true)
+            #expect(try await ada.call(QatMethods.listJobs, ListJobsRequest()).jobs.isEmpty)
+        }
+    }
+
     @Test func aPipelineIsItsOwnersAndNobodyElseSeesIt() async throws {
         try await GatewayFixture.run { gateway in
             let ada = try gateway.user("ada")

@@ -122,7 +122,10 @@ struct PipelineTests {
         }
         let cases: [([Part], String)] = [
             ([], "0 jobs"), ([try part("a b")], "a b"), ([try part("../x")], "../x"),
-            ([try part("0123456789abcdef")], "looks like a job's id"),
+            ([try part("0123456789abcdef")], "looks like an id"),
+            ([try part("0123456789ABCDEF")], "looks like an id"),
+            ([try part("p-0123456789abcdef")], "looks like an id"),
+            ([try part("P-0123456789abcdeF")], "looks like an id"),
             ([try part("a"), try part("a")], "two jobs are called a"),
             ([try part("a", "job:b"), try part("b", "job:a")], "a → b → a"),
             ([try part("a", after: ["a"])], "a → a"),
