@@ -68,7 +68,7 @@ struct  Qat__V1__ServiceInfo
   protobuf_c_boolean has_address;
   ProtobufCBinaryData address;
   /*
-   * `ready`, `busy` or `lost`.
+   * `ready`, `busy`, `unready` (takes no jobs, as its obstacle says) or `lost`.
    */
   protobuf_c_boolean has_state;
   ProtobufCBinaryData state;
@@ -127,7 +127,7 @@ struct  Qat__V1__StatusResponse
   protobuf_c_boolean has_uptime_seconds;
   double uptime_seconds;
   /*
-   * Every known daemon.
+   * Workers known, the first 128; not the gateway, which answers.
    */
   size_t n_services;
   Qat__V1__ServiceInfo **services;

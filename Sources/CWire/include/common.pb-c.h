@@ -87,7 +87,7 @@ struct  Qat__V1__Input
   protobuf_c_boolean has_pointer;
   ProtobufCBinaryData pointer;
   /*
-   * `file`, `folder`, or `job:ID/output`.
+   * What the job's file says, for people; `job:ID` or `job:ID/output` for a job's output.
    */
   protobuf_c_boolean has_source;
   ProtobufCBinaryData source;

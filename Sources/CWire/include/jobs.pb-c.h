@@ -116,7 +116,7 @@ struct  Qat__V1__JobEvent
   protobuf_c_boolean has_job_id;
   ProtobufCBinaryData job_id;
   /*
-   * Position in the job's history, from 1, without gaps.
+   * Position in the job's history, from 1; a trimmed history has gaps.
    */
   protobuf_c_boolean has_seq;
   uint64_t seq;

@@ -8,7 +8,7 @@ public struct ServiceInfo: WireMessage, Equatable {
     public var instance: String
     /// Where it listens.
     public var address: String
-    /// `ready`, `busy` or `lost`.
+    /// `ready`, `busy`, `unready` (takes no jobs, as its obstacle says) or `lost`.
     public var state: String
     /// Jobs it runs.
     public var running: UInt32
@@ -92,7 +92,7 @@ public struct StatusResponse: WireMessage, Equatable {
     public var version: String
     /// Seconds since the gateway started.
     public var uptimeSeconds: Double
-    /// Every known daemon.
+    /// Workers known, the first 128; not the gateway, which answers.
     public var services: [ServiceInfo]
     /// The newest jobs.
     public var jobs: [JobSummary]

@@ -67,7 +67,7 @@ public struct InputFile: WireMessage, Equatable {
 public struct Input: WireMessage, Equatable {
     /// JSON pointer in the specification, such as `/data/train/0`.
     public var pointer: String
-    /// `file`, `folder`, or `job:ID/output`.
+    /// What the job's file says, for people; `job:ID` or `job:ID/output` for a job's output.
     public var source: String
     /// The files, in a stable order.
     public var files: [InputFile]

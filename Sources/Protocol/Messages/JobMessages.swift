@@ -91,7 +91,7 @@ public struct JobEvent: WireMessage, Equatable {
 
     /// The job.
     public var jobID: String
-    /// Position in the job's history, from 1, without gaps.
+    /// Position in the job's history, from 1; a trimmed history has gaps.
     public var seq: UInt64
     /// When it happened, in Unix milliseconds.
     public var timeUnixMs: Int64
