@@ -58,7 +58,7 @@ extension AttemptRunner {
         {
             // An output that was there when it was asked for is gone: brought once more.
             logger.warning("job \(lease.jobID): \(error.message); uploading again")
-            try await publisher.publish(request.outputs, in: jobFolder + "/output")
+            try await publisher.publish(request.outputs, in: JobFolders.output(in: jobFolder))
             return try await complete(request)
         }
     }
@@ -104,7 +104,7 @@ extension AttemptRunner {
         func publish(results: String?) async throws -> [OutputFile] {
             reporter.journal.enter(phase: "publish")
             return try await orders.interruptible(by: .kill) {
-                let folder = jobFolder + "/output"
+                let folder = JobFolders.output(in: jobFolder)
                 let outputs = try OutputPublisher.inventory(folder)
                 if let results { keep(FinishedWork(lease, results: results, outputs: outputs)) }
                 try await publisher.publish(outputs, in: folder) { reporter.journal.note($0) }

@@ -100,7 +100,7 @@ struct AttemptRunner: Sendable {
         let checkpoints = CheckpointExchange(
             lease: lease,
             worker: worker,
-            folder: jobFolder + "/checkpoints",
+            folder: "\(jobFolder)/\(JobFolders.checkpoints)",
             staging: jobFolder + "/upload",
             inputs: inputs,
             publisher: publisher,
@@ -134,7 +134,7 @@ struct AttemptRunner: Sendable {
         _ checkpoints: CheckpointExchange,
         paths: [String: String]
     ) async throws -> ComputeProcess.Outcome {
-        let output = jobFolder + "/output"
+        let output = JobFolders.output(in: jobFolder)
         FinishedWork.remove(from: jobFolder)
         try? FileManager.default.removeItem(atPath: output)
         try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)

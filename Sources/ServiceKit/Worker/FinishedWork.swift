@@ -66,7 +66,7 @@ struct FinishedWork: Codable, Equatable {
             data.count <= byteLimit,
             let work = try? JSONDecoder().decode(Self.self, from: data),
             work.task == task(of: lease),
-            let outputs = try? OutputPublisher.inventory(folder + "/output"),
+            let outputs = try? OutputPublisher.inventory(JobFolders.output(in: folder)),
             work == FinishedWork(lease, results: work.results, outputs: outputs)
         else { return nil }
         return work

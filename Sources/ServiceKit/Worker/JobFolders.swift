@@ -2,6 +2,12 @@ internal import Foundation
 
 /// The folders of a worker's jobs, one for each.
 enum JobFolders {
+    /// Of a job's folder: the one with its checkpoints, which alone stays for a retry.
+    static let checkpoints = "checkpoints"
+
+    /// Where a job's outputs are until they are published, of its folder.
+    static func output(in jobFolder: String) -> String { jobFolder + "/output" }
+
     /// Removes those in which nothing was written for so long.
     ///
     /// A folder's own date tells of its direct children alone: a checkpoint that is written deep in it

@@ -144,11 +144,11 @@ public final class LeaseLoop: Service {
     static func clean(_ jobFolder: String, keepsCheckpoints: Bool) {
         let manager = FileManager.default
         let names = (try? manager.contentsOfDirectory(atPath: jobFolder)) ?? []
-        guard keepsCheckpoints, names.contains("checkpoints") else {
+        guard keepsCheckpoints, names.contains(JobFolders.checkpoints) else {
             try? manager.removeItem(atPath: jobFolder)
             return
         }
-        for name in names where name != "checkpoints" {
+        for name in names where name != JobFolders.checkpoints {
             try? manager.removeItem(atPath: "\(jobFolder)/\(name)")
         }
     }
