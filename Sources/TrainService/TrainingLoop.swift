@@ -162,6 +162,7 @@ struct TrainingLoop {
                 recipe: plan.recipe,
                 objective: plan.objective,
                 optimizer: plan.optimizer,
+                stageMoments: plan.schedule.stageChange.moments,
                 batchSize: plan.batchSize,
                 accumulation: plan.accumulation,
                 length: plan.length,
@@ -300,7 +301,8 @@ struct TrainingLoop {
             let result = try engine.step(
                 tokens: batch.pointer,
                 learningRate: rate,
-                progress: progress
+                progress: progress,
+                stageStart: plan.schedule.stageStart(of: step)
             )
             pace.finishStep()
             let place = report(engine.stepCount, result, rate, progress, pace)

@@ -67,7 +67,12 @@ struct TrainingPlan {
             minimum: spec.optimizer.minimumLearningRate,
             warmupSteps: min(spec.optimizer.warmupSteps, totalSteps),
             constantSteps: spec.optimizer.constantSteps,
-            totalSteps: totalSteps
+            totalSteps: totalSteps,
+            stageStarts: StageChange.steps(of: recipe, totalSteps: totalSteps),
+            stageChange: StageChange(
+                moments: .init(spec.optimizer.stageMoments),
+                warmupSteps: spec.optimizer.stageWarmupSteps
+            )
         )
         seed = spec.seed
         sampling = spec.data.sampling == .epoch ? .epoch : .random
@@ -122,6 +127,15 @@ struct TrainingPlan {
         _ request: ComputeRequest
     ) throws -> [String] {
         try texts.indices.map { try request.path("\(pointer)/\($0)") }
+    }
+}
+
+extension StageChange.Moments {
+    fileprivate init(_ word: OptimizerOptions.StageMoments) {
+        switch word {
+        case .keep: self = .keep
+        case .reset: self = .reset
+        }
     }
 }
 

@@ -62,12 +62,13 @@ struct ObjectReader {
         value(key)?.arrayValue?.compactMap(\.stringValue) ?? []
     }
 
-    /// A reader of a member that is an object; of an empty object when it is missing.
+    /// A reader of a member that is an object; of an empty object when it is missing, or a word.
     func object(_ key: String) -> ObjectReader {
-        guard case .object(let schema) = self.schema.field(key)?.value else {
-            preconditionFailure("\(key) is no object in the schema")
+        switch schema.field(key)?.value {
+        case .object(let schema), .objectOrWord(let schema, _):
+            return ObjectReader(value(key), schema)
+        default: preconditionFailure("\(key) is no object in the schema")
         }
-        return ObjectReader(value(key), schema)
     }
 
     /// Readers of the objects in an array.

@@ -48,13 +48,11 @@ public struct ObjectSchema: Sendable {
     func path(ofField name: String, from path: String = "$") -> String? {
         if field(name) != nil { return JSONPath.appending(name, to: path) }
         for field in fields {
-            if case .object(let schema) = field.value,
-                let found = schema.path(
-                    ofField: name,
-                    from: JSONPath.appending(field.name, to: path)
-                )
-            {
-                return found
+            let inner = JSONPath.appending(field.name, to: path)
+            switch field.value {
+            case .object(let schema), .objectOrWord(let schema, _):
+                if let found = schema.path(ofField: name, from: inner) { return found }
+            default: break
             }
         }
         return nil
@@ -84,7 +82,7 @@ public struct ObjectSchema: Sendable {
     /// The objects that a value may be, or that a list of them may hold.
     private static func objects(of value: ValueSchema) -> [ObjectSchema] {
         switch value {
-        case .object(let schema): [schema]
+        case .object(let schema), .objectOrWord(let schema, _): [schema]
         case .variant(let variants): variants.map(\.schema)
         case .array(let element, _): objects(of: element)
         default: []
@@ -105,7 +103,7 @@ public struct ObjectSchema: Sendable {
             guard let member = members[field.name] else { continue }
             let memberPath = JSONPath.appending(field.name, to: path)
             switch field.value {
-            case .object(let schema):
+            case .object(let schema), .objectOrWord(let schema, _):
                 members[field.name] = schema.normalized(
                     member,
                     fractions: fractions,

@@ -61,11 +61,12 @@ enum QuantizationSchema {
             ),
             .init(
                 "schedule",
-                .object(schedule),
-                "Progressive quantization: formats by progress through the run. Layers with a rule "
-                    + "take the more precise of rule and stage (more bits per element, then finer "
-                    + "blocks), and end at the rule's format; submit --dry-run shows every layer in "
-                    + "every stage."
+                .objectOrWord(schedule, [QuantizationOptions.progressive]),
+                "Progressive quantization: formats by progress through the run; \"progressive\" alone "
+                    + "is fp8 for the first 30 %, fp6 up to 70 %, then algorithm, without stages that "
+                    + "are no more precise than it. Layers with a rule take the more precise of rule "
+                    + "and stage (more bits per element, then finer blocks), and end at the rule's "
+                    + "format; submit --dry-run shows every layer in every stage."
             ),
         ]
     )

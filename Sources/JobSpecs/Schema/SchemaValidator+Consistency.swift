@@ -14,7 +14,7 @@ extension SchemaValidator {
             checkQuantization(spec.quantization)
             checkOptimizer(spec.optimizer)
             checkDistillation(spec.distillation)
-            checkStages(spec.quantization.recipe.stages)
+            checkStages(spec.quantization)
             checkTraining(spec.data)
             checkExports(spec.exports)
         case .evaluate(let spec):
@@ -98,7 +98,16 @@ extension SchemaValidator {
         )
     }
 
-    private mutating func checkStages(_ stages: [QuantizationRecipe.Stage]) {
+    private mutating func checkStages(_ options: QuantizationOptions) {
+        let stages = options.recipe.stages
+        if options.isProgressive, stages.isEmpty {
+            let end = options.recipe.defaultFormat?.name ?? QuantizationFormat.unquantizedName
+            report(
+                "\"\(QuantizationOptions.progressive)\" is not allowed with algorithm \(end): fp8 and fp6 "
+                    + "are no more precise; leave it out, or write {\"stages\": […]}",
+                at: "$.quantization.schedule"
+            )
+        }
         for (index, (earlier, later)) in zip(stages, stages.dropFirst()).enumerated()
         where later.until <= earlier.until {
             let end = JSONValue.number(later.until).canonicalText

@@ -34,6 +34,10 @@ struct SchemaValidator {
     ) {
         switch schema {
         case .object(let object): checkObject(value, against: object, path: path)
+        case .objectOrWord where value.stringValue != nil:
+            checkScalar(value, against: schema, path: path, pasted: pasted)
+        case .objectOrWord(let object, _):
+            checkObject(value, against: object, schema: schema, path: path)
         case .array(let element, let count):
             checkArray(value, of: element, count: count, schema: schema, path: path)
         case .variant(let variants): checkVariant(value, variants, schema: schema, path: path)
@@ -46,10 +50,11 @@ struct SchemaValidator {
     private mutating func checkObject(
         _ value: JSONValue,
         against schema: ObjectSchema,
+        schema whole: ValueSchema? = nil,
         path: String
     ) {
         guard let members = value.objectValue else {
-            reportKind(of: value, schema: .object(schema), at: path)
+            reportKind(of: value, schema: whole ?? .object(schema), at: path)
             return
         }
         let known = schema.fields.map(\.name)
@@ -221,7 +226,9 @@ private enum ScalarVerdict {
                     && text.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F }
             )
         case (.choice(let words), .string(let text)): self = .init(text, among: words)
-        case (.wordOrInteger(let words), .string(let text)): self = .init(text, among: words)
+        case (.wordOrInteger(let words), .string(let text)),
+            (.objectOrWord(_, let words), .string(let text)):
+            self = .init(text, among: words)
         case (.wordOrInteger(let words), .number):
             self = .init(words.contains(value.canonicalText))
         case (.format, .string(let text)): self = .init(text, among: ValueSchema.formatWords)

@@ -148,6 +148,26 @@ enum TrainerSchema {
                 + "right in the mean."
         ),
         .init("sched", .object(schedule), "The course of the learning rate."),
+        .init(
+            "stage_change",
+            .object(stageChange),
+            "What happens where a schedule of quantization goes on to its next stage."
+        ),
+    ])
+
+    private static let stageChange = ObjectSchema([
+        .init(
+            "moments",
+            .words(OptimizerOptions.StageMoments.self),
+            default: .string("reset"),
+            "The optimizer's moments: begun anew, corrected for it, or kept as they are."
+        ),
+        .init(
+            "warmup_steps",
+            .integer(0...steps.upperBound),
+            "Steps in which the rate climbs again in each stage after the first, from a share to all "
+                + "of what sched says; a tenth of the stage by default, 10 at most."
+        ),
     ])
 
     private static let schedule = ObjectSchema([

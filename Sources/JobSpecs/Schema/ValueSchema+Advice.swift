@@ -21,7 +21,7 @@ extension ValueSchema {
         case (.extent, .number(let number)) where isFraction && number > 1:
             guard let count = value.integerValue else { return nil }
             return "a point makes it a fraction of all; for \(count) of them write \(count)"
-        case (.array, _), (.object, _), (.variant, _):
+        case (.array, _), (.object, _), (.objectOrWord, _), (.variant, _):
             return wrapped(value).map { "write \(Self.spelled($0))" }
         case (.number(let range), .number(let number)) where number > 1:
             // 4e7 for 4e-7: the sign of the exponent was lost. Powers of ten are exact up to 10^22.
@@ -57,7 +57,7 @@ extension ValueSchema {
         case .array(let element, let count):
             guard value.arrayValue == nil, count.contains(1) else { return nil }
             return (element.allows(value) ? value : element.wrapped(value)).map { .array([$0]) }
-        case .object(let schema):
+        case .object(let schema), .objectOrWord(let schema, _):
             guard value.objectValue == nil else { return nil }
             let required = schema.fields.filter(\.isRequired)
             if let named = Self.named(value, required) { return named }

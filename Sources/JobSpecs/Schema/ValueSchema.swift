@@ -26,6 +26,8 @@ public indirect enum ValueSchema: Sendable {
     case input(InputReference.Role, orWords: [String] = [])
     /// An object.
     case object(ObjectSchema)
+    /// An object, or one of some words that stand for one.
+    case objectOrWord(ObjectSchema, [String])
     /// An object whose member `type` picks its schema.
     case variant([Variant])
     /// Jobs by names of their own; beside the members listed, each has those of its kind.
@@ -68,6 +70,8 @@ public indirect enum ValueSchema: Sendable {
         case .input(_, let words):
             words.map { "\"\($0)\", " }.joined() + "a path, job:ID[/output] or sha256:DIGEST"
         case .object: "an object"
+        case .objectOrWord(_, let words):
+            words.map { "\"\($0)\", " }.joined() + "or an object"
         case .variant(let variants):
             "an object whose type is one of \(variants.map(\.name).joined(separator: ", "))"
         case .jobs(_, let count):

@@ -16,6 +16,14 @@ public struct OptimizerOptions: Sendable, Equatable {
         case bfloat16
     }
 
+    /// What becomes of moments where a schedule's next stage begins.
+    public enum StageMoments: String, Sendable, CaseIterable {
+        /// They stay.
+        case keep
+        /// They begin at zero again.
+        case reset
+    }
+
     /// The rate after the warm-up.
     public var learningRate: Double
     /// Decoupled weight decay.
@@ -36,6 +44,10 @@ public struct OptimizerOptions: Sendable, Equatable {
     public var constantSteps: Int
     /// The rate at the end; for a constant schedule the same as ``learningRate``.
     public var minimumLearningRate: Double
+    /// What becomes of the moments where the next stage begins.
+    public var stageMoments: StageMoments
+    /// Steps in which the rate climbs again in each stage after the first; nil for the usual.
+    public var stageWarmupSteps: Int?
 
     init(_ reader: ObjectReader) {
         let sched = reader.object("sched")
@@ -51,6 +63,9 @@ public struct OptimizerOptions: Sendable, Equatable {
         schedule = sched.choice("name")
         warmupSteps = sched.integer("warmup_steps")
         constantSteps = sched.integer("constant_steps")
+        let change = reader.object("stage_change")
+        stageMoments = change.choice("moments")
+        stageWarmupSteps = change.optionalInteger("warmup_steps")
         minimumLearningRate = schedule == .constant ? rate : sched.number("min_lr")
     }
 }

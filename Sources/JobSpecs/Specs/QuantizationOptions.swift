@@ -16,6 +16,11 @@ public struct QuantizationOptions: Sendable, Equatable {
     public var postTraining: PostTrainingOptions?
     /// The method that is asked for.
     public var method: PostTrainingOptions.Method
+    /// Whether ``progressive`` stands for the stages.
+    let isProgressive: Bool
+
+    /// The word for the usual schedule.
+    static let progressive = "progressive"
 
     init(_ reader: ObjectReader, isTraining: Bool) {
         let formats = FormatReader(reader)
@@ -26,11 +31,9 @@ public struct QuantizationOptions: Sendable, Equatable {
             },
             activations: formats.activations,
             straightThrough: isTraining ? reader.choice("ste") : .identity,
-            stages: isTraining
-                ? reader.object("schedule").objects("stages").map {
-                    .init(until: $0.number("until"), format: formats.rule($0))
-                } : []
+            stages: isTraining ? formats.stages(reader) : []
         )
+        isProgressive = isTraining && reader.optionalText("schedule") == Self.progressive
         quantizesKeyValueCache = reader.boolean("enable_kv_cache")
         usesBlockScales = formats.usesBlockScales
         calibrationSize = reader.integer("calibration_size")
@@ -85,6 +88,22 @@ struct FormatReader {
         let format = reader.format("algorithm")
         let inherited = format?.scaleKind == .e4m3TwoLevel ? nil : granularity
         return complete(format, reader.optionalInteger("scaling_granularity") ?? inherited)
+    }
+
+    /// The stages of a training's section.
+    func stages(_ reader: ObjectReader) -> [QuantizationRecipe.Stage] {
+        guard reader.optionalText("schedule") == QuantizationOptions.progressive else {
+            return reader.object("schedule").objects("stages").map {
+                .init(until: $0.number("until"), format: rule($0))
+            }
+        }
+        let usual: [(Double, QuantizationFormat)] = [(0.3, .mxfp8), (0.7, .mxfp6E2M3)]
+        let earlier = usual.compactMap { until, format -> QuantizationRecipe.Stage? in
+            let format = complete(format, granularity)
+            return format != section && QuantizationFormat.morePrecise(format, section) == format
+                ? .init(until: until, format: format) : nil
+        }
+        return earlier.isEmpty ? [] : earlier + [.init(until: 1, format: section)]
     }
 
     /// A format to choose from by layer.

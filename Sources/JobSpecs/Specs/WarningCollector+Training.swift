@@ -7,6 +7,14 @@ extension WarningCollector {
         checkSchedule(spec.quantization.recipe)
         checkTrainer(spec.trainer, reader.object("trainer"))
         checkOptimizer(spec, reader.object("optim").object("sched"))
+        if spec.quantization.recipe.stages.count < 2 {
+            warn(
+                reader.object("optim"),
+                "$.optim",
+                haveNoEffect: ["stage_change"],
+                "$.quantization.schedule has no stages that change"
+            )
+        }
         checkFiles(reader)
         checkDistillation(spec, reader.object("distillation"))
         if case .method? = spec.start { return }

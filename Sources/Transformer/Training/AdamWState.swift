@@ -79,13 +79,22 @@ public final class AdamWState: @unchecked Sendable {
         device.refresh(secondMemory)
     }
 
-    /// One update of all trainable parameters of `weights`.
+    /// Sets all moments to zero.
+    func clear() {
+        for memory in [firstMemory, secondMemory] {
+            device.clear(DeviceTensor(memory, columns: memory.byteCount / 4))
+        }
+    }
+
+    /// One update of all trainable parameters of `weights`; `age` is how many updates moments
+    /// hold then, this one included; `seed` is another one for each step.
     func update(
         _ weights: LayerWeights,
         gradients: GradientArena,
         learningRate: Double,
         configuration: AdamWConfiguration,
-        stepCount: Int,
+        age: Int,
+        seed: Int,
         gradientScale: Float
     ) {
         var step = AdamWStep(
@@ -94,10 +103,10 @@ public final class AdamWState: @unchecked Sendable {
             beta2: Float(configuration.beta2),
             epsilon: Float(configuration.epsilon),
             weightDecay: 0,
-            biasCorrection1: Float(1 - pow(configuration.beta1, Double(stepCount))),
-            biasCorrection2: Float(1 - pow(configuration.beta2, Double(stepCount))),
+            biasCorrection1: Float(1 - pow(configuration.beta1, Double(age))),
+            biasCorrection2: Float(1 - pow(configuration.beta2, Double(age))),
             gradientScale: gradientScale,
-            seed: UInt32(truncatingIfNeeded: stepCount)
+            seed: UInt32(truncatingIfNeeded: seed)
         )
         let type: ElementType = precision == .bfloat16 ? .bfloat16 : .float32
         for slot in slots {

@@ -47,6 +47,8 @@ public final class TrainingEngine {
         public var objective: TrainingObjective
         /// The optimizer's constants.
         public var optimizer: AdamWConfiguration
+        /// What becomes of moments where a stage begins.
+        public var stageMoments: StageChange.Moments
         /// Windows per micro-batch; at least 1.
         public var batchSize: Int
         /// Micro-batches per step; at least 1.
@@ -62,12 +64,14 @@ public final class TrainingEngine {
             recipe: QuantizationRecipe,
             objective: TrainingObjective = .crossEntropy,
             optimizer: AdamWConfiguration = AdamWConfiguration(),
+            stageMoments: StageChange.Moments = StageChange().moments,
             batchSize: Int,
             accumulation: Int = 1,
             length: Int,
             checkpointsActivations: Bool = false
         ) {
             self.checkpointsActivations = checkpointsActivations
+            self.stageMoments = stageMoments
             self.recipe = recipe
             self.objective = objective
             self.optimizer = optimizer
@@ -186,13 +190,14 @@ public final class TrainingEngine {
     /// Takes one step on `tokens`, `[windowsPerStep, length]`, each in the vocabulary.
     ///
     /// `learningRate`: 0 or more. `progress`: Share of the run that is behind, in 0 … 1, which picks the
-    /// recipe's stage.
+    /// recipe's stage. `stageStart`: Steps of the run before its stage began; 0 in the first.
     ///
     /// - Throws: ``TransformerError`` (`diverged`), before any parameter changes.
     public func step(
         tokens: UnsafePointer<Int32>,
         learningRate: Double,
-        progress: Double
+        progress: Double,
+        stageStart: Int = 0
     ) throws -> StepResult {
         weights.setProgress(progress)
         gradients.clear()
@@ -207,7 +212,7 @@ public final class TrainingEngine {
         guard result.loss.isFinite, norm.isFinite else {
             throw divergence(loss: result.loss, norm: norm, tokens: tokens)
         }
-        update(learningRate: learningRate, norm: norm)
+        update(learningRate: learningRate, norm: norm, stageStart: stageStart)
         return result
     }
 
@@ -297,7 +302,10 @@ public final class TrainingEngine {
         )
     }
 
-    private func update(learningRate: Double, norm: Double) {
+    private func update(learningRate: Double, norm: Double, stageStart: Int) {
+        // Decided by the step alone: a run that resumes between two stages does the same.
+        let isNew = settings.stageMoments == .reset
+        if isNew, stageStart > 0, stageStart == stepCount { optimizer.clear() }
         stepCount += 1
         let limit = settings.optimizer.gradientClipNorm
         // PyTorch's clip_grad_norm_ divides by norm + 1e-6.
@@ -307,7 +315,8 @@ public final class TrainingEngine {
             gradients: gradients,
             learningRate: learningRate,
             configuration: settings.optimizer,
-            stepCount: stepCount,
+            age: isNew ? stepCount - stageStart : stepCount,
+            seed: stepCount,
             gradientScale: Float(scale)
         )
         weights.invalidate()

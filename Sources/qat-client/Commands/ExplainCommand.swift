@@ -63,7 +63,7 @@ struct SchemaRow: Equatable {
 
     private static func rows(below value: ValueSchema, path: String) -> [SchemaRow] {
         switch value {
-        case .object(let schema): rows(of: schema, path: path)
+        case .object(let schema), .objectOrWord(let schema, _): rows(of: schema, path: path)
         case .jobs(let schema, _): rows(of: schema, path: path + ".NAME")
         case .array(let element, _): rows(below: element, path: path + "[]")
         case .variant(let variants):

@@ -46,7 +46,8 @@ internal import Testing
         ),
         .init(
             train(more: #", "optim": {"learning": 1}"#),
-            "$.optim.learning: unknown key; known keys: name, lr, weight_decay, betas, eps, moments, sched"
+            "$.optim.learning: unknown key; known keys: name, lr, weight_decay, betas, eps, moments, sched, ",
+            "stage_change"
         ),
         .init(
             train(more: #", "trainer": {"max_steps": "ten"}"#),
