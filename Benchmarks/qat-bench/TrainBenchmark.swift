@@ -93,7 +93,7 @@ struct TrainBenchmark: ParsableCommand {
             settings: .init(
                 recipe: try quantizationRecipe(recipe),
                 objective: distill ? .distillation(.init()) : .crossEntropy,
-                optimizer: AdamWConfiguration(moments: momentPrecision ?? .float32),
+                optimizer: OptimizerConfiguration(moments: momentPrecision ?? .float32),
                 batchSize: batch,
                 length: seq,
                 checkpointsActivations: checkpoint

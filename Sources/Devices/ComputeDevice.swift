@@ -185,6 +185,8 @@ public protocol ComputeDevice: AnyObject, Sendable {
 
     /// One update of a parameter and its moments.
     func adamW(_ tensors: AdamWTensors, step: AdamWStep)
+    /// One update of a parameter and its moment.
+    func lion(_ tensors: LionTensors, step: LionStep)
 }
 
 extension ComputeDevice {

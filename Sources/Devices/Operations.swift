@@ -268,36 +268,6 @@ public struct Rounding: Sendable {
     }
 }
 
-/// A parameter, its gradient and its moments, of as many elements each; moments are single precision, or
-/// BF16 both.
-public struct AdamWTensors: Sendable {
-    /// Updated.
-    public let weight: DeviceTensor
-    /// Read.
-    public let gradient: DeviceTensor
-    /// Running mean of gradients, updated.
-    public let firstMoment: DeviceTensor
-    /// Running mean of squared gradients, updated.
-    public let secondMoment: DeviceTensor
-    /// Elements of other parameters before these, which tells BF16 moments' random bits apart.
-    public let place: Int
-
-    /// The tensors of one parameter.
-    public init(
-        weight: DeviceTensor,
-        gradient: DeviceTensor,
-        firstMoment: DeviceTensor,
-        secondMoment: DeviceTensor,
-        place: Int
-    ) {
-        self.place = place
-        self.weight = weight
-        self.gradient = gradient
-        self.firstMoment = firstMoment
-        self.secondMoment = secondMoment
-    }
-}
-
 /// A teacher's most likely tokens, row by row.
 public struct TopOutcomeTensors: Sendable {
     /// int32 `[rows, count]`, most likely first.

@@ -24,6 +24,7 @@ extension MemoryPlan {
                 length: spec.data.sequenceLength,
                 checkpointsActivations: spec.trainer.checkpointsActivations,
                 operands: spec.trainer.hasMixedPrecision ? .bfloat16 : .float32,
+                rule: .init(spec.optimizer.name),
                 moments: MomentPrecision(spec.optimizer.moments),
                 threads: threads
             ),
@@ -56,6 +57,17 @@ extension MomentPrecision {
         switch word {
         case .float32: self = .float32
         case .bfloat16: self = .bfloat16
+        case .int8: self = .int8
+        }
+    }
+}
+
+extension OptimizerConfiguration.Rule {
+    /// What a job's word means.
+    public init(_ word: OptimizerOptions.Name) {
+        switch word {
+        case .adamW: self = .adamW
+        case .lion: self = .lion
         }
     }
 }

@@ -236,7 +236,7 @@ struct TrainingLoop {
         let manifest = checkpoints.restoreNewest(
             fingerprint: plan.fingerprint,
             into: engine.parameters,
-            optimizer: engine.optimizer,
+            state: engine.state,
             onSkip: { reporter.log($0) }
         )
         guard let manifest else {
@@ -373,7 +373,7 @@ struct TrainingLoop {
             step: engine.stepCount,
             fingerprint: plan.fingerprint,
             parameters: engine.parameters,
-            optimizer: engine.optimizer,
+            state: engine.state,
             values: values
         )
         reporter.checkpoint(step: engine.stepCount, name: name)

@@ -12,7 +12,7 @@ internal import Transformer
 struct TrainingPlan {
     let recipe: QuantizationRecipe
     let objective: TrainingObjective
-    let optimizer: AdamWConfiguration
+    let optimizer: OptimizerConfiguration
     let schedule: LearningRateSchedule
     let batchSize: Int
     let accumulation: Int
@@ -45,7 +45,7 @@ struct TrainingPlan {
         recipe = spec.quantization.recipe
         let trainer = spec.trainer
         objective = spec.distillation.map { .distillation(Distillation($0)) } ?? .crossEntropy
-        optimizer = AdamWConfiguration(spec.optimizer, clip: trainer.gradientClip)
+        optimizer = OptimizerConfiguration(spec.optimizer, clip: trainer.gradientClip)
         batchSize = trainer.microBatchSize
         accumulation = trainer.accumulatedBatches
         length = spec.data.sequenceLength
@@ -139,9 +139,10 @@ extension StageChange.Moments {
     }
 }
 
-extension AdamWConfiguration {
+extension OptimizerConfiguration {
     fileprivate init(_ options: OptimizerOptions, clip: Double?) {
         self.init(
+            .init(options.name),
             beta1: options.beta1,
             beta2: options.beta2,
             epsilon: options.epsilon,

@@ -103,7 +103,7 @@ struct ArchitectureTests {
             settings: .init(
                 recipe: .none,
                 objective: .crossEntropy,
-                optimizer: AdamWConfiguration(),
+                optimizer: OptimizerConfiguration(),
                 batchSize: expected.tokens.count,
                 length: length
             ),

@@ -25,7 +25,7 @@ struct CheckpointStoreTests {
             settings: .init(
                 recipe: QuantizationRecipe(defaultFormat: .mxfp4),
                 objective: .crossEntropy,
-                optimizer: AdamWConfiguration(),
+                optimizer: OptimizerConfiguration(),
                 batchSize: 1,
                 length: 8
             ),
@@ -41,7 +41,7 @@ struct CheckpointStoreTests {
             step: engine.stepCount,
             fingerprint: "run",
             parameters: engine.parameters,
-            optimizer: engine.optimizer,
+            state: engine.state,
             values: ["baseline": 4.25]
         )
     }
@@ -62,7 +62,7 @@ struct CheckpointStoreTests {
             step: 3,
             fingerprint: "run",
             parameters: engine.parameters,
-            optimizer: engine.optimizer,
+            state: engine.state,
             values: ["baseline": 4.25]
         )
         #expect(store.checkpointNames() == ["step-00000002", "step-00000003"])
@@ -70,7 +70,7 @@ struct CheckpointStoreTests {
         let manifest = store.restoreNewest(
             fingerprint: "run",
             into: other.parameters,
-            optimizer: other.optimizer,
+            state: other.state,
             onSkip: { _ in }
         )
         #expect(manifest?.step == 3)
@@ -79,8 +79,8 @@ struct CheckpointStoreTests {
             other.parameters.storage.elements.elementsEqual(engine.parameters.storage.elements)
         )
         #expect(other.parameters.fixedScales == scales)
-        for (a, b) in zip(other.optimizer.moments, engine.optimizer.moments) {
-            #expect(a.first.elementsEqual(b.first) && a.second.elementsEqual(b.second))
+        for (a, b) in zip(other.state, engine.state) {
+            #expect(a.name == b.name && a.bytes.elementsEqual(b.bytes))
         }
     }
 
@@ -107,7 +107,7 @@ struct CheckpointStoreTests {
             let manifest = store.restoreNewest(
                 fingerprint: "run",
                 into: engine.parameters,
-                optimizer: engine.optimizer
+                state: engine.state
             ) { skipped.append($0) }
             #expect(manifest?.step == 1, "\(damage)")
             #expect(skipped.count == 1 && skipped[0].contains("step-00000002"))
@@ -146,7 +146,7 @@ struct CheckpointStoreTests {
             store.restoreNewest(
                 fingerprint: fingerprint,
                 into: engine.parameters,
-                optimizer: engine.optimizer,
+                state: engine.state,
                 onSkip: { _ in }
             )?.step
         }

@@ -1,5 +1,3 @@
-internal import Devices
-internal import Formats
 internal import Kernels
 internal import Testing
 
@@ -58,82 +56,5 @@ struct HalfMomentsTests {
         // The gradient never changes: each step is the learning rate.
         let moved = weights.reduce(0.0) { $0 + 1 - Double($1) } / Double(count)
         #expect(abs(moved / 0.4 - 1) < 0.01)
-    }
-
-    private static func engine(
-        _ moments: MomentPrecision,
-        threads: Int = 2,
-        copiesHost: Bool = false
-    ) throws -> TrainingEngine {
-        let device = CPUDevice(team: ThreadTeam(threadCount: threads))
-        return try TrainingEngine(
-            parameters: try Parameters.random(
-                configuration: tinyConfiguration(),
-                seed: 3,
-                deviation: 0.1
-            ),
-            teacher: nil,
-            settings: .init(
-                recipe: QuantizationRecipe(defaultFormat: .mxfp4),
-                optimizer: AdamWConfiguration(moments: moments),
-                batchSize: 2,
-                length: 16
-            ),
-            isFrozen: { _ in false },
-            device: RecordingDevice(device, copiesHost: copiesHost)
-        )
-    }
-
-    private static func train(_ engine: TrainingEngine, from first: Int, to last: Int) throws {
-        for step in first..<last {
-            let tokens = (0..<32).map { Int32(($0 * 7 + step) % 53) }
-            _ = try engine.step(tokens: tokens, learningRate: 1e-3, progress: 0)
-        }
-    }
-
-    @Test func threadsChangeNoBit() throws {
-        let weights = try [1, 3].map { threads in
-            let engine = try Self.engine(.bfloat16, threads: threads)
-            try Self.train(engine, from: 0, to: 5)
-            return Array(engine.parameters.storage.elements)
-        }
-        #expect(weights[0] == weights[1])
-    }
-
-    /// Weights stay near those of FP32 moments: within a fiftieth of what training moved.
-    @Test func trainingIsNearThatOfFullMoments() throws {
-        let start = Array(try Self.engine(.float32).parameters.storage.elements)
-        let ends = try [MomentPrecision.float32, .bfloat16].map { moments in
-            let engine = try Self.engine(moments)
-            try Self.train(engine, from: 0, to: 20)
-            return Array(engine.parameters.storage.elements)
-        }
-        func distance(_ a: [Float], _ b: [Float]) -> Double {
-            zip(a, b).reduce(0) { $0 + Double(($1.0 - $1.1) * ($1.0 - $1.1)) }.squareRoot()
-        }
-        #expect(distance(ends[0], ends[1]) < 0.02 * distance(ends[0], start))
-    }
-
-    @Test(arguments: [false, true])
-    func resumedRunRepeatsTheUninterruptedOne(copiesHost: Bool) throws {
-        let whole = try Self.engine(.bfloat16)
-        try Self.train(whole, from: 0, to: 6)
-        let first = try Self.engine(.bfloat16, copiesHost: copiesHost)
-        try Self.train(first, from: 0, to: 3)
-        let second = try Self.engine(.bfloat16, copiesHost: copiesHost)
-        second.parameters.storage.pointer.update(
-            from: first.parameters.storage.pointer,
-            count: first.parameters.storage.count
-        )
-        for (target, source) in zip(second.optimizer.moments, first.optimizer.moments) {
-            #expect(source.first.count == 2 * source.shape.reduce(1, *))
-            target.first.copyMemory(from: UnsafeRawBufferPointer(source.first))
-            target.second.copyMemory(from: UnsafeRawBufferPointer(source.second))
-        }
-        second.resume(atStep: 3)
-        try Self.train(second, from: 3, to: 6)
-        #expect(
-            second.parameters.storage.elements.elementsEqual(whole.parameters.storage.elements)
-        )
     }
 }

@@ -5,7 +5,7 @@ enum KernelTwin: String, CaseIterable, Sendable {
     case rmsNorm, rmsNormGradient, layerNorm, layerNormGradient, softmax, softmaxGradient, softCap
     case silu, gelu, geluTanh, relu, reluSquared
     case crossEntropy, klDivergence, reverseKL, jensenShannon, topOutcomes, topDivergence,
-        sumOfSquares, adamW, adamWHalves
+        sumOfSquares, adamW, adamWHalves, adamWBytes, lion, lionHalves, lionBytes
 
     /// The outputs of both twins for vectors of `length` elements.
     func run(length: Int) -> (fast: [Float], reference: [Float]) {
@@ -58,6 +58,7 @@ enum KernelTwin: String, CaseIterable, Sendable {
             return n == 0 ? [] : [Float(sum)]
         case .adamW: return adamW(a, b, c, isReference)
         case .adamWHalves: return adamWHalves(a, b, c, isReference)
+        case .adamWBytes, .lion, .lionHalves, .lionBytes: return updates(a, b, c, isReference)
         }
     }
 
@@ -329,7 +330,7 @@ enum KernelTwin: String, CaseIterable, Sendable {
         return w + m + v
     }
 
-    private static let step = qat_adamw(
+    static let step = qat_adamw(
         learning_rate: 0.01,
         beta1: 0.9,
         beta2: 0.95,
@@ -361,5 +362,76 @@ enum KernelTwin: String, CaseIterable, Sendable {
             &step
         )
         return w + (m + v).map { Float(bitPattern: UInt32($0) << 16) }
+    }
+}
+
+// MARK: - Optimizers
+
+extension KernelTwin {
+    private static let lionStep = qat_lion(
+        learning_rate: 0.01,
+        beta1: 0.9,
+        beta2: 0.99,
+        weight_decay: 0.1,
+        gradient_scale: 0.5
+    )
+
+    /// Whether elements share scales in blocks of 256.
+    var hasBlocks: Bool { self == .adamWBytes || self == .lionBytes }
+
+    /// Three updates of AdamW with moments of bytes, or of Lion; codes and scales are among the outputs.
+    func updates(_ w: [Float], _ m: [Float], _ g: [Float], _ isReference: Bool) -> [Float] {
+        var w = w
+        var step = Self.lionStep
+        let blocks = (w.count + Int(QAT_MOMENT_BLOCK) - 1) / Int(QAT_MOMENT_BLOCK)
+        var codes = [UInt8](repeating: 0, count: w.count)
+        var seconds = codes
+        var scales = [Float](repeating: 0, count: blocks)
+        var secondScales = scales
+        var floats = m
+        var halves = m.map { UInt16($0.bitPattern >> 16) }
+        for number in UInt32(1)...3 {
+            switch self {
+            case .lion:
+                (isReference ? qat_lion_f32_ref : qat_lion_f32)(&w, &floats, g, w.count, &step)
+            case .lionHalves:
+                (isReference ? qat_lion_bf16_f32_ref : qat_lion_bf16_f32)(
+                    &w,
+                    &halves,
+                    g,
+                    w.count,
+                    5,
+                    number,
+                    &step
+                )
+            case .lionBytes:
+                (isReference ? qat_lion_u8_f32_ref : qat_lion_u8_f32)(
+                    &w,
+                    &codes,
+                    &scales,
+                    g,
+                    w.count,
+                    5,
+                    number,
+                    &step
+                )
+            default:
+                var adamW = Self.step
+                (isReference ? qat_adamw_u8_f32_ref : qat_adamw_u8_f32)(
+                    &w,
+                    &codes,
+                    &scales,
+                    &seconds,
+                    &secondScales,
+                    g,
+                    w.count,
+                    5,
+                    number,
+                    &adamW
+                )
+            }
+        }
+        let kept = (codes + seconds).map(Float.init) + scales + secondScales
+        return w + floats + halves.map { Float(bitPattern: UInt32($0) << 16) } + kept
     }
 }

@@ -361,4 +361,9 @@ final class RecordingDevice: ComputeDevice, @unchecked Sendable {
         note("adamW", tensors.weight)
         device.adamW(tensors, step: step)
     }
+
+    func lion(_ tensors: LionTensors, step: LionStep) {
+        note("lion", tensors.weight)
+        device.lion(tensors, step: step)
+    }
 }

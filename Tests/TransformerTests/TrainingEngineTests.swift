@@ -21,7 +21,7 @@ struct TrainingEngineTests {
             settings: .init(
                 recipe: distilled ? QuantizationRecipe(defaultFormat: .mxfp4) : .none,
                 objective: distilled ? .distillation(.init()) : .crossEntropy,
-                optimizer: AdamWConfiguration(
+                optimizer: OptimizerConfiguration(
                     beta1: 0.9,
                     beta2: 0.95,
                     epsilon: 1e-8,
@@ -154,9 +154,8 @@ struct TrainingEngineTests {
             from: first.parameters.storage.pointer,
             count: first.parameters.storage.count
         )
-        for (target, source) in zip(second.optimizer.moments, first.optimizer.moments) {
-            target.first.copyMemory(from: UnsafeRawBufferPointer(source.first))
-            target.second.copyMemory(from: UnsafeRawBufferPointer(source.second))
+        for (target, source) in zip(second.state, first.state) {
+            target.bytes.copyMemory(from: UnsafeRawBufferPointer(source.bytes))
         }
         second.resume(atStep: 3)
         try run(second, from: 3, to: 6)
@@ -239,7 +238,7 @@ func tinyEngine(
         settings: .init(
             recipe: recipe,
             objective: .crossEntropy,
-            optimizer: AdamWConfiguration(),
+            optimizer: OptimizerConfiguration(),
             batchSize: batch,
             accumulation: accumulation,
             length: 16

@@ -1,6 +1,7 @@
 // Umbrella header of the compute kernels.
 #pragma once
 #include "qat_convert.h"
+#include "qat_optimizer.h"
 #include "qat_product.h"
 #include "qat_ptq.h"
 #include "qat_quantize.h"

@@ -323,42 +323,4 @@ extension CPUDevice {
         )
         return (output.rows, weight.columns, weight.rows)
     }
-
-    /// Split over the team by elements.
-    public func adamW(_ tensors: AdamWTensors, step: AdamWStep) {
-        let count = tensors.weight.count
-        precondition(
-            tensors.gradient.count == count && tensors.firstMoment.count == count
-                && tensors.secondMoment.count == count,
-            "adamW: tensors of several sizes"
-        )
-        let (weight, gradient) = (tensors.weight.floats, tensors.gradient.floats)
-        if tensors.firstMoment.type == .bfloat16 {
-            let (first, second) = (tensors.firstMoment.halves, tensors.secondMoment.halves)
-            return team.parallelFor(count: count, grain: Self.grain) { range in
-                let start = range.lowerBound
-                OptimizerKernels.adamW(
-                    weights: weight + start,
-                    firstMoment: first + start,
-                    secondMoment: second + start,
-                    gradient: gradient + start,
-                    count: range.count,
-                    first: tensors.place + start,
-                    step: step
-                )
-            }
-        }
-        let (first, second) = (tensors.firstMoment.floats, tensors.secondMoment.floats)
-        team.parallelFor(count: count, grain: Self.grain) { range in
-            let start = range.lowerBound
-            OptimizerKernels.adamW(
-                weights: weight + start,
-                firstMoment: first + start,
-                secondMoment: second + start,
-                gradient: gradient + start,
-                count: range.count,
-                step: step
-            )
-        }
-    }
 }

@@ -135,7 +135,7 @@ public enum JobSchema {
             "Learn the teacher's distribution; without this section, the text's next token."
         ),
         .init("trainer", .object(TrainerSchema.trainer), "Length, batches, validation, machines."),
-        .init("optim", .object(TrainerSchema.optimizer), "AdamW and its learning rate."),
+        .init("optim", .object(TrainerSchema.optimizer), "The optimizer and its learning rate."),
         .init("data", .object(DataSchema.training), required: true, "Texts."),
         exports,
         .init(

@@ -106,15 +106,25 @@ enum TrainerSchema {
     static let optimizer = ObjectSchema([
         .init(
             "name",
-            .choice(["adamw"]),
+            .words(OptimizerOptions.Name.self),
             default: .string("adamw"),
             pasted: Dictionary(
                 uniqueKeysWithValues: [
                     "fused_adam", "distributed_fused_adam", "adam", "adamw_torch",
-                    "adamw_torch_fused", "adamw_hf", "paged_adamw_8bit", "adamw_8bit",
+                    "adamw_torch_fused", "adamw_hf",
                 ].map { ("\"\($0)\"", "write \"adamw\"") }
+                    + ["paged_adamw_8bit", "adamw_8bit", "adamw_bnb_8bit"].map {
+                        ("\"\($0)\"", "write \"adamw\", and \"moments\": \"int8\" beside it")
+                    }
+                    + ["lion_8bit", "paged_lion_8bit"].map {
+                        ("\"\($0)\"", "write \"lion\", and \"moments\": \"int8\" beside it")
+                    } + [
+                        ("\"lion_32bit\"", "write \"lion\""),
+                        ("\"paged_lion_32bit\"", "write \"lion\""),
+                    ]
             ),
-            "The optimizer."
+            "The optimizer: AdamW, or Lion, which moves every weight by the sign of its moment: lr a third "
+                + "to a tenth of AdamW's, half of the memory."
         ),
         .init(
             "lr",
@@ -131,21 +141,26 @@ enum TrainerSchema {
         .init(
             "betas",
             .array(.number(.from(0, below: 1)), count: 2...2),
-            default: .array([.number(0.9), .number(0.95)]),
-            "Decay of the first and the second moment."
+            "Decay of the first and the second moment, 0.9 and 0.95 by default; of lion the moment's share "
+                + "of the direction and its decay, 0.9 and 0.99."
         ),
         .init(
             "eps",
             .number(.above(0)),
             default: .number(1e-8),
-            "Added to the root of the second moment."
+            "Added to the root of the second moment; lion has none."
         ),
         .init(
             "moments",
             .words(OptimizerOptions.Moments.self),
             default: .string("float32"),
-            "What AdamW's moments are kept as: bfloat16 takes half of the memory and is rounded at random, "
-                + "right in the mean."
+            pasted: [
+                "\"8bit\"": "write \"int8\"", "\"fp8\"": "write \"int8\"",
+                "\"float8\"": "write \"int8\"",
+                "\"bf16\"": "write \"bfloat16\"", "\"fp32\"": "write \"float32\"",
+            ],
+            "What the optimizer's moments are kept as: bfloat16 takes half of the memory, int8 (codes of one "
+                + "byte with a scale for each 256) a quarter; both are rounded at random, right in the mean."
         ),
         .init("sched", .object(schedule), "The course of the learning rate."),
         .init(

@@ -1,5 +1,13 @@
-/// The `optim` section of a training job: AdamW and its learning rate.
+/// The `optim` section of a training job: the optimizer and its learning rate.
 public struct OptimizerOptions: Sendable, Equatable {
+    /// The optimizer.
+    public enum Name: String, Sendable, CaseIterable {
+        /// By the first moment over the root of the second.
+        case adamW = "adamw"
+        /// By the sign of the only moment, mixed with the gradient.
+        case lion
+    }
+
     /// The course of the learning rate.
     public enum ScheduleName: String, Sendable, CaseIterable {
         /// A linear warm-up, then the same rate to the end.
@@ -14,6 +22,8 @@ public struct OptimizerOptions: Sendable, Equatable {
         case float32
         /// The upper half of it.
         case bfloat16
+        /// Codes of one byte, with a scale per block.
+        case int8
     }
 
     /// What becomes of moments where a schedule's next stage begins.
@@ -24,13 +34,15 @@ public struct OptimizerOptions: Sendable, Equatable {
         case reset
     }
 
+    /// The optimizer.
+    public var name: Name
     /// The rate after the warm-up.
     public var learningRate: Double
     /// Decoupled weight decay.
     public var weightDecay: Double
-    /// Decay of the first moment.
+    /// Decay of the first moment; of Lion, the moment's share of the direction.
     public var beta1: Double
-    /// Decay of the second moment.
+    /// Decay of the second moment; of Lion, that of its only one.
     public var beta2: Double
     /// Added to the root of the second moment.
     public var epsilon: Double
@@ -52,7 +64,10 @@ public struct OptimizerOptions: Sendable, Equatable {
     init(_ reader: ObjectReader) {
         let sched = reader.object("sched")
         let rate = reader.number("lr")
-        let betas = reader.value("betas")?.arrayValue?.compactMap(\.doubleValue) ?? []
+        name = reader.choice("name")
+        let betas =
+            reader.value("betas")?.arrayValue?.compactMap(\.doubleValue)
+            ?? (name == .lion ? [0.9, 0.99] : [0.9, 0.95])
         precondition(betas.count == 2, "the schema lets \(betas.count) betas pass")
         learningRate = rate
         weightDecay = reader.number("weight_decay")

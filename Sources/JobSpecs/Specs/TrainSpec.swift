@@ -72,7 +72,7 @@ public struct TrainSpec: Sendable, Equatable {
     public var distillation: Distillation?
     /// Length, batches, validation, checkpoints.
     public var trainer: TrainerOptions
-    /// AdamW and its learning rate.
+    /// The optimizer and its learning rate.
     public var optimizer: OptimizerOptions
     /// Texts.
     public var data: DataOptions

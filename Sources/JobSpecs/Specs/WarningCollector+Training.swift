@@ -7,6 +7,14 @@ extension WarningCollector {
         checkSchedule(spec.quantization.recipe)
         checkTrainer(spec.trainer, reader.object("trainer"))
         checkOptimizer(spec, reader.object("optim").object("sched"))
+        if spec.optimizer.name == .lion {
+            warn(
+                reader.object("optim"),
+                "$.optim",
+                haveNoEffect: ["eps"],
+                "lion divides by nothing; only adamw takes it"
+            )
+        }
         if spec.quantization.recipe.stages.count < 2 {
             warn(
                 reader.object("optim"),

@@ -6,7 +6,7 @@ public import Transformer
 /// Training checkpoints of one run: a folder per step, written whole or not at all.
 ///
 /// `step-<n>/` holds model.safetensors (FP32 masters, and the scales that stay while they change),
-/// optimizer.safetensors (AdamW's moments) and manifest.json, which names the others with their digests
+/// optimizer.safetensors (the optimizer's moments) and manifest.json, which names the others with their digests
 /// and is written last. A folder appears under its name by a rename, after everything in it is on disk.
 public struct CheckpointStore {
     /// A checkpoint's manifest.
@@ -54,7 +54,7 @@ public struct CheckpointStore {
         step: Int,
         fingerprint: String,
         parameters: Parameters,
-        optimizer: AdamWState,
+        state: [TrainingTensor],
         values: [String: Double] = [:]
     ) throws -> String {
         let name = "\(CheckpointName(step: UInt64(step)))"
@@ -70,16 +70,11 @@ public struct CheckpointStore {
             to: temporary + "/model.safetensors"
         )
         try Self.write(
-            optimizer.moments.flatMap { moment in
-                [("m." + moment.name, moment.first), ("v." + moment.name, moment.second)].map {
-                    let type = Self.type(optimizer.precision)
-                    let tensor = SafetensorsWriter.Tensor(
-                        name: $0,
-                        type: type,
-                        shape: moment.shape
-                    )
-                    return (tensor, UnsafeRawBufferPointer($1))
-                }
+            state.map { tensor in
+                (
+                    .init(name: tensor.name, type: Self.type(tensor.type), shape: tensor.shape),
+                    UnsafeRawBufferPointer(tensor.bytes)
+                )
             },
             to: temporary + "/optimizer.safetensors"
         )
@@ -112,13 +107,13 @@ public struct CheckpointStore {
     public func restoreNewest(
         fingerprint: String,
         into parameters: Parameters,
-        optimizer: AdamWState,
+        state: [TrainingTensor],
         onSkip: (String) -> Void
     ) -> Manifest? {
         for name in checkpointNames().reversed() {
             do {
                 let manifest = try verified("\(folder)/\(name)", fingerprint: fingerprint)
-                try restore("\(folder)/\(name)", into: parameters, optimizer: optimizer)
+                try restore("\(folder)/\(name)", into: parameters, state: state)
                 return manifest
             } catch {
                 onSkip("checkpoint \(name) is passed over: \(error)")
@@ -160,7 +155,7 @@ public struct CheckpointStore {
     private func restore(
         _ path: String,
         into parameters: Parameters,
-        optimizer: AdamWState
+        state: [TrainingTensor]
     ) throws {
         let model = try SafetensorsFile(path: path + "/model.safetensors")
         for entry in parameters.layout.entries {
@@ -168,18 +163,23 @@ public struct CheckpointStore {
             try copy(model, entry.name, .f32, shape: entry.shape, to: values)
         }
         parameters.fixedScales = Self.scales(in: model, of: parameters.layout)
-        let moments = try SafetensorsFile(path: path + "/optimizer.safetensors")
-        let type = Self.type(optimizer.precision)
-        for moment in optimizer.moments {
-            try copy(moments, "m." + moment.name, type, shape: moment.shape, to: moment.first)
-            try copy(moments, "v." + moment.name, type, shape: moment.shape, to: moment.second)
+        let file = try SafetensorsFile(path: path + "/optimizer.safetensors")
+        for tensor in state {
+            try copy(
+                file,
+                tensor.name,
+                Self.type(tensor.type),
+                shape: tensor.shape,
+                to: tensor.bytes
+            )
         }
     }
 
-    private static func type(_ precision: MomentPrecision) -> SafetensorsType {
-        switch precision {
+    private static func type(_ element: TrainingTensor.Element) -> SafetensorsType {
+        switch element {
         case .float32: .f32
         case .bfloat16: .bf16
+        case .uint8: .u8
         }
     }
 

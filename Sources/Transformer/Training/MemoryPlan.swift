@@ -28,7 +28,9 @@ public struct MemoryPlan: Sendable, Equatable {
         public var checkpointsActivations: Bool
         /// What linear layers multiply.
         public var operands: OperandPrecision
-        /// What the optimizer's moments are kept as.
+        /// What the optimizer is.
+        public var rule: OptimizerConfiguration.Rule
+        /// What its moments are kept as.
         public var moments: MomentPrecision
         /// Threads that compute.
         public var threads: Int
@@ -42,10 +44,12 @@ public struct MemoryPlan: Sendable, Equatable {
             length: Int,
             checkpointsActivations: Bool = false,
             operands: OperandPrecision = .float32,
+            rule: OptimizerConfiguration.Rule = .adamW,
             moments: MomentPrecision = .float32,
             threads: Int
         ) {
             self.checkpointsActivations = checkpointsActivations
+            self.rule = rule
             self.moments = moments
             self.recipe = recipe
             self.distillation = distillation
@@ -82,6 +86,12 @@ public struct MemoryPlan: Sendable, Equatable {
         let rows = training.batchSize * training.length
         let weights = layout.totalCount
         let trained = GradientArena.elementCount(layout, isFrozen: isFrozen)
+        let moments = OptimizerState.byteCount(
+            training.rule,
+            training.moments,
+            paddedCount: trained,
+            counts: layout.entries.filter { !isFrozen($0.name) }.map(\.count)
+        )
         let teacher = training.distillation == nil ? nil : training.teacher ?? model
         let kept = training.kept
         let logits =
@@ -98,7 +108,7 @@ public struct MemoryPlan: Sendable, Equatable {
                 training.teacher.map { ParameterLayout(configuration: $0).totalCount } ?? 0
             ),
             ("gradients", trained),
-            ("moments", 2 * trained * training.moments.byteCount / 4),
+            ("moments", moments / MemoryLayout<Float>.stride),
             (
                 "activations",
                 ActivationArena.elementCount(model, rows: rows, keeping: kept)

@@ -25,7 +25,7 @@ public struct StepResult: Sendable, Equatable {
 }
 
 /// Quantization-aware training of a decoder: forward with fake-quantized weights, backward straight
-/// through to the FP32 masters, AdamW.
+/// through to the FP32 masters, AdamW or Lion.
 ///
 /// Everything is allocated at the start; a step allocates nothing. Not for concurrent use.
 public final class TrainingEngine {
@@ -36,8 +36,8 @@ public final class TrainingEngine {
     }
     /// Steps taken.
     public private(set) var stepCount: Int
-    /// AdamW's moments.
-    public let optimizer: AdamWState
+    /// The optimizer's moments.
+    public let optimizer: OptimizerState
 
     /// What a run is like, beside its model.
     public struct Settings: Sendable {
@@ -46,7 +46,7 @@ public final class TrainingEngine {
         /// What is lowered.
         public var objective: TrainingObjective
         /// The optimizer's constants.
-        public var optimizer: AdamWConfiguration
+        public var optimizer: OptimizerConfiguration
         /// What becomes of moments where a stage begins.
         public var stageMoments: StageChange.Moments
         /// Windows per micro-batch; at least 1.
@@ -63,7 +63,7 @@ public final class TrainingEngine {
         public init(
             recipe: QuantizationRecipe,
             objective: TrainingObjective = .crossEntropy,
-            optimizer: AdamWConfiguration = AdamWConfiguration(),
+            optimizer: OptimizerConfiguration = OptimizerConfiguration(),
             stageMoments: StageChange.Moments = StageChange().moments,
             batchSize: Int,
             accumulation: Int = 1,
@@ -156,10 +156,10 @@ public final class TrainingEngine {
             device: device
         )
         backward = BackwardPass(pass: pass, attention: attention, gradients: gradients)
-        optimizer = AdamWState(
+        optimizer = OptimizerState(
             slots: gradients.slots,
             count: gradients.storage.count,
-            precision: settings.optimizer.moments,
+            configuration: settings.optimizer,
             device: device
         )
         head = LossHead(
@@ -179,6 +179,10 @@ public final class TrainingEngine {
 
     /// Windows a step takes: micro-batches times windows each.
     public var windowsPerStep: Int { settings.accumulation * settings.batchSize }
+
+    /// What a checkpoint must hold beside the weights; what the host changes there is taken by
+    /// ``resume(atStep:)``.
+    public var state: [TrainingTensor] { optimizer.tensors }
 
     /// Continues a run whose parameters and moments the host restored.
     public func resume(atStep step: Int) {

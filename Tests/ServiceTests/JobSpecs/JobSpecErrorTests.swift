@@ -83,7 +83,7 @@ internal import Testing
         ),
         .init(
             train(more: #", "optim": {"name": "sgd"}"#),
-            "$.optim.name: \"sgd\" is not allowed; expected \"adamw\""
+            "$.optim.name: \"sgd\" is not allowed; expected one of adamw, lion"
         ),
         .init(
             train(more: #", "trainer": {"val_check_interval": 1.5}"#),

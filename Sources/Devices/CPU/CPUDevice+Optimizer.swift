@@ -1,0 +1,112 @@
+public import Kernels
+
+extension CPUDevice {
+    /// Split over the team by elements, or by blocks that share a scale.
+    public func adamW(_ tensors: AdamWTensors, step: AdamWStep) {
+        let (weight, gradient) = (tensors.weight.floats, tensors.gradient.floats)
+        let (first, second) = (tensors.firstMoment, tensors.secondMoment)
+        split(tensors.weight, tensors.gradient, [first, second]) { range in
+            let start = range.lowerBound
+            switch first.values.type {
+            case .uint8:
+                OptimizerKernels.adamW(
+                    weights: weight + start,
+                    firstMoment: first.blocks.from(start),
+                    secondMoment: second.blocks.from(start),
+                    gradient: gradient + start,
+                    count: range.count,
+                    first: tensors.place + start,
+                    step: step
+                )
+            case .bfloat16:
+                OptimizerKernels.adamW(
+                    weights: weight + start,
+                    firstMoment: first.values.halves + start,
+                    secondMoment: second.values.halves + start,
+                    gradient: gradient + start,
+                    count: range.count,
+                    first: tensors.place + start,
+                    step: step
+                )
+            default:
+                OptimizerKernels.adamW(
+                    weights: weight + start,
+                    firstMoment: first.values.floats + start,
+                    secondMoment: second.values.floats + start,
+                    gradient: gradient + start,
+                    count: range.count,
+                    step: step
+                )
+            }
+        }
+    }
+
+    /// Split likewise.
+    public func lion(_ tensors: LionTensors, step: LionStep) {
+        let (weight, gradient) = (tensors.weight.floats, tensors.gradient.floats)
+        let moment = tensors.moment
+        split(tensors.weight, tensors.gradient, [moment]) { range in
+            let start = range.lowerBound
+            switch moment.values.type {
+            case .uint8:
+                OptimizerKernels.lion(
+                    weights: weight + start,
+                    moment: moment.blocks.from(start),
+                    gradient: gradient + start,
+                    count: range.count,
+                    first: tensors.place + start,
+                    step: step
+                )
+            case .bfloat16:
+                OptimizerKernels.lion(
+                    weights: weight + start,
+                    moment: moment.values.halves + start,
+                    gradient: gradient + start,
+                    count: range.count,
+                    first: tensors.place + start,
+                    step: step
+                )
+            default:
+                OptimizerKernels.lion(
+                    weights: weight + start,
+                    moment: moment.values.floats + start,
+                    gradient: gradient + start,
+                    count: range.count,
+                    step: step
+                )
+            }
+        }
+    }
+
+    private func split(
+        _ weight: DeviceTensor,
+        _ gradient: DeviceTensor,
+        _ moments: [MomentTensor],
+        _ body: (Range<Int>) -> Void
+    ) {
+        let count = weight.count
+        let block = OptimizerKernels.momentBlock
+        var grain = Self.grain
+        precondition(gradient.count == count, "an update of \(count) by \(gradient.count) elements")
+        for moment in moments {
+            precondition(
+                moment.values.count == count && moment.values.type == moments[0].values.type,
+                "an update of \(count) elements with a moment of \(moment.values.count)"
+            )
+            guard moment.values.type == .uint8 else { continue }
+            grain = block
+            precondition(
+                moment.scales?.count == (count + block - 1) / block,
+                "a moment of \(count) codes with \(moment.scales?.count ?? 0) scales"
+            )
+        }
+        team.parallelFor(count: count, grain: grain, body)
+    }
+}
+
+extension MomentTensor {
+    fileprivate var blocks: BlockMoment {
+        guard let scales else { preconditionFailure("codes without scales") }
+        return BlockMoment(codes: values.bytes, scales: scales.floats)
+    }
+}

@@ -1,0 +1,53 @@
+internal import Formats
+internal import Testing
+
+@testable internal import JobSpecs
+
+/// Optimizers, averages and damping in job files.
+@Suite struct OptimizerSpecTests {
+    private static func job(_ members: String, quantization: String = "") throws -> ParsedJob {
+        let json = """
+            {"model": "m", "quantization": {"algorithm": "fp4"\(quantization)}, "data": {"train": ["t"]},
+             \(members)}
+            """
+        return try ParsedJob(kind: "train", json: Array(json.utf8))
+    }
+
+    private static func spec(_ members: String, quantization: String = "") throws -> TrainSpec {
+        guard case .train(let spec) = try job(members, quantization: quantization).spec else {
+            throw JobSpecError(.invalidSpec, "not a training job")
+        }
+        return spec
+    }
+
+    @Test func eachOptimizerHasItsBetas() throws {
+        let usual = try Self.spec(#""optim": {}"#).optimizer
+        #expect(usual.name == .adamW && usual.beta1 == 0.9 && usual.beta2 == 0.95)
+        let lion = try Self.spec(#""optim": {"name": "lion"}"#).optimizer
+        #expect(lion.name == .lion && lion.beta1 == 0.9 && lion.beta2 == 0.99)
+        let said = try Self.spec(
+            #""optim": {"name": "lion", "betas": [0.95, 0.98], "moments": "int8"}"#
+        ).optimizer
+        #expect(said.beta1 == 0.95 && said.beta2 == 0.98 && said.moments == .int8)
+    }
+
+    @Test func whatLionDoesNotTakeIsWarnedAbout() throws {
+        let warnings = try Self.job(#""optim": {"name": "lion", "eps": 1e-6}"#).warnings
+        #expect(warnings.map(\.path) == ["$.optim.eps"])
+        #expect(try Self.job(#""optim": {"name": "adamw", "eps": 1e-6}"#).warnings.isEmpty)
+    }
+
+    @Test func othersNamesOfSmallMomentsAreUnderstood() {
+        let words = [
+            #""name": "adamw_8bit""#: #"write "adamw", and "moments": "int8" beside it"#,
+            #""name": "paged_lion_8bit""#: #"write "lion", and "moments": "int8" beside it"#,
+            #""moments": "8bit""#: #"write "int8""#, #""moments": "bf16""#: #"write "bfloat16""#,
+        ]
+        for (member, advice) in words {
+            let error = #expect(throws: JobSpecError.self) {
+                try Self.job("\"optim\": {\(member)}")
+            }
+            #expect(error?.description.contains(advice) == true, "\(error?.description ?? "")")
+        }
+    }
+}
