@@ -187,6 +187,8 @@ public protocol ComputeDevice: AnyObject, Sendable {
     func adamW(_ tensors: AdamWTensors, step: AdamWStep)
     /// One update of a parameter and its moment.
     func lion(_ tensors: LionTensors, step: LionStep)
+    /// `average += share · (values - average)`, element by element.
+    func average(_ average: DeviceTensor, toward values: DeviceTensor, share: Float)
 }
 
 extension ComputeDevice {

@@ -26,6 +26,7 @@ extension MemoryPlan {
                 operands: spec.trainer.hasMixedPrecision ? .bfloat16 : .float32,
                 rule: .init(spec.optimizer.name),
                 moments: MomentPrecision(spec.optimizer.moments),
+                averagesWeights: spec.trainer.averageDecay != nil,
                 threads: threads
             ),
             isFrozen: { name in spec.frozen.contains { $0.matches(name) } }

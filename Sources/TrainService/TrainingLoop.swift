@@ -163,6 +163,7 @@ struct TrainingLoop {
                 objective: plan.objective,
                 optimizer: plan.optimizer,
                 stageMoments: plan.schedule.stageChange.moments,
+                averageDecay: plan.averageDecay,
                 batchSize: plan.batchSize,
                 accumulation: plan.accumulation,
                 length: plan.length,
@@ -185,7 +186,7 @@ struct TrainingLoop {
                 "teacher cache: \(cache.readCount) windows were read, \(cache.missCount) computed"
             )
         }
-        try finish(engine.parameters, before: before)
+        try finish(engine.trained, before: before)
     }
 
     /// What was kept of the teacher, where the job keeps it.
@@ -351,7 +352,7 @@ struct TrainingLoop {
         }
         if step % plan.validationInterval == 0 && !isLast {
             let validation = try validate(
-                engine.parameters,
+                engine.trained,
                 plan.recipe,
                 as: .interval,
                 at: place

@@ -14,6 +14,8 @@ struct TrainingPlan {
     let objective: TrainingObjective
     let optimizer: OptimizerConfiguration
     let schedule: LearningRateSchedule
+    /// The decay of the weights' moving average; nil for none.
+    let averageDecay: Double?
     let batchSize: Int
     let accumulation: Int
     let length: Int
@@ -46,6 +48,7 @@ struct TrainingPlan {
         let trainer = spec.trainer
         objective = spec.distillation.map { .distillation(Distillation($0)) } ?? .crossEntropy
         optimizer = OptimizerConfiguration(spec.optimizer, clip: trainer.gradientClip)
+        averageDecay = trainer.averageDecay
         batchSize = trainer.microBatchSize
         accumulation = trainer.accumulatedBatches
         length = spec.data.sequenceLength

@@ -18,14 +18,18 @@ struct CheckpointStoreTests {
         return withUnsafeBytes(of: hash) { Array($0) }
     }
 
-    private static func engine() throws -> TrainingEngine {
+    private static func engine(
+        _ optimizer: OptimizerConfiguration = OptimizerConfiguration(),
+        averageDecay: Double? = nil
+    ) throws -> TrainingEngine {
         try TrainingEngine(
             parameters: try TinyModel.make().parameters,
             teacher: nil,
             settings: .init(
                 recipe: QuantizationRecipe(defaultFormat: .mxfp4),
                 objective: .crossEntropy,
-                optimizer: OptimizerConfiguration(),
+                optimizer: optimizer,
+                averageDecay: averageDecay,
                 batchSize: 1,
                 length: 8
             ),
@@ -82,6 +86,30 @@ struct CheckpointStoreTests {
         for (a, b) in zip(other.state, engine.state) {
             #expect(a.name == b.name && a.bytes.elementsEqual(b.bytes))
         }
+    }
+
+    /// Moments of bytes with their scales, of Lion one alone, and the weights' average.
+    @Test(arguments: OptimizerConfiguration.Rule.allCases)
+    func restoresAllThatIsKept(rule: OptimizerConfiguration.Rule) throws {
+        let folder = try TemporaryFolder()
+        let store = CheckpointStore(folder: folder.path, digest: Self.checksum)
+        let optimizer = OptimizerConfiguration(rule, moments: .int8)
+        let engine = try Self.engine(optimizer, averageDecay: 0.9)
+        for _ in 0..<2 { try Self.save(store, engine) }
+        let other = try Self.engine(optimizer, averageDecay: 0.9)
+        let manifest = store.restoreNewest(
+            fingerprint: "run",
+            into: other.parameters,
+            state: other.state,
+            onSkip: { Issue.record("\($0)") }
+        )
+        #expect(manifest?.step == 2)
+        for (a, b) in zip(other.state, engine.state) {
+            #expect(a.name == b.name && a.bytes.elementsEqual(b.bytes))
+        }
+        #expect(engine.state.contains { $0.name.hasPrefix("ema.") })
+        #expect(engine.state.contains { $0.name.hasSuffix(".scales") && $0.type == .float32 })
+        withExtendedLifetime((engine, other)) {}
     }
 
     @Test(arguments: ["model.safetensors", "optimizer.safetensors", "manifest.json"])

@@ -366,4 +366,9 @@ final class RecordingDevice: ComputeDevice, @unchecked Sendable {
         note("lion", tensors.weight)
         device.lion(tensors, step: step)
     }
+
+    func average(_ average: DeviceTensor, toward values: DeviceTensor, share: Float) {
+        note("average", average)
+        device.average(average, toward: values, share: share)
+    }
 }

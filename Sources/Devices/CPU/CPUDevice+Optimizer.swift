@@ -78,6 +78,20 @@ extension CPUDevice {
         }
     }
 
+    /// Split over the team by elements.
+    public func average(_ average: DeviceTensor, toward values: DeviceTensor, share: Float) {
+        precondition(average.count == values.count, "an average of tensors of two sizes")
+        let (into, from) = (average.floats, values.floats)
+        team.parallelFor(count: average.count, grain: Self.grain) { range in
+            OptimizerKernels.average(
+                into + range.lowerBound,
+                toward: from + range.lowerBound,
+                share: share,
+                count: range.count
+            )
+        }
+    }
+
     private func split(
         _ weight: DeviceTensor,
         _ gradient: DeviceTensor,

@@ -65,6 +65,7 @@ enum KnownSynonym {
         (["$.optim.sched.warmup_steps"], "warmup num_warmup_steps lr_warmup_steps warmup_iters"),
         (["$.optim.sched.warmup_steps"], "warmup_ratio warmup_epochs"),
         (["$.optim.sched.min_lr"], "min_learning_rate lr_min eta_min final_lr"),
+        (["$.trainer.ema"], "ema_decay ema_rate weight_ema average_decay"),
         (["$.trainer.max_steps"], "steps num_steps max_train_steps train_steps num_train_steps"),
         (["$.trainer.max_steps"], "train_iters max_iters iterations max_time"),
         (["$.trainer.max_epochs"], "epochs num_epochs num_train_epochs n_epochs"),

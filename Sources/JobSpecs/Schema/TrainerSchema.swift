@@ -71,6 +71,16 @@ enum TrainerSchema {
                 + "bits for less memory and about a third more time."
         ),
         .init(
+            "ema",
+            .number(.between(0, 1)),
+            pasted: [
+                "0": "leave it out for no average", "false": "leave it out for no average",
+                "true": "write the decay, as 0.999",
+            ],
+            "The decay of a moving average of the weights, which is validated and exported in their place; "
+                + "after n steps at most (1 + n) / (10 + n). Takes as much memory as the weights."
+        ),
+        .init(
             "val_check_interval",
             .extent,
             pasted: ["0": "leave it out for once per epoch, or write more steps than the run has"],

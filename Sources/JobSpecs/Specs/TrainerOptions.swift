@@ -76,6 +76,8 @@ public struct TrainerOptions: Sendable, Equatable {
     public var accumulatedBatches: Int
     /// Whether of each layer only its input is kept for the backward pass.
     public var checkpointsActivations: Bool
+    /// The decay of the weights' moving average, above 0 and below 1; nil for none.
+    public var averageDecay: Double?
     /// Steps between validations, or a fraction of an epoch; nil for once per epoch.
     public var validationInterval: Extent?
     /// Windows per validation, or a fraction of them; nil for all.
@@ -108,6 +110,7 @@ public struct TrainerOptions: Sendable, Equatable {
         microBatchSize = reader.integer("micro_batch_size")
         accumulatedBatches = reader.integer("accumulate_grad_batches")
         checkpointsActivations = reader.boolean("activation_checkpointing")
+        averageDecay = reader.optionalNumber("ema")
         validationInterval = reader.extent("val_check_interval")
         validationBatches = reader.extent("limit_val_batches")
         let clip = reader.number("gradient_clip_val")

@@ -32,6 +32,8 @@ public struct MemoryPlan: Sendable, Equatable {
         public var rule: OptimizerConfiguration.Rule
         /// What its moments are kept as.
         public var moments: MomentPrecision
+        /// Whether a moving average of the weights is kept.
+        public var averagesWeights: Bool
         /// Threads that compute.
         public var threads: Int
 
@@ -46,10 +48,12 @@ public struct MemoryPlan: Sendable, Equatable {
             operands: OperandPrecision = .float32,
             rule: OptimizerConfiguration.Rule = .adamW,
             moments: MomentPrecision = .float32,
+            averagesWeights: Bool = false,
             threads: Int
         ) {
             self.checkpointsActivations = checkpointsActivations
             self.rule = rule
+            self.averagesWeights = averagesWeights
             self.moments = moments
             self.recipe = recipe
             self.distillation = distillation
@@ -107,6 +111,7 @@ public struct MemoryPlan: Sendable, Equatable {
                 "the teacher's weights",
                 training.teacher.map { ParameterLayout(configuration: $0).totalCount } ?? 0
             ),
+            ("the weights' average", training.averagesWeights ? weights : 0),
             ("gradients", trained),
             ("moments", moments / MemoryLayout<Float>.stride),
             (

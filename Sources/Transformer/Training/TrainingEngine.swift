@@ -49,6 +49,8 @@ public final class TrainingEngine {
         public var optimizer: OptimizerConfiguration
         /// What becomes of moments where a stage begins.
         public var stageMoments: StageChange.Moments
+        /// The decay of the weights' moving average, above 0 and below 1; nil for none.
+        public var averageDecay: Double?
         /// Windows per micro-batch; at least 1.
         public var batchSize: Int
         /// Micro-batches per step; at least 1.
@@ -65,6 +67,7 @@ public final class TrainingEngine {
             objective: TrainingObjective = .crossEntropy,
             optimizer: OptimizerConfiguration = OptimizerConfiguration(),
             stageMoments: StageChange.Moments = StageChange().moments,
+            averageDecay: Double? = nil,
             batchSize: Int,
             accumulation: Int = 1,
             length: Int,
@@ -72,6 +75,7 @@ public final class TrainingEngine {
         ) {
             self.checkpointsActivations = checkpointsActivations
             self.stageMoments = stageMoments
+            self.averageDecay = averageDecay
             self.recipe = recipe
             self.objective = objective
             self.optimizer = optimizer
@@ -95,6 +99,7 @@ public final class TrainingEngine {
     private let teacher: Teacher?
     private let gradients: GradientArena
     private let backward: BackwardPass
+    private let average: WeightAverage?
     private let head: LossHead
     /// Of the current micro-batch.
     private let targets: NextTokenTargets
@@ -162,6 +167,7 @@ public final class TrainingEngine {
             configuration: settings.optimizer,
             device: device
         )
+        average = try WeightAverage(settings, parameters, gradients.slots, device)
         head = LossHead(
             configuration: model,
             teacher: self.teacher?.configuration,
@@ -182,12 +188,24 @@ public final class TrainingEngine {
 
     /// What a checkpoint must hold beside the weights; what the host changes there is taken by
     /// ``resume(atStep:)``.
-    public var state: [TrainingTensor] { optimizer.tensors }
+    public var state: [TrainingTensor] { optimizer.tensors + (average?.tensors ?? []) }
+
+    /// What the run is for: the masters' moving average if there is one, or else the masters.
+    public var trained: Parameters {
+        guard let average else { return parameters }
+        average.settle()
+        // Kept scales may have come after the average.
+        average.parameters.fixedScales = weights.parameters.fixedScales
+        return average.parameters
+    }
 
     /// Continues a run whose parameters and moments the host restored.
     public func resume(atStep step: Int) {
         weights.refresh()
         optimizer.refresh()
+        // A run that is at its beginning may have been given other weights to begin with.
+        if step == 0 { average?.begin(at: weights.parameters) }
+        average?.refresh()
         stepCount = step
     }
 
@@ -324,5 +342,6 @@ public final class TrainingEngine {
             gradientScale: Float(scale)
         )
         weights.invalidate()
+        average?.add(weights, step: stepCount)
     }
 }

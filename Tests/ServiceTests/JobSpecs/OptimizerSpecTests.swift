@@ -50,4 +50,19 @@ internal import Testing
             #expect(error?.description.contains(advice) == true, "\(error?.description ?? "")")
         }
     }
+
+    @Test func averagesHaveADecayBetweenNoneAndAll() throws {
+        #expect(try Self.spec(#""trainer": {}"#).trainer.averageDecay == nil)
+        #expect(try Self.spec(#""trainer": {"ema": 0.999}"#).trainer.averageDecay == 0.999)
+        let mistakes = [
+            "0": "leave it out for no average", "1": "expected a number > 0 and < 1",
+            "true": "write the decay, as 0.999",
+        ]
+        for (value, message) in mistakes {
+            let error = #expect(throws: JobSpecError.self) {
+                try Self.job("\"trainer\": {\"ema\": \(value)}")
+            }
+            #expect(error?.description.contains(message) == true, "\(error?.description ?? "")")
+        }
+    }
 }
