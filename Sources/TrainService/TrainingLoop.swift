@@ -164,6 +164,7 @@ struct TrainingLoop {
                 optimizer: plan.optimizer,
                 stageMoments: plan.schedule.stageChange.moments,
                 averageDecay: plan.averageDecay,
+                damping: plan.damping,
                 batchSize: plan.batchSize,
                 accumulation: plan.accumulation,
                 length: plan.length,

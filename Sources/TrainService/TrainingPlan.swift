@@ -16,6 +16,8 @@ struct TrainingPlan {
     let schedule: LearningRateSchedule
     /// The decay of the weights' moving average; nil for none.
     let averageDecay: Double?
+    /// The weight of the damping loss at the run's end; 0 without one.
+    let damping: Double
     let batchSize: Int
     let accumulation: Int
     let length: Int
@@ -49,6 +51,7 @@ struct TrainingPlan {
         objective = spec.distillation.map { .distillation(Distillation($0)) } ?? .crossEntropy
         optimizer = OptimizerConfiguration(spec.optimizer, clip: trainer.gradientClip)
         averageDecay = trainer.averageDecay
+        damping = spec.quantization.damping
         batchSize = trainer.microBatchSize
         accumulation = trainer.accumulatedBatches
         length = spec.data.sequenceLength

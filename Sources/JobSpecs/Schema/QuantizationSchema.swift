@@ -50,6 +50,17 @@ enum QuantizationSchema {
     /// For jobs that round a trained model.
     static let afterTraining = ObjectSchema(common + PostTrainingSchema.fields)
 
+    private static let oscillation = ObjectSchema([
+        .init(
+            "dampen",
+            .number(.above(0)),
+            required: true,
+            "The weight l of the damping loss l times the sum of squares of w - Q(w), whose gradient holds "
+                + "each weight to the middle of its code's range, so that it flips less often: from none "
+                + "at the run's beginning to all at its end, in half a cosine."
+        )
+    ])
+
     /// For jobs that train under quantization.
     static let whileTraining = ObjectSchema(
         common + [
@@ -58,6 +69,11 @@ enum QuantizationSchema {
                 .words(StraightThrough.self),
                 default: .string("identity"),
                 "How gradients pass the rounding: unchanged, or zero where a value saturated."
+            ),
+            .init(
+                "oscillation",
+                .object(oscillation),
+                "What is done against weights that flip between two codes step after step."
             ),
             .init(
                 "schedule",

@@ -16,6 +16,8 @@ public struct QuantizationOptions: Sendable, Equatable {
     public var postTraining: PostTrainingOptions?
     /// The method that is asked for.
     public var method: PostTrainingOptions.Method
+    /// The weight of the damping loss at the run's end; 0 without one, and of other jobs.
+    public var damping: Double
     /// Whether ``progressive`` stands for the stages.
     let isProgressive: Bool
 
@@ -33,6 +35,7 @@ public struct QuantizationOptions: Sendable, Equatable {
             straightThrough: isTraining ? reader.choice("ste") : .identity,
             stages: isTraining ? formats.stages(reader) : []
         )
+        damping = isTraining ? reader.object("oscillation").optionalNumber("dampen") ?? 0 : 0
         isProgressive = isTraining && reader.optionalText("schedule") == Self.progressive
         quantizesKeyValueCache = reader.boolean("enable_kv_cache")
         usesBlockScales = formats.usesBlockScales

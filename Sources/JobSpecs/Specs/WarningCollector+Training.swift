@@ -4,6 +4,7 @@ extension WarningCollector {
     /// What a training job says in vain.
     mutating func check(_ spec: TrainSpec, _ reader: ObjectReader) {
         checkFormats(spec.quantization, reader)
+        checkOscillation(spec.quantization)
         checkSchedule(spec.quantization.recipe)
         checkTrainer(spec.trainer, reader.object("trainer"))
         checkOptimizer(spec, reader.object("optim").object("sched"))
@@ -97,6 +98,11 @@ extension WarningCollector {
         if !isUsed, recipe.stages.allSatisfy({ $0.format == nil }) {
             warn("\(path).algorithm", "nothing is quantized: no format stands here or in layers")
         }
+    }
+
+    private mutating func checkOscillation(_ options: QuantizationOptions) {
+        guard options.damping > 0, options.recipe.formats.isEmpty else { return }
+        warn("$.quantization.oscillation", "has no effect: no weight is rounded")
     }
 
     private mutating func checkSchedule(_ recipe: QuantizationRecipe) {

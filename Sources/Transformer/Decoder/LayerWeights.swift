@@ -190,6 +190,20 @@ final class LayerWeights {
         return rounded
     }
 
+    /// How far the weights of a module are from what they are rounded to; nil where they are not.
+    ///
+    /// 0 where they saturate. Valid until the next call.
+    func distance(_ module: LinearModule, layer: Int) -> DeviceTensor? {
+        guard self.module(module, layer: layer) != nil, let format = format(module, layer: layer)
+        else { return nil }
+        let master = tensor(entry(module, layer))
+        let found = effective(module, layer: layer)
+        device.scale(found, by: -1)
+        device.add(master, to: found)
+        device.maskSaturated(found, source: master, rounding(module, layer, format))
+        return found
+    }
+
     /// How the weight of a module, whose format is `format`, is rounded.
     func rounding(_ module: LinearModule, _ layer: Int, _ format: QuantizationFormat) -> Rounding {
         if let scales = storedScales[layer * LinearModule.allCases.count + module.rawValue] {

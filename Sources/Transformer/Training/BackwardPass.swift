@@ -242,6 +242,23 @@ final class BackwardPass {
         )
     }
 
+    /// Adds the gradient of `factor · Σ (w - Q(w))²` over the decoder's rounded weights, whose centres Q(w)
+    /// stand still and which count nothing where they saturate.
+    ///
+    /// - SeeAlso: Nagel et al. 2022, arXiv:2203.11086, "oscillation dampening".
+    func dampen(by factor: Float) {
+        for layer in 0..<configuration.layerCount {
+            for module in LinearModule.allCases {
+                guard let entry = weights.module(module, layer: layer)?.weight,
+                    let gradient = gradients.gradient(of: entry),
+                    let distance = weights.distance(module, layer: layer)
+                else { continue }
+                device.scale(distance, by: 2 * factor)
+                device.add(distance, to: gradient)
+            }
+        }
+    }
+
     /// Zeroes weight gradients where the forward pass saturated, if the recipe's estimator clips.
     func clipSaturated() {
         guard weights.recipe.straightThrough == .clip else { return }

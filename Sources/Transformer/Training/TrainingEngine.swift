@@ -2,6 +2,12 @@ public import Devices
 public import Formats
 internal import Kernels
 
+#if canImport(Glibc)
+    internal import Glibc
+#else
+    internal import Darwin
+#endif
+
 /// What a step is trained to lower.
 public enum TrainingObjective: Sendable, Equatable {
     /// The next token's cross-entropy, averaged over `length - 1` targets per window.
@@ -51,6 +57,9 @@ public final class TrainingEngine {
         public var stageMoments: StageChange.Moments
         /// The decay of the weights' moving average, above 0 and below 1; nil for none.
         public var averageDecay: Double?
+        /// The weight, at the run's end, of weights' squared distance from what they are rounded to; 0 for
+        /// none.
+        public var damping: Double
         /// Windows per micro-batch; at least 1.
         public var batchSize: Int
         /// Micro-batches per step; at least 1.
@@ -68,6 +77,7 @@ public final class TrainingEngine {
             optimizer: OptimizerConfiguration = OptimizerConfiguration(),
             stageMoments: StageChange.Moments = StageChange().moments,
             averageDecay: Double? = nil,
+            damping: Double = 0,
             batchSize: Int,
             accumulation: Int = 1,
             length: Int,
@@ -76,6 +86,7 @@ public final class TrainingEngine {
             self.checkpointsActivations = checkpointsActivations
             self.stageMoments = stageMoments
             self.averageDecay = averageDecay
+            self.damping = damping
             self.recipe = recipe
             self.objective = objective
             self.optimizer = optimizer
@@ -228,6 +239,9 @@ public final class TrainingEngine {
             loss.add(accumulate(tokens + micro * pass.rows))
         }
         backward.clipSaturated()
+        if settings.damping > 0 {
+            backward.dampen(by: Float(settings.damping * Self.dampingShare(progress)))
+        }
         let norm = gradients.norm()
         var result = loss.result(settings.objective)
         result.gradientNorm = norm
@@ -236,6 +250,11 @@ public final class TrainingEngine {
         }
         update(learningRate: learningRate, norm: norm, stageStart: stageStart)
         return result
+    }
+
+    /// The share of ``Settings/damping`` at `progress`: from none to all in half a cosine.
+    static func dampingShare(_ progress: Double) -> Double {
+        0.5 * (1 - cos(.pi * min(max(progress, 0), 1)))
     }
 
     /// The latest step's gradient of a parameter, row-major; nil if it is frozen or unknown.

@@ -65,4 +65,16 @@ internal import Testing
             #expect(error?.description.contains(message) == true, "\(error?.description ?? "")")
         }
     }
+
+    @Test func dampingIsTheJobs() throws {
+        #expect(try Self.spec(#""seed": 1"#).quantization.damping == 0)
+        let damped = #", "oscillation": {"dampen": 0.05}"#
+        #expect(try Self.spec(#""seed": 1"#, quantization: damped).quantization.damping == 0.05)
+        #expect(throws: JobSpecError.self) {
+            try Self.spec(#""seed": 1"#, quantization: #", "oscillation": {}"#)
+        }
+        #expect(throws: JobSpecError.self) {
+            try Self.spec(#""seed": 1"#, quantization: #", "oscillation": {"dampen": 0}"#)
+        }
+    }
 }
