@@ -68,18 +68,7 @@ struct TrainingPlan {
         validationWindows = trainer.validationBatches?.count(of: windowsPerEpoch) ?? .max
         checkpointInterval = trainer.checkpointInterval
         logInterval = trainer.logInterval
-        schedule = LearningRateSchedule(
-            peak: spec.optimizer.learningRate,
-            minimum: spec.optimizer.minimumLearningRate,
-            warmupSteps: min(spec.optimizer.warmupSteps, totalSteps),
-            constantSteps: spec.optimizer.constantSteps,
-            totalSteps: totalSteps,
-            stageStarts: StageChange.steps(of: recipe, totalSteps: totalSteps),
-            stageChange: StageChange(
-                moments: .init(spec.optimizer.stageMoments),
-                warmupSteps: spec.optimizer.stageWarmupSteps
-            )
-        )
+        schedule = LearningRateSchedule(spec.optimizer, recipe: recipe, totalSteps: totalSteps)
         seed = spec.seed
         sampling = spec.data.sampling == .epoch ? .epoch : .random
         teacherCache = TeacherCachePlan(spec, tokenCount: trainTokenCount, steps: totalSteps)
@@ -133,6 +122,27 @@ struct TrainingPlan {
         _ request: ComputeRequest
     ) throws -> [String] {
         try texts.indices.map { try request.path("\(pointer)/\($0)") }
+    }
+}
+
+extension LearningRateSchedule {
+    fileprivate init(
+        _ options: OptimizerOptions,
+        recipe: QuantizationRecipe,
+        totalSteps: Int
+    ) {
+        self.init(
+            peak: options.learningRate,
+            minimum: options.minimumLearningRate,
+            warmupSteps: min(options.warmupSteps, totalSteps),
+            constantSteps: options.constantSteps,
+            totalSteps: totalSteps,
+            stageStarts: StageChange.steps(of: recipe, totalSteps: totalSteps),
+            stageChange: StageChange(
+                moments: .init(options.stageMoments),
+                warmupSteps: options.stageWarmupSteps
+            )
+        )
     }
 }
 
