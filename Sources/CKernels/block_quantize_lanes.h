@@ -215,6 +215,75 @@ LANES_TARGET void LANES_NAME(qat_round_values_f32)(float *dst, const float *src,
 #undef ROUND
 }
 
+// Sums of every eighth square, whatever the vector's width: the order is the reference's.
+enum { SUMS = 8, VECTORS = SUMS / LANES };
+
+LANES_INLINE double error_under_step(float step, const float *x, size_t block,
+                                     const float *importance, const lanes_grid *grid,
+                                     const qat_element *element, int is_reciprocal, int tie) {
+    lanes_f32 steps = set_f32(step);
+    lanes_f32 divisor = is_reciprocal ? set_f32(reciprocal(step)) : steps;
+    lanes_f64 sums[VECTORS] = {0};
+    size_t i = 0;
+    for (; i + SUMS <= block; i += SUMS) {
+        for (size_t k = 0; k < VECTORS; k++) {
+            lanes_f32 value = load_f32(x + i + k * LANES);
+            lanes_f32 a = scale_lanes(value, divisor, is_reciprocal, grid);
+            lanes_f32 rounded = round_lanes(a, grid, tie).value * steps;
+            lanes_f32 magnitude = (lanes_f32)((lanes_i32)value & set_i32(MAGNITUDE_MASK));
+            lanes_f64 error = widen_f64(magnitude) - widen_f64(rounded);
+            lanes_f64 square = error * error;
+            if (importance) square = square * widen_f64(load_f32(importance + i + k * LANES));
+            sums[k] = sums[k] + square;
+        }
+    }
+    double parts[SUMS];
+    memcpy(parts, sums, sizeof parts);
+    for (size_t k = 0; i < block; i++, k++) {
+        parts[k] += qat_squared_error(x[i], importance ? importance + i : NULL, step, element,
+                                      tie);
+    }
+    return qat_sum_of_eight(parts);
+}
+
+LANES_INLINE void errors_under_steps(double *errors, const float *steps, size_t count,
+                                     const float *x, size_t block, const float *importance,
+                                     const lanes_grid *grid, const qat_block_format *format,
+                                     int tie) {
+    const qat_element *element = &format->element;
+    for (size_t s = 0; s < count; s++) {
+        if (!is_usable(steps[s])) {
+            qat_measure_steps_f32_ref(errors + s, steps + s, 1, x, block, importance, format);
+        } else if (has_reciprocal(steps[s])) {
+            errors[s] = error_under_step(steps[s], x, block, importance, grid, element, 1, tie);
+        } else {
+            errors[s] = error_under_step(steps[s], x, block, importance, grid, element, 0, tie);
+        }
+    }
+}
+
+// qat_scale_of_block_f32, given what it finds from amax alone.
+LANES_INLINE uint8_t four_or_six(uint8_t six, const float *x, size_t count, float amax,
+                                 const lanes_grid *grid, const qat_block_format *format, int tie) {
+    if (!qat_picks_four_or_six(amax, format)) return six;
+    uint8_t four = qat_scale_of_four(amax, format);
+    if (four == six) return six;
+    float steps[2] = {fast_step(six, format), fast_step(four, format)};
+    double errors[2];
+    errors_under_steps(errors, steps, 2, x, count, NULL, grid, format, tie);
+    return errors[1] < errors[0] ? four : six;
+}
+
+LANES_TARGET uint8_t LANES_NAME(qat_scale_of_block_f32)(const float *block, size_t count,
+                                                        float amax,
+                                                        const qat_block_format *format) {
+    const lanes_grid grid = grid_of(&format->element);
+    const uint8_t six = qat_scale_of_amax(amax, format);
+#define CHOOSE(tie) return four_or_six(six, block, count, amax, &grid, format, tie)
+    LANES_FOR_EACH_TIE(format->tie, CHOOSE)
+#undef CHOOSE
+}
+
 LANES_INLINE void fake_quantize_blocks(float *dst, const float *src, size_t count, size_t block,
                                        const qat_block_format *format, int tie) {
     const lanes_grid grid = grid_of(&format->element);
@@ -222,7 +291,9 @@ LANES_INLINE void fake_quantize_blocks(float *dst, const float *src, size_t coun
     for (size_t start = 0; start + block <= count; start += block) {
         int32_t bits = amax_bits(src + start, block);
         float amax = qat_float_from_bits((uint32_t)bits);
-        float step = fast_step(fast_scale(amax, &rule, format), format);
+        uint8_t scale = fast_scale(amax, &rule, format);
+        scale = four_or_six(scale, src + start, block, amax, &grid, format, tie);
+        float step = fast_step(scale, format);
         if (bits >= EXPONENT_MASK || !(step <= 3.402823466e38f)) {
             for (size_t i = start; i < start + block; i++) dst[i] = NAN;
         } else {
@@ -335,6 +406,7 @@ LANES_INLINE void quantize_blocks(uint8_t *codes, uint8_t *scales, const float *
             int32_t bits = amax_bits(src + start, block);
             float amax = qat_float_from_bits((uint32_t)bits);
             uint8_t scale = fast_scale(amax, &rule, format);
+            scale = four_or_six(scale, src + start, block, amax, &grid, format, tie);
             scales[start / block] = scale;
             step = fast_step(scale, format);
         }
@@ -393,58 +465,13 @@ LANES_TARGET void LANES_NAME(qat_dequantize_f32)(float *dst, const uint8_t *code
     }
 }
 
-// Sums of every eighth square, whatever the vector's width: the order is the reference's.
-enum { SUMS = 8, VECTORS = SUMS / LANES };
-
-LANES_INLINE double error_under_step(float step, const float *x, size_t block,
-                                     const float *importance, const lanes_grid *grid,
-                                     const qat_element *element, int is_reciprocal, int tie) {
-    lanes_f32 steps = set_f32(step);
-    lanes_f32 divisor = is_reciprocal ? set_f32(reciprocal(step)) : steps;
-    lanes_f64 sums[VECTORS] = {0};
-    size_t i = 0;
-    for (; i + SUMS <= block; i += SUMS) {
-        for (size_t k = 0; k < VECTORS; k++) {
-            lanes_f32 value = load_f32(x + i + k * LANES);
-            lanes_f32 a = scale_lanes(value, divisor, is_reciprocal, grid);
-            lanes_f32 rounded = round_lanes(a, grid, tie).value * steps;
-            lanes_f32 magnitude = (lanes_f32)((lanes_i32)value & set_i32(MAGNITUDE_MASK));
-            lanes_f64 error = widen_f64(magnitude) - widen_f64(rounded);
-            lanes_f64 square = error * error;
-            if (importance) square = square * widen_f64(load_f32(importance + i + k * LANES));
-            sums[k] = sums[k] + square;
-        }
-    }
-    double parts[SUMS];
-    memcpy(parts, sums, sizeof parts);
-    for (size_t k = 0; i < block; i++, k++) {
-        parts[k] += qat_squared_error(x[i], importance ? importance + i : NULL, step, element,
-                                      tie);
-    }
-    return qat_sum_of_eight(parts);
-}
-
-LANES_INLINE void errors_under_steps(double *errors, const float *steps, size_t count,
-                                     const float *x, size_t block, const float *importance,
-                                     const qat_block_format *format, int tie) {
-    const lanes_grid grid = grid_of(&format->element);
-    const qat_element *element = &format->element;
-    for (size_t s = 0; s < count; s++) {
-        if (!is_usable(steps[s])) {
-            qat_measure_steps_f32_ref(errors + s, steps + s, 1, x, block, importance, format);
-        } else if (has_reciprocal(steps[s])) {
-            errors[s] = error_under_step(steps[s], x, block, importance, &grid, element, 1, tie);
-        } else {
-            errors[s] = error_under_step(steps[s], x, block, importance, &grid, element, 0, tie);
-        }
-    }
-}
-
 LANES_TARGET void LANES_NAME(qat_measure_steps_f32)(double *errors, const float *steps,
                                                     size_t count, const float *x, size_t block,
                                                     const float *importance,
                                                     const qat_block_format *format) {
-#define MEASURE(tie) errors_under_steps(errors, steps, count, x, block, importance, format, tie)
+    const lanes_grid grid = grid_of(&format->element);
+#define MEASURE(tie) \
+    errors_under_steps(errors, steps, count, x, block, importance, &grid, format, tie)
     LANES_FOR_EACH_TIE(format->tie, MEASURE)
 #undef MEASURE
 }

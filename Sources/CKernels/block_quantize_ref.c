@@ -78,6 +78,18 @@ uint8_t qat_scale_of_amax(float amax, const qat_block_format *format) {
     return qat_encode_e4m3(scale);
 }
 
+uint8_t qat_scale_of_block_f32_ref(const float *block, size_t count, float amax,
+                                   const qat_block_format *format) {
+    uint8_t six = qat_scale_of_amax(amax, format);
+    if (!qat_picks_four_or_six(amax, format)) return six;
+    uint8_t four = qat_scale_of_four(amax, format);
+    if (four == six) return six;
+    float steps[2] = {qat_step_of_scale(six, format), qat_step_of_scale(four, format)};
+    double errors[2];
+    qat_measure_steps_f32_ref(errors, steps, 2, block, count, NULL, format);
+    return errors[1] < errors[0] ? four : six;
+}
+
 float qat_step_of_scale(uint8_t scale, const qat_block_format *format) {
     switch (format->scales) {
         case QAT_SCALES_E8M0: return qat_decode_e8m0(scale);
@@ -104,7 +116,8 @@ void qat_fake_quantize_f32_ref(float *dst, const float *src, size_t count, size_
                                const qat_block_format *format) {
     for (size_t start = 0; start + block <= count; start += block) {
         float amax = qat_amax_f32_ref(src + start, block);
-        float step = qat_step_of_scale(qat_scale_of_amax(amax, format), format);
+        uint8_t scale = qat_scale_of_block_f32_ref(src + start, block, amax, format);
+        float step = qat_step_of_scale(scale, format);
         if (!(amax <= 3.402823466e38f) || !(step <= 3.402823466e38f)) {
             for (size_t i = start; i < start + block; i++) dst[i] = NAN;
         } else {
@@ -130,7 +143,8 @@ void qat_fake_quantize_scaled_f32_ref(float *dst, const float *src, const uint8_
 void qat_mask_saturated_f32(float *gradient, const float *src, size_t count, size_t block,
                             const qat_block_format *format) {
     for (size_t start = 0; start + block <= count; start += block) {
-        uint8_t scale = qat_scale_of_amax(qat_amax_f32(src + start, block), format);
+        float amax = qat_amax_f32(src + start, block);
+        uint8_t scale = qat_scale_of_block_f32(src + start, block, amax, format);
         float limit = format->element.max_value * qat_step_of_scale(scale, format);
         for (size_t i = start; i < start + block; i++) {
             if (fabsf(src[i]) > limit) gradient[i] = 0;
@@ -152,7 +166,8 @@ void qat_mask_saturated_scaled_f32(float *gradient, const float *src, const uint
 void qat_quantize_f32_ref(uint8_t *codes, uint8_t *scales, const float *src, size_t count,
                           size_t block, const qat_block_format *format) {
     for (size_t start = 0; start + block <= count; start += block) {
-        uint8_t scale = qat_scale_of_amax(qat_amax_f32_ref(src + start, block), format);
+        float amax = qat_amax_f32_ref(src + start, block);
+        uint8_t scale = qat_scale_of_block_f32_ref(src + start, block, amax, format);
         float step = qat_step_of_scale(scale, format);
         if (format->scales != QAT_SCALES_F32) scales[start / block] = scale;
         qat_encode_values_f32_ref(codes + start, src + start, block, step, format);

@@ -25,8 +25,9 @@ uint8_t qat_choose_scale_f32(const float *x, size_t block, const qat_block_forma
     if (format->scales == QAT_SCALES_F32) return 0;
     float amax = qat_amax_f32(x, block);
     if (amax > search->amax_limit) amax = search->amax_limit;
+    if (search->search == QAT_SEARCH_NONE) return qat_scale_of_block_f32(x, block, amax, format);
     int first = qat_scale_of_amax(amax, format);
-    if (search->search == QAT_SEARCH_NONE || amax == 0) return (uint8_t)first;
+    if (amax == 0) return (uint8_t)first;
     int is_two_level = format->scales == QAT_SCALES_E4M3;
     if (!is_two_level && first == 255) return 255;
     int lowest = is_two_level ? 1 : 0, highest = is_two_level ? 0x7E : 254;

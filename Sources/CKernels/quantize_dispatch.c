@@ -14,6 +14,11 @@ float qat_amax_f32(const float *src, size_t count) {
     return PICK(qat_amax_f32, src, count);
 }
 
+uint8_t qat_scale_of_block_f32(const float *block, size_t count, float amax,
+                               const qat_block_format *format) {
+    return PICK(qat_scale_of_block_f32, block, count, amax, format);
+}
+
 void qat_round_values_f32(float *dst, const float *src, size_t count, float step,
                           const qat_block_format *format) {
     PICK(qat_round_values_f32, dst, src, count, step, format);

@@ -121,6 +121,17 @@ static inline uint8_t qat_e4m3_of_ratio(float scale) {
     return (uint8_t)((bits + 0x7FFFF + (bits >> 20 & 1)) >> 20);
 }
 
+static inline int qat_picks_four_or_six(float amax, const qat_block_format *format) {
+    return format->scales == QAT_SCALES_E4M3 && format->scale_mode == QAT_SCALE_FOUR_OVER_SIX &&
+           format->global_scale > 0 && amax > 0 && amax <= 3.402823466e38f;
+}
+
+// The E4M3 byte under which amax becomes the element's largest power of two: 4 of E2M1.
+static inline uint8_t qat_scale_of_four(float amax, const qat_block_format *format) {
+    float largest_power = qat_power_of_two(format->element.emax);
+    return qat_e4m3_of_ratio((amax / largest_power) / format->global_scale);
+}
+
 // The squared error of rounding x, weighted unless the weight is NULL.
 static inline double qat_squared_error(float x, const float *weight, float step,
                                        const qat_element *e, int tie) {

@@ -6,6 +6,8 @@
 
 #define QAT_DECLARE_TWINS(isa)                                                                    \
     float qat_amax_f32_##isa(const float *src, size_t count);                                     \
+    uint8_t qat_scale_of_block_f32_##isa(const float *block, size_t count, float amax,            \
+                                         const qat_block_format *format);                         \
     void qat_round_values_f32_##isa(float *dst, const float *src, size_t count, float step,       \
                                     const qat_block_format *format);                              \
     void qat_encode_values_f32_##isa(uint8_t *codes, const float *src, size_t count, float step,  \

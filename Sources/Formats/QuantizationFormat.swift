@@ -6,7 +6,10 @@ public struct QuantizationFormat: Sendable, Hashable, Codable {
     public var blockSize: Int
     /// How scales are stored.
     public var scaleKind: ScaleKind
-    /// How power-of-two scales are chosen.
+    /// How block scales are chosen.
+    ///
+    /// ``ScaleMode/fourOverSix`` is of NVFP4 alone, the others are of powers of two; one that is not the
+    /// format's means the usual choice.
     public var scaleMode: ScaleMode
     /// Where ties go.
     public var tieRule: TieRule
@@ -74,6 +77,12 @@ public struct QuantizationFormat: Sendable, Hashable, Codable {
     /// Whether values that are on a block's grid, under whichever scale, are rounded to themselves: the
     /// scale that they ask for by themselves is a power of two no larger than need be.
     public var keepsRoundedValues: Bool { scaleKind == .e8m0 && scaleMode != .ceil }
+
+    /// Whether each block's largest magnitude becomes 6 or 4: ``ScaleMode/fourOverSix`` of E2M1, whose
+    /// grid has nothing between the two, under E4M3 scales.
+    public var picksFourOrSix: Bool {
+        scaleMode == .fourOverSix && scaleKind == .e4m3TwoLevel && element == .e2m1
+    }
 
     /// FP32 scales of a tensor of `rows`.
     public func floatScaleCount(rows: Int) -> Int {

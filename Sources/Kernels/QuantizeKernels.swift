@@ -23,6 +23,7 @@ extension ScaleMode {
         case .evenCT: Int32(QAT_SCALE_EVEN_CT)
         case .ceil: Int32(QAT_SCALE_CEIL)
         case .rceil: Int32(QAT_SCALE_RCEIL)
+        case .fourOverSix: Int32(QAT_SCALE_FOUR_OVER_SIX)
         }
     }
 }
@@ -65,7 +66,9 @@ public struct BlockStorage: Sendable, Hashable {
         qat_block_format(
             element: format.element.grid.cElement,
             scales: format.scaleKind.cScales,
-            scale_mode: format.scaleMode.cMode,
+            // A mode that is not the format's would be taken for another of its kind of scales.
+            scale_mode: (format.scaleMode == .fourOverSix && !format.picksFourOrSix
+                ? ScaleMode.floor : format.scaleMode).cMode,
             tie: format.tieRule.cRule,
             global_scale: globalScale
         )

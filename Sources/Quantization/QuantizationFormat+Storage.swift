@@ -13,11 +13,20 @@ extension QuantizationFormat {
     /// element counts.
     package func floatScale(amax: Float) -> Float {
         guard amax != 0 else { return 1 }
-        let largest = element.grid.maximumValue * (scaleKind == .e4m3TwoLevel ? 448 : 1)
+        let largest = element.grid.maximumValue * largestBlockScale
         let scale = amax / largest
         if scale < .leastNormalMagnitude { return .leastNormalMagnitude }
         // Rounded up at the very end of the range, it would count too much.
         return scale.isFinite && !(scale * largest).isFinite ? scale.nextDown : scale
+    }
+
+    /// What the largest block scale is by the FP32 scale.
+    ///
+    /// Under four over six 256, as published and as NVIDIA's ModelOpt has it: half as much again, which
+    /// maps the largest magnitude of the tensor to 4, is E4M3, too.
+    private var largestBlockScale: Float {
+        guard scaleKind == .e4m3TwoLevel else { return 1 }
+        return picksFourOrSix ? 256 : 448
     }
 
     /// The kernels' view of the format under an FP32 scale.

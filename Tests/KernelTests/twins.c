@@ -237,6 +237,14 @@ static void check_formats(void) {
                     check_format(&f, name);
                 }
             }
+            // Blocks that choose between two scales, where the element's grid ends in 4, 6.
+            for (size_t g = 0; e == 0 && g < sizeof globals / sizeof globals[0]; g++) {
+                qat_block_format f = {elements[e].grid, QAT_SCALES_E4M3, QAT_SCALE_FOUR_OVER_SIX,
+                                      tie, globals[g]};
+                snprintf(name, sizeof name, "%s/four over six %g/%s", elements[e].name, globals[g],
+                         ties[tie]);
+                check_format(&f, name);
+            }
         }
     }
 }

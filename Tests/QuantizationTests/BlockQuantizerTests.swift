@@ -202,7 +202,8 @@ struct BlockQuantizerTests {
 
     @Test(arguments: QuantizationFormat.all, [8, 16, 24, 32])
     func fastKernelEqualsReference(format: QuantizationFormat, blockSize: Int) {
-        for mode in ScaleMode.allCases where format.scaleKind == .e8m0 || mode == .floor {
+        for mode in ScaleMode.allCases
+        where format.scaleKind == .e8m0 || mode == .floor || mode == .fourOverSix {
             for tie in TieRule.allCases {
                 let storage = Self.format(format, mode, tie).storage(scale: 0x1.2p-7)
                 for blocks in [0, 1, 3, 65] {

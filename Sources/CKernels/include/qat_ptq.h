@@ -9,7 +9,8 @@
 extern "C" {
 #endif
 
-// QAT_SEARCH_NONE takes the scale that the largest magnitude asks for; QAT_SEARCH_ERROR tries its
+// QAT_SEARCH_NONE takes the scale that the largest magnitude asks for, or of the two under
+// QAT_SCALE_FOUR_OVER_SIX, whose errors count alike; QAT_SEARCH_ERROR tries its
 // neighbours, QAT_SEARCH_SWEEP every byte there is, and keeps the one with the least (weighted)
 // squared error, the first of equals.
 enum { QAT_SEARCH_NONE, QAT_SEARCH_ERROR, QAT_SEARCH_SWEEP };

@@ -25,6 +25,9 @@ typedef struct {
 } qat_element;
 
 enum { QAT_SCALE_FLOOR, QAT_SCALE_EVEN, QAT_SCALE_EVEN_CT, QAT_SCALE_CEIL, QAT_SCALE_RCEIL };
+// Of E2M1 under E4M3 scales: a block's largest magnitude becomes 6 or 4, whichever has the smaller
+// squared error; see qat_scale_of_block_f32.
+enum { QAT_SCALE_FOUR_OVER_SIX = QAT_SCALE_RCEIL + 1 };
 enum { QAT_TIE_EVEN, QAT_TIE_AWAY, QAT_TIE_ZERO };
 
 // How scales are stored: an E8M0 byte per block; an E4M3 byte per block under one FP32 scale
@@ -35,7 +38,7 @@ enum { QAT_SCALES_E8M0, QAT_SCALES_E4M3, QAT_SCALES_F32 };
 typedef struct {
     qat_element element;
     int32_t scales;      // QAT_SCALES_…
-    int32_t scale_mode;  // QAT_SCALE_…, for E8M0
+    int32_t scale_mode;  // QAT_SCALE_…, for E8M0; QAT_SCALE_FOUR_OVER_SIX for E4M3
     int32_t tie;         // QAT_TIE_…
     float global_scale;  // the FP32 scale, > 0 or 0 of a tensor of zeros; unused with E8M0
 } qat_block_format;
@@ -57,6 +60,14 @@ float qat_amax_f32_ref(const float *src, size_t count);
 // The scale byte of a block whose largest magnitude is amax; 0 with QAT_SCALES_F32.
 // E8M0: qat_scale_e8m0. E4M3: E4M3(clamp((amax / max_value) / global_scale, 2^-9, 448)).
 uint8_t qat_scale_of_amax(float amax, const qat_block_format *format);
+
+// The scale byte of a block whose largest magnitude is at most amax: qat_scale_of_amax. Under
+// QAT_SCALE_FOUR_OVER_SIX (arXiv 2512.02010) E4M3(clamp((amax / 4) / global_scale, 2^-9, 448)) if that
+// has a smaller squared error, summed as qat_measure_steps_f32 does.
+uint8_t qat_scale_of_block_f32(const float *block, size_t count, float amax,
+                               const qat_block_format *format);
+uint8_t qat_scale_of_block_f32_ref(const float *block, size_t count, float amax,
+                                   const qat_block_format *format);
 
 // The real value of one code step: 2^(scale - 127); E4M3(scale) * global_scale; global_scale.
 float qat_step_of_scale(uint8_t scale, const qat_block_format *format);

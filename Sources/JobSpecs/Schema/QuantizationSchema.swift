@@ -100,7 +100,8 @@ enum QuantizationSchema {
             "scale_mode",
             .words(ScaleMode.self),
             default: .string("floor"),
-            "How a block's power-of-two scale is chosen; of mx… formats."
+            "How a block's scale is chosen: a power of two, of mx… formats; four_over_six, of nvfp4 "
+                + "weights: the block's largest value becomes 6 or 4, by the smaller squared error."
         ),
         .init(
             "tie_rule",

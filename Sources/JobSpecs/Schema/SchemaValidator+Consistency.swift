@@ -6,7 +6,10 @@ extension SchemaValidator {
     mutating func checkConsistency(of spec: JobSpec) {
         switch spec {
         case .quantize(let spec):
-            checkQuantization(spec.quantization)
+            checkQuantization(
+                spec.quantization,
+                candidates: spec.quantization.postTraining?.mixedPrecision?.candidates ?? []
+            )
             checkCalibration(spec)
             checkCandidates(spec)
             checkExports(spec.exports)
@@ -23,8 +26,19 @@ extension SchemaValidator {
         }
     }
 
-    private mutating func checkQuantization(_ options: QuantizationOptions) {
+    private mutating func checkQuantization(
+        _ options: QuantizationOptions,
+        candidates: [QuantizationFormat] = []
+    ) {
         let path = "$.quantization"
+        if options.scaleMode == .fourOverSix,
+            !options.recipe.formats.union(candidates).contains(where: \.picksFourOrSix)
+        {
+            report(
+                "\"four_over_six\" is not allowed here; it is of weights in nvfp4, and none are",
+                at: "\(path).scale_mode"
+            )
+        }
         for (place, format) in options.granularitiesWithoutBlocks {
             report(
                 "not allowed with \(format.name), which has no blocks",

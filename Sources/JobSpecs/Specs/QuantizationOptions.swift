@@ -10,6 +10,8 @@ public struct QuantizationOptions: Sendable, Equatable {
     public var quantizesKeyValueCache: Bool
     /// Whether every block has its own scale; otherwise every tensor has one.
     public var usesBlockScales: Bool
+    /// How block scales are chosen, of the formats that it is meant for.
+    public var scaleMode: ScaleMode
     /// Calibration samples.
     public var calibrationSize: Int
     /// How a trained model is rounded; of a training job, its method only.
@@ -39,6 +41,7 @@ public struct QuantizationOptions: Sendable, Equatable {
         isProgressive = isTraining && reader.optionalText("schedule") == Self.progressive
         quantizesKeyValueCache = reader.boolean("enable_kv_cache")
         usesBlockScales = formats.usesBlockScales
+        scaleMode = formats.scaleMode
         calibrationSize = reader.integer("calibration_size")
         method = reader.choice("method")
         let places =
@@ -62,7 +65,8 @@ struct FormatReader {
     private let named: QuantizationFormat?
     private let namedActivations: QuantizationFormat?
     private let granularity: Int?
-    private let scaleMode: ScaleMode
+    /// How block scales are chosen, of the formats that it is meant for.
+    let scaleMode: ScaleMode
     private let tieRule: TieRule
     /// Whether every block has its own scale; otherwise every tensor has one.
     let usesBlockScales: Bool
@@ -81,7 +85,10 @@ struct FormatReader {
 
     /// The format of layers' inputs: by the section's blocks if it is the section's format.
     var activations: QuantizationFormat? {
-        complete(namedActivations, namedActivations == named ? granularity : nil)
+        var format = complete(namedActivations, namedActivations == named ? granularity : nil)
+        // Servers scale inputs as they come, each block's largest to 6.
+        if format?.picksFourOrSix == true { format?.scaleMode = .floor }
+        return format
     }
 
     /// The format of a rule or a stage.
@@ -130,13 +137,16 @@ struct FormatReader {
         _ blockSize: Int?
     ) -> QuantizationFormat? {
         format.map {
-            QuantizationFormat(
+            var format = QuantizationFormat(
                 element: $0.element,
                 blockSize: blockSize,
                 scaleKind: usesBlockScales ? $0.scaleKind : .perTensor,
                 scaleMode: scaleMode,
                 tieRule: tieRule
             )
+            // Of the formats of a section it is nvfp4's alone; others have their default.
+            if scaleMode == .fourOverSix, !format.picksFourOrSix { format.scaleMode = .floor }
+            return format
         }
     }
 }

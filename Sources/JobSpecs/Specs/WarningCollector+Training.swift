@@ -71,12 +71,14 @@ extension WarningCollector {
         let recipe = options.recipe
         let formats = recipe.formats.union([recipe.activations].compactMap(\.self))
         if !formats.contains(where: { $0.scaleKind == .e8m0 }) {
-            warn(
-                section,
-                path,
-                haveNoEffect: ["scale_mode"],
-                "no format here has power-of-two scales (mx…)"
-            )
+            if options.scaleMode.isOfPowersOfTwo {
+                warn(
+                    section,
+                    path,
+                    haveNoEffect: ["scale_mode"],
+                    "no format here has power-of-two scales (mx…)"
+                )
+            }
             if recipe.straightThrough == .clip {
                 warn("\(path).ste", "has no effect: no format here has power-of-two scales (mx…)")
             }

@@ -26,7 +26,8 @@ extension Quark {
     static func scaleCalculation(of mode: ScaleMode) -> String {
         let word: ScaleCalculation =
             switch mode {
-            case .floor: .floor
+            // Quark's files have powers of two alone.
+            case .floor, .fourOverSix: .floor
             // vLLM rounds inputs so whatever stands here.
             case .even, .evenCT, .rceil: .even
             case .ceil: .ceil
