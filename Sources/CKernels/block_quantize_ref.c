@@ -140,6 +140,60 @@ void qat_fake_quantize_scaled_f32_ref(float *dst, const float *src, const uint8_
     }
 }
 
+void qat_fake_quantize_random_f32_ref(float *dst, const float *src, const uint8_t *scales,
+                                      size_t count, size_t block, const qat_block_format *format,
+                                      uint32_t seed, size_t first) {
+    uint32_t offset = qat_rounding_offset(seed, first);
+    for (size_t start = 0; start + block <= count; start += block) {
+        float amax = qat_amax_f32_ref(src + start, block);
+        uint8_t scale = 0;
+        if (!scales) {
+            scale = qat_scale_of_block_f32_ref(src + start, block, amax, format);
+        } else if (format->scales != QAT_SCALES_F32) {
+            scale = scales[start / block];
+        }
+        float step = qat_step_of_scale(scale, format);
+        int is_finite = amax <= 3.402823466e38f && step <= 3.402823466e38f;
+        for (size_t i = start; i < start + block; i++) {
+            uint32_t random = qat_scramble(offset + (uint32_t)i);
+            dst[i] = is_finite ? qat_round_value_random(src[i], step, &format->element, random) : NAN;
+        }
+    }
+}
+
+void qat_scale_gradient_f32_ref(float *gradient, const float *rounded_gradient, const float *src,
+                                const uint8_t *scales, size_t count, size_t block, float factor,
+                                const qat_block_format *format) {
+    for (size_t start = 0; start + block <= count; start += block) {
+        float step = qat_step_of_scale(scales[start / block], format);
+        double parts[8] = {0};
+        for (size_t i = 0; i < block; i++) {
+            float slope = qat_scale_slope(src[start + i], step, &format->element, format->tie);
+            parts[i % 8] += (double)rounded_gradient[start + i] * (double)slope;
+        }
+        gradient[start / block] = (float)qat_sum_of_eight(parts) * factor;
+    }
+}
+
+void qat_encode_steps_f32(uint8_t *scales, float *steps, size_t count,
+                          const qat_block_format *format) {
+    int is_two_level = format->scales == QAT_SCALES_E4M3;
+    int lowest = is_two_level ? 1 : 0, highest = is_two_level ? 0x7E : 254 - format->element.emax;
+    float least = qat_step_of_scale((uint8_t)lowest, format);
+    float largest = qat_step_of_scale((uint8_t)highest, format);
+    for (size_t i = 0; i < count; i++) {
+        if (!(steps[i] >= least)) steps[i] = least;
+        if (steps[i] > largest) steps[i] = largest;
+        if (is_two_level) {
+            scales[i] = qat_e4m3_of_ratio(steps[i] / format->global_scale);
+        } else {
+            // A carry into the exponent from halfway on; the byte 0 is the one subnormal.
+            uint32_t bits = qat_float_bits(steps[i]);
+            scales[i] = bits < UINT32_C(0x600000) ? 0 : (uint8_t)((bits + UINT32_C(0x400000)) >> 23);
+        }
+    }
+}
+
 void qat_mask_saturated_f32(float *gradient, const float *src, size_t count, size_t block,
                             const qat_block_format *format) {
     for (size_t start = 0; start + block <= count; start += block) {

@@ -39,6 +39,19 @@ void qat_fake_quantize_scaled_f32(float *dst, const float *src, const uint8_t *s
     PICK(qat_fake_quantize_scaled_f32, dst, src, scales, count, block, format);
 }
 
+void qat_fake_quantize_random_f32(float *dst, const float *src, const uint8_t *scales, size_t count,
+                                  size_t block, const qat_block_format *format, uint32_t seed,
+                                  size_t first) {
+    PICK(qat_fake_quantize_random_f32, dst, src, scales, count, block, format, seed, first);
+}
+
+void qat_scale_gradient_f32(float *gradient, const float *rounded_gradient, const float *src,
+                            const uint8_t *scales, size_t count, size_t block, float factor,
+                            const qat_block_format *format) {
+    PICK(qat_scale_gradient_f32, gradient, rounded_gradient, src, scales, count, block, factor,
+         format);
+}
+
 void qat_quantize_f32(uint8_t *codes, uint8_t *scales, const float *src, size_t count,
                       size_t block, const qat_block_format *format) {
     PICK(qat_quantize_f32, codes, scales, src, count, block, format);

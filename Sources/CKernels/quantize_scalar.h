@@ -121,6 +121,40 @@ static inline uint8_t qat_e4m3_of_ratio(float scale) {
     return (uint8_t)((bits + 0x7FFFF + (bits >> 20 & 1)) >> 20);
 }
 
+// Wellons' lowbias32: every bit of x changes every bit of the result about half of the time.
+static inline uint32_t qat_scramble(uint32_t x) {
+    x = (x ^ x >> 16) * UINT32_C(0x7feb352d);
+    x = (x ^ x >> 15) * UINT32_C(0x846ca68b);
+    return x ^ x >> 16;
+}
+
+// Where the random numbers of a step's rounding begin; moments of the same seed begin elsewhere.
+static inline uint32_t qat_rounding_offset(uint32_t seed, size_t first) {
+    return qat_scramble(seed ^ UINT32_C(0x5bd1e995)) + (uint32_t)first;
+}
+
+// x to one of the two multiples of step around it, up if the share that is left exceeds `random` / 2^32,
+// of which 24 bits count.
+static inline float qat_round_value_random(float x, float step, const qat_element *e,
+                                           uint32_t random) {
+    float a = step > 0 ? fabsf(x) / step : 0;
+    if (a > e->max_value) a = e->max_value;
+    int exponent = a > 0 ? qat_exponent(a) : e->min_exponent;
+    if (exponent < e->min_exponent) exponent = e->min_exponent;
+    float unit = qat_power_of_two(exponent - e->mantissa_bits);
+    float q = a / unit, lower = floorf(q);  // exact: a power of two
+    float up = (float)(random >> 8) * 0x1p-24f < q - lower ? 1.0f : 0.0f;
+    float magnitude = (lower + up) * unit * step;
+    return copysignf(magnitude, x) + (e->is_int ? 0.0f : -0.0f);
+}
+
+// d(round(x / step) * step) / d(step), straight through the rounding.
+static inline float qat_scale_slope(float x, float step, const qat_element *e, int tie) {
+    float a = step > 0 ? fabsf(x) / step : 0;
+    float slope = a >= e->max_value ? e->max_value : qat_round_magnitude(a, e, tie) - a;
+    return qat_float_bits(x) >> 31 ? -slope : slope;
+}
+
 static inline int qat_picks_four_or_six(float amax, const qat_block_format *format) {
     return format->scales == QAT_SCALES_E4M3 && format->scale_mode == QAT_SCALE_FOUR_OVER_SIX &&
            format->global_scale > 0 && amax > 0 && amax <= 3.402823466e38f;

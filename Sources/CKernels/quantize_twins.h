@@ -17,6 +17,14 @@
     void qat_fake_quantize_scaled_f32_##isa(float *dst, const float *src, const uint8_t *scales,  \
                                             size_t count, size_t block,                           \
                                             const qat_block_format *format);                      \
+    void qat_fake_quantize_random_f32_##isa(float *dst, const float *src, const uint8_t *scales,  \
+                                            size_t count, size_t block,                           \
+                                            const qat_block_format *format, uint32_t seed,        \
+                                            size_t first);                                        \
+    void qat_scale_gradient_f32_##isa(float *gradient, const float *rounded_gradient,             \
+                                      const float *src, const uint8_t *scales, size_t count,      \
+                                      size_t block, float factor,                                 \
+                                      const qat_block_format *format);                            \
     void qat_quantize_f32_##isa(uint8_t *codes, uint8_t *scales, const float *src, size_t count,  \
                                 size_t block, const qat_block_format *format);                    \
     void qat_dequantize_f32_##isa(float *dst, const uint8_t *codes, const uint8_t *scales,        \

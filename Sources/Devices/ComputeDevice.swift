@@ -1,3 +1,4 @@
+public import Formats
 public import Kernels
 
 /// What the engine computes with: coarse operations on whole tensors.
@@ -180,6 +181,23 @@ public protocol ComputeDevice: AnyObject, Sendable {
     /// Scales found from the values themselves hold them, but for powers of two; those are the ones that
     /// matter unless scales were found beforehand.
     func maskSaturated(_ gradient: DeviceTensor, source: DeviceTensor, _ rounding: Rounding)
+
+    /// The gradient of each block's step, times `factor`, from that of the values that `rounding` gives of
+    /// `source`, straight through the rounding; see `qat_scale_gradient_f32`. `rounding` is one of stored
+    /// block scales.
+    func scaleGradient(
+        _ gradient: DeviceTensor,
+        ofRounded roundedGradient: DeviceTensor,
+        source: DeviceTensor,
+        _ rounding: Rounding,
+        factor: Float
+    )
+    /// Makes stored block scales those nearest to `steps`, which are put within what scales can say.
+    func encodeSteps(
+        _ steps: DeviceTensor,
+        _ format: QuantizationFormat,
+        into scales: Rounding.StoredScales
+    )
 
     // MARK: Optimizer
 

@@ -1,4 +1,5 @@
 public import Formats
+public import Kernels
 
 /// A weight `[out, in]` of a linear layer, as products take it.
 public enum WeightOperand: Sendable {
@@ -233,6 +234,8 @@ public struct Rounding: Sendable {
     public let format: QuantizationFormat
     /// Where its scales come from.
     public let scale: Scale
+    /// Where the random bits of rounding up or down at random come from; nil rounds to nearest.
+    public let draw: RoundingDraw?
 
     /// Where scales come from.
     public enum Scale: Sendable {
@@ -262,9 +265,12 @@ public struct Rounding: Sendable {
     }
 
     /// A rounding.
-    public init(_ format: QuantizationFormat, scale: Scale = .dynamic) {
+    ///
+    /// - Precondition: Random bits go with no ``Scale/fixed(_:)``.
+    public init(_ format: QuantizationFormat, scale: Scale = .dynamic, draw: RoundingDraw? = nil) {
         self.format = format
         self.scale = scale
+        self.draw = draw
     }
 }
 

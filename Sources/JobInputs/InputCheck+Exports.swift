@@ -23,6 +23,7 @@ extension InputCheck {
             recipe = spec.quantization.recipe
             reference = spec.model
             metadata = TrainSpec.exportMetadata(version: version)
+            hasCacheScales = spec.quantization.quantizesKeyValueCache
         }
 
         init(_ spec: QuantizeSpec, version: String) {

@@ -65,7 +65,9 @@ extension InputCheck {
                 batches(spec.trainer, files, windows, tokens)
             }
         }
-        if case .method? = spec.start {
+        var calibrates = spec.quantization.quantizesKeyValueCache
+        if case .method? = spec.start { calibrates = true }
+        if calibrates {
             let count = spec.data.calibration.count
             texts(count, "/data/calibration", isJoined: false, windows, model)
         }

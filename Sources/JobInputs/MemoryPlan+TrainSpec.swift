@@ -27,6 +27,7 @@ extension MemoryPlan {
                 rule: .init(spec.optimizer.name),
                 moments: MomentPrecision(spec.optimizer.moments),
                 averagesWeights: spec.trainer.averageDecay != nil,
+                scales: spec.quantization.scales,
                 threads: threads
             ),
             isFrozen: { name in spec.frozen.contains { $0.matches(name) } }

@@ -59,6 +59,86 @@ public struct BlockScaleBytes: @unchecked Sendable {
 }
 
 extension BlockQuantizer {
+    /// Rounds `source` at random, right in the mean, under scales that were found beforehand or, without
+    /// any, under those its values ask for; `destination` may be `source`.
+    ///
+    /// `amax`: Stands for the tensor's largest magnitude where scales are found. Allocates nothing on the
+    /// heap.
+    /// - SeeAlso: reference kernel `qat_fake_quantize_random_f32_ref`.
+    public static func fakeQuantize(
+        _ source: UnsafePointer<Float>,
+        into destination: UnsafeMutablePointer<Float>,
+        rows: Int,
+        columns: Int,
+        format: QuantizationFormat,
+        scales: BlockScaleBytes?,
+        amax: Float? = nil,
+        draw: RoundingDraw,
+        team: ThreadTeam
+    ) {
+        let isFound = scales == nil && format.scaleKind.hasTensorScale
+        let largest =
+            isFound ? amax ?? self.amax(source, count: rows * columns, team: team) : 0
+        let factor = isFound ? format.floatScale(amax: largest) : 1
+        team.parallelFor(count: rows) { range in
+            for row in range {
+                let start = source + row * columns
+                var storage = format.storage(scale: factor)
+                var blocks: UnsafePointer<UInt8>?
+                if let place = scales?.row(row, of: format, columns: columns) {
+                    (blocks, storage) = place
+                } else if format.scaleKind == .perChannel {
+                    let amax = QuantizeKernels.amax(start, count: columns)
+                    storage = format.storage(scale: format.floatScale(amax: amax))
+                }
+                QuantizeKernels.fakeQuantize(
+                    destination + row * columns,
+                    start,
+                    scales: blocks,
+                    count: columns,
+                    blockSize: format.span(columns: columns),
+                    storage: storage,
+                    draw: .init(seed: draw.seed, place: draw.place + row * columns)
+                )
+            }
+        }
+    }
+
+    /// The gradient of each block's step, times `factor`, from that of the rounded values: LSQ's.
+    ///
+    /// `gradient`: One per block. `format`: One of block scales.
+    /// - SeeAlso: Esser et al., Learned Step Size Quantization, arXiv 1902.08153; reference kernel
+    ///   `qat_scale_gradient_f32_ref`.
+    public static func scaleGradient(
+        _ gradient: UnsafeMutablePointer<Float>,
+        ofRounded roundedGradient: UnsafePointer<Float>,
+        source: UnsafePointer<Float>,
+        rows: Int,
+        columns: Int,
+        format: QuantizationFormat,
+        scales: BlockScaleBytes,
+        factor: Float,
+        team: ThreadTeam
+    ) {
+        precondition(format.scaleKind.hasBlocks, "\(format.name) has no block scales")
+        let blocksPerRow = format.blockScaleCount(rows: 1, columns: columns)
+        team.parallelFor(count: rows) { range in
+            for row in range {
+                let place = scales.row(row, of: format, columns: columns)
+                QuantizeKernels.scaleGradient(
+                    gradient + row * blocksPerRow,
+                    ofRounded: roundedGradient + row * columns,
+                    source: source + row * columns,
+                    scales: place.blocks,
+                    count: columns,
+                    blockSize: format.span(columns: columns),
+                    factor: factor,
+                    storage: place.storage
+                )
+            }
+        }
+    }
+
     /// Rounds `source` under scales that were found beforehand; `destination` may be `source`.
     ///
     /// Values beyond what a block's scale holds become the largest that it does. Allocates nothing on the
@@ -161,6 +241,13 @@ extension BlockQuantizer {
 }
 
 extension BlockScales {
+    /// The value of one code step in each block.
+    public func steps(_ format: QuantizationFormat) -> [Float] {
+        precondition(format.scaleKind.hasBlocks, "\(format.name) has no block scales")
+        let storage = format.storage(factors, row: 0)
+        return blocks.map { QuantizeKernels.step(ofScale: $0, storage: storage) }
+    }
+
     /// Calls `body` with the scales where kernels find them.
     public func withBytes<Result>(_ body: (BlockScaleBytes) -> Result) -> Result {
         // What a format does not have is not read; there must be an address all the same.

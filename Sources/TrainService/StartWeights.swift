@@ -1,4 +1,5 @@
 internal import ComputeKit
+internal import Devices
 internal import Formats
 internal import JobSpecs
 internal import Kernels
@@ -28,10 +29,13 @@ struct StartWeights {
     /// - Throws: What reading, tokenizing and rounding throw; `stopped` where that is asked for.
     func load(into student: Parameters) throws {
         switch spec.start {
-        case nil: return
+        case nil:
+            try keepScales(of: student)
+            return
         case .model: try read(into: student)
         case .method(let method): try round(student, by: method)
         }
+        try keepScales(of: student)
         let moved = try student.countMoved(by: recipe, team: team)
         reporter.log(
             moved == 0
@@ -39,6 +43,36 @@ struct StartWeights {
                 : "start: the recipe rounds \(moved) weights to other values than they come with"
         )
     }
+
+    /// Finds the scales that stay, where the job says so, of weights that come without any.
+    private func keepScales(of student: Parameters) throws {
+        guard keepsScales else { return }
+        let found = try student.findScales(
+            by: spec.quantization.scaleSearch,
+            recipe: recipe,
+            team: team
+        )
+        reporter.log(
+            "scales: those of \(found) weights were found by \(spec.quantization.method.rawValue) and stay"
+        )
+    }
+
+    /// Calls `body` with the model's own weights as the recipe rounds them without any training.
+    func withRounding<Result>(
+        of parameters: Parameters,
+        _ body: (Parameters) throws -> Result
+    ) throws -> Result {
+        guard keepsScales else { return try body(parameters) }
+        defer { parameters.fixedScales = [:] }
+        _ = try parameters.findScales(
+            by: spec.quantization.scaleSearch,
+            recipe: recipe,
+            team: team
+        )
+        return try body(parameters)
+    }
+
+    private var keepsScales: Bool { spec.quantization.scales != .followed }
 
     private func read(into student: Parameters) throws {
         let source = try ModelLoader.open(path: try request.path("/start"))
@@ -51,6 +85,8 @@ struct StartWeights {
         student.storage.pointer.update(from: found.storage.pointer, count: found.storage.count)
         try fix(student) { entry, format in
             guard let scales = try source.scales(of: entry, rows: 0..<entry.rows, in: format) else {
+                // Values on a block's grid have scales that can be found again.
+                if format.keepsRoundedValues { return nil }
                 throw ModelFileError(
                     .unsupported,
                     """
@@ -64,13 +100,15 @@ struct StartWeights {
         }
     }
 
-    /// Keeps the scales of those linear modules whose values the recipe's own rule would move.
+    /// Keeps the scales of those linear modules whose values the recipe's own rule would move, or of all
+    /// where scales stay anyway.
     private func fix(
         _ student: Parameters,
         _ scales: (ParameterLayout.Entry, QuantizationFormat) throws -> BlockScales?
     ) throws {
         for (entry, format) in try student.quantizedEntries(of: recipe, progress: 1)
-        where !format.keepsRoundedValues && student.layout.module(of: entry) != nil {
+        where (!format.keepsRoundedValues || keepsScales) && student.layout.module(of: entry) != nil
+        {
             student.fixedScales[entry.name] = try scales(entry, format)
         }
         if !student.fixedScales.isEmpty {
@@ -97,7 +135,32 @@ struct StartWeights {
         try fix(student) { entry, _ in found[entry.name] }
     }
 
-    private func calibration() throws -> CalibrationWindows {
+    /// Windows on which keys and values are calibrated at most: their largest magnitudes need few.
+    private static let cacheWindows = 32
+
+    /// The ranges of keys and values of a model as the recipe rounds it, or those that an earlier attempt
+    /// kept; nil where the job leaves both as they are.
+    func cacheRanges(of parameters: Parameters, kept: [String: Double]?) throws -> CacheRanges? {
+        guard spec.quantization.quantizesKeyValueCache else { return nil }
+        if let ranges = kept.flatMap(TrainingResults.cacheRanges) { return ranges }
+        tell("calibrating keys and values")
+        let windows = try calibration(limit: Self.cacheWindows)
+        let ranges = try CacheRanges.measure(
+            parameters,
+            recipe: recipe,
+            on: windows,
+            device: CPUDevice(team: team)
+        )
+        reporter.log(
+            """
+            keys and values: FP8 under scales calibrated on \(windows.count) windows of \
+            \(windows.length) tokens
+            """
+        )
+        return ranges
+    }
+
+    private func calibration(limit: Int = .max) throws -> CalibrationWindows {
         var texts = [trainTokens]
         if !spec.data.calibration.isEmpty {
             let tokens = try TextTokens(model.tokenizer, model.configuration)
@@ -109,7 +172,7 @@ struct StartWeights {
         return try CalibrationWindows(
             texts: texts,
             length: spec.data.sequenceLength,
-            limit: spec.quantization.calibrationSize,
+            limit: min(limit, spec.quantization.calibrationSize),
             seed: spec.seed
         )
     }

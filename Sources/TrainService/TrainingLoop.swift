@@ -115,6 +115,11 @@ struct TrainingLoop {
         for warning in warnings {
             reporter.log(warning)
         }
+        if plan.roundingSeed != nil {
+            reporter.log(
+                "steps round weights at random; validations and the export round to nearest"
+            )
+        }
         reporter.log("quantizable layers: \(layerTable.quantizedCount) by the recipe's last stage")
         for stage in layerTable.stages where layerTable.stages.count > 1 {
             let (start, end) = (stage.progress.lowerBound, stage.progress.upperBound)
@@ -154,7 +159,7 @@ struct TrainingLoop {
     func run() throws {
         // The student's own weights; `model` stays the unquantized teacher and yardstick.
         let student = try model.parameters.copy()
-        let cache = teacherCache()
+        let records = teacherCache()
         let engine = try TrainingEngine(
             parameters: student,
             teacher: plan.isDistilling ? try Self.teacher(of: model, request, team) : nil,
@@ -168,10 +173,12 @@ struct TrainingLoop {
                 batchSize: plan.batchSize,
                 accumulation: plan.accumulation,
                 length: plan.length,
-                checkpointsActivations: plan.checkpointsActivations
+                checkpointsActivations: plan.checkpointsActivations,
+                learnsScales: plan.scaleRate != nil,
+                roundingSeed: plan.roundingSeed
             ),
             isFrozen: { plan.isFrozen($0) },
-            records: cache,
+            records: records,
             device: CPUDevice(team: team, operands: plan.operands)
         )
         let restored = restore(engine)
@@ -180,11 +187,14 @@ struct TrainingLoop {
             try start.load(into: student)
             engine.resume(atStep: 0)
         }
-        let before = try baseline(student, restored: restored, step: engine.stepCount)
+        let cache = try start.cacheRanges(of: student, kept: restored)
+        try engine.roundCache(cache)
+        var before = try baseline(student, cache, restored: restored, step: engine.stepCount)
+        TrainingResults.keep(cache, in: &before)
         try train(engine, values: before)
-        if let cache {
+        if let records {
             reporter.log(
-                "teacher cache: \(cache.readCount) windows were read, \(cache.missCount) computed"
+                "teacher cache: \(records.readCount) windows were read, \(records.missCount) computed"
             )
         }
         try finish(engine.trained, before: before)
@@ -256,6 +266,7 @@ struct TrainingLoop {
     /// Validation of the model as it came, and rounded without training: what QAT is compared with.
     private func baseline(
         _ student: Parameters,
+        _ cache: CacheRanges?,
         restored: [String: Double]?,
         step: Int
     ) throws -> [String: Double] {
@@ -264,7 +275,16 @@ struct TrainingLoop {
         }
         let place = position(step)
         let unquantized = try validate(model.parameters, .none, as: .baseline, at: place)
-        let rounded = try validate(model.parameters, plan.recipe, as: .rounded, at: place)
+        let rounded = try start.withRounding(of: model.parameters) {
+            let cache = start.isNamed ? try start.cacheRanges(of: $0, kept: nil) : cache
+            return try validate(
+                $0,
+                plan.recipe,
+                activations: simulated(cache),
+                as: .rounded,
+                at: place
+            )
+        }
         var values: [String: Double] = [:]
         TrainingResults.keep(unquantized, as: .baseline, in: &values)
         TrainingResults.keep(rounded, as: .ptq, in: &values)
@@ -277,11 +297,22 @@ struct TrainingLoop {
         )
         // Only at the first step are the student's weights those it started from.
         if start.isNamed, step == 0 {
-            let start = try validate(student, plan.recipe, as: .start, at: place)
+            let start = try validate(
+                student,
+                plan.recipe,
+                activations: simulated(cache),
+                as: .start,
+                at: place
+            )
             TrainingResults.keep(start, as: .start, in: &values)
             reporter.log(String(format: "start: perplexity %.3f", start.perplexity))
         }
         return values
+    }
+
+    /// How training rounds what flows through the model.
+    private func simulated(_ cache: CacheRanges?) -> ActivationQuantization {
+        ActivationQuantization(plan.recipe, of: model.configuration).with(cache: cache)
     }
 
     private func train(_ engine: TrainingEngine, values: [String: Double]) throws {
@@ -304,7 +335,8 @@ struct TrainingLoop {
                 tokens: batch.pointer,
                 learningRate: rate,
                 progress: progress,
-                stageStart: plan.schedule.stageStart(of: step)
+                stageStart: plan.schedule.stageStart(of: step),
+                scaleLearningRate: (plan.scaleRate ?? 0) * rate / max(plan.schedule.peak, 1e-300)
             )
             pace.finishStep()
             let place = report(engine.stepCount, result, rate, progress, pace)
@@ -355,6 +387,7 @@ struct TrainingLoop {
             let validation = try validate(
                 engine.trained,
                 plan.recipe,
+                activations: simulated(TrainingResults.cacheRanges(in: values)),
                 as: .interval,
                 at: place
             )
@@ -454,6 +487,9 @@ struct TrainingLoop {
         var description = trained.description
         description.source.rename(reference: modelReference)
         description.activations = plan.recipe.activations
+        let cache = TrainingResults.cacheRanges(in: before)
+        description.keyAmax = cache?.keys ?? []
+        description.valueAmax = cache?.values ?? []
         description.metadata = TrainSpec.exportMetadata(version: SuiteVersion.current)
         let export = try ModelExport(
             description,
@@ -462,7 +498,7 @@ struct TrainingLoop {
         )
         try export.write(student, stored: trained.stored)
         let outcome = try export.finish()
-        let (after, activations, notes) = try validateExport(in: export.folder)
+        let (after, activations, notes) = try validateExport(in: export.folder, cache)
         let results = TrainingResults(
             baselinePerplexity: before["baseline"],
             ptqPerplexity: before["ptq"],
@@ -478,6 +514,7 @@ struct TrainingLoop {
             startPerplexityCi95: TrainingResults.interval(of: .start, in: before),
             qatPerplexityCi95: after.confidenceInterval,
             activations: activations.inputFormatName,
+            kvCache: activations.cacheFormat.rawValue,
             steps: plan.totalSteps,
             tokens: plan.totalSteps * plan.batchSize * plan.accumulation * plan.length,
             exports: outcome.written,
@@ -497,12 +534,12 @@ struct TrainingLoop {
 
     /// Validates what was written, read back: BF16 parts are rounded, scales are as stored, inputs are
     /// rounded as the files say.
-    private func validateExport(in folder: String) throws -> (
+    private func validateExport(in folder: String, _ cache: CacheRanges?) throws -> (
         PerplexityResult, ActivationQuantization, notes: [String]
     ) {
         let exported = try ModelLoader.load(path: folder, team: team)
         let activations = try exported.activations.complete()
-        let simulated = ActivationQuantization(plan.recipe, of: model.configuration)
+        let simulated = simulated(cache)
         var notes: [String] = []
         if simulated.inputs.mapValues(\.format) != activations.inputs.mapValues(\.format) {
             notes.append(

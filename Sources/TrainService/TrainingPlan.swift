@@ -18,6 +18,10 @@ struct TrainingPlan {
     let averageDecay: Double?
     /// The weight of the damping loss at the run's end; 0 without one.
     let damping: Double
+    /// What weights are rounded up or down by at random; nil rounds to nearest.
+    let roundingSeed: UInt64?
+    /// The peak rate of learned scales, which takes the same course; nil if none are.
+    let scaleRate: Double?
     let batchSize: Int
     let accumulation: Int
     let length: Int
@@ -52,6 +56,9 @@ struct TrainingPlan {
         optimizer = OptimizerConfiguration(spec.optimizer, clip: trainer.gradientClip)
         averageDecay = trainer.averageDecay
         damping = spec.quantization.damping
+        roundingSeed = spec.quantization.rounding == .stochastic ? spec.seed : nil
+        scaleRate =
+            spec.quantization.scales == .learned ? spec.quantization.scaleLearningRate : nil
         batchSize = trainer.microBatchSize
         accumulation = trainer.accumulatedBatches
         length = spec.data.sequenceLength

@@ -28,6 +28,8 @@ struct TrainingResults: Encodable, Sendable {
     @NullIfNone var qatPerplexityCi95: [Double]?
     /// The formats in which `model/` says that inputs are rounded, and `qatPerplexity` rounds them.
     var activations: String
+    /// The format in which `model/` says that keys and values are kept, and `qatPerplexity` rounds them.
+    var kvCache: String
     /// Steps taken.
     var steps: Int
     /// Tokens trained on.
@@ -71,6 +73,27 @@ extension TrainingResults {
         guard let ends = result.confidenceInterval, ends.count == 2 else { return }
         values[model.rawValue + ".low"] = ends[0]
         values[model.rawValue + ".high"] = ends[1]
+    }
+
+    /// Puts ranges of keys and values where checkpoints keep them.
+    static func keep(_ cache: CacheRanges?, in values: inout [String: Double]) {
+        guard let cache else { return }
+        for (layer, (key, value)) in zip(cache.keys, cache.values).enumerated() {
+            values["cache.key.\(layer)"] = Double(key)
+            values["cache.value.\(layer)"] = Double(value)
+        }
+    }
+
+    /// The ranges that are kept; nil if none are.
+    static func cacheRanges(in values: [String: Double]) -> CacheRanges? {
+        var (keys, held) = ([Float](), [Float]())
+        while let key = values["cache.key.\(keys.count)"],
+            let value = values["cache.value.\(keys.count)"]
+        {
+            keys.append(Float(key))
+            held.append(Float(value))
+        }
+        return keys.isEmpty ? nil : CacheRanges(keys: keys, values: held)
     }
 
     /// The 95 % confidence interval of a kept measurement, if it has one.

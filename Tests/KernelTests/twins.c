@@ -138,6 +138,18 @@ static void check_rounding(const qat_block_format *f, size_t count, size_t block
     qat_fake_quantize_scaled_f32((float *)out.fast, x, scales, count, block, f);
     qat_fake_quantize_scaled_f32_ref((float *)out.reference, x, scales, count, block, f);
     check("fake_quantize_scaled", name, out);
+
+    // At random, under these and under the values' own.
+    for (int found = 0; found < 2; found++) {
+        uint32_t seed = random_bits();
+        size_t first = random_bits();
+        out = new_pair(count * sizeof *x);
+        qat_fake_quantize_random_f32((float *)out.fast, x, found ? NULL : scales, count, block, f,
+                                     seed, first);
+        qat_fake_quantize_random_f32_ref((float *)out.reference, x, found ? NULL : scales, count,
+                                         block, f, seed, first);
+        check("fake_quantize_random", name, out);
+    }
     free(scales);
 
     float step = qat_step_of_scale((uint8_t)random_bits(), f);
@@ -151,6 +163,31 @@ static void check_rounding(const qat_block_format *f, size_t count, size_t block
     memcpy(out.fast, &fast, sizeof fast);
     memcpy(out.reference, &reference, sizeof reference);
     check("amax", name, out);
+    free(x);
+}
+
+static void check_gradient(const qat_block_format *f, size_t count, size_t block,
+                           const char *name) {
+    if (f->scales == QAT_SCALES_F32) return;
+    float *x = malloc(count * sizeof *x + 1), *gradient = malloc(count * sizeof *x + 1);
+    uint8_t *scales = malloc(count / block + 1);
+    fill(x, count, block, 0);
+    for (size_t i = 0; i < count; i++) gradient[i] = (float)(int32_t)random_bits() * 0x1p-31f;
+    for (size_t start = 0; start < count; start += block) {
+        // Of their own scale, one off, or anything: values in the middle, at the end, and beyond.
+        uint8_t scale = qat_scale_of_amax(qat_amax_f32_ref(x + start, block), f);
+        scales[start / block] = start % 3 ? (uint8_t)(scale - start % 2) : (uint8_t)random_bits();
+    }
+    output_pair out = new_pair(count / block * sizeof *x);
+    float *fast = (float *)out.fast, *reference = (float *)out.reference;
+    qat_scale_gradient_f32(fast, gradient, x, scales, count, block, 0.125f, f);
+    qat_scale_gradient_f32_ref(reference, gradient, x, scales, count, block, 0.125f, f);
+    for (size_t i = 0; i < count / block; i++) {
+        if (isnan(fast[i]) && isnan(reference[i])) fast[i] = reference[i];
+    }
+    check("scale_gradient", name, out);
+    free(scales);
+    free(gradient);
     free(x);
 }
 
@@ -213,6 +250,7 @@ static void check_format(const qat_block_format *f, const char *format_name) {
             snprintf(name, sizeof name, "%s, %zu by %zu", format_name, counts[c], block);
             check_rounding(f, counts[c], block, name);
             check_codes(f, counts[c], block, name);
+            check_gradient(f, counts[c], block, name);
         }
         if (block <= 33) check_search(f, block, format_name);
     }

@@ -50,6 +50,79 @@ struct CheckpointStoreTests {
         )
     }
 
+    /// A run with learned scales that is killed and goes on ends with the same bits.
+    @Test(arguments: [QuantizationFormat.mxfp4, .nvfp4])
+    func learnedScalesGoOnBitForBit(format: QuantizationFormat) throws {
+        let folder = try TemporaryFolder()
+        let store = CheckpointStore(folder: folder.path + "/ck", digest: Self.checksum)
+        let recipe = QuantizationRecipe(defaultFormat: format)
+        func engine() throws -> TrainingEngine {
+            try TrainingEngine(
+                parameters: try TinyModel.make().parameters,
+                teacher: nil,
+                settings: .init(recipe: recipe, batchSize: 1, length: 8, learnsScales: true),
+                isFrozen: { $0.contains("embed") },
+                device: CPUDevice(team: ThreadTeam(threadCount: 2))
+            )
+        }
+        func run(_ engine: TrainingEngine, steps: Int) throws {
+            for _ in 0..<steps {
+                let tokens = (0..<8).map { Int32(($0 + engine.stepCount * 3) % 11 + 3) }
+                _ = try engine.step(
+                    tokens: tokens,
+                    learningRate: 1e-3,
+                    progress: 0,
+                    scaleLearningRate: 2e-2
+                )
+            }
+        }
+        let whole = try engine()
+        let team = ThreadTeam(threadCount: 1)
+        let found = try whole.parameters.findScales(by: .mse, recipe: recipe, team: team)
+        #expect(found > 0)
+        whole.resume(atStep: 0)
+        let before = whole.parameters.fixedScales
+        try run(whole, steps: 3)
+        try store.save(
+            step: 3,
+            fingerprint: "run",
+            parameters: whole.parameters,
+            state: whole.state
+        )
+        try run(whole, steps: 3)
+        let other = try engine()
+        let manifest = store.restoreNewest(
+            fingerprint: "run",
+            into: other.parameters,
+            state: other.state,
+            onSkip: { Issue.record("\($0)") }
+        )
+        other.resume(atStep: try #require(manifest).step)
+        try run(other, steps: 3)
+        let (expected, resumed) = (whole.parameters, other.parameters)
+        withExtendedLifetime((expected, resumed)) {
+            #expect(Array(expected.storage.elements) == Array(resumed.storage.elements))
+        }
+        #expect(expected.fixedScales == resumed.fixedScales)
+        #expect(expected.fixedScales != before)
+        // A checkpoint without what is learned is not one of such a run.
+        var reasons: [String] = []
+        let plain = CheckpointStore(folder: folder.path + "/plain", digest: Self.checksum)
+        try plain.save(
+            step: 3,
+            fingerprint: "run",
+            parameters: whole.parameters,
+            state: whole.state.filter { !$0.name.contains("scales.") }
+        )
+        let refused = plain.restoreNewest(
+            fingerprint: "run",
+            into: other.parameters,
+            state: other.state,
+            onSkip: { reasons.append($0) }
+        )
+        #expect(refused == nil && reasons.first?.contains("scales.") == true, "\(reasons)")
+    }
+
     @Test func restoresBitForBit() throws {
         let folder = try TemporaryFolder()
         let store = CheckpointStore(folder: folder.path + "/ck", digest: Self.checksum)

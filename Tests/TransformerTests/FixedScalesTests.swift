@@ -68,6 +68,35 @@ struct FixedScalesTests {
         }
     }
 
+    /// Scales found before training are those of rounding after it by the same method.
+    @Test(arguments: ["mxfp4", "nvfp4", "fp8_per_channel"], [ScaleSearch.max, .mse, .sweep])
+    func foundScalesAreThoseOfRoundingAfterwards(format: String, search: ScaleSearch) throws {
+        let recipe = QuantizationRecipe(
+            defaultFormat: try #require(QuantizationFormat(algorithm: format)).by(16)
+        )
+        let parameters = try Parameters.random(
+            configuration: tinyConfiguration(),
+            seed: 4,
+            deviation: 0.1
+        )
+        let values = Array(parameters.storage.elements)
+        let count = try parameters.findScales(by: search, recipe: recipe, team: Self.team)
+        #expect(Array(parameters.storage.elements) == values)
+        #expect(count == parameters.fixedScales.count && count > 0)
+        let rounded = try parameters.copy()
+        rounded.fixedScales = [:]
+        let method = PostTrainingMethod(rounding: .nearest(search))
+        _ = try PostTrainingQuantizer(recipe: recipe, method: method, team: Self.team)
+            .quantize(rounded, calibration: nil) { result, _ in
+                let found = parameters.fixedScales[result.entry.name]
+                #expect(found == BlockScales(result.packed), "\(result.entry.name)")
+            }
+        try parameters.fakeQuantize(by: recipe, team: Self.team)
+        #expect(Array(parameters.storage.elements) == Array(rounded.storage.elements))
+        // Those that are there stay.
+        #expect(try parameters.findScales(by: .max, recipe: recipe, team: Self.team) == 0)
+    }
+
     @Test func scalesOfAnotherFormatAreRefused() throws {
         let recipe = QuantizationRecipe(defaultFormat: .mxfp4.by(16))
         let parameters = try Self.parameters(recipe)

@@ -117,6 +117,28 @@ struct MemoryPlanTests {
         #expect(moments(.bfloat16) == 4 * 134_515_008)
     }
 
+    /// A byte per block on the host and on the device; four FP32 numbers where scales are learned.
+    @Test func scalesThatDoNotFollowTakeTheirBytes() {
+        func scales(_ source: ScaleSource) -> Int? {
+            MemoryPlan(
+                training: .smolLM2With135MParameters,
+                .init(
+                    recipe: QuantizationRecipe(defaultFormat: .mxfp4),
+                    distillation: nil,
+                    batchSize: 1,
+                    length: 2,
+                    scales: source,
+                    threads: 1
+                ),
+                isFrozen: { $0.contains("layers.7.") }
+            ).parts.first { $0.name == "scales of weights" }?.byteCount
+        }
+        let layer = (2 * 576 * 576 + 2 * 192 * 576 + 3 * 576 * 1536) / 32
+        #expect(scales(.followed) == nil)
+        #expect(scales(.kept) == 30 * layer * 2)
+        #expect(scales(.learned) == 30 * layer * 2 + 29 * layer * 16)
+    }
+
     @Test func whatIsFrozenTakesNoGradient() {
         let plan = MemoryPlan(
             training: Self.configuration(),

@@ -357,6 +357,32 @@ final class RecordingDevice: ComputeDevice, @unchecked Sendable {
         device.maskSaturated(gradient, source: source, rounding)
     }
 
+    func scaleGradient(
+        _ gradient: DeviceTensor,
+        ofRounded roundedGradient: DeviceTensor,
+        source: DeviceTensor,
+        _ rounding: Rounding,
+        factor: Float
+    ) {
+        note("scaleGradient", gradient, source, also: rounding.format.name)
+        device.scaleGradient(
+            gradient,
+            ofRounded: roundedGradient,
+            source: source,
+            rounding,
+            factor: factor
+        )
+    }
+
+    func encodeSteps(
+        _ steps: DeviceTensor,
+        _ format: QuantizationFormat,
+        into scales: Rounding.StoredScales
+    ) {
+        note("encodeSteps", steps, also: format.name)
+        device.encodeSteps(steps, format, into: scales)
+    }
+
     func adamW(_ tensors: AdamWTensors, step: AdamWStep) {
         note("adamW", tensors.weight)
         device.adamW(tensors, step: step)

@@ -100,6 +100,33 @@ void qat_fake_quantize_scaled_f32(float *dst, const float *src, const uint8_t *s
 void qat_fake_quantize_scaled_f32_ref(float *dst, const float *src, const uint8_t *scales,
                                       size_t count, size_t block, const qat_block_format *format);
 
+// The same as both, but each element goes to one of the two values of the grid around it at random, to
+// either as often as it is near: right in the mean, but for values beyond what the block's scale holds.
+// Scales are found, to nearest, where `scales` is NULL. Random bits are drawn from `seed` and an element's
+// place, `first` being that of the first: they do not depend on how a tensor is divided.
+void qat_fake_quantize_random_f32(float *dst, const float *src, const uint8_t *scales, size_t count,
+                                  size_t block, const qat_block_format *format, uint32_t seed,
+                                  size_t first);
+void qat_fake_quantize_random_f32_ref(float *dst, const float *src, const uint8_t *scales,
+                                      size_t count, size_t block, const qat_block_format *format,
+                                      uint32_t seed, size_t first);
+
+// gradient[b] = factor * sum over a block of rounded_gradient * d(rounded)/d(step), as LSQ has it (Esser
+// et al. 2020): of x = |src| / step, round(x) - x, with the sign of src, or the largest element from
+// there on. `rounded_gradient` is that of what qat_fake_quantize_scaled_f32 gives; values are finite.
+// Eight sums of each eighth product in double precision, added in a fixed order.
+void qat_scale_gradient_f32(float *gradient, const float *rounded_gradient, const float *src,
+                            const uint8_t *scales, size_t count, size_t block, float factor,
+                            const qat_block_format *format);
+void qat_scale_gradient_f32_ref(float *gradient, const float *rounded_gradient, const float *src,
+                                const uint8_t *scales, size_t count, size_t block, float factor,
+                                const qat_block_format *format);
+
+// The bytes whose steps are nearest to `steps`, a power of two from halfway on the upper one; `steps` that
+// no byte is near become the least or the largest step there is. Not of QAT_SCALES_F32.
+void qat_encode_steps_f32(uint8_t *scales, float *steps, size_t count,
+                          const qat_block_format *format);
+
 // codes: one byte per element (sign in the top bit of `bits`, or two's complement); scales: one
 // byte per block, unused with QAT_SCALES_F32. Values are finite.
 void qat_quantize_f32(uint8_t *codes, uint8_t *scales, const float *src, size_t count,

@@ -1,4 +1,4 @@
-internal import Formats
+public import Formats
 internal import Kernels
 internal import Quantization
 
@@ -11,6 +11,7 @@ extension CPUDevice {
     ) {
         precondition(source.count == target.count, "fakeQuantize: tensors of two sizes")
         var amax: Float?
+        if let draw = rounding.draw { return fakeQuantize(source, rounding, draw, into: target) }
         switch rounding.scale {
         case .stored(let scales):
             return BlockQuantizer.fakeQuantize(
@@ -44,6 +45,83 @@ extension CPUDevice {
             amax: amax,
             team: team
         )
+    }
+
+    /// Split over the team by rows.
+    private func fakeQuantize(
+        _ source: DeviceTensor,
+        _ rounding: Rounding,
+        _ draw: RoundingDraw,
+        into target: DeviceTensor
+    ) {
+        var amax: Float?
+        var scales: BlockScaleBytes?
+        switch rounding.scale {
+        case .stored(let stored): scales = Self.bytes(stored, rounding.format, of: source)
+        case .fixed: preconditionFailure("inputs are not rounded at random")
+        case .magnitude(let scalar): amax = scalar.floats.pointee
+        case .dynamic: break
+        }
+        BlockQuantizer.fakeQuantize(
+            source.floats,
+            into: target.floats,
+            rows: source.rows,
+            columns: source.columns,
+            format: rounding.format,
+            scales: scales,
+            amax: amax,
+            draw: draw,
+            team: team
+        )
+    }
+
+    /// Split over the team by rows.
+    public func scaleGradient(
+        _ gradient: DeviceTensor,
+        ofRounded roundedGradient: DeviceTensor,
+        source: DeviceTensor,
+        _ rounding: Rounding,
+        factor: Float
+    ) {
+        guard case .stored(let scales) = rounding.scale else {
+            preconditionFailure("scales that follow the weights have no gradient of their own")
+        }
+        precondition(
+            roundedGradient.count == source.count
+                && gradient.count
+                    == rounding.format.blockScaleCount(rows: source.rows, columns: source.columns),
+            "scaleGradient: tensors of several sizes"
+        )
+        BlockQuantizer.scaleGradient(
+            gradient.floats,
+            ofRounded: roundedGradient.floats,
+            source: source.floats,
+            rows: source.rows,
+            columns: source.columns,
+            format: rounding.format,
+            scales: Self.bytes(scales, rounding.format, of: source),
+            factor: factor,
+            team: team
+        )
+    }
+
+    /// Split over the team by blocks.
+    public func encodeSteps(
+        _ steps: DeviceTensor,
+        _ format: QuantizationFormat,
+        into scales: Rounding.StoredScales
+    ) {
+        precondition(steps.count == scales.blocks.count, "encodeSteps: tensors of two sizes")
+        let storage = BlockStorage(format: format, globalScale: scales.factors.floats.pointee)
+        let (bytes, values) = (scales.blocks.bytes, steps.floats)
+        team.parallelFor(count: steps.count, grain: 4096) { range in
+            QuantizeKernels.encodeSteps(
+                bytes + range.lowerBound,
+                values + range.lowerBound,
+                count: range.count,
+                storage: storage
+            )
+        }
     }
 
     /// Split over the team by blocks, or by rows where scales were found beforehand.

@@ -15,12 +15,6 @@ enum PostTrainingSchema {
             "How codes are found, where it is not the method's own; gptq goes with awq, too."
         ),
         .init(
-            "percentile",
-            .number(.above(0, through: 100)),
-            default: .number(99.99),
-            "With percentile: magnitudes above it saturate."
-        ),
-        .init(
             "damping",
             .number(.above(0, through: 1)),
             default: .number(0.01),

@@ -76,6 +76,26 @@ enum QuantizationSchema {
                 "What is done against weights that flip between two codes step after step."
             ),
             .init(
+                "rounding",
+                .words(TrainingRounding.self),
+                default: .string("nearest"),
+                "How a training step rounds weights: nearest, or stochastic (up or down at random, right in "
+                    + "the mean); validations and exports round to nearest."
+            ),
+            .init(
+                "scales",
+                .words(ScaleSource.self),
+                "Scales of linear layers' weights: followed (found from the weights at every step; the "
+                    + "default of method max), kept (found by the method before the first step; the "
+                    + "default of the others), or learned from there on (mx… and nv…)."
+            ),
+            .init(
+                "scale_lr",
+                .number(.above(0, through: 1)),
+                default: .number(1e-4),
+                "With learned scales: their peak learning rate, on the course of optim's."
+            ),
+            .init(
                 "schedule",
                 .objectOrWord(schedule, [QuantizationOptions.progressive]),
                 "Progressive quantization: formats by progress through the run; \"progressive\" alone "
@@ -126,7 +146,8 @@ enum QuantizationSchema {
             "enable_kv_cache",
             .boolean,
             default: .boolean(false),
-            "Quantize keys and values, too; not while training in this version."
+            "Quantize keys and values, too: FP8 under a scale per layer and tensor, calibrated; a "
+                + "training rounds them so from its first step, under scales found there."
         ),
         .init(
             "calibration_size",
@@ -138,8 +159,14 @@ enum QuantizationSchema {
             "method",
             .words(PostTrainingOptions.Method.self),
             default: .string("max"),
-            "How scales and codes are found after training; of training jobs max only in this "
-                + "version."
+            "How scales and codes are found after training; in a training, by max, percentile, mse or "
+                + "sweep, how scales are found before the first step: see scales."
+        ),
+        .init(
+            "percentile",
+            .number(.above(0, through: 100)),
+            default: .number(99.99),
+            "With percentile: magnitudes above it saturate."
         ),
     ]
 }

@@ -19,6 +19,7 @@ extension SchemaValidator {
             checkDistillation(spec.distillation)
             checkStages(spec.quantization)
             checkTraining(spec.data)
+            checkScales(spec.quantization)
             checkExports(spec.exports)
         case .evaluate(let spec):
             checkLabels(spec.models)
@@ -43,6 +44,39 @@ extension SchemaValidator {
             report(
                 "not allowed with \(format.name), which has no blocks",
                 at: "\(path)\(place).scaling_granularity"
+            )
+        }
+    }
+
+    private mutating func checkScales(_ options: QuantizationOptions) {
+        let method = options.method.rawValue
+        guard ScaleSearch.Name(rawValue: method) != nil else {
+            report(
+                "\"\(method)\" is not allowed while training, since it changes weights; write "
+                    + "\"start\": \"\(method)\" beside quantization, which does so before the first step",
+                at: "$.quantization.method"
+            )
+            return
+        }
+        if options.rounding == .stochastic, options.scales == .learned {
+            report(
+                "\"stochastic\" is not allowed with learned scales, whose gradient is that of rounding to "
+                    + "nearest; write \"nearest\", or other scales",
+                at: "$.quantization.rounding"
+            )
+        }
+        let whole = options.recipe.formats.filter { !$0.scaleKind.hasBlocks }.map(\.name).sorted()
+        if options.scales == .learned, let name = whole.first {
+            report(
+                "\"learned\" is not allowed with \(name), which has no block scales; mx… and nv… have",
+                at: "$.quantization.scales"
+            )
+        }
+        if options.scales == .followed, options.scaleSearch != .max {
+            report(
+                "\"followed\" is not allowed with method \"\(method)\", which finds scales before the "
+                    + "first step; write \"kept\", or leave it out",
+                at: "$.quantization.scales"
             )
         }
     }

@@ -25,6 +25,14 @@ public struct QuantizationOptions: Sendable, Equatable {
 
     /// The word for the usual schedule.
     static let progressive = "progressive"
+    /// How a training step rounds weights.
+    public var rounding: TrainingRounding
+    /// Where the scales of weights in training come from.
+    public var scales: ScaleSource
+    /// How those that stay, or are learned, are found before the first step.
+    public var scaleSearch: ScaleSearch
+    /// The peak rate of learned scales.
+    public var scaleLearningRate: Double
 
     init(_ reader: ObjectReader, isTraining: Bool) {
         let formats = FormatReader(reader)
@@ -44,6 +52,12 @@ public struct QuantizationOptions: Sendable, Equatable {
         scaleMode = formats.scaleMode
         calibrationSize = reader.integer("calibration_size")
         method = reader.choice("method")
+        let search = ScaleSearch.Name(rawValue: method.rawValue) ?? .max
+        scaleSearch = ScaleSearch(search, percentile: reader.number("percentile"))
+        let usual: ScaleSource = scaleSearch == .max ? .followed : .kept
+        scales = isTraining ? reader.optionalChoice("scales") ?? usual : .followed
+        rounding = isTraining ? reader.choice("rounding") : .nearest
+        scaleLearningRate = isTraining ? reader.number("scale_lr") : 0
         let places =
             [("", reader)]
             + reader.objects("layers").enumerated().map {

@@ -110,21 +110,13 @@ public struct TrainSpec: Sendable, Equatable {
     /// Machines that nobody offers are not among it: such a job waits, see ``ResourceRequest``.
     public var unsupported: [UnsupportedFeature] {
         var features: [UnsupportedFeature] = []
-        if quantization.quantizesKeyValueCache {
+        if quantization.recipe.stages.count > 1, quantization.scales != .followed {
             features.append(
                 UnsupportedFeature(
-                    "$.quantization.enable_kv_cache",
-                    "training with quantized keys and values is not in this version; leave it out, "
-                        + "or quantize the result with it"
-                )
-            )
-        }
-        if quantization.method != .max {
-            features.append(
-                UnsupportedFeature(
-                    "$.quantization.method",
-                    "\"\(quantization.method.rawValue)\" while training is not in this version; "
-                        + "write \"max\", or leave it out"
+                    "$.quantization.schedule",
+                    "scales that are found before the first step are those of one format, and going "
+                        + "through several with them is not in this version; leave the schedule out, or "
+                        + "have scales followed: \"method\": \"max\" without \"scales\""
                 )
             )
         }

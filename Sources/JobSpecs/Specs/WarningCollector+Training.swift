@@ -6,6 +6,7 @@ extension WarningCollector {
         checkFormats(spec.quantization, reader)
         checkOscillation(spec.quantization)
         checkSchedule(spec.quantization.recipe)
+        checkSearch(spec.quantization)
         checkTrainer(spec.trainer, reader.object("trainer"))
         checkOptimizer(spec, reader.object("optim").object("sched"))
         if spec.optimizer.name == .lion {
@@ -26,8 +27,26 @@ extension WarningCollector {
         }
         checkFiles(reader)
         checkDistillation(spec, reader.object("distillation"))
+        if spec.quantization.scales != .learned {
+            warn(
+                reader.object("quantization"),
+                "$.quantization",
+                haveNoEffect: ["scale_lr"],
+                "no scales are learned; write \"scales\": \"learned\""
+            )
+        }
+        if case .percentile = spec.quantization.scaleSearch {
+        } else {
+            warn(
+                reader.object("quantization"),
+                "$.quantization",
+                haveNoEffect: ["percentile"],
+                "scales are found otherwise; write \"method\": \"percentile\""
+            )
+        }
         if case .method? = spec.start { return }
-        let reason = "training calibrates only where start names a method"
+        if spec.quantization.quantizesKeyValueCache { return }
+        let reason = "training calibrates only where start names a method, or for enable_kv_cache"
         warn(
             reader.object("quantization"),
             "$.quantization",
@@ -105,6 +124,16 @@ extension WarningCollector {
     private mutating func checkOscillation(_ options: QuantizationOptions) {
         guard options.damping > 0, options.recipe.formats.isEmpty else { return }
         warn("$.quantization.oscillation", "has no effect: no weight is rounded")
+    }
+
+    private mutating func checkSearch(_ options: QuantizationOptions) {
+        guard options.scaleSearch == .sweep,
+            !options.recipe.formats.contains(where: { $0.scaleKind == .e4m3TwoLevel })
+        else { return }
+        warn(
+            "$.quantization.method",
+            "sweep searches as mse does: no format here has E4M3 scales (nv…)"
+        )
     }
 
     private mutating func checkSchedule(_ recipe: QuantizationRecipe) {

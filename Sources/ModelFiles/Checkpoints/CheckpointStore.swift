@@ -6,7 +6,8 @@ public import Transformer
 /// Training checkpoints of one run: a folder per step, written whole or not at all.
 ///
 /// `step-<n>/` holds model.safetensors (FP32 masters, and the scales that stay while they change),
-/// optimizer.safetensors (the optimizer's moments) and manifest.json, which names the others with their digests
+/// optimizer.safetensors (the optimizer's moments, and scales that are learned) and manifest.json, which
+/// names the others with their digests
 /// and is written last. A folder appears under its name by a rename, after everything in it is on disk.
 public struct CheckpointStore {
     /// A checkpoint's manifest.

@@ -23,6 +23,7 @@ extension DecoderPass {
 
     /// Rounds a layer's rotated keys and its values in place, where the cache is FP8.
     func roundCache(_ index: Int, _ layer: ActivationArena.Layer) {
+        onCache?(index, layer.key, layer.value)
         guard weights.cacheScales.indices.contains(index) else { return }
         let scales = weights.cacheScales[index]
         func round(_ values: DeviceTensor, _ scale: Float) {

@@ -15,6 +15,8 @@ final class DecoderPass {
     private(set) var rows: Int
     /// Told the input of each group of linear layers, by the group's first module; for calibration.
     var onInput: ((LinearModule, DeviceTensor) -> Void)?
+    /// Told each layer's keys, rotated, and values before they are rounded; for calibration.
+    var onCache: ((_ layer: Int, _ key: DeviceTensor, _ value: DeviceTensor) -> Void)?
     /// The current pass's tokens, int32 `[1, rows]`.
     private let tokenTensor: DeviceTensor
     /// A scalar for magnitudes.

@@ -1,5 +1,6 @@
 internal import Devices
 internal import Formats
+internal import Kernels
 internal import Quantization
 
 /// The weights a pass computes with: masters, and for quantized modules the format they are rounded
@@ -25,12 +26,14 @@ final class LayerWeights {
     /// How the head's inputs are rounded.
     let headInput: ActivationQuantization.Input?
     /// Scales of keys and values by layer; empty where they are not rounded.
-    let cacheScales: [(key: Float, value: Float)]
+    private(set) var cacheScales: [(key: Float, value: Float)]
     // By layer and module; refreshed when the recipe's stage changes.
     private var formats: [QuantizationFormat?] = []
     private(set) var embeddingFormat: QuantizationFormat?
     private(set) var headFormat: QuantizationFormat?
     private var currentStage: Double?
+    // What weights are rounded up or down by at random; nil rounds to nearest.
+    private var drawSeed: UInt32?
     // By layer and module; nil where scales are found from the weight.
     private var storedScales: [Rounding.StoredScales?] = []
     /// Nil where products read weights as they are, or where each is used once.
@@ -126,6 +129,14 @@ final class LayerWeights {
         inputs[layer * LinearModule.allCases.count + module.rawValue]
     }
 
+    /// Rounds keys and values under other scales.
+    ///
+    /// - Throws: ``TransformerError`` (`invalidRecipe`) of scales that are not the model's.
+    func setCacheScales(_ activations: ActivationQuantization) throws {
+        try activations.check(configuration)
+        cacheScales = zip(activations.keyScales, activations.valueScales).map { ($0, $1) }
+    }
+
     /// Takes what the host changed in the parameters, their fixed scales included.
     func refresh() {
         device.refresh(memory)
@@ -204,12 +215,25 @@ final class LayerWeights {
         return found
     }
 
+    /// The scales of a module's weight that do not follow it; nil where they do.
+    func storedScales(_ module: LinearModule, layer: Int) -> Rounding.StoredScales? {
+        storedScales[layer * LinearModule.allCases.count + module.rawValue]
+    }
+
     /// How the weight of a module, whose format is `format`, is rounded.
     func rounding(_ module: LinearModule, _ layer: Int, _ format: QuantizationFormat) -> Rounding {
-        if let scales = storedScales[layer * LinearModule.allCases.count + module.rawValue] {
-            return Rounding(format, scale: .stored(scales))
+        let draw = drawSeed.map { RoundingDraw(seed: $0, place: entry(module, layer).offset) }
+        if let scales = storedScales(module, layer: layer) {
+            return Rounding(format, scale: .stored(scales), draw: draw)
         }
-        return Rounding(format, scale: sharedScale(module, layer, format))
+        return Rounding(format, scale: sharedScale(module, layer, format), draw: draw)
+    }
+
+    /// Rounds weights at random from now on, by a number that each step has of its own; nil rounds to
+    /// nearest.
+    func drawRounding(_ seed: UInt32?) {
+        drawSeed = seed
+        invalidate()
     }
 
     private func entry(_ module: LinearModule, _ layer: Int) -> ParameterLayout.Entry {
@@ -249,7 +273,9 @@ final class LayerWeights {
     func effectiveHead() -> DeviceTensor {
         let master = tensor(parameters.layout.head)
         guard let headFormat, let headScratch else { return master }
-        device.fakeQuantize(master, .init(headFormat), into: headScratch)
+        let place = parameters.layout.head.offset
+        let draw = drawSeed.map { RoundingDraw(seed: $0, place: place) }
+        device.fakeQuantize(master, .init(headFormat, draw: draw), into: headScratch)
         return headScratch
     }
 

@@ -128,4 +128,33 @@ extension Parameters {
         }
         return entries
     }
+
+    /// Fixes the scales of linear modules that a recipe's final stage quantizes and that have none fixed,
+    /// as rounding to nearest after training finds them without calibration text.
+    ///
+    /// - Returns: How many weights' scales were found.
+    /// - Throws: ``TransformerError`` (`invalidRecipe`), `QuantizationError` of values that are not finite.
+    public func findScales(
+        by search: ScaleSearch,
+        recipe: QuantizationRecipe,
+        team: ThreadTeam
+    ) throws -> Int {
+        let entries = try quantizedEntries(of: recipe, progress: 1)
+            .filter { fixedScales[$0.0.name] == nil && layout.module(of: $0.0) != nil }
+        let amaxes = sharedAmaxes(entries, team: team)
+        let room = AlignedBuffer<Float>(count: entries.map(\.0.count).max() ?? 0)
+        for (entry, format) in entries {
+            room.pointer.update(from: storage.pointer + entry.offset, count: entry.count)
+            let packed = try WeightRounding.round(
+                UnsafeMutableBufferPointer(start: room.pointer, count: entry.count),
+                columns: entry.columns,
+                format: format,
+                search: search,
+                amax: amaxes[entry.name],
+                team: team
+            )
+            fixedScales[entry.name] = BlockScales(packed)
+        }
+        return entries.count
+    }
 }

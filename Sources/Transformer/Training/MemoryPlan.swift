@@ -34,6 +34,8 @@ public struct MemoryPlan: Sendable, Equatable {
         public var moments: MomentPrecision
         /// Whether a moving average of the weights is kept.
         public var averagesWeights: Bool
+        /// Where the scales of weights come from.
+        public var scales: ScaleSource
         /// Threads that compute.
         public var threads: Int
 
@@ -49,8 +51,10 @@ public struct MemoryPlan: Sendable, Equatable {
             rule: OptimizerConfiguration.Rule = .adamW,
             moments: MomentPrecision = .float32,
             averagesWeights: Bool = false,
+            scales: ScaleSource = .followed,
             threads: Int
         ) {
+            self.scales = scales
             self.checkpointsActivations = checkpointsActivations
             self.rule = rule
             self.averagesWeights = averagesWeights
@@ -132,6 +136,7 @@ public struct MemoryPlan: Sendable, Equatable {
             ("the teacher cache's buffers", outcomes ?? 0),
             ("logits", logits),
             ("rounded weights", Self.rounded(model, training.recipe)),
+            ("scales of weights", Self.scales(model, training, isFrozen: isFrozen)),
             ("weights in the form of products", Self.prepared(model, training)),
             (
                 "the teacher's in that form",
@@ -147,6 +152,33 @@ public struct MemoryPlan: Sendable, Equatable {
         ]
         parts = elements.filter { $0.1 > 0 }
             .map { Part(name: $0.0, byteCount: $0.1 * MemoryLayout<Float>.stride) }
+    }
+
+    /// Words of scales that do not follow the weights, on the host and on the device.
+    private static func scales(
+        _ model: ModelConfiguration,
+        _ training: Training,
+        isFrozen: (String) -> Bool
+    ) -> Int {
+        guard training.scales != .followed else { return 0 }
+        var bytes = 0
+        var learned = 0
+        for layer in 0..<model.layerCount {
+            for module in model.linearModules {
+                let name = module.name(layer: layer)
+                guard let format = training.recipe.format(forModule: name, progress: 1) else {
+                    continue
+                }
+                let rows = module.outputWidth(model)
+                let blocks = format.blockScaleCount(rows: rows, columns: module.inputWidth(model))
+                bytes += blocks + 4 * format.floatScaleCount(rows: rows)
+                // Steps, their gradients, and two moments.
+                if training.scales == .learned, !isFrozen("\(name).weight") {
+                    learned += 4 * LearnedScales.padded(blocks)
+                }
+            }
+        }
+        return (2 * bytes + 3) / 4 + learned
     }
 
     private static func logits(_ model: ModelConfiguration, rows: Int) -> Int {

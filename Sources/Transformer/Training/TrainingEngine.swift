@@ -38,12 +38,15 @@ public final class TrainingEngine {
     /// The masters, which each step updates, as they are now.
     public var parameters: Parameters {
         weights.settle()
+        learnedScales?.settle(into: weights.parameters)
         return weights.parameters
     }
     /// Steps taken.
     public private(set) var stepCount: Int
     /// The optimizer's moments.
     public let optimizer: OptimizerState
+    /// Scales that are trained beside the weights; nil if none are.
+    public let learnedScales: LearnedScales?
 
     /// What a run is like, beside its model.
     public struct Settings: Sendable {
@@ -69,6 +72,10 @@ public final class TrainingEngine {
         /// Whether of each layer only its input is kept, and the rest computed again in the backward
         /// pass: the same bits for less memory and a third more work.
         public var checkpointsActivations: Bool
+        /// Whether block scales of the parameters' ``Parameters/fixedScales`` are trained beside them.
+        public var learnsScales: Bool
+        /// What weights are rounded up or down by at random, step by step; nil rounds to nearest.
+        public var roundingSeed: UInt64?
 
         /// Settings; the defaults are cross-entropy, the product's AdamW and one micro-batch a step.
         public init(
@@ -81,8 +88,12 @@ public final class TrainingEngine {
             batchSize: Int,
             accumulation: Int = 1,
             length: Int,
-            checkpointsActivations: Bool = false
+            checkpointsActivations: Bool = false,
+            learnsScales: Bool = false,
+            roundingSeed: UInt64? = nil
         ) {
+            self.roundingSeed = roundingSeed
+            self.learnsScales = learnsScales
             self.checkpointsActivations = checkpointsActivations
             self.stageMoments = stageMoments
             self.averageDecay = averageDecay
@@ -179,6 +190,10 @@ public final class TrainingEngine {
             device: device
         )
         average = try WeightAverage(settings, parameters, gradients.slots, device)
+        learnedScales =
+            settings.learnsScales
+            ? LearnedScales(weights: weights, gradients: gradients, device: device) : nil
+        learnedScales?.begin(at: parameters.fixedScales)
         head = LossHead(
             configuration: model,
             teacher: self.teacher?.configuration,
@@ -199,23 +214,31 @@ public final class TrainingEngine {
 
     /// What a checkpoint must hold beside the weights; what the host changes there is taken by
     /// ``resume(atStep:)``.
-    public var state: [TrainingTensor] { optimizer.tensors + (average?.tensors ?? []) }
+    public var state: [TrainingTensor] {
+        optimizer.tensors + (average?.tensors ?? []) + (learnedScales?.tensors ?? [])
+    }
 
     /// What the run is for: the masters' moving average if there is one, or else the masters.
     public var trained: Parameters {
         guard let average else { return parameters }
         average.settle()
+        learnedScales?.settle(into: weights.parameters)
         // Kept scales may have come after the average.
         average.parameters.fixedScales = weights.parameters.fixedScales
         return average.parameters
     }
 
-    /// Continues a run whose parameters and moments the host restored.
+    /// Continues a run whose parameters and ``state`` the host restored, or begins one, at step 0, whose
+    /// parameters it changed.
     public func resume(atStep step: Int) {
         weights.refresh()
         optimizer.refresh()
-        // A run that is at its beginning may have been given other weights to begin with.
-        if step == 0 { average?.begin(at: weights.parameters) }
+        if step == 0 {
+            average?.begin(at: weights.parameters)
+            learnedScales?.begin(at: weights.parameters.fixedScales)
+        } else {
+            learnedScales?.refresh()
+        }
         average?.refresh()
         stepCount = step
     }
@@ -224,20 +247,28 @@ public final class TrainingEngine {
     ///
     /// `learningRate`: 0 or more. `progress`: Share of the run that is behind, in 0 … 1, which picks the
     /// recipe's stage. `stageStart`: Steps of the run before its stage began; 0 in the first.
+    /// `scaleLearningRate`: Of learned scales; 0 or more.
     ///
     /// - Throws: ``TransformerError`` (`diverged`), before any parameter changes.
     public func step(
         tokens: UnsafePointer<Int32>,
         learningRate: Double,
         progress: Double,
-        stageStart: Int = 0
+        stageStart: Int = 0,
+        scaleLearningRate: Double = 0
     ) throws -> StepResult {
         weights.setProgress(progress)
+        if let seed = settings.roundingSeed {
+            var generator = SplitMix64(seed: seed &+ UInt64(stepCount))
+            weights.drawRounding(UInt32(truncatingIfNeeded: generator.next()))
+        }
         gradients.clear()
         var loss = LossParts()
         for micro in 0..<settings.accumulation {
             loss.add(accumulate(tokens + micro * pass.rows))
         }
+        // Before gradients of saturated values are taken away: it is these that ask for another scale.
+        learnedScales?.findGradients(weights, from: gradients)
         backward.clipSaturated()
         if settings.damping > 0 {
             backward.dampen(by: Float(settings.damping * Self.dampingShare(progress)))
@@ -249,6 +280,12 @@ public final class TrainingEngine {
             throw divergence(loss: result.loss, norm: norm, tokens: tokens)
         }
         update(learningRate: learningRate, norm: norm, stageStart: stageStart)
+        learnedScales?.update(
+            weights,
+            learningRate: scaleLearningRate,
+            configuration: settings.optimizer,
+            stepCount: stepCount
+        )
         return result
     }
 
@@ -265,6 +302,11 @@ public final class TrainingEngine {
         var values = [Float](repeating: 0, count: entry.count)
         device.download(gradient, into: &values)
         return values
+    }
+
+    /// The latest step's gradient of the steps of a parameter's blocks; nil if they are not learned.
+    package func scaleGradient(ofParameter name: String) -> [Float]? {
+        learnedScales?.gradient(ofParameter: name)
     }
 
     private func accumulate(_ tokens: UnsafePointer<Int32>) -> LossParts {

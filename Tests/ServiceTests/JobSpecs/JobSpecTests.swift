@@ -78,11 +78,7 @@ internal import Testing
         #expect(spec.data.sequenceLength == 4096)
         #expect(spec.inputs.last?.role == .corpus)
         #expect(spec.frozen.isEmpty)
-        #expect(
-            spec.unsupported.map(\.path) == [
-                "$.quantization.enable_kv_cache", "$.data.data_impl",
-            ]
-        )
+        #expect(spec.unsupported.map(\.path) == ["$.data.data_impl"])
     }
 
     @Test func readsTheQuantizationExample() throws {

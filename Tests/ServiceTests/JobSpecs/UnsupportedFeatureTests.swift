@@ -18,10 +18,14 @@ internal import Testing
 
     @Test(arguments: [
         (
-            train(quantization: #""algorithm":"fp4","enable_kv_cache":true"#),
-            "$.quantization.enable_kv_cache"
+            train(
+                quantization: """
+                    "algorithm":"mxfp4","method":"mse","schedule":{"stages":[\
+                    {"until":0.5,"algorithm":"mxfp8"},{"until":1,"algorithm":"mxfp4"}]}
+                    """
+            ),
+            "$.quantization.schedule"
         ),
-        (train(quantization: #""algorithm":"fp4","method":"awq""#), "$.quantization.method"),
         (
             train(
                 quantization: """
@@ -80,8 +84,8 @@ internal import Testing
 
     @Test func everythingIsNamedAtOnce() throws {
         let json = Self.train(
-            quantization: #""algorithm":"fp4","enable_kv_cache":true,"method":"gptq""#,
-            data: #","eod_mask_loss":true"#
+            quantization: #""algorithm":"fp4","method":"gptq""#,
+            data: #","eod_mask_loss":true,"data_impl":"mmap""#
         )
         #expect(try #require(refusal("train", json)).violations.count == 3)
     }
@@ -90,20 +94,18 @@ internal import Testing
     @Test func aJobForOtherMachinesWaitsInstead() throws {
         for machines in [#""accelerator":"gpu""#, #""devices":8"#, #""num_nodes":2"#] {
             let json = Self.train(
-                quantization: #""algorithm":"fp4","enable_kv_cache":true"#,
                 data: #","data_impl":"mmap""#,
                 more: #","trainer":{\#(machines)}"#
             )
             let job = try JobSpec.parse(kind: "train", json: Array(json.utf8))
             #expect(job.resources.waitReason != nil)
-            #expect(
-                job.unsupported.map(\.path)
-                    == ["$.quantization.enable_kv_cache", "$.data.data_impl"]
-            )
+            #expect(job.unsupported.map(\.path) == ["$.data.data_impl"])
         }
     }
 
-    @Test func afterTrainingKeysAndValuesMayBeQuantized() throws {
+    @Test func keysAndValuesMayBeQuantized() throws {
+        let training = Self.train(quantization: #""algorithm":"fp4","enable_kv_cache":true"#)
+        #expect(try JobSpec.parse(kind: "train", json: Array(training.utf8)).unsupported.isEmpty)
         let json =
             #"{"model":"m","quantization":{"algorithm":"fp4","enable_kv_cache":true},"#
             + #""data":{"calibration":["t"]}}"#

@@ -68,6 +68,49 @@ extension LocalSuiteTests {
         }
     }
 
+    /// Scales that a training finds and keeps are those of a quantize job by the method: where training
+    /// moves nothing, so are the files' codes and scales, and its yardstick is that job's model.
+    @Test(arguments: [("nvfp4", "mse"), ("mxfp4", "mse"), ("nvfp4", "sweep")])
+    func scalesOfAMethodStayWhileTraining(format: String, method: String) throws {
+        let suite = try LocalSuiteFixture()
+        defer { suite.down() }
+        try suite.writeInputs()
+        try suite.up()
+        let rounding = #""quantization": {"algorithm": "\#(format)", "method": "\#(method)"}"#
+        try suite.write(
+            """
+            {"jobs": {
+              "ptq": {"model": "model", \(rounding), "seed": 7},
+              "qat": {"model": "model", \(rounding),
+                "data": {"train": ["train.txt"], "validation": ["validation.txt"], "seq_length": 64},
+                "trainer": {"max_steps": 2, "limit_val_batches": 8}, "optim": {"lr": 1e-30},
+                "seed": 7}}}
+            """,
+            "kept.json"
+        )
+        let submitted = try suite.json(
+            try suite.client("submit", suite.folder + "/kept.json", "--json").output
+        )
+        let id = try #require(submitted["pipeline_id"] as? String)
+        let waited = try suite.client("wait", id, "--timeout", "120")
+        #expect(waited.status == 0, "\(waited.output)\(waited.errors)")
+        let target = suite.folder + "/download"
+        #expect(try suite.client("download", id, "--to", target).status == 0)
+        let weights = try ["ptq", "qat"].map {
+            try Self.quantized("\(target)/\($0)/model/model.safetensors")
+        }
+        #expect(weights[0].count >= 14 * 2)
+        #expect(weights[1] == weights[0])
+        let log = try suite.client("logs", "\(id)/qat").output
+        #expect(log.contains("scales: those of 14 weights were found by \(method)"), "\(log)")
+        let job = try suite.json(try suite.client("status", "\(id)/qat", "--json").output)
+        let results = try #require(job["results"] as? [String: Any])
+        let rounded = try #require(results["ptq_perplexity"] as? Double)
+        let trained = try #require(results["qat_perplexity"] as? Double)
+        // The export's embedding is BF16.
+        #expect(abs(trained / rounded - 1) < 1e-3)
+    }
+
     /// Codes and scales of a safetensors file by name.
     ///
     /// A step of next to nothing gives zeros a sign; it is taken away.

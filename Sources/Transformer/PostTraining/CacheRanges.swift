@@ -1,0 +1,59 @@
+public import Devices
+public import Formats
+internal import Quantization
+
+/// Largest magnitudes of keys, rotary embedding included, and of values, by layer: what scales of an FP8
+/// key-value cache are made from.
+public struct CacheRanges: Sendable, Equatable {
+    /// 0 or more, one per layer.
+    public var keys: [Float]
+    /// Likewise.
+    public var values: [Float]
+
+    /// Ranges of as many layers each.
+    public init(keys: [Float], values: [Float]) {
+        precondition(keys.count == values.count, "\(keys.count) keys, \(values.count) values")
+        self.keys = keys
+        self.values = values
+    }
+
+    /// The ranges of a model as a recipe rounds its weights and inputs in the end, on text.
+    ///
+    /// - Throws: ``TransformerError`` (`invalidRecipe`; `invalidTokens` for text of another vocabulary).
+    public static func measure(
+        _ parameters: Parameters,
+        recipe: QuantizationRecipe,
+        on windows: CalibrationWindows,
+        device: any ComputeDevice
+    ) throws -> CacheRanges {
+        let limit = Int32(parameters.configuration.vocabularySize)
+        guard windows.tokens.allSatisfy({ $0 >= 0 && $0 < limit }) else {
+            throw TransformerError(.invalidTokens, "a token is outside the vocabulary of \(limit)")
+        }
+        let weights = try LayerWeights(parameters: parameters, recipe: recipe, device: device)
+        weights.setProgress(1)
+        let pass = DecoderPass(window: windows.length, weights: weights)
+        var ranges = ActivationRanges()
+        pass.onCache = { layer, key, value in
+            ranges.recordKeys(pass.amax(key), values: pass.amax(value), layer: layer)
+        }
+        defer { pass.onCache = nil }
+        windows.tokens.withUnsafeBufferPointer { buffer in
+            guard let start = buffer.baseAddress else { return }
+            for window in 0..<windows.count { pass.forward(start + window * windows.length) }
+        }
+        return CacheRanges(keys: ranges.keys, values: ranges.values)
+    }
+}
+
+extension ActivationQuantization {
+    /// The same with keys and values rounded to E4M3 under the scales of these ranges, as exports store
+    /// them; nil leaves both as they are.
+    public func with(cache ranges: CacheRanges?) -> ActivationQuantization {
+        var rounded = self
+        let format = QuantizationFormat.fp8PerTensor
+        rounded.keyScales = ranges?.keys.map { format.floatScale(amax: $0) } ?? []
+        rounded.valueScales = ranges?.values.map { format.floatScale(amax: $0) } ?? []
+        return rounded
+    }
+}

@@ -1,0 +1,74 @@
+internal import Foundation
+internal import Testing
+
+/// How trainings round weights, keys and values, through the built programs.
+extension LocalSuiteTests {
+    private static func finished(
+        _ suite: LocalSuiteFixture,
+        _ kind: String,
+        _ job: String
+    ) throws -> (id: String, results: [String: Any], log: String) {
+        try suite.write(job, kind + ".json")
+        let file = "\(suite.folder)/\(kind).json"
+        let submitted = try suite.client("submit", kind, file, "--json")
+        try #require(submitted.status == 0, "\(submitted.output)\(submitted.errors)")
+        let id = try #require(try suite.json(submitted.output)["job_id"] as? String)
+        let waited = try suite.client("wait", id, "--json", "--timeout", "120")
+        try #require(waited.status == 0, "\(waited.output)\(waited.errors)")
+        let results = try suite.json(waited.output)["results"] as? [String: Any]
+        return (id, try #require(results), try suite.client("logs", id).output)
+    }
+
+    private static func training(_ quantization: String) -> String {
+        """
+        {"model": "model", "quantization": {\(quantization)},
+         "data": {"train": ["train.txt"], "validation": ["validation.txt"], "seq_length": 64},
+         "trainer": {"max_steps": 4, "limit_val_batches": 4}, "optim": {"lr": 1e-3}, "seed": 7}
+        """
+    }
+
+    /// Learned scales and rounded keys and values are exported as they were trained: an evaluation finds
+    /// the training's own figure, to the last digit.
+    @Test(arguments: ["nvfp4", "mxfp4"])
+    func whatIsLearnedAndCachedIsExported(format: String) throws {
+        let suite = try LocalSuiteFixture()
+        defer { suite.down() }
+        try suite.writeInputs()
+        try suite.up()
+        let quantization = """
+            "algorithm": "\(format)", "method": "mse", "scales": "learned", "scale_lr": 1e-3,
+            "enable_kv_cache": true
+            """
+        let trained = try Self.finished(suite, "train", Self.training(quantization))
+        #expect(trained.results["kv_cache"] as? String == "fp8")
+        #expect(trained.log.contains("keys and values: FP8 under scales calibrated on "))
+        let windows = #""text": "validation.txt", "seq_length": 64, "windows": 4"#
+        let evaluated = try Self.finished(
+            suite,
+            "evaluate",
+            """
+            {"models": [{"label": "as exported", "model": "job:\(trained.id)"},
+                        {"label": "weights", "model": "job:\(trained.id)", "activations": "none"}],
+             "tasks": [{"type": "perplexity", \(windows)}]}
+            """
+        )
+        let rows = try #require(evaluated.results["rows"] as? [[String: Any]])
+        let perplexity = try #require(trained.results["qat_perplexity"] as? Double)
+        #expect(rows[0]["perplexity"] as? Double == perplexity)
+        #expect(rows.map { $0["kv_cache"] as? String } == ["fp8", "none"])
+        #expect(rows[1]["perplexity"] as? Double != perplexity)
+    }
+
+    @Test func stepsThatRoundAtRandomSaySo() throws {
+        let suite = try LocalSuiteFixture()
+        defer { suite.down() }
+        try suite.writeInputs()
+        try suite.up()
+        let quantization =
+            #""algorithm": "nvfp4", "scale_mode": "four_over_six", "#
+            + #""rounding": "stochastic""#
+        let trained = try Self.finished(suite, "train", Self.training(quantization))
+        #expect(trained.log.contains("validations and the export round to nearest"))
+        #expect(trained.results["qat_perplexity"] is Double)
+    }
+}
