@@ -120,8 +120,9 @@ struct GatewayBenchmark: AsyncParsableCommand {
     }
 
     private func address(_ folder: String) async throws -> ServerAddress {
+        let path = stateFolder(folder) + "/address"
         for _ in 0..<1_200 {
-            if let text = try? String(contentsOfFile: stateFolder(folder) + "/address", encoding: .utf8) {
+            if let text = try? String(contentsOfFile: path, encoding: .utf8) {
                 return try ServerAddress(
                     parsing: text.trimmingCharacters(in: .whitespacesAndNewlines)
                 )

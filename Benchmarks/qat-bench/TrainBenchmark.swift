@@ -12,7 +12,8 @@ struct TrainBenchmark: ParsableCommand {
         abstract: "Times one optimizer step, and the matrix products in it alone."
     )
 
-    @Option(help: "The model's shape: smollm2-135m, llama-3.2-1b or tiny.") var shape = "smollm2-135m"
+    @Option(help: "The model's shape: smollm2-135m, llama-3.2-1b or tiny.")
+    var shape = "smollm2-135m"
     @Option(help: "Windows per step.") var batch = 2
     @Option(help: "Tokens per window.") var seq = 256
     @Option(help: "none, mxfp4, mxfp4-w4a4 or another format's name.") var recipe = "mxfp4"

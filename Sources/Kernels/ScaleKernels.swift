@@ -49,8 +49,7 @@ extension QuantizeKernels {
         ofRounded roundedGradient: UnsafePointer<Float>,
         source: UnsafePointer<Float>,
         scales: UnsafePointer<UInt8>,
-        count: Int,
-        blockSize: Int,
+        blocks: (count: Int, size: Int),
         factor: Float,
         storage: BlockStorage
     ) {
@@ -60,8 +59,8 @@ extension QuantizeKernels {
             roundedGradient,
             source,
             scales,
-            count,
-            blockSize,
+            blocks.count * blocks.size,
+            blocks.size,
             factor,
             &format
         )

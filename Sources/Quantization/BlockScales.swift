@@ -58,6 +58,23 @@ public struct BlockScaleBytes: @unchecked Sendable {
     }
 }
 
+/// A weight that is read, row by row.
+public struct WeightMatrix {
+    /// The first element.
+    public let start: UnsafePointer<Float>
+    /// Rows.
+    public let rows: Int
+    /// Elements per row.
+    public let columns: Int
+
+    /// `rows` by `columns` elements from `start` on.
+    public init(_ start: UnsafePointer<Float>, rows: Int, columns: Int) {
+        self.start = start
+        self.rows = rows
+        self.columns = columns
+    }
+}
+
 extension BlockQuantizer {
     /// Rounds `source` at random, right in the mean, under scales that were found beforehand or, without
     /// any, under those its values ask for; `destination` may be `source`.
@@ -66,16 +83,15 @@ extension BlockQuantizer {
     /// heap.
     /// - SeeAlso: reference kernel `qat_fake_quantize_random_f32_ref`.
     public static func fakeQuantize(
-        _ source: UnsafePointer<Float>,
+        _ source: WeightMatrix,
         into destination: UnsafeMutablePointer<Float>,
-        rows: Int,
-        columns: Int,
         format: QuantizationFormat,
         scales: BlockScaleBytes?,
         amax: Float? = nil,
         draw: RoundingDraw,
         team: ThreadTeam
     ) {
+        let (rows, columns, source) = (source.rows, source.columns, source.start)
         let isFound = scales == nil && format.scaleKind.hasTensorScale
         let largest =
             isFound ? amax ?? self.amax(source, count: rows * columns, team: team) : 0
@@ -112,14 +128,13 @@ extension BlockQuantizer {
     public static func scaleGradient(
         _ gradient: UnsafeMutablePointer<Float>,
         ofRounded roundedGradient: UnsafePointer<Float>,
-        source: UnsafePointer<Float>,
-        rows: Int,
-        columns: Int,
+        source: WeightMatrix,
         format: QuantizationFormat,
         scales: BlockScaleBytes,
         factor: Float,
         team: ThreadTeam
     ) {
+        let (rows, columns, source) = (source.rows, source.columns, source.start)
         precondition(format.scaleKind.hasBlocks, "\(format.name) has no block scales")
         let blocksPerRow = format.blockScaleCount(rows: 1, columns: columns)
         team.parallelFor(count: rows) { range in
@@ -130,8 +145,7 @@ extension BlockQuantizer {
                     ofRounded: roundedGradient + row * columns,
                     source: source + row * columns,
                     scales: place.blocks,
-                    count: columns,
-                    blockSize: format.span(columns: columns),
+                    blocks: (blocksPerRow, format.span(columns: columns)),
                     factor: factor,
                     storage: place.storage
                 )

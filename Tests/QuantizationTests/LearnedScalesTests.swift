@@ -42,13 +42,13 @@ struct LearnedScalesTests {
             #expect(scales.steps(format) == item.stored, "\(item.format)")
             var gradient = [Float](repeating: 0, count: steps.count)
             let largest = format.element.grid.maximumValue
+            let weight = AlignedBuffer<Float>(count: item.weight.count)
+            weight.pointer.update(from: item.weight, count: weight.count)
             scales.withBytes { scales in
                 BlockQuantizer.scaleGradient(
                     &gradient,
                     ofRounded: item.upstream,
-                    source: item.weight,
-                    rows: steps.count,
-                    columns: item.block,
+                    source: .init(weight.pointer, rows: steps.count, columns: item.block),
                     format: format,
                     scales: scales,
                     factor: 1 / (Float(item.block) * largest).squareRoot(),
@@ -90,13 +90,13 @@ struct LearnedScalesTests {
             return zip(rounded, upstream).reduce(0) { $0 + Double($1.0) * Double($1.1) }
         }
         var gradient: Float = 0
+        let weight = AlignedBuffer<Float>(count: 16)
+        weight.pointer.update(from: values, count: 16)
         BlockScales(blocks: bytes, factors: [1]).withBytes {
             BlockQuantizer.scaleGradient(
                 &gradient,
                 ofRounded: upstream,
-                source: values,
-                rows: 1,
-                columns: 16,
+                source: .init(weight.pointer, rows: 1, columns: 16),
                 format: format,
                 scales: $0,
                 factor: 1,

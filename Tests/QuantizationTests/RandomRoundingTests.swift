@@ -16,16 +16,17 @@ struct RandomRoundingTests {
     ) -> [Float] {
         var output = values
         func round(_ bytes: BlockScaleBytes?) {
-            BlockQuantizer.fakeQuantize(
-                values,
-                into: &output,
-                rows: rows,
-                columns: values.count / rows,
-                format: format,
-                scales: bytes,
-                draw: RoundingDraw(seed: seed, place: 64),
-                team: ThreadTeam(threadCount: threads)
-            )
+            values.withUnsafeBufferPointer { buffer in
+                guard let start = buffer.baseAddress else { return }
+                BlockQuantizer.fakeQuantize(
+                    WeightMatrix(start, rows: rows, columns: values.count / rows),
+                    into: &output,
+                    format: format,
+                    scales: bytes,
+                    draw: RoundingDraw(seed: seed, place: 64),
+                    team: ThreadTeam(threadCount: threads)
+                )
+            }
         }
         if let scales { scales.withBytes { round($0) } } else { round(nil) }
         return output

@@ -49,8 +49,8 @@ struct LearnedScalesTrainingTests {
         try engine.step(
             tokens: tokens,
             learningRate: rate,
-            scaleLearningRate: scaleRate,
-            progress: 0
+            progress: 0,
+            scaleLearningRate: scaleRate
         ).loss
     }
 

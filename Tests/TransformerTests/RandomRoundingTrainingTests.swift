@@ -55,9 +55,8 @@ struct RandomRoundingTrainingTests {
             from: first.parameters.storage.pointer,
             count: first.parameters.storage.count
         )
-        for (from, to) in zip(first.optimizer.moments, second.optimizer.moments) {
-            to.first.copyMemory(from: UnsafeRawBufferPointer(from.first))
-            to.second.copyMemory(from: UnsafeRawBufferPointer(from.second))
+        for (from, to) in zip(first.state, second.state) {
+            to.bytes.copyMemory(from: UnsafeRawBufferPointer(from.bytes))
         }
         second.resume(atStep: 2)
         #expect(try (0..<2).map { _ in try Self.step(second) } == Array(losses.suffix(2)))

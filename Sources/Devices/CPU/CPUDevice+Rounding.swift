@@ -63,10 +63,8 @@ extension CPUDevice {
         case .dynamic: break
         }
         BlockQuantizer.fakeQuantize(
-            source.floats,
+            WeightMatrix(source.floats, rows: source.rows, columns: source.columns),
             into: target.floats,
-            rows: source.rows,
-            columns: source.columns,
             format: rounding.format,
             scales: scales,
             amax: amax,
@@ -95,9 +93,7 @@ extension CPUDevice {
         BlockQuantizer.scaleGradient(
             gradient.floats,
             ofRounded: roundedGradient.floats,
-            source: source.floats,
-            rows: source.rows,
-            columns: source.columns,
+            source: WeightMatrix(source.floats, rows: source.rows, columns: source.columns),
             format: rounding.format,
             scales: Self.bytes(scales, rounding.format, of: source),
             factor: factor,

@@ -192,7 +192,12 @@ struct AttemptRunner: Sendable {
         case .succeeded, .killed: uploads.cancel()
         case .failed, .stopped, .unfit: journal.enter(phase: "store checkpoint")
         }
-        // A gateway without room is waited for until somebody asks for a kill.
+        await finish(uploads, orders)
+        return outcome
+    }
+
+    /// Waits for uploads; for those that find no room, until somebody asks for a kill.
+    private func finish(_ uploads: Task<Void, Never>, _ orders: AttemptOrders) async {
         try? await orders.interruptible(by: .kill) {
             await withTaskCancellationHandler {
                 await uploads.value
@@ -200,7 +205,6 @@ struct AttemptRunner: Sendable {
                 uploads.cancel()
             }
         }
-        return outcome
     }
 }
 

@@ -200,8 +200,8 @@ public final class LearnedScales: @unchecked Sendable {
                 AdamWTensors(
                     weight: tensor(slot, 0),
                     gradient: gradient(slot),
-                    firstMoment: tensor(slot, 1),
-                    secondMoment: tensor(slot, 2),
+                    firstMoment: MomentTensor(tensor(slot, 1)),
+                    secondMoment: MomentTensor(tensor(slot, 2)),
                     place: slot.offset
                 ),
                 step: step

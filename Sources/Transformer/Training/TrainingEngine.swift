@@ -177,11 +177,8 @@ public final class TrainingEngine {
         } else {
             self.teacher = nil
         }
-        gradients = GradientArena(
-            layout: parameters.layout,
-            isFrozen: isFrozen,
-            device: device
-        )
+        let layout = parameters.layout
+        gradients = GradientArena(layout: layout, isFrozen: isFrozen, device: device)
         backward = BackwardPass(pass: pass, attention: attention, gradients: gradients)
         optimizer = OptimizerState(
             slots: gradients.slots,
@@ -241,6 +238,14 @@ public final class TrainingEngine {
         }
         average?.refresh()
         stepCount = step
+    }
+
+    /// Rounds keys and values as a cache under the scales of these ranges stores them, from now on; nil
+    /// leaves them as they are.
+    ///
+    /// - Throws: ``TransformerError`` (`invalidRecipe`) of ranges that are not the model's.
+    public func roundCache(_ ranges: CacheRanges?) throws {
+        try weights.setCacheScales(ActivationQuantization.none.with(cache: ranges))
     }
 
     /// Takes one step on `tokens`, `[windowsPerStep, length]`, each in the vocabulary.

@@ -91,7 +91,12 @@ struct StatementPlanTests {
         )
         _ = try await engine.heartbeat(id, claim, [JobEvent(type: .log, message: "a line")])
         _ = try await engine.complete(
-            CompleteLeaseRequest(jobID: id, epoch: lease.epoch, outcome: .failed, reason: "X"),
+            CompleteLeaseRequest(
+                jobID: id,
+                epoch: lease.epoch,
+                outcome: .failed,
+                reason: "USER_ERROR"
+            ),
             by: claim.holder
         )
         _ = try await engine.retry(id, by: "ada")
