@@ -51,7 +51,7 @@ extension ValueSchema {
     /// The array or object that a value alone was meant to stand for, as `[{"format": "gguf"}]` for
     /// `"gguf"`; nil if it would not be allowed either.
     ///
-    /// Of an object that is the one with its only required member, or else its `name`.
+    /// Of an object that is the one with its only required member, or else its `name` or `train`.
     private func wrapped(_ value: JSONValue) -> JSONValue? {
         switch self {
         case .array(let element, let count):
@@ -61,7 +61,8 @@ extension ValueSchema {
             guard value.objectValue == nil else { return nil }
             let required = schema.fields.filter(\.isRequired)
             if let named = Self.named(value, required) { return named }
-            let field = required.isEmpty ? schema.field("name") : required.first
+            let usual = schema.field("name") ?? schema.field("train")
+            let field = required.isEmpty ? usual : required.first
             guard required.count < 2, let field else { return nil }
             let member = field.value.allows(value) ? value : field.value.wrapped(value)
             return member.map { .object([field.name: $0]) }

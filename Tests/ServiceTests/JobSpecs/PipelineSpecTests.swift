@@ -73,7 +73,7 @@ internal import Testing
         (jobs(#""a": 3"#), "$.jobs.a", "found an integer; expected a job"),
         (jobs(#""a": {"seed": 1}"#), "$.jobs.a", "write its \"kind\""),
         (jobs(#""a b": \#(quantize)"#), #"$.jobs["a b"]"#, "is no name"),
-        (jobs(#""00aa000000000001": \#(quantize)"#), "$.jobs.00aa000000000001", "a job's id"),
+        (jobs(#""00aa000000000001": \#(quantize)"#), "$.jobs.00aa000000000001", "looks like an id"),
         (
             jobs(#""a": {"kind": "pipeline", "jobs": {}}"#), "$.jobs.a.kind",
             "expected one of quantize, train, evaluate"

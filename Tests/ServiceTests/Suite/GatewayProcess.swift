@@ -45,7 +45,7 @@ final class GatewayProcess: Sendable {
         let log = state + ".log"
         _ = FileManager.default.createFile(atPath: log, contents: nil)
         process.standardError = FileHandle(forWritingAtPath: log)
-        try process.run()
+        try process.begin()
         for _ in 0..<600 where (try? address()) == nil {
             try #require(
                 process.isRunning,
@@ -99,7 +99,7 @@ final class GatewayProcess: Sendable {
         let pipe = Pipe()
         process.standardOutput = pipe
         process.standardError = pipe
-        try process.run()
+        try process.begin()
         let data = pipe.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
         return (process.terminationStatus, String(decoding: data, as: UTF8.self))

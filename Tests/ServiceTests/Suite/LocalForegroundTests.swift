@@ -44,7 +44,7 @@ internal import Testing
         try Data().write(to: URL(fileURLWithPath: notes))
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle(forWritingAtPath: notes)
-        try process.run()
+        try process.begin()
         defer { process.terminate() }
         func noted() throws -> String { try String(contentsOfFile: notes, encoding: .utf8) }
         try await wait("it is up") { try noted().contains("Ctrl-C stops it") }
@@ -103,7 +103,7 @@ internal import Testing
         environment["QAT_HOME"] = suite.folder + "/home"
         process.environment = environment
         process.standardError = FileHandle.nullDevice
-        try process.run()
+        try process.begin()
         defer { process.terminate() }
         var started: [Int32] = []
         try await wait("all four run") {

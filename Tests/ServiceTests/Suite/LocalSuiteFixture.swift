@@ -51,7 +51,7 @@ final class LocalSuiteFixture: Sendable {
         }
         process.standardOutput = FileHandle(forWritingAtPath: output)
         process.standardError = FileHandle(forWritingAtPath: errors)
-        try process.run()
+        try process.begin()
         process.waitUntilExit()
         return (
             process.terminationStatus,
@@ -72,7 +72,7 @@ final class LocalSuiteFixture: Sendable {
         let pipe = Pipe()
         process.standardOutput = pipe
         process.standardError = FileHandle.nullDevice
-        try process.run()
+        try process.begin()
         defer {
             process.terminate()
             process.waitUntilExit()

@@ -37,7 +37,7 @@ struct ProgramShell {
         process.standardInput = FileHandle(forReadingAtPath: names[0])
         process.standardOutput = FileHandle(forWritingAtPath: names[1])
         process.standardError = FileHandle(forWritingAtPath: names[2])
-        try process.run()
+        try process.begin()
         process.waitUntilExit()
         defer { names.forEach { try? FileManager.default.removeItem(atPath: $0) } }
         return Outcome(

@@ -159,15 +159,15 @@ internal import Transformer
             try TrainingPlan.specification(Self.request("", kind: "evaluate"))
         }
         #expect(other?.reason == .invalidSpec)
-        let cache = Self.request("").spec
-            .replacing(#""mxfp4"}"#, with: #""mxfp4", "enable_kv_cache": true}"#)
+        let masked = Self.request("").spec
+            .replacing(#""train": ["#, with: #""eod_mask_loss": true, "train": ["#)
         var request = Self.request("")
-        request.spec = cache
+        request.spec = masked
         let refused = #expect(throws: ComputeFailure.self) {
             try TrainingPlan.specification(request)
         }
         #expect(refused?.reason == .invalidSpec)
-        #expect(refused?.message.contains("enable_kv_cache") == true)
+        #expect(refused?.message.contains("eod_mask_loss") == true)
         #expect(try TrainingPlan.paths(["t.txt"], "/data/train", request) == ["/inputs/t.txt"])
         let missing = #expect(throws: ComputeFailure.self) {
             try TrainingPlan.paths(["v.txt"], "/data/validation", request)
