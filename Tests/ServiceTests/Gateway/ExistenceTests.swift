@@ -68,7 +68,9 @@ struct ExistenceTests {
                 (
                     "pipeline",
                     {
-                        let job = PipelineJob(name: "a", job: Self.request($0, size: 6))
+                        var part = Self.request($0, size: 6)
+                        part.key = ""
+                        let job = PipelineJob(name: "a", job: part)
                         let request = SubmitPipelineRequest(key: "k", jobs: [job])
                         return try await eve.call(QatMethods.submitPipeline, request).pipelineID
                     }
