@@ -185,10 +185,10 @@ def hostile_specifications_are_refused(suite):
 
 @probe
 def one_key_under_load_makes_one_job(suite):
-    """200 submissions at once under one key, and 200 under as many."""
+    """100 submissions at once under one key, and 100 under as many: 128 calls of a name may run."""
     model = suite.model()
-    for keys in ([b"one-" + os.urandom(4).hex().encode()] * 200,
-                 [b"many-" + os.urandom(4).hex().encode() for _ in range(200)]):
+    for keys in ([b"one-" + os.urandom(4).hex().encode()] * 100,
+                 [b"many-" + os.urandom(4).hex().encode() for _ in range(100)]):
         answers = []
         gateways = [suite.connect() for _ in range(8)]
 
@@ -206,7 +206,7 @@ def one_key_under_load_makes_one_job(suite):
             thread.start()
         for thread in threads:
             thread.join()
-        assert len(answers) == 200, f"{len(answers)} of 200 were answered"
+        assert len(answers) == 100, f"{len(answers)} of 100 were answered"
         created = sum(answer.created for answer in answers)
         distinct = len({answer.job_id for answer in answers})
         assert created == distinct == len(set(keys)), (created, distinct)
