@@ -62,55 +62,69 @@ final class WholeSequences: Attention {
     }
 }
 
-/// Attention of a pass's rows over a cache of one sequence's keys and values, which it extends.
+/// Attention of a pass's rows over caches of keys and values, one per sequence, which it extends.
+///
+/// All sequences are as long; a pass has as many rows of each, one sequence's behind another's.
 final class CachedAttention: Attention {
-    /// Tokens in the cache.
+    /// Tokens in each cache.
     private(set) var firstPosition = 0
-    /// Tokens that the cache holds at most.
+    /// Tokens that a cache holds at most.
     let capacity: Int
     private let configuration: ModelConfiguration
+    private let sequences: Int
     private let device: any ComputeDevice
-    /// `[layers · capacity, keys]`.
+    /// `[layers · sequences · capacity, keys]`.
     private let keys: DeviceTensor
-    /// `[layers · capacity, keys]`.
+    /// `[layers · sequences · capacity, keys]`.
     private let values: DeviceTensor
 
-    /// A cache of `capacity` tokens.
-    init(configuration: ModelConfiguration, capacity: Int, device: any ComputeDevice) {
+    /// Caches of `capacity` tokens for each of `sequences`.
+    init(
+        configuration: ModelConfiguration,
+        sequences: Int = 1,
+        capacity: Int,
+        device: any ComputeDevice
+    ) {
         self.configuration = configuration
+        self.sequences = sequences
         self.capacity = capacity
         self.device = device
-        let rows = configuration.layerCount * capacity
+        let rows = configuration.layerCount * sequences * capacity
         keys = device.tensor(rows: rows, columns: configuration.keyValueWidth)
         values = device.tensor(rows: rows, columns: configuration.keyValueWidth)
     }
 
-    func sequenceLength(rows: Int) -> Int { rows }
+    func sequenceLength(rows: Int) -> Int { rows / sequences }
 
-    /// Counts the rows of a pass that every layer has seen.
+    /// Counts the rows of each sequence in a pass that every layer has seen.
     func advance(rows: Int) { firstPosition += rows }
 
     /// Forgets everything.
     func clear() { firstPosition = 0 }
 
     func forward(layer: Int, slot: ActivationArena.Layer) {
-        let first = layer * capacity
-        let total = firstPosition + slot.query.rows
-        let new = first + firstPosition..<first + total
-        device.copy(slot.key, to: keys.rows(new))
-        device.copy(slot.value, to: values.rows(new))
-        device.attend(
-            CachedAttentionOperation(
-                firstPosition: firstPosition,
-                headDimension: configuration.headDimension,
-                scores: configuration.attentionScores(layer: layer)
-            ),
-            AttentionTensors(
-                query: slot.query,
-                key: keys.rows(first..<first + total),
-                value: values.rows(first..<first + total),
-                output: slot.attention
-            )
+        let operation = CachedAttentionOperation(
+            firstPosition: firstPosition,
+            headDimension: configuration.headDimension,
+            scores: configuration.attentionScores(layer: layer)
         )
+        let length = sequenceLength(rows: slot.query.rows)
+        for sequence in 0..<sequences {
+            let first = (layer * sequences + sequence) * capacity
+            let total = first + firstPosition + length
+            let own = sequence * length..<(sequence + 1) * length
+            let new = first + firstPosition..<total
+            device.copy(slot.key.rows(own), to: keys.rows(new))
+            device.copy(slot.value.rows(own), to: values.rows(new))
+            device.attend(
+                operation,
+                AttentionTensors(
+                    query: slot.query.rows(own),
+                    key: keys.rows(first..<total),
+                    value: values.rows(first..<total),
+                    output: slot.attention.rows(own)
+                )
+            )
+        }
     }
 }

@@ -30,7 +30,7 @@ public final class WindowGenerator {
     static let sequences = 32
 
     private let pass: DecoderPass
-    private let attention: ParallelAttention
+    private let attention: CachedAttention
     private let head: OutputHead
     private let logits: DeviceTensor
     private var probabilities: [Float]
@@ -58,7 +58,7 @@ public final class WindowGenerator {
         self.length = length
         self.starts = starts
         self.options = options
-        attention = ParallelAttention(
+        attention = CachedAttention(
             configuration: configuration,
             sequences: Self.sequences,
             capacity: length,
@@ -115,7 +115,7 @@ public final class WindowGenerator {
         var found = tokens.map { [$0] }
         for position in 1..<length {
             pass.forward(tokens, rows: tokens.count)
-            attention.advance()
+            attention.advance(rows: 1)
             let isGreedy = position <= options.greedyCount
             try readLogits(isGreedy: isGreedy)
             for index in tokens.indices {
