@@ -28,7 +28,7 @@ extension SubmissionRules {
         var needs: [String: [String]] = [:]
         for part in pipeline.parts {
             needs[part.name] = part.job.after
-            for name in part.job.after where parts[name] == nil && !PartName.isID(name) {
+            for name in part.job.after where parts[name] == nil && !JobID.isWhole(name) {
                 throw Self.refusal(
                     "job \(part.name): after: no job of the pipeline is called "
                         + PlainText.quoted(name)
@@ -38,7 +38,7 @@ extension SubmissionRules {
                 guard case .job(let name, let output) = InputSource(input.source) else { continue }
                 needs[part.name, default: []].append(name)
                 guard let source = parts[name] else {
-                    guard PartName.isID(name) else {
+                    guard JobID.isWhole(name) else {
                         throw Self.refusal(
                             "job \(part.name): \(input.pointer): no job of the pipeline is called "
                                 + PlainText.quoted(name)

@@ -1,4 +1,5 @@
 internal import Formats
+internal import Jobs
 
 /// Rules for the names of jobs within a pipeline, for clients and the gateway alike.
 public enum PartName {
@@ -18,17 +19,8 @@ public enum PartName {
         }
         // In capitals, too: people read them as the same.
         let small = text.lowercased()
-        let isTaken = isID(small) || small.hasPrefix("p-") && isID(String(small.dropFirst(2)))
+        let isTaken = JobID.isWhole(small) || PipelineID.isWhole(small)
         return isTaken ? "looks like an id; choose another name" : nil
-    }
-
-    /// Whether a text looks like the id of a job: 16 hexadecimal digits.
-    public static func isID(_ text: String) -> Bool {
-        text.utf8.count == 16
-            && text.utf8.allSatisfy {
-                (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
-                    || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0)
-            }
     }
 
     /// Whether a job whose outputs lie at some paths may make one at a path.

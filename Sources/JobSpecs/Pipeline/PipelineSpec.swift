@@ -200,7 +200,7 @@ private struct PipelineReferences {
     }
 
     private mutating func checkID(_ name: String, at path: String) {
-        guard !PartName.isID(name) else { return }
+        guard !JobID.isWhole(name) else { return }
         let near = NearestKey.suggestion(for: name, among: parts.keys.sorted())
         let known = parts.keys.sorted().joined(separator: ", ")
         report(
