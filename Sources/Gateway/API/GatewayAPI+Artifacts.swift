@@ -116,10 +116,9 @@ extension GatewayAPI {
     /// An artifact that is open to the principal, ready to be read.
     func blob(_ request: GetBlobRequest, by principal: Principal) async throws -> OpenBlob {
         let caller = Caller(principal, .getBlob)
-        let permit = try await Permit(authority.policies) {
-            _ = try await openSize(request.digest, caller)
+        let (permit, size) = try await Permit.asking(authority.policies) {
+            try await openSize(request.digest, caller)
         }
-        let size = try await openSize(request.digest, caller)
         guard request.offset <= size else {
             throw StoreError(.invalidArgument, "offset \(request.offset) is beyond \(size) bytes")
         }

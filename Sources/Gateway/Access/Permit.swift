@@ -9,11 +9,29 @@ struct Permit: Sendable {
 
     /// Asks `check`, which throws what a new call would get.
     init(_ policies: PolicyFile, check: @escaping @Sendable () async throws -> Void) async throws {
+        self = try await Self.asking(policies, check).permit
+    }
+
+    private init(
+        policies: PolicyFile,
+        revision: UInt64,
+        check: @escaping @Sendable () async throws -> Void
+    ) {
         self.policies = policies
+        self.revision = revision
         self.check = check
+    }
+
+    /// Asks a question that throws what a new call would get, and hands back the first answer.
+    static func asking<Answer: Sendable>(
+        _ policies: PolicyFile,
+        _ question: @escaping @Sendable () async throws -> Answer
+    ) async throws -> (permit: Self, answer: Answer) {
         // Before the question: what changes while it is asked is asked about again.
-        revision = policies.revision
-        try await check()
+        let revision = policies.revision
+        let answer = try await question()
+        let permit = Self(policies: policies, revision: revision) { _ = try await question() }
+        return (permit, answer)
     }
 
     /// Asks again if the policy is another one.
