@@ -1,6 +1,5 @@
 internal import Devices
 internal import Formats
-internal import Foundation
 internal import Kernels
 internal import Quantization
 
@@ -182,15 +181,11 @@ public final class LearnedScales: @unchecked Sendable {
         stepCount: Int
     ) {
         let step = AdamWStep(
-            learningRate: Float(learningRate),
-            beta1: Float(configuration.beta1),
-            beta2: Float(configuration.beta2),
-            epsilon: Float(configuration.epsilon),
-            weightDecay: 0,
-            biasCorrection1: Float(1 - pow(configuration.beta1, Double(stepCount))),
-            biasCorrection2: Float(1 - pow(configuration.beta2, Double(stepCount))),
-            gradientScale: 1,
-            seed: UInt32(truncatingIfNeeded: stepCount)
+            configuration,
+            learningRate: learningRate,
+            age: stepCount,
+            seed: stepCount,
+            gradientScale: 1
         )
         for slot in slots {
             guard let stored = weights.storedScales(slot.module, layer: slot.layer) else {

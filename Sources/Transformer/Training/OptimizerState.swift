@@ -145,15 +145,11 @@ public final class OptimizerState: @unchecked Sendable {
         gradientScale: Float
     ) {
         var adamW = AdamWStep(
-            learningRate: Float(learningRate),
-            beta1: Float(configuration.beta1),
-            beta2: Float(configuration.beta2),
-            epsilon: Float(configuration.epsilon),
-            weightDecay: 0,
-            biasCorrection1: Float(1 - pow(configuration.beta1, Double(age))),
-            biasCorrection2: Float(1 - pow(configuration.beta2, Double(age))),
-            gradientScale: gradientScale,
-            seed: UInt32(truncatingIfNeeded: seed)
+            configuration,
+            learningRate: learningRate,
+            age: age,
+            seed: seed,
+            gradientScale: gradientScale
         )
         for (index, slot) in slots.enumerated() {
             adamW.weightDecay = slot.entry.shape.count > 1 ? Float(configuration.weightDecay) : 0
@@ -209,6 +205,30 @@ public final class OptimizerState: @unchecked Sendable {
             )
         }
         return MomentTensor(values, scales: scales)
+    }
+}
+
+extension AdamWStep {
+    /// The update of parameters without weight decay, whose moments hold `age` updates then, this one
+    /// included.
+    init(
+        _ configuration: OptimizerConfiguration,
+        learningRate: Double,
+        age: Int,
+        seed: Int,
+        gradientScale: Float
+    ) {
+        self.init(
+            learningRate: Float(learningRate),
+            beta1: Float(configuration.beta1),
+            beta2: Float(configuration.beta2),
+            epsilon: Float(configuration.epsilon),
+            weightDecay: 0,
+            biasCorrection1: Float(1 - pow(configuration.beta1, Double(age))),
+            biasCorrection2: Float(1 - pow(configuration.beta2, Double(age))),
+            gradientScale: gradientScale,
+            seed: UInt32(truncatingIfNeeded: seed)
+        )
     }
 }
 

@@ -234,9 +234,9 @@ public final class TrainingEngine {
             average?.begin(at: weights.parameters)
             learnedScales?.begin(at: weights.parameters.fixedScales)
         } else {
+            average?.refresh()
             learnedScales?.refresh()
         }
-        average?.refresh()
         stepCount = step
     }
 
@@ -284,12 +284,11 @@ public final class TrainingEngine {
         guard result.loss.isFinite, norm.isFinite else {
             throw divergence(loss: result.loss, norm: norm, tokens: tokens)
         }
-        update(learningRate: learningRate, norm: norm, stageStart: stageStart)
-        learnedScales?.update(
-            weights,
-            learningRate: scaleLearningRate,
-            configuration: settings.optimizer,
-            stepCount: stepCount
+        update(
+            learningRate: learningRate,
+            scaleLearningRate: scaleLearningRate,
+            norm: norm,
+            stageStart: stageStart
         )
         return result
     }
@@ -390,7 +389,12 @@ public final class TrainingEngine {
         )
     }
 
-    private func update(learningRate: Double, norm: Double, stageStart: Int) {
+    private func update(
+        learningRate: Double,
+        scaleLearningRate: Double,
+        norm: Double,
+        stageStart: Int
+    ) {
         // Decided by the step alone: a run that resumes between two stages does the same.
         let isNew = settings.stageMoments == .reset
         if isNew, stageStart > 0, stageStart == stepCount { optimizer.clear() }
@@ -406,6 +410,12 @@ public final class TrainingEngine {
             age: isNew ? stepCount - stageStart : stepCount,
             seed: stepCount,
             gradientScale: Float(scale)
+        )
+        learnedScales?.update(
+            weights,
+            learningRate: scaleLearningRate,
+            configuration: settings.optimizer,
+            stepCount: stepCount
         )
         weights.invalidate()
         average?.add(weights, step: stepCount)
