@@ -319,7 +319,7 @@ public enum BlockQuantizer {
         }
     }
 
-    private static func tensorScale(
+    static func tensorScale(
         _ source: UnsafePointer<Float>,
         count: Int,
         format: QuantizationFormat,

@@ -56,6 +56,22 @@ public struct BlockScaleBytes: @unchecked Sendable {
         let blocksPerRow = format.blockScaleCount(rows: 1, columns: columns)
         return (blocks + row * blocksPerRow, format.storage(scale: scale))
     }
+
+    /// Calls `body` with each row, its block scales and its format under the FP32 scale.
+    func forEachRow(
+        _ rows: Int,
+        of format: QuantizationFormat,
+        columns: Int,
+        team: ThreadTeam,
+        _ body: (_ row: Int, _ blocks: UnsafePointer<UInt8>, _ storage: BlockStorage) -> Void
+    ) {
+        team.parallelFor(count: rows) { range in
+            for row in range {
+                let place = self.row(row, of: format, columns: columns)
+                body(row, place.blocks, place.storage)
+            }
+        }
+    }
 }
 
 /// A weight that is read, row by row.
@@ -93,9 +109,10 @@ extension BlockQuantizer {
     ) {
         let (rows, columns, source) = (source.rows, source.columns, source.start)
         let isFound = scales == nil && format.scaleKind.hasTensorScale
-        let largest =
-            isFound ? amax ?? self.amax(source, count: rows * columns, team: team) : 0
-        let factor = isFound ? format.floatScale(amax: largest) : 1
+        let count = rows * columns
+        let factor =
+            isFound
+            ? tensorScale(source, count: count, format: format, amax: amax, team: team) : 1
         team.parallelFor(count: rows) { range in
             for row in range {
                 let start = source + row * columns
@@ -137,19 +154,16 @@ extension BlockQuantizer {
         let (rows, columns, source) = (source.rows, source.columns, source.start)
         precondition(format.scaleKind.hasBlocks, "\(format.name) has no block scales")
         let blocksPerRow = format.blockScaleCount(rows: 1, columns: columns)
-        team.parallelFor(count: rows) { range in
-            for row in range {
-                let place = scales.row(row, of: format, columns: columns)
-                QuantizeKernels.scaleGradient(
-                    gradient + row * blocksPerRow,
-                    ofRounded: roundedGradient + row * columns,
-                    source: source + row * columns,
-                    scales: place.blocks,
-                    blocks: (blocksPerRow, format.span(columns: columns)),
-                    factor: factor,
-                    storage: place.storage
-                )
-            }
+        scales.forEachRow(rows, of: format, columns: columns, team: team) { row, blocks, storage in
+            QuantizeKernels.scaleGradient(
+                gradient + row * blocksPerRow,
+                ofRounded: roundedGradient + row * columns,
+                source: source + row * columns,
+                scales: blocks,
+                blocks: (blocksPerRow, format.span(columns: columns)),
+                factor: factor,
+                storage: storage
+            )
         }
     }
 
@@ -167,18 +181,15 @@ extension BlockQuantizer {
         scales: BlockScaleBytes,
         team: ThreadTeam
     ) {
-        team.parallelFor(count: rows) { range in
-            for row in range {
-                let place = scales.row(row, of: format, columns: columns)
-                QuantizeKernels.fakeQuantize(
-                    destination + row * columns,
-                    source + row * columns,
-                    scales: place.blocks,
-                    count: columns,
-                    blockSize: format.span(columns: columns),
-                    storage: place.storage
-                )
-            }
+        scales.forEachRow(rows, of: format, columns: columns, team: team) { row, blocks, storage in
+            QuantizeKernels.fakeQuantize(
+                destination + row * columns,
+                source + row * columns,
+                scales: blocks,
+                count: columns,
+                blockSize: format.span(columns: columns),
+                storage: storage
+            )
         }
     }
 
@@ -192,18 +203,15 @@ extension BlockQuantizer {
         scales: BlockScaleBytes,
         team: ThreadTeam
     ) {
-        team.parallelFor(count: rows) { range in
-            for row in range {
-                let place = scales.row(row, of: format, columns: columns)
-                QuantizeKernels.maskSaturated(
-                    gradient + row * columns,
-                    source + row * columns,
-                    scales: place.blocks,
-                    count: columns,
-                    blockSize: format.span(columns: columns),
-                    storage: place.storage
-                )
-            }
+        scales.forEachRow(rows, of: format, columns: columns, team: team) { row, blocks, storage in
+            QuantizeKernels.maskSaturated(
+                gradient + row * columns,
+                source + row * columns,
+                scales: blocks,
+                count: columns,
+                blockSize: format.span(columns: columns),
+                storage: storage
+            )
         }
     }
 
