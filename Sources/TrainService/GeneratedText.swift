@@ -70,11 +70,7 @@ struct GeneratedText {
         return tokens
     }
 
-    private var identity: [UInt8] {
-        var hasher = SHA256Hasher()
-        hasher.update(request.spec.utf8.map { $0 })
-        return hasher.finalize().bytes
-    }
+    private var identity: [UInt8] { Self.digest(Array(request.spec.utf8)) }
 
     private func keep(_ tokens: [Int32]) {
         var bytes = Self.kind + identity
@@ -109,8 +105,6 @@ struct GeneratedText {
     }
 
     private static func digest(_ bytes: [UInt8]) -> [UInt8] {
-        var hasher = SHA256Hasher()
-        hasher.update(bytes)
-        return hasher.finalize().bytes
+        SHA256Digest.digest(of: bytes).bytes
     }
 }

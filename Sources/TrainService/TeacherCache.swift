@@ -24,9 +24,8 @@ final class TeacherCache: TeacherRecords {
         let count: Int
 
         var digest: [UInt8] {
-            var hasher = SHA256Hasher()
-            hasher.update(Array("\(fingerprint) \(vocabularySize) \(length) \(count)".utf8))
-            return hasher.finalize().bytes
+            let text = "\(fingerprint) \(vocabularySize) \(length) \(count)"
+            return SHA256Digest.digest(of: Array(text.utf8)).bytes
         }
     }
 
@@ -148,11 +147,8 @@ final class TeacherCache: TeacherRecords {
 
     /// Of the record's bytes before its digest.
     private func digest() -> [UInt8] {
-        var hasher = SHA256Hasher()
-        hasher.update(
-            UnsafeRawBufferPointer(start: record.pointer, count: record.count - 32)
-        )
-        return hasher.finalize().bytes
+        let bytes = UnsafeRawBufferPointer(start: record.pointer, count: record.count - 32)
+        return SHA256Digest.digest(of: bytes).bytes
     }
 
     /// Finds the records of a file of these settings; false if it is of others.

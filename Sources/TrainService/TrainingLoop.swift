@@ -76,9 +76,7 @@ struct TrainingLoop {
             trainTokens: trainTokens
         )
         checkpoints = CheckpointStore(folder: request.checkpointFolder) { bytes in
-            var hasher = SHA256Hasher()
-            hasher.update(bytes)
-            return hasher.finalize().bytes
+            SHA256Digest.digest(of: bytes).bytes
         }
         let layout = model.parameters.layout
         layerTable = try LayerTable(layout, recipe: plan.recipe)

@@ -104,9 +104,7 @@ struct TrainingPlan {
             )
         }
         self.warnings = warnings
-        var hasher = SHA256Hasher()
-        hasher.update(Array(specText.utf8))
-        fingerprint = hasher.finalize().hex
+        fingerprint = SHA256Digest.digest(of: Array(specText.utf8)).hex
     }
 
     func isFrozen(_ parameter: String) -> Bool {

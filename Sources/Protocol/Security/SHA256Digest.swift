@@ -42,6 +42,11 @@ public struct SHA256Digest: Hashable, Sendable, CustomStringConvertible {
 
     /// The digest of `bytes`.
     public static func digest(of bytes: [UInt8]) -> SHA256Digest {
+        bytes.withUnsafeBytes { digest(of: $0) }
+    }
+
+    /// The digest of `bytes`.
+    public static func digest(of bytes: UnsafeRawBufferPointer) -> SHA256Digest {
         var hasher = SHA256Hasher()
         hasher.update(bytes)
         return hasher.finalize()
