@@ -1,3 +1,6 @@
+internal import DurableFiles
+internal import Foundation
+
 /// Why a verb could not do its work.
 struct ClientError: Error, Equatable {
     /// How the process exits.
@@ -12,5 +15,11 @@ struct ClientError: Error, Equatable {
 
     init(_ status: ExitStatus, _ message: String) {
         self.init(status, [message])
+    }
+
+    /// Why a file was not written, by the name that the user knows if it is another one.
+    init(_ error: DurableFileError, naming path: String? = nil) {
+        let reason = String(cString: strerror(error.number))
+        self.init(.failed, "cannot write \(path ?? error.path): \(reason)")
     }
 }

@@ -87,8 +87,7 @@ enum PrivateFiles {
         do {
             try body()
         } catch {
-            let reason = String(cString: strerror(error.number))
-            throw ClientError(.failed, "cannot write \(error.path): \(reason)")
+            throw ClientError(error)
         }
     }
 

@@ -92,10 +92,7 @@ struct BlobDownloader {
             try DurableFile.synchronize(partial)
             try moveIntoPlace(partial, path)
         } catch let error as DurableFileError {
-            throw ClientError(
-                .failed,
-                "cannot write \(path): \(String(cString: strerror(error.number)))"
-            )
+            throw ClientError(error, naming: path)
         }
         return true
     }
