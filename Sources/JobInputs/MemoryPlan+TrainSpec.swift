@@ -1,5 +1,4 @@
 internal import Formats
-internal import Foundation
 public import JobSpecs
 internal import Kernels
 public import Transformer
@@ -40,17 +39,8 @@ extension MemoryPlan {
             + parts.map { "\($0.name) \(Self.text($0.byteCount))" }.joined(separator: ", ")
     }
 
-    /// Bytes as people read them, in powers of 1000: `512 B`, `1.5 kB`, `144.8 MB`.
-    public static func text(_ byteCount: Int) -> String {
-        guard byteCount >= 1000 else { return "\(byteCount) B" }
-        var value = Double(byteCount) / 1000
-        var units = ["kB", "MB", "GB", "TB"][...]
-        while value >= 1000, units.count > 1 {
-            value /= 1000
-            units.removeFirst()
-        }
-        return String(format: "%.1f ", value) + (units.first ?? "")
-    }
+    /// Bytes as people read them: ``ByteCount/text(_:)``.
+    public static func text(_ byteCount: Int) -> String { ByteCount.text(UInt64(byteCount)) }
 }
 
 extension MomentPrecision {

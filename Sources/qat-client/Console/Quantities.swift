@@ -1,4 +1,5 @@
 internal import Foundation
+internal import JobInputs
 
 /// Numbers as people read them.
 enum Quantities {
@@ -18,16 +19,7 @@ enum Quantities {
     }
 
     /// `512 B`, `1.5 kB`, `144.8 MB`: powers of 1000.
-    static func bytes(_ count: UInt64) -> String {
-        var value = Double(count)
-        for unit in ["B", "kB", "MB", "GB"] {
-            if value < 1000 {
-                return unit == "B" ? "\(count) B" : decimals(value, 1) + " " + unit
-            }
-            value /= 1000
-        }
-        return decimals(value, 1) + " TB"
-    }
+    static func bytes(_ count: UInt64) -> String { ByteCount.text(count) }
 
     /// A number with so many decimals.
     static func decimals(_ value: Double, _ count: Int) -> String {
