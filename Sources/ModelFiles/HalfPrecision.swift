@@ -1,3 +1,5 @@
+internal import Kernels
+
 /// IEEE half precision, in integer arithmetic: `Float16` is not on every platform.
 enum HalfPrecision {
     @inline(__always)
@@ -10,16 +12,8 @@ enum HalfPrecision {
         return Float(bitPattern: sign | (magnitude >= 0x0F80_0000 ? special : finite))
     }
 
-    /// The top half of a float, rounded to nearest even.
-    static func bfloat(_ value: Float) -> UInt16 {
-        let bits = value.bitPattern
-        if value.isNaN {
-            return UInt16(bits >> 16) | 0x40
-        }
-        return UInt16((bits &+ 0x7FFF &+ (bits >> 16 & 1)) >> 16)
-    }
-
-    /// The bytes of values rounded to bfloat16, little-endian.
+    /// The bytes of values rounded to bfloat16, to nearest even, little-endian as the machines are that
+    /// this runs on.
     static func bfloats(_ values: UnsafeBufferPointer<Float>) -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: values.count * 2) { output, count in
             if let start = output.baseAddress { writeBFloats(values, to: start) }
@@ -32,13 +26,8 @@ enum HalfPrecision {
         _ values: UnsafeBufferPointer<Float>,
         to output: UnsafeMutablePointer<UInt8>
     ) {
-        for index in 0..<values.count {
-            let bits = bfloat(values[index]).littleEndian
-            UnsafeMutableRawPointer(output).storeBytes(
-                of: bits,
-                toByteOffset: 2 * index,
-                as: UInt16.self
-            )
-        }
+        guard let start = values.baseAddress else { return }
+        let halves = UnsafeMutableRawPointer(output).assumingMemoryBound(to: UInt16.self)
+        HalfConversion.narrow(start, into: halves, count: values.count)
     }
 }
