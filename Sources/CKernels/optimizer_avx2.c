@@ -1,46 +1,50 @@
-// AVX2 twins of Lion and of moments of one byte: the reference's operations, eight elements at a time.
+// AVX2 twins of the optimizers: the reference's operations, eight elements at a time.
 #if defined(__x86_64__)
+#include <math.h>
 #include "avx2_math.h"
 #include "optimizer_avx2.h"
 #include "optimizer_parts.h"
-#include "transformer_avx2.h"
 
 typedef struct {
-    __m256 beta1, beta2, rest1, rest2, rate, keep, scale;
-} lion_lanes;
+    __m256 beta1, beta2, rest1, rest2, rate, root, keep, epsilon, scale;
+} adamw_lanes;
 
-QAT_AVX2 static lion_lanes lanes_of(const qat_lion *step) {
-    return (lion_lanes){
+QAT_AVX2 static adamw_lanes adamw_lanes_of(const qat_adamw *step) {
+    return (adamw_lanes){
         .beta1 = _mm256_set1_ps(step->beta1),
         .beta2 = _mm256_set1_ps(step->beta2),
         .rest1 = _mm256_set1_ps(1.0f - step->beta1),
         .rest2 = _mm256_set1_ps(1.0f - step->beta2),
-        .rate = _mm256_set1_ps(step->learning_rate),
+        .rate = _mm256_set1_ps(step->learning_rate / step->bias_correction1),
+        .root = _mm256_set1_ps(sqrtf(step->bias_correction2)),
         .keep = _mm256_set1_ps(1.0f - step->learning_rate * step->weight_decay),
+        .epsilon = _mm256_set1_ps(step->epsilon),
         .scale = _mm256_set1_ps(step->gradient_scale),
     };
 }
 
-// Eight elements: the moment in a register, weights in memory.
-QAT_AVX2 static inline __m256 update(float *w, __m256 m, const float *gradient,
-                                     const lion_lanes *l) {
+// Eight elements: moments in registers, weights in memory.
+QAT_AVX2 static inline void adamw_update(float *w, __m256 *m, __m256 *v,
+                                         const float *gradient, const adamw_lanes *l) {
     __m256 g = _mm256_mul_ps(_mm256_loadu_ps(gradient), l->scale);
-    __m256 direction = _mm256_add_ps(_mm256_mul_ps(l->beta1, m), _mm256_mul_ps(l->rest1, g));
-    __m256 zero = _mm256_setzero_ps();
-    __m256 size = _mm256_and_ps(_mm256_cmp_ps(direction, zero, _CMP_NEQ_OQ), l->rate);
-    __m256 change = _mm256_or_ps(size, _mm256_and_ps(direction, _mm256_set1_ps(-0.0f)));
+    *m = _mm256_add_ps(_mm256_mul_ps(l->beta1, *m), _mm256_mul_ps(l->rest1, g));
+    *v = _mm256_add_ps(_mm256_mul_ps(l->beta2, *v), _mm256_mul_ps(_mm256_mul_ps(l->rest2, g), g));
+    __m256 denominator = _mm256_add_ps(_mm256_div_ps(_mm256_sqrt_ps(*v), l->root), l->epsilon);
+    __m256 change = _mm256_div_ps(_mm256_mul_ps(l->rate, *m), denominator);
     _mm256_storeu_ps(w, _mm256_sub_ps(_mm256_mul_ps(_mm256_loadu_ps(w), l->keep), change));
-    return _mm256_add_ps(_mm256_mul_ps(l->beta2, m), _mm256_mul_ps(l->rest2, g));
 }
 
-QAT_AVX2 void qat_lion_f32_avx2(float *w, float *m, const float *gradient, size_t count,
-                                const qat_lion *step) {
-    const lion_lanes lanes = lanes_of(step);
+QAT_AVX2 void qat_adamw_f32_avx2(float *w, float *m, float *v, const float *gradient,
+                                 size_t count, const qat_adamw *step) {
+    const adamw_lanes lanes = adamw_lanes_of(step);
     size_t i = 0;
     for (; i + 8 <= count; i += 8) {
-        _mm256_storeu_ps(m + i, update(w + i, _mm256_loadu_ps(m + i), gradient + i, &lanes));
+        __m256 mi = _mm256_loadu_ps(m + i), vi = _mm256_loadu_ps(v + i);
+        adamw_update(w + i, &mi, &vi, gradient + i, &lanes);
+        _mm256_storeu_ps(m + i, mi);
+        _mm256_storeu_ps(v + i, vi);
     }
-    qat_lion_f32_ref(w + i, m + i, gradient + i, count - i, step);
+    qat_adamw_f32_ref(w + i, m + i, v + i, gradient + i, count - i, step);
 }
 
 QAT_AVX2 static inline __m256i scramble(__m256i x) {
@@ -57,21 +61,82 @@ QAT_AVX2 static inline __m256i random_at(uint32_t place) {
                                      _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)));
 }
 
-QAT_AVX2 void qat_lion_bf16_f32_avx2(float *w, uint16_t *m, const float *gradient, size_t count,
-                                     size_t first, uint32_t seed, const qat_lion *step) {
-    const lion_lanes lanes = lanes_of(step);
-    uint32_t offset = qat_scramble(seed) + (uint32_t)first;
+QAT_AVX2 static inline __m256 widen(const uint16_t *x) {
+    __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)x));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+}
+
+// The upper halves, after `random` below 2^16 was added.
+QAT_AVX2 static inline void narrow(uint16_t *out, __m256 x, __m256i random) {
+    __m256i bits = _mm256_srli_epi32(_mm256_add_epi32(_mm256_castps_si256(x), random), 16);
+    __m128i low = _mm256_castsi256_si128(bits), high = _mm256_extracti128_si256(bits, 1);
+    _mm_storeu_si128((__m128i *)out, _mm_packus_epi32(low, high));
+}
+
+QAT_AVX2 void qat_adamw_bf16_f32_avx2(float *w, uint16_t *m, uint16_t *v, const float *gradient,
+                                      size_t count, size_t first, uint32_t seed,
+                                      const qat_adamw *step) {
+    const adamw_lanes lanes = adamw_lanes_of(step);
+    const __m256i half = _mm256_set1_epi32(0xFFFF);
+    uint32_t offset = qat_moment_offset(seed, first);
     size_t i = 0;
     for (; i + 8 <= count; i += 8) {
-        __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(m + i)));
-        __m256 moment = _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
-        moment = update(w + i, moment, gradient + i, &lanes);
-        __m256i random = _mm256_and_si256(random_at(offset + (uint32_t)i),
-                                          _mm256_set1_epi32(0xFFFF));
-        __m256i bits = _mm256_add_epi32(_mm256_castps_si256(moment), random);
-        bits = _mm256_srli_epi32(bits, 16);
-        __m128i low = _mm256_castsi256_si128(bits), high = _mm256_extracti128_si256(bits, 1);
-        _mm_storeu_si128((__m128i *)(m + i), _mm_packus_epi32(low, high));
+        __m256 mi = widen(m + i), vi = widen(v + i);
+        adamw_update(w + i, &mi, &vi, gradient + i, &lanes);
+        __m256i random = random_at(offset + (uint32_t)i);
+        narrow(m + i, mi, _mm256_and_si256(random, half));
+        narrow(v + i, vi, _mm256_srli_epi32(random, 16));
+    }
+    qat_adamw_bf16_f32_ref(w + i, m + i, v + i, gradient + i, count - i, first + i, seed, step);
+}
+
+typedef struct {
+    __m256 beta1, beta2, rest1, rest2, rate, keep, scale;
+} lion_lanes;
+
+QAT_AVX2 static lion_lanes lion_lanes_of(const qat_lion *step) {
+    return (lion_lanes){
+        .beta1 = _mm256_set1_ps(step->beta1),
+        .beta2 = _mm256_set1_ps(step->beta2),
+        .rest1 = _mm256_set1_ps(1.0f - step->beta1),
+        .rest2 = _mm256_set1_ps(1.0f - step->beta2),
+        .rate = _mm256_set1_ps(step->learning_rate),
+        .keep = _mm256_set1_ps(1.0f - step->learning_rate * step->weight_decay),
+        .scale = _mm256_set1_ps(step->gradient_scale),
+    };
+}
+
+// Eight elements: the moment in a register, weights in memory.
+QAT_AVX2 static inline __m256 lion_update(float *w, __m256 m, const float *gradient,
+                                          const lion_lanes *l) {
+    __m256 g = _mm256_mul_ps(_mm256_loadu_ps(gradient), l->scale);
+    __m256 direction = _mm256_add_ps(_mm256_mul_ps(l->beta1, m), _mm256_mul_ps(l->rest1, g));
+    __m256 zero = _mm256_setzero_ps();
+    __m256 size = _mm256_and_ps(_mm256_cmp_ps(direction, zero, _CMP_NEQ_OQ), l->rate);
+    __m256 change = _mm256_or_ps(size, _mm256_and_ps(direction, _mm256_set1_ps(-0.0f)));
+    _mm256_storeu_ps(w, _mm256_sub_ps(_mm256_mul_ps(_mm256_loadu_ps(w), l->keep), change));
+    return _mm256_add_ps(_mm256_mul_ps(l->beta2, m), _mm256_mul_ps(l->rest2, g));
+}
+
+QAT_AVX2 void qat_lion_f32_avx2(float *w, float *m, const float *gradient, size_t count,
+                                const qat_lion *step) {
+    const lion_lanes lanes = lion_lanes_of(step);
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        _mm256_storeu_ps(m + i, lion_update(w + i, _mm256_loadu_ps(m + i), gradient + i, &lanes));
+    }
+    qat_lion_f32_ref(w + i, m + i, gradient + i, count - i, step);
+}
+
+QAT_AVX2 void qat_lion_bf16_f32_avx2(float *w, uint16_t *m, const float *gradient, size_t count,
+                                     size_t first, uint32_t seed, const qat_lion *step) {
+    const lion_lanes lanes = lion_lanes_of(step);
+    uint32_t offset = qat_moment_offset(seed, first);
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        __m256 moment = lion_update(w + i, widen(m + i), gradient + i, &lanes);
+        __m256i random = random_at(offset + (uint32_t)i);
+        narrow(m + i, moment, _mm256_and_si256(random, _mm256_set1_epi32(0xFFFF)));
     }
     qat_lion_bf16_f32_ref(w + i, m + i, gradient + i, count - i, first + i, seed, step);
 }
@@ -187,7 +252,7 @@ QAT_AVX2 static void encode_second(uint8_t *codes, const float *x, float scale, 
 void qat_adamw_u8_f32_avx2(float *w, uint8_t *m, float *m_scales, uint8_t *v, float *v_scales,
                            const float *gradient, size_t count, size_t first, uint32_t seed,
                            const qat_adamw *step) {
-    uint32_t offset = qat_scramble(seed) + (uint32_t)first;
+    uint32_t offset = qat_moment_offset(seed, first);
     float mf[QAT_MOMENT_BLOCK], vf[QAT_MOMENT_BLOCK];
     for (size_t b = 0; b < count; b += QAT_MOMENT_BLOCK, m_scales++, v_scales++) {
         size_t n = qat_block_length(b, count);
@@ -203,7 +268,7 @@ void qat_adamw_u8_f32_avx2(float *w, uint8_t *m, float *m_scales, uint8_t *v, fl
 
 void qat_lion_u8_f32_avx2(float *w, uint8_t *m, float *scales, const float *gradient, size_t count,
                           size_t first, uint32_t seed, const qat_lion *step) {
-    uint32_t offset = qat_scramble(seed) + (uint32_t)first;
+    uint32_t offset = qat_moment_offset(seed, first);
     float mf[QAT_MOMENT_BLOCK];
     for (size_t b = 0; b < count; b += QAT_MOMENT_BLOCK, scales++) {
         size_t n = qat_block_length(b, count);

@@ -8,6 +8,16 @@
 #define PICK(name, ...) name##_ref(__VA_ARGS__)
 #endif
 
+void qat_adamw_f32(float *w, float *m, float *v, const float *gradient, size_t count,
+                   const qat_adamw *step) {
+    PICK(qat_adamw_f32, w, m, v, gradient, count, step);
+}
+
+void qat_adamw_bf16_f32(float *w, uint16_t *m, uint16_t *v, const float *gradient, size_t count,
+                        size_t first, uint32_t seed, const qat_adamw *step) {
+    PICK(qat_adamw_bf16_f32, w, m, v, gradient, count, first, seed, step);
+}
+
 void qat_lion_f32(float *w, float *m, const float *gradient, size_t count, const qat_lion *step) {
     PICK(qat_lion_f32, w, m, gradient, count, step);
 }

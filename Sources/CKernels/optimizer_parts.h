@@ -1,14 +1,7 @@
 // What the optimizer's reference kernels and their AVX2 twins share; not part of the public interface.
 #pragma once
-#include <string.h>
 #include "qat_optimizer.h"
-
-// Wellons' lowbias32: every bit of x changes every bit of the result about half of the time.
-static inline uint32_t qat_scramble(uint32_t x) {
-    x = (x ^ x >> 16) * UINT32_C(0x7feb352d);
-    x = (x ^ x >> 15) * UINT32_C(0x846ca68b);
-    return x ^ x >> 16;
-}
+#include "random_bits.h"
 
 // Of a block's largest magnitude: its scale is not below what has an inverse.
 static inline float qat_moment_scale(float top) {
@@ -18,19 +11,6 @@ static inline float qat_moment_scale(float top) {
 
 static inline size_t qat_block_length(size_t begin, size_t count) {
     return count - begin < QAT_MOMENT_BLOCK ? count - begin : QAT_MOMENT_BLOCK;
-}
-
-// Elements from `i` on of a block, one by one: `random` is of 16 bits.
-static inline uint32_t qat_float_bits(float x) {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
-}
-
-static inline float qat_bits_float(uint32_t bits) {
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
 }
 
 // x >= 0 in units of the scale, below 2; `bias` is how far the exponent's field is below FP32's, `unit`
@@ -43,7 +23,12 @@ static inline uint32_t qat_encode_magnitude(float x, uint32_t random, uint32_t b
 }
 
 static inline float qat_decode_magnitude(uint32_t code, uint32_t bias, float unit) {
-    return code < 8 ? (float)code / unit : qat_bits_float((code << 20) + (bias << 23));
+    return code < 8 ? (float)code / unit : qat_float_from_bits((code << 20) + (bias << 23));
+}
+
+// Where the random bits of a step's moments begin.
+static inline uint32_t qat_moment_offset(uint32_t seed, size_t first) {
+    return qat_scramble(seed) + (uint32_t)first;
 }
 
 #define QAT_FIRST_BIAS 112u
@@ -54,8 +39,8 @@ static inline float qat_decode_magnitude(uint32_t code, uint32_t bias, float uni
 static inline uint8_t qat_encode_first(float x, float inverse, uint32_t random) {
     float y = x * inverse;
     uint32_t bits = qat_float_bits(y), sign = bits >> 31;
-    uint32_t code = qat_encode_magnitude(qat_bits_float(bits & 0x7FFFFFFF), random, QAT_FIRST_BIAS,
-                                         QAT_FIRST_UNIT);
+    float magnitude = qat_float_from_bits(bits & 0x7FFFFFFF);
+    uint32_t code = qat_encode_magnitude(magnitude, random, QAT_FIRST_BIAS, QAT_FIRST_UNIT);
     return (uint8_t)((code < 127 ? code : 127) | sign << 7);
 }
 

@@ -1,7 +1,38 @@
-// Reference kernels of Lion and of moments of one byte: the specification the fast twins are compared
-// with.
+// Reference kernels of the optimizers: the specification the fast twins are compared with.
 #include <math.h>
 #include "optimizer_parts.h"
+
+void qat_adamw_f32_ref(float *w, float *m, float *v, const float *gradient, size_t count,
+                       const qat_adamw *step) {
+    float rate = step->learning_rate / step->bias_correction1;
+    float root = sqrtf(step->bias_correction2);
+    float keep = 1.0f - step->learning_rate * step->weight_decay;
+    for (size_t i = 0; i < count; i++) {
+        float g = gradient[i] * step->gradient_scale;
+        m[i] = step->beta1 * m[i] + (1.0f - step->beta1) * g;
+        v[i] = step->beta2 * v[i] + (1.0f - step->beta2) * g * g;
+        w[i] = w[i] * keep - rate * m[i] / (sqrtf(v[i]) / root + step->epsilon);
+    }
+}
+
+static float widen(uint16_t bits) { return qat_float_from_bits((uint32_t)bits << 16); }
+
+// Up if the 16 bits that are cut off and 16 random ones make a carry.
+static uint16_t narrow(float x, uint32_t random) {
+    return (uint16_t)((qat_float_bits(x) + (random & 0xFFFF)) >> 16);
+}
+
+void qat_adamw_bf16_f32_ref(float *w, uint16_t *m, uint16_t *v, const float *gradient, size_t count,
+                            size_t first, uint32_t seed, const qat_adamw *step) {
+    uint32_t offset = qat_moment_offset(seed, first);
+    for (size_t i = 0; i < count; i++) {
+        float mi = widen(m[i]), vi = widen(v[i]);
+        qat_adamw_f32_ref(w + i, &mi, &vi, gradient + i, 1, step);
+        uint32_t random = qat_scramble(offset + (uint32_t)i);
+        m[i] = narrow(mi, random);
+        v[i] = narrow(vi, random >> 16);
+    }
+}
 
 static float sign(float x) { return (float)((x > 0) - (x < 0)); }
 
@@ -18,12 +49,11 @@ void qat_lion_f32_ref(float *w, float *m, const float *gradient, size_t count,
 
 void qat_lion_bf16_f32_ref(float *w, uint16_t *m, const float *gradient, size_t count, size_t first,
                            uint32_t seed, const qat_lion *step) {
-    uint32_t offset = qat_scramble(seed) + (uint32_t)first;
+    uint32_t offset = qat_moment_offset(seed, first);
     for (size_t i = 0; i < count; i++) {
-        float mi = qat_bits_float((uint32_t)m[i] << 16);
+        float mi = widen(m[i]);
         qat_lion_f32_ref(w + i, &mi, gradient + i, 1, step);
-        uint32_t random = qat_scramble(offset + (uint32_t)i) & 0xFFFF;
-        m[i] = (uint16_t)((qat_float_bits(mi) + random) >> 16);
+        m[i] = narrow(mi, qat_scramble(offset + (uint32_t)i));
     }
 }
 
@@ -36,7 +66,7 @@ static float largest(const float *x, size_t count) {
 void qat_adamw_u8_f32_ref(float *w, uint8_t *m, float *m_scales, uint8_t *v, float *v_scales,
                           const float *gradient, size_t count, size_t first, uint32_t seed,
                           const qat_adamw *step) {
-    uint32_t offset = qat_scramble(seed) + (uint32_t)first;
+    uint32_t offset = qat_moment_offset(seed, first);
     float mf[QAT_MOMENT_BLOCK], vf[QAT_MOMENT_BLOCK];
     for (size_t b = 0; b < count; b += QAT_MOMENT_BLOCK, m_scales++, v_scales++) {
         size_t n = qat_block_length(b, count);
@@ -57,7 +87,7 @@ void qat_adamw_u8_f32_ref(float *w, uint8_t *m, float *m_scales, uint8_t *v, flo
 
 void qat_lion_u8_f32_ref(float *w, uint8_t *m, float *scales, const float *gradient, size_t count,
                          size_t first, uint32_t seed, const qat_lion *step) {
-    uint32_t offset = qat_scramble(seed) + (uint32_t)first;
+    uint32_t offset = qat_moment_offset(seed, first);
     float mf[QAT_MOMENT_BLOCK];
     for (size_t b = 0; b < count; b += QAT_MOMENT_BLOCK, scales++) {
         size_t n = qat_block_length(b, count);

@@ -1,9 +1,9 @@
 // Scalar pieces shared by the quantization kernels; not part of the public interface.
 #pragma once
 #include <math.h>
-#include <string.h>
 #include "qat_ptq.h"
 #include "quantize_twins.h"
+#include "random_bits.h"
 
 #if defined(__clang__)
 // A product and a sum that the reference rounds apart must not become one fused operation, which
@@ -11,18 +11,6 @@
 // -ffp-contract=off.
 #pragma STDC FP_CONTRACT OFF
 #endif
-
-static inline uint32_t qat_float_bits(float x) {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
-}
-
-static inline float qat_float_from_bits(uint32_t bits) {
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
 
 // 2^exponent for -149 <= exponent <= 127, subnormals included.
 static inline float qat_power_of_two(int exponent) {
@@ -119,13 +107,6 @@ static inline uint8_t qat_e4m3_of_ratio(float scale) {
     }
     uint32_t bits = qat_float_bits(scale) - (UINT32_C(120) << 23);
     return (uint8_t)((bits + 0x7FFFF + (bits >> 20 & 1)) >> 20);
-}
-
-// Wellons' lowbias32: every bit of x changes every bit of the result about half of the time.
-static inline uint32_t qat_scramble(uint32_t x) {
-    x = (x ^ x >> 16) * UINT32_C(0x7feb352d);
-    x = (x ^ x >> 15) * UINT32_C(0x846ca68b);
-    return x ^ x >> 16;
 }
 
 // Where the random numbers of a step's rounding begin; moments of the same seed begin elsewhere.

@@ -1,4 +1,4 @@
-// AVX2 twins of the decoder's layers and of AdamW.
+// AVX2 twins of the decoder's layers.
 #if defined(__x86_64__)
 #include <math.h>
 #include <string.h>
@@ -205,88 +205,5 @@ QAT_AVX2 void qat_layernorm_backward_f32_avx2(float *dx, float *dw, float *db, c
             if (db) db[c] += dyr[c];
         }
     }
-}
-
-typedef struct {
-    __m256 beta1, beta2, rest1, rest2, rate, root, keep, epsilon, scale;
-} adamw_lanes;
-
-QAT_AVX2 static adamw_lanes lanes_of(const qat_adamw *step) {
-    return (adamw_lanes){
-        .beta1 = _mm256_set1_ps(step->beta1),
-        .beta2 = _mm256_set1_ps(step->beta2),
-        .rest1 = _mm256_set1_ps(1.0f - step->beta1),
-        .rest2 = _mm256_set1_ps(1.0f - step->beta2),
-        .rate = _mm256_set1_ps(step->learning_rate / step->bias_correction1),
-        .root = _mm256_set1_ps(sqrtf(step->bias_correction2)),
-        .keep = _mm256_set1_ps(1.0f - step->learning_rate * step->weight_decay),
-        .epsilon = _mm256_set1_ps(step->epsilon),
-        .scale = _mm256_set1_ps(step->gradient_scale),
-    };
-}
-
-// Eight elements: moments in registers, weights in memory.
-QAT_AVX2 static inline void update(float *w, __m256 *m, __m256 *v, const float *gradient,
-                                   const adamw_lanes *l) {
-    __m256 g = _mm256_mul_ps(_mm256_loadu_ps(gradient), l->scale);
-    *m = _mm256_add_ps(_mm256_mul_ps(l->beta1, *m), _mm256_mul_ps(l->rest1, g));
-    *v = _mm256_add_ps(_mm256_mul_ps(l->beta2, *v), _mm256_mul_ps(_mm256_mul_ps(l->rest2, g), g));
-    __m256 denominator = _mm256_add_ps(_mm256_div_ps(_mm256_sqrt_ps(*v), l->root), l->epsilon);
-    __m256 change = _mm256_div_ps(_mm256_mul_ps(l->rate, *m), denominator);
-    _mm256_storeu_ps(w, _mm256_sub_ps(_mm256_mul_ps(_mm256_loadu_ps(w), l->keep), change));
-}
-
-QAT_AVX2 void qat_adamw_f32_avx2(float *w, float *m, float *v, const float *gradient,
-                                 size_t count, const qat_adamw *step) {
-    const adamw_lanes lanes = lanes_of(step);
-    size_t i = 0;
-    for (; i + 8 <= count; i += 8) {
-        __m256 mi = _mm256_loadu_ps(m + i), vi = _mm256_loadu_ps(v + i);
-        update(w + i, &mi, &vi, gradient + i, &lanes);
-        _mm256_storeu_ps(m + i, mi);
-        _mm256_storeu_ps(v + i, vi);
-    }
-    qat_adamw_f32_ref(w + i, m + i, v + i, gradient + i, count - i, step);
-}
-
-QAT_AVX2 static inline __m256i scramble(__m256i x) {
-    x = _mm256_mullo_epi32(_mm256_xor_si256(x, _mm256_srli_epi32(x, 16)),
-                           _mm256_set1_epi32(0x7feb352d));
-    x = _mm256_mullo_epi32(_mm256_xor_si256(x, _mm256_srli_epi32(x, 15)),
-                           _mm256_set1_epi32((int)UINT32_C(0x846ca68b)));
-    return _mm256_xor_si256(x, _mm256_srli_epi32(x, 16));
-}
-
-QAT_AVX2 static inline __m256 widen(const uint16_t *x) {
-    __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)x));
-    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
-}
-
-// The upper halves, after `random` below 2^16 was added.
-QAT_AVX2 static inline void narrow(uint16_t *out, __m256 x, __m256i random) {
-    __m256i bits = _mm256_srli_epi32(_mm256_add_epi32(_mm256_castps_si256(x), random), 16);
-    __m128i low = _mm256_castsi256_si128(bits), high = _mm256_extracti128_si256(bits, 1);
-    _mm_storeu_si128((__m128i *)out, _mm_packus_epi32(low, high));
-}
-
-QAT_AVX2 void qat_adamw_bf16_f32_avx2(float *w, uint16_t *m, uint16_t *v, const float *gradient,
-                                      size_t count, size_t first, uint32_t seed,
-                                      const qat_adamw *step) {
-    const adamw_lanes lanes = lanes_of(step);
-    const __m256i half = _mm256_set1_epi32(0xFFFF);
-    uint32_t offset = (uint32_t)_mm256_extract_epi32(scramble(_mm256_set1_epi32((int)seed)), 0) +
-                      (uint32_t)first;
-    __m256i place = _mm256_add_epi32(_mm256_set1_epi32((int)offset),
-                                     _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-    size_t i = 0;
-    for (; i + 8 <= count; i += 8) {
-        __m256 mi = widen(m + i), vi = widen(v + i);
-        update(w + i, &mi, &vi, gradient + i, &lanes);
-        __m256i random = scramble(place);
-        narrow(m + i, mi, _mm256_and_si256(random, half));
-        narrow(v + i, vi, _mm256_srli_epi32(random, 16));
-        place = _mm256_add_epi32(place, _mm256_set1_epi32(8));
-    }
-    qat_adamw_bf16_f32_ref(w + i, m + i, v + i, gradient + i, count - i, first + i, seed, step);
 }
 #endif

@@ -34,7 +34,3 @@ void qat_top_divergence_f32_avx2(float *student, const int32_t *ids, const float
                                  qat_loss_sum *sum, size_t R, size_t V, size_t k,
                                  const qat_top_divergence *settings);
 double qat_sum_of_squares_f32_avx2(const float *x, size_t count);
-void qat_adamw_f32_avx2(float *w, float *m, float *v, const float *gradient, size_t count,
-                        const qat_adamw *step);
-void qat_adamw_bf16_f32_avx2(float *w, uint16_t *m, uint16_t *v, const float *gradient,
-                             size_t count, size_t first, uint32_t seed, const qat_adamw *step);

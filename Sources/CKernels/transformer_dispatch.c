@@ -95,13 +95,3 @@ void qat_top_divergence_f32(float *student, const int32_t *ids, const float *log
 double qat_sum_of_squares_f32(const float *x, size_t count) {
     return PICK(qat_sum_of_squares_f32, x, count);
 }
-
-void qat_adamw_f32(float *w, float *m, float *v, const float *gradient, size_t count,
-                   const qat_adamw *step) {
-    PICK(qat_adamw_f32, w, m, v, gradient, count, step);
-}
-
-void qat_adamw_bf16_f32(float *w, uint16_t *m, uint16_t *v, const float *gradient, size_t count,
-                        size_t first, uint32_t seed, const qat_adamw *step) {
-    PICK(qat_adamw_bf16_f32, w, m, v, gradient, count, first, seed, step);
-}

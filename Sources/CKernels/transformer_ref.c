@@ -1,4 +1,4 @@
-// Reference kernels of the decoder's layers and of AdamW: the specification the fast twins are
+// Reference kernels of the decoder's layers: the specification the fast twins are
 // tested against.
 #include <math.h>
 #include <string.h>
@@ -157,50 +157,4 @@ double qat_sum_of_squares_f32_ref(const float *x, size_t count) {
     double sum = 0;
     for (size_t i = 0; i < count; i++) sum += (double)x[i] * x[i];
     return sum;
-}
-
-void qat_adamw_f32_ref(float *w, float *m, float *v, const float *gradient, size_t count,
-                       const qat_adamw *step) {
-    float rate = step->learning_rate / step->bias_correction1;
-    float root = sqrtf(step->bias_correction2);
-    float keep = 1.0f - step->learning_rate * step->weight_decay;
-    for (size_t i = 0; i < count; i++) {
-        float g = gradient[i] * step->gradient_scale;
-        m[i] = step->beta1 * m[i] + (1.0f - step->beta1) * g;
-        v[i] = step->beta2 * v[i] + (1.0f - step->beta2) * g * g;
-        w[i] = w[i] * keep - rate * m[i] / (sqrtf(v[i]) / root + step->epsilon);
-    }
-}
-
-// Wellons' lowbias32: every bit of x changes every bit of the result about half of the time.
-static uint32_t scramble(uint32_t x) {
-    x = (x ^ x >> 16) * UINT32_C(0x7feb352d);
-    x = (x ^ x >> 15) * UINT32_C(0x846ca68b);
-    return x ^ x >> 16;
-}
-
-static float widen(uint16_t bits) {
-    uint32_t wide = (uint32_t)bits << 16;
-    float x;
-    memcpy(&x, &wide, sizeof x);
-    return x;
-}
-
-// Up if the 16 bits that are cut off and 16 random ones make a carry.
-static uint16_t narrow(float x, uint32_t random) {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return (uint16_t)((bits + (random & 0xFFFF)) >> 16);
-}
-
-void qat_adamw_bf16_f32_ref(float *w, uint16_t *m, uint16_t *v, const float *gradient, size_t count,
-                            size_t first, uint32_t seed, const qat_adamw *step) {
-    uint32_t offset = scramble(seed) + (uint32_t)first;
-    for (size_t i = 0; i < count; i++) {
-        float mi = widen(m[i]), vi = widen(v[i]);
-        qat_adamw_f32_ref(w + i, &mi, &vi, gradient + i, 1, step);
-        uint32_t random = scramble(offset + (uint32_t)i);
-        m[i] = narrow(mi, random);
-        v[i] = narrow(vi, random >> 16);
-    }
 }

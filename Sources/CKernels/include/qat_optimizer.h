@@ -1,10 +1,34 @@
-// Optimizers beside AdamW with FP32 or BF16 moments (qat_transformer.h): Lion, and moments of one byte.
+// The optimizers: AdamW and Lion, with moments of FP32, BF16 or one byte, and an average of weights.
 #pragma once
-#include "qat_transformer.h"
+#include <stddef.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+typedef struct {
+    float learning_rate, beta1, beta2, epsilon, weight_decay;
+    float bias_correction1;  // 1 - beta1^step
+    float bias_correction2;  // 1 - beta2^step
+    float gradient_scale;    // multiplies the gradient first: clipping
+} qat_adamw;
+
+// Decoupled weight decay (Loshchilov & Hutter 2019), as PyTorch's AdamW orders it:
+// w *= 1 - lr * decay; m, v updated; w -= lr / c1 * m / (sqrt(v) / sqrt(c2) + eps).
+void qat_adamw_f32(float *w, float *m, float *v, const float *gradient, size_t count,
+                   const qat_adamw *step);
+void qat_adamw_f32_ref(float *w, float *m, float *v, const float *gradient, size_t count,
+                       const qat_adamw *step);
+
+// The same with moments kept as BF16. They are computed in FP32, used so, and then rounded at random up
+// or down, each as often as it is near: what a step adds is lost to no rounding in the mean. The bits
+// are drawn from `seed` and an element's place, `first` being that of the first: steps need seeds of
+// their own, and the result depends on nothing else.
+void qat_adamw_bf16_f32(float *w, uint16_t *m, uint16_t *v, const float *gradient, size_t count,
+                        size_t first, uint32_t seed, const qat_adamw *step);
+void qat_adamw_bf16_f32_ref(float *w, uint16_t *m, uint16_t *v, const float *gradient, size_t count,
+                            size_t first, uint32_t seed, const qat_adamw *step);
 
 typedef struct {
     float learning_rate, beta1, beta2, weight_decay;
