@@ -200,6 +200,13 @@ let package = Package(
         ),
         .testTarget(name: "JobsTests", dependencies: ["Jobs"], swiftSettings: strict),
         .target(name: "CHeapUse", path: "Tests/CHeapUse"),
+        .target(name: "CTestProgram", path: "Tests/CTestProgram"),
+        .target(
+            name: "TestProgram",
+            dependencies: ["CTestProgram"],
+            path: "Tests/TestProgram",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "FormatsTests",
             dependencies: ["Formats"],
@@ -208,7 +215,7 @@ let package = Package(
         .testTarget(
             name: "ProtocolTests",
             dependencies: [
-                "Protocol", nioCore, nioPosix, logging,
+                "Protocol", "TestProgram", nioCore, nioPosix, logging,
                 .product(name: "NIOEmbedded", package: "swift-nio"),
             ],
             swiftSettings: strict
@@ -249,7 +256,7 @@ let package = Package(
             name: "ServiceTests",
             dependencies: daemon + numeric + [
                 "Gateway", "QuantService", "TrainService", "EvalService", "qat-client", grdb,
-                subprocess, "ComputeKit", "DurableFiles", "JobInputs",
+                subprocess, "ComputeKit", "DurableFiles", "JobInputs", "TestProgram",
             ],
             swiftSettings: strict
         ),

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import Protocol
+internal import TestProgram
 internal import Testing
 
 /// What is said of certificate and key files that are wrong, or end soon.
@@ -28,16 +29,7 @@ struct TLSIdentityFilesTests {
     }
 
     private static func openSSL(_ arguments: String...) throws -> String {
-        let process = Process()
-        let output = Pipe()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["openssl"] + arguments
-        process.standardOutput = output
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        let bytes = output.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return String(decoding: bytes, as: UTF8.self)
+        try TestProgram.run("/usr/bin/env", ["openssl"] + arguments).output
     }
 
     @Test func endsAreWhatOpenSSLSays() throws {

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import Protocol
+internal import TestProgram
 internal import Testing
 
 /// Who may connect, and what the others are told.
@@ -35,21 +36,14 @@ struct TLSTests {
 
     /// What `openssl s_client` prints when it connects with `options`.
     private func openSSLClient(_ address: ServerAddress, _ options: [String]) throws -> String {
-        let process = Process()
-        let output = Pipe()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments =
+        let outcome = try TestProgram.run(
+            "/usr/bin/env",
             [
                 "openssl", "s_client", "-connect", "\(address)", "-ign_eof",
                 "-CAfile", "\(authority.folder)/ca.pem",
             ] + options
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = output
-        process.standardError = output
-        try process.run()
-        let bytes = output.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return String(decoding: bytes, as: UTF8.self)
+        )
+        return outcome.output + outcome.errors
     }
 
     @Test func servicesAndUsersOfTheSameAuthorityGetIn() async throws {

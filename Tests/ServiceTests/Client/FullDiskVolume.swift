@@ -1,4 +1,5 @@
 internal import Foundation
+internal import TestProgram
 internal import Testing
 
 /// A file system in memory that is soon full; mounting one takes root.
@@ -32,12 +33,8 @@ struct FullDiskVolume {
     private struct Failure: Error {}
 
     private static func run(_ arguments: String...) throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = arguments
-        process.standardError = FileHandle.nullDevice
-        try process.begin()
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else { throw Failure() }
+        guard try TestProgram("/usr/bin/env", arguments).wait() == .exited(0) else {
+            throw Failure()
+        }
     }
 }

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import TestProgram
 internal import Testing
 
 /// The built client as a process: what it prints where, and how it exits.
@@ -7,7 +8,7 @@ internal import Testing
 
     init() throws { programs = try ProgramShell() }
 
-    private func shell(_ line: String, input: String = "") throws -> ProgramShell.Outcome {
+    private func shell(_ line: String, input: String = "") throws -> TestProgram.Outcome {
         try programs.run(line, input: input)
     }
 

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import TestProgram
 internal import Testing
 
 /// Completions as the shells make them, by the scripts that the programs write.

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import Protocol
+internal import TestProgram
 internal import Testing
 
 /// The built daemons as processes: what keeps them from starting, and what must not end them.

@@ -2,6 +2,7 @@ internal import Foundation
 internal import JobSpecs
 internal import Logging
 internal import Protocol
+internal import TestProgram
 internal import Testing
 @testable internal import qat_client
 

@@ -1,13 +1,14 @@
 internal import Foundation
 internal import Logging
 internal import Protocol
+internal import TestProgram
 internal import Testing
 
 /// The built gateway as a process, with certificates of an authority of its own, on a state folder.
 final class GatewayProcess: Sendable {
     let state: String
     private let certificates: String
-    private let process: Process
+    private let process: TestProgram
 
     /// Makes the authority of a test's gateways.
     static func makeAuthority(_ folder: String) throws {
@@ -33,19 +34,17 @@ final class GatewayProcess: Sendable {
     init(state: String, certificates: String, arguments: [String] = []) async throws {
         self.state = state
         self.certificates = certificates
-        process = Process()
-        let programs = try LocalSuiteFixture.programFolder()
-        process.executableURL = URL(fileURLWithPath: programs + "/qat-gateway")
-        process.arguments =
+        let log = state + ".log"
+        unlink(log)
+        process = try TestProgram(
+            try Self.program(),
             [
                 "--listen", "127.0.0.1:0", "--state", state, "--cert",
                 certificates + "/gateway.pem",
                 "--key", certificates + "/gateway.key", "--ca", certificates + "/ca.pem",
-            ] + arguments
-        let log = state + ".log"
-        _ = FileManager.default.createFile(atPath: log, contents: nil)
-        process.standardError = FileHandle(forWritingAtPath: log)
-        try process.begin()
+            ] + arguments,
+            errors: .file(log)
+        )
         for _ in 0..<600 where (try? address()) == nil {
             try #require(
                 process.isRunning,
@@ -60,16 +59,15 @@ final class GatewayProcess: Sendable {
     /// Ends it as a power failure would.
     func kill() {
         guard process.isRunning else { return }
-        Foundation.kill(process.processIdentifier, SIGKILL)
-        process.waitUntilExit()
+        process.signal(SIGKILL)
+        process.wait()
         try? FileManager.default.removeItem(atPath: state + "/address")
     }
 
     /// Ends it as a supervisor would; returns its exit status.
     func terminate() -> Int32 {
-        Foundation.kill(process.processIdentifier, SIGTERM)
-        process.waitUntilExit()
-        return process.terminationStatus
+        process.signal(SIGTERM)
+        return process.wait().status
     }
 
     private func address() throws -> ServerAddress {
@@ -92,16 +90,11 @@ final class GatewayProcess: Sendable {
 
     /// Runs the gateway's program with some arguments, to its end.
     static func run(_ arguments: String...) throws -> (status: Int32, output: String) {
-        let process = Process()
-        let programs = try LocalSuiteFixture.programFolder()
-        process.executableURL = URL(fileURLWithPath: programs + "/qat-gateway")
-        process.arguments = arguments
-        let pipe = Pipe()
-        process.standardOutput = pipe
-        process.standardError = pipe
-        try process.begin()
-        let data = pipe.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return (process.terminationStatus, String(decoding: data, as: UTF8.self))
+        let outcome = try TestProgram.run(try program(), arguments)
+        return (outcome.status, outcome.output + outcome.errors)
+    }
+
+    private static func program() throws -> String {
+        try LocalSuiteFixture.programFolder() + "/qat-gateway"
     }
 }

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import TestProgram
 internal import Testing
 
 /// `local up` in the foreground, as people run it in a terminal: what ends it ends everything it started.
@@ -31,21 +32,14 @@ internal import Testing
         let suite = try LocalSuiteFixture()
         defer { suite.down() }
         let port = try LocalSuiteFixture.freePort()
-        let process = Process()
-        process.executableURL = URL(
-            fileURLWithPath: try LocalSuiteFixture.programFolder() + "/qat-client"
-        )
-        process.arguments = ["local", "up", "--port", "\(port)"]
-        var environment = ProcessInfo.processInfo.environment
-        environment["QAT_HOME"] = suite.folder + "/home"
-        environment["QAT_GATEWAY"] = nil
-        process.environment = environment
         let notes = suite.folder + "/notes"
-        try Data().write(to: URL(fileURLWithPath: notes))
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle(forWritingAtPath: notes)
-        try process.begin()
-        defer { process.terminate() }
+        let client = try TestProgram(
+            try LocalSuiteFixture.programFolder() + "/qat-client",
+            ["local", "up", "--port", "\(port)"],
+            environment: suite.environment,
+            errors: .file(notes)
+        )
+        defer { client.signal(SIGTERM) }
         func noted() throws -> String { try String(contentsOfFile: notes, encoding: .utf8) }
         try await wait("it is up") { try noted().contains("Ctrl-C stops it") }
 
@@ -60,13 +54,12 @@ internal import Testing
         let leftover = suite.folder + "/home/local/run/stop.tmp"
         try Data().write(to: URL(fileURLWithPath: leftover))
         for number in numbers {
-            kill(process.processIdentifier, number)
+            client.signal(number)
             try await Task.sleep(for: .milliseconds(5))
         }
-        try await wait("it has ended") { !process.isRunning }
-        #expect(process.terminationReason == .exit)
+        try await wait("it has ended") { !client.isRunning }
         #expect(!FileManager.default.fileExists(atPath: leftover))
-        #expect(process.terminationStatus == 0)
+        #expect(client.poll() == .exited(0))
         #expect(try noted().hasSuffix("stopping\n"))
         #expect(!(processes + [Int32(supervisor)]).contains(where: isAlive))
     }
@@ -96,15 +89,12 @@ internal import Testing
         defer { suite.down() }
         let programs = try silentPrograms(suite.folder + "/programs")
         let port = try LocalSuiteFixture.freePort()
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: programs + "/qat-client")
-        process.arguments = ["local", "up", "--port", "\(port)"]
-        var environment = ProcessInfo.processInfo.environment
-        environment["QAT_HOME"] = suite.folder + "/home"
-        process.environment = environment
-        process.standardError = FileHandle.nullDevice
-        try process.begin()
-        defer { process.terminate() }
+        let client = try TestProgram(
+            programs + "/qat-client",
+            ["local", "up", "--port", "\(port)"],
+            environment: suite.environment
+        )
+        defer { client.signal(SIGTERM) }
         var started: [Int32] = []
         try await wait("all four run") {
             let status = try suite.json(try suite.client("local", "status", "--json").output)
@@ -112,9 +102,9 @@ internal import Testing
             started = daemons.compactMap { $0["pid"] as? Int }.map(Int32.init)
             return started.count == 4
         }
-        kill(process.processIdentifier, SIGINT)
-        try await wait("it has ended") { !process.isRunning }
-        #expect(process.terminationStatus == 3)
+        client.signal(SIGINT)
+        try await wait("it has ended") { !client.isRunning }
+        #expect(client.poll() == .exited(3))
         #expect(!started.contains(where: isAlive))
         let status = try suite.client("local", "status")
         #expect(status.status == 1 && !status.output.contains("running"), "\(status.output)")

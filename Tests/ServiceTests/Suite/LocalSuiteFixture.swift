@@ -1,5 +1,6 @@
 internal import Foundation
 internal import Kernels
+internal import TestProgram
 internal import Testing
 internal import Transformer
 
@@ -28,6 +29,9 @@ final class LocalSuiteFixture: Sendable {
         return try #require(found, "qat-client is not built; run scripts/test")
     }
 
+    /// What a client of this suite has in its environment.
+    var environment: [String: String?] { ["QAT_HOME": folder + "/home", "QAT_GATEWAY": nil] }
+
     /// Runs the client and returns its exit status and output.
     @discardableResult
     func client(_ arguments: String...) throws -> (status: Int32, output: String, errors: String) {
@@ -36,46 +40,27 @@ final class LocalSuiteFixture: Sendable {
 
     /// The same with arguments that are a list already.
     func client(_ arguments: [String]) throws -> (status: Int32, output: String, errors: String) {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: programs + "/qat-client")
-        process.arguments = arguments
-        var environment = ProcessInfo.processInfo.environment
-        environment["QAT_HOME"] = folder + "/home"
-        environment["QAT_GATEWAY"] = nil
-        process.environment = environment
-        process.currentDirectoryURL = URL(fileURLWithPath: "/")
-        let output = folder + "/out-" + UUID().uuidString
-        let errors = output + ".err"
-        for path in [output, errors] {
-            _ = FileManager.default.createFile(atPath: path, contents: nil)
-        }
-        process.standardOutput = FileHandle(forWritingAtPath: output)
-        process.standardError = FileHandle(forWritingAtPath: errors)
-        try process.begin()
-        process.waitUntilExit()
-        return (
-            process.terminationStatus,
-            try String(contentsOfFile: output, encoding: .utf8),
-            try String(contentsOfFile: errors, encoding: .utf8)
+        let outcome = try TestProgram.run(
+            programs + "/qat-client",
+            arguments,
+            environment: environment
         )
+        return (outcome.status, outcome.output, outcome.errors)
     }
 
     /// Follows a job's events until one is as asked; returns false if the job ends before.
     func awaitEvent(of job: String, _ isAsked: ([String: Any]) -> Bool) throws -> Bool {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: programs + "/qat-client")
-        process.arguments = ["watch", job, "--json"]
-        var environment = ProcessInfo.processInfo.environment
-        environment["QAT_HOME"] = folder + "/home"
-        environment["QAT_GATEWAY"] = nil
-        process.environment = environment
         let pipe = Pipe()
-        process.standardOutput = pipe
-        process.standardError = FileHandle.nullDevice
-        try process.begin()
+        let watch = try TestProgram(
+            programs + "/qat-client",
+            ["watch", job, "--json"],
+            environment: environment,
+            output: .descriptor(pipe.fileHandleForWriting.fileDescriptor)
+        )
+        try pipe.fileHandleForWriting.close()
         defer {
-            process.terminate()
-            process.waitUntilExit()
+            watch.signal(SIGTERM)
+            watch.wait()
         }
         var rest = Data()
         // Empty at the end: the client has left.
