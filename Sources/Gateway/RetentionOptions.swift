@@ -32,6 +32,13 @@ struct RetentionOptions: ParsableArguments, Sendable {
     var keepUploads: String?
     @Option(help: "Jobs that ended, at most; 100000 by default. [QAT_MAX_JOBS]")
     var maxJobs: String?
+    @Option(
+        help: """
+            Events of a job that is not over, at most: 100000 by default; the oldest but for changes of \
+            state go first. [QAT_MAX_JOB_EVENTS]
+            """
+    )
+    var maxJobEvents: String?
     @Option(help: "Size of one job's log, at most: 64M by default. [QAT_MAX_JOB_LOG]")
     var maxJobLog: String?
     @Option(help: "Size of all jobs' logs, at most: 4G by default. [QAT_MAX_LOGS]")
@@ -47,7 +54,7 @@ struct RetentionOptions: ParsableArguments, Sendable {
     /// The settings' keys in a file, as the flags are called.
     static let keys = [
         "keep-jobs", "keep-events", "keep-logs", "keep-checkpoints", "keep-uploads", "max-jobs",
-        "max-job-log", "max-logs", "max-artifacts",
+        "max-job-events", "max-job-log", "max-logs", "max-artifacts",
     ]
 
     /// The settings in force.
@@ -59,8 +66,8 @@ struct RetentionOptions: ParsableArguments, Sendable {
         let flags = [
             "keep-jobs": keepJobs, "keep-events": keepEvents, "keep-logs": keepLogs,
             "keep-checkpoints": keepCheckpoints, "keep-uploads": keepUploads,
-            "max-jobs": maxJobs, "max-job-log": maxJobLog, "max-logs": maxLogs,
-            "max-artifacts": maxArtifacts,
+            "max-jobs": maxJobs, "max-job-events": maxJobEvents, "max-job-log": maxJobLog,
+            "max-logs": maxLogs, "max-artifacts": maxArtifacts,
         ]
         func text(_ key: String) -> String? { (flags[key] ?? nil) ?? own[key] }
         func set(_ value: inout Int64, _ key: String, _ parse: (String) -> Int64?, _ need: String)
@@ -85,6 +92,12 @@ struct RetentionOptions: ParsableArguments, Sendable {
         var count = Int64(policy.endedJobs)
         try set(&count, "max-jobs", { Int64($0).flatMap { $0 >= 1 ? $0 : nil } }, "a number from 1")
         policy.endedJobs = Int(count)
+        try set(
+            &policy.jobEvents,
+            "max-job-events",
+            { Int64($0).flatMap { $0 >= 1_000 ? $0 : nil } },
+            "a number from 1000"
+        )
         let size = "a size from 1M, such as 500M or 4G,"
         try set(&policy.jobLogBytes, "max-job-log", Self.bytes, size)
         try set(&policy.logBytes, "max-logs", Self.bytes, size)

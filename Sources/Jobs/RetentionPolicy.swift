@@ -19,6 +19,8 @@ public struct RetentionPolicy: Sendable, Equatable {
     public var endedJobs = 100_000
     /// Bytes of one job's log, at most; what comes after is dropped.
     public var jobLogBytes: Int64 = 64 << 20
+    /// Events of a job that is not over, at most, its changes of state aside; the oldest details go first.
+    public var jobEvents: Int64 = 100_000
     /// Bytes of all logs, at most; those of the jobs that ended first go first.
     public var logBytes: Int64 = 4 << 30
     /// Bytes of all artifacts, at most, or nil; the jobs that ended first go first.

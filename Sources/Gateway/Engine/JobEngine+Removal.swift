@@ -151,21 +151,36 @@ extension JobEngine {
     /// - Returns: How many events went.
     func trim(_ stored: StoredJob) async throws -> Int {
         guard let finished = stored.job.finished, stored.job.state.isTerminal else { return 0 }
+        return try await trim(stored.job.id, through: .max, finished: finished)
+    }
+
+    /// Takes the oldest details out of the history of a job that is not over.
+    ///
+    /// `kept`: How many of its newest events stay whole.
+    ///
+    /// - Returns: How many events went.
+    func trim(_ stored: StoredJob, keeping kept: Int64) async throws -> Int {
+        guard !stored.job.state.isTerminal, stored.job.lastSeq > kept else { return 0 }
+        return try await trim(
+            stored.job.id,
+            through: UInt64(clamping: stored.job.lastSeq - kept),
+            finished: nil
+        )
+    }
+
+    /// `finished`: When the job ended, if nothing is to be left of the details.
+    private func trim(_ id: String, through end: UInt64, finished: Int64?) async throws -> Int {
         var count = 0
         var last: Int64 = 0
         while true {
             try Task.checkCancellation()
-            let read = try await store.events(
-                of: stored.job.id,
-                after: last,
-                limit: Self.trimLimit
-            )
+            let read = try await store.events(of: id, after: last, limit: Self.trimLimit)
             // What cannot be read goes with the details.
             for fault in read.faults { remarks.tell(fault) }
-            let page = read.events
+            let page = read.events.prefix { $0.seq <= end }
             let gone = page.filter { !Retention.outlivesDetails(isState: $0.type == .state) }
             let isLast = page.count < Self.trimLimit
-            var trim = JobBatch.Trim(id: stored.job.id, seqs: gone.map(\.seq))
+            var trim = JobBatch.Trim(id: id, seqs: gone.map(\.seq))
             if isLast { trim.finished = finished }
             var batch = JobBatch()
             batch.trims = [trim]

@@ -106,7 +106,12 @@ struct RetentionSweep: Sendable {
         } while place != nil
     }
 
+    /// Of jobs that are over, all details that are old; of the others, the oldest above a number.
     private func trimHistories(_ tally: inout Tally) async throws {
+        try await engine.forEach(in: JobState.living) { stored in
+            try Task.checkCancellation()
+            tally.events += try await engine.trim(stored, keeping: policy.jobEvents)
+        }
         try await forEach(.untrimmed, by: rules.cutoff(policy.events), &tally) { stored, tally in
             tally.events += try await engine.trim(stored)
             return true

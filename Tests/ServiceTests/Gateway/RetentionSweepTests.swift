@@ -76,6 +76,30 @@ struct RetentionSweepTests {
         #expect(try await sweep().isEmpty)
     }
 
+    /// A training of a small model makes a hundred a second, for weeks.
+    @Test func aJobAtWorkKeepsItsNewestEventsAndAllItsStates() async throws {
+        try await fixture.register()
+        let id = try await fixture.submit("k")
+        let lease = try #require(try await fixture.acquire())
+        for start in stride(from: UInt64(1), to: 3_000, by: 100) {
+            _ = try await fixture.heartbeat(lease, steps: start...start + 99)
+        }
+        let whole = try await fixture.events(id)
+        #expect(whole.count > 3_000)
+        #expect(try await sweep { $0.jobEvents = Int64(whole.count) }.isEmpty)
+        let gone = try await sweep { $0.jobEvents = 1_200 }.events
+        let left = try await fixture.events(id)
+        let cut = whole.count - 1_200
+        let details = whole.prefix(cut).filter { $0.type != .state }
+        #expect(gone == details.count)
+        #expect(left == whole.prefix(cut).filter { $0.type == .state } + whole.suffix(1_200))
+        // The next round finds only what came since, and it goes on.
+        #expect(try await sweep { $0.jobEvents = 1_200 }.isEmpty)
+        _ = try await fixture.heartbeat(lease, steps: 3_001...3_001)
+        #expect(try await sweep { $0.jobEvents = 1_200 }.events == 1)
+        #expect(try await fixture.complete(lease, .succeeded, reason: ""))
+    }
+
     @Test func logsCheckpointsAndJobsGoWhenTheirTimeIsOver() async throws {
         try await fixture.register()
         let failed = try await run("k", .failed)
