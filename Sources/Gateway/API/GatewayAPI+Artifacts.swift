@@ -35,12 +35,14 @@ extension GatewayAPI {
                 size: request.size,
                 chunks: PermittedSequence(base: chunks, permit: permit)
             )
-            try await engine.store.grant(
-                request.digest,
-                size: request.size,
-                to: holder,
-                at: engine.now.unix
-            )
+            try await engine.store.grant([
+                JobBatch.Opening(
+                    holder: holder,
+                    digest: request.digest,
+                    size: request.size,
+                    brought: engine.now.unix
+                )
+            ])
         }
         return PutBlobResponse(size: request.size)
     }
@@ -92,9 +94,34 @@ extension GatewayAPI {
             return try await opened(digests, caller)
         }
         let user = try authority.user(caller)
-        let holder = user.seesAll ? nil : Grant.holder(user: user.name)
-        let renewed = try await engine.store.renew(digests, of: holder, at: engine.now.unix)
-        return user.seesAll ? digests : renewed
+        let holder = Grant.holder(user: user.name)
+        let own = try await engine.store.renew(digests, of: holder, at: engine.now.unix)
+        return user.seesAll ? own.union(try await brought(digests.subtracting(own), holder)) : own
+    }
+
+    /// Those of some artifacts, all of which are open to a holder, that are there: theirs from now on as if
+    /// they had brought them, so that they stay whatever others do with theirs.
+    private func brought(
+        _ digests: Set<SHA256Digest>,
+        _ holder: String
+    ) async throws -> Set<SHA256Digest> {
+        let stored = digests.filter { artifacts.size($0) != nil }
+        guard !stored.isEmpty else { return [] }
+        // Nobody removes one of them while it is being opened.
+        return try await artifacts.custody.holding(stored) {
+            let openings = stored.compactMap { digest in
+                artifacts.size(digest).map {
+                    JobBatch.Opening(
+                        holder: holder,
+                        digest: digest,
+                        size: $0,
+                        brought: engine.now.unix
+                    )
+                }
+            }
+            try await engine.store.grant(openings)
+            return Set(openings.map(\.digest))
+        }
     }
 
     /// Those of some digests that are open to the caller.

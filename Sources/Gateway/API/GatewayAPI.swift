@@ -14,6 +14,8 @@ struct GatewayAPI: Sendable {
     var certificateEnds: Int64 = 0
     /// How long what is over is kept.
     var retention = RetentionPolicy()
+    /// Whether anything can be told to be old.
+    var clock = SteadyClock()
     /// The one reading of all artifacts at a time.
     let audits = ExclusiveTurn()
     let uploads = RunningUploads()
@@ -28,8 +30,9 @@ struct GatewayAPI: Sendable {
     }
 
     /// Whether the gateway could keep what it would be told.
-    func health() async -> HealthCheckResponse {
-        await monitor.health { [engine, artifacts] in
+    func health(by principal: Principal) async throws -> HealthCheckResponse {
+        try authority.admit(Caller(principal, .healthCheck))
+        return await monitor.health { [engine, artifacts] in
             // A real write: a full or broken disk is not healthy.
             try await engine.store.probe()
             try artifacts.probe()

@@ -18,7 +18,14 @@ enum BackupDatabase {
     ///
     /// - Throws: ``StoreError`` (`unusable`) if it is damaged, or of a newer version.
     static func snapshot(_ source: String, to target: String) throws {
-        try GatewayDatabase.naming(source) { try copy(source, to: target) }
+        try GatewayDatabase.naming(source) {
+            do {
+                try copy(source, to: target)
+            } catch let error as DatabaseError where error.resultCode == .SQLITE_FULL {
+                // Only the copy is written.
+                throw StoreError(.noSpace, "\(target): no space left on its disk; make room there")
+            }
+        }
     }
 
     private static func copy(_ source: String, to target: String) throws {

@@ -37,6 +37,9 @@ struct GatewayBackup {
         try copyLogs()
         if FileManager.default.fileExists(atPath: state + "/policy.json") {
             try BackupFiles.copy(state + "/policy.json", to: target + "/policy.json")
+        } else {
+            // Who was withdrawn is to get no rights back from an earlier backup's file.
+            unlink(target + "/policy.json")
         }
         try BackupFiles.move(fresh, to: "\(target)/\(Self.database)")
         let manifest = BackupManifest(

@@ -17,6 +17,26 @@ struct GatewayRestore {
     private static let database = "gateway.sqlite"
     private static let marker = "restoring"
 
+    /// Checks that a state folder is no half of a restoration, before a gateway begins in it.
+    ///
+    /// One that was broken off between its last steps is whole, and is taken for done.
+    ///
+    /// - Throws: ``StoreError`` (`unusable`).
+    static func requireWhole(_ state: String) throws {
+        func isThere(_ name: String) -> Bool {
+            FileManager.default.fileExists(atPath: "\(state)/\(name)")
+        }
+        guard isThere(marker) else { return }
+        guard isThere(database), !isThere(database + ".new") else {
+            throw StoreError(
+                .unusable,
+                "\(state) holds half of a restoration; finish it (qat-gateway restore --from BACKUP "
+                    + "--state \(state)), or empty the folder to start anew"
+            )
+        }
+        unlink("\(state)/\(marker)")
+    }
+
     /// What was restored.
     struct Report: Sendable, Equatable {
         let jobs: Int
@@ -36,7 +56,7 @@ struct GatewayRestore {
         _ = try BackupManifest(folder: source)
         let folder = try StateFolder(path: state)
         defer { withExtendedLifetime(folder) {} }
-        try checkEmpty()
+        try Self.requireUnbegun(state)
         _ = FileManager.default.createFile(atPath: "\(state)/\(Self.marker)", contents: nil)
         let fresh = "\(state)/\(Self.database).new"
         try BackupFiles.copy("\(source)/\(Self.database)", to: fresh)
@@ -73,8 +93,8 @@ struct GatewayRestore {
     /// Nothing that a gateway left may be overwritten.
     ///
     /// A restoration that was broken off has left its marker and parts, but no database: that comes last.
-    private func checkEmpty() throws {
-        let isBegun = FileManager.default.fileExists(atPath: "\(state)/\(Self.marker)")
+    private static func requireUnbegun(_ state: String) throws {
+        let isBegun = FileManager.default.fileExists(atPath: "\(state)/\(marker)")
         let databases = ["gateway.sqlite", "gateway.sqlite-wal", "gateway.sqlite-shm"]
         let names = isBegun ? databases : databases + ["cas", "logs"]
         if let name = names.first(where: {

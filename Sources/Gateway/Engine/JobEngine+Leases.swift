@@ -161,13 +161,7 @@ extension JobEngine {
                 let owner = Grant.holder(user: stored.owner)
                 batch.closings = [closing(change.outputs ?? [], to: holder.worker)]
                 batch.grants = (change.outputs ?? []).map {
-                    JobBatch.Opening(
-                        holder: owner,
-                        digest: $0.digest,
-                        size: $0.size,
-                        // Of the end itself: what is given later was brought anew, and outlives the job.
-                        time: decision.job.finished ?? now.unix
-                    )
+                    JobBatch.Opening(holder: owner, digest: $0.digest, size: $0.size)
                 }
             }
             return (decision, batch)

@@ -74,6 +74,13 @@ extension JobEngine {
         return (read.events, job.state.isTerminal && last >= UInt64(clamping: job.lastSeq))
     }
 
+    /// When the newest job was last heard of, in Unix milliseconds; nil without one that can be read.
+    func lastKnown() async throws -> Int64? {
+        let page = try await store.page(before: nil, limit: 1, of: JobChoice())
+        guard case .job(let newest) = page.first else { return nil }
+        return newest.job.finished ?? newest.job.started ?? newest.job.created
+    }
+
     /// Whether a job has ended.
     func isOver(_ id: String) async throws -> Bool {
         try await store.job(id).job.state.isTerminal
@@ -114,7 +121,7 @@ extension JobEngine {
             state: job.state.rawValue,
             reason: job.reason.rawValue,
             reasonMessage: reportRules.sentence(job.message),
-            progress: stored.progress ?? JobProgress(),
+            progress: Self.progress(stored),
             createdUnixMs: job.created,
             startedUnixMs: job.started,
             finishedUnixMs: job.finished,
@@ -135,6 +142,19 @@ extension JobEngine {
         return summary
     }
 
+    /// How far a job is: of one that waits, where it will begin, and of one that is over, no pace.
+    private static func progress(_ stored: StoredJob) -> JobProgress {
+        var progress = stored.progress ?? JobProgress()
+        guard !JobState.leased.contains(stored.job.state) else { return progress }
+        progress.etaSeconds = nil
+        progress.tokensPerSecond = nil
+        guard JobState.waiting.contains(stored.job.state) else { return progress }
+        return JobProgress(
+            step: UInt64(clamping: stored.job.checkpointStep),
+            totalSteps: progress.totalSteps
+        )
+    }
+
     private func waitSentence(
         _ stored: StoredJob,
         busy: Set<String>,
@@ -149,13 +169,19 @@ extension JobEngine {
                 remarks.tell(error.message)
                 return error.message
             }
-            let sources = inputs.map(\.source)
-                .filter { InputSource($0).job != nil }
-                .map { PlainText.quoted($0, byteLimit: 120) }
+            let sources = inputs.compactMap { input in
+                InputSource(input.source).job.map { (job: $0, source: input.source) }
+            }
+            // What it waited for and has is no reason any more.
+            let done = try await store.succeeded(among: Set(sources.map(\.job) + predecessors))
+            let missing = sources.filter { !done.contains($0.job) }
+                .map { PlainText.quoted($0.source, byteLimit: 120) }
+            let running = predecessors.filter { !done.contains($0) }
             let outputs =
-                sources.isEmpty ? [] : ["the outputs of \(sources.joined(separator: ", "))"]
-            let ends =
-                predecessors.isEmpty ? [] : ["the end of \(predecessors.joined(separator: ", "))"]
+                missing.isEmpty ? [] : ["the outputs of \(missing.joined(separator: ", "))"]
+            let ends = running.isEmpty ? [] : ["the end of \(running.joined(separator: ", "))"]
+            // All is there, and what follows from it comes in a moment.
+            guard !missing.isEmpty || !running.isEmpty else { return "is about to be queued" }
             return "waits for " + (outputs + ends).joined(separator: ", and ")
         case .queued:
             return faults.withLock { $0[stored.job.id] } ?? waitReason(stored, busy: busy)

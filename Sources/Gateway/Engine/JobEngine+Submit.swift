@@ -245,12 +245,7 @@ extension JobBatch {
         if let needs = prepared.needs { self.needs.append(needs) }
         let owner = Grant.holder(user: prepared.insertion.owner)
         grants += prepared.insertion.outputs.map {
-            Opening(
-                holder: owner,
-                digest: $0.digest,
-                size: $0.size,
-                time: prepared.decision.job.created
-            )
+            Opening(holder: owner, digest: $0.digest, size: $0.size)
         }
     }
 }

@@ -104,26 +104,23 @@ extension JobEngine {
         let all = presence.all
         // Those that are there go before those that are lost.
         let shown =
-            all.filter { !Self.isSilent($0, at: moment) }
-            + all.filter { Self.isSilent($0, at: moment) }
+            all.filter { $0.isReachable(at: moment) } + all.filter { !$0.isReachable(at: moment) }
         return shown.prefix(Self.serviceLimit).map { entry in
             let count = running[entry.worker.identity] ?? 0
-            let isSilent = Self.isSilent(entry, at: moment)
+            // A connection may break for a while under a lease; the lease then says how long.
+            let isThere =
+                entry.isReachable(at: moment) || count > 0 && !entry.isSilent(at: moment)
             return ServiceInfo(
                 role: entry.worker.identity.role.rawValue,
                 instance: entry.worker.identity.instance,
                 address: entry.worker.address,
-                state: isSilent
+                state: !isThere
                     ? "lost" : count > 0 ? "busy" : entry.obstacle == nil ? "ready" : "unready",
                 running: count,
                 lastSeenUnixMs: entry.seen,
                 certificateEndsUnixMs: entry.worker.certificateEnds
             )
         }
-    }
-
-    private static func isSilent(_ entry: WorkerPresence.Entry, at moment: Moment) -> Bool {
-        moment.uptime - entry.heard.uptime > WorkerPresence.silenceLimit
     }
 
     /// Why a queued job waits, in a sentence, from what the workers offer.
@@ -157,7 +154,7 @@ extension JobEngine {
                 + offers.joined(separator: " or ")
         }
         let moment = now
-        let alive = fitting.filter { !Self.isSilent($0, at: moment) }
+        let alive = fitting.filter { $0.isReachable(at: moment) }
         guard !alive.isEmpty else {
             return "no worker for \(kind.rawValue) jobs answers; known: \(Self.names(fitting))"
         }

@@ -15,7 +15,21 @@ final class WorkerPresence: Sendable {
         var obstacle: String?
         /// Whether the connection it last called on is open.
         var isConnected: @Sendable () -> Bool
+
+        /// Whether it was not heard for so long that it is not counted on.
+        func isSilent(at moment: Moment) -> Bool {
+            moment.uptime - heard.uptime > WorkerPresence.silenceLimit
+        }
+
+        /// Whether it can take a job: it is connected, or was heard a moment ago and may be connecting.
+        func isReachable(at moment: Moment) -> Bool {
+            let limit = isConnected() ? WorkerPresence.silenceLimit : WorkerPresence.reconnection
+            return moment.uptime - heard.uptime <= limit
+        }
     }
+
+    /// How long, in milliseconds, a worker without a connection may be on its way back.
+    static let reconnection: Int64 = 10_000
 
     /// A worker that was not heard of for this long, in milliseconds, is not counted on.
     static let silenceLimit: Int64 = 60_000

@@ -21,6 +21,7 @@ struct GatewayService: Sendable {
         let certificate = try configuration.checkedCertificate()
         let folder = try StateFolder(path: configuration.stateFolder)
         folder.removeAddress()
+        try GatewayRestore.requireWhole(folder.path)
         let pool = try GatewayDatabase.open(
             path: folder.path + "/gateway.sqlite",
             artifactFolder: folder.path + "/cas"
@@ -45,7 +46,8 @@ struct GatewayService: Sendable {
             logs: logs,
             authority: authority,
             certificateEnds: certificate.endsUnixMs,
-            retention: retention
+            retention: retention,
+            clock: SteadyClock(lastKnown: try await engine.lastKnown())
         )
         let server = RPCServer(
             configuration: RPCServerConfiguration(
@@ -63,7 +65,13 @@ struct GatewayService: Sendable {
                     .init(
                         service: LeaseSweeper(engine: engine, policies: policies, logger: logger)
                     ),
-                    .init(service: RetentionSweeper(sweep: api.sweep, logger: logger)),
+                    .init(
+                        service: RetentionSweeper(
+                            sweep: api.sweep,
+                            clock: api.clock,
+                            logger: logger
+                        )
+                    ),
                     .init(service: CertificateWatch(configuration: configuration, logger: logger)),
                     .init(
                         service: RPCServerService(server: server, folder: folder) { api.drain() }

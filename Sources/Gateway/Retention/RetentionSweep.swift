@@ -50,6 +50,12 @@ struct RetentionSweep: Sendable {
     /// - Throws: `CancellationError` only.
     func run() async throws -> Tally {
         var tally = Tally()
+        try await run(&tally)
+        return tally
+    }
+
+    /// The same; `tally` has what was done when it throws, too.
+    func run(_ tally: inout Tally) async throws {
         try await attempt("histories", &tally, trimHistories)
         try await attempt("checkpoints", &tally, forgetCheckpoints)
         try await attempt("jobs", &tally, removeJobs)
@@ -63,7 +69,6 @@ struct RetentionSweep: Sendable {
                 before: Date(timeIntervalSince1970: Double(rules.cutoff(policy.jobs)) / 1000)
             )
         }
-        return tally
     }
 
     private func attempt(

@@ -40,17 +40,21 @@ extension JobBatch {
         let holder: String
         let digest: SHA256Digest
         let size: UInt64
-        /// When, in Unix milliseconds.
-        let time: Int64
+        /// When the holder brought it, or asked for it, in Unix milliseconds; nil if a job of theirs made
+        /// it, whose end takes nothing from what they brought.
+        var brought: Int64?
     }
 }
 
 /// Which openings of artifacts end.
 struct GrantExpiry: Sendable {
-    /// Those given before this, in Unix milliseconds.
+    /// Those of what was brought, or asked for, before this, in Unix milliseconds, and of what jobs made.
     var before: Int64
     /// Of this holder; nil of all.
     var holder: String?
+    /// Those of what jobs made, and of nothing that was brought.
+    static let ofNothingBrought = GrantExpiry(before: 1)
+
     /// Whether also those of artifacts that jobs refer to end, and these are merely closed.
     var includesUsed = false
 }

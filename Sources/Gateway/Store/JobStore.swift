@@ -58,9 +58,8 @@ protocol JobStore: PipelineStore {
     /// Stores changes, all or none.
     func commit(_ batch: JobBatch) async throws -> CommitOutcome
 
-    /// Opens an artifact to a holder, at a time in Unix milliseconds.
-    func grant(_ digest: SHA256Digest, size: UInt64, to holder: String, at time: Int64)
-        async throws
+    /// Opens artifacts to holders.
+    func grant(_ openings: [JobBatch.Opening]) async throws
 
     /// Those of some artifacts that are open to a holder.
     func granted(_ digests: Set<SHA256Digest>, to holder: String) async throws
@@ -108,9 +107,9 @@ protocol JobStore: PipelineStore {
     /// before it and have no jobs any more; returns how many.
     func forgetKeys(before time: Int64, limit: Int) async throws -> Int
 
-    /// Those of some artifacts that are open to a holder, or, without one, to anybody; and makes their
-    /// openings those of a time, in Unix milliseconds.
-    func renew(_ digests: Set<SHA256Digest>, of holder: String?, at time: Int64) async throws
+    /// Those of some artifacts that are open to a holder, as if they had been brought at a time, in Unix
+    /// milliseconds.
+    func renew(_ digests: Set<SHA256Digest>, of holder: String, at time: Int64) async throws
         -> Set<SHA256Digest>
 
     /// Ends openings of some artifacts, unless a job refers to them.

@@ -6,6 +6,9 @@ protocol PipelineStore: Sendable {
     /// The jobs that must end well before a job starts, beside those whose outputs it takes.
     func predecessors(of id: String) async throws -> [String]
 
+    /// Those of some jobs that succeeded.
+    func succeeded(among ids: Set<String>) async throws -> Set<String>
+
     /// Jobs in some states that need an output of a job, or start after it, from the oldest, above a
     /// number.
     func dependents(

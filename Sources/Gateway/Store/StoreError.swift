@@ -66,7 +66,10 @@ struct StoreError: Error, Sendable, CustomStringConvertible {
     static let fullDisk = StoreError(.noSpace, "the gateway's disk is full")
 
     /// The same, as a call's failure.
-    var rpcError: RPCError {
+    ///
+    /// `isHandled`: Whether a handler ended with it, of which a repetition would do the same; of what may
+    /// pass, clients are to try again.
+    func rpcError(isHandled: Bool = false) -> RPCError {
         let code: RPCError.Code =
             switch code {
             case .unusable, .corrupt: .dataLoss
@@ -80,6 +83,7 @@ struct StoreError: Error, Sendable, CustomStringConvertible {
             case .busy: .aborted
             case .quota: .resourceExhausted
             }
-        return RPCError(code, message)
+        let mayPass = [.unavailable, .aborted].contains(code)
+        return RPCError(code, message, processed: isHandled && !mayPass ? .yes : .maybe)
     }
 }

@@ -110,6 +110,30 @@ struct ArtifactRemovalTests {
         }
     }
 
+    /// Seen: eight days of a clock that somebody set took uploads of seconds ago.
+    @Test func aClockThatWasSetAheadMakesNoUploadOld() async throws {
+        try await GatewayFixture.run(Self.policy()) { gateway in
+            let ada = try gateway.user("ada")
+            let olga = try gateway.user("olga")
+            let id = try await gateway.submit(ada)
+            try await gateway.put("loose", ada)
+            // The clock is looked at once before.
+            #expect(try await Self.collect(olga, isDryRun: true).isEmpty)
+            _ = try await ada.call(QatMethods.cancelJob, CancelJobRequest(jobID: id))
+            gateway.jobs.jump(seconds: 8 * Self.day)
+            _ = try await ada.call(QatMethods.removeJob, RemoveJobRequest(jobID: id))
+            for user in [ada, olga] {
+                #expect(await code { _ = try await Self.collect(user) } == .unavailable)
+            }
+            #expect(gateway.artifacts.size(.of("m")) == 1)
+            #expect(gateway.artifacts.size(.of("loose")) == 5)
+            // What one gives up by name needs no clock, and a day of peace makes it trusted.
+            #expect(try await Self.remove("m", ada).outcome == .removed)
+            gateway.jobs.advance(seconds: Self.day)
+            #expect(try await Self.collect(olga) == [CollectedBlob(digest: .of("loose"), size: 5)])
+        }
+    }
+
     @Test func aWorkersUploadHasItsGraceAndThenItsJob() async throws {
         try await GatewayFixture.run(Self.policy()) { gateway in
             let ada = try gateway.user("ada")

@@ -29,7 +29,9 @@ struct CheckpointSpaceTests {
         var files: [OutputFile] = []
         for (index, text) in contents.enumerated() {
             try await artifacts.put(text)
-            try await fixture.engine.store.grant(.of(text), size: 1, to: own, at: now)
+            try await fixture.engine.store.grant([
+                .init(holder: own, digest: .of(text), size: 1, brought: now)
+            ])
             files.append(OutputFile(name: "file-\(index)", digest: .of(text), size: 1))
         }
         let replaced = try await fixture.engine.saveCheckpoint(
@@ -60,7 +62,9 @@ struct CheckpointSpaceTests {
         let now = fixture.engine.now.unix
         let other = Grant.holder(WorkerIdentity(role: .train, instance: "train-2"))
         for (text, holder) in [("theirs", Grant.holder(user: "bob")), ("others", other)] {
-            try await fixture.engine.store.grant(.of(text), size: 1, to: holder, at: now)
+            try await fixture.engine.store.grant([
+                .init(holder: holder, digest: .of(text), size: 1, brought: now)
+            ])
         }
         // "m" is the input of every job here.
         #expect(try await save(1, ["m", "theirs", "others", "ours"], lease) == [])

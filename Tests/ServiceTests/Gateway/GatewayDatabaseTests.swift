@@ -118,7 +118,7 @@ struct GatewayDatabaseTests {
     @Test func aClosedDatabaseIsOneFile() async throws {
         defer { cleanUp() }
         let store = SQLiteJobStore(pool: try GatewayDatabase.open(path: path))
-        try await store.grant(.of("m"), size: 1, to: "user/ada", at: 1)
+        try await store.grant([.init(holder: "user/ada", digest: .of("m"), size: 1, brought: 1)])
         try store.close()
         let log = FileManager.default.contents(atPath: path + "-wal") ?? Data()
         #expect(log.isEmpty)
@@ -144,7 +144,7 @@ struct GatewayDatabaseTests {
         rpc: RPCError.Code
     ) throws {
         let error = try #require(StoreError(DatabaseError(resultCode: sqlite)))
-        #expect(error.rpcError.code == rpc)
+        #expect(error.rpcError().code == rpc)
         #expect(
             rpc == .aborted || sqlite == .SQLITE_FULL || error.message.contains("gateway.sqlite")
         )

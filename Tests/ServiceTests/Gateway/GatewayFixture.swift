@@ -62,7 +62,8 @@ final class GatewayFixture: Sendable {
             engine: jobs.engine,
             artifacts: artifacts,
             logs: logs,
-            authority: Authority(policies: jobs.engine.policies, audit: audit)
+            authority: Authority(policies: jobs.engine.policies, audit: audit),
+            clock: SteadyClock { [jobs] in jobs.engine.now.uptime }
         )
     }
 

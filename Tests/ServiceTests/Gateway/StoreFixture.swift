@@ -64,6 +64,9 @@ final class StoreFixture: Sendable {
 
     func advance(seconds: Int64) { clock.advance(milliseconds: seconds * 1000) }
 
+    /// Sets the wall clock ahead; no time passes.
+    func jump(seconds: Int64) { clock.jump(milliseconds: seconds * 1000) }
+
     /// A pipeline of two jobs, a and b, neither of which waits for the other.
     func pipeline(_ key: String) throws -> JobEngine.PipelineSubmission {
         JobEngine.PipelineSubmission(

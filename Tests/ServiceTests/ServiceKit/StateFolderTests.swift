@@ -9,7 +9,7 @@ struct StateFolderTests {
     @Test func aFolderHasOneNameWhoeverOpensIt() throws {
         defer { try? FileManager.default.removeItem(atPath: path) }
         let name = try StateFolder(path: path).identity()
-        #expect(UUID(uuidString: name) != nil)
+        #expect(!name.isEmpty)
         for _ in 0..<2 {
             let folder = try StateFolder(path: path)
             #expect(try folder.identity() == name)
@@ -20,7 +20,17 @@ struct StateFolderTests {
         try Data("none".utf8).write(to: URL(fileURLWithPath: path + "/id"))
         let folder = try StateFolder(path: path)
         let other = try folder.identity()
-        #expect(other != name && UUID(uuidString: other) != nil)
+        #expect(other != name && !other.isEmpty)
         #expect(try folder.identity() == other)
+    }
+
+    /// Seen: a worker on a copy took the place of the one that had been copied.
+    @Test func aCopyHasAnotherName() throws {
+        let copy = path + "-copy"
+        defer { for path in [path, copy] { try? FileManager.default.removeItem(atPath: path) } }
+        let name = try StateFolder(path: path).identity()
+        try FileManager.default.copyItem(atPath: path, toPath: copy)
+        #expect(try StateFolder(path: copy).identity() != name)
+        #expect(try StateFolder(path: path).identity() == name)
     }
 }

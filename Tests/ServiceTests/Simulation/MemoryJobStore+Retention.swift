@@ -37,7 +37,7 @@ extension MemoryJobStore {
 
     func forgetKeys(before time: Int64, limit: Int) async throws -> Int { 0 }
 
-    func renew(_ digests: Set<SHA256Digest>, of holder: String?, at time: Int64) async throws
+    func renew(_ digests: Set<SHA256Digest>, of holder: String, at time: Int64) async throws
         -> Set<SHA256Digest>
     { digests }
 

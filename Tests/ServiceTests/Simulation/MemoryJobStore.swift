@@ -162,6 +162,10 @@ final class MemoryJobStore: JobStore {
 
     func predecessors(of id: String) async throws -> [String] { try entry(id).insertion.after }
 
+    func succeeded(among ids: Set<String>) async throws -> Set<String> {
+        Set(select { ids.contains($0.job.id) && $0.job.state == .succeeded }.map(\.job.id))
+    }
+
     func pipeline(owner: String, key: String) async throws -> (id: String, digest: [UInt8])? {
         state.withLock { state in
             state.pipelines.first { $0.owner == owner && $0.key == key }
@@ -354,9 +358,7 @@ final class MemoryJobStore: JobStore {
         for (position, files) in change.files { row.inputs[position].files = files }
     }
 
-    func grant(_ digest: SHA256Digest, size: UInt64, to holder: String, at time: Int64)
-        async throws
-    {}
+    func grant(_ openings: [JobBatch.Opening]) async throws {}
 
     func granted(_ digests: Set<SHA256Digest>, to holder: String) async throws
         -> Set<SHA256Digest>

@@ -207,6 +207,36 @@ struct BackupTests {
         #expect(log == Array("a line\n".utf8))
     }
 
+    /// Seen: the policy of an earlier backup came back with the next restoration, operators and all.
+    @Test func aPolicyThatIsGoneIsGoneFromTheBackup() async throws {
+        defer { remove() }
+        let gateway = try await GatewayProcess(state: folder + "/a", certificates: certificates)
+        let (policy, backup) = (gateway.state + "/policy.json", folder + "/backup")
+        for isThere in [true, false, true] {
+            if isThere {
+                try Data(#"{"operators": ["eve"]}"#.utf8).write(to: URL(filePath: policy))
+            } else {
+                try FileManager.default.removeItem(atPath: policy)
+            }
+            let result = try GatewayProcess.run("backup", "--to", backup, "--state", gateway.state)
+            #expect(result.status == 0, "\(result.output)")
+            #expect(FileManager.default.fileExists(atPath: backup + "/policy.json") == isThere)
+        }
+    }
+
+    /// Seen: "gateway.sqlite: not an error (SQLite 13); make room on its disk", of the healthy disk.
+    @Test(.enabled(if: FullDiskVolume.canBeMade))
+    func aBackupOntoAFullDiskNamesThatDisk() async throws {
+        defer { remove() }
+        let gateway = try await GatewayProcess(state: folder + "/a", certificates: certificates)
+        let volume = try FullDiskVolume(byteCount: 16 << 10)
+        defer { volume.remove() }
+        let backup = volume.path + "/backup"
+        let result = try GatewayProcess.run("backup", "--to", backup, "--state", gateway.state)
+        #expect(result.status == 1 && result.output.contains(backup), "\(result.output)")
+        #expect(result.output.lowercased().contains("no space left"), "\(result.output)")
+    }
+
     @Test func aBackupThatIsDamagedIsRefusedUnlessToldOtherwise() async throws {
         defer { remove() }
         let gateway = try await GatewayProcess(state: folder + "/a", certificates: certificates)
@@ -228,6 +258,21 @@ struct BackupTests {
         #expect(refused.status == 1 && refused.output.contains(SHA256Digest.of("model 2").hex))
         // Half a restoration is no state that a gateway starts on; it goes on where it was.
         #expect(!FileManager.default.fileExists(atPath: state + "/gateway.sqlite"))
+        // Nor does a gateway start on the half, as a supervisor would try: it would be empty, for everybody.
+        let half = try GatewayProcess.run(
+            "--listen",
+            "127.0.0.1:0",
+            "--state",
+            state,
+            "--cert",
+            certificates + "/gateway.pem",
+            "--key",
+            certificates + "/gateway.key",
+            "--ca",
+            certificates + "/ca.pem"
+        )
+        #expect(half.status == 1 && half.output.contains("half of a restoration"), "\(half.output)")
+        #expect(!FileManager.default.fileExists(atPath: state + "/gateway.sqlite"))
         // The store has another file than the backup now: the next backup looks without being told.
         let next = try GatewayProcess.run("backup", "--to", backup, "--state", gateway.state)
         #expect(next.status == 0, "\(next.output)")
@@ -237,6 +282,12 @@ struct BackupTests {
         try Data().write(to: URL(filePath: state + "/restoring"))
         let twice = try GatewayProcess.run("restore", "--from", backup, "--state", state)
         #expect(twice.status == 1 && twice.output.contains("gateway.sqlite"), "\(twice.output)")
+        // That was broken off after its last step but one: the gateway takes it for done.
+        let whole = try await GatewayProcess(state: state, certificates: certificates)
+        let jobs = try await whole.client(.user(name: "ada"), "ada-2")
+            .call(QatMethods.listJobs, ListJobsRequest()).jobs
+        #expect(jobs.count == 3)
+        #expect(!FileManager.default.fileExists(atPath: state + "/restoring"))
     }
 
     @Test func whatTheGatewayLacksIsNamedAndTheRestIsBackedUp() async throws {

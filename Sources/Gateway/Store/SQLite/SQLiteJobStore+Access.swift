@@ -48,11 +48,10 @@ extension SQLiteJobStore {
         }
     }
 
-    func grant(_ digest: SHA256Digest, size: UInt64, to holder: String, at time: Int64)
-        async throws
-    {
-        let opening = JobBatch.Opening(holder: holder, digest: digest, size: size, time: time)
-        try await pool.write { db in try GrantRecord(opening).insert(db) }
+    func grant(_ openings: [JobBatch.Opening]) async throws {
+        try await pool.write { db in
+            for opening in openings { try GrantRecord.open(opening, db) }
+        }
     }
 
     func granted(

@@ -8,12 +8,12 @@ extension SQLiteJobStore {
     /// SQLite takes a limited number of values in one statement.
     private static let portion = 500
 
-    func renew(_ digests: Set<SHA256Digest>, of holder: String?, at time: Int64) async throws
+    func renew(_ digests: Set<SHA256Digest>, of holder: String, at time: Int64) async throws
         -> Set<SHA256Digest>
     {
         try await Self.known(among: digests) { [pool] wanted in
-            let rows = GrantRecord.filter(wanted.contains(GrantRecord.CodingKeys.digest))
-            let own = holder.map { rows.filter(GrantRecord.CodingKeys.holder == $0) } ?? rows
+            let own = GrantRecord.filter(wanted.contains(GrantRecord.CodingKeys.digest))
+                .filter(GrantRecord.CodingKeys.holder == holder)
             let known = try await pool.read { db in try own.fetchAll(db) }
             // Written only where it says something new: most openings are young.
             guard known.contains(where: { $0.granted < time - 3_600_000 }) else {

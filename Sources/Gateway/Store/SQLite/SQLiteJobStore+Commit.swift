@@ -84,7 +84,7 @@ extension SQLiteJobStore {
             try apply(change, db)
         }
         for grant in batch.grants {
-            try GrantRecord(grant).insert(db)
+            try GrantRecord.open(grant, db)
         }
         for closing in batch.closings {
             try close(closing, db)

@@ -16,6 +16,18 @@ extension SQLiteJobStore {
         }
     }
 
+    func succeeded(among ids: Set<String>) async throws -> Set<String> {
+        try await pool.read { db in
+            try String.fetchSet(
+                db,
+                JobRecord
+                    .filter(ids.contains(JobRecord.CodingKeys.id))
+                    .filter(JobRecord.CodingKeys.state == JobState.succeeded.rawValue)
+                    .select(JobRecord.CodingKeys.id)
+            )
+        }
+    }
+
     func dependents(
         of id: String,
         in states: [JobState],

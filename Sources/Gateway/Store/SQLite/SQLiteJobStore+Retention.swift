@@ -105,7 +105,7 @@ extension SQLiteJobStore {
     static func remove(_ removal: JobBatch.Removal, _ db: Database) throws -> Bool {
         let row = try Row.fetchOne(
             db,
-            sql: "SELECT tenant, key, finished FROM job WHERE id = ? AND version = ?",
+            sql: "SELECT tenant, key FROM job WHERE id = ? AND version = ?",
             arguments: [removal.id, removal.version]
         )
         guard let row, try dependents(of: removal.id, in: removal.unlessNeededIn).isEmpty(db) else {
@@ -126,33 +126,23 @@ extension SQLiteJobStore {
             try db.execute(sql: "DELETE FROM \(table) WHERE job = ?", arguments: [removal.id])
         }
         try db.execute(sql: "DELETE FROM job WHERE id = ?", arguments: [removal.id])
-        for digest in outputs {
-            try close(digest, of: owner, since: row["finished"] as Int64? ?? 0, db)
-        }
+        for digest in outputs { try close(digest, of: owner, db) }
         return true
     }
 
     /// Closes to a user what a job of theirs made, unless another one of theirs has it, or they brought
-    /// it themselves since.
-    private static func close(
-        _ digest: Data,
-        of owner: String,
-        since finished: Int64,
-        _ db: Database
-    ) throws {
+    /// it themselves: before, meanwhile or since.
+    private static func close(_ digest: Data, of owner: String, _ db: Database) throws {
         try db.execute(
             sql: """
                 DELETE FROM artifact_grant
-                WHERE holder = :holder AND digest = :digest AND granted <= :finished
+                WHERE holder = :holder AND digest = :digest AND granted = 0
                 AND NOT EXISTS (SELECT 1 FROM output JOIN job ON job.id = output.job
                     WHERE output.digest = :digest AND job.tenant = :owner)
                 AND NOT EXISTS (SELECT 1 FROM input_file JOIN job ON job.id = input_file.job
                     WHERE input_file.digest = :digest AND job.tenant = :owner)
                 """,
-            arguments: [
-                "holder": Grant.holder(user: owner), "digest": digest, "finished": finished,
-                "owner": owner,
-            ]
+            arguments: ["holder": Grant.holder(user: owner), "digest": digest, "owner": owner]
         )
     }
 }

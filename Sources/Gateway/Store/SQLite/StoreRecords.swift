@@ -144,14 +144,19 @@ struct GrantRecord: Codable, FetchableRecord, PersistableRecord {
     var holder: String
     var digest: Data
     var size: Int64
-    /// When, in Unix milliseconds.
+    /// When it was brought or asked for, in Unix milliseconds; 0 of what a job made.
     var granted: Int64
 
     init(_ opening: JobBatch.Opening) {
         holder = opening.holder
         digest = Data(opening.digest.bytes)
         size = Int64(clamping: opening.size)
-        granted = opening.time
+        granted = opening.brought ?? 0
+    }
+
+    /// Opens it; what a job makes takes nothing from what was brought.
+    static func open(_ opening: JobBatch.Opening, _ db: Database) throws {
+        try GrantRecord(opening).insert(db, onConflict: opening.brought == nil ? .ignore : .replace)
     }
 }
 
