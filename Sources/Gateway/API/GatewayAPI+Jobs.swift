@@ -70,10 +70,15 @@ extension GatewayAPI {
             }
             before = token
         }
+        let choice = try choice(request, by: user)
+        // Of others nobody learns anything, not even by asking for theirs.
+        guard request.owner.isEmpty || choice.owner == request.owner else {
+            return ListJobsResponse()
+        }
         let page = try await engine.list(
             pageSize: Self.pageSize(request.pageSize),
             before: before,
-            of: try choice(request, by: user)
+            of: choice
         )
         return ListJobsResponse(
             jobs: page.jobs,

@@ -104,7 +104,8 @@ extension GatewayAPI {
         return (job, parsed.spec)
     }
 
-    /// Checks that the inputs are those that the specification names.
+    /// Checks that the inputs are those that the specification names, by place and by source: what others
+    /// read of a job is what was computed on.
     private static func checkPlaces(_ inputs: [Input], of spec: JobSpec) throws {
         let expected = Set(spec.inputReferences.map(\.pointer))
         let found = Set(inputs.map(\.pointer))
@@ -114,6 +115,20 @@ extension GatewayAPI {
                 .invalidArgument,
                 "the inputs do not fit the specification: "
                     + PlainText.cut(odd, byteLimit: 1024)
+            )
+        }
+        let texts = Dictionary(spec.inputReferences.map { ($0.pointer, $0.text) }) { first, _ in
+            first
+        }
+        for input in inputs {
+            let said = InputSource(texts[input.pointer] ?? "")
+            // What files are called on the submitter's disk is for people only.
+            if case (.local, .local) = (said, InputSource(input.source)) { continue }
+            guard said != InputSource(input.source) else { continue }
+            throw StoreError(
+                .invalidArgument,
+                "\(input.pointer): the source \(PlainText.quoted(input.source)) is not what the "
+                    + "specification says, \(PlainText.quoted(texts[input.pointer] ?? ""))"
             )
         }
     }
@@ -200,6 +215,13 @@ extension GatewayAPI {
                     throw StoreError(
                         .missingArtifacts,
                         "\(input.pointer): no artifact \(PlainText.quoted(input.source))"
+                    )
+                }
+                guard input.files.count <= 1, input.files.allSatisfy({ $0.digest == digest })
+                else {
+                    throw StoreError(
+                        .invalidArgument,
+                        "\(input.pointer): \(PlainText.quoted(input.source)) is one file, of that digest"
                     )
                 }
                 let name = input.files.first?.path ?? "artifact"

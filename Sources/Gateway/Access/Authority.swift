@@ -66,15 +66,18 @@ struct Authority: Sendable {
         return WorkerIdentity(role: role, instance: instance)
     }
 
-    /// Whether a caller, user or worker, may ask what it asks.
+    /// Whether a caller, user, worker or the gateway's own probe, may ask what it asks.
     ///
     /// - Throws: ``RPCError`` (`permissionDenied`).
     func admit(_ caller: Caller) throws {
-        guard case .user = caller.principal.identity.subject else {
-            _ = try worker(caller)
-            return
+        switch caller.principal.identity.subject {
+        case .user: _ = try user(caller)
+        case .service(let name, _) where Role(rawValue: name)?.isWorker == false:
+            guard policy.allows(caller.operation, to: name) else {
+                throw denied(caller, "no line of the policy allows this method")
+            }
+        case .service: _ = try worker(caller)
         }
-        _ = try user(caller)
     }
 
     /// A worker's process, which speaks for the instance in its certificate only.

@@ -10,7 +10,7 @@ struct RPCAdapter: Sendable {
         addJobs(to: &router)
         addArtifacts(to: &router)
         addLeases(to: &router)
-        add(QatMethods.healthCheck, .all, to: &router) { _, _ in await api.health() }
+        add(QatMethods.healthCheck, .all, to: &router) { try await api.health(by: $1) }
         return router
     }
 
@@ -118,7 +118,7 @@ struct RPCAdapter: Sendable {
         } catch {
             guard let known = StoreError(error) else { throw error }
             let shown = api.shown(known.message, to: Principal(context))
-            throw StoreError(known.code, shown).rpcError
+            throw StoreError(known.code, shown).rpcError(isHandled: true)
         }
     }
 }

@@ -80,7 +80,7 @@ struct ArtifactStoreTests {
             #expect(full?.code == .noSpace)
             #expect(full?.message.contains("reserve") == true)
             // A full disk is no fault of the request: it is worth trying later.
-            #expect(full?.rpcError.code == .unavailable)
+            #expect(full?.rpcError().code == .unavailable)
             #expect(throws: StoreError.self) { try store.probe() }
             store.reserve = 0
             try store.probe()

@@ -9,6 +9,37 @@ internal import Testing
 struct AuthorityTests {
     private static func job(_ id: String) -> GetJobRequest { GetJobRequest(jobID: id) }
 
+    /// Seen: health was told to callers whom no line allows it.
+    @Test func everyMethodNeedsALine() async throws {
+        func ask(_ client: RPCClient) async throws {
+            _ = try await client.call(QatMethods.healthCheck, HealthCheckRequest())
+        }
+        try await GatewayFixture.run { gateway in
+            let gatewayItself = try gateway.client(
+                .service(role: "gateway", instance: "gateway-1")
+            )
+            for client in [
+                try gateway.user("ada"), try gateway.client(.service(role: "quant", instance: "q")),
+                gatewayItself,
+            ] {
+                #expect(await code { try await ask(client) } == nil)
+            }
+            var policy = AccessPolicy()
+            policy.methods["user"] = ["qat.v1.Jobs/*"]
+            policy.methods["quant"] = ["qat.v1.Lease/*"]
+            policy.methods["gateway"] = []
+            gateway.jobs.engine.policies.put(policy)
+            for client in [
+                try gateway.user("ada"), try gateway.client(.service(role: "quant", instance: "q")),
+                gatewayItself,
+            ] {
+                #expect(await code { try await ask(client) } == .permissionDenied)
+            }
+            let eval = try gateway.client(.service(role: "eval", instance: "e"))
+            #expect(await code { try await ask(eval) } == nil)
+        }
+    }
+
     /// Seen to work: any worker's certificate could end any job, with outputs of any name.
     @Test func anotherWorkersCertificateEndsNoJob() async throws {
         try await GatewayFixture.run { gateway in

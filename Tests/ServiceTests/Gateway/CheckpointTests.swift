@@ -172,15 +172,16 @@ struct CheckpointTests {
                 ).directive
             }
             #expect(try await ask(.continue, seconds: 0) == .continue)
-            async let waiting = ask(.continue, seconds: 20)
+            async let waiting = ask(.continue, seconds: 25)
             try await Task.sleep(for: .milliseconds(100))
             let start = ContinuousClock.now
             _ = try await ada.call(QatMethods.cancelJob, CancelJobRequest(jobID: id))
             #expect(try await waiting == .cancel)
-            async let firmer = ask(.cancel, seconds: 20)
+            async let firmer = ask(.cancel, seconds: 25)
             _ = try await ada.call(QatMethods.cancelJob, CancelJobRequest(jobID: id, now: true))
             #expect(try await firmer == .cancelNow)
-            #expect(ContinuousClock.now - start < .seconds(10))
+            // What is not woken waits for all of one of them.
+            #expect(ContinuousClock.now - start < .seconds(25))
         }
     }
 

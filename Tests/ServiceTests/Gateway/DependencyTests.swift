@@ -211,6 +211,37 @@ struct DependencyTests {
         #expect(next.inputs.first?.files.map(\.path) == ["model/model.safetensors"])
     }
 
+    /// Seen: a job said that it waits for the outputs of one that had succeeded.
+    @Test func aBlockedJobNamesOnlyWhatIsNotThereYet() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register()
+        let first = try await fixture.submit("first")
+        let second = try await fixture.submit("second")
+        var submission = try fixture.submission("waits", model: "job:\(first)")
+        submission.after = [first, second]
+        let id = try await fixture.engine.submit(submission).id
+        func why() async throws -> String { try await fixture.engine.detail(id).summary.waitReason }
+        let both = try await why()
+        #expect(both.contains("the outputs of job:\(first)"))
+        #expect(both.contains("the end of \([first, second].sorted().joined(separator: ", "))"))
+        let lease = try #require(try await fixture.acquire())
+        #expect(lease.jobID == first)
+        #expect(try await fixture.complete(lease))
+        #expect(try await why() == "waits for the end of \(second)")
+    }
+
+    /// Seen: a job was to wait for the worker that had just been stopped to become free.
+    @Test func aWorkerThatHasLeftIsNoneToWaitFor() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register()
+        let id = try await fixture.submit("k")
+        func why() async throws -> String { try await fixture.engine.detail(id).summary.waitReason }
+        #expect(try await why() == "waits for train-1 to become free")
+        // It has no connection, and no time to make one any more.
+        fixture.advance(seconds: 11)
+        #expect(try await why() == "no worker for train jobs answers; known: train-1")
+    }
+
     /// Seen: "waits for the end of …: retried by local", as if that were why.
     @Test func aRetriedJobSaysWhatItWaitsForAndNothingElse() async throws {
         let fixture = try StoreFixture()

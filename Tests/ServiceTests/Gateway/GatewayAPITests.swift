@@ -58,6 +58,117 @@ struct GatewayAPITests {
         }
     }
 
+    /// Seen: whoever sees only their own jobs got these whatever owner they asked for.
+    @Test func theListOfAnotherOwnerIsEmptyForWhoMayNotSeeIt() async throws {
+        var policy = AccessPolicy()
+        policy.operators = ["olga"]
+        try await GatewayFixture.run(policy) { gateway in
+            let ada = try gateway.user("ada")
+            let eve = try gateway.user("eve")
+            let olga = try gateway.user("olga")
+            for (user, name) in [(ada, "ada"), (eve, "eve")] {
+                try await gateway.submit(user, key: name, text: name)
+            }
+            func owners(_ owner: String, _ client: RPCClient) async throws -> [String] {
+                try await client.call(QatMethods.listJobs, ListJobsRequest(owner: owner))
+                    .jobs.map(\.owner)
+            }
+            for other in ["ada", "nobody"] { #expect(try await owners(other, eve).isEmpty) }
+            #expect(try await owners("eve", eve) == ["eve"])
+            #expect(try await owners("", eve) == ["eve"])
+            #expect(try await owners("ada", olga) == ["ada"])
+        }
+    }
+
+    /// Seen: what was computed on was not what the job says for good.
+    @Test(arguments: [
+        ("job:0123456789abcdef/model", "m.gguf"), ("m.gguf", "job:0123456789abcdef/model"),
+        ("job:0123456789abcdef/model", "job:0123456789abcdee/model"),
+        ("sha256:\(String(repeating: "0", count: 64))", "m.gguf"),
+        ("m.gguf", "sha256:\(String(repeating: "0", count: 64))"),
+    ])
+    func anInputIsWhatTheSpecificationSays(said: String, sent: String) async throws {
+        try await GatewayFixture.run { gateway in
+            let ada = try gateway.user("ada")
+            let digest = try await gateway.put("m", ada)
+            let spec = #"{"model": "\#(said)", "quantization": {"algorithm": "mxfp4"}}"#
+            let request = SubmitJobRequest(
+                kind: "quantize",
+                name: "n",
+                key: "k",
+                specJSON: Array(spec.utf8),
+                inputs: [
+                    Input(
+                        pointer: "/model",
+                        source: sent,
+                        files: [InputFile(path: "m.gguf", digest: digest, size: 1)]
+                    )
+                ]
+            )
+            let error = await #expect(throws: RPCError.self) {
+                _ = try await ada.call(QatMethods.submitJob, request)
+            }
+            #expect(error?.code == .invalidArgument, "\(error.map(String.init(describing:)) ?? "")")
+            // The handler ran, and says so.
+            #expect(error?.processed == .yes)
+        }
+    }
+
+    /// Seen: two files, or another one's digest, were taken and dropped in silence.
+    @Test(arguments: [["m", "m"], ["n"]])
+    func aDigestAsSourceIsOneFileOfThatDigest(contents: [String]) async throws {
+        try await GatewayFixture.run { gateway in
+            let ada = try gateway.user("ada")
+            let source = "sha256:\(try await gateway.put("m", ada).hex)"
+            let spec = #"{"model": "\#(source)", "quantization": {"algorithm": "mxfp4"}}"#
+            let files = contents.enumerated().map { index, text in
+                InputFile(path: "\(index).gguf", digest: .of(text), size: 1)
+            }
+            let request = SubmitJobRequest(
+                kind: "quantize",
+                name: "n",
+                key: "k",
+                specJSON: Array(spec.utf8),
+                inputs: [Input(pointer: "/model", source: source, files: files)]
+            )
+            #expect(
+                await code { _ = try await ada.call(QatMethods.submitJob, request) }
+                    == .invalidArgument
+            )
+        }
+    }
+
+    /// Seen: a job that was retried, and one that was cancelled, went on with an estimate of its end.
+    @Test func aJobThatDoesNotRunHasNoPace() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register()
+        let id = try await fixture.submit("k")
+        let lease = try #require(try await fixture.acquire())
+        let event = JobEvent(
+            jobID: id,
+            type: .progress,
+            progress: JobProgress(
+                step: 848,
+                totalSteps: 60_000,
+                loss: 2.4,
+                tokensPerSecond: 10,
+                etaSeconds: 342,
+                phase: "train"
+            )
+        )
+        _ = try await fixture.heartbeat(lease, events: [event])
+        func progress() async throws -> JobProgress {
+            try await fixture.engine.detail(id).summary.progress
+        }
+        #expect(try await progress().etaSeconds == 342)
+        #expect(try await fixture.complete(lease, .failed, reason: "USER_ERROR"))
+        let ended = try await progress()
+        #expect(ended.step == 848 && ended.etaSeconds == nil && ended.tokensPerSecond == nil)
+        try await fixture.engine.retry(id, by: "ada")
+        // No checkpoint: it begins anew.
+        #expect(try await progress() == JobProgress(totalSteps: 60_000))
+    }
+
     /// Seen: every call of Health/Check was a write and two flushes of the disk.
     @Test func theDiskIsLookedAtOnceHoweverOftenHealthIsAsked() async {
         let monitor = HealthMonitor()
@@ -80,7 +191,7 @@ struct GatewayAPITests {
         NSError(domain: NSCocoaErrorDomain, code: 640),
     ])
     func aFullDiskIsWorthTryingLater(error: NSError) throws {
-        #expect(try #require(StoreError(error)).rpcError.code == .unavailable)
+        #expect(try #require(StoreError(error)).rpcError().code == .unavailable)
     }
 }
 

@@ -157,7 +157,8 @@ struct AttemptRunnerTests {
             let end = try await gateway.run(script, inputs: inputs, heartbeat: .seconds(3600))
             let waited = ContinuousClock.now - (try await order.value)
             #expect(end == .reported(isDone: false))
-            #expect(gateway.state.withLock { $0.ends.map(\.outcome) } == [.cancelled])
+            // Told again where an answer came late.
+            #expect(gateway.state.withLock { Set($0.ends.map(\.outcome)) } == [.cancelled])
             // The fault waited for the stop's grace of 120 s, or for a heartbeat, an hour away here. On
             // two cores that run every test at once, 8 s were seen where it takes a few milliseconds.
             #expect(waited < .seconds(60))
