@@ -49,15 +49,7 @@ struct GatewayService: Sendable {
             retention: retention,
             clock: SteadyClock(lastKnown: try await engine.lastKnown())
         )
-        let server = RPCServer(
-            configuration: RPCServerConfiguration(
-                host: configuration.listen.host,
-                port: configuration.listen.port,
-                tls: configuration.tls
-            ),
-            router: RPCAdapter(api: api).router,
-            logger: logger
-        )
+        let server = server(api, logger)
         logger.info("version \(SuiteVersion.current), state in \(folder.path)")
         let group = ServiceGroup(
             configuration: .init(
@@ -89,6 +81,18 @@ struct GatewayService: Sendable {
             logger.warning("closing the database: \(StoreError.sentence(of: error))")
         }
         try end.get()
+    }
+
+    private func server(_ api: GatewayAPI, _ logger: Logger) -> RPCServer {
+        RPCServer(
+            configuration: RPCServerConfiguration(
+                host: configuration.listen.host,
+                port: configuration.listen.port,
+                tls: configuration.tls
+            ),
+            router: RPCAdapter(api: api).router,
+            logger: logger
+        )
     }
 
     private func jobLogs(in folder: StateFolder) throws -> JobLogStore {
