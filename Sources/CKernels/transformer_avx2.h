@@ -33,4 +33,6 @@ void qat_top_outcomes_f32_avx2(float *logits, int32_t *ids, float *log_probabili
 void qat_top_divergence_f32_avx2(float *student, const int32_t *ids, const float *log_teacher,
                                  qat_loss_sum *sum, size_t R, size_t V, size_t k,
                                  const qat_top_divergence *settings);
+void qat_add_low_rank_f32_avx2(float *out, const float *base, const float *b, const float *a,
+                               size_t R, size_t K, size_t C, float scale);
 double qat_sum_of_squares_f32_avx2(const float *x, size_t count);

@@ -92,6 +92,11 @@ void qat_top_divergence_f32(float *student, const int32_t *ids, const float *log
     PICK(qat_top_divergence_f32, student, ids, log_teacher, sum, R, V, k, settings);
 }
 
+void qat_add_low_rank_f32(float *out, const float *base, const float *b, const float *a, size_t R,
+                          size_t K, size_t C, float scale) {
+    PICK(qat_add_low_rank_f32, out, base, b, a, R, K, C, scale);
+}
+
 double qat_sum_of_squares_f32(const float *x, size_t count) {
     return PICK(qat_sum_of_squares_f32, x, count);
 }

@@ -74,6 +74,10 @@ public protocol ComputeDevice: AnyObject, Sendable {
     /// A matrix product of a linear layer, forward or backward.
     func multiply(_ product: LinearProduct)
 
+    /// `target = base + scale · b · a`, whatever linear layers multiply: products and sums of FP32 in
+    /// order, and `base` as it is, to the bit, where the product is zero. `target` may be `base`.
+    func addLowRank(_ factors: LowRankFactors, to base: DeviceTensor, into target: DeviceTensor)
+
     // MARK: Layers of a decoder
 
     /// Copies the rows of `table` that `tokens` (int32, one per row of `output`) name.

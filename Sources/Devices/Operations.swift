@@ -45,6 +45,26 @@ public enum LinearProduct: Sendable {
     )
 }
 
+/// The factors of a matrix of low rank, `scale · b · a`.
+public struct LowRankFactors: Sendable {
+    /// `[rank, columns]`.
+    public let a: DeviceTensor
+    /// `[rows, rank]`.
+    public let b: DeviceTensor
+    /// Multiplies the product.
+    public let scale: Float
+
+    /// Factors.
+    ///
+    /// - Precondition: Their ranks are the same.
+    public init(a: DeviceTensor, b: DeviceTensor, scale: Float) {
+        precondition(a.rows == b.columns, "factors of ranks \(a.rows) and \(b.columns)")
+        self.a = a
+        self.b = b
+        self.scale = scale
+    }
+}
+
 /// A norm over rows of `weight.count` elements; a wider tensor's rows hold several of them (heads).
 public struct NormOperation: Sendable {
     /// Multiplies, after ``weightOffset`` is added.

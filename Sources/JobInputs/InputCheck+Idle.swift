@@ -58,13 +58,55 @@ extension InputCheck {
         )
     }
 
+    /// Checks that adapters have weights to be added to.
+    private mutating func adapters(_ options: LowRankOptions, _ layout: ParameterLayout) {
+        let model = layout.configuration
+        let modules = (0..<model.layerCount).flatMap { layer in
+            model.linearModules.map { $0.name(layer: layer) }
+        }
+        let idle = options.targets.indices.filter { index in
+            !modules.contains { LowRankOptions.names(options.targets[index], $0) }
+        }
+        let known = model.linearModules.map(\.suffix).joined(separator: ", ")
+        if !idle.isEmpty, idle.count == options.targets.count {
+            problem(
+                "$.lora.target_modules",
+                """
+                names no linear layer of the decoder, so that nothing would be trained; leave it out for \
+                all, or name some of \(known)
+                """
+            )
+            return
+        }
+        for index in idle {
+            remark(
+                "$.lora.target_modules[\(index)]",
+                "names no linear layer of the decoder; it has \(known)"
+            )
+        }
+        let narrowest =
+            model.linearModules.filter { module in
+                (0..<model.layerCount).contains { options.isTarget(module.name(layer: $0)) }
+            }.map { min($0.inputWidth(model), $0.outputWidth(model)) }.min() ?? .max
+        guard options.rank >= narrowest else { return }
+        remark(
+            "$.lora.r",
+            """
+            \(options.rank) is no low rank where a layer has \(narrowest) inputs or outputs: its adapter has \
+            more numbers than its weight
+            """
+        )
+    }
+
     /// Checks that something is trained, and says on what it is validated.
     mutating func training(_ spec: TrainSpec, _ model: Model?) {
         if spec.data.validation.isEmpty {
             remark("$.data.validation", "is empty: validated on the training text")
         }
-        guard let model, !spec.frozen.isEmpty else { return }
+        guard let model else { return }
         let layout = ParameterLayout(configuration: model.configuration)
+        if let options = spec.lora { return adapters(options, layout) }
+        guard !spec.frozen.isEmpty else { return }
         let isAllFrozen = layout.entries.allSatisfy { entry in
             spec.frozen.contains { $0.matches(entry.name) }
         }

@@ -27,6 +27,8 @@ extension MemoryPlan {
                 moments: MomentPrecision(spec.optimizer.moments),
                 averagesWeights: spec.trainer.averageDecay != nil,
                 scales: spec.quantization.scales,
+                adapters: spec.lora.map { AdapterConfiguration($0, seed: spec.seed) },
+                sharesBase: spec.sharesBase,
                 threads: threads
             ),
             isFrozen: { name in spec.frozen.contains { $0.matches(name) } }
@@ -41,6 +43,22 @@ extension MemoryPlan {
 
     /// Bytes as people read them: ``ByteCount/text(_:)``.
     public static func text(_ byteCount: Int) -> String { ByteCount.text(UInt64(byteCount)) }
+}
+
+extension TrainSpec {
+    /// Whether adapters are added to the model's own weights and scales, as it came.
+    public var sharesBase: Bool {
+        lora != nil && start == nil && quantization.scales == .followed
+    }
+}
+
+extension AdapterConfiguration {
+    /// What a job's section means.
+    public init(_ options: LowRankOptions, seed: UInt64) {
+        self.init(rank: options.rank, scale: Float(options.scale), seed: seed) { module in
+            options.isTarget(module)
+        }
+    }
 }
 
 extension MomentPrecision {

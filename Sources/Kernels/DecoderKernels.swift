@@ -255,6 +255,21 @@ public enum DecoderKernels {
         qat_add_f32(destination, source, count)
     }
 
+    /// `output = base + scale · b · a`.
+    ///
+    /// `b` is `[rows, rank]` and `a` `[rank, columns]`; where the product is zero, `base` stays as it is.
+    /// `output` may be `base`.
+    public static func addLowRank(
+        _ output: UnsafeMutablePointer<Float>,
+        base: UnsafePointer<Float>,
+        b: UnsafePointer<Float>,
+        a: UnsafePointer<Float>,
+        shape: (rows: Int, rank: Int, columns: Int),
+        scale: Float
+    ) {
+        qat_add_low_rank_f32(output, base, b, a, shape.rows, shape.rank, shape.columns, scale)
+    }
+
     /// Copies `table`'s rows for `tokens`, which must be in range.
     public static func embed(
         output: UnsafeMutablePointer<Float>,

@@ -118,6 +118,21 @@ struct TrainingLoop {
                 "steps round weights at random; validations and the export round to nearest"
             )
         }
+        if let adapters = plan.adapters {
+            let layout = model.parameters.layout
+            let size = adapters.size(in: layout)
+            let share = Double(size.parameters) / Double(layout.totalCount)
+            reporter.log(
+                String(
+                    format: "lora: adapters of rank %d on %d weights are trained, %d parameters "
+                        + "(%.2f %% of the model's); all others stay",
+                    adapters.rank,
+                    size.weights,
+                    size.parameters,
+                    share * 100
+                )
+            )
+        }
         reporter.log("quantizable layers: \(layerTable.quantizedCount) by the recipe's last stage")
         for stage in layerTable.stages where layerTable.stages.count > 1 {
             let (start, end) = (stage.progress.lowerBound, stage.progress.upperBound)
@@ -155,8 +170,9 @@ struct TrainingLoop {
     }
 
     func run() throws {
-        // The student's own weights; `model` stays the unquantized teacher and yardstick.
-        let student = try model.parameters.copy()
+        // The student's own weights; `model` stays the unquantized teacher and yardstick. What adapters are
+        // added to stays, too, and may be the same.
+        let student = plan.sharesBase ? model.parameters : try model.parameters.copy()
         let records = teacherCache()
         let engine = try TrainingEngine(
             parameters: student,
@@ -173,7 +189,8 @@ struct TrainingLoop {
                 length: plan.length,
                 checkpointsActivations: plan.checkpointsActivations,
                 learnsScales: plan.scaleRate != nil,
-                roundingSeed: plan.roundingSeed
+                roundingSeed: plan.roundingSeed,
+                adapters: plan.adapters
             ),
             isFrozen: { plan.isFrozen($0) },
             records: records,
@@ -245,7 +262,7 @@ struct TrainingLoop {
     private func restore(_ engine: TrainingEngine) -> [String: Double]? {
         let manifest = checkpoints.restoreNewest(
             fingerprint: plan.fingerprint,
-            into: engine.parameters,
+            into: engine.stored,
             state: engine.state,
             onSkip: { reporter.log($0) }
         )
@@ -405,7 +422,7 @@ struct TrainingLoop {
         let name = try checkpoints.save(
             step: engine.stepCount,
             fingerprint: plan.fingerprint,
-            parameters: engine.parameters,
+            parameters: engine.stored,
             state: engine.state,
             values: values
         )

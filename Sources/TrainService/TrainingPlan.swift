@@ -22,6 +22,10 @@ struct TrainingPlan {
     let roundingSeed: UInt64?
     /// The peak rate of learned scales, which takes the same course; nil if none are.
     let scaleRate: Double?
+    /// The adapters that are trained in place of the weights; nil for none.
+    let adapters: AdapterConfiguration?
+    /// Whether these are added to the model's own weights, as they came.
+    let sharesBase: Bool
     let batchSize: Int
     let accumulation: Int
     let length: Int
@@ -59,6 +63,8 @@ struct TrainingPlan {
         roundingSeed = spec.quantization.rounding == .stochastic ? spec.seed : nil
         scaleRate =
             spec.quantization.scales == .learned ? spec.quantization.scaleLearningRate : nil
+        adapters = spec.lora.map { AdapterConfiguration($0, seed: spec.seed) }
+        sharesBase = spec.sharesBase
         batchSize = trainer.microBatchSize
         accumulation = trainer.accumulatedBatches
         length = spec.data.sequenceLength

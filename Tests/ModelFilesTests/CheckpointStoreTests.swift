@@ -50,6 +50,61 @@ struct CheckpointStoreTests {
         )
     }
 
+    /// A run with adapters goes on from what they were added to, its scales included.
+    @Test func adaptersGoOnBitForBit() throws {
+        let folder = try TemporaryFolder()
+        let store = CheckpointStore(folder: folder.path + "/ck", digest: Self.checksum)
+        let recipe = QuantizationRecipe(defaultFormat: .nvfp4)
+        func engine() throws -> TrainingEngine {
+            try TrainingEngine(
+                parameters: try TinyModel.make().parameters,
+                teacher: nil,
+                settings: .init(
+                    recipe: recipe,
+                    batchSize: 1,
+                    length: 8,
+                    adapters: AdapterConfiguration(rank: 2, scale: 4, seed: 3)
+                ),
+                isFrozen: { _ in false },
+                device: CPUDevice(team: ThreadTeam(threadCount: 2))
+            )
+        }
+        func run(_ engine: TrainingEngine, steps: Int) throws {
+            for _ in 0..<steps {
+                let tokens = (0..<8).map { Int32(($0 + engine.stepCount * 3) % 11 + 3) }
+                _ = try engine.step(tokens: tokens, learningRate: 1e-2, progress: 0)
+            }
+        }
+        let whole = try engine()
+        let team = ThreadTeam(threadCount: 1)
+        #expect(try whole.stored.findScales(by: .mse, recipe: recipe, team: team) > 0)
+        whole.resume(atStep: 0)
+        let start = whole.stored.storage.elements.map(\.bitPattern)
+        try run(whole, steps: 3)
+        try store.save(
+            step: 3,
+            fingerprint: "run",
+            parameters: whole.stored,
+            state: whole.state
+        )
+        try run(whole, steps: 3)
+        let other = try engine()
+        let manifest = store.restoreNewest(
+            fingerprint: "run",
+            into: other.stored,
+            state: other.state,
+            onSkip: { Issue.record("\($0)") }
+        )
+        other.resume(atStep: try #require(manifest).step)
+        try run(other, steps: 3)
+        let (expected, resumed) = (whole.parameters, other.parameters)
+        withExtendedLifetime((expected, resumed)) {
+            #expect(Array(expected.storage.elements) == Array(resumed.storage.elements))
+        }
+        #expect(!resumed.fixedScales.isEmpty && resumed.fixedScales == expected.fixedScales)
+        #expect(whole.stored.storage.elements.map(\.bitPattern) == start)
+    }
+
     /// A run with learned scales that is killed and goes on ends with the same bits.
     @Test(arguments: [QuantizationFormat.mxfp4, .nvfp4])
     func learnedScalesGoOnBitForBit(format: QuantizationFormat) throws {

@@ -5,7 +5,7 @@ enum KernelTwin: String, CaseIterable, Sendable {
     case rmsNorm, rmsNormGradient, layerNorm, layerNormGradient, softmax, softmaxGradient, softCap
     case silu, gelu, geluTanh, relu, reluSquared
     case crossEntropy, klDivergence, reverseKL, jensenShannon, topOutcomes, topDivergence,
-        sumOfSquares, adamW, adamWHalves, adamWBytes, lion, lionHalves, lionBytes
+        sumOfSquares, addLowRank, adamW, adamWHalves, adamWBytes, lion, lionHalves, lionBytes
 
     /// The outputs of both twins for vectors of `length` elements.
     func run(length: Int) -> (fast: [Float], reference: [Float]) {
@@ -56,10 +56,34 @@ enum KernelTwin: String, CaseIterable, Sendable {
         case .sumOfSquares:
             let sum = isReference ? qat_sum_of_squares_f32_ref(a, n) : qat_sum_of_squares_f32(a, n)
             return n == 0 ? [] : [Float(sum)]
+        case .addLowRank: return addLowRank(a, b, c, isReference)
         case .adamW: return adamW(a, b, c, isReference)
         case .adamWHalves: return adamWHalves(a, b, c, isReference)
         case .adamWBytes, .lion, .lionHalves, .lionBytes: return updates(a, b, c, isReference)
         }
+    }
+
+    /// Three rows of rank 2, of which the last adds nothing to zeros that have a sign.
+    private func addLowRank(
+        _ x: [Float],
+        _ y: [Float],
+        _ z: [Float],
+        _ isReference: Bool
+    ) -> [Float] {
+        let base = x + y + z.map { _ in -0.0 }
+        var out = base
+        let b: [Float] = [0.3, -1.7, 2.2, 0.1, 0, 0]
+        (isReference ? qat_add_low_rank_f32_ref : qat_add_low_rank_f32)(
+            &out,
+            base,
+            b,
+            z + x,
+            3,
+            2,
+            x.count,
+            1.5
+        )
+        return out
     }
 
     private func rmsNorm(_ x: [Float], _ w: [Float], _ isReference: Bool) -> [Float] {

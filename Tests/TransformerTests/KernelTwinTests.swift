@@ -23,6 +23,14 @@ struct KernelTwinTests {
         }
     }
 
+    /// Adapters are merged alike on every processor: to the bit, the sign of zeros included.
+    @Test(arguments: [1, 7, 8, 31, 32, 33, 40, 65])
+    func adaptersAreMergedToTheBit(length: Int) {
+        let (fast, reference) = KernelTwin.addLowRank.run(length: length)
+        #expect(fast.map(\.bitPattern) == reference.map(\.bitPattern))
+        #expect(fast.suffix(length).allSatisfy { $0 == 0 && $0.sign == .minus })
+    }
+
     @Test func exponentialReachesItsLimits() {
         // Logits far apart: probabilities underflow to zero rather than to garbage.
         var row: [Float] = [200, -200, 0, 100, -100, 199, 50, -1, 3]

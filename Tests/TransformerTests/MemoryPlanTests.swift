@@ -139,6 +139,79 @@ struct MemoryPlanTests {
         #expect(scales(.learned) == 30 * layer * 2 + 29 * layer * 16)
     }
 
+    /// What an engine with adapters allocates, beside what the host lends it.
+    @Test(arguments: [StraightThrough.identity, .clip])
+    func namesWhatAdaptersAllocate(estimator: StraightThrough) throws {
+        let configuration = Self.configuration()
+        let recipe = QuantizationRecipe(defaultFormat: .mxfp4, straightThrough: estimator)
+        let adapters = AdapterConfiguration(rank: 5, scale: 1) { !$0.hasSuffix("k_proj") }
+        let device = RecordingDevice(CPUDevice(team: ThreadTeam(threadCount: 1)))
+        _ = try TrainingEngine(
+            parameters: try Parameters.random(configuration: configuration, seed: 1),
+            teacher: nil,
+            settings: .init(recipe: recipe, batchSize: 2, length: 100, adapters: adapters),
+            isFrozen: { _ in false },
+            device: device
+        )
+        let plan = MemoryPlan(
+            training: configuration,
+            .init(
+                recipe: recipe,
+                distillation: nil,
+                batchSize: 2,
+                length: 100,
+                adapters: adapters,
+                threads: 1
+            ),
+            isFrozen: { _ in false }
+        )
+        let allocated = device.lines.compactMap { line in
+            line.hasPrefix("allocate ") ? Int(line.dropFirst("allocate ".count)) : nil
+        }.reduce(0, +)
+        let others = [
+            "the model as it came", "the student's weights", "what adapters are added to",
+            "adapters", "moments", "attention and products", "validation",
+        ]
+        let planned = plan.parts.filter { !others.contains($0.name) }
+            .reduce(0) { $0 + $1.byteCount }
+        #expect(allocated >= planned - 64 && allocated <= planned + 80 * 1024, "\(plan.parts)")
+        #expect(plan.parts.contains { $0.name == "products of adapters" })
+    }
+
+    /// Twenty bytes a parameter without adapters; eight, and what adapters take, beside the model's own
+    /// weights; four more where they are added to others.
+    @Test func adaptersSaveGradientsAndMoments() {
+        func bytes(_ adapters: AdapterConfiguration?, sharesBase: Bool = false) -> Int {
+            let names = [
+                "the model as it came", "the student's weights", "what adapters are added to",
+                "gradients", "moments",
+            ]
+            return MemoryPlan(
+                training: .smolLM2With135MParameters,
+                .init(
+                    recipe: QuantizationRecipe(defaultFormat: .mxfp4),
+                    distillation: nil,
+                    batchSize: 1,
+                    length: 2,
+                    adapters: adapters,
+                    sharesBase: sharesBase,
+                    threads: 1
+                ),
+                isFrozen: { _ in false }
+            ).parts.filter { names.contains($0.name) }.reduce(0) { $0 + $1.byteCount }
+        }
+        let count = 134_515_008
+        // A and B of rank 8: queries, keys and values, output, gate and up, down.
+        let adapted = 30 * 8 * (4 * 576 + 2 * (576 + 192) + 3 * (576 + 1536))
+        let adapters = AdapterConfiguration(rank: 8, scale: 1)
+        #expect(bytes(nil) == 20 * count)
+        #expect(bytes(adapters, sharesBase: true) == 8 * count + 12 * adapted)
+        #expect(bytes(adapters) == 12 * count + 12 * adapted)
+        let layout = ParameterLayout(configuration: .smolLM2With135MParameters)
+        let size = adapters.size(in: layout)
+        #expect(size.weights == 210 && size.parameters == adapted)
+    }
+
     @Test func whatIsFrozenTakesNoGradient() {
         let plan = MemoryPlan(
             training: Self.configuration(),

@@ -181,6 +181,15 @@ final class RecordingDevice: ComputeDevice, @unchecked Sendable {
         device.multiply(product)
     }
 
+    func addLowRank(
+        _ factors: LowRankFactors,
+        to base: DeviceTensor,
+        into target: DeviceTensor
+    ) {
+        note("addLowRank", factors.b, factors.a)
+        device.addLowRank(factors, to: base, into: target)
+    }
+
     func embed(_ tokens: DeviceTensor, table: DeviceTensor, into output: DeviceTensor) {
         note("embed", output)
         device.embed(tokens, table: table, into: output)

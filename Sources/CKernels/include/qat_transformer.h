@@ -147,6 +147,12 @@ void qat_hidden_error_f32(float *d, const float *x, const float *t, qat_loss_sum
 void qat_scale_f32(float *x, size_t count, float factor);
 // dst += src.
 void qat_add_f32(float *dst, const float *src, size_t count);
+// out [R, C] = base + scale b a, of b [R, K] and a [K, C], sums over K in order; where a sum is zero, base
+// as it is, the sign of a zero included. out may be base. Twins give the same bits.
+void qat_add_low_rank_f32(float *out, const float *base, const float *b, const float *a, size_t R,
+                          size_t K, size_t C, float scale);
+void qat_add_low_rank_f32_ref(float *out, const float *base, const float *b, const float *a,
+                              size_t R, size_t K, size_t C, float scale);
 // out[r] = table[tokens[r]]; tokens must be in 0 ..< V.
 void qat_embedding_forward_f32(float *out, const float *table, const int32_t *tokens, size_t R,
                                size_t C);

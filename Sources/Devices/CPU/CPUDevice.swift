@@ -308,6 +308,33 @@ extension CPUDevice {
         }
     }
 
+    /// Split over the team by rows.
+    public func addLowRank(
+        _ factors: LowRankFactors,
+        to base: DeviceTensor,
+        into target: DeviceTensor
+    ) {
+        let (a, b, columns) = (factors.a, factors.b, target.columns)
+        precondition(
+            base.count == target.count && b.rows == target.rows && a.columns == columns,
+            "addLowRank: [\(b.rows), \(a.columns)] to [\(target.rows), \(columns)]"
+        )
+        let (rank, scale) = (a.rows, factors.scale)
+        let (first, second) = (a.floats, b.floats)
+        let (from, into) = (base.floats, target.floats)
+        team.parallelFor(count: target.rows, grain: 2) { range in
+            let start = range.lowerBound * columns
+            DecoderKernels.addLowRank(
+                into + start,
+                base: from + start,
+                b: second + range.lowerBound * rank,
+                a: first,
+                shape: (range.count, rank, columns),
+                scale: scale
+            )
+        }
+    }
+
     private func shape(
         of weight: WeightOperand,
         rows output: DeviceTensor,

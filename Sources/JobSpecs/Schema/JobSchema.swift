@@ -34,7 +34,8 @@ public enum JobSchema {
         func has(_ keys: String...) -> Bool { keys.contains { document[$0] != nil } }
         let isEvaluation = has("models", "tasks")
         let isTraining =
-            has("trainer", "optim", "distillation", "frozen") || document["data"]?["train"] != nil
+            has("trainer", "optim", "distillation", "frozen", "lora")
+            || document["data"]?["train"] != nil
             || document["data"]?["generated"] != nil
         if isEvaluation {
             return isTraining || has("quantization") ? nil : "evaluate"
@@ -133,6 +134,12 @@ public enum JobSchema {
             "distillation",
             .object(TrainerSchema.distillation),
             "Learn the teacher's distribution; without this section, the text's next token."
+        ),
+        .init(
+            "lora",
+            .object(LowRankSchema.section),
+            "Train low-rank adapters in place of all weights: W + lora_alpha / r B A is rounded as one weight "
+                + "in every step, and merged in what is validated and exported; {} takes the defaults."
         ),
         .init("trainer", .object(TrainerSchema.trainer), "Length, batches, validation, machines."),
         .init("optim", .object(TrainerSchema.optimizer), "The optimizer and its learning rate."),

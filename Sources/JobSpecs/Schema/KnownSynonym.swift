@@ -119,6 +119,13 @@ enum KnownSynonym {
         (["$.distillation.loss"], "kd_loss divergence distillation_loss"),
         (["$.distillation.cross_entropy"], "ce_weight hard_label_weight weight_hard_loss"),
         (["$.distillation.hidden"], "hidden_loss_weight hidden_weight intermediate_loss_weight"),
+        (["$.lora"], "peft peft_config lora_config adapter adapters qlora qalora lora_tuning"),
+        (["$.lora.r"], "lora_r lora_rank lora_dim rank adapter_dim"),
+        (["$.lora.lora_alpha"], "alpha lora_scaling"),
+        (["$.lora.target_modules"], "lora_target_modules lora_target lora_target_linear targets"),
+        (["$.lora.target_modules"], "modules lora_modules layers_pattern"),
+        (["$.lora.lora_dropout"], "dropout adapter_dropout"),
+        (["$.lora.use_rslora"], "rslora peft_use_rslora lora_use_rslora"),
         (["$.export"], "exports output outputs save_format export_format"),
         (["$.frozen"], "freeze freeze_layers frozen_parameters"),
     ]

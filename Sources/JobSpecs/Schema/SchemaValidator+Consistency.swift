@@ -20,6 +20,7 @@ extension SchemaValidator {
             checkStages(spec.quantization)
             checkTraining(spec.data)
             checkScales(spec.quantization)
+            checkAdapters(spec)
             checkExports(spec.exports)
         case .evaluate(let spec):
             checkLabels(spec.models)
@@ -144,6 +145,25 @@ extension SchemaValidator {
                 + "states",
             at: "$.distillation.teacher_cache"
         )
+    }
+
+    private mutating func checkAdapters(_ spec: TrainSpec) {
+        guard let options = spec.lora else { return }
+        if options.dropout > 0 {
+            let share = JSONValue.number(options.dropout).canonicalText
+            report(
+                "\(share) is not allowed: adapter and base are rounded as one weight, so that nothing can be "
+                    + "dropped of the adapter's inputs alone; write 0, or leave it out",
+                at: "$.lora.lora_dropout"
+            )
+        }
+        if spec.namesFrozen {
+            report(
+                "not allowed with lora, which trains adapters and no parameter; leave it out, and say in "
+                    + "$.lora.target_modules which layers get adapters",
+                at: "$.frozen"
+            )
+        }
     }
 
     private mutating func checkStages(_ options: QuantizationOptions) {

@@ -70,6 +70,8 @@ public struct TrainSpec: Sendable, Equatable {
     public var quantization: QuantizationOptions
     /// What is learned from a teacher; nil trains on cross-entropy.
     public var distillation: Distillation?
+    /// The adapters that are trained in place of the weights; nil trains the weights.
+    public var lora: LowRankOptions?
     /// Length, batches, validation, checkpoints.
     public var trainer: TrainerOptions
     /// The optimizer and its learning rate.
@@ -78,8 +80,10 @@ public struct TrainSpec: Sendable, Equatable {
     public var data: DataOptions
     /// Forms in which the result is written.
     public var exports: [ExportOptions]
-    /// Patterns of parameter names that are not trained.
+    /// Patterns of parameter names that are not trained; with adapters, none of the parameters is.
     public var frozen: [ModulePattern]
+    /// Whether the job itself says what is frozen.
+    let namesFrozen: Bool
     /// The seed of everything random.
     public var seed: UInt64
 
@@ -100,8 +104,10 @@ public struct TrainSpec: Sendable, Equatable {
         optimizer = OptimizerOptions(reader.object("optim"))
         data = DataOptions(reader.object("data"))
         exports = reader.objects("export").map(ExportOptions.init)
-        let frozenByDefault = isDistilling ? Self.frozenWhenDistilling : []
-        frozen = reader.contains("frozen") ? reader.patterns("frozen") : frozenByDefault
+        lora = reader.contains("lora") ? LowRankOptions(reader.object("lora")) : nil
+        namesFrozen = reader.contains("frozen")
+        let frozenByDefault = isDistilling && lora == nil ? Self.frozenWhenDistilling : []
+        frozen = namesFrozen ? reader.patterns("frozen") : frozenByDefault
         seed = UInt64(reader.integer("seed"))
     }
 
@@ -117,6 +123,15 @@ public struct TrainSpec: Sendable, Equatable {
                     "scales that are found before the first step are those of one format, and going "
                         + "through several with them is not in this version; leave the schedule out, or "
                         + "have scales followed: \"method\": \"max\" without \"scales\""
+                )
+            )
+        }
+        if lora != nil, quantization.scales == .learned {
+            features.append(
+                UnsupportedFeature(
+                    "$.quantization.scales",
+                    "\"learned\" beside adapters is not in this version: the gradient of a scale is that of "
+                        + "a whole weight, which adapters do without; write \"kept\", or leave lora out"
                 )
             )
         }

@@ -9,6 +9,7 @@ final class BackwardPass {
     private let pass: DecoderPass
     private let attention: WholeSequences
     private let gradients: GradientArena
+    private let adapters: Adapters?
     private let buffers: GradientBuffers
 
     private var weights: LayerWeights { pass.weights }
@@ -16,7 +17,13 @@ final class BackwardPass {
     private var architecture: Architecture { pass.architecture }
     private var device: any ComputeDevice { pass.device }
 
-    init(pass: DecoderPass, attention: WholeSequences, gradients: GradientArena) {
+    init(
+        pass: DecoderPass,
+        attention: WholeSequences,
+        gradients: GradientArena,
+        adapters: Adapters? = nil
+    ) {
+        self.adapters = adapters
         self.pass = pass
         self.attention = attention
         self.gradients = gradients
@@ -229,6 +236,13 @@ final class BackwardPass {
                 )
             )
         }
+        adapters?.addGradients(
+            module,
+            layer,
+            input: input,
+            outputGradient: outputGradient,
+            weights: weights
+        )
         if let gradient = parameters?.bias.flatMap(gradients.gradient) {
             device.addColumnSums(of: outputGradient, to: gradient)
         }
@@ -249,10 +263,15 @@ final class BackwardPass {
     func dampen(by factor: Float) {
         for layer in 0..<configuration.layerCount {
             for module in LinearModule.allCases {
-                guard let entry = weights.module(module, layer: layer)?.weight,
-                    let gradient = gradients.gradient(of: entry),
+                guard let entry = weights.module(module, layer: layer)?.weight else { continue }
+                let gradient = gradients.gradient(of: entry)
+                guard gradient != nil || adapters?.has(module, layer) == true,
                     let distance = weights.distance(module, layer: layer)
                 else { continue }
+                guard let gradient else {
+                    adapters?.addGradients(module, layer, ofWeight: distance, times: 2 * factor)
+                    continue
+                }
                 device.scale(distance, by: 2 * factor)
                 device.add(distance, to: gradient)
             }

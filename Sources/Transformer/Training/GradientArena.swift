@@ -1,6 +1,6 @@
 internal import Devices
 
-/// Gradients of the trainable parameters, in one arena with none for frozen ones.
+/// Gradients of parameters that are trained, in one arena with none for others.
 final class GradientArena {
     /// A trainable parameter and its place here.
     struct Slot {
@@ -15,10 +15,11 @@ final class GradientArena {
     // By the parameter's offset in the parameter arena.
     private let offsets: [Int: Int]
 
-    init(layout: ParameterLayout, isFrozen: (String) -> Bool, device: any ComputeDevice) {
+    /// Room for the gradients of some parameters of one arena.
+    init(_ entries: [ParameterLayout.Entry], device: any ComputeDevice) {
         var slots: [Slot] = []
         var total = 0
-        for entry in layout.entries where !isFrozen(entry.name) {
+        for entry in entries {
             slots.append(Slot(entry: entry, offset: total))
             total += Self.paddedCount(entry)
         }
@@ -29,8 +30,8 @@ final class GradientArena {
     }
 
     /// Elements that an arena takes.
-    static func elementCount(_ layout: ParameterLayout, isFrozen: (String) -> Bool) -> Int {
-        layout.entries.reduce(0) { isFrozen($1.name) ? $0 : $0 + paddedCount($1) }
+    static func elementCount(_ entries: [ParameterLayout.Entry]) -> Int {
+        entries.reduce(0) { $0 + paddedCount($1) }
     }
 
     /// Each parameter starts on a cache line of its own.

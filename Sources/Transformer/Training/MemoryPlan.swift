@@ -36,6 +36,10 @@ public struct MemoryPlan: Sendable, Equatable {
         public var averagesWeights: Bool
         /// Where the scales of weights come from.
         public var scales: ScaleSource
+        /// The adapters that are trained in place of the weights; nil for none.
+        public var adapters: AdapterConfiguration?
+        /// Whether adapters are added to the model's weights as they came, which need no copy then.
+        public var sharesBase: Bool
         /// Threads that compute.
         public var threads: Int
 
@@ -52,8 +56,12 @@ public struct MemoryPlan: Sendable, Equatable {
             moments: MomentPrecision = .float32,
             averagesWeights: Bool = false,
             scales: ScaleSource = .followed,
+            adapters: AdapterConfiguration? = nil,
+            sharesBase: Bool = false,
             threads: Int
         ) {
+            self.adapters = adapters
+            self.sharesBase = sharesBase
             self.scales = scales
             self.checkpointsActivations = checkpointsActivations
             self.rule = rule
@@ -93,12 +101,16 @@ public struct MemoryPlan: Sendable, Equatable {
         let layout = ParameterLayout(configuration: model)
         let rows = training.batchSize * training.length
         let weights = layout.totalCount
-        let trained = GradientArena.elementCount(layout, isFrozen: isFrozen)
+        let adapted = training.adapters?.targets(in: layout)
+        let entries =
+            adapted?.targets.flatMap { [$0.a, $0.b] }
+            ?? layout.entries.filter { !isFrozen($0.name) }
+        let trained = GradientArena.elementCount(entries)
         let moments = OptimizerState.byteCount(
             training.rule,
             training.moments,
             paddedCount: trained,
-            counts: layout.entries.filter { !isFrozen($0.name) }.map(\.count)
+            counts: entries.map(\.count)
         )
         let teacher = training.distillation == nil ? nil : training.teacher ?? model
         let kept = training.kept
@@ -115,6 +127,9 @@ public struct MemoryPlan: Sendable, Equatable {
                 "the teacher's weights",
                 training.teacher.map { ParameterLayout(configuration: $0).totalCount } ?? 0
             ),
+            ("what adapters are added to", adapted == nil || training.sharesBase ? 0 : weights),
+            ("adapters", adapted?.count ?? 0),
+            ("products of adapters", Self.products(training, adapted?.targets, rows: rows)),
             ("the weights' average", training.averagesWeights ? weights : 0),
             ("gradients", trained),
             ("moments", moments / MemoryLayout<Float>.stride),
@@ -143,12 +158,7 @@ public struct MemoryPlan: Sendable, Equatable {
                 teacher.map { Self.prepared($0, training) } ?? 0
             ),
             ("attention and products", Self.scratch(model, training)),
-            (
-                "validation",
-                ActivationArena.elementCount(model, rows: training.length, keeping: .none)
-                    + Self.logits(model, rows: training.length)
-                    + Self.rounded(model, training.recipe)
-            ),
+            ("validation", Self.validation(model, training)),
         ]
         parts = elements.filter { $0.1 > 0 }
             .map { Part(name: $0.0, byteCount: $0.1 * MemoryLayout<Float>.stride) }
@@ -179,6 +189,23 @@ public struct MemoryPlan: Sendable, Equatable {
             }
         }
         return (2 * bytes + 3) / 4 + learned
+    }
+
+    /// Elements of what adapters' gradients pass through.
+    private static func products(
+        _ training: Training,
+        _ targets: [AdapterConfiguration.Target]?,
+        rows: Int
+    ) -> Int {
+        guard let targets, let rank = training.adapters?.rank else { return 0 }
+        return Adapters.projectedCount(targets, rows: rows, rank: rank)
+            + (training.recipe.straightThrough == .clip ? Adapters.wholeCount(targets) : 0)
+    }
+
+    private static func validation(_ model: ModelConfiguration, _ training: Training) -> Int {
+        ActivationArena.elementCount(model, rows: training.length, keeping: .none)
+            + logits(model, rows: training.length)
+            + rounded(model, training.recipe)
     }
 
     private static func logits(_ model: ModelConfiguration, rows: Int) -> Int {

@@ -133,10 +133,10 @@ public final class OptimizerState: @unchecked Sendable {
         }
     }
 
-    /// One update of all trainable parameters of `weights`; `age` is how many updates moments
+    /// One update of all trainable parameters, each where `tensor` says; `age` is how many updates moments
     /// hold then, this one included; `seed` is another one for each step.
     func update(
-        _ weights: LayerWeights,
+        _ tensor: (ParameterLayout.Entry) -> DeviceTensor,
         gradients: GradientArena,
         learningRate: Double,
         configuration: OptimizerConfiguration,
@@ -153,13 +153,13 @@ public final class OptimizerState: @unchecked Sendable {
         )
         for (index, slot) in slots.enumerated() {
             adamW.weightDecay = slot.entry.shape.count > 1 ? Float(configuration.weightDecay) : 0
-            let weight = weights.tensor(slot.entry)
+            let weight = tensor(slot.entry)
             let gradient = GradientArena.tensor(
                 slot.entry,
                 in: gradients.storage.memory,
                 at: slot.offset
             )
-            let moment = tensor(of: first, index)
+            let moment = self.tensor(of: first, index)
             guard let second else {
                 let tensors = LionTensors(
                     weight: weight,
@@ -175,7 +175,7 @@ public final class OptimizerState: @unchecked Sendable {
                     weight: weight,
                     gradient: gradient,
                     firstMoment: moment,
-                    secondMoment: tensor(of: second, index),
+                    secondMoment: self.tensor(of: second, index),
                     place: slot.offset
                 ),
                 step: adamW

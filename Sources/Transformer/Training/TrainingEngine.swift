@@ -45,6 +45,9 @@ public final class TrainingEngine {
     public private(set) var stepCount: Int
     /// The optimizer's moments.
     public let optimizer: OptimizerState
+    /// What a checkpoint must hold beside ``state``: the masters, or, where adapters are trained, what those
+    /// are added to.
+    public var stored: Parameters { adapters?.base ?? parameters }
     /// Scales that are trained beside the weights; nil if none are.
     public let learnedScales: LearnedScales?
 
@@ -76,6 +79,8 @@ public final class TrainingEngine {
         public var learnsScales: Bool
         /// What weights are rounded up or down by at random, step by step; nil rounds to nearest.
         public var roundingSeed: UInt64?
+        /// The adapters that are trained in place of all parameters; nil for none.
+        public var adapters: AdapterConfiguration?
 
         /// Settings; the defaults are cross-entropy, the product's AdamW and one micro-batch a step.
         public init(
@@ -90,8 +95,10 @@ public final class TrainingEngine {
             length: Int,
             checkpointsActivations: Bool = false,
             learnsScales: Bool = false,
-            roundingSeed: UInt64? = nil
+            roundingSeed: UInt64? = nil,
+            adapters: AdapterConfiguration? = nil
         ) {
+            self.adapters = adapters
             self.roundingSeed = roundingSeed
             self.learnsScales = learnsScales
             self.checkpointsActivations = checkpointsActivations
@@ -120,6 +127,7 @@ public final class TrainingEngine {
     private let pass: DecoderPass
     private let teacher: Teacher?
     private let gradients: GradientArena
+    private let adapters: Adapters?
     private let backward: BackwardPass
     private let average: WeightAverage?
     private let head: LossHead
@@ -130,9 +138,9 @@ public final class TrainingEngine {
 
     /// Prepares training.
     ///
-    /// `parameters`: The model, updated in place. `teacher`: The unquantized model to distill from, of
+    /// `parameters`: The model, updated in place, but left as it is where adapters are trained. `teacher`: The unquantized model to distill from, of
     /// the same vocabulary; needed for distillation only. `isFrozen`: Which parameters, by name, take no
-    /// gradient. `records`: What the teacher said before, where its most likely tokens are kept.
+    /// gradient; with adapters, none does. `records`: What the teacher said before, where its most likely tokens are kept.
     ///
     /// - Throws: ``TransformerError``: `invalidRecipe` for a recipe that does not fit,
     ///   `parameterMismatch` for a teacher that does not.
@@ -147,8 +155,10 @@ public final class TrainingEngine {
         self.device = device
         self.settings = settings
         let model = parameters.configuration
+        let adapters = try Adapters(settings, base: parameters, device: device)
+        self.adapters = adapters
         weights = try LayerWeights(
-            parameters: parameters,
+            parameters: adapters == nil ? parameters : parameters.copy(),
             recipe: settings.recipe,
             isPrepared: true,
             device: device
@@ -165,45 +175,76 @@ public final class TrainingEngine {
             positions: settings.length,
             keeping: settings.kept(as: device.activationType)
         )
-        if case .distillation(let distillation) = settings.objective {
-            self.teacher = try Teacher(
-                teacher,
-                of: model,
-                distillation,
-                settings,
-                records: records,
-                device
-            )
-        } else {
-            self.teacher = nil
-        }
+        self.teacher = try Self.teacher(teacher, of: model, settings, records, device)
         let layout = parameters.layout
-        gradients = GradientArena(layout: layout, isFrozen: isFrozen, device: device)
-        backward = BackwardPass(pass: pass, attention: attention, gradients: gradients)
+        gradients = GradientArena(
+            adapters == nil ? layout.entries.filter { !isFrozen($0.name) } : [],
+            device: device
+        )
+        backward = BackwardPass(
+            pass: pass,
+            attention: attention,
+            gradients: gradients,
+            adapters: adapters
+        )
+        let trained = adapters?.gradients ?? gradients
         optimizer = OptimizerState(
-            slots: gradients.slots,
-            count: gradients.storage.count,
+            slots: trained.slots,
+            count: trained.storage.count,
             configuration: settings.optimizer,
             device: device
         )
-        average = try WeightAverage(settings, parameters, gradients.slots, device)
+        average = try WeightAverage(
+            settings,
+            parameters,
+            adapters?.weights ?? gradients.slots.map(\.entry),
+            device
+        )
         learnedScales =
             settings.learnsScales
             ? LearnedScales(weights: weights, gradients: gradients, device: device) : nil
         learnedScales?.begin(at: parameters.fixedScales)
-        head = LossHead(
+        head = Self.head(of: model, self.teacher, settings, device)
+        targets = NextTokenTargets(rows: settings.rows, length: settings.length, device: device)
+        hiddenGradient = device.tensor(rows: settings.rows, columns: model.hiddenSize)
+        stepCount = 0
+        adapters?.begin()
+    }
+
+    private static func teacher(
+        _ parameters: Parameters?,
+        of model: ModelConfiguration,
+        _ settings: Settings,
+        _ records: (any TeacherRecords)?,
+        _ device: any ComputeDevice
+    ) throws -> Teacher? {
+        guard case .distillation(let distillation) = settings.objective else { return nil }
+        return try Teacher(
+            parameters,
+            of: model,
+            distillation,
+            settings,
+            records: records,
+            device
+        )
+    }
+
+    private static func head(
+        of model: ModelConfiguration,
+        _ teacher: Teacher?,
+        _ settings: Settings,
+        _ device: any ComputeDevice
+    ) -> LossHead {
+        LossHead(
             configuration: model,
-            teacher: self.teacher?.configuration,
-            distillation: self.teacher?.distillation ?? Distillation(),
+            teacher: teacher?.configuration,
+            distillation: teacher?.distillation ?? Distillation(),
             chunkRows: LossHead.chunkRows(
                 rows: settings.rows,
                 vocabulary: model.vocabularySize
             ),
             device: device
         )
-        targets = NextTokenTargets(rows: settings.rows, length: settings.length, device: device)
-        hiddenGradient = device.tensor(rows: settings.rows, columns: model.hiddenSize)
-        stepCount = 0
     }
 
     /// Windows a step takes: micro-batches times windows each.
@@ -212,7 +253,8 @@ public final class TrainingEngine {
     /// What a checkpoint must hold beside the weights; what the host changes there is taken by
     /// ``resume(atStep:)``.
     public var state: [TrainingTensor] {
-        optimizer.tensors + (average?.tensors ?? []) + (learnedScales?.tensors ?? [])
+        (adapters?.tensors ?? []) + optimizer.tensors + (average?.tensors ?? [])
+            + (learnedScales?.tensors ?? [])
     }
 
     /// What the run is for: the masters' moving average if there is one, or else the masters.
@@ -225,16 +267,18 @@ public final class TrainingEngine {
         return average.parameters
     }
 
-    /// Continues a run whose parameters and ``state`` the host restored, or begins one, at step 0, whose
-    /// parameters it changed.
+    /// Continues a run whose ``stored`` parameters and ``state`` the host restored, or begins one, at step 0,
+    /// whose parameters it changed.
     public func resume(atStep step: Int) {
+        adapters?.refresh(weights.parameters)
         weights.refresh()
+        adapters?.merge(into: weights)
         optimizer.refresh()
         if step == 0 {
             average?.begin(at: weights.parameters)
             learnedScales?.begin(at: weights.parameters.fixedScales)
         } else {
-            average?.refresh()
+            average?.resume(beside: weights.parameters)
             learnedScales?.refresh()
         }
         stepCount = step
@@ -267,7 +311,7 @@ public final class TrainingEngine {
             var generator = SplitMix64(seed: seed &+ UInt64(stepCount))
             weights.drawRounding(UInt32(truncatingIfNeeded: generator.next()))
         }
-        gradients.clear()
+        trainedGradients.clear()
         var loss = LossParts()
         for micro in 0..<settings.accumulation {
             loss.add(accumulate(tokens + micro * pass.rows))
@@ -278,7 +322,7 @@ public final class TrainingEngine {
         if settings.damping > 0 {
             backward.dampen(by: Float(settings.damping * Self.dampingShare(progress)))
         }
-        let norm = gradients.norm()
+        let norm = trainedGradients.norm()
         var result = loss.result(settings.objective)
         result.gradientNorm = norm
         guard result.loss.isFinite, norm.isFinite else {
@@ -298,12 +342,14 @@ public final class TrainingEngine {
         0.5 * (1 - cos(.pi * min(max(progress, 0), 1)))
     }
 
-    /// The latest step's gradient of a parameter, row-major; nil if it is frozen or unknown.
+    private var trainedGradients: GradientArena { adapters?.gradients ?? gradients }
+
+    /// The latest step's gradient of a parameter, or of an adapter's, row-major; nil if it is frozen or
+    /// unknown.
     package func gradient(ofParameter name: String) -> [Float]? {
-        guard let entry = weights.parameters.layout[name],
-            let gradient = gradients.gradient(of: entry)
-        else { return nil }
-        var values = [Float](repeating: 0, count: entry.count)
+        let found = weights.parameters.layout[name].flatMap { gradients.gradient(of: $0) }
+        guard let gradient = found ?? adapters?.gradient(named: name) else { return nil }
+        var values = [Float](repeating: 0, count: gradient.count)
         device.download(gradient, into: &values)
         return values
     }
@@ -403,8 +449,8 @@ public final class TrainingEngine {
         // PyTorch's clip_grad_norm_ divides by norm + 1e-6.
         let scale = limit > 0 ? min(1, limit / (norm + 1e-6)) : 1
         optimizer.update(
-            weights,
-            gradients: gradients,
+            { adapters?.tensor($0) ?? weights.tensor($0) },
+            gradients: trainedGradients,
             learningRate: learningRate,
             configuration: settings.optimizer,
             age: isNew ? stepCount - stageStart : stepCount,
@@ -418,6 +464,7 @@ public final class TrainingEngine {
             stepCount: stepCount
         )
         weights.invalidate()
+        adapters?.merge(into: weights)
         average?.add(weights, step: stepCount)
     }
 }

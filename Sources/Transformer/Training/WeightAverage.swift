@@ -11,7 +11,8 @@ final class WeightAverage {
     /// All parameters; frozen ones are as they came.
     let parameters: Parameters
     private let memory: any DeviceMemory
-    private let slots: [GradientArena.Slot]
+    /// Those that change.
+    private let entries: [ParameterLayout.Entry]
     private let decay: Double
     private let device: any ComputeDevice
 
@@ -19,12 +20,12 @@ final class WeightAverage {
     init?(
         _ settings: TrainingEngine.Settings,
         _ parameters: Parameters,
-        _ slots: [GradientArena.Slot],
+        _ entries: [ParameterLayout.Entry],
         _ device: any ComputeDevice
     ) throws {
         guard let decay = settings.averageDecay else { return nil }
         self.parameters = try parameters.copy()
-        self.slots = slots
+        self.entries = entries
         self.decay = decay
         self.device = device
         memory = device.adopt(self.parameters.storage)
@@ -38,14 +39,14 @@ final class WeightAverage {
     /// Takes in the weights after step `number`, from 1.
     func add(_ weights: LayerWeights, step number: Int) {
         let share = Float(1 - Self.decay(decay, step: number))
-        for slot in slots {
+        for entry in entries {
             let average = DeviceTensor(
                 memory,
-                offset: slot.entry.offset,
-                rows: slot.entry.rows,
-                columns: slot.entry.columns
+                offset: entry.offset,
+                rows: entry.rows,
+                columns: entry.columns
             )
-            device.average(average, toward: weights.tensor(slot.entry), share: share)
+            device.average(average, toward: weights.tensor(entry), share: share)
         }
     }
 
@@ -58,8 +59,20 @@ final class WeightAverage {
         refresh()
     }
 
-    /// Takes what the host changed.
-    func refresh() { device.refresh(memory) }
+    /// Takes what the host restored; what does not change is that of `weights`, which may have begun
+    /// elsewhere than the average did.
+    func resume(beside weights: Parameters) {
+        let averaged = Set(entries.map(\.offset))
+        for entry in parameters.layout.entries where !averaged.contains(entry.offset) {
+            (parameters.storage.pointer + entry.offset).update(
+                from: weights.storage.pointer + entry.offset,
+                count: entry.count
+            )
+        }
+        refresh()
+    }
+
+    private func refresh() { device.refresh(memory) }
 
     /// Brings what the device computed into ``parameters``.
     func settle() { device.settle(memory) }
@@ -67,12 +80,12 @@ final class WeightAverage {
     /// The averages by parameter, for checkpoints: `ema.` and the name.
     var tensors: [TrainingTensor] {
         settle()
-        return slots.map { slot in
+        return entries.map { entry in
             TrainingTensor(
-                name: "ema." + slot.entry.name,
+                name: "ema." + entry.name,
                 type: .float32,
-                shape: slot.entry.shape,
-                start: UnsafeMutableRawPointer(parameters.storage.pointer + slot.entry.offset)
+                shape: entry.shape,
+                start: UnsafeMutableRawPointer(parameters.storage.pointer + entry.offset)
             )
         }
     }

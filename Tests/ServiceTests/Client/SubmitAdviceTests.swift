@@ -118,6 +118,25 @@ internal import Testing
         #expect(throws: Never.self) { try validate("train", plain) }
     }
 
+    /// Adapters have layers to be added to.
+    @Test func adaptersThatNameNoLayerAreRefused() throws {
+        let none = problems(
+            "train",
+            train("mxfp4", #", "lora": {"target_modules": ["lm_head", "fc1"]}"#)
+        )
+        #expect(
+            none.count == 1 && none[0].hasPrefix("$.lora.target_modules: names no linear layer")
+        )
+        #expect(none[0].contains("self_attn.q_proj"))
+        let some = try validate(
+            "train",
+            train("mxfp4", #", "lora": {"target_modules": ["q_proj", "lm_head"], "r": 2}"#)
+        )
+        #expect(some.count == 1 && some[0].hasPrefix("$.lora.target_modules[1]: names no linear"))
+        let wide = try validate("train", train("mxfp4", #", "lora": {"r": 512}"#))
+        #expect(wide.count == 1 && wide[0].hasPrefix("$.lora.r: 512 is no low rank"))
+    }
+
     @Test func whatDoesNothingIsSaid() throws {
         let lines = problems("train", train("mxfp4", #", "frozen": ["*"]"#))
         #expect(lines.count == 1 && lines[0].hasPrefix("$.frozen: names every parameter"))

@@ -19,9 +19,9 @@ extension LocalSuiteTests {
         return (id, try #require(results), try suite.client("logs", id).output)
     }
 
-    private static func training(_ quantization: String) -> String {
+    private static func training(_ quantization: String, _ more: String = "") -> String {
         """
-        {"model": "model", "quantization": {\(quantization)},
+        {"model": "model", "quantization": {\(quantization)}\(more),
          "data": {"train": ["train.txt"], "validation": ["validation.txt"], "seq_length": 64},
          "trainer": {"max_steps": 4, "limit_val_batches": 4}, "optim": {"lr": 1e-3}, "seed": 7}
         """
@@ -57,6 +57,34 @@ extension LocalSuiteTests {
         #expect(rows[0]["perplexity"] as? Double == perplexity)
         #expect(rows.map { $0["kv_cache"] as? String } == ["fp8", "none"])
         #expect(rows[1]["perplexity"] as? Double != perplexity)
+    }
+
+    /// Adapters are merged in the export: an evaluation finds the training's own figure, to the last digit.
+    @Test func adaptersAreExportedMerged() throws {
+        let suite = try LocalSuiteFixture()
+        defer { suite.down() }
+        try suite.writeInputs()
+        try suite.up()
+        let lora = #", "lora": {"r": 4, "lora_alpha": 8, "target_modules": ["*mlp*", "q_proj"]}"#
+        let trained = try Self.finished(
+            suite,
+            "train",
+            Self.training(#""algorithm": "mxfp4""#, lora)
+        )
+        let windows = #""text": "validation.txt", "seq_length": 64, "windows": 4"#
+        let evaluated = try Self.finished(
+            suite,
+            "evaluate",
+            """
+            {"models": [{"label": "qat", "model": "job:\(trained.id)"}],
+             "tasks": [{"type": "perplexity", \(windows)}]}
+            """
+        )
+        let rows = try #require(evaluated.results["rows"] as? [[String: Any]])
+        let perplexity = try #require(trained.results["qat_perplexity"] as? Double)
+        let rounded = try #require(trained.results["ptq_perplexity"] as? Double)
+        #expect(rows[0]["perplexity"] as? Double == perplexity)
+        #expect(perplexity != rounded)
     }
 
     @Test func stepsThatRoundAtRandomSaySo() throws {

@@ -1,12 +1,20 @@
 internal import Foundation
+internal import Kernels
 internal import Testing
+internal import Transformer
+
+@testable internal import ModelFiles
 
 /// Trainings that begin from rounded weights, through the built programs.
 extension LocalSuiteTests {
-    private static func training(_ start: String, _ format: String) -> String {
+    private static func training(
+        _ start: String,
+        _ format: String,
+        _ more: String = ""
+    ) -> String {
         """
         {"model": "model", "start": "\(start)",
-         "quantization": {"algorithm": "\(format)", "calibration_size": 8},
+         "quantization": {"algorithm": "\(format)", "calibration_size": 8\(more)},
          "data": {"train": ["train.txt"], "validation": ["validation.txt"],
                   "calibration": ["train.txt"], "seq_length": 64},
          "trainer": {"max_steps": 2, "limit_val_batches": 8}, "optim": {"lr": 1e-30}, "seed": 7}
@@ -109,6 +117,55 @@ extension LocalSuiteTests {
         let trained = try #require(results["qat_perplexity"] as? Double)
         // The export's embedding is BF16.
         #expect(abs(trained / rounded - 1) < 0.01)
+    }
+
+    /// Adapters on the weights of a method begin at zero: where a step moves next to nothing, the export is
+    /// that of the quantize job, code by code and scale by scale.
+    ///
+    /// Powers of two that follow the weights may hold the same values by other codes.
+    @Test(arguments: [("mxfp4", "followed"), ("mxfp4", "kept"), ("nvfp4", "kept")])
+    func adaptersKeepTheCodesOfTheStart(format: String, scales: String) throws {
+        let suite = try LocalSuiteFixture()
+        defer { suite.down() }
+        try suite.writeInputs()
+        try suite.up()
+        try suite.write(
+            """
+            {"jobs": {
+              "ptq": {"model": "model",
+                "quantization": {"algorithm": "\(format)", "method": "awq", "rounding": "gptq",
+                                 "activation_order": true, "calibration_size": 8},
+                "data": {"calibration": ["train.txt"], "seq_length": 64}, "seed": 7},
+              "qat": \(Self.training("awq+gptq", format, #", "scales": "\#(scales)""#).dropLast()),
+                "lora": {"r": 4, "lora_alpha": 8}}}}
+            """,
+            "adapters.json"
+        )
+        let submitted = try suite.json(
+            try suite.client("submit", suite.folder + "/adapters.json", "--json").output
+        )
+        let id = try #require(submitted["pipeline_id"] as? String)
+        let waited = try suite.client("wait", id, "--timeout", "120")
+        #expect(waited.status == 0, "\(waited.output)\(waited.errors)")
+        let target = suite.folder + "/download"
+        #expect(try suite.client("download", id, "--to", target).status == 0)
+        if scales == "kept" {
+            let weights = try ["ptq", "qat"].map {
+                try Self.quantized("\(target)/\($0)/model/model.safetensors")
+            }
+            #expect(weights[0].count >= 14 * 2)
+            #expect(weights[1] == weights[0])
+        }
+        let team = ThreadTeam(threadCount: 1)
+        let models = try ["ptq", "qat"].map {
+            try ModelLoader.load(path: "\(target)/\($0)/model", team: team)
+        }
+        for entry in models[0].parameters.layout.entries {
+            let values = models.map { Array($0.parameters.elements(of: entry)) }
+            #expect(values[0] == values[1], "\(entry.name)")
+        }
+        let log = try suite.client("logs", "\(id)/qat").output
+        #expect(log.contains("lora: adapters of rank 4 on 14 weights are trained, "), "\(log)")
     }
 
     /// Codes and scales of a safetensors file by name.
