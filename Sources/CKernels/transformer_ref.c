@@ -158,3 +158,16 @@ double qat_sum_of_squares_f32_ref(const float *x, size_t count) {
     for (size_t i = 0; i < count; i++) sum += (double)x[i] * x[i];
     return sum;
 }
+
+double qat_clip_gradient_f32(float *gradient, const float *x, size_t count, float limit) {
+    double sums[8] = {0};
+    for (size_t i = 0; i < count; i++) {
+        float g = gradient[i], a = x[i] < 0 ? -x[i] : x[i];
+        float beyond = a >= limit ? (x[i] < 0 ? -g : g) : 0;
+        sums[i % 8] += beyond;
+        gradient[i] = a >= limit ? 0 : g;
+    }
+    double sum = 0;
+    for (size_t i = 0; i < 8; i++) sum += sums[i];
+    return sum;
+}

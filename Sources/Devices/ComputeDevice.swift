@@ -180,6 +180,15 @@ public protocol ComputeDevice: AnyObject, Sendable {
 
     /// Rounds to a format's values; `target` may be `source`.
     func fakeQuantize(_ source: DeviceTensor, _ rounding: Rounding, into target: DeviceTensor)
+    /// Passes the gradient of `source` clipped to ± `limit` on: zeroes it where `source` reaches the limit,
+    /// and adds the limit's own, the sum there of gradients by the sign of `source`, to `limitGradient`,
+    /// float64 and of one element.
+    func clipGradient(
+        _ gradient: DeviceTensor,
+        source: DeviceTensor,
+        limit: Float,
+        limitGradient: DeviceTensor
+    )
     /// Zeroes `gradient` where `source` lies beyond what its block's scale can hold.
     ///
     /// Scales found from the values themselves hold them, but for powers of two; those are the ones that

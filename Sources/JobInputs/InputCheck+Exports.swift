@@ -17,6 +17,8 @@ extension InputCheck {
         var unties = false
         var isCalibrated = false
         var hasCacheScales = false
+        /// Whether inputs are trained under scales that exports must hold.
+        var clipsInputs = false
 
         init(_ spec: TrainSpec, version: String) {
             exports = spec.exports
@@ -24,6 +26,8 @@ extension InputCheck {
             reference = spec.model
             metadata = TrainSpec.exportMetadata(version: version)
             hasCacheScales = spec.quantization.quantizesKeyValueCache
+            clipsInputs = spec.quantization.inputScales != .dynamic
+            isCalibrated = clipsInputs
         }
 
         init(_ spec: QuantizeSpec, version: String) {
@@ -64,6 +68,16 @@ extension InputCheck {
         guard planned.allSatisfy({ !$0.obstacles.isEmpty }), planned.allSatisfy({ !$0.isRefused })
         else { return }
         let formats = choices.flatMap { $0.formats.values }
+        guard !source.clipsInputs else {
+            return problem(
+                "$.quantization.activation_scales",
+                """
+                none of the exports holds what inputs are trained under, so that nothing could be \
+                evaluated or served as it was trained; let one be written that does, or have scales \
+                dynamic
+                """
+            )
+        }
         remark("$.export", PlannedExport.replacement(by: .exact(for: formats)))
     }
 
@@ -85,6 +99,7 @@ extension InputCheck {
         description.source.rename(reference: source.reference)
         description.metadata = source.metadata
         // Any range will do: none of the sizes depends on it.
+        description.clipsInputs = source.clipsInputs
         if source.isCalibrated { description.inputAmax = formats.mapValues { _ in 1 } }
         if source.hasCacheScales {
             description.keyAmax = [Float](repeating: 1, count: configuration.layerCount)

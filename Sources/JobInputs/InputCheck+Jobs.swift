@@ -65,7 +65,8 @@ extension InputCheck {
                 batches(spec.trainer, files, windows, tokens)
             }
         }
-        var calibrates = spec.quantization.quantizesKeyValueCache
+        var calibrates =
+            spec.quantization.quantizesKeyValueCache || spec.quantization.inputScales != .dynamic
         if case .method? = spec.start { calibrates = true }
         if calibrates {
             let count = spec.data.calibration.count

@@ -255,6 +255,18 @@ public enum DecoderKernels {
         qat_add_f32(destination, source, count)
     }
 
+    /// Zeroes the gradient of values that are clipped to ± `limit`.
+    ///
+    /// - Returns: The limit's: the sum of `gradient · sign(x)` over these.
+    public static func clipGradient(
+        _ gradient: UnsafeMutablePointer<Float>,
+        _ values: UnsafePointer<Float>,
+        count: Int,
+        limit: Float
+    ) -> Double {
+        qat_clip_gradient_f32(gradient, values, count, limit)
+    }
+
     /// `output = base + scale · b · a`.
     ///
     /// `b` is `[rows, rank]` and `a` `[rank, columns]`; where the product is zero, `base` stays as it is.

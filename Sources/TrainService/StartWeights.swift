@@ -160,6 +160,28 @@ struct StartWeights {
         return ranges
     }
 
+    /// The ranges of inputs of a model as the recipe rounds it, or those that an earlier attempt kept; nil where
+    /// scales are found as the model runs.
+    func inputRanges(of parameters: Parameters, kept: [String: Double]?) throws -> InputRanges? {
+        guard spec.quantization.inputScales != .dynamic else { return nil }
+        if let ranges = kept.flatMap(TrainingResults.inputRanges) { return ranges }
+        tell("calibrating inputs")
+        let windows = try calibration(limit: Self.cacheWindows)
+        let ranges = try InputRanges.measure(
+            parameters,
+            recipe: recipe,
+            on: windows,
+            device: CPUDevice(team: team)
+        )
+        reporter.log(
+            """
+            inputs: clipped to what \(windows.count) windows of \(windows.length) tokens brought\
+            \(spec.quantization.inputScales == .learned ? ", and to what is learned from there on" : "")
+            """
+        )
+        return ranges
+    }
+
     private func calibration(limit: Int = .max) throws -> CalibrationWindows {
         var texts = [trainTokens]
         if !spec.data.calibration.isEmpty {

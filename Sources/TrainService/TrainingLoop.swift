@@ -12,18 +12,18 @@ internal import Transformer
 
 /// One training job, from its request to its outputs.
 struct TrainingLoop {
-    private let plan: TrainingPlan
-    private let request: ComputeRequest
-    private let reporter: ComputeReporter
-    private let team: ThreadTeam
-    private let model: LoadedModel
-    private let modelReference: String
+    let plan: TrainingPlan
+    let request: ComputeRequest
+    let reporter: ComputeReporter
+    let team: ThreadTeam
+    let model: LoadedModel
+    let modelReference: String
     private let trainTokens: [Int32]
     private let validationTokens: [Int32]
     private let checkpoints: CheckpointStore
     private let start: StartWeights
-    private let layerTable: LayerTable
-    private let warnings: [String]
+    let layerTable: LayerTable
+    let warnings: [String]
 
     init(_ request: ComputeRequest, _ reporter: ComputeReporter) throws {
         self.request = request
@@ -190,7 +190,9 @@ struct TrainingLoop {
                 checkpointsActivations: plan.checkpointsActivations,
                 learnsScales: plan.scaleRate != nil,
                 roundingSeed: plan.roundingSeed,
-                adapters: plan.adapters
+                adapters: plan.adapters,
+                inputScales: plan.inputScales,
+                clipRegularization: plan.clipRegularization
             ),
             isFrozen: { plan.isFrozen($0) },
             records: records,
@@ -204,15 +206,23 @@ struct TrainingLoop {
         }
         let cache = try start.cacheRanges(of: student, kept: restored)
         try engine.roundCache(cache)
-        var before = try baseline(student, cache, restored: restored, step: engine.stepCount)
+        let inputs = try start.inputRanges(of: student, kept: restored)
+        if let inputs { try engine.clipInputs(at: inputs) }
+        var before = try baseline(
+            student,
+            (cache, inputs),
+            restored: restored,
+            step: engine.stepCount
+        )
         TrainingResults.keep(cache, in: &before)
+        TrainingResults.keep(inputs, in: &before)
         try train(engine, values: before)
         if let records {
             reporter.log(
                 "teacher cache: \(records.readCount) windows were read, \(records.missCount) computed"
             )
         }
-        try finish(engine.trained, before: before)
+        try finish(engine.trained, engine.inputRanges, before: before)
     }
 
     /// What was kept of the teacher, where the job keeps it.
@@ -281,7 +291,7 @@ struct TrainingLoop {
     /// Validation of the model as it came, and rounded without training: what QAT is compared with.
     private func baseline(
         _ student: Parameters,
-        _ cache: CacheRanges?,
+        _ ranges: (cache: CacheRanges?, inputs: InputRanges?),
         restored: [String: Double]?,
         step: Int
     ) throws -> [String: Double] {
@@ -291,11 +301,13 @@ struct TrainingLoop {
         let place = position(step)
         let unquantized = try validate(model.parameters, .none, as: .baseline, at: place)
         let rounded = try start.withRounding(of: model.parameters) {
-            let cache = start.isNamed ? try start.cacheRanges(of: $0, kept: nil) : cache
+            let isNamed = start.isNamed
+            let cache = isNamed ? try start.cacheRanges(of: $0, kept: nil) : ranges.cache
+            let inputs = isNamed ? try start.inputRanges(of: $0, kept: nil) : ranges.inputs
             return try validate(
                 $0,
                 plan.recipe,
-                activations: simulated(cache),
+                activations: simulated(cache, inputs),
                 as: .rounded,
                 at: place
             )
@@ -315,7 +327,7 @@ struct TrainingLoop {
             let start = try validate(
                 student,
                 plan.recipe,
-                activations: simulated(cache),
+                activations: simulated(ranges.cache, ranges.inputs),
                 as: .start,
                 at: place
             )
@@ -326,8 +338,12 @@ struct TrainingLoop {
     }
 
     /// How training rounds what flows through the model.
-    private func simulated(_ cache: CacheRanges?) -> ActivationQuantization {
-        ActivationQuantization(plan.recipe, of: model.configuration).with(cache: cache)
+    func simulated(
+        _ cache: CacheRanges?,
+        _ inputs: InputRanges?
+    ) -> ActivationQuantization {
+        ActivationQuantization(plan.recipe, of: model.configuration)
+            .with(cache: cache).with(inputs: inputs)
     }
 
     private func train(_ engine: TrainingEngine, values: [String: Double]) throws {
@@ -351,7 +367,8 @@ struct TrainingLoop {
                 learningRate: rate,
                 progress: progress,
                 stageStart: plan.schedule.stageStart(of: step),
-                scaleLearningRate: (plan.scaleRate ?? 0) * rate / max(plan.schedule.peak, 1e-300)
+                scaleLearningRate: (plan.scaleRate ?? 0) * rate / max(plan.schedule.peak, 1e-300),
+                clipLearningRate: plan.clipRate * rate / max(plan.schedule.peak, 1e-300)
             )
             pace.finishStep()
             let place = report(engine.stepCount, result, rate, progress, pace)
@@ -360,7 +377,7 @@ struct TrainingLoop {
     }
 
     /// How far the run is, whatever it does there.
-    private func position(_ step: Int) -> ComputeEvent {
+    func position(_ step: Int) -> ComputeEvent {
         var event = ComputeEvent(.progress)
         event.step = step
         event.totalSteps = plan.totalSteps
@@ -402,7 +419,10 @@ struct TrainingLoop {
             let validation = try validate(
                 engine.trained,
                 plan.recipe,
-                activations: simulated(TrainingResults.cacheRanges(in: values)),
+                activations: simulated(
+                    TrainingResults.cacheRanges(in: values),
+                    engine.inputRanges
+                ),
                 as: .interval,
                 at: place
             )
@@ -466,7 +486,7 @@ struct TrainingLoop {
     }
 
     /// Validates a model; `place` stays the run's step, the windows are the phase's: "validating 3/16".
-    private func validate(
+    func validate(
         _ parameters: Parameters,
         _ recipe: QuantizationRecipe,
         activations: ActivationQuantization? = nil,
@@ -489,90 +509,6 @@ struct TrainingLoop {
                 throw ComputeFailure(.stopped, "stopped in \(validation.rawValue)")
             }
         }
-    }
-
-    private func finish(_ student: Parameters, before: [String: Double]) throws {
-        reporter.progress(phase: "export", step: plan.totalSteps, of: plan.totalSteps)
-        let layers = try LayerReport.measure(student, recipe: plan.recipe, team: team)
-        let trained = try QuantizedModel(
-            rounding: LoadedModel(model, parameters: student),
-            recipe: plan.recipe,
-            team: team
-        )
-        var description = trained.description
-        description.source.rename(reference: modelReference)
-        description.activations = plan.recipe.activations
-        let cache = TrainingResults.cacheRanges(in: before)
-        description.keyAmax = cache?.keys ?? []
-        description.valueAmax = cache?.values ?? []
-        description.metadata = TrainSpec.exportMetadata(version: SuiteVersion.current)
-        let export = try ModelExport(
-            description,
-            exports: plan.exports,
-            outputFolder: request.outputFolder
-        )
-        try export.write(student, stored: trained.stored)
-        let outcome = try export.finish()
-        let (after, activations, notes) = try validateExport(in: export.folder, cache)
-        let results = TrainingResults(
-            baselinePerplexity: before["baseline"],
-            ptqPerplexity: before["ptq"],
-            startPerplexity: before["start"],
-            qatPerplexity: after.perplexity,
-            recovered: TrainingResults.recovered(
-                baseline: before["baseline"],
-                ptq: before["ptq"],
-                qat: after.perplexity
-            ),
-            baselinePerplexityCi95: TrainingResults.interval(of: .baseline, in: before),
-            ptqPerplexityCi95: TrainingResults.interval(of: .ptq, in: before),
-            startPerplexityCi95: TrainingResults.interval(of: .start, in: before),
-            qatPerplexityCi95: after.confidenceInterval,
-            activations: activations.inputFormatName,
-            kvCache: activations.cacheFormat.rawValue,
-            steps: plan.totalSteps,
-            tokens: plan.totalSteps * plan.batchSize * plan.accumulation * plan.length,
-            exports: outcome.written,
-            exportFormat: outcome.layout.rawValue,
-            tensorBytes: outcome.tensorByteCount,
-            memoryRatio: Double(outcome.tensorByteCount) / Double(model.bf16ByteCount),
-            warnings: outcome.warnings(after: warnings) + outcome.failures + notes
-        )
-        for warning in outcome.warnings + outcome.failures + notes {
-            reporter.log(warning)
-        }
-        let report = TrainingReport(results: results, layers: layers)
-        try JobReport.write(report, to: request.outputFolder)
-        try reporter.result(results)
-        try outcome.requireAll()
-    }
-
-    /// Validates what was written, read back: BF16 parts are rounded, scales are as stored, inputs are
-    /// rounded as the files say.
-    private func validateExport(in folder: String, _ cache: CacheRanges?) throws -> (
-        PerplexityResult, ActivationQuantization, notes: [String]
-    ) {
-        let exported = try ModelLoader.load(path: folder, team: team)
-        let activations = try exported.activations.complete()
-        let simulated = simulated(cache)
-        var notes: [String] = []
-        if simulated.inputs.mapValues(\.format) != activations.inputs.mapValues(\.format) {
-            notes.append(
-                """
-                model/ rounds the inputs of \(activations.inputs.count) modules \
-                (\(activations.inputFormatName)), training those of \
-                \(simulated.inputs.count) (\(simulated.inputFormatName)); qat_perplexity is of model/
-                """
-            )
-        }
-        let result = try validate(
-            exported.parameters,
-            .none,
-            activations: activations,
-            as: .exported,
-            at: position(plan.totalSteps)
-        )
-        return (result, activations, notes)
     }
 }
 

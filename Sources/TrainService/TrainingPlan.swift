@@ -22,6 +22,12 @@ struct TrainingPlan {
     let roundingSeed: UInt64?
     /// The peak rate of learned scales, which takes the same course; nil if none are.
     let scaleRate: Double?
+    /// Where the scales of inputs come from.
+    let inputScales: InputScaleSource
+    /// The peak rate of learned thresholds of inputs, which takes the same course.
+    let clipRate: Double
+    /// The weight of their squares in the loss.
+    let clipRegularization: Double
     /// The adapters that are trained in place of the weights; nil for none.
     let adapters: AdapterConfiguration?
     /// Whether these are added to the model's own weights, as they came.
@@ -63,6 +69,9 @@ struct TrainingPlan {
         roundingSeed = spec.quantization.rounding == .stochastic ? spec.seed : nil
         scaleRate =
             spec.quantization.scales == .learned ? spec.quantization.scaleLearningRate : nil
+        inputScales = spec.quantization.inputScales
+        clipRate = spec.quantization.clipLearningRate
+        clipRegularization = spec.quantization.clipRegularization
         adapters = spec.lora.map { AdapterConfiguration($0, seed: spec.seed) }
         sharesBase = spec.sharesBase
         batchSize = trainer.microBatchSize

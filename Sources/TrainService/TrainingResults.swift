@@ -96,6 +96,22 @@ extension TrainingResults {
         return keys.isEmpty ? nil : CacheRanges(keys: keys, values: held)
     }
 
+    private static let inputPrefix = "input."
+
+    /// Puts calibrated ranges of inputs where checkpoints keep them.
+    static func keep(_ inputs: InputRanges?, in values: inout [String: Double]) {
+        for (module, amax) in inputs?.amax ?? [:] { values[inputPrefix + module] = Double(amax) }
+    }
+
+    /// The ranges that are kept; nil if none are.
+    static func inputRanges(in values: [String: Double]) -> InputRanges? {
+        var amax: [String: Float] = [:]
+        for (key, value) in values where key.hasPrefix(inputPrefix) {
+            amax[String(key.dropFirst(inputPrefix.count))] = Float(value)
+        }
+        return amax.isEmpty ? nil : InputRanges(amax: amax)
+    }
+
     /// The 95 % confidence interval of a kept measurement, if it has one.
     static func interval(of model: Earlier, in values: [String: Double]) -> [Double]? {
         guard let low = values[model.rawValue + ".low"],

@@ -361,6 +361,21 @@ final class RecordingDevice: ComputeDevice, @unchecked Sendable {
         device.fakeQuantize(source, rounding, into: target)
     }
 
+    func clipGradient(
+        _ gradient: DeviceTensor,
+        source: DeviceTensor,
+        limit: Float,
+        limitGradient: DeviceTensor
+    ) {
+        note("clipGradient", gradient)
+        device.clipGradient(
+            gradient,
+            source: source,
+            limit: limit,
+            limitGradient: limitGradient
+        )
+    }
+
     func maskSaturated(_ gradient: DeviceTensor, source: DeviceTensor, _ rounding: Rounding) {
         note("maskSaturated", gradient, also: rounding.format.name)
         device.maskSaturated(gradient, source: source, rounding)

@@ -153,6 +153,9 @@ void qat_add_low_rank_f32(float *out, const float *base, const float *b, const f
                           size_t K, size_t C, float scale);
 void qat_add_low_rank_f32_ref(float *out, const float *base, const float *b, const float *a,
                               size_t R, size_t K, size_t C, float scale);
+// Where |x| >= limit, the gradient of what clips x to +-limit belongs to the limit: zeroes it there and
+// returns the sum of gradient * sign(x) over these elements. One pass over memory: it has no fast twin.
+double qat_clip_gradient_f32(float *gradient, const float *x, size_t count, float limit);
 // out[r] = table[tokens[r]]; tokens must be in 0 ..< V.
 void qat_embedding_forward_f32(float *out, const float *table, const int32_t *tokens, size_t R,
                                size_t C);

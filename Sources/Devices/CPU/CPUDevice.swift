@@ -21,7 +21,7 @@ public final class CPUDevice: ComputeDevice, @unchecked Sendable {
     var normWeight = Scratch<Float>()
     var normPartials = Scratch<Float>()
     var lossSums = Scratch<LossSum>()
-    private var squares = Scratch<Double>()
+    private var partialSums = Scratch<Double>()
 
     /// A device of `team`'s threads.
     ///
@@ -224,7 +224,7 @@ extension CPUDevice {
     public func norm(of source: DeviceTensor) -> Double {
         let (values, count) = (source.floats, source.count)
         let chunks = (count + Self.chunk - 1) / Self.chunk
-        let partialSums = squares.reserve(chunks)
+        let partialSums = self.partialSums.reserve(chunks)
         team.parallelFor(count: chunks) { range in
             for index in range {
                 let start = index * Self.chunk
@@ -235,6 +235,37 @@ extension CPUDevice {
             }
         }
         return UnsafeBufferPointer(start: partialSums, count: chunks).reduce(0, +).squareRoot()
+    }
+}
+
+extension CPUDevice {
+    /// Summed by parts of a fixed size, which are added in order.
+    public func clipGradient(
+        _ gradient: DeviceTensor,
+        source: DeviceTensor,
+        limit: Float,
+        limitGradient: DeviceTensor
+    ) {
+        precondition(
+            gradient.count == source.count && limitGradient.count == 1,
+            "clipGradient: \(gradient.count) of \(source.count), \(limitGradient.count) limits"
+        )
+        let (gradients, values, count) = (gradient.floats, source.floats, source.count)
+        let chunks = (count + Self.chunk - 1) / Self.chunk
+        let partialSums = self.partialSums.reserve(chunks)
+        team.parallelFor(count: chunks) { range in
+            for index in range {
+                let start = index * Self.chunk
+                partialSums[index] = DecoderKernels.clipGradient(
+                    gradients + start,
+                    values + start,
+                    count: min(Self.chunk, count - start),
+                    limit: limit
+                )
+            }
+        }
+        limitGradient.doubles.pointee +=
+            UnsafeBufferPointer(start: partialSums, count: chunks).reduce(0, +)
     }
 }
 

@@ -119,6 +119,12 @@ enum KnownSynonym {
         (["$.distillation.loss"], "kd_loss divergence distillation_loss"),
         (["$.distillation.cross_entropy"], "ce_weight hard_label_weight weight_hard_loss"),
         (["$.distillation.hidden"], "hidden_loss_weight hidden_weight intermediate_loss_weight"),
+        (
+            ["$.quantization.activation_scales"],
+            "pact learned_clip activation_clip clip_activations static_activations input_scales"
+        ),
+        (["$.quantization.clip_lr"], "alpha_lr pact_lr clip_learning_rate"),
+        (["$.quantization.clip_decay"], "alpha_decay pact_decay lambda_alpha"),
         (["$.lora"], "peft peft_config lora_config adapter adapters qlora qalora lora_tuning"),
         (["$.lora.r"], "lora_r lora_rank lora_dim rank adapter_dim"),
         (["$.lora.lora_alpha"], "alpha lora_scaling"),

@@ -96,6 +96,29 @@ enum QuantizationSchema {
                 "With learned scales: their peak learning rate, on the course of optim's."
             ),
             .init(
+                "activation_scales",
+                .words(InputScaleSource.self),
+                default: .string("dynamic"),
+                "Scales per tensor of activations (nvfp4, fp8_per_tensor): dynamic (found as the model runs), "
+                    + "calibrated (the largest inputs of calibration text; what is larger is clipped), or "
+                    + "learned from there on (PACT: a clipping threshold for each input, trained beside the "
+                    + "weights). Exports store the last two."
+            ),
+            .init(
+                "clip_lr",
+                .number(.above(0, through: 1)),
+                default: .number(0.01),
+                "With learned activation_scales: the thresholds' peak learning rate, on the course of optim's, "
+                    + "relative to the calibrated ones."
+            ),
+            .init(
+                "clip_decay",
+                .number(.from(0)),
+                default: .number(1e-4),
+                "With learned activation_scales: the weight of the sum of squares of thresholds, relative to "
+                    + "the calibrated ones, in the loss: without it they never come down."
+            ),
+            .init(
                 "schedule",
                 .objectOrWord(schedule, [QuantizationOptions.progressive]),
                 "Progressive quantization: formats by progress through the run; \"progressive\" alone "

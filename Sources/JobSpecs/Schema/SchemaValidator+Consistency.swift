@@ -20,6 +20,7 @@ extension SchemaValidator {
             checkStages(spec.quantization)
             checkTraining(spec.data)
             checkScales(spec.quantization)
+            checkInputScales(spec.quantization)
             checkAdapters(spec)
             checkExports(spec.exports)
         case .evaluate(let spec):
@@ -144,6 +145,24 @@ extension SchemaValidator {
             "not allowed with hidden; the cache holds the teacher's most likely tokens and no hidden "
                 + "states",
             at: "$.distillation.teacher_cache"
+        )
+    }
+
+    private mutating func checkInputScales(_ options: QuantizationOptions) {
+        let format = options.recipe.activations
+        guard options.inputScales != .dynamic, format?.scaleKind.hasTensorScale != true else {
+            return
+        }
+        let word = options.inputScales.rawValue
+        let reason =
+            format.map {
+                "of \($0.name), which has no scale per tensor: its scales are found "
+                    + "as the model runs, and no export could hold a threshold"
+            } ?? "while activations are none"
+        report(
+            "\"\(word)\" is not allowed \(reason); write \"activations\": \"nvfp4\" or "
+                + "\"fp8_per_tensor\", or leave it out",
+            at: "$.quantization.activation_scales"
         )
     }
 

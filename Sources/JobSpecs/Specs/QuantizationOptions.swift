@@ -34,6 +34,13 @@ public struct QuantizationOptions: Sendable, Equatable {
     /// The peak rate of learned scales.
     public var scaleLearningRate: Double
 
+    /// Where the scales of inputs in training come from.
+    public var inputScales: InputScaleSource
+    /// The peak rate of learned thresholds of inputs, relative to the calibrated ones.
+    public var clipLearningRate: Double
+    /// The weight of their squares, likewise relative, in the loss.
+    public var clipRegularization: Double
+
     init(_ reader: ObjectReader, isTraining: Bool) {
         let formats = FormatReader(reader)
         recipe = QuantizationRecipe(
@@ -57,6 +64,9 @@ public struct QuantizationOptions: Sendable, Equatable {
         let usual: ScaleSource = scaleSearch == .max ? .followed : .kept
         scales = isTraining ? reader.optionalChoice("scales") ?? usual : .followed
         rounding = isTraining ? reader.choice("rounding") : .nearest
+        inputScales = isTraining ? reader.choice("activation_scales") : .dynamic
+        clipLearningRate = isTraining ? reader.number("clip_lr") : 0
+        clipRegularization = isTraining ? reader.number("clip_decay") : 0
         scaleLearningRate = isTraining ? reader.number("scale_lr") : 0
         let places =
             [("", reader)]

@@ -35,6 +35,14 @@ extension WarningCollector {
                 "no scales are learned; write \"scales\": \"learned\""
             )
         }
+        if spec.quantization.inputScales != .learned {
+            warn(
+                reader.object("quantization"),
+                "$.quantization",
+                haveNoEffect: ["clip_lr", "clip_decay"],
+                "no thresholds are learned; write \"activation_scales\": \"learned\""
+            )
+        }
         if case .percentile = spec.quantization.scaleSearch {
         } else {
             warn(
@@ -46,7 +54,10 @@ extension WarningCollector {
         }
         if case .method? = spec.start { return }
         if spec.quantization.quantizesKeyValueCache { return }
-        let reason = "training calibrates only where start names a method, or for enable_kv_cache"
+        if spec.quantization.inputScales != .dynamic { return }
+        let reason =
+            "training calibrates only where start names a method, for enable_kv_cache, or for "
+            + "activation_scales"
         warn(
             reader.object("quantization"),
             "$.quantization",

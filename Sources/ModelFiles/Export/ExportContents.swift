@@ -13,6 +13,8 @@ struct ExportContents {
     let activations: QuantizationFormat?
     /// Largest magnitudes of inputs, by the model's names; empty where nothing was calibrated.
     let inputAmax: [String: Float]
+    /// Whether the export must hold scales of inputs by these.
+    var clipsInputs = false
     /// Largest magnitudes of keys by layer, for FP8 scales of the cache; empty for none.
     let keyAmax: [Float]
     /// The same of values.

@@ -15,6 +15,9 @@ public struct ExportDescription: Sendable {
     public var activations: QuantizationFormat?
     /// Largest magnitudes of inputs, by module name; empty where nothing was calibrated.
     public var inputAmax: [String: Float] = [:]
+    /// Whether a model whose inputs are rounded under other scales than those of ``inputAmax`` is another
+    /// one than the job's: forms that cannot hold them are refused.
+    public var clipsInputs = false
     /// Largest magnitudes of keys and values by layer, for FP8 scales of the cache; empty for none.
     public var keyAmax: [Float] = []
     /// See ``keyAmax``.
@@ -67,6 +70,7 @@ public struct ExportDescription: Sendable {
             formats: formats,
             activations: activations,
             inputAmax: inputAmax,
+            clipsInputs: clipsInputs,
             keyAmax: keyAmax,
             valueAmax: valueAmax
         )

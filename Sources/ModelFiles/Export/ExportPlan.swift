@@ -66,7 +66,9 @@ public struct ExportPlan: Sendable, Equatable {
         } else {
             files = Self.gguf(description, contents)
         }
-        obstacles = Self.unknown(contents) + files.obstacles
+        obstacles =
+            Self.unknown(contents) + Self.clips(contents, layout.folder?.dialect, layout)
+            + files.obstacles
         substitutions = files.substitutions
         tensorByteCount = obstacles.isEmpty ? files.tensorByteCount : nil
         byteCount = obstacles.isEmpty ? files.byteCount : nil
@@ -190,6 +192,33 @@ public struct ExportPlan: Sendable, Equatable {
                 """
             }
         return [Remark(module: nil, reason: reason)]
+    }
+
+    /// What has no place for the scales under which inputs were trained.
+    private static func clips(
+        _ contents: ExportContents,
+        _ dialect: (any CheckpointDialect)?,
+        _ layout: ExportLayout
+    ) -> [Remark] {
+        guard contents.clipsInputs, let wanted = contents.activations else { return [] }
+        let missing = contents.quantizedModules.filter { module, format in
+            let inputs = dialect?.staticInputs(of: format, in: contents)
+            return inputs?.isStored(as: wanted) != true
+                || contents.inputScale(module, wanted) == nil
+        }
+        guard let first = missing.first else { return [] }
+        let others = missing.count - 1
+        return [
+            Remark(
+                module: first.module.name,
+                reason: """
+                    \(others > 0 ? "and \(others) others have" : "has") inputs in \(wanted.name) under \
+                    scales that were calibrated or learned, and \(layout.rawValue) has no place for them \
+                    beside weights in \(first.format.name); compressed-tensors and modelopt have, for inputs \
+                    in nvfp4 of weights in nvfp4 and for inputs in fp8_per_tensor of weights in fp8_per_tensor
+                    """
+            )
+        ]
     }
 
     /// Formats of modules that the model does not have.

@@ -22,7 +22,7 @@ final class LayerWeights {
     /// The parameters' arena, lent to the device.
     private let memory: any DeviceMemory
     // By layer and module.
-    private let inputs: [ActivationQuantization.Input?]
+    private var inputs: [ActivationQuantization.Input?]
     /// How the head's inputs are rounded.
     let headInput: ActivationQuantization.Input?
     /// Scales of keys and values by layer; empty where they are not rounded.
@@ -127,6 +127,11 @@ final class LayerWeights {
     /// How a module's inputs are rounded; nil if they are not.
     func input(_ module: LinearModule, layer: Int) -> ActivationQuantization.Input? {
         inputs[layer * LinearModule.allCases.count + module.rawValue]
+    }
+
+    /// Rounds a module's inputs, where they are rounded at all, under another scale per tensor.
+    func setInputScale(_ scale: Float, of module: LinearModule, layer: Int) {
+        inputs[layer * LinearModule.allCases.count + module.rawValue]?.scale = scale
     }
 
     /// Rounds keys and values under other scales.

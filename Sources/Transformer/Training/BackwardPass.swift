@@ -10,6 +10,7 @@ final class BackwardPass {
     private let attention: WholeSequences
     private let gradients: GradientArena
     private let adapters: Adapters?
+    private let clips: InputClips?
     private let buffers: GradientBuffers
 
     private var weights: LayerWeights { pass.weights }
@@ -21,9 +22,11 @@ final class BackwardPass {
         pass: DecoderPass,
         attention: WholeSequences,
         gradients: GradientArena,
-        adapters: Adapters? = nil
+        adapters: Adapters? = nil,
+        clips: InputClips? = nil
     ) {
         self.adapters = adapters
+        self.clips = clips
         self.pass = pass
         self.attention = attention
         self.gradients = gradients
@@ -75,6 +78,7 @@ final class BackwardPass {
             inputGradient: buffers.activated,
             isAccumulating: false
         )
+        clips?.passGradient(buffers.activated, source: pass.activated, .down, layer: index)
         device.activateGradient(
             architecture.activation.kernel,
             pass.gated(layer),
@@ -103,6 +107,7 @@ final class BackwardPass {
             inputGradient: buffers.branch,
             isAccumulating: architecture.hasGate
         )
+        clips?.passGradient(buffers.branch, source: layer.mlpInput, gate ?? .up, layer: index)
         joinStream(.mlpInput, index, layer)
     }
 
@@ -115,6 +120,7 @@ final class BackwardPass {
             inputGradient: buffers.attention,
             isAccumulating: false
         )
+        clips?.passGradient(buffers.attention, source: layer.attention, .output, layer: index)
         attention.backward(
             layer: index,
             slot: layer,
@@ -132,6 +138,12 @@ final class BackwardPass {
         projectionBackward(.query, index, layer, query, after: nil)
         projectionBackward(.key, index, layer, key, after: .query)
         projectionBackward(.value, index, layer, buffers.value, after: .key)
+        clips?.passGradient(
+            buffers.branch,
+            source: layer.attentionInput,
+            .query,
+            layer: index
+        )
         joinStream(.attentionInput, index, layer)
     }
 

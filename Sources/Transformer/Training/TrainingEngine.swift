@@ -79,6 +79,11 @@ public final class TrainingEngine {
         public var learnsScales: Bool
         /// What weights are rounded up or down by at random, step by step; nil rounds to nearest.
         public var roundingSeed: UInt64?
+        /// Where the scales of inputs come from; others than dynamic ones take effect with
+        /// ``TrainingEngine/clipInputs(at:)``.
+        public var inputScales: InputScaleSource
+        /// What of the squares of learned thresholds, relative to the calibrated ones, is added to the loss.
+        public var clipRegularization: Double
         /// The adapters that are trained in place of all parameters; nil for none.
         public var adapters: AdapterConfiguration?
 
@@ -96,8 +101,12 @@ public final class TrainingEngine {
             checkpointsActivations: Bool = false,
             learnsScales: Bool = false,
             roundingSeed: UInt64? = nil,
-            adapters: AdapterConfiguration? = nil
+            adapters: AdapterConfiguration? = nil,
+            inputScales: InputScaleSource = .dynamic,
+            clipRegularization: Double = 0
         ) {
+            self.inputScales = inputScales
+            self.clipRegularization = clipRegularization
             self.adapters = adapters
             self.roundingSeed = roundingSeed
             self.learnsScales = learnsScales
@@ -128,6 +137,7 @@ public final class TrainingEngine {
     private let teacher: Teacher?
     private let gradients: GradientArena
     private let adapters: Adapters?
+    private let clips: InputClips?
     private let backward: BackwardPass
     private let average: WeightAverage?
     private let head: LossHead
@@ -176,6 +186,7 @@ public final class TrainingEngine {
             keeping: settings.kept(as: device.activationType)
         )
         self.teacher = try Self.teacher(teacher, of: model, settings, records, device)
+        clips = InputClips(settings, of: model, device: device)
         let layout = parameters.layout
         gradients = GradientArena(
             adapters == nil ? layout.entries.filter { !isFrozen($0.name) } : [],
@@ -185,7 +196,8 @@ public final class TrainingEngine {
             pass: pass,
             attention: attention,
             gradients: gradients,
-            adapters: adapters
+            adapters: adapters,
+            clips: clips
         )
         let trained = adapters?.gradients ?? gradients
         optimizer = OptimizerState(
@@ -254,7 +266,7 @@ public final class TrainingEngine {
     /// ``resume(atStep:)``.
     public var state: [TrainingTensor] {
         (adapters?.tensors ?? []) + optimizer.tensors + (average?.tensors ?? [])
-            + (learnedScales?.tensors ?? [])
+            + (learnedScales?.tensors ?? []) + (clips?.tensors ?? [])
     }
 
     /// What the run is for: the masters' moving average if there is one, or else the masters.
@@ -281,6 +293,7 @@ public final class TrainingEngine {
             average?.resume(beside: weights.parameters)
             learnedScales?.refresh()
         }
+        clips?.refresh(weights)
         stepCount = step
     }
 
@@ -292,11 +305,29 @@ public final class TrainingEngine {
         try weights.setCacheScales(ActivationQuantization.none.with(cache: ranges))
     }
 
+    /// Rounds inputs under scales of these ranges, found on text, from now on, and clips to them; of scales
+    /// that are learned it is where they begin.
+    ///
+    /// Nothing where the settings have scales found as the model runs.
+    ///
+    /// - Throws: ``TransformerError`` (`invalidRecipe`) of ranges that are not the model's.
+    public func clipInputs(at ranges: InputRanges) throws {
+        try clips?.calibrate(ranges, weights)
+    }
+
+    /// What inputs are clipped to now, by module; nil where they are not.
+    public var inputRanges: InputRanges? { clips?.ranges(weights.configuration) }
+
+    /// The latest step's gradients of learned thresholds, relative to the calibrated ones, by the first
+    /// module that shares an input.
+    package var clipGradients: [String: Double] { clips?.gradientsByModule() ?? [:] }
+
     /// Takes one step on `tokens`, `[windowsPerStep, length]`, each in the vocabulary.
     ///
     /// `learningRate`: 0 or more. `progress`: Share of the run that is behind, in 0 … 1, which picks the
     /// recipe's stage. `stageStart`: Steps of the run before its stage began; 0 in the first.
-    /// `scaleLearningRate`: Of learned scales; 0 or more.
+    /// `scaleLearningRate`: Of learned scales; 0 or more. `clipLearningRate`: Of learned thresholds of inputs,
+    /// relative to the calibrated ones.
     ///
     /// - Throws: ``TransformerError`` (`diverged`), before any parameter changes.
     public func step(
@@ -304,7 +335,8 @@ public final class TrainingEngine {
         learningRate: Double,
         progress: Double,
         stageStart: Int = 0,
-        scaleLearningRate: Double = 0
+        scaleLearningRate: Double = 0,
+        clipLearningRate: Double = 0
     ) throws -> StepResult {
         weights.setProgress(progress)
         if let seed = settings.roundingSeed {
@@ -312,6 +344,7 @@ public final class TrainingEngine {
             weights.drawRounding(UInt32(truncatingIfNeeded: generator.next()))
         }
         trainedGradients.clear()
+        clips?.clear()
         var loss = LossParts()
         for micro in 0..<settings.accumulation {
             loss.add(accumulate(tokens + micro * pass.rows))
@@ -333,6 +366,12 @@ public final class TrainingEngine {
             scaleLearningRate: scaleLearningRate,
             norm: norm,
             stageStart: stageStart
+        )
+        clips?.update(
+            weights,
+            learningRate: clipLearningRate,
+            configuration: settings.optimizer,
+            stepCount: stepCount
         )
         return result
     }

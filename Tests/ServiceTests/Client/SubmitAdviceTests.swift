@@ -102,12 +102,18 @@ internal import Testing
         #expect(try validate("quantize", plain).isEmpty)
     }
 
-    @Test func aTrainingCannotFindScalesOfInputs() throws {
+    @Test func aTrainingFindsScalesOfInputsWhereItIsAskedTo() throws {
         let export = #", "export": [{"format": "modelopt"}]"#
         let lines = problems("train", train("fp8_per_tensor", export))
         #expect(lines.count == 1 && lines[0].hasPrefix("$.export[0].format: "))
-        #expect(lines[0].contains("a training finds none, so export bf16 and quantize job:ID"))
+        #expect(lines[0].contains(#"a training with "activations": "fp8_per_tensor" and"#))
         // The advice can be followed.
+        let calibrated = train("fp8_per_tensor", export).replacing(
+            #""algorithm": "fp8_per_tensor""#,
+            with: #""algorithm": "fp8_per_tensor", "activations": "fp8_per_tensor", "#
+                + #""activation_scales": "calibrated""#
+        )
+        #expect(throws: Never.self) { try validate("train", calibrated) }
         let job = quantize(
             #""algorithm": "fp8_per_tensor", "activations": "fp8_per_tensor""#,
             data: calibration,
@@ -116,6 +122,33 @@ internal import Testing
         #expect(try validate("quantize", job).isEmpty)
         let plain = train("fp8_per_tensor", #", "export": [{"format": "bf16"}]"#)
         #expect(throws: Never.self) { try validate("train", plain) }
+    }
+
+    /// Scales that inputs are trained under need a place in every export, and in one at least.
+    @Test func thresholdsNeedAPlaceInTheExport() throws {
+        func job(_ format: String, _ inputs: String, _ exports: String = "") -> String {
+            train(format, exports).replacing(
+                #""algorithm": "\#(format)""#,
+                with: #""algorithm": "\#(format)", "activations": "\#(inputs)", "#
+                    + #""activation_scales": "learned""#
+            )
+        }
+        for layout in ["compressed-tensors", "modelopt"] {
+            let export = #", "export": [{"format": "\#(layout)"}]"#
+            #expect(throws: Never.self) { try validate("train", job("nvfp4", "nvfp4", export)) }
+            #expect(throws: Never.self) {
+                try validate("train", job("fp8_per_tensor", "fp8_per_tensor", export))
+            }
+        }
+        for layout in ["gguf", "bf16", "quark"] {
+            let export = #", "export": [{"format": "\#(layout)"}]"#
+            let lines = problems("train", job("nvfp4", "nvfp4", export))
+            #expect(lines.contains { $0.contains("\(layout) has no place for them") }, "\(lines)")
+        }
+        // The usual export is skipped where it cannot hold something: then nothing would be as trained.
+        let none = problems("train", job("mxfp4", "nvfp4"))
+        #expect(none.count == 1, "\(none)")
+        #expect(none[0].hasPrefix("$.quantization.activation_scales: none of the exports holds"))
     }
 
     /// Adapters have layers to be added to.

@@ -59,6 +59,42 @@ extension LocalSuiteTests {
         #expect(rows[1]["perplexity"] as? Double != perplexity)
     }
 
+    /// Thresholds of inputs are exported as they were learned: an evaluation finds the training's own figure,
+    /// to the last digit.
+    @Test(arguments: [("nvfp4", "compressed-tensors"), ("fp8_per_tensor", "modelopt")])
+    func learnedThresholdsAreExported(format: String, layout: String) throws {
+        let suite = try LocalSuiteFixture()
+        defer { suite.down() }
+        try suite.writeInputs()
+        try suite.up()
+        let quantization = """
+            "algorithm": "\(format)", "activations": "\(format)", "activation_scales": "learned",
+            "clip_lr": 0.05
+            """
+        let trained = try Self.finished(
+            suite,
+            "train",
+            Self.training(quantization, #", "export": [{"format": "\#(layout)"}]"#)
+        )
+        #expect(trained.results["activations"] as? String == format)
+        #expect(trained.log.contains("inputs: clipped to what "), "\(trained.log)")
+        let windows = #""text": "validation.txt", "seq_length": 64, "windows": 4"#
+        let evaluated = try Self.finished(
+            suite,
+            "evaluate",
+            """
+            {"models": [{"label": "as exported", "model": "job:\(trained.id)"},
+                        {"label": "weights", "model": "job:\(trained.id)", "activations": "none"}],
+             "tasks": [{"type": "perplexity", \(windows)}]}
+            """
+        )
+        let rows = try #require(evaluated.results["rows"] as? [[String: Any]])
+        let perplexity = try #require(trained.results["qat_perplexity"] as? Double)
+        #expect(rows[0]["perplexity"] as? Double == perplexity)
+        #expect(rows[1]["perplexity"] as? Double != perplexity)
+        #expect(!trained.log.contains("training those of"), "\(trained.log)")
+    }
+
     /// Adapters are merged in the export: an evaluation finds the training's own figure, to the last digit.
     @Test func adaptersAreExportedMerged() throws {
         let suite = try LocalSuiteFixture()

@@ -1,7 +1,7 @@
 """Low-rank adapters of the tiny Llama under MXFP4, trained by PyTorch's autograd and its own AdamW.
 
 usage: python3 make_adapter_fixtures.py    (writes adapters.json and adapters.bin beside itself)
-Made with Python 3.11, torch 2.13.0, seed 20261127. Weights and tokens are those of llama.bin under
+Made with Python 3.11.7, torch 2.13.0, seed 20261127. Weights and tokens are those of llama.bin under
 "distilled". Every linear layer's weight is Q(W + alpha / r B A), W standing still, r 4, alpha 6; gradients pass Q
 straight through, or ("clipped") are zero where the sum lies beyond what its block's scale holds. The loss is
 cross-entropy; three steps of AdamW (decay 0.1, a large epsilon) with clipping to a norm of 0.5.

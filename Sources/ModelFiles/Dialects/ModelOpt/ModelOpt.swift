@@ -167,7 +167,8 @@ struct ModelOpt: CheckpointDialect {
         if requiresInputRanges(format), contents.inputScale(module, format) == nil {
             return """
                 \(name)'s \(row.algorithm) has input scales, too: a quantize job finds them by \
-                data.calibration; a training finds none, so export bf16 and quantize job:ID
+                data.calibration, a training with "activations": "\(format.name)" and \
+                "activation_scales": "calibrated"
                 """
         }
         return nil
