@@ -218,6 +218,11 @@ public protocol ComputeDevice: AnyObject, Sendable {
     func adamW(_ tensors: AdamWTensors, step: AdamWStep)
     /// One update of a parameter and its moment.
     func lion(_ tensors: LionTensors, step: LionStep)
+    /// Compares what weights are rounded to with what they were before: those that flip more often than the
+    /// rule allows become their rounded values' mean, and those frozen before what they were frozen to.
+    func trackFlips(_ tensors: FlipTensors, rule: FlipRule)
+    /// Freezes weights that ``trackFlips(_:rule:)`` made their mean to what they are rounded to now.
+    func freezeFlips(_ tensors: FlipTensors)
     /// `average += share · (values - average)`, element by element.
     func average(_ average: DeviceTensor, toward values: DeviceTensor, share: Float)
 }

@@ -65,3 +65,36 @@ public struct LionTensors: Sendable {
         self.place = place
     }
 }
+
+/// Weights, what they are rounded to, and what is known of their flips, of as many elements each.
+public struct FlipTensors: Sendable {
+    /// Updated.
+    public let weight: DeviceTensor
+    /// Read.
+    public let rounded: DeviceTensor
+    /// What weights were rounded to before, updated.
+    public let previous: DeviceTensor
+    /// The running mean of that, updated.
+    public let mean: DeviceTensor
+    /// The running mean of flips, updated.
+    public let frequency: DeviceTensor
+    /// uint8, updated; zeros at first.
+    public let state: DeviceTensor
+
+    /// The tensors of one parameter.
+    public init(
+        weight: DeviceTensor,
+        rounded: DeviceTensor,
+        previous: DeviceTensor,
+        mean: DeviceTensor,
+        frequency: DeviceTensor,
+        state: DeviceTensor
+    ) {
+        self.weight = weight
+        self.rounded = rounded
+        self.previous = previous
+        self.mean = mean
+        self.frequency = frequency
+        self.state = state
+    }
+}

@@ -29,6 +29,7 @@ extension MemoryPlan {
                 scales: spec.quantization.scales,
                 adapters: spec.lora.map { AdapterConfiguration($0, seed: spec.seed) },
                 sharesBase: spec.sharesBase,
+                freezesFlips: spec.quantization.flipThreshold != nil,
                 threads: threads
             ),
             isFrozen: { name in spec.frozen.contains { $0.matches(name) } }

@@ -118,6 +118,27 @@ public enum OptimizerKernels {
     /// Elements of a moment of one byte that share a scale.
     public static let momentBlock = Int(QAT_MOMENT_BLOCK)
 
+    /// Compares rounded weights with what they were, and takes frozen ones back; see
+    /// `qat_track_flips_f32`.
+    public static func trackFlips(_ flips: FlipPointers, count: Int, rule: FlipRule) {
+        var cRule = qat_flip_rule(momentum: rule.momentum, threshold: rule.threshold)
+        qat_track_flips_f32(
+            flips.weights,
+            flips.rounded,
+            flips.previous,
+            flips.mean,
+            flips.frequency,
+            flips.state,
+            count,
+            &cRule
+        )
+    }
+
+    /// Freezes weights that are about to be to what they are rounded to now; see `qat_freeze_flips_f32`.
+    public static func freezeFlips(_ flips: FlipPointers, count: Int) {
+        qat_freeze_flips_f32(flips.weights, flips.rounded, flips.previous, flips.state, count)
+    }
+
     /// `average += share · (values - average)`.
     public static func average(
         _ average: UnsafeMutablePointer<Float>,

@@ -192,7 +192,8 @@ struct TrainingLoop {
                 roundingSeed: plan.roundingSeed,
                 adapters: plan.adapters,
                 inputScales: plan.inputScales,
-                clipRegularization: plan.clipRegularization
+                clipRegularization: plan.clipRegularization,
+                freezing: plan.freezing
             ),
             isFrozen: { plan.isFrozen($0) },
             records: records,
@@ -217,6 +218,18 @@ struct TrainingLoop {
         TrainingResults.keep(cache, in: &before)
         TrainingResults.keep(inputs, in: &before)
         try train(engine, values: before)
+        if let (frozen, all) = engine.frozenCodeCounts {
+            let share = 100 * Double(frozen) / Double(max(all, 1))
+            reporter.log(
+                String(
+                    format:
+                        "oscillation: %d of %d weights (%.3f %%) flipped too often and are frozen",
+                    frozen,
+                    all,
+                    share
+                )
+            )
+        }
         if let records {
             reporter.log(
                 "teacher cache: \(records.readCount) windows were read, \(records.missCount) computed"

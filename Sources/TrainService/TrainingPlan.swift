@@ -18,6 +18,8 @@ struct TrainingPlan {
     let averageDecay: Double?
     /// The weight of the damping loss at the run's end; 0 without one.
     let damping: Double
+    /// When weights that flip are frozen; nil for never.
+    let freezing: FlipRule?
     /// What weights are rounded up or down by at random; nil rounds to nearest.
     let roundingSeed: UInt64?
     /// The peak rate of learned scales, which takes the same course; nil if none are.
@@ -66,6 +68,7 @@ struct TrainingPlan {
         optimizer = OptimizerConfiguration(spec.optimizer, clip: trainer.gradientClip)
         averageDecay = trainer.averageDecay
         damping = spec.quantization.damping
+        freezing = FlipRule(spec.quantization)
         roundingSeed = spec.quantization.rounding == .stochastic ? spec.seed : nil
         scaleRate =
             spec.quantization.scales == .learned ? spec.quantization.scaleLearningRate : nil
@@ -186,5 +189,13 @@ extension OptimizerConfiguration {
             moments: MomentPrecision(options.moments),
             gradientClipNorm: clip ?? 0
         )
+    }
+}
+
+extension FlipRule {
+    /// Nil where nothing is frozen.
+    fileprivate init?(_ options: QuantizationOptions) {
+        guard let threshold = options.flipThreshold else { return nil }
+        self.init(momentum: Float(options.flipMomentum), threshold: Float(threshold))
     }
 }

@@ -417,6 +417,16 @@ final class RecordingDevice: ComputeDevice, @unchecked Sendable {
         device.lion(tensors, step: step)
     }
 
+    func trackFlips(_ tensors: FlipTensors, rule: FlipRule) {
+        note("trackFlips", tensors.weight)
+        device.trackFlips(tensors, rule: rule)
+    }
+
+    func freezeFlips(_ tensors: FlipTensors) {
+        note("freezeFlips", tensors.weight)
+        device.freezeFlips(tensors)
+    }
+
     func average(_ average: DeviceTensor, toward values: DeviceTensor, share: Float) {
         note("average", average)
         device.average(average, toward: values, share: share)

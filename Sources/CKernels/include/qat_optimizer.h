@@ -69,6 +69,31 @@ void qat_lion_u8_f32(float *w, uint8_t *m, float *scales, const float *gradient,
 void qat_lion_u8_f32_ref(float *w, uint8_t *m, float *scales, const float *gradient, size_t count,
                          size_t first, uint32_t seed, const qat_lion *step);
 
+// What is known of a weight whose code may flip.
+enum {
+    QAT_FLIP_UNSEEN,    // nothing
+    QAT_FLIP_STILL,     // it has not changed since it was first seen
+    QAT_FLIP_UP,        // its last change was up
+    QAT_FLIP_DOWN,      // its last change was down
+    QAT_FLIP_FREEZING,  // it is its mean and about to be frozen
+    QAT_FLIP_FROZEN     // it stays what `previous` is
+};
+
+typedef struct {
+    float momentum, threshold;
+} qat_flip_rule;
+
+// Nagel et al. 2022, arXiv:2203.11086, algorithm 1, by rounded values: of each weight that is not frozen,
+// flip is 1 if `rounded` changed against the direction of the change before, f = m flip + (1 - m) f and
+// mean = m rounded + (1 - m) mean; first seen, the mean is `rounded` and f is 0. Where f > threshold, w
+// becomes the mean and is about to be frozen. Frozen weights become what they were frozen to.
+void qat_track_flips_f32(float *w, const float *rounded, float *previous, float *mean,
+                         float *frequency, uint8_t *state, size_t count,
+                         const qat_flip_rule *rule);
+// Freezes what is about to be, to `rounded`.
+void qat_freeze_flips_f32(float *w, const float *rounded, float *previous, uint8_t *state,
+                          size_t count);
+
 // average += share * (x - average).
 void qat_average_f32(float *average, const float *x, size_t count, float share);
 

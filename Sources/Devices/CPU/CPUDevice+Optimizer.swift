@@ -92,6 +92,23 @@ extension CPUDevice {
         }
     }
 
+    /// Split over the team by elements.
+    public func trackFlips(_ tensors: FlipTensors, rule: FlipRule) {
+        let pointers = tensors.pointers
+        team.parallelFor(count: tensors.weight.count, grain: Self.grain) { range in
+            let part = pointers.from(range.lowerBound)
+            OptimizerKernels.trackFlips(part, count: range.count, rule: rule)
+        }
+    }
+
+    /// Split over the team by elements.
+    public func freezeFlips(_ tensors: FlipTensors) {
+        let pointers = tensors.pointers
+        team.parallelFor(count: tensors.weight.count, grain: Self.grain) { range in
+            OptimizerKernels.freezeFlips(pointers.from(range.lowerBound), count: range.count)
+        }
+    }
+
     private func split(
         _ weight: DeviceTensor,
         _ gradient: DeviceTensor,
@@ -122,5 +139,22 @@ extension MomentTensor {
     fileprivate var blocks: BlockMoment {
         guard let scales else { preconditionFailure("codes without scales") }
         return BlockMoment(codes: values.bytes, scales: scales.floats)
+    }
+}
+
+extension FlipTensors {
+    fileprivate var pointers: FlipPointers {
+        let count = weight.count
+        for tensor in [rounded, previous, mean, frequency, state] {
+            precondition(tensor.count == count, "flips of \(count) by \(tensor.count) elements")
+        }
+        return FlipPointers(
+            weights: weight.floats,
+            rounded: rounded.floats,
+            previous: previous.floats,
+            mean: mean.floats,
+            frequency: frequency.floats,
+            state: state.bytes
+        )
     }
 }

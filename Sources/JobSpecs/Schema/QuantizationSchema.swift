@@ -54,11 +54,22 @@ enum QuantizationSchema {
         .init(
             "dampen",
             .number(.above(0)),
-            required: true,
             "The weight l of the damping loss l times the sum of squares of w - Q(w), whose gradient holds "
                 + "each weight to the middle of its code's range, so that it flips less often: from none "
                 + "at the run's beginning to all at its end, in half a cosine."
-        )
+        ),
+        .init(
+            "freeze",
+            .number(.above(0, through: 1)),
+            "How often a weight's code may flip, as a running mean over the steps: beyond it the weight is "
+                + "frozen, to what the running mean of its rounded values is rounded to; 0.01 to 0.04 is usual."
+        ),
+        .init(
+            "flip_momentum",
+            .number(.between(0, 1)),
+            default: .number(0.01),
+            "With freeze: the latest step's share in the running means."
+        ),
     ])
 
     /// For jobs that train under quantization.

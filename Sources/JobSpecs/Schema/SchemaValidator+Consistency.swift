@@ -21,6 +21,7 @@ extension SchemaValidator {
             checkTraining(spec.data)
             checkScales(spec.quantization)
             checkInputScales(spec.quantization)
+            checkOscillation(spec)
             checkAdapters(spec)
             checkExports(spec.exports)
         case .evaluate(let spec):
@@ -164,6 +165,32 @@ extension SchemaValidator {
                 + "\"fp8_per_tensor\", or leave it out",
             at: "$.quantization.activation_scales"
         )
+    }
+
+    private mutating func checkOscillation(_ spec: TrainSpec) {
+        let options = spec.quantization
+        let path = "$.quantization.oscillation"
+        if options.namesOscillation, options.damping == 0, options.flipThreshold == nil {
+            report("missing; expected dampen, freeze or both", at: "\(path)")
+        }
+        guard options.flipThreshold != nil else { return }
+        let reason: String? =
+            if spec.lora != nil {
+                "with lora: a weight that is the sum of base and adapter cannot stay while both move"
+            } else if options.rounding == .stochastic {
+                "with stochastic rounding, under which codes flip at random"
+            } else if options.scales == .learned {
+                "with learned scales, which move the values of frozen codes; write \"scales\": \"kept\""
+            } else {
+                options.recipe.formats.filter {
+                    options.scales == .followed && $0.scaleKind != .e8m0
+                }
+                .map(\.name).min().map {
+                    "with \($0) whose scales follow the weights: all values change with them at "
+                        + "every step; write \"scales\": \"kept\""
+                }
+            }
+        if let reason { report("not allowed \(reason)", at: "\(path).freeze") }
     }
 
     private mutating func checkAdapters(_ spec: TrainSpec) {

@@ -20,8 +20,14 @@ public struct QuantizationOptions: Sendable, Equatable {
     public var method: PostTrainingOptions.Method
     /// The weight of the damping loss at the run's end; 0 without one, and of other jobs.
     public var damping: Double
+    /// How often a weight may flip before it is frozen; nil for ever, and of other jobs.
+    public var flipThreshold: Double?
+    /// The latest step's share in the running mean of flips.
+    public var flipMomentum: Double
     /// Whether ``progressive`` stands for the stages.
     let isProgressive: Bool
+    /// Whether something shall be done against flips.
+    let namesOscillation: Bool
 
     /// The word for the usual schedule.
     static let progressive = "progressive"
@@ -52,7 +58,11 @@ public struct QuantizationOptions: Sendable, Equatable {
             straightThrough: isTraining ? reader.choice("ste") : .identity,
             stages: isTraining ? formats.stages(reader) : []
         )
-        damping = isTraining ? reader.object("oscillation").optionalNumber("dampen") ?? 0 : 0
+        let oscillation = isTraining ? reader.object("oscillation") : nil
+        damping = oscillation?.optionalNumber("dampen") ?? 0
+        flipThreshold = oscillation?.optionalNumber("freeze")
+        flipMomentum = oscillation?.number("flip_momentum") ?? 0
+        namesOscillation = isTraining && reader.contains("oscillation")
         isProgressive = isTraining && reader.optionalText("schedule") == Self.progressive
         quantizesKeyValueCache = reader.boolean("enable_kv_cache")
         usesBlockScales = formats.usesBlockScales

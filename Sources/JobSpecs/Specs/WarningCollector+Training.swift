@@ -4,7 +4,7 @@ extension WarningCollector {
     /// What a training job says in vain.
     mutating func check(_ spec: TrainSpec, _ reader: ObjectReader) {
         checkFormats(spec.quantization, reader)
-        checkOscillation(spec.quantization)
+        checkOscillation(spec, reader.object("quantization").object("oscillation"))
         checkSchedule(spec.quantization.recipe)
         checkSearch(spec.quantization)
         checkTrainer(spec.trainer, reader.object("trainer"))
@@ -132,9 +132,34 @@ extension WarningCollector {
         }
     }
 
-    private mutating func checkOscillation(_ options: QuantizationOptions) {
-        guard options.damping > 0, options.recipe.formats.isEmpty else { return }
-        warn("$.quantization.oscillation", "has no effect: no weight is rounded")
+    private mutating func checkOscillation(_ spec: TrainSpec, _ section: ObjectReader) {
+        let options = spec.quantization
+        let path = "$.quantization.oscillation"
+        if options.namesOscillation, options.recipe.formats.isEmpty {
+            warn(path, "has no effect: no weight is rounded")
+        }
+        guard let threshold = options.flipThreshold else {
+            return warn(
+                section,
+                path,
+                haveNoEffect: ["flip_momentum"],
+                "nothing is frozen; write \"freeze\": 0.02"
+            )
+        }
+        // A weight is seen after the first step, changes after the second, and flips from the third on.
+        guard let steps = spec.trainer.maximumSteps else { return }
+        var most = 0.0
+        for _ in 0..<min(max(steps - 2, 0), 10_000) where most <= threshold {
+            most = options.flipMomentum + (1 - options.flipMomentum) * most
+        }
+        if most <= threshold {
+            warn(
+                "\(path).freeze",
+                "has no effect: in \(steps) steps no running mean with flip_momentum "
+                    + "\(JSONValue.number(options.flipMomentum).canonicalText) comes above "
+                    + JSONValue.number(threshold).canonicalText
+            )
+        }
     }
 
     private mutating func checkSearch(_ options: QuantizationOptions) {

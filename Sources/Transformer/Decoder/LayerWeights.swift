@@ -201,8 +201,18 @@ final class LayerWeights {
         let entry = entry(module, layer)
         let master = tensor(entry)
         guard let format = format(module, layer: layer) else { return master }
+        return rounded(module, layer, format)
+    }
+
+    /// The weight, rounded to `format`; valid until the next call.
+    func rounded(
+        _ module: LinearModule,
+        _ layer: Int,
+        _ format: QuantizationFormat
+    ) -> DeviceTensor {
+        let entry = entry(module, layer)
         let rounded = scratch.reshaped(rows: entry.rows, columns: entry.columns)
-        device.fakeQuantize(master, rounding(module, layer, format), into: rounded)
+        device.fakeQuantize(tensor(entry), rounding(module, layer, format), into: rounded)
         return rounded
     }
 

@@ -36,6 +36,8 @@ public struct MemoryPlan: Sendable, Equatable {
         public var averagesWeights: Bool
         /// Where the scales of weights come from.
         public var scales: ScaleSource
+        /// Whether weights whose codes flip are found and frozen.
+        public var freezesFlips: Bool
         /// The adapters that are trained in place of the weights; nil for none.
         public var adapters: AdapterConfiguration?
         /// Whether adapters are added to the model's weights as they came, which need no copy then.
@@ -58,8 +60,10 @@ public struct MemoryPlan: Sendable, Equatable {
             scales: ScaleSource = .followed,
             adapters: AdapterConfiguration? = nil,
             sharesBase: Bool = false,
+            freezesFlips: Bool = false,
             threads: Int
         ) {
+            self.freezesFlips = freezesFlips
             self.adapters = adapters
             self.sharesBase = sharesBase
             self.scales = scales
@@ -123,13 +127,11 @@ public struct MemoryPlan: Sendable, Equatable {
         let elements: [(String, Int)] = [
             ("the model as it came", weights),
             ("the student's weights", weights),
-            (
-                "the teacher's weights",
-                training.teacher.map { ParameterLayout(configuration: $0).totalCount } ?? 0
-            ),
+            ("the teacher's weights", Self.weightCount(training.teacher)),
             ("what adapters are added to", adapted == nil || training.sharesBase ? 0 : weights),
             ("adapters", adapted?.count ?? 0),
             ("products of adapters", Self.products(training, adapted?.targets, rows: rows)),
+            ("flips of codes", Self.flips(layout, training, isFrozen: isFrozen)),
             ("the weights' average", training.averagesWeights ? weights : 0),
             ("gradients", trained),
             ("moments", moments / MemoryLayout<Float>.stride),
@@ -189,6 +191,24 @@ public struct MemoryPlan: Sendable, Equatable {
             }
         }
         return (2 * bytes + 3) / 4 + learned
+    }
+
+    private static func weightCount(_ model: ModelConfiguration?) -> Int {
+        model.map { ParameterLayout(configuration: $0).totalCount } ?? 0
+    }
+
+    /// Words that are kept of weights whose codes may flip.
+    private static func flips(
+        _ layout: ParameterLayout,
+        _ training: Training,
+        isFrozen: (String) -> Bool
+    ) -> Int {
+        guard training.freezesFlips else { return 0 }
+        let counts = layout.entries.filter { entry in
+            layout.module(of: entry) != nil && !isFrozen(entry.name)
+                && training.recipe.format(forModule: entry.module, progress: 1) != nil
+        }.map(\.count)
+        return FrozenCodes.byteCount(counts) / MemoryLayout<Float>.stride
     }
 
     /// Elements of what adapters' gradients pass through.

@@ -1,6 +1,6 @@
 public import Devices
 public import Formats
-internal import Kernels
+public import Kernels
 
 #if canImport(Glibc)
     internal import Glibc
@@ -66,6 +66,8 @@ public final class TrainingEngine {
         /// The weight, at the run's end, of weights' squared distance from what they are rounded to; 0 for
         /// none.
         public var damping: Double
+        /// When weights that flip are frozen; nil for never.
+        public var freezing: FlipRule?
         /// Windows per micro-batch; at least 1.
         public var batchSize: Int
         /// Micro-batches per step; at least 1.
@@ -103,8 +105,10 @@ public final class TrainingEngine {
             roundingSeed: UInt64? = nil,
             adapters: AdapterConfiguration? = nil,
             inputScales: InputScaleSource = .dynamic,
-            clipRegularization: Double = 0
+            clipRegularization: Double = 0,
+            freezing: FlipRule? = nil
         ) {
+            self.freezing = freezing
             self.inputScales = inputScales
             self.clipRegularization = clipRegularization
             self.adapters = adapters
@@ -138,6 +142,7 @@ public final class TrainingEngine {
     private let gradients: GradientArena
     private let adapters: Adapters?
     private let clips: InputClips?
+    private let frozenCodes: FrozenCodes?
     private let backward: BackwardPass
     private let average: WeightAverage?
     private let head: LossHead
@@ -212,6 +217,7 @@ public final class TrainingEngine {
             adapters?.weights ?? gradients.slots.map(\.entry),
             device
         )
+        frozenCodes = FrozenCodes(settings, weights, gradients: gradients, device: device)
         learnedScales =
             settings.learnsScales
             ? LearnedScales(weights: weights, gradients: gradients, device: device) : nil
@@ -267,6 +273,7 @@ public final class TrainingEngine {
     public var state: [TrainingTensor] {
         (adapters?.tensors ?? []) + optimizer.tensors + (average?.tensors ?? [])
             + (learnedScales?.tensors ?? []) + (clips?.tensors ?? [])
+            + (frozenCodes?.tensors ?? [])
     }
 
     /// What the run is for: the masters' moving average if there is one, or else the masters.
@@ -294,6 +301,7 @@ public final class TrainingEngine {
             learnedScales?.refresh()
         }
         clips?.refresh(weights)
+        frozenCodes?.refresh()
         stepCount = step
     }
 
@@ -321,6 +329,9 @@ public final class TrainingEngine {
     /// The latest step's gradients of learned thresholds, relative to the calibrated ones, by the first
     /// module that shares an input.
     package var clipGradients: [String: Double] { clips?.gradientsByModule() ?? [:] }
+
+    /// How many weights are frozen since they flipped, of how many that may be; nil where none are.
+    public var frozenCodeCounts: (frozen: Int, all: Int)? { frozenCodes?.counts }
 
     /// Takes one step on `tokens`, `[windowsPerStep, length]`, each in the vocabulary.
     ///
@@ -365,7 +376,8 @@ public final class TrainingEngine {
             learningRate: learningRate,
             scaleLearningRate: scaleLearningRate,
             norm: norm,
-            stageStart: stageStart
+            stageStart: stageStart,
+            isLastStage: settings.recipe.isInLastStage(progress)
         )
         clips?.update(
             weights,
@@ -478,7 +490,8 @@ public final class TrainingEngine {
         learningRate: Double,
         scaleLearningRate: Double,
         norm: Double,
-        stageStart: Int
+        stageStart: Int,
+        isLastStage: Bool
     ) {
         // Decided by the step alone: a run that resumes between two stages does the same.
         let isNew = settings.stageMoments == .reset
@@ -502,6 +515,8 @@ public final class TrainingEngine {
             configuration: settings.optimizer,
             stepCount: stepCount
         )
+        // Codes of an earlier stage are other ones.
+        if isLastStage { frozenCodes?.update(weights) }
         weights.invalidate()
         adapters?.merge(into: weights)
         average?.add(weights, step: stepCount)

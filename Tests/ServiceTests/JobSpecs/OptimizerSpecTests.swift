@@ -66,6 +66,59 @@ internal import Testing
         }
     }
 
+    /// Weights that flip too often are frozen, under scales that stay or are powers of two.
+    @Test func freezingIsTheJobs() throws {
+        #expect(try Self.spec(#""seed": 1"#).quantization.flipThreshold == nil)
+        let both = #", "oscillation": {"dampen": 0.05, "freeze": 0.02, "flip_momentum": 0.1}"#
+        let spec = try Self.spec(#""seed": 1"#, quantization: both)
+        #expect(spec.quantization.flipThreshold == 0.02 && spec.quantization.damping == 0.05)
+        #expect(spec.quantization.flipMomentum == 0.1)
+        let kept = #", "oscillation": {"freeze": 0.02}, "scales": "kept""#
+        #expect(try Self.spec(#""seed": 1"#, quantization: kept).quantization.flipMomentum == 0.01)
+    }
+
+    @Test(arguments: [
+        (#""seed": 1"#, #""rounding": "stochastic""#, "stochastic rounding"),
+        (#""seed": 1"#, #""scales": "learned""#, "learned scales"),
+        (#""lora": {}"#, #""method": "max""#, "with lora"),
+        (
+            #""seed": 1"#, #""layers": [{"pattern": "*mlp*", "algorithm": "nvfp4"}]"#,
+            "nvfp4 whose scales follow"
+        ),
+    ])
+    func codesThatMoveByThemselvesAreNotFrozen(
+        members: String,
+        quantization: String,
+        reason: String
+    ) {
+        let error = #expect(throws: JobSpecError.self) {
+            try Self.spec(
+                members,
+                quantization: #", "oscillation": {"freeze": 0.02}, \#(quantization)"#
+            )
+        }
+        let text = error?.description ?? ""
+        #expect(text.contains("$.quantization.oscillation.freeze"), "\(text)")
+        #expect(text.contains(reason), "\(text)")
+    }
+
+    @Test func whatIsNeverFrozenIsWarnedAbout() throws {
+        func paths(_ steps: Int, _ oscillation: String) throws -> [String] {
+            try Self.job(
+                #""trainer": {"max_steps": \#(steps)}"#,
+                quantization: #", "oscillation": \#(oscillation)"#
+            ).warnings.map(\.path)
+        }
+        let freeze = "$.quantization.oscillation.freeze"
+        // 1 - 0.99³ is 0.0297.
+        #expect(try paths(4, #"{"freeze": 0.02}"#) == [freeze])
+        #expect(try paths(5, #"{"freeze": 0.02}"#).isEmpty)
+        #expect(
+            try paths(50, #"{"dampen": 1, "flip_momentum": 0.1}"#)
+                == ["$.quantization.oscillation.flip_momentum"]
+        )
+    }
+
     @Test func dampingIsTheJobs() throws {
         #expect(try Self.spec(#""seed": 1"#).quantization.damping == 0)
         let damped = #", "oscillation": {"dampen": 0.05}"#
