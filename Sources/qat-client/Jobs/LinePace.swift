@@ -39,7 +39,7 @@ struct LinePace {
     private mutating func admits(_ progress: JobProgress, at timeUnixMs: Int64) -> Bool {
         totalSteps = progress.totalSteps
         let place = Place(timeUnixMs: timeUnixMs, share: share(of: progress.step))
-        let isNew = phases.insert(Self.family(progress.phase)).inserted
+        let isNew = phases.insert(PhaseText(progress.phase).name).inserted
         guard isNew || isDue(place, after: lastProgress) else { return false }
         lastProgress = place
         return true
@@ -68,16 +68,5 @@ struct LinePace {
         return place.timeUnixMs >= last.timeUnixMs &+ Self.milliseconds
             || place.timeUnixMs <= last.timeUnixMs &- Self.milliseconds
             || place.share >= last.share + Self.share || (place.share >= 1 && last.share < 1)
-    }
-
-    /// A phase without how far it is: `validating` of `validating 3/16`.
-    private static func family(_ phase: String) -> String {
-        guard let space = phase.lastIndex(of: " ") else { return phase }
-        let parts = phase[phase.index(after: space)...].split(
-            separator: "/",
-            omittingEmptySubsequences: false
-        )
-        let isCount = parts.count == 2 && parts.allSatisfy { UInt64($0) != nil }
-        return isCount ? String(phase[..<space]) : phase
     }
 }

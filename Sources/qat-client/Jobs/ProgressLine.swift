@@ -2,19 +2,7 @@ internal import Protocol
 
 /// The line that shows how far a job is.
 enum ProgressLine {
-    private static let barWidths = 6...24
-
-    /// A part of the line; of those that do not fit, the ones with the highest rank are left out.
-    private struct Part {
-        var text: String
-        let rank: Int
-        /// What it may be cut to rather than left out.
-        var least: Int?
-        /// Whether it stands before the bar.
-        var isName = false
-    }
-
-    /// A bar and numbers for a terminal: as much of it as fits, the bar taking what room is left.
+    /// A bar and numbers for a terminal: as much of it as fits.
     ///
     /// - Parameters:
     ///   - label: Which of several jobs it is; empty of one alone.
@@ -30,44 +18,16 @@ enum ProgressLine {
         losses: [Double] = [],
         columns: Int
     ) -> String {
-        let limit = max(0, columns - 1)
-        var parts = parts(label: label, state: state, progress, losses: losses)
-        var chosen: Set<Int> = []
-        var lastRank = Int.max
-        var used = 0
-        for index in parts.indices.sorted(by: { parts[$0].rank < parts[$1].rank }) {
-            let gap = chosen.isEmpty ? 0 : 2
-            if let least = parts[index].least, limit - used - gap >= least {
-                parts[index].text = DisplayWidth.cut(parts[index].text, to: limit - used - gap)
-            }
-            let width = DisplayWidth.columns(parts[index].text) + gap
-            // What is left out must not make room for less important parts, but for its own rank.
-            guard parts[index].rank <= lastRank, used + width <= limit || chosen.isEmpty else {
-                lastRank = min(lastRank, parts[index].rank)
-                continue
-            }
-            used += width
-            chosen.insert(index)
-        }
-        var texts = parts.indices.filter(chosen.contains).map { parts[$0].text }
-        let room = limit - used - 2
-        if room >= barWidths.lowerBound {
-            let bar = bar(share: fraction(progress), width: min(room, barWidths.upperBound))
-            let named = parts.indices.filter { chosen.contains($0) && parts[$0].isName }
-            texts.insert(bar, at: named.count)
-        }
-        return DisplayWidth.cut(texts.joined(separator: "  "), to: limit)
+        // A name of many words leaves room for what it is the name of.
+        let label = DisplayWidth.cut(label, to: max(6, columns / 3))
+        let parts = parts(label: label, state: state, progress, losses: losses)
+        return LiveLine(parts, columns: columns).text(share: fraction(progress))
     }
 
     /// The numbers alone, for files and pipes.
     static func plain(_ progress: JobProgress) -> String {
-        parts(label: "", state: "", progress, losses: []).map(\.text).joined(separator: "  ")
-    }
-
-    private static func bar(share: Double, width: Int) -> String {
-        let filled = Int((share * Double(width)).rounded(.down))
-        return String(repeating: "█", count: filled)
-            + String(repeating: "░", count: width - filled)
+        parts(label: "", state: "", progress, losses: []).map(\.text).filter { !$0.isEmpty }
+            .joined(separator: "  ")
     }
 
     private static func fraction(_ progress: JobProgress) -> Double {
@@ -82,36 +42,40 @@ enum ProgressLine {
         state: String,
         _ progress: JobProgress,
         losses: [Double]
-    ) -> [Part] {
-        var parts: [Part] = []
-        func add(_ text: String, _ rank: Int, least: Int? = nil, isName: Bool = false) {
-            if !text.isEmpty {
-                parts.append(Part(text: text, rank: rank, least: least, isName: isName))
-            }
-        }
-        add(label, 1, least: 6, isName: true)
-        add(state, 6, isName: true)
+    ) -> [LiveLine.Part] {
+        var parts: [LiveLine.Part] = [
+            .init(label, rank: 1, least: 6, isName: true),
+            .init(state, rank: 7, isName: true),
+        ]
         if progress.totalSteps > 0 {
             // In whole numbers: 29 of 100 is 0.29, and a hundred times that is less than 29.
             let done = min(progress.step, progress.totalSteps)
             let percent = progress.totalSteps.dividingFullWidth(done.multipliedFullWidth(by: 100))
                 .quotient
-            add("step \(progress.step)/\(progress.totalSteps) \(percent)%", 0)
+            let step = "step \(progress.step)/\(progress.totalSteps)"
+            parts.append(
+                .init("\(step) \(percent)%", rank: 0, least: step.count) { _ in step }
+            )
         }
         if let loss = progress.loss {
-            add("loss \(Quantities.decimals(loss, 4))", 2)
-            add(Sparkline.text(losses), 7)
+            parts.append(.init("loss \(Quantities.decimals(loss, 4))", rank: 3))
+            parts.append(.init(Sparkline.text(losses), rank: 8))
         }
         if let rate = progress.tokensPerSecond, rate > 0 {
-            add("\(Quantities.decimals(rate, rate < 10 ? 1 : 0)) tokens/s", 5)
+            let text = Quantities.decimals(rate, rate < 10 ? 1 : 0)
+            parts.append(.init("\(text) tokens/s", rank: 6))
         }
         if let eta = progress.etaSeconds {
-            add("ETA \(Quantities.duration(seconds: eta))", 3)
+            parts.append(.init("ETA \(Quantities.duration(seconds: eta))", rank: 4))
         }
-        add(DisplayWidth.printable(progress.precision), 8)
+        parts.append(.init(DisplayWidth.printable(progress.precision), rank: 9))
+        let phase = PhaseText(DisplayWidth.printable(progress.phase))
         // What stands still while something else goes on has to be said.
-        let phase = DisplayWidth.printable(progress.phase)
-        progress.isTraining ? add(phase, 4) : add(phase, 1, least: 8)
+        parts.append(
+            progress.isTraining
+                ? .init(phase.text, rank: 5)
+                : .init(phase.text, rank: 2, least: phase.least, cut: phase.cut(to:))
+        )
         return parts
     }
 }
