@@ -49,24 +49,27 @@ struct WatchCommand: ClientVerb {
         _ printer: EventPrinter,
         _ client: RPCClient
     ) async throws -> EndedTarget {
-        switch target {
-        case .job(let id):
-            _ = try await JobWatcher(client: client, jobID: id).follow { printer.print($0) }
-            return .job(try await client.call(QatMethods.getJob, GetJobRequest(jobID: id)))
-        case .pipeline(let id):
-            let watcher = PipelineWatcher(client: client, pipelineID: id)
-            var seen: [String: UInt64] = [:]
-            while true {
-                try await watcher.follow(
-                    after: seen,
-                    onStart: { pipeline in
-                        for job in pipeline.jobs { printer.labels[job.jobID] = job.part }
-                    },
-                    onEvent: { event in
+        let watcher = TargetWatcher(client: client, target: target)
+        var seen: [String: UInt64] = [:]
+        while true {
+            try await watcher.follow(
+                after: seen,
+                onStart: { pipeline in
+                    for job in pipeline.jobs { printer.labels[job.jobID] = job.part }
+                },
+                onNews: { news in
+                    switch news {
+                    case .event(let event):
                         seen[event.jobID] = event.seq
                         printer.print(event)
+                    case .waits(let note): printer.print(note)
                     }
-                )
+                }
+            )
+            switch target {
+            case .job(let id):
+                return .job(try await client.call(QatMethods.getJob, GetJobRequest(jobID: id)))
+            case .pipeline(let id):
                 let results = try await PipelineResults.fetch(id, client)
                 if results.isOver { return .pipeline(results) }
             }

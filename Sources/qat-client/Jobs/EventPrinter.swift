@@ -26,6 +26,10 @@ final class EventPrinter {
     private var courses: [String: Course] = [:]
     /// The job whose bar stands at the bottom.
     private var shown: String?
+    /// Why jobs wait, in the order in which they were heard of.
+    private var waits: [WaitNote] = []
+    /// Whether a line stands at the bottom that the next one replaces.
+    private var isLineOpen = false
 
     /// How far a job has come.
     private struct Course {
@@ -45,6 +49,9 @@ final class EventPrinter {
         if !event.state.isEmpty {
             courses[event.jobID, default: Course()].state = event.state
         }
+        if event.type == .state {
+            waits.removeAll { $0.jobID == event.jobID && $0.state != event.state }
+        }
         switch style {
         case .json: write(TerminalText.json(JobReport.json(event)) + "\n")
         case .plain:
@@ -54,43 +61,76 @@ final class EventPrinter {
         }
     }
 
+    /// Prints why a job waits: on a terminal in place of a bar, where no other job has one.
+    func print(_ note: WaitNote) {
+        let state = courses[note.jobID]?.state ?? ""
+        // It began to run while it was asked about.
+        guard state.isEmpty || state == note.state else { return }
+        switch style {
+        case .json: write(TerminalText.json(note.json) + "\n")
+        case .plain:
+            let label = labels[note.jobID].map { "\($0): " } ?? ""
+            write(DisplayWidth.printable("\(label)\(note.state)  \(note.reason)") + "\n")
+        case .live(let columns):
+            if let index = waits.firstIndex(where: { $0.jobID == note.jobID }) {
+                waits[index] = note
+            } else {
+                waits.append(note)
+            }
+            draw(above: "", columns())
+        }
+    }
+
     /// Leaves the bar's line, so that what follows starts on its own.
     func finish() {
-        if shown != nil {
+        if isLineOpen {
             write("\n")
-            shown = nil
+            isLineOpen = false
         }
     }
 
     /// Keeps the bar at the bottom: other lines scroll by above it.
     private func show(_ event: JobEvent, columns: Int) {
-        let clear = shown == nil ? "" : Self.clearLine
         if event.type == .progress, let latest = event.progress {
             if let loss = latest.loss, latest.isTraining {
                 courses[event.jobID, default: Course()].losses.append(loss)
             }
             courses[event.jobID, default: Course()].progress = latest
             shown = event.jobID
-            write(Self.clearLine + bar(columns))
+            draw(above: "", columns)
             return
         }
-        let text = labelled(event).map { $0 + "\n" }.joined()
         // The bar of a job that is not running any more would say nothing.
         if event.type == .state, event.jobID == shown, event.state != JobState.running.rawValue {
             shown = nil
         }
-        write(clear + text + bar(columns))
+        draw(above: labelled(event).map { $0 + "\n" }.joined(), columns)
     }
 
-    private func bar(_ columns: Int) -> String {
-        guard let shown, let course = courses[shown], let progress = course.progress else {
-            return ""
+    private func draw(above text: String, _ columns: Int) {
+        let line = line(columns)
+        let clear = isLineOpen || text.isEmpty ? Self.clearLine : ""
+        isLineOpen = !line.isEmpty
+        write(clear + text + line)
+    }
+
+    /// The bar of a job that runs, or else why one waits.
+    private func line(_ columns: Int) -> String {
+        func label(_ id: String) -> String { labels[id].map(DisplayWidth.printable) ?? "" }
+        if let shown, let course = courses[shown], let progress = course.progress {
+            return ProgressLine.live(
+                label: label(shown),
+                state: course.state,
+                progress,
+                losses: course.losses.values,
+                columns: columns
+            )
         }
-        return ProgressLine.live(
-            label: labels[shown].map(DisplayWidth.printable) ?? "",
-            state: course.state,
-            progress,
-            losses: course.losses.values,
+        guard let note = waits.first else { return "" }
+        return ProgressLine.waiting(
+            label: label(note.jobID),
+            note,
+            others: waits.count - 1,
             columns: columns
         )
     }

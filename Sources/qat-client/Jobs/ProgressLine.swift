@@ -24,6 +24,25 @@ enum ProgressLine {
         return LiveLine(parts, columns: columns).text(share: fraction(progress))
     }
 
+    /// Why a job waits, for a terminal.
+    ///
+    /// `others`: Jobs beside it that wait, too.
+    static func waiting(
+        label: String = "",
+        _ note: WaitNote,
+        others: Int = 0,
+        columns: Int
+    ) -> String {
+        let label = DisplayWidth.cut(label, to: max(6, columns / 3))
+        let parts: [LiveLine.Part] = [
+            .init(label, rank: 1, least: 6, isName: true),
+            .init(DisplayWidth.printable(note.state), rank: 4, isName: true),
+            .init(DisplayWidth.printable(note.reason), rank: 0, least: 16),
+            .init(others > 0 ? "and \(others) more wait\(others == 1 ? "s" : "")" : "", rank: 3),
+        ]
+        return LiveLine(parts, columns: columns).text(share: nil)
+    }
+
     /// The numbers alone, for files and pipes.
     static func plain(_ progress: JobProgress) -> String {
         parts(label: "", state: "", progress, losses: []).map(\.text).filter { !$0.isEmpty }

@@ -16,12 +16,19 @@ final class ScriptedGateway: Sendable {
         var uploadErrors: [RPCError] = []
         /// Bytes of blobs that were downloaded.
         var sentByteCount = 0
+        /// What a job and a pipeline are told to be, from call to call; the last one stays.
+        var details: [JobDetail] = []
+        var pipelineDetails: [PipelineDetail] = []
+        /// Questions after a job or a pipeline.
+        var asks = 0
     }
 
     /// What a call of Watch sends before it ends or fails.
     struct Playback {
         var events: [JobEvent]
         var error: RPCError?
+        /// Waits for what has to happen before an event is sent.
+        var before: @Sendable (JobEvent) async throws -> Void = { _ in }
     }
 
     let state = Mutex(State())
@@ -84,6 +91,11 @@ final class ScriptedGateway: Sendable {
         )
     }
 
+    /// The first of some answers; the last one stays.
+    private static func next<Answer>(_ answers: inout [Answer]) -> Answer? {
+        answers.count > 1 ? answers.removeFirst() : answers.first
+    }
+
     private func router() -> RPCRouter {
         var router = RPCRouter()
         router.unary(QatMethods.findMissing, allow: .users) { [self] request, _ in
@@ -136,8 +148,12 @@ final class ScriptedGateway: Sendable {
                 state.watches.append(request)
                 return state.watches.count - 1
             }
-            let playback = playbacks[min(index, playbacks.count - 1)]
+            let own = playbacks.first { $0.events.first?.jobID == request.jobID }
+            let playback =
+                Set(playbacks.compactMap(\.events.first?.jobID)).count > 1
+                ? own ?? playbacks[0] : playbacks[min(index, playbacks.count - 1)]
             for event in playback.events {
+                try await playback.before(event)
                 try await writer.write(event)
             }
             if let error = playback.error {
@@ -154,8 +170,18 @@ final class ScriptedGateway: Sendable {
                 pipelines: pipelines.filter { $0.pipelineID == page.first?.pipelineID }
             )
         }
-        router.unary(QatMethods.getJob, allow: .users) { request, _ in
-            JobDetail(summary: JobSummary(jobID: request.jobID, state: "RUNNING"))
+        router.unary(QatMethods.getJob, allow: .users) { [self] request, _ in
+            state.withLock { state in
+                state.asks += 1
+                return Self.next(&state.details)
+                    ?? JobDetail(summary: JobSummary(jobID: request.jobID, state: "RUNNING"))
+            }
+        }
+        router.unary(QatMethods.getPipeline, allow: .users) { [self] _, _ in
+            state.withLock { state in
+                state.asks += 1
+                return Self.next(&state.pipelineDetails) ?? PipelineDetail()
+            }
         }
         return router
     }
