@@ -3,7 +3,7 @@ internal import Foundation
 /// A file that is there whole or not at all, whenever the machine stops: written under a name aside,
 /// made durable, renamed when complete, and its folder made durable.
 ///
-/// The name aside is the file's own with `.tmp`, unless another is given. What a crash left there is
+/// The name aside is the file's own with `.tmp` (see ``AsideName``), unless another is given. What a crash left there is
 /// replaced, whoever may read it; a writer that is still at work is waited for, in this process and in others.
 /// Dropped without ``commit()``, nothing is left. Written once: what is committed is closed. Not for concurrent use.
 public final class DurableFile {
@@ -35,7 +35,7 @@ public final class DurableFile {
         aside temporary: String? = nil
     ) throws(DurableFileError) {
         self.path = path
-        self.temporary = temporary ?? path + ".tmp"
+        self.temporary = temporary ?? AsideName.path(path, suffix: ".tmp")
         descriptor = try Self.create(self.temporary, readers.mode)
     }
 

@@ -52,7 +52,9 @@ enum PrivateFiles {
 
     /// Runs what writes files anew; if it fails, those that were there come back.
     static func replacing(_ paths: [String], _ body: () throws -> Void) throws {
-        let aside = paths.filter { access($0, F_OK) == 0 }.map { ($0, "\($0).\(getpid()).old") }
+        let aside = paths.filter { access($0, F_OK) == 0 }.map {
+            ($0, AsideName.path($0, suffix: ".\(getpid()).old"))
+        }
         try writing { () throws(DurableFileError) in
             for (path, old) in aside { try DurableFile.move(path, to: old) }
         }

@@ -131,7 +131,7 @@ struct BlobDownloader {
 
     /// Where a download keeps what it has so far.
     static func partial(of path: String, _ digest: SHA256Digest) -> String {
-        "\(path).\(digest.hex.prefix(12)).part"
+        AsideName.path(path, suffix: ".\(digest.hex.prefix(12)).part")
     }
 
     /// The error that ended a download; what came stays where the next one can go on from it.

@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Foundation
 internal import JobSpecs
+internal import Jobs
 internal import Protocol
 internal import Synchronization
 internal import Testing
@@ -266,6 +267,26 @@ internal import Testing
         let above = URL(filePath: inner).deletingLastPathComponent().path(percentEncoded: false)
         await #expect(throws: ClientError.self) { try await fetch(gateway, to: above) }
         #expect(FileManager.default.contents(atPath: inner) == Data("x".utf8))
+    }
+
+    /// The longest names that the gateway accepts; one that was begun is gone on with.
+    ///
+    /// Seen: above 237 bytes "File name too long".
+    @Test(arguments: [237, 238, 255])
+    func aNameOfAnyLengthComesDown(count: Int) async throws {
+        let name = String(repeating: "é", count: count / 2) + (count % 2 == 1 ? "x" : "")
+        #expect(PlainText.pathFault(in: "model/" + name, byteLimit: JobLimits().pathBytes) == nil)
+        #expect(PlainText.pathFault(in: name + "y", byteLimit: 1024) == nil || count == 255)
+        let gateway = try ScriptedGateway()
+        gateway.state.withLock { $0.blobs[.digest(of: content)] = content }
+        let path = folder.home.path + "/model/" + name
+        let partial = BlobDownloader.partial(of: path, .digest(of: content))
+        try folder.write("model/" + (partial as NSString).lastPathComponent, "con")
+        #expect(try await fetch(gateway, to: path))
+        #expect(FileManager.default.contents(atPath: path) == Data(content))
+        #expect(gateway.state.withLock { $0.sentByteCount } == 4)
+        let left = try FileManager.default.contentsOfDirectory(atPath: folder.home.path + "/model")
+        #expect(left == [name])
     }
 
     @Test func aPlaceIsWhatIsThere() throws {
