@@ -41,7 +41,7 @@ struct ArtifactRemoval: Sendable {
             return RemovedBlob(
                 digest: digest,
                 outcome: .refused,
-                message: "there is no such artifact"
+                message: "no artifact sha256:\(digest.hex)"
             )
         }
         var blob = RemovedBlob(digest: digest, size: artifacts.size(digest) ?? 0)

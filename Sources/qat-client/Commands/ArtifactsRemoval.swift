@@ -20,7 +20,7 @@ extension ArtifactsCommand {
 
         func perform() async throws -> ExitStatus {
             let digests = try digests.map(ArtifactsCommand.digest)
-            let blobs = try await GatewayConnection.with(QatHome()) { client in
+            let (blobs, absent) = try await GatewayConnection.with(QatHome()) { client in
                 var blobs: [RemovedBlob] = []
                 for start in stride(from: 0, to: digests.count, by: 256) {
                     let part = Array(digests[start..<min(start + 256, digests.count)])
@@ -29,19 +29,36 @@ extension ArtifactsCommand {
                         RemoveBlobsRequest(digests: part)
                     ).blobs
                 }
-                return blobs
+                return (blobs, try await Self.absent(blobs, client))
             }
-            for blob in blobs { tell(blob) }
-            return blobs.contains { $0.outcome == .refused } ? .rejected : .succeeded
+            for blob in blobs { tell(blob, isAbsent: absent.contains(blob.digest)) }
+            let refused = blobs.filter { $0.outcome == .refused }
+            guard !refused.isEmpty else { return .succeeded }
+            return refused.allSatisfy { absent.contains($0.digest) } ? .usage : .rejected
         }
 
-        private func tell(_ blob: RemovedBlob) {
+        /// Those that stay because there is none of that name: a refusal says the same of what a job needs.
+        private static func absent(
+            _ blobs: [RemovedBlob],
+            _ client: RPCClient
+        ) async throws -> Set<SHA256Digest> {
+            let doubtful = blobs.filter { $0.outcome == .refused && $0.size == 0 }.map(\.digest)
+            var absent: Set<SHA256Digest> = []
+            for start in stride(from: 0, to: doubtful.count, by: 256) {
+                let part = Array(doubtful[start..<min(start + 256, doubtful.count)])
+                let request = FindMissingRequest(digests: part)
+                absent.formUnion(try await client.call(QatMethods.findMissing, request).digests)
+            }
+            return absent
+        }
+
+        private func tell(_ blob: RemovedBlob, isAbsent: Bool) {
             let name = "sha256:" + blob.digest.hex
             let word =
                 switch blob.outcome {
                 case .removed: "removed"
                 case .closed: "closed"
-                case .refused: "refused"
+                case .refused: isAbsent ? "absent" : "refused"
                 }
             if output.json {
                 Console.print(
@@ -51,7 +68,8 @@ extension ArtifactsCommand {
                     ])
                 )
             } else if blob.outcome == .refused {
-                Console.complain(["\(name): \(blob.message)"])
+                let isNamed = blob.message.contains(blob.digest.hex)
+                Console.complain([isNamed ? blob.message : "\(name): \(blob.message)"])
             } else {
                 let why = blob.message.isEmpty ? "" : "  (\(blob.message))"
                 Console.print("\(word)  \(name)  \(Quantities.bytes(blob.size))\(why)")

@@ -113,6 +113,8 @@ struct JobsCommand: AsyncParsableCommand {
 
         private func remove(_ id: String, _ client: RPCClient) async throws {
             guard !dryRun else {
+                // What filters chose is over.
+                if !ids.isEmpty { try await Self.checkRemovable(id, client) }
                 output.json
                     ? Console.print(.object(["job_id": .string(id), "removed": .boolean(false)]))
                     : Console.print("\(id)  would go")
@@ -137,6 +139,24 @@ struct JobsCommand: AsyncParsableCommand {
                         + (Self.kept(gone).map { "; \($0)" } ?? "")
                 )
             }
+        }
+
+        /// Refuses what would be refused if it was meant: of what there is not, or what is not over.
+        private static func checkRemovable(_ id: String, _ client: RPCClient) async throws {
+            let states: [String]
+            if PipelineID.isWhole(id) {
+                let request = GetPipelineRequest(pipelineID: id)
+                states = try await client.call(QatMethods.getPipeline, request).jobs.map(\.state)
+            } else {
+                let request = GetJobRequest(jobID: id)
+                states = [try await client.call(QatMethods.getJob, request).summary.state]
+            }
+            guard let state = states.first(where: { JobState(rawValue: $0)?.isTerminal != true })
+            else { return }
+            throw RPCError(
+                .failedPrecondition,
+                "\(id) is \(state); what is not over is not removed"
+            )
         }
 
         /// What stays of what a removed job had, why, and until when; nil if nothing does.

@@ -219,4 +219,52 @@ internal import Testing
             #expect(deviants.isEmpty, "\(refusal): \(deviants)")
         }
     }
+
+    /// Every verb that takes an id, a name or a digest.
+    private static let jobVerbs = [
+        "status NAME", "status NAME --json", "watch NAME", "wait NAME", "wait NAME --json",
+        "logs NAME",
+        "logs NAME --follow", "metrics NAME", "cancel NAME", "cancel NAME --now", "retry NAME",
+        "retry NAME --with-dependents", "download NAME", "download NAME --to got", "jobs rm NAME",
+        "jobs rm NAME --dry-run", "artifacts ls NAME", "artifacts verify folder --job NAME",
+        "submit job.json --after NAME",
+    ]
+    private static let artifactVerbs = [
+        "artifacts get NAME --to got", "artifacts rm NAME", "artifacts rm NAME NAME",
+        "artifacts verify NAME", "submit stored.json",
+    ]
+
+    /// A file is there already, but nothing has the name or id: 2, and one line that begins the same.
+    ///
+    /// Seen: `artifacts rm` of what there is not exited with 5, `jobs rm --dry-run` with 0.
+    @Test func nothingOfThatNameIsTwoForEveryVerb() async throws {
+        defer { programs.remove() }
+        _ = try issue(["spiffe://test/svc/gateway/gateway-1"], "gateway")
+        let gateway = try await GatewayProcess(
+            state: programs.folder + "/state",
+            certificates: home
+        )
+        defer { gateway.kill() }
+        try write(gateway: try gateway.address().description)
+        let stored =
+            #"{"model":"sha256:\#(Self.digest)","quantization":{"algorithm":"fp4"}}"#
+        try write(stored, "stored.json")
+        var found: [String] = []
+        for name in ["nobody", "0123456789abcdef", "p-0123456789abcdef", "nobody/part"] {
+            let verbs = Self.jobVerbs.map { $0.replacing("NAME", with: name) }
+            let kind = name.hasPrefix("p-") ? "no pipeline " : "no job "
+            found += try await deviants(from: 2, saying: ["error: ", kind, name], of: verbs)
+                .filter { !$0.hasPrefix("submit") || !$0.contains("no job 0000bb03c91c6898") }
+        }
+        let name = "sha256:" + Self.digest
+        let verbs = Self.artifactVerbs.map { $0.replacing("NAME", with: name) }
+        found += try await deviants(from: 2, saying: ["no artifact " + name], of: verbs)
+        #expect(found.isEmpty, "\(found.joined(separator: "\n"))")
+        // A filter is no name: that there is nothing to do is no mistake.
+        for verb in ["jobs rm --name nobody", "status --name nobody", "artifacts gc"] {
+            let outcome = try programs.run("qat-client \(verb)")
+            #expect(outcome.status == 0, "\(verb): \(outcome)")
+        }
+        #expect(!FileManager.default.fileExists(atPath: programs.folder + "/got"))
+    }
 }

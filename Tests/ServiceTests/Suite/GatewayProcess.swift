@@ -70,7 +70,8 @@ final class GatewayProcess: Sendable {
         return process.wait().status
     }
 
-    private func address() throws -> ServerAddress {
+    /// Where it listens.
+    func address() throws -> ServerAddress {
         let text = try String(contentsOfFile: state + "/address", encoding: .utf8)
         return try ServerAddress(parsing: text.trimmingCharacters(in: .whitespacesAndNewlines))
     }
