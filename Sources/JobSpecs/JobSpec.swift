@@ -84,12 +84,21 @@ public struct ParsedJob: Sendable {
     }
 
     /// Checks a document that was read before.
-    public init(kind: String, document parsed: JSONParser.Document) throws(JobSpecError) {
+    ///
+    /// `beside`: Members that it has for others, as one of a pipeline; they are not of the job.
+    public init(
+        kind: String,
+        document parsed: JSONParser.Document,
+        beside others: ObjectSchema? = nil
+    ) throws(JobSpecError) {
         let schema = try JobSchema.schema(kind: kind)
-        var validator = SchemaValidator(parsed, root: schema)
-        validator.check(parsed.value, against: .object(schema), path: "$")
+        let whole = ObjectSchema(schema.fields + (others?.fields ?? []))
+        var validator = SchemaValidator(parsed, root: whole)
+        validator.check(parsed.value, against: .object(whole), path: "$")
         try Self.refuse(validator)
-        document = schema.normalized(parsed.value, fractions: parsed.fractions)
+        var members = parsed.value.objectValue ?? [:]
+        for field in others?.fields ?? [] { members[field.name] = nil }
+        document = schema.normalized(.object(members), fractions: parsed.fractions)
         let reader = ObjectReader(document, schema)
         switch kind {
         case "quantize": spec = .quantize(QuantizeSpec(reader))

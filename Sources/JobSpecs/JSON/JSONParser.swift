@@ -27,6 +27,9 @@ public struct JSONParser {
         }
     }
 
+    /// The end of the sentence that refuses a number beyond all.
+    static let tooLarge = "is too large for a number"
+
     private static let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
 
     private let bytes: [UInt8]
@@ -250,7 +253,7 @@ public struct JSONParser {
             throw failure("\(text) is not a JSON number", path: path)
         }
         guard number.isFinite else {
-            throw failure("\(text) is too large for a number", path: path)
+            throw failure("\(text) \(Self.tooLarge)", path: path)
         }
         if text.contains(where: { ".eE".contains($0) }) {
             fractions[path] = text

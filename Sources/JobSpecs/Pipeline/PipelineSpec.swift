@@ -84,9 +84,8 @@ public struct PipelineSpec: Sendable {
         of document: JSONParser.Document
     ) throws(JobSpecError) -> Part {
         let path = path(of: name)
-        var members = document.value["jobs"]?[name]?.objectValue ?? [:]
-        let stated = members.removeValue(forKey: "kind")?.stringValue
-        let after = members.removeValue(forKey: "after")?.arrayValue ?? []
+        let value = document.value["jobs"]?[name] ?? .null
+        let after = value["after"]?.arrayValue ?? []
         func own<Value>(_ places: [String: Value]) -> [String: Value] {
             places.reduce(into: [:]) { result, entry in
                 guard entry.key.hasPrefix(path + ".") || entry.key.hasPrefix(path + "[") else {
@@ -95,8 +94,9 @@ public struct PipelineSpec: Sendable {
                 result["$" + entry.key.dropFirst(path.count)] = entry.value
             }
         }
-        let value = JSONValue.object(members)
-        guard let kind = stated ?? JobSchema.kind(of: value), JobSchema.kinds.contains(kind) else {
+        guard let kind = value["kind"]?.stringValue ?? JobSchema.kind(of: value),
+            JobSchema.kinds.contains(kind)
+        else {
             let fault = JobSpecError.Violation(
                 path: path,
                 message: "cannot tell whether this is to quantize, train or evaluate; write its "
@@ -112,7 +112,8 @@ public struct PipelineSpec: Sendable {
                     value: value,
                     lines: own(document.lines),
                     fractions: own(document.fractions)
-                )
+                ),
+                beside: JobSchema.part
             )
             return Part(
                 name: name,

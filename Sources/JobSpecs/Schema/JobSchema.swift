@@ -4,11 +4,33 @@ internal import Jobs
 public enum JobSchema {
     /// The kinds this version runs.
     public static let kinds = Kind.allCases.map(\.rawValue)
+    /// The kinds of files: of jobs, and of several together.
+    public static let fileKinds = kinds + ["pipeline"]
+
+    /// What a file of a kind may hold, `pipeline` among them.
+    ///
+    /// - Throws: ``JobSpecError`` (`unknownKind`) for other words.
+    public static func schema(fileKind word: String) throws(JobSpecError) -> ObjectSchema {
+        word == "pipeline" ? pipeline : try schema(kind: word, among: fileKinds)
+    }
+
+    /// The end of a sentence that refuses a word as a kind: the one that is meant, or all.
+    public static func hint(for word: String, among kinds: [String]) -> String {
+        NearestKey.suggestion(for: word, among: kinds).map { "did you mean \($0)?" }
+            ?? "expected one of \(kinds.joined(separator: ", "))"
+    }
 
     /// The schema of a kind.
     ///
     /// - Throws: ``JobSpecError`` (`unknownKind`) for other words, `pipeline` among them.
     public static func schema(kind: String) throws(JobSpecError) -> ObjectSchema {
+        try schema(kind: kind, among: kinds)
+    }
+
+    private static func schema(
+        kind: String,
+        among known: [String]
+    ) throws(JobSpecError) -> ObjectSchema {
         switch kind {
         case "quantize": return quantize
         case "train": return train
@@ -19,10 +41,10 @@ public enum JobSchema {
                 "a pipeline is several jobs and no kind of job; submit it as a pipeline"
             )
         default:
-            let hint =
-                NearestKey.suggestion(for: kind, among: kinds)
-                .map { "did you mean \($0)?" } ?? "expected one of \(kinds.joined(separator: ", "))"
-            throw JobSpecError(.unknownKind, "unknown job kind \"\(kind.prefix(64))\"; \(hint)")
+            throw JobSpecError(
+                .unknownKind,
+                "unknown job kind \"\(kind.prefix(64))\"; \(hint(for: kind, among: known))"
+            )
         }
     }
 
@@ -74,27 +96,27 @@ public enum JobSchema {
         "Forms in which the resulting model is written."
     )
 
+    /// What a job of a pipeline has beside the keys of its kind.
+    static let part = ObjectSchema([
+        .init(
+            "kind",
+            .choice(kinds),
+            "The job's kind, unless its keys tell; beside this, it has the keys of its kind."
+        ),
+        .init(
+            "after",
+            .array(.text(maximumByteCount: PartName.byteLimit), count: 0...64),
+            "Jobs that must end well before it starts, beside those whose outputs it takes: "
+                + "names of this pipeline, or ids."
+        ),
+    ])
+
     /// A pipeline file: jobs of all kinds, each with the keys of its kind beside those listed here.
     public static let pipeline = ObjectSchema([
         name,
         .init(
             "jobs",
-            .jobs(
-                ObjectSchema([
-                    .init(
-                        "kind",
-                        .choice(kinds),
-                        "The job's kind, unless its keys tell; beside this, it has the keys of its kind."
-                    ),
-                    .init(
-                        "after",
-                        .array(.text(maximumByteCount: PartName.byteLimit), count: 0...64),
-                        "Jobs that must end well before it starts, beside those whose outputs it takes: "
-                            + "names of this pipeline, or ids."
-                    ),
-                ]),
-                count: 1...64
-            ),
+            .jobs(part, count: 1...64),
             required: true,
             "The jobs by name; where an input is meant, job:NAME[/output] is another one's output."
         ),

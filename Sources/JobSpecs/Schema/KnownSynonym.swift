@@ -92,7 +92,7 @@ enum KnownSynonym {
             "max_length max_seq_length max_seq_len seq_len sequence_len sequence_length"
         ),
         (["$.data.seq_length"], "context_length encoder_seq_length model_max_length seqlen"),
-        (["$.quantization.scaling_granularity", "$.data.seq_length"], "block_size"),
+        (["$.data.seq_length", "$.quantization.scaling_granularity"], "block_size"),
         (["$.quantization.scaling_granularity"], "group_size group blocksize q_group_size"),
         (["$.data.train"], "train_file train_files train_data train_dataset dataset datasets"),
         (["$.data.train"], "data_path data_prefix train_ds training"),

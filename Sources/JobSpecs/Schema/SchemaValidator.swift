@@ -183,7 +183,8 @@ struct SchemaValidator {
         path: String,
         pasted: [String: String] = [:]
     ) {
-        let isFraction = fractions[path] != nil
+        // 1e3 is the count that it looks like; 1.0 and 1e0 are all of something.
+        let isFraction = fractions[path]?.contains(".") ?? false
         let verdict = ScalarVerdict(value, schema, isFraction: isFraction)
         if case .allowed = verdict { return }
         let text = value.canonicalText

@@ -1,13 +1,18 @@
 extension ValueSchema {
     /// What to write instead of a value that is refused, where its form shows what was meant.
     ///
-    /// `isFraction`: Whether a number is written with a point or an exponent.
+    /// `isFraction`: Whether a number is written with a point.
     func advice(_ value: JSONValue, isFraction: Bool) -> String? {
         switch (self, value) {
         case (.integer, .string(let text)), (.number, .string(let text)),
             (.extent, .string(let text)):
-            let isAllowed = (try? JSONParser.parse(Array(text.utf8))).map(allows) ?? false
-            return isAllowed ? "write \(text) without quotes" : nil
+            if (try? JSONParser.parse(Array(text.utf8))).map(allows) ?? false {
+                return "write \(text) without quotes"
+            }
+            return NumberHabit.plain(text).flatMap { plain in
+                let document = try? JSONParser.parse(Array(plain.utf8))
+                return document.map(allows) ?? false ? "write \(plain)" : nil
+            }
         case (.boolean, .string(let text)):
             let word = text.lowercased()
             if ["yes", "on", "y"].contains(word) { return "write true" }

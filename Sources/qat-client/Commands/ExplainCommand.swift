@@ -10,7 +10,7 @@ struct ExplainCommand: ClientVerb {
 
     @Argument(
         help: "quantize, train, evaluate or pipeline.",
-        completion: .list(JobSchema.kinds + ["pipeline"])
+        completion: .list(JobSchema.fileKinds)
     )
     var kind: String
     @OptionGroup var output: OutputOptions
@@ -18,7 +18,7 @@ struct ExplainCommand: ClientVerb {
     func perform() async throws -> ExitStatus {
         let schema: ObjectSchema
         do {
-            schema = kind == "pipeline" ? JobSchema.pipeline : try JobSchema.schema(kind: kind)
+            schema = try JobSchema.schema(fileKind: kind)
         } catch {
             throw ClientError(.usage, error.lines(file: kind))
         }

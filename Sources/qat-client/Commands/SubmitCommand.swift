@@ -60,11 +60,9 @@ struct SubmitCommand: ClientVerb {
         guard (1...2).contains(words.count) else {
             throw ValidationError("submit takes a kind and a file, or a file alone.")
         }
-        let kinds = JobSchema.kinds + ["pipeline"]
+        let kinds = JobSchema.fileKinds
         if let kind, !kinds.contains(kind) {
-            let hint =
-                NearestKey.suggestion(for: kind, among: kinds).map { "did you mean \($0)?" }
-                ?? "expected \(kinds.joined(separator: ", ")), and one file."
+            let hint = JobSchema.hint(for: kind, among: kinds)
             throw ValidationError("\(TerminalText.short(kind)) is no kind of job; \(hint)")
         }
         if words.count == 1, kinds.contains(file),

@@ -74,6 +74,7 @@ struct Override: Equatable {
     ///
     /// - Throws: ``ClientError`` (`usage`) if the way leads through something that has no such member.
     func applied(to document: JSONParser.Document) throws(ClientError) -> JSONParser.Document {
+        if let fault = NumberHabit.fault(text) { throw Self.refusal("\(path)=\(text)", fault) }
         let parsed = try? JSONParser.parse(Array(text.utf8))
         let value = try Self.setting(
             parsed?.value ?? .string(text),

@@ -157,6 +157,7 @@ struct YAMLReader {
         guard text.utf8.first.map({ $0 == 0x2D || (0x30...0x39).contains($0) }) ?? false else {
             return .string(text)
         }
+        if let fault = NumberHabit.fault(text) { throw failure(fault, node, path) }
         if let document = try? JSONParser.parse(Array(text.utf8)), case .number = document.value {
             fractions[path] = document.fractions["$"]
             return document.value

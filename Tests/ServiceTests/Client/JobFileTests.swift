@@ -89,6 +89,37 @@ internal import Testing
         #expect(once.document.value["name"] == .string("y"))
     }
 
+    /// One rule for JSON, YAML and `--set`: a number is what it is worth, and none is taken for text.
+    @Test(
+        arguments: [
+            ("1e9", 1_000_000_000), ("1e3", 1000), ("12e2", 1200), ("1.5e3", 1500), ("7", 7),
+            ("1e999", nil), ("-1e999", nil),
+        ] as [(String, Double?)]
+    )
+    func numbersAreReadAlike(text: String, value: Double?) throws {
+        let notations: [(String, [String])] = [
+            ("{\"trainer\": {\"max_steps\": \(text)}}", []),
+            ("trainer:\n  max_steps: \(text)\n", []),
+            ("trainer: {}\n", ["trainer.max_steps=\(text)"]),
+        ]
+        for (content, overrides) in notations {
+            guard let value else {
+                let lines = problems { _ = try file("j", content, kind: "train", overrides) }
+                #expect(lines.count == 1)
+                #expect(
+                    lines.first?.contains("\(text) is too large for a number") == true,
+                    "\(lines)"
+                )
+                continue
+            }
+            let read = try file("j", content, kind: "train", overrides)
+            #expect(read.document.value["trainer"]?["max_steps"] == .number(value))
+        }
+        // In quotes it is text.
+        let named = try file("j.json", "{}", kind: "train", ["name=\"\(text)\""])
+        #expect(named.document.value["name"] == .string(text))
+    }
+
     @Test(arguments: [
         ("max_steps", "expected KEY=VALUE"), ("=3", "a key is missing"),
         ("a..b=3", "a key is missing"),

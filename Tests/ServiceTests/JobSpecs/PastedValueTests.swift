@@ -36,6 +36,32 @@ internal import Testing
         #expect(try trainer(#"{"val_check_interval": 50}"#).validationInterval == .count(50))
     }
 
+    /// A number is what it is worth, however it is written: a count of so many.
+    @Test(arguments: ["1000", "1e3", "1E3", "1e+3", "10e2", "1000.0", "1.0e3"])
+    func wholeNumbersMayHaveAnExponent(text: String) throws {
+        #expect(try trainer(#"{"max_steps": \#(text)}"#).maximumSteps == 1000)
+        guard !text.contains(".") else { return }
+        #expect(
+            try trainer(#"{"val_check_interval": \#(text)}"#).validationInterval == .count(1000)
+        )
+    }
+
+    /// By hand; the limit of steps is a thousand millions.
+    @Test(arguments: [
+        ("1e10", "1e10 is not allowed; expected an integer from 1 to 1000000000"),
+        ("1e-3", "1e-3 is not allowed; expected an integer"), ("2.5", "2.5 is not allowed"),
+        (#""1_000""#, "write 1000"), (#""1,000""#, "write 1000"), (#""10k""#, "write 10000"),
+        (#""2M""#, "write 2000000"), (#""+5""#, "write 5"), (#""1e3""#, "write 1e3 without quotes"),
+        (#""1,5""#, "found a string; expected an integer from 1 to 1000000000"),
+        (#""3G""#, "found a string; expected an integer from 1 to 1000000000"),
+    ])
+    func whatIsNoWholeNumberIsRefusedInASentence(text: String, expected: String) {
+        let error = #expect(throws: JobSpecError.self) {
+            try job(#", "trainer": {"max_steps": \#(text)}"#)
+        }
+        #expect(error?.description.contains(expected) == true, "\(error?.description ?? "")")
+    }
+
     @Test(arguments: [("16", "16"), ("32", "32"), ("\"16\"", "16"), ("\"bf16\"", "bf16")])
     func precisionsMayBeIntegers(value: String, word: String) throws {
         #expect(try trainer(#"{"precision": \#(value)}"#).precision == word)
@@ -77,6 +103,8 @@ internal import Testing
         ("$", "epochs", "$.trainer.max_epochs"),
         ("$", "num_train_epochs", "$.trainer.max_epochs"),
         ("$.quantization", "block_size", "\"scaling_granularity\""),
+        ("$", "block_size", "$.data.seq_length"), ("$.data", "block_size", "\"seq_length\""),
+        ("$.trainer", "block_size", "$.data.seq_length"),
         ("$.quantization", "group_size", "\"scaling_granularity\""),
         ("$.data", "block_size", "\"seq_length\""), ("$", "max_length", "$.data.seq_length"),
         ("$.trainer", "gradient_accumulation_steps", "\"accumulate_grad_batches\""),

@@ -65,47 +65,74 @@ internal import Testing
         }
     }
 
-    private static let faults: [(String, String, String)] = [
-        ("[]", "$", "found an array"), ("{}", "$.jobs", "missing"),
-        (#"{"jobs": {}}"#, "$.jobs", "0 jobs are not allowed; expected an object of 1 to 64 jobs"),
-        (#"{"jobs": []}"#, "$.jobs", "found an array"),
-        (#"{"job": {}}"#, "$.job", "did you mean \"jobs\"?"),
-        (jobs(#""a": 3"#), "$.jobs.a", "found an integer; expected a job"),
-        (jobs(#""a": {"seed": 1}"#), "$.jobs.a", "write its \"kind\""),
-        (jobs(#""a b": \#(quantize)"#), #"$.jobs["a b"]"#, "is no name"),
-        (jobs(#""00aa000000000001": \#(quantize)"#), "$.jobs.00aa000000000001", "looks like an id"),
+    private static func with(_ member: String) -> String {
+        jobs("\"a\": " + quantize.replacing("{\"model\"", with: "{\(member), \"model\""))
+    }
+
+    /// What a job of a pipeline has beside the keys of its kind is known where those are.
+    private static let members: [(String, String, String)] = [
+        (with(#""afer": ["b"]"#), "$.jobs.a.afer", "did you mean \"after\"?"),
+        (with(#""knd": "quantize""#), "$.jobs.a.knd", "did you mean \"kind\"?"),
         (
-            jobs(#""a": {"kind": "pipeline", "jobs": {}}"#), "$.jobs.a.kind",
-            "expected one of quantize, train, evaluate"
+            with(#""after": [], "afters": []"#), "$.jobs.a.afters",
+            "did you mean \"after\", which is there already?"
         ),
-        (
-            jobs(#""a": \#(quantize.replacing("algorithm", with: "algoritm"))"#),
-            "$.jobs.a.quantization.algoritm", "did you mean \"algorithm\"?"
-        ),
-        (
-            jobs(#""ptq": \#(quantize), "qat": \#(train.replacing("job:ptq", with: "job:ptk"))"#),
-            "$.jobs.qat.model", "called \"ptk\"; did you mean \"ptq\"?"
-        ),
-        (
-            jobs(#""ptq": \#(quantize), "e": \#(evaluate("job:ptq/logits"))"#),
-            "$.jobs.e.models[0].model",
-            "the quantize job ptq makes no logits; it makes model, model-gguf, report.json"
-        ),
-        (
-            jobs(#""e": \#(evaluate("m.gguf")), "f": \#(evaluate("job:e"))"#),
-            "$.jobs.f.models[0].model", "the evaluate job e makes no model; it makes report.json"
-        ),
-        (
-            jobs(#""ptq": \#(quantize.replacing("m.gguf", with: "job:qat")), "qat": \#(train)"#),
-            "$.jobs.ptq", "ptq → qat → ptq"
-        ),
-        (
-            jobs(
-                #""a": \#(quantize.replacing("{\"model\"", with: "{\"after\": [\"nobody\"], \"model\""))"#
-            ),
-            "$.jobs.a.after[0]", "called \"nobody\"; expected one of a, or an id"
-        ),
+        (with(#""zzzzzz": 1"#), "$.jobs.a.zzzzzz", "export, seed, kind, after"),
     ]
+
+    private static let faults: [(String, String, String)] =
+        members + [
+            ("[]", "$", "found an array"), ("{}", "$.jobs", "missing"),
+            (
+                #"{"jobs": {}}"#, "$.jobs",
+                "0 jobs are not allowed; expected an object of 1 to 64 jobs"
+            ),
+            (#"{"jobs": []}"#, "$.jobs", "found an array"),
+            (#"{"job": {}}"#, "$.job", "did you mean \"jobs\"?"),
+            (jobs(#""a": 3"#), "$.jobs.a", "found an integer; expected a job"),
+            (jobs(#""a": {"seed": 1}"#), "$.jobs.a", "write its \"kind\""),
+            (jobs(#""a b": \#(quantize)"#), #"$.jobs["a b"]"#, "is no name"),
+            (
+                jobs(#""00aa000000000001": \#(quantize)"#), "$.jobs.00aa000000000001",
+                "looks like an id"
+            ),
+            (
+                jobs(#""a": {"kind": "pipeline", "jobs": {}}"#), "$.jobs.a.kind",
+                "expected one of quantize, train, evaluate"
+            ),
+            (
+                jobs(#""a": \#(quantize.replacing("algorithm", with: "algoritm"))"#),
+                "$.jobs.a.quantization.algoritm", "did you mean \"algorithm\"?"
+            ),
+            (
+                jobs(
+                    #""ptq": \#(quantize), "qat": \#(train.replacing("job:ptq", with: "job:ptk"))"#
+                ),
+                "$.jobs.qat.model", "called \"ptk\"; did you mean \"ptq\"?"
+            ),
+            (
+                jobs(#""ptq": \#(quantize), "e": \#(evaluate("job:ptq/logits"))"#),
+                "$.jobs.e.models[0].model",
+                "the quantize job ptq makes no logits; it makes model, model-gguf, report.json"
+            ),
+            (
+                jobs(#""e": \#(evaluate("m.gguf")), "f": \#(evaluate("job:e"))"#),
+                "$.jobs.f.models[0].model",
+                "the evaluate job e makes no model; it makes report.json"
+            ),
+            (
+                jobs(
+                    #""ptq": \#(quantize.replacing("m.gguf", with: "job:qat")), "qat": \#(train)"#
+                ),
+                "$.jobs.ptq", "ptq → qat → ptq"
+            ),
+            (
+                jobs(
+                    #""a": \#(quantize.replacing("{\"model\"", with: "{\"after\": [\"nobody\"], \"model\""))"#
+                ),
+                "$.jobs.a.after[0]", "called \"nobody\"; expected one of a, or an id"
+            ),
+        ]
 
     @Test(arguments: faults)
     func aFaultNamesItsPlace(text: String, place: String, message: String) {

@@ -1,6 +1,7 @@
 internal import Foundation
 internal import TestProgram
 internal import Testing
+@testable internal import qat_client
 
 /// The built client as a process: what it prints where, and how it exits.
 @Suite struct ClientProcessTests {
@@ -43,7 +44,16 @@ internal import Testing
         ("stauts", "qat-client has no verb \"stauts\"; did you mean \"status\"?"),
         ("sumbit train x.json", "did you mean \"submit\"?"),
         ("local dwon", "did you mean \"down\"?"),
-        ("artifacts list", "artifacts has no verb \"list\"; expected one of ls, put, get"),
+        ("artifacts list", "artifacts has no verb \"list\"; did you mean \"artifacts ls\"?"),
+        ("artifacts frob", "artifacts has no verb \"frob\"; expected one of ls, put, get"),
+        ("stop x", "qat-client has no verb \"stop\"; did you mean \"cancel\"?"),
+        ("kill x", "did you mean \"cancel --now\"?"), ("ps", "did you mean \"status\"?"),
+        ("rm x", "did you mean \"jobs rm\" or \"artifacts rm\"?"),
+        ("ls", "did you mean \"status\" or \"artifacts ls\"?"), ("log x", "did you mean \"logs\"?"),
+        ("top", "did you mean \"status\" or \"watch\"?"), ("up", "did you mean \"local up\"?"),
+        ("LIST", "did you mean \"status\""), ("jobs ls", "did you mean \"status\"?"),
+        ("jobs cancel x", "did you mean \"cancel\"?"), ("gc", "did you mean \"artifacts gc\"?"),
+        ("local stop", "did you mean \"local down\"?"), ("help stop", "did you mean \"cancel\"?"),
         ("frobnicate", "expected one of local, submit, status"),
     ])
     func aMisspeltVerbIsAnsweredWithTheRightOne(line: String, expected: String) throws {
@@ -52,6 +62,40 @@ internal import Testing
         #expect(outcome.status == 2)
         #expect(outcome.errors.contains(expected), "\(outcome.errors)")
         #expect(outcome.errors.split(separator: "\n").count == 1)
+    }
+
+    /// What a hint says to write is there.
+    @Test func everyHintLeadsToAVerb() throws {
+        for (group, words) in VerbSpelling.synonyms {
+            for (word, hints) in words {
+                let line = (group.isEmpty ? [word] : [group, word])
+                let error = #expect(throws: ClientError.self, "\(line)") {
+                    try VerbSpelling.check(line, of: QatClient.self)
+                }
+                for hint in hints {
+                    #expect(error?.lines.first?.contains("\"\(hint)\"") == true)
+                    let verbs = hint.split(separator: " ").map(String.init)
+                    try VerbSpelling.check(verbs, of: QatClient.self)
+                    // Of a group, with a verb of the group.
+                    let isGroup = ["jobs", "artifacts", "local", "certs"].contains(verbs[0])
+                    #expect(!isGroup || verbs.count > 1, "\(hint)")
+                }
+            }
+        }
+    }
+
+    /// One list of kinds for all who take one.
+    @Test(arguments: [
+        ("explain pipline", "did you mean pipeline?"), ("explain trian", "did you mean train?"),
+        ("explain x", "expected one of quantize, train, evaluate, pipeline"),
+        ("submit pipline x.json", "did you mean pipeline?"),
+        ("submit frob x.json", "expected one of quantize, train, evaluate, pipeline"),
+        ("status --kind trian", "did you mean train?"),
+    ])
+    func aMisspeltKindIsAnsweredWithTheRightOne(line: String, expected: String) throws {
+        defer { remove() }
+        let outcome = try shell("qat-client \(line)")
+        #expect(outcome.status == 2 && outcome.errors.contains(expected), "\(outcome)")
     }
 
     @Test func aJobMayComeFromTheStandardInput() throws {
