@@ -85,6 +85,18 @@ extension ArtifactsCommand {
                 return inspection.isIntact ? .succeeded : .failed
             }
             // Before the gateway is called.
+            if job != nil {
+                if let obstacle = TargetFolder.obstacle(subject) {
+                    throw ClientError(
+                        .usage,
+                        "\(obstacle.path) is no folder; --job compares the folder that the job was "
+                            + "downloaded into"
+                    )
+                }
+                guard isLocal else {
+                    throw ClientError(.usage, "\(subject): no such folder")
+                }
+            }
             let digest = job == nil ? try digest(subject) : nil
             let findings = try await GatewayConnection.with(QatHome()) { client in
                 guard let digest else {

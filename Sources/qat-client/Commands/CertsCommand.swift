@@ -36,6 +36,7 @@ struct CertsCommand: AsyncParsableCommand {
         }
 
         func perform() async throws -> ExitStatus {
+            try TargetFolder.check(dir, option: "--dir")
             let certificate = dir + "/ca.pem"
             guard force || access(certificate, F_OK) != 0 else {
                 throw ClientError(.usage, "\(certificate) exists; --force replaces it")
@@ -89,6 +90,7 @@ struct CertsCommand: AsyncParsableCommand {
         }
 
         func perform() async throws -> ExitStatus {
+            try TargetFolder.check(dir, option: "--dir")
             let (subject, name) = try subject()
             let (certificate, key) = ("\(dir)/\(name).pem", "\(dir)/\(name).key")
             let authority = "\(dir)/\(CertificateAuthority.certificateName)"

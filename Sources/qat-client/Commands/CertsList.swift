@@ -25,6 +25,7 @@ extension CertsCommand {
         }
 
         func perform() async throws -> ExitStatus {
+            try TargetFolder.check(dir, option: "--dir")
             let files: [String]
             do {
                 files = try FileManager.default.contentsOfDirectory(atPath: dir)

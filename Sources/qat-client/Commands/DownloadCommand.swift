@@ -25,6 +25,12 @@ struct DownloadCommand: ClientVerb {
     @OptionGroup var output: OutputOptions
 
     func perform() async throws -> ExitStatus {
+        // Before anybody is asked.
+        if let to { try TargetFolder.check(Self.folder(to), option: "--to") }
+        return try await download()
+    }
+
+    private func download() async throws -> ExitStatus {
         try await GatewayConnection.with(QatHome()) { client in
             switch try await JobSelector(client: client).target(id) {
             case .job(let id):
@@ -74,6 +80,9 @@ struct DownloadCommand: ClientVerb {
     ) async throws {
         let files = jobs.flatMap { job, root in
             job.outputs.map { (path: root + "/" + $0.name, file: $0) }
+        }
+        for folder in Set(files.map { ($0.path as NSString).deletingLastPathComponent }).sorted() {
+            try TargetFolder.check(folder)
         }
         let places = files.map { path, file in
             BlobDownloader.place(of: file.digest, size: file.size, at: path)

@@ -31,6 +31,7 @@ struct QatHome: Sendable {
 /// Files and folders that only their owner reads, written so that a crash leaves old or new.
 enum PrivateFiles {
     static func createFolder(_ path: String) throws {
+        try TargetFolder.check(path)
         do {
             try FileManager.default.createDirectory(
                 atPath: path,

@@ -42,6 +42,14 @@ struct BlobDownloader {
 
     /// The refusal to replace a file.
     static func refusal(_ path: String) -> String {
+    /// The same of one file alone, for which a folder may have been named.
+    private static func refusal(special path: String) -> String {
+        var isFolder: ObjCBool = false
+        let isThere = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
+        return isThere && isFolder.boolValue
+            ? "\(path) is a folder; name a file in it with --to" : specialRefusal(path)
+    }
+
         "\(path) is there already with another content; --overwrite replaces it, --to names another place"
     }
 
@@ -59,7 +67,7 @@ struct BlobDownloader {
     func fetch(_ digest: SHA256Digest, size: UInt64?, to path: String) async throws -> Bool {
         switch Self.place(of: digest, size: size, at: path) {
         case .same: return false
-        case .special: throw ClientError(.usage, Self.specialRefusal(path))
+        case .special: throw ClientError(.usage, Self.refusal(special: path))
         case .other where !overwrites: throw ClientError(.usage, Self.refusal(path))
         case .free, .other: break
         }
@@ -118,6 +126,7 @@ struct BlobDownloader {
         let folder = URL(filePath: path).deletingLastPathComponent().path(percentEncoded: false)
         do {
             try FileManager.default.createDirectory(
+        try TargetFolder.check(folder)
                 atPath: folder,
                 withIntermediateDirectories: true
             )

@@ -267,4 +267,31 @@ internal import Testing
         }
         #expect(!FileManager.default.fileExists(atPath: programs.folder + "/got"))
     }
+
+    /// Every verb that takes a folder, given what is none, or what lies within none.
+    ///
+    /// Seen: `download --to FILE` said "cannot create" after it had asked the gateway, with 1.
+    @Test(arguments: ["job.json", "/dev/null", "job.json/inner", "dangling"])
+    func whatIsNoFolderIsTwoForEveryVerb(place: String) async throws {
+        defer { programs.remove() }
+        // Nobody is there: the mistake is told before anybody is asked.
+        try write()
+        symlink("nowhere", programs.folder + "/dangling")
+        let verbs = [
+            "download latest --to PLACE", "certs init --dir PLACE",
+            "certs issue --dir PLACE --user a",
+            "certs list --dir PLACE", "artifacts verify PLACE --job latest",
+        ].map { $0.replacing("PLACE", with: place) }
+        let name = place.split(separator: "/").first.map(String.init) ?? ""
+        let found = try await deviants(from: 2, saying: [name, "folder"], of: verbs)
+        #expect(found.isEmpty, "\(found.joined(separator: "\n"))")
+        // The client's own folder, too.
+        let up = try programs.run("QAT_HOME=\(place) qat-client local up --detach")
+        #expect(up.status == 2 && up.errors.contains("folder"), "\(up)")
+        #expect(
+            try String(contentsOfFile: programs.folder + "/job.json", encoding: .utf8).hasPrefix(
+                "{"
+            )
+        )
+    }
 }
