@@ -96,7 +96,7 @@ struct ArtifactsCommand: AsyncParsableCommand {
                 return PlannedFile(name: path, path: path, digest: digest, size: size)
             }
             try await GatewayConnection.with(QatHome()) { client in
-                _ = try await BlobUploader(client: client).upload(planned)
+                try await BlobUploader.upload(planned, client)
             }
             guard !output.json else {
                 let artifacts = planned.map {
@@ -131,8 +131,11 @@ struct ArtifactsCommand: AsyncParsableCommand {
             let digest = try ArtifactsCommand.digest(digest)
             let path = to ?? digest.hex
             try await GatewayConnection.with(QatHome()) { client in
-                _ = try await BlobDownloader(client: client, overwrites: overwrite)
-                    .fetch(digest, size: nil, to: path)
+                let meter = TransferMeter("fetching")
+                defer { meter.clear() }
+                var downloader = BlobDownloader(client: client, overwrites: overwrite)
+                downloader.onProgress = { meter.advance(to: $0, of: nil, file: path) }
+                _ = try await downloader.fetch(digest, size: nil, to: path)
             }
             let file: JSONValue = .object([
                 "digest": .string("sha256:" + digest.hex),

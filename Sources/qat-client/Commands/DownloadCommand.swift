@@ -97,12 +97,24 @@ struct DownloadCommand: ClientVerb {
         }
         let missing = zip(files, places).filter { $1 != .same }.map(\.0)
         try Self.checkRoom(missing, below: root)
-        let downloader = BlobDownloader(client: client, overwrites: overwrite)
+        let meter = TransferMeter("fetching")
+        defer { meter.clear() }
+        let total = missing.reduce(UInt64(0)) {
+            $0.addingReportingOverflow($1.file.size).partialValue
+        }
+        var done: UInt64 = 0
         for ((path, file), place) in zip(files, places) {
             let isThere = place == .same
             if !isThere {
+                let before = done
+                let name = (path as NSString).lastPathComponent
+                var downloader = BlobDownloader(client: client, overwrites: overwrite)
+                downloader.onProgress = {
+                    meter.advance(to: before &+ $0, of: total, file: name)
+                }
                 do {
                     _ = try await downloader.fetch(file.digest, size: file.size, to: path)
+                    done = before &+ file.size
                 } catch let error as RPCError where [.notFound, .dataLoss].contains(error.code) {
                     throw Self.loss(of: file, error)
                 }

@@ -55,7 +55,7 @@ extension SubmitCommand {
             for part in plan.parts {
                 try await Self.checkStored(part.plan, client)
             }
-            try await Self.uploader(client).upload(plan.uniqueFiles)
+            try await BlobUploader.upload(plan.uniqueFiles, client)
             let response = try await client.call(QatMethods.submitPipeline, request)
             try journal.recordJob(key: key, jobID: response.pipelineID)
             return response

@@ -3,7 +3,6 @@ internal import Foundation
 internal import JobSpecs
 internal import Jobs
 internal import Protocol
-internal import Synchronization
 
 /// `submit`: checks a job file, sends what it needs, and makes it a job exactly once.
 struct SubmitCommand: ClientVerb {
@@ -140,7 +139,7 @@ struct SubmitCommand: ClientVerb {
     ) async throws -> SubmitJobResponse {
         try await exactlyOnce(plan.digest(schedule), home) { key, journal in
             try await Self.checkStored(plan, client)
-            try await Self.uploader(client).upload(plan.uniqueFiles)
+            try await BlobUploader.upload(plan.uniqueFiles, client)
             let request = plan.request(key: key, schedule)
             let response = try await client.call(QatMethods.submitJob, request)
             try journal.recordJob(key: key, jobID: response.jobID)
@@ -209,26 +208,6 @@ struct SubmitCommand: ClientVerb {
                         + "\"qat-client artifacts put\" stores one"
                 }
             )
-        }
-    }
-
-    static func uploader(_ client: RPCClient) -> BlobUploader {
-        guard Console.showsNotesOnTerminal else {
-            return BlobUploader(client: client)
-        }
-        let shown = Mutex(-1)
-        return BlobUploader(client: client) { sent, total in
-            // Chunks are small; a terminal is told of every hundredth.
-            let percent = total > 0 ? Int(sent * 100 / total) : 100
-            let isNews = shown.withLock { last in
-                defer { last = percent }
-                return last != percent
-            }
-            guard isNews || sent == total else {
-                return
-            }
-            let text = "sending \(Quantities.bytes(sent)) of \(Quantities.bytes(total))"
-            Console.overwriteNote(sent == total ? "" : text)
         }
     }
 

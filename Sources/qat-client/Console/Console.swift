@@ -1,6 +1,7 @@
 internal import Foundation
 internal import JobSpecs
 internal import Jobs
+internal import Synchronization
 
 /// The process's standard streams: results go to the output, everything else to the error stream.
 enum Console {
@@ -9,28 +10,40 @@ enum Console {
     /// Whether the error stream is a terminal.
     static var showsNotesOnTerminal: Bool { isatty(STDERR_FILENO) == 1 }
 
-    /// The width of the terminal in columns, as it is now.
-    static var columns: Int {
+    /// The width of the output's terminal in columns, as it is now.
+    static var columns: Int { columns(of: STDOUT_FILENO) }
+    /// That of the error stream's.
+    static var noteColumns: Int { columns(of: STDERR_FILENO) }
+
+    private static func columns(of descriptor: Int32) -> Int {
         var size = winsize()
-        let isKnown = ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
+        let isKnown = ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
         return isKnown ? Int(size.ws_col) : 100
     }
+
+    /// Whether a line stands on the error stream's terminal that the next one replaces.
+    private static let isNoteOpen = Mutex(false)
+
+    private static let clearLine = "\r\u{1B}[K"
 
     /// What tables have to fit in; nil where the output is no terminal.
     static var tableColumns: Int? { isTerminal ? columns : nil }
 
     /// Writes lines to the output; what a terminal would obey in them is written out.
     static func print(_ text: String) {
-        write(Array(TerminalText.lines(text).utf8) + [UInt8(ascii: "\n")], to: STDOUT_FILENO)
+        closeNote()
+        write(TerminalText.lines(text) + "\n", to: STDOUT_FILENO)
     }
 
     /// Writes a value as one line of JSON to the output; what a terminal would obey is `\u….`.
     static func print(_ value: JSONValue) {
-        write(Array((TerminalText.json(value) + "\n").utf8), to: STDOUT_FILENO)
+        closeNote()
+        write(TerminalText.json(value) + "\n", to: STDOUT_FILENO)
     }
 
     /// Writes bytes to the output as they are.
     static func write(_ bytes: [UInt8]) {
+        closeNote()
         write(bytes, to: STDOUT_FILENO)
     }
 
@@ -39,12 +52,23 @@ enum Console {
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map {
             PlainText.bounded(TerminalText.line(String($0)))
         }
-        write(Array((lines.joined(separator: "\n") + "\n").utf8), to: STDERR_FILENO)
+        closeNote()
+        write(lines.joined(separator: "\n") + "\n", to: STDERR_FILENO)
     }
 
     /// Rewrites the current line of the error stream.
     static func overwriteNote(_ text: String) {
-        write(Array("\r\u{1B}[K\(text)".utf8), to: STDERR_FILENO)
+        isNoteOpen.withLock { $0 = !text.isEmpty }
+        write(clearLine + text, to: STDERR_FILENO)
+    }
+
+    /// Takes away what stands to be rewritten, before anything else is printed.
+    private static func closeNote() {
+        let wasOpen = isNoteOpen.withLock { isOpen in
+            defer { isOpen = false }
+            return isOpen
+        }
+        if wasOpen { write(clearLine, to: STDERR_FILENO) }
     }
 
     /// Writes errors, each on its line; of very many the first ones.
@@ -72,6 +96,10 @@ enum Console {
         }
         complain(["cannot write the output: \(String(cString: strerror(code)))"])
         exit(ExitStatus.failed.rawValue)
+    }
+
+    private static func write(_ text: String, to descriptor: Int32) {
+        write(Array(text.utf8), to: descriptor)
     }
 
     private static func write(_ bytes: [UInt8], to descriptor: Int32) {

@@ -7,6 +7,8 @@ struct BlobDownloader {
     let client: RPCClient
     /// Whether a file that is there with another content is replaced.
     var overwrites = false
+    /// Called with the bytes of a file that are there, those of an earlier download included.
+    var onProgress: @Sendable (_ received: UInt64) -> Void = { _ in }
 
     /// What stands where a blob is to go.
     enum Place: Equatable {
@@ -40,8 +42,6 @@ struct BlobDownloader {
         "\(path) is there already and is no regular file; --to names another place"
     }
 
-    /// The refusal to replace a file.
-    static func refusal(_ path: String) -> String {
     /// The same of one file alone, for which a folder may have been named.
     private static func refusal(special path: String) -> String {
         var isFolder: ObjCBool = false
@@ -50,6 +50,8 @@ struct BlobDownloader {
             ? "\(path) is a folder; name a file in it with --to" : specialRefusal(path)
     }
 
+    /// The refusal to replace a file.
+    static func refusal(_ path: String) -> String {
         "\(path) is there already with another content; --overwrite replaces it, --to names another place"
     }
 
@@ -124,9 +126,9 @@ struct BlobDownloader {
 
     private static func makeFolder(of path: String) throws {
         let folder = URL(filePath: path).deletingLastPathComponent().path(percentEncoded: false)
+        try TargetFolder.check(folder)
         do {
             try FileManager.default.createDirectory(
-        try TargetFolder.check(folder)
                 atPath: folder,
                 withIntermediateDirectories: true
             )
@@ -181,11 +183,13 @@ struct BlobDownloader {
             size += UInt64(piece.count)
         }
         try handle?.truncate(atOffset: size)
+        onProgress(size)
         let request = GetBlobRequest(digest: digest, offset: size)
         do {
             try await client.download(QatMethods.getBlob, request) { chunk in
                 hasher.update(chunk)
                 size += UInt64(chunk.count)
+                onProgress(size)
                 try handle?.write(contentsOf: chunk)
             }
         } catch let error as RPCError where isGoingOn && error.code == .invalidArgument {

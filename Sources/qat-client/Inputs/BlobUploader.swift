@@ -4,14 +4,30 @@ internal import Protocol
 /// Sends the files that the gateway's store lacks.
 struct BlobUploader {
     let client: RPCClient
-    /// Called with the bytes sent so far and the bytes to send.
-    var onProgress: @Sendable (_ sent: UInt64, _ total: UInt64) -> Void = { _, _ in }
+    /// Called with the bytes sent so far, the bytes to send, and the file under way.
+    var onProgress: @Sendable (_ sent: UInt64, _ total: UInt64, _ file: String) -> Void = {
+        _,
+        _,
+        _ in
+    }
     /// How long to wait before a file is sent once more that the gateway cannot take now: its disk is
     /// full, and somebody may make room.
     var pauses: [Duration] = [.seconds(1), .seconds(2), .seconds(4), .seconds(8)]
 
     private static let digestsPerQuestion = 1000
     private static let chunkByteCount = 64 << 10
+
+    /// Asks which files are missing and sends these, and shows on a terminal how far it is.
+    ///
+    /// - Throws: What ``upload(_:)`` throws.
+    static func upload(_ files: [PlannedFile], _ client: RPCClient) async throws {
+        let meter = TransferMeter("sending")
+        defer { meter.clear() }
+        try await BlobUploader(
+            client: client,
+            onProgress: { meter.advance(to: $0, of: $1, file: $2) }
+        ).upload(files)
+    }
 
     /// Asks which files are missing and sends these.
     ///
@@ -31,7 +47,6 @@ struct BlobUploader {
         for file in wanted {
             try await sendPatiently(file, before: sent, total: total)
             sent += file.size
-            onProgress(sent, total)
         }
         return sent
     }
@@ -78,7 +93,7 @@ struct BlobUploader {
                     return nil
                 }
                 sent += UInt64(data.count)
-                onProgress(sent, total)
+                onProgress(sent, total, file.name)
                 return [UInt8](data)
             }
         )
