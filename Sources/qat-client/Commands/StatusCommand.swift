@@ -48,6 +48,7 @@ struct StatusCommand: ClientVerb {
                     status,
                     address: profile.gateway,
                     nowUnixMs: now,
+                    caller: try? JobFilter.user(profile.certificatePath),
                     notes: CertificateNotes.lines(
                         status,
                         own: try? profile.tls.firstEnd(),
@@ -90,6 +91,7 @@ struct StatusCommand: ClientVerb {
         }
         let text = StatusTable.detail(
             pipeline,
+            caller: try? JobFilter.user(QatHome()),
             nowUnixMs: Int64(Date.now.timeIntervalSince1970 * 1000),
             columns: Console.tableColumns
         )

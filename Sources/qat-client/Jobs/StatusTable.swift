@@ -5,11 +5,13 @@ internal import Protocol
 enum StatusTable {
     /// Everything at a glance.
     ///
-    /// `notes`: Lines below the services. `columns`: Of the terminal; nil for as wide as it comes.
+    /// `caller`: Who asks; nil if that is not known. `notes`: Lines below the services. `columns`: Of the
+    /// terminal; nil for as wide as it comes.
     static func overview(
         _ status: StatusResponse,
         address: String,
         nowUnixMs: Int64,
+        caller: String? = nil,
         notes: [String] = [],
         columns: Int? = nil
     ) -> String {
@@ -43,6 +45,7 @@ enum StatusTable {
                 : jobs(
                     status.jobs,
                     pipelines: status.pipelines,
+                    caller: caller,
                     nowUnixMs: nowUnixMs,
                     columns: columns
                 )
@@ -53,15 +56,18 @@ enum StatusTable {
     /// Jobs in a table; why one waits or failed stands at the end of its line.
     ///
     /// `jobs`: The newest first. `pipelines`: Those that they are of, each with its jobs indented below
-    /// it, in the order of their dependencies.
+    /// it, in the order of their dependencies. `caller`: Who asks.
     static func jobs(
         _ jobs: [JobSummary],
         pipelines: [PipelineSummary] = [],
+        caller: String? = nil,
         nowUnixMs: Int64,
         columns: Int? = nil
     ) -> String {
-        // Whose a job is matters where they are of several.
-        let hasOwners = Set(jobs.map(\.owner)).count > 1
+        // Whose a job is matters where they are of several, or of somebody else.
+        let owners = Set(jobs.map(\.owner))
+        let hasOwners =
+            owners.count > 1 || caller.map { !owners.subtracting(["", $0]).isEmpty } ?? false
         func owned(_ cells: [String], by owner: String) -> [String] {
             hasOwners
                 ? Array(cells.prefix(3)) + [DisplayWidth.cut(owner, to: 20)] + cells.dropFirst(3)
@@ -140,12 +146,14 @@ enum StatusTable {
     /// One pipeline with its jobs.
     static func detail(
         _ pipeline: PipelineDetail,
+        caller: String? = nil,
         nowUnixMs: Int64,
         columns: Int? = nil
     ) -> String {
         jobs(
             pipeline.jobs.reversed(),
             pipelines: [pipeline.summary],
+            caller: caller,
             nowUnixMs: nowUnixMs,
             columns: columns
         )

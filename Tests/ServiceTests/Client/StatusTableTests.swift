@@ -58,6 +58,29 @@ internal import Testing
         )
     }
 
+    /// Of whoever asks, whose jobs are is no news; of one other user it is.
+    ///
+    /// Seen: an operator's list of another one's jobs did not say whose they were.
+    @Test(
+        arguments: [
+            (["ada", "ada"], "ada", false), (["bob", "bob"], "ada", true),
+            (["ada", "bob"], "ada", true), (["ada", "bob"], nil, true),
+            (["ada", "ada"], nil, false),
+            (["", ""], "ada", false), (["", "ada"], "ada", true),
+        ] as [([String], String?, Bool)]
+    )
+    func ownersAreShownWhereOneIsNotTheCaller(owners: [String], caller: String?, isShown: Bool) {
+        var status = status
+        for (index, owner) in owners.enumerated() { status.jobs[index].owner = owner }
+        let text = StatusTable.overview(status, address: "h:1", nowUnixMs: 0, caller: caller)
+        #expect(text.contains("OWNER") == isShown, "\(text)")
+        var summary = PipelineSummary(pipelineID: "p", name: "n", owner: owners[0], jobs: 2)
+        summary.state = "RUNNING"
+        let detail = PipelineDetail(summary: summary, jobs: status.jobs)
+        let part = StatusTable.detail(detail, caller: caller, nowUnixMs: 0)
+        #expect(part.contains("OWNER") == isShown, "\(part)")
+    }
+
     @Test func aNarrowTerminalHasTheFirstLineInParts() {
         let text = StatusTable.overview(
             status,

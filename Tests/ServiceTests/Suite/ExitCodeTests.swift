@@ -294,4 +294,28 @@ internal import Testing
             )
         )
     }
+
+    /// docs/CLIENT.md, On this machine.
+    ///
+    /// Seen: `local up --port` with a suite on another port said that it was up, and exited with 0.
+    @Test func aSuiteOnAnotherPortIsNamed() throws {
+        defer { programs.remove() }
+        // What stands for its supervisor.
+        let program = try TestProgram("/bin/sleep", ["600"])
+        defer { program.signal(SIGKILL) }
+        let layout = LocalLayout(QatHome(path: home))
+        try layout.create()
+        let supervisor = try #require(ProcessIdentity(processID: program.processID))
+        try PIDFile(path: layout.supervisorPIDPath).write(supervisor)
+        try PrivateFiles.replace(layout.portPath, with: Array("17443".utf8))
+        for more in ["", " --detach", " --json"] {
+            let up = try programs.run("qat-client local up --port 17444\(more)")
+            #expect(up.status == 2, "\(up)")
+            #expect(
+                up.errors == "qat-client: error: the suite is already running, on port 17443; "
+                    + "stop it first: qat-client local down\n"
+            )
+        }
+        #expect(program.isRunning)
+    }
 }
