@@ -50,42 +50,58 @@ struct JobsCommand: AsyncParsableCommand {
         func perform() async throws -> ExitStatus {
             let profile = try Profile.load(QatHome())
             return try await GatewayConnection.with(profile) { client in
-                let chosen = try await chosen(client, profile)
+                let (chosen, left) = try await chosen(client, profile)
+                var forecast = dryRun ? RemovalForecast(client: client) : nil
                 var status = ExitStatus.succeeded
                 for id in chosen {
                     do {
+                        try await forecast?.remove(id)
                         try await remove(id, client)
                     } catch let error as RPCError where !error.isConnectionLoss && chosen.count > 1
                     {
-                        Console.complain(["job \(id): \(error.message)"])
+                        let isNamed = error.message.contains(id)
+                        Console.complain([
+                            isNamed ? error.message : "\(Self.title(id)): \(error.message)"
+                        ])
                         status = status == .succeeded ? ExitStatus(error) : status
                     }
                 }
                 if chosen.isEmpty, !output.json { Console.note("no job is meant") }
+                if left > 0 {
+                    Console.note(left == 1 ? "1 more is left" : "\(left) more are left")
+                }
                 return status
             }
         }
 
-        /// The ids of the jobs that are meant.
-        private func chosen(_ client: RPCClient, _ profile: Profile) async throws -> [String] {
+        private static func title(_ id: String) -> String {
+            PipelineID.isPipeline(id) ? "pipeline \(id)" : "job \(id)"
+        }
+
+        /// The ids of the jobs that are meant, and how many others filters fit that `--limit` leaves.
+        private func chosen(
+            _ client: RPCClient,
+            _ profile: Profile
+        ) async throws -> (ids: [String], left: Int) {
             guard ids.isEmpty else {
                 // A pipeline goes by its id: whole.
                 let targets = try await JobSelector(client: client)
                     .targets(ids, isHarmless: false)
-                return targets.map { target in
+                let ids = targets.map { target in
                     switch target {
                     case .job(let id), .pipeline(let id): id
                     }
                 }
+                return (ids, 0)
             }
-            // The newest are not the ones that are meant: all are looked through.
+            // A limit counts those that go: all are looked through.
             var everything = filter
-            everything.limit = 100_000
             everything.mine = everything.mine || !everyone
-            let (jobs, _) = try await everything.jobs(
+            let jobs = try await everything.jobs(
                 client,
-                certificatePath: profile.certificatePath
-            )
+                certificatePath: profile.certificatePath,
+                limit: nil
+            ).jobs
             let now = Int64(Date.now.timeIntervalSince1970 * 1000)
             let over = Self.over(jobs, olderThan: olderThan, nowUnixMs: now)
             let pipelines = Set(over.map(\.pipelineID)).subtracting([""]).sorted()
@@ -95,7 +111,9 @@ struct JobsCommand: AsyncParsableCommand {
                         + pipelines.prefix(5).joined(separator: " ")
                 )
             }
-            return over.filter(\.pipelineID.isEmpty).suffix(filter.limit).map(\.jobID)
+            let alone = over.filter(\.pipelineID.isEmpty)
+            let chosen = alone.prefix(filter.limit ?? .max)
+            return (chosen.map(\.jobID), alone.count - chosen.count)
         }
 
         /// Those of some jobs that are over, and ended long enough ago.
@@ -113,8 +131,6 @@ struct JobsCommand: AsyncParsableCommand {
 
         private func remove(_ id: String, _ client: RPCClient) async throws {
             guard !dryRun else {
-                // What filters chose is over.
-                if !ids.isEmpty { try await Self.checkRemovable(id, client) }
                 output.json
                     ? Console.print(.object(["job_id": .string(id), "removed": .boolean(false)]))
                     : Console.print("\(id)  would go")
@@ -139,24 +155,6 @@ struct JobsCommand: AsyncParsableCommand {
                         + (Self.kept(gone).map { "; \($0)" } ?? "")
                 )
             }
-        }
-
-        /// Refuses what would be refused if it was meant: of what there is not, or what is not over.
-        private static func checkRemovable(_ id: String, _ client: RPCClient) async throws {
-            let states: [String]
-            if PipelineID.isWhole(id) {
-                let request = GetPipelineRequest(pipelineID: id)
-                states = try await client.call(QatMethods.getPipeline, request).jobs.map(\.state)
-            } else {
-                let request = GetJobRequest(jobID: id)
-                states = [try await client.call(QatMethods.getJob, request).summary.state]
-            }
-            guard let state = states.first(where: { JobState(rawValue: $0)?.isTerminal != true })
-            else { return }
-            throw RPCError(
-                .failedPrecondition,
-                "\(id) is \(state); what is not over is not removed"
-            )
         }
 
         /// What stays of what a removed job had, why, and until when; nil if nothing does.

@@ -30,15 +30,14 @@ struct StatusCommand: ClientVerb {
     }
 
     private func overview(_ client: RPCClient, _ profile: Profile) async throws {
-        let isPage = filter.isOpen && filter.limit <= 200
-        let request = StatusRequest(pageSize: isPage ? UInt32(filter.limit) : 1)
+        let request = StatusRequest(pageSize: 1)
         var status = try await client.call(QatMethods.status, request, timeout: .seconds(10))
-        if !isPage {
-            (status.jobs, status.pipelines) = try await filter.jobs(
-                client,
-                certificatePath: profile.certificatePath
-            )
-        }
+        let found = try await filter.jobs(
+            client,
+            certificatePath: profile.certificatePath,
+            limit: filter.limit ?? JobFilter.listLimit
+        )
+        (status.jobs, status.pipelines) = (found.jobs, found.pipelines)
         if output.json {
             Console.print(JobReport.json(status, address: profile.gateway))
         } else {
@@ -58,6 +57,7 @@ struct StatusCommand: ClientVerb {
                 )
             )
         }
+        if let remainder = found.remainder { Console.note(remainder) }
     }
 
     private func details(_ client: RPCClient) async throws {

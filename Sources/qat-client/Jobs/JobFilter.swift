@@ -19,8 +19,14 @@ struct JobFilter: ParsableArguments {
     var name: String?
     @Flag(help: "Your own jobs only, where you may see those of others.")
     var mine = false
-    @Option(parsing: .unconditional, help: "So many jobs at most, the newest.")
-    var limit: Int = 100
+    @Option(
+        parsing: .unconditional,
+        help: "So many jobs at most, the newest. (default: 100 in a list; jobs rm takes all)"
+    )
+    var limit: Int?
+
+    /// Jobs in a list, unless another number is asked for.
+    static let listLimit = 100
 
     static let states = JobState.allCases.map(\.rawValue)
     static let kinds = JobSchema.kinds
@@ -37,7 +43,7 @@ struct JobFilter: ParsableArguments {
         for word in kind where !Self.kinds.contains(word) {
             throw Self.refusal("--kind", word, Self.kinds)
         }
-        guard (1...100_000).contains(limit) else {
+        guard limit.map((1...100_000).contains) ?? true else {
             throw ValidationError("--limit takes a number from 1 to 100000.")
         }
     }
@@ -67,28 +73,41 @@ struct JobFilter: ParsableArguments {
             && (!mine || job.owner == user)
     }
 
+    /// Jobs that are counted beyond those that a list shows: their number is told, no more of them.
+    private static let countLimit = 2000
+
     /// The jobs asked for, the newest first, and the pipelines that they are of: one of which none is
     /// asked for is left out.
     ///
-    /// `certificatePath`: Of who asks; read only for `--mine`.
+    /// `certificatePath`: Of who asks; read only for `--mine`. `limit`: How many at most; nil for all.
+    ///
+    /// - Returns: With them how many more there are, and whether that is all of these.
     func jobs(
         _ client: RPCClient,
-        certificatePath: String
-    ) async throws -> (jobs: [JobSummary], pipelines: [PipelineSummary]) {
+        certificatePath: String,
+        limit: Int?
+    ) async throws -> FoundJobs {
         let user = mine ? try Self.user(certificatePath) : ""
-        var jobs: [JobSummary] = []
+        var found = FoundJobs()
         var pipelines: [PipelineSummary] = []
         var seen: Set<String> = []
         var request = request(user: user)
         repeat {
             let page = try await client.call(QatMethods.listJobs, request)
-            jobs += page.jobs.filter { admits($0, user: user) }
+            for job in page.jobs where admits(job, user: user) {
+                if limit.map({ found.jobs.count < $0 }) ?? true {
+                    found.jobs.append(job)
+                } else {
+                    found.more += 1
+                }
+            }
             pipelines += page.pipelines.filter { seen.insert($0.pipelineID).inserted }
             request.pageToken = page.nextPageToken
-        } while !request.pageToken.isEmpty && jobs.count < limit
-        let chosen = jobs.prefix(limit)
-        let parents = Set(chosen.map(\.pipelineID))
-        return (Array(chosen), pipelines.filter { parents.contains($0.pipelineID) })
+        } while !request.pageToken.isEmpty && found.more < Self.countLimit
+        found.isCounted = request.pageToken.isEmpty
+        let parents = Set(found.jobs.map(\.pipelineID))
+        found.pipelines = pipelines.filter { parents.contains($0.pipelineID) }
+        return found
     }
 
     /// What the gateway is asked: it looks for the jobs itself, so that it sends no others.
@@ -115,5 +134,26 @@ struct JobFilter: ParsableArguments {
             return identity.description
         }
         return name
+    }
+}
+
+/// Jobs that pass a filter.
+struct FoundJobs: Sendable {
+    /// The newest first.
+    var jobs: [JobSummary] = []
+    /// Those that they are of.
+    var pipelines: [PipelineSummary] = []
+    /// How many others pass.
+    var more = 0
+    /// Whether these are all, or only as many as were looked through.
+    var isCounted = true
+
+    /// What a list says that does not show all; nil if it does.
+    var remainder: String? {
+        guard more > 0 else { return nil }
+        let count = isCounted ? "\(more) more" : "more than \(more) more"
+        let all = isCounted ? "; --limit \(jobs.count + more) shows all" : ""
+        return more == 1 && isCounted
+            ? "1 more job is not shown\(all)" : "\(count) jobs are not shown\(all)"
     }
 }

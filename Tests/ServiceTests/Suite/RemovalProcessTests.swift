@@ -1,0 +1,213 @@
+internal import Foundation
+internal import Protocol
+internal import TestProgram
+internal import Testing
+
+/// docs/CLIENT.md, Removing: `jobs rm` and what its `--dry-run` says, by the built programs.
+@Suite struct RemovalProcessTests {
+    private let programs: ProgramShell
+    private let home: String
+
+    init() throws {
+        programs = try ProgramShell()
+        home = programs.folder + "/home"
+        try GatewayProcess.makeAuthority(home)
+    }
+
+    /// A gateway, a client of ada's, and a home of hers.
+    private func serve(
+        _ body: (GatewayProcess, RPCClient) async throws -> Void
+    ) async throws {
+        let gateway = try await GatewayProcess(
+            state: programs.folder + "/state",
+            certificates: home
+        )
+        defer { gateway.kill() }
+        let client = try gateway.client(.user(name: "ada"), "ada")
+        let profile =
+            #"{"gateway":"\#(try gateway.address())","certificate":"ada.pem","key":"ada.key","#
+            + #""ca":"ca.pem"}"#
+        try Data(profile.utf8).write(to: URL(fileURLWithPath: home + "/profile.json"))
+        try await Self.put("m", client)
+        try await body(gateway, client)
+        await client.close()
+    }
+
+    private static func put(_ text: String, _ client: RPCClient) async throws {
+        var left = [Array(text.utf8)]
+        let size = UInt64(text.utf8.count)
+        _ = try await client.upload(
+            QatMethods.putBlob,
+            PutBlobRequest(digest: .of(text), size: size),
+            size: size,
+            digest: .of(text),
+            nextChunk: { left.popLast() }
+        )
+    }
+
+    private static func job(
+        _ key: String,
+        source: String = "m.gguf",
+        after: [String] = []
+    ) -> SubmitJobRequest {
+        let spec = #"{"model": "\#(source)", "quantization": {"algorithm": "mxfp4"}}"#
+        let file = InputFile(path: "m.gguf", digest: .of("m"), size: 1)
+        let files = source.hasPrefix("job:") ? [] : [file]
+        var request = SubmitJobRequest(
+            kind: "quantize",
+            name: key,
+            key: key,
+            specJSON: Array(spec.utf8),
+            inputs: [Input(pointer: "/model", source: source, files: files)]
+        )
+        request.after = after
+        return request
+    }
+
+    private static func submit(
+        _ client: RPCClient,
+        _ request: SubmitJobRequest
+    ) async throws -> String {
+        try await client.call(QatMethods.submitJob, request).jobID
+    }
+
+    private static func cancelled(_ client: RPCClient, _ key: String) async throws -> String {
+        let id = try await submit(client, job(key))
+        _ = try await client.call(QatMethods.cancelJob, CancelJobRequest(jobID: id, now: false))
+        return id
+    }
+
+    /// Has the jobs that wait run to their ends, by a worker.
+    private static func finish(_ count: Int, _ gateway: GatewayProcess) async throws {
+        let worker = try gateway.client(
+            .service(role: "quant", instance: "quant-1"),
+            "quant-" + UUID().uuidString
+        )
+        _ = try await worker.call(
+            QatMethods.registerWorker,
+            RegisterWorkerRequest(
+                role: "quant",
+                instance: "quant-1",
+                bootID: "b",
+                address: "127.0.0.1:1",
+                kinds: ["quantize"],
+                stateID: "one"
+            )
+        )
+        for _ in 0..<count {
+            let request = AcquireLeaseRequest(instance: "quant-1", bootID: "b", waitSeconds: 10)
+            let lease = try #require(try await worker.call(QatMethods.acquireLease, request).lease)
+            try await put("out", worker)
+            let end = CompleteLeaseRequest(
+                jobID: lease.jobID,
+                epoch: lease.epoch,
+                outputs: [OutputFile(name: "model/o.gguf", digest: .of("out"), size: 3)],
+                bootID: "b"
+            )
+            #expect(try await worker.call(QatMethods.completeLease, end).accepted)
+        }
+        await worker.close()
+    }
+
+    private func run(_ line: String) async throws -> TestProgram.Outcome {
+        let programs = programs
+        return try await withCheckedThrowingContinuation { continuation in
+            Thread.detachNewThread {
+                continuation.resume(with: Result { try programs.run("qat-client \(line)") })
+            }
+        }
+    }
+
+    private static func lines(_ outcome: TestProgram.Outcome) -> Int {
+        outcome.output.split(separator: "\n").count
+    }
+
+    /// Seen: 100 of 111 went, the others in silence; `--limit 1` took the oldest.
+    @Test func filtersTakeAllThatTheyFit() async throws {
+        defer { programs.remove() }
+        try await serve { _, client in
+            var ids: [String] = []
+            for number in 0..<106 { ids.append(try await Self.cancelled(client, "bulk\(number)")) }
+            let list = try await run("status")
+            #expect(list.errors.contains("6 more jobs are not shown; --limit 106 shows all"))
+            #expect(try await run("status --limit 106").errors.isEmpty)
+            #expect(
+                try await run("status --state cancelled --limit 105").errors
+                    == "1 more job is not shown; --limit 106 shows all\n"
+            )
+            let dry = try await run("jobs rm --name bulk --dry-run")
+            #expect(Self.lines(dry) == 106 && dry.errors.isEmpty, "\(dry)")
+            let one = try await run("jobs rm --state cancelled --limit 1")
+            #expect(one.output.hasPrefix(ids[105]) && Self.lines(one) == 1, "\(one)")
+            #expect(one.errors == "105 more are left\n")
+            let rest = try await run("jobs rm --name bulk")
+            #expect(Self.lines(rest) == 105 && rest.errors.isEmpty && rest.status == 0)
+            #expect(try await run("status").output.contains("no jobs"))
+        }
+    }
+
+    /// Each is tried with and without `--dry-run`: what is said of a refusal, and the exit, are the same.
+    ///
+    /// Seen: "would go" of what is needed, of a part of a pipeline, and of what there is not.
+    @Test func aDryRunSaysWhatWouldComeOfIt() async throws {
+        defer { programs.remove() }
+        try await serve { gateway, client in
+            let first = try await Self.submit(client, Self.job("first"))
+            let second = try await Self.submit(client, Self.job("second"))
+            let parts = SubmitPipelineRequest(
+                key: "p",
+                jobs: ["a", "b"].map { PipelineJob(name: $0, job: Self.job("")) }
+            )
+            let made = try await client.call(QatMethods.submitPipeline, parts)
+            try await Self.finish(4, gateway)
+            let later = try await Self.submit(client, Self.job("later", after: [first]))
+            let user = try await Self.submit(
+                client,
+                Self.job("user", source: "job:\(second)/model")
+            )
+            let partsUser = try await Self.submit(
+                client,
+                Self.job("parts-user", source: "job:\(made.jobs[1].jobID)/model")
+            )
+            let alone = try await Self.cancelled(client, "alone")
+            let part = made.jobs[0].jobID
+            let pipeline = made.pipelineID
+            let cases: [(words: String, said: [String], status: Int32)] = [
+                (later, ["is QUEUED; cancel it first"], 5),
+                (first, ["is needed by job \(later), which is QUEUED"], 5),
+                (second, ["is needed by job \(user), which is QUEUED"], 5),
+                (part, ["is of pipeline \(pipeline), which goes whole"], 5),
+                (pipeline, ["is needed by job \(partsUser), which is QUEUED"], 5),
+                ("0123456789abcdef", ["no job \"0123456789abcdef\""], 2),
+                ("p-0123456789abcdef", ["no pipeline \"p-0123456789abcdef\""], 2),
+                ("\(first) 0123456789abcdef", ["is needed by", "no job"], 5),
+                ("0123456789abcdef \(alone)", ["no job"], 2),
+            ]
+            for (words, said, status) in cases {
+                let dry = try await run("jobs rm --dry-run \(words)")
+                #expect(dry.status == status, "\(words): \(dry)")
+                for sentence in said { #expect(dry.errors.contains(sentence), "\(dry)") }
+                let real = try await run("jobs rm \(words)")
+                #expect(real.status == dry.status && real.errors == dry.errors, "\(dry) \(real)")
+                #expect(Self.lines(real) == Self.lines(dry), "\(dry) \(real)")
+            }
+            // Filters, too.
+            let dry = try await run("jobs rm --state succeeded --dry-run")
+            let real = try await run("jobs rm --state succeeded")
+            #expect(dry.status == 5 && dry.output.isEmpty, "\(dry)")
+            #expect(real.status == 5 && real.errors == dry.errors, "\(real)")
+            // Once the others have ended, all goes; what goes with its pipeline is not there any more.
+            for id in [later, user, partsUser] {
+                _ = try await client.call(
+                    QatMethods.cancelJob,
+                    CancelJobRequest(jobID: id, now: false)
+                )
+            }
+            let all = "\(first) \(second) \(pipeline) \(part)"
+            let dryAll = try await run("jobs rm --dry-run \(all)")
+            let realAll = try await run("jobs rm \(all)")
+            #expect(Self.lines(dryAll) == 3 && dryAll.status == 2, "\(dryAll)")
+            #expect(realAll.status == 2 && realAll.errors == dryAll.errors, "\(realAll)")
+        }
+    }
+}
