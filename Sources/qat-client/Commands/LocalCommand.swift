@@ -43,6 +43,7 @@ struct LocalCommand: AsyncParsableCommand {
             let home = QatHome()
             let suite = LocalSuite(home)
             try home.create()
+            try suite.checkProfile()
             try suite.layout.create()
             let isNew = try await Interruption.untilInterrupted(by: Self.ends) { [self] in
                 try await FileLock.whileHolding(suite.layout.lockPath) {
@@ -78,18 +79,18 @@ struct LocalCommand: AsyncParsableCommand {
                 let sinceUnixMs = nowUnixMs - 60_000
                 try await LocalReadiness(suite: suite, port: running, sinceUnixMs: sinceUnixMs)
                     .wait()
-                try suite.profile(port: running).save(suite.home)
+                try suite.saveProfile(port: running)
                 return false
             }
             try await suite.start(port: wantedPort)
             do {
                 try await LocalReadiness(suite: suite, port: wantedPort, sinceUnixMs: nowUnixMs)
                     .wait()
+                try suite.saveProfile(port: wantedPort)
             } catch let error as ClientError {
                 _ = try await suite.stop()
                 throw error
             }
-            try suite.profile(port: wantedPort).save(suite.home)
             return true
         }
 

@@ -41,6 +41,45 @@ struct LocalSuite {
         )
     }
 
+    /// Refuses to go on if the home's profile is one that this suite did not write.
+    ///
+    /// - Throws: ``ClientError`` (`usage`) with where it leads to.
+    func checkProfile() throws {
+        let path = home.profilePath
+        guard (try? FileManager.default.attributesOfItem(atPath: path)) != nil else { return }
+        let leads: String
+        do {
+            let profile = try Profile.load(home, environment: [:])
+            let files = [profile.certificatePath, profile.trustRootsPath]
+            guard !files.allSatisfy(isOwn) else { return }
+            leads = "leads to \(TerminalText.short(profile.gateway))"
+        } catch {
+            leads = "is no profile that can be read"
+        }
+        throw ClientError(
+            .usage,
+            "\(path) \(leads), and \"local up\", which did not write it, would replace it; set QAT_HOME "
+                + "to another folder for the local suite, or move that file away"
+        )
+    }
+
+    /// Whether a file lies in the suite's folder, by whatever way that is named.
+    private func isOwn(_ file: String) -> Bool {
+        func resolved(_ path: String) -> String {
+            URL(filePath: path).resolvingSymlinksInPath().standardizedFileURL
+                .path(percentEncoded: false)
+        }
+        let folder = resolved(layout.path)
+        return resolved(file).hasPrefix(folder.hasSuffix("/") ? folder : folder + "/")
+    }
+
+    /// Writes the profile that leads to the suite.
+    func saveProfile(port: Int) throws {
+        // Somebody may have written one while it started.
+        try checkProfile()
+        try profile(port: port).save(home)
+    }
+
     /// Starts the supervisor, which starts the daemons.
     ///
     /// - Throws: ``ClientError`` (`failed`) when the port is taken or an executable is missing.
