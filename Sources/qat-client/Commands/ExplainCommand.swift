@@ -5,7 +5,11 @@ internal import JobSpecs
 struct ExplainCommand: ClientVerb {
     static let configuration = CommandConfiguration(
         commandName: "explain",
-        abstract: "Explain the keys of a job file, or of a pipeline."
+        abstract: "Explain the keys of a job file, or of a pipeline.",
+        discussion: """
+            With keys, only what is below them: "explain train optim", "explain train optim.lr", \
+            "explain evaluate tasks.windows".
+            """
     )
 
     @Argument(
@@ -13,6 +17,8 @@ struct ExplainCommand: ClientVerb {
         completion: .list(JobSchema.fileKinds)
     )
     var kind: String
+    @Argument(help: "Keys that lead to a part of it: optim, optim.lr, $.export.")
+    var keys: [String] = []
     @OptionGroup var output: OutputOptions
 
     func perform() async throws -> ExitStatus {
@@ -22,7 +28,7 @@ struct ExplainCommand: ClientVerb {
         } catch {
             throw ClientError(.usage, error.lines(file: kind))
         }
-        let rows = SchemaRow.rows(of: schema)
+        let rows = try section(of: SchemaRow.rows(of: schema))
         guard !output.json else {
             Console.print(
                 .object(["kind": .string(kind), "keys": .array(rows.map(\.json))])
@@ -35,6 +41,27 @@ struct ExplainCommand: ClientVerb {
             Console.print("    \(row.expectation)\(row.remark)")
         }
         return .succeeded
+    }
+
+    /// Those of a kind's keys that are asked for.
+    private func section(of rows: [SchemaRow]) throws -> [SchemaRow] {
+        let place = SchemaRow.keys(keys.joined(separator: "."))
+        let found = rows.filter { $0.isAt(place) }
+        guard found.isEmpty else { return found }
+        let name = place.last ?? ""
+        let same = rows.filter { SchemaRow.keys($0.path).last == name }.map(\.path)
+        let near = NearestKey.suggestion(
+            for: name,
+            among: Set(rows.compactMap { SchemaRow.keys($0.path).last }).sorted()
+        )
+        let hint =
+            !same.isEmpty
+            ? "there is \(same.prefix(3).joined(separator: ", "))"
+            : near.map { "did you mean \($0)?" } ?? "\"qat-client explain \(kind)\" lists all keys"
+        throw ClientError(
+            .usage,
+            "\(kind) has no key \(TerminalText.short(place.joined(separator: "."))); \(hint)"
+        )
     }
 }
 
@@ -71,6 +98,20 @@ struct SchemaRow: Equatable {
         default: []
         }
     }
+
+    /// The keys that a path leads over, without what says where among several: elements, alternatives.
+    static func keys(_ path: String) -> [String] {
+        var depth = 0
+        let bare = path.filter { character in
+            if "[(".contains(character) { depth += 1 }
+            defer { if "])".contains(character) { depth -= 1 } }
+            return depth == 0
+        }
+        return bare.split(separator: ".").map(String.init).filter { $0 != "$" }
+    }
+
+    /// Whether it is a place, or lies below it.
+    func isAt(_ place: [String]) -> Bool { Self.keys(path).starts(with: place) }
 
     var remark: String {
         if isRequired {
