@@ -23,7 +23,7 @@ struct CancelCommand: ClientVerb {
         + "--now ends it at once"
 
     func perform() async throws -> ExitStatus {
-        try await JobVerb.forEach(ids) { target, client in
+        try await JobVerb.forEach(ids, order: DependencyOrder.dependentsFirst) { target, client in
             switch target {
             case .job(let id):
                 let request = CancelJobRequest(jobID: id, now: now)
@@ -49,13 +49,17 @@ struct CancelCommand: ClientVerb {
 enum JobVerb {
     /// Runs `body` for each job that is meant; one that is refused does not keep the others from it.
     ///
+    /// `order`: What comes first of several; the order in which they are named by default.
+    ///
     /// - Returns: Success, or the exit of the first refusal; each is printed.
     static func forEach(
         _ words: [String],
+        order: ([JobTarget], RPCClient) async throws -> [JobTarget] = { targets, _ in targets },
         _ body: (JobTarget, RPCClient) async throws -> Void
     ) async throws -> ExitStatus {
         try await GatewayConnection.with(QatHome()) { client in
-            let targets = try await JobSelector(client: client).targets(words, isHarmless: false)
+            let meant = try await JobSelector(client: client).targets(words, isHarmless: false)
+            let targets = try await order(meant, client)
             var status = ExitStatus.succeeded
             for target in targets {
                 do {

@@ -3,7 +3,8 @@ internal import Protocol
 internal import TestProgram
 internal import Testing
 
-/// docs/CLIENT.md, Removing: `jobs rm` and what its `--dry-run` says, by the built programs.
+/// docs/CLIENT.md, Removing: `jobs rm` and what its `--dry-run` says; several jobs at once; by the built
+/// programs.
 @Suite struct RemovalProcessTests {
     private let programs: ProgramShell
     private let home: String
@@ -208,6 +209,27 @@ internal import Testing
             let realAll = try await run("jobs rm \(all)")
             #expect(Self.lines(dryAll) == 3 && dryAll.status == 2, "\(dryAll)")
             #expect(realAll.status == 2 && realAll.errors == dryAll.errors, "\(realAll)")
+        }
+    }
+
+    /// Seen: `cancel A B` where B waits for A: A was cancelled, and B failed for it.
+    @Test func thoseThatWaitForOthersAreCancelledFirst() async throws {
+        defer { programs.remove() }
+        try await serve { _, client in
+            for (number, reversed) in [false, true].enumerated() {
+                let first = try await Self.submit(client, Self.job("a\(number)"))
+                let second = try await Self.submit(client, Self.job("b\(number)", after: [first]))
+                let third = try await Self.submit(
+                    client,
+                    Self.job("c\(number)", source: "job:\(second)/model")
+                )
+                // Also where the one between is not named.
+                let ids = reversed ? [third, second, first] : [first, third]
+                let cancel = try await run("cancel \(ids.joined(separator: " "))")
+                #expect(cancel.status == 0, "\(cancel)")
+                let end = try await run("wait \(first) \(third)")
+                #expect(end.status == 3 && !end.output.contains("FAILED"), "\(end)")
+            }
         }
     }
 }
