@@ -25,6 +25,8 @@ struct QatClient: AsyncParsableCommand {
     )
 
     static func main() async {
+        // A reader that goes away is told by the write that fails, which is no error.
+        signal(SIGPIPE, SIG_IGN)
         let status: Int32
         do {
             try VerbSpelling.check(Array(CommandLine.arguments.dropFirst()), of: Self.self)
