@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Jobs
 internal import Protocol
 
 /// The suite and its jobs as text.
@@ -70,7 +71,7 @@ enum StatusTable {
             owners.count > 1 || caller.map { !owners.subtracting(["", $0]).isEmpty } ?? false
         func owned(_ cells: [String], by owner: String) -> [String] {
             hasOwners
-                ? Array(cells.prefix(3)) + [DisplayWidth.cut(owner, to: 20)] + cells.dropFirst(3)
+                ? Array(cells.prefix(3)) + [owner] + cells.dropFirst(3)
                 : cells
         }
         var table = TextTable(columns: headings(hasOwners: hasOwners))
@@ -79,14 +80,15 @@ enum StatusTable {
         }
         func append(_ job: JobSummary, isPart: Bool) {
             let progress = job.progress
-            let isLive = ExitStatus(jobState: job.state) == nil
+            // What a job that waits came to before is no phase of now.
+            let state = JobState(rawValue: job.state)
+            let isLive = state?.isTerminal == false && state?.isWaiting == false
             table.append(
                 owned(
                     [
                         (isPart ? indent : "") + job.jobID, job.kind,
-                        DisplayWidth.cut(isPart ? indent + job.part : job.name, to: 28), job.state,
-                        isLive && !progress.phase.isEmpty
-                            ? DisplayWidth.cut(progress.phase, to: 28) : "-",
+                        isPart ? indent + job.part : job.name, job.state,
+                        isLive && !progress.phase.isEmpty ? progress.phase : "-",
                         progress.totalSteps > 0 ? "\(progress.step)/\(progress.totalSteps)" : "-",
                         progress.loss.map { Quantities.decimals($0, 4) } ?? "-",
                         isLive
@@ -114,8 +116,8 @@ enum StatusTable {
             table.append(
                 owned(
                     [
-                        pipeline.pipelineID, "pipeline", DisplayWidth.cut(pipeline.name, to: 28),
-                        pipeline.state, "-", "-", "-", "-", age(pipeline.createdUnixMs),
+                        pipeline.pipelineID, "pipeline", pipeline.name, pipeline.state, "-", "-",
+                        "-", "-", age(pipeline.createdUnixMs),
                         note(pipeline),
                     ],
                     by: job.owner
@@ -212,7 +214,8 @@ enum StatusTable {
     }
 
     private static func note(_ job: JobSummary) -> String {
-        let parts = [job.waitReason, job.reason, job.reasonMessage].filter { !$0.isEmpty }
-        return DisplayWidth.cut(parts.joined(separator: ": "), to: 120)
+        // Of one that waits the reason is that of an attempt that ended.
+        guard job.waitReason.isEmpty else { return job.waitReason }
+        return [job.reason, job.reasonMessage].filter { !$0.isEmpty }.joined(separator: ": ")
     }
 }

@@ -108,6 +108,42 @@ internal import Testing
         )
     }
 
+    /// Seen: names were cut at 28 columns and notes at 120, into a pipe and on wide terminals, too.
+    @Test(arguments: [nil, 900])
+    func whereThereIsRoomNothingIsCut(columns: Int?) {
+        let name = "smollm2-135m-mxfp4-hamlet-distilled-seed-1234-run-7"
+        let phase = "rounding candidates of the attention of layer 7 of 30"
+        let owner = "somebody-with-a-very-long-name"
+        var wide = status
+        wide.jobs[0].name = name
+        wide.jobs[0].owner = owner
+        wide.jobs[0].progress.phase = phase
+        wide.jobs[1].waitReason = String(repeating: "no worker fits; ", count: 40) + "the end"
+        var part = wide.jobs[0]
+        (part.jobID, part.pipelineID, part.part) = ("j3", "p", name)
+        wide.jobs.append(part)
+        let long = "a-pipeline-" + name
+        wide.pipelines = [PipelineSummary(pipelineID: "p", name: long, state: "RUNNING", jobs: 1)]
+        let text = StatusTable.overview(wide, address: "h", nowUnixMs: 0, columns: columns)
+        for whole in [name, long, phase, owner, "the end"] { #expect(text.contains(whole)) }
+        #expect(!text.contains("…"), "\(text)")
+    }
+
+    /// Seen: `waits for train-1 to become free: worker train-1 is stopping`, long after that was so; the
+    /// phase and the time left of the attempt before, as if it ran.
+    @Test(arguments: ["QUEUED", "BLOCKED"])
+    func aJobThatWaitsSaysWhyAlone(state: String) {
+        var job = status.jobs[0]
+        job.state = state
+        job.waitReason = "waits for train-1 to become free"
+        (job.reason, job.reasonMessage) = ("WORKER_LOST", "worker train-1 is stopping")
+        let text = StatusTable.jobs([job], nowUnixMs: 0)
+        #expect(text.contains(job.waitReason) && !text.contains("stopping"), "\(text)")
+        #expect(!text.contains("validating") && !text.contains("1m10s"), "\(text)")
+        let detail = StatusTable.detail(JobDetail(summary: job))
+        #expect(detail.contains("worker train-1 is stopping"), "\(detail)")
+    }
+
     @Test(arguments: [24, 40, 60, 80, 140])
     func fitsTheTerminal(columns: Int) {
         var wide = status
