@@ -42,12 +42,14 @@ struct CertsCommand: AsyncParsableCommand {
                 throw ClientError(.usage, "\(certificate) exists; --force replaces it")
             }
             try PrivateFiles.createFolder(dir)
-            try PrivateFiles.replacing(force ? [certificate, dir + "/ca.key"] : []) {
-                try CertificateAuthority.createAuthority(
-                    in: dir,
-                    trustDomain: trustDomain,
-                    validity: .seconds(days * 86_400)
-                )
+            try CertsCommand.locally {
+                try PrivateFiles.replacing(force ? [certificate, dir + "/ca.key"] : []) {
+                    try CertificateAuthority.createAuthority(
+                        in: dir,
+                        trustDomain: trustDomain,
+                        validity: .seconds(days * 86_400)
+                    )
+                }
             }
             output.json
                 ? Console.print(.object(["ca": .string(certificate)])) : Console.print(certificate)
@@ -103,15 +105,17 @@ struct CertsCommand: AsyncParsableCommand {
             for file in [certificate, key] where !force && access(file, F_OK) == 0 {
                 throw ClientError(.usage, "\(file) exists; --force replaces it")
             }
-            try PrivateFiles.replacing(force ? [certificate, key] : []) {
-                _ = try CertificateAuthority.issue(
-                    subject: subject,
-                    hosts: host,
-                    authorityFolder: dir,
-                    folder: dir,
-                    name: name,
-                    validity: .seconds(days * 86_400)
-                )
+            try CertsCommand.locally {
+                try PrivateFiles.replacing(force ? [certificate, key] : []) {
+                    _ = try CertificateAuthority.issue(
+                        subject: subject,
+                        hosts: host,
+                        authorityFolder: dir,
+                        folder: dir,
+                        name: name,
+                        validity: .seconds(days * 86_400)
+                    )
+                }
             }
             output.json
                 ? Console.print(
@@ -150,6 +154,22 @@ struct CertsCommand: AsyncParsableCommand {
                         && ($0.properties.isAlphabetic || $0.properties.numericType != nil
                             || "-_.".unicodeScalars.contains($0))
                 }
+        }
+    }
+}
+
+extension CertsCommand {
+    /// Runs what makes certificates: no gateway is asked, so none refuses.
+    ///
+    /// - Throws: ``ClientError``: `failed` for files that cannot be written, else `usage`, for those that are
+    ///   wrong.
+    static func locally(_ body: () throws -> Void) throws {
+        do {
+            try body()
+        } catch let error as RPCError {
+            let isWrite =
+                error.code == .resourceExhausted || error.message.hasPrefix("cannot create")
+            throw ClientError(isWrite ? .failed : .usage, error.message)
         }
     }
 }

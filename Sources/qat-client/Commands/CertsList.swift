@@ -43,7 +43,11 @@ extension CertsCommand {
             ])
             var isOneEnding = false
             for file in files {
-                for (name, validity) in try CertificateValidity.read(path: "\(dir)/\(file)") {
+                var found: [(name: String, validity: CertificateValidity)] = []
+                try CertsCommand.locally {
+                    found = try CertificateValidity.read(path: "\(dir)/\(file)")
+                }
+                for (name, validity) in found {
                     isOneEnding = isOneEnding || validity.ends <= limit
                     if output.json {
                         Console.print(Self.json(file, name, validity))

@@ -295,6 +295,39 @@ internal import Testing
         )
     }
 
+    /// A file that could not be written is 1, one that is wrong 2: no gateway is asked, so none refuses.
+    ///
+    /// Seen: `certs init` on a full disk was 5.
+    @Test(.enabled(if: FullDiskVolume.canBeMade))
+    func certificatesThatCannotBeWrittenAreOne() throws {
+        defer { programs.remove() }
+        let volume = try FullDiskVolume(byteCount: 64 << 10)
+        defer { volume.remove() }
+        let full = volume.path
+        for name in ["ca.pem", "ca.key"] {
+            try FileManager.default.copyItem(atPath: "\(home)/\(name)", toPath: "\(full)/\(name)")
+        }
+        _ = try programs.run("cat /dev/zero > \(full)/filler")
+        for verb in ["issue --user bob", "init --force"] {
+            let outcome = try programs.run("qat-client certs \(verb) --dir \(full)")
+            #expect(outcome.status == 1, "\(outcome)")
+            #expect(outcome.errors.contains("No space left on device"), "\(outcome)")
+        }
+        // Those that were there are there again.
+        #expect(
+            FileManager.default.contentsEqual(atPath: "\(home)/ca.key", andPath: "\(full)/ca.key")
+        )
+        for (name, verb) in [("ca.pem", "issue --user bob"), ("ca.pem", "list")] {
+            let broken = programs.folder + "/folder"
+            try Data("no certificate".utf8).write(
+                to: URL(fileURLWithPath: "\(broken)/\(name)")
+            )
+            try Data("no key".utf8).write(to: URL(fileURLWithPath: broken + "/ca.key"))
+            let outcome = try programs.run("qat-client certs \(verb) --dir folder")
+            #expect(outcome.status == 2 && outcome.errors.contains("ca.pem"), "\(outcome)")
+        }
+    }
+
     /// docs/CLIENT.md, On this machine.
     ///
     /// Seen: `local up --port` with a suite on another port said that it was up, and exited with 0.
