@@ -7,8 +7,17 @@ internal import Synchronization
 enum Console {
     /// Whether the output is a terminal.
     static var isTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
-    /// Whether the error stream is a terminal.
-    static var showsNotesOnTerminal: Bool { isatty(STDERR_FILENO) == 1 }
+    /// Whether the error stream is a terminal on which a line can be replaced.
+    static var showsNotesOnTerminal: Bool { isatty(STDERR_FILENO) == 1 && obeysControls() }
+    /// Whether the output is one.
+    static var showsLiveLine: Bool { isTerminal && obeysControls() }
+
+    /// Whether a terminal does more than show what it gets: those of editors, say, do not.
+    static func obeysControls(
+        _ environment: [String: String] = ProcessInfo.processInfo.environment
+    ) -> Bool {
+        environment["TERM"] != "dumb"
+    }
 
     /// The width of the output's terminal in columns, as it is now.
     static var columns: Int { columns(of: STDOUT_FILENO) }

@@ -13,7 +13,7 @@ final class EventPrinter {
 
         /// The style that fits the output.
         static func fitting(json: Bool) -> Style {
-            json ? .json : Console.isTerminal ? .live(columns: { Console.columns }) : .plain
+            json ? .json : Console.showsLiveLine ? .live(columns: { Console.columns }) : .plain
         }
     }
 

@@ -95,4 +95,12 @@ internal import Testing
     func aPhaseIsCutBeforeItsCount(text: String, limit: Int, expected: String) {
         #expect(PhaseText(text).cut(to: limit) == expected)
     }
+
+    /// Seen: 140 escapes in a terminal that obeys none.
+    @Test func aTerminalThatOnlyShowsGetsLines() {
+        #expect(!Console.obeysControls(["TERM": "dumb"]))
+        for known in [["TERM": "xterm-256color"], ["TERM": "linux"], [:]] {
+            #expect(Console.obeysControls(known))
+        }
+    }
 }
