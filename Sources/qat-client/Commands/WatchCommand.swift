@@ -144,21 +144,17 @@ struct WaitCommand: ClientVerb {
     }
 
     func perform() async throws -> ExitStatus {
-        let ids = ids
-        let home = QatHome()
-        let ended = try await Interruption.within(timeout.flatMap(Self.limit)) {
-            try await GatewayConnection.with(home) { client in
-                var ended: [EndedTarget] = []
-                for target in try await JobSelector(client: client).targets(ids, isHarmless: true) {
-                    ended.append(try await Self.end(of: target, client))
-                }
-                return ended
-            }
+        let course = WaitCourse(words: ids, home: QatHome())
+        let limit = timeout.flatMap(Self.limit)
+        let isDone = try await Interruption.untilInterrupted {
+            if limit == .zero { return false }
+            return try await Interruption.within(limit) { try await course.wait() } ?? false
         }
-        guard let ended else {
-            Console.note("the time is up; jobs go on")
-            return .timedOut
+        // Of those that have not been seen to end, how they stand now.
+        if isDone == false {
+            _ = try await Interruption.within(WaitCourse.patience) { try await course.ask() }
         }
+        let ended = course.ended
         for target in ended {
             switch target {
             case .job(let job): report(job)
@@ -166,35 +162,15 @@ struct WaitCommand: ClientVerb {
                 output.json ? Console.print(results.json) : results.show()
             }
         }
+        guard isDone != nil else {
+            Console.note("interrupted; jobs go on, \"qat-client wait\" waits for them again")
+            return .interrupted
+        }
+        guard course.isOver else {
+            Console.note("the time is up; jobs go on")
+            return .timedOut
+        }
         return .worst(ended.map(\.status))
-    }
-
-    private static func end(
-        of target: JobTarget,
-        _ client: RPCClient
-    ) async throws -> EndedTarget {
-        switch target {
-        case .job(let id): return .job(try await end(of: id, client))
-        case .pipeline(let id):
-            while true {
-                let request = GetPipelineRequest(pipelineID: id)
-                for job in try await client.call(QatMethods.getPipeline, request).jobs {
-                    _ = try await end(of: job.jobID, client)
-                }
-                let results = try await PipelineResults.fetch(id, client)
-                if results.isOver { return .pipeline(results) }
-            }
-        }
-    }
-
-    private static func end(of id: String, _ client: RPCClient) async throws -> JobDetail {
-        let request = GetJobRequest(jobID: id)
-        let job = try await client.call(QatMethods.getJob, request)
-        guard ExitStatus(jobState: job.summary.state) == nil else {
-            return job
-        }
-        _ = try await JobWatcher(client: client, jobID: id).follow(fromSeq: job.lastSeq) { _ in }
-        return try await client.call(QatMethods.getJob, request)
     }
 
     private func report(_ job: JobDetail) {

@@ -232,4 +232,56 @@ internal import Testing
             }
         }
     }
+
+    /// Seen: `wait --timeout 3 DONE WAITING` showed nothing of DONE, and `--timeout 0 DONE` was 124.
+    @Test func aWaitThatIsOverShowsWhatHasEnded() async throws {
+        defer { programs.remove() }
+        try await serve { _, client in
+            let done = try await Self.cancelled(client, "done")
+            let waiting = try await Self.submit(client, Self.job("waiting"))
+            for (words, status, shown, isUp) in [
+                ("--timeout 0 \(done)", 3, 1, false), ("--timeout 0 \(waiting)", 124, 0, true),
+                ("--timeout 0 done \(waiting)", 124, 1, true),
+                ("--timeout 1 \(waiting) \(done)", 124, 1, true),
+                ("--timeout 1 --json \(waiting) \(done)", 124, 1, true),
+                ("--timeout 1h \(done)", 3, 1, false), ("\(done)", 3, 1, false),
+                ("--timeout 0 nobody", 2, 0, false),
+            ] {
+                let outcome = try await run("wait \(words)")
+                #expect(outcome.status == Int32(status), "\(words): \(outcome)")
+                #expect(Self.lines(outcome) == shown, "\(words): \(outcome)")
+                #expect(shown == 0 || outcome.output.contains(done), "\(words): \(outcome)")
+                #expect(outcome.errors.contains("the time is up") == isUp, "\(words): \(outcome)")
+            }
+        }
+    }
+
+    /// Seen: `wait` was ended by the signal, without a word.
+    @Test func ctrlCLeavesAWait() async throws {
+        defer { programs.remove() }
+        try await serve { _, client in
+            let id = try await Self.submit(client, Self.job("waiting"))
+            let notes = programs.folder + "/notes"
+            let wait = try TestProgram(
+                try LocalSuiteFixture.programFolder() + "/qat-client",
+                ["wait", id],
+                environment: ["QAT_HOME": home, "QAT_GATEWAY": nil],
+                errors: .file(notes)
+            )
+            // Once it listens for the signal.
+            func listens() throws -> Bool {
+                let path = "/proc/\(wait.processID)/status"
+                let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
+                let mask = lines.first { $0.hasPrefix("SigCgt:") }?.split(separator: "\t").last
+                return mask.flatMap { UInt64($0, radix: 16) }.map { $0 & 2 != 0 } ?? false
+            }
+            while try wait.isRunning && !listens() { try await Task.sleep(for: .milliseconds(5)) }
+            wait.signal(SIGINT)
+            while wait.isRunning { try await Task.sleep(for: .milliseconds(5)) }
+            #expect(wait.wait() == .exited(130))
+            #expect(try String(contentsOfFile: notes, encoding: .utf8).contains("jobs go on"))
+            let state = try await client.call(QatMethods.getJob, GetJobRequest(jobID: id))
+            #expect(state.summary.state == "QUEUED")
+        }
+    }
 }

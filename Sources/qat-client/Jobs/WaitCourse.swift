@@ -1,0 +1,106 @@
+internal import Protocol
+internal import Synchronization
+
+/// A wait for the ends of jobs and pipelines: what has ended so far, whatever cuts it off.
+final class WaitCourse: Sendable {
+    /// How long the gateway has, once the time is up, to say what has ended.
+    static let patience = Duration.seconds(10)
+
+    private struct State {
+        /// What is meant; nil until the gateway was asked.
+        var targets: [JobTarget]?
+        var ended: [JobTarget: EndedTarget] = [:]
+    }
+
+    private let words: [String]
+    private let home: QatHome
+    private let state = Mutex(State())
+
+    /// `words`: What was typed for jobs and pipelines.
+    init(words: [String], home: QatHome) {
+        self.words = words
+        self.home = home
+    }
+
+    /// What has ended, in the order in which it was named.
+    var ended: [EndedTarget] {
+        state.withLock { state in (state.targets ?? []).compactMap { state.ended[$0] } }
+    }
+
+    /// Whether all have.
+    var isOver: Bool {
+        state.withLock { state in state.targets.map { $0.count == state.ended.count } ?? false }
+    }
+
+    /// Waits until all have ended.
+    func wait() async throws -> Bool {
+        try await forEach { [self] target, client in
+            note(try await Self.end(of: target, client), of: target)
+        }
+        return true
+    }
+
+    /// Looks once which of the others have ended.
+    func ask() async throws {
+        try await forEach { [self] target, client in
+            switch target {
+            case .job(let id):
+                let job = try await client.call(QatMethods.getJob, GetJobRequest(jobID: id))
+                if ExitStatus(jobState: job.summary.state) != nil { note(.job(job), of: target) }
+            case .pipeline(let id):
+                let results = try await PipelineResults.fetch(id, client)
+                if results.isOver { note(.pipeline(results), of: target) }
+            }
+        }
+    }
+
+    private func note(_ end: EndedTarget, of target: JobTarget) {
+        state.withLock { $0.ended[target] = end }
+    }
+
+    private func forEach(
+        _ body: @escaping @Sendable (JobTarget, RPCClient) async throws -> Void
+    ) async throws {
+        try await GatewayConnection.with(home) { [self] client in
+            let known = state.withLock { $0.targets }
+            let targets: [JobTarget]
+            if let known {
+                targets = known
+            } else {
+                targets = try await JobSelector(client: client).targets(words, isHarmless: true)
+                state.withLock { $0.targets = targets }
+            }
+            for target in targets where state.withLock({ $0.ended[target] == nil }) {
+                try await body(target, client)
+            }
+        }
+    }
+
+    private static func end(
+        of target: JobTarget,
+        _ client: RPCClient
+    ) async throws -> EndedTarget {
+        switch target {
+        case .job(let id): return .job(try await end(of: id, client))
+        case .pipeline(let id):
+            while true {
+                let request = GetPipelineRequest(pipelineID: id)
+                for job in try await client.call(QatMethods.getPipeline, request).jobs {
+                    _ = try await end(of: job.jobID, client)
+                }
+                let results = try await PipelineResults.fetch(id, client)
+                if results.isOver { return .pipeline(results) }
+            }
+        }
+    }
+
+    private static func end(of id: String, _ client: RPCClient) async throws -> JobDetail {
+        let request = GetJobRequest(jobID: id)
+        let job = try await client.call(QatMethods.getJob, request)
+        guard ExitStatus(jobState: job.summary.state) == nil else {
+            return job
+        }
+        _ = try await JobWatcher(client: client, jobID: id).follow(fromSeq: job.lastSeq) { _ in }
+        return try await client.call(QatMethods.getJob, request)
+    }
+}
