@@ -63,13 +63,14 @@ struct PipelineResults: Sendable {
 
     /// Evaluations by what they measure: of other texts or windows, figures are not to be compared.
     private var comparable: [[JobDetail]] {
-        var groups: [(tasks: JSONValue?, jobs: [JobDetail])] = []
+        var groups: [(measured: MeasuredTasks, jobs: [JobDetail])] = []
         for job in evaluations {
-            let tasks = JobReport.document(job.specJSON)["tasks"]
-            if let index = groups.firstIndex(where: { $0.tasks == tasks }) {
+            let measured = MeasuredTasks(job)
+            if let index = groups.firstIndex(where: { $0.measured.isComparable(to: measured) }) {
                 groups[index].jobs.append(job)
+                groups[index].measured.add(measured)
             } else {
-                groups.append((tasks, [job]))
+                groups.append((measured, [job]))
             }
         }
         return groups.map(\.jobs)

@@ -208,6 +208,42 @@ internal import Testing
         #expect(!apart.lines(columns: nil).contains { $0.contains("evaluations") })
     }
 
+    /// Whether two evaluations stand in one table, by their tasks.
+    ///
+    /// Seen: `./hamlet.txt`, and a default that was written out, made another measurement of the same.
+    @Test(arguments: [
+        (#"{"type":"perplexity","text":"./hamlet.txt","seq_length":64,"text_key":"text"}"#, true),
+        (#"{"type":"perplexity","text":"texts/../hamlet.txt","seq_length":64}"#, true),
+        (
+            #"{"type":"perplexity","text":"hamlet.txt","seq_length":64,"allow_long_context":true}"#,
+            true
+        ),
+        (
+            #"{"type":"perplexity","text":"hamlet.txt","seq_length":64},{"type":"benchmark"}"#,
+            true
+        ),
+        (#"{"type":"perplexity","text":"hamlet.txt","seq_length":64,"windows":2}"#, false),
+        (#"{"type":"perplexity","text":"hamlet.txt","seq_length":32}"#, false),
+        (#"{"type":"perplexity","text":"../hamlet.txt","seq_length":64}"#, false),
+        (#"{"type":"accuracy","text":"hamlet.txt","seq_length":64}"#, false),
+        (#"{"type":"benchmark"}"#, false),
+    ])
+    func evaluationsAreComparedByWhatTheyMeasure(tasks: String, isSame: Bool) {
+        func job(_ part: String, _ tasks: String) -> JobDetail {
+            var job = Self.evaluation(part, "base", 20)
+            let models = #""models":[{"label":"base","model":"job:0000bb03c91c6898"}]"#
+            job.specJSON = Array("{\(models),\"tasks\":[\(tasks)]}".utf8)
+            return job
+        }
+        let first = #"{"type":"perplexity","text":"hamlet.txt","seq_length":64}"#
+        let results = PipelineResults(
+            summary: pipeline,
+            jobs: [job("c", first), job("d", tasks)]
+        )
+        let lines = results.lines(columns: nil)
+        #expect(lines.contains("all evaluations") == isSame, "\(lines)")
+    }
+
     /// One that ended and was retried meanwhile has not ended.
     @Test func aPipelineIsOverWhenEveryJobIs() {
         var again = Self.evaluation("d", "base", 22)

@@ -1,0 +1,66 @@
+internal import Foundation
+internal import JobSpecs
+internal import Protocol
+
+/// What an evaluation measures, however its file spells it: defaults are filled in, and a path is the one
+/// that it leads to.
+struct MeasuredTasks: Equatable {
+    /// Tasks over texts, in their order.
+    private var texts: [EvaluateSpec.Task] = []
+    /// Timed generations; none compares with any.
+    private var benchmarks: [EvaluateSpec.Task] = []
+    /// The tasks as they are written, of a file that this version cannot read.
+    private var unread: JSONValue?
+
+    init(_ job: JobDetail) {
+        guard
+            case .evaluate(let spec) = try? JobSpec.parse(kind: "evaluate", json: job.specJSON)
+        else {
+            unread = JobReport.document(job.specJSON)["tasks"] ?? .null
+            return
+        }
+        for task in spec.tasks {
+            switch task {
+            case .perplexity(let windows): texts.append(.perplexity(Self.resolved(windows)))
+            case .accuracy(let windows): texts.append(.accuracy(Self.resolved(windows)))
+            case .questions(let set, let file, let limit):
+                texts.append(.questions(set, file: Self.resolved(file), limit: limit))
+            case .benchmark(var settings):
+                // What is allowed is not measured.
+                settings.allowsLongContext = false
+                benchmarks.append(.benchmark(settings))
+            }
+        }
+    }
+
+    /// Whether figures of both may stand in one table: the same texts, and no other benchmarks.
+    func isComparable(to other: MeasuredTasks) -> Bool {
+        guard unread == nil, other.unread == nil else { return self == other }
+        guard texts == other.texts else { return false }
+        // Of benchmarks alone, nothing else is there to compare.
+        guard !texts.isEmpty else { return benchmarks == other.benchmarks }
+        return benchmarks.isEmpty || other.benchmarks.isEmpty || benchmarks == other.benchmarks
+    }
+
+    /// Takes in another one that it is comparable to.
+    mutating func add(_ other: MeasuredTasks) {
+        if benchmarks.isEmpty { benchmarks = other.benchmarks }
+    }
+
+    private static func resolved(_ windows: EvaluateSpec.TextWindows) -> EvaluateSpec.TextWindows {
+        var windows = windows
+        windows.text = resolved(windows.text)
+        windows.allowsLongContext = false
+        return windows
+    }
+
+    private static func resolved(_ text: String) -> String {
+        switch InputReference.Location(parsing: text) {
+        case .digest(let hex): "sha256:" + hex
+        case .path(let path):
+            URL(filePath: path, relativeTo: URL(filePath: "/")).standardizedFileURL
+                .path(percentEncoded: false)
+        case .job, nil: text
+        }
+    }
+}
