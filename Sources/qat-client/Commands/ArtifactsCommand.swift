@@ -48,10 +48,17 @@ struct ArtifactsCommand: AsyncParsableCommand {
             var request = ListJobsRequest(pageSize: 200)
             repeat {
                 let page = try await client.call(QatMethods.listJobs, request)
-                ids += page.jobs.filter { $0.state == JobState.succeeded.rawValue }.map(\.jobID)
+                ids += page.jobs.filter(mayHaveOutputs).map(\.jobID)
                 request.pageToken = page.nextPageToken
             } while !request.pageToken.isEmpty
             return ids
+        }
+
+        /// Whether a job may have left outputs: also one that failed at its exports has those that came
+        /// about. One that another's were reused for never started.
+        static func mayHaveOutputs(_ job: JobSummary) -> Bool {
+            guard let state = JobState(rawValue: job.state), state.isTerminal else { return false }
+            return state == .succeeded || job.startedUnixMs != nil
         }
 
         private func printJSON(_ jobs: [JobDetail]) {

@@ -79,7 +79,12 @@ internal import Testing
     }
 
     /// Has the jobs that wait run to their ends, by a worker.
-    private static func finish(_ count: Int, _ gateway: GatewayProcess) async throws {
+    private static func finish(
+        _ count: Int,
+        _ gateway: GatewayProcess,
+        _ outcome: CompleteLeaseRequest.Outcome = .succeeded,
+        reason: String = ""
+    ) async throws {
         let worker = try gateway.client(
             .service(role: "quant", instance: "quant-1"),
             "quant-" + UUID().uuidString
@@ -102,6 +107,8 @@ internal import Testing
             let end = CompleteLeaseRequest(
                 jobID: lease.jobID,
                 epoch: lease.epoch,
+                outcome: outcome,
+                reason: reason,
                 outputs: [OutputFile(name: "model/o.gguf", digest: .of("out"), size: 3)],
                 bootID: "b"
             )
@@ -282,6 +289,23 @@ internal import Testing
             #expect(try String(contentsOfFile: notes, encoding: .utf8).contains("jobs go on"))
             let state = try await client.call(QatMethods.getJob, GetJobRequest(jobID: id))
             #expect(state.summary.state == "QUEUED")
+        }
+    }
+
+    /// Seen: what a job has that failed at an export counted in the quota, and was in no list.
+    @Test func outputsOfAJobThatFailedAreListed() async throws {
+        defer { programs.remove() }
+        try await serve { gateway, client in
+            let good = try await Self.submit(client, Self.job("good"))
+            try await Self.finish(1, gateway)
+            let failed = try await Self.submit(client, Self.job("failed"))
+            try await Self.finish(1, gateway, .failed, reason: "EXPORT_FAILED")
+            let never = try await Self.cancelled(client, "never")
+            let list = try await run("artifacts ls")
+            #expect(Self.lines(list) == 3, "\(list)")
+            for (id, isThere) in [(good, true), (failed, true), (never, false)] {
+                #expect(list.output.contains(id) == isThere, "\(list)")
+            }
         }
     }
 }
