@@ -267,6 +267,7 @@ extension SubmissionPlan {
         if inputs.count > limits.inputs {
             problems.append("\(file): \(inputs.count) inputs; a job has at most \(limits.inputs)")
         }
+        problems += InputLimits(limits).faults(inputs.map(\.message)).map { "\(file): \($0)" }
         if size > limits.specBytes {
             problems.append(
                 "\(file): the specification has \(size) bytes; the limit is \(limits.specBytes)"
