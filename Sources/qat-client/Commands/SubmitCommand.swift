@@ -181,10 +181,21 @@ struct SubmitCommand: ClientVerb {
                 ExitStatus(error),
                 "\(error.message); submit the same file again to continue under key \(key)"
             )
-        } catch let error as RPCError where error.category == .permanent {
+        } catch var error as RPCError where error.category == .permanent {
+            error.message = Self.placed(error.message)
             try journal.recordRefusal(key: key, reason: error.message)
             throw error
         }
+    }
+
+    /// A gateway's sentence with the place in the job file as everything else writes it: `$.model` for
+    /// `/model`.
+    static func placed(_ sentence: String) -> String {
+        guard let prefix = sentence.prefixMatch(of: #/(job [^\s:]+: )?(/[a-z0-9_/]+): /#) else {
+            return sentence
+        }
+        let place = JSONPath.path(ofPointer: String(prefix.output.2))
+        return (prefix.output.1 ?? "") + place + ": " + sentence[prefix.range.upperBound...]
     }
 
     /// What the submitter should know though nothing is wrong.

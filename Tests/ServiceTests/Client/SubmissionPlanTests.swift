@@ -214,4 +214,17 @@ internal import Testing
         let tasks = SchemaRow.rows(of: try JobSchema.schema(kind: "evaluate"))
         #expect(tasks.contains { $0.path == "$.tasks[](benchmark).num_runs" })
     }
+
+    /// Seen: `/model: no job first; …`, where everything else says `$.model`.
+    @Test(arguments: [
+        ("/model: no job \"a\"; write", "$.model: no job \"a\"; write"),
+        ("/data/train/0: no job", "$.data.train[0]: no job"),
+        ("/models/1/model: no", "$.models[1].model: no"),
+        ("job train: /model: no job", "job train: $.model: no job"),
+        ("no job /model: x", "no job /model: x"), ("", ""),
+        ("/tmp/A file: no", "/tmp/A file: no"),
+    ])
+    func aGatewaysSentenceNamesThePlaceInTheFile(sentence: String, expected: String) {
+        #expect(SubmitCommand.placed(sentence) == expected)
+    }
 }
