@@ -33,7 +33,7 @@ internal import Testing
         let ends = ["#", "|", ">", "<", "&", ";", "\\"]
         let words = text[start.upperBound...].split(separator: " ").map(String.init)
         return Array(words.prefix { word in !ends.contains { word.hasPrefix($0) } })
-            .map { $0.trimmingCharacters(in: ["\""]) }
+            .map { $0.trimmingCharacters(in: ["\""]).replacing("$role", with: "train") }
     }
 
     /// Whole commands: lines of indented blocks.
