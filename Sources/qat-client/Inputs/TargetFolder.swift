@@ -12,7 +12,7 @@ enum TargetFolder {
         let what = obstacle.isFile ? "a file" : "no folder"
         let advice =
             option.map { "; \($0) takes a folder, which is made if it is not there" }
-            ?? "; move it, or choose another place"
+            ?? "; a folder is wanted there: move it, or choose another place"
         throw ClientError(.usage, "\(obstacle.path) is \(what)\(advice)")
     }
 

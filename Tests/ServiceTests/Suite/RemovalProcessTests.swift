@@ -186,8 +186,8 @@ internal import Testing
                 (second, ["is needed by job \(user), which is QUEUED"], 5),
                 (part, ["is of pipeline \(pipeline), which goes whole"], 5),
                 (pipeline, ["is needed by job \(partsUser), which is QUEUED"], 5),
-                ("0123456789abcdef", ["no job \"0123456789abcdef\""], 2),
-                ("p-0123456789abcdef", ["no pipeline \"p-0123456789abcdef\""], 2),
+                ("0123456789abcdef", ["no job 0123456789abcdef"], 2),
+                ("p-0123456789abcdef", ["no pipeline p-0123456789abcdef"], 2),
                 ("\(first) 0123456789abcdef", ["is needed by", "no job"], 5),
                 ("0123456789abcdef \(alone)", ["no job"], 2),
             ]
