@@ -44,7 +44,7 @@ enum OutputSchema {
         .init(
             "kv_cache",
             .format,
-            "The format of keys and values; not in this version, quantization.kv_cache is."
+            "The format of keys and values; not in this version: quantization.enable_kv_cache is for all."
         ),
     ])
 }

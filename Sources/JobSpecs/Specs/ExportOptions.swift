@@ -63,12 +63,12 @@ public struct ExportOptions: Sendable, Equatable {
                     )
                 )
             }
-            if let cache = export.keyValueCache {
+            if export.keyValueCache != nil {
                 features.append(
                     UnsupportedFeature(
                         "\(path).kv_cache",
-                        "\(cache.name) of an export's own is not in this version; leave it out, and "
-                            + "write $.quantization.kv_cache in a quantize job"
+                        "keys and values of an export's own are not in this version; leave it out: "
+                            + "$.quantization.enable_kv_cache rounds them in all exports"
                     )
                 )
             }
