@@ -168,7 +168,7 @@ internal import Testing
             #expect(request.name == filter.name ?? "")
             let path = folder.home.path + "/ada.pem"
             return try await gateway.serve {
-                try await filter.jobs($0, certificatePath: path).jobs.map(\.jobID)
+                try await filter.jobs($0, certificatePath: path, limit: nil).jobs.map(\.jobID)
             }
         }
         #expect(try await found([]).count == 3)

@@ -85,9 +85,14 @@ internal import Testing
             name: "ada"
         )
         let filter = try JobFilter.parse(arguments)
-        let (found, pipelines) = try await gateway.serve {
-            try await filter.jobs($0, certificatePath: certificate.certificatePath)
+        let all = try await gateway.serve {
+            try await filter.jobs(
+                $0,
+                certificatePath: certificate.certificatePath,
+                limit: filter.limit
+            )
         }
+        let (found, pipelines) = (all.jobs, all.pipelines)
         #expect(found.map(\.part).filter { !$0.isEmpty } == parts)
         #expect(pipelines == (parts.isEmpty ? [] : [pipeline]))
         let text = StatusTable.jobs(found, pipelines: pipelines, nowUnixMs: 121_000)
