@@ -682,6 +682,141 @@ void   qat__v1__complete_lease_response__free_unpacked
   assert(message->base.descriptor == &qat__v1__complete_lease_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   qat__v1__kept_job__init
+                     (Qat__V1__KeptJob         *message)
+{
+  static const Qat__V1__KeptJob init_value = QAT__V1__KEPT_JOB__INIT;
+  *message = init_value;
+}
+size_t qat__v1__kept_job__get_packed_size
+                     (const Qat__V1__KeptJob *message)
+{
+  assert(message->base.descriptor == &qat__v1__kept_job__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__kept_job__pack
+                     (const Qat__V1__KeptJob *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__kept_job__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__kept_job__pack_to_buffer
+                     (const Qat__V1__KeptJob *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__kept_job__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__KeptJob *
+       qat__v1__kept_job__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__KeptJob *)
+     protobuf_c_message_unpack (&qat__v1__kept_job__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__kept_job__free_unpacked
+                     (Qat__V1__KeptJob *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__kept_job__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   qat__v1__review_kept_request__init
+                     (Qat__V1__ReviewKeptRequest         *message)
+{
+  static const Qat__V1__ReviewKeptRequest init_value = QAT__V1__REVIEW_KEPT_REQUEST__INIT;
+  *message = init_value;
+}
+size_t qat__v1__review_kept_request__get_packed_size
+                     (const Qat__V1__ReviewKeptRequest *message)
+{
+  assert(message->base.descriptor == &qat__v1__review_kept_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__review_kept_request__pack
+                     (const Qat__V1__ReviewKeptRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__review_kept_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__review_kept_request__pack_to_buffer
+                     (const Qat__V1__ReviewKeptRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__review_kept_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__ReviewKeptRequest *
+       qat__v1__review_kept_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__ReviewKeptRequest *)
+     protobuf_c_message_unpack (&qat__v1__review_kept_request__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__review_kept_request__free_unpacked
+                     (Qat__V1__ReviewKeptRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__review_kept_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   qat__v1__review_kept_response__init
+                     (Qat__V1__ReviewKeptResponse         *message)
+{
+  static const Qat__V1__ReviewKeptResponse init_value = QAT__V1__REVIEW_KEPT_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t qat__v1__review_kept_response__get_packed_size
+                     (const Qat__V1__ReviewKeptResponse *message)
+{
+  assert(message->base.descriptor == &qat__v1__review_kept_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__review_kept_response__pack
+                     (const Qat__V1__ReviewKeptResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__review_kept_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__review_kept_response__pack_to_buffer
+                     (const Qat__V1__ReviewKeptResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__review_kept_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__ReviewKeptResponse *
+       qat__v1__review_kept_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__ReviewKeptResponse *)
+     protobuf_c_message_unpack (&qat__v1__review_kept_response__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__review_kept_response__free_unpacked
+                     (Qat__V1__ReviewKeptResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__review_kept_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor qat__v1__register_worker_request__field_descriptors[13] =
 {
   {
@@ -1955,5 +2090,184 @@ const ProtobufCMessageDescriptor qat__v1__complete_lease_response__descriptor =
   qat__v1__complete_lease_response__field_indices_by_name,
   1,  qat__v1__complete_lease_response__number_ranges,
   (ProtobufCMessageInit) qat__v1__complete_lease_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor qat__v1__kept_job__field_descriptors[3] =
+{
+  {
+    "job_id",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__KeptJob, has_job_id),
+    offsetof(Qat__V1__KeptJob, job_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "step",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Qat__V1__KeptJob, has_step),
+    offsetof(Qat__V1__KeptJob, step),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "is_finished",
+    3,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Qat__V1__KeptJob, has_is_finished),
+    offsetof(Qat__V1__KeptJob, is_finished),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__kept_job__field_indices_by_name[] = {
+  2,   /* field[2] = is_finished */
+  0,   /* field[0] = job_id */
+  1,   /* field[1] = step */
+};
+static const ProtobufCIntRange qat__v1__kept_job__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor qat__v1__kept_job__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.KeptJob",
+  "KeptJob",
+  "Qat__V1__KeptJob",
+  "qat.v1",
+  sizeof(Qat__V1__KeptJob),
+  3,
+  qat__v1__kept_job__field_descriptors,
+  qat__v1__kept_job__field_indices_by_name,
+  1,  qat__v1__kept_job__number_ranges,
+  (ProtobufCMessageInit) qat__v1__kept_job__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor qat__v1__review_kept_request__field_descriptors[3] =
+{
+  {
+    "instance",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__ReviewKeptRequest, has_instance),
+    offsetof(Qat__V1__ReviewKeptRequest, instance),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "boot_id",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__ReviewKeptRequest, has_boot_id),
+    offsetof(Qat__V1__ReviewKeptRequest, boot_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "jobs",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Qat__V1__ReviewKeptRequest, n_jobs),
+    offsetof(Qat__V1__ReviewKeptRequest, jobs),
+    &qat__v1__kept_job__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__review_kept_request__field_indices_by_name[] = {
+  1,   /* field[1] = boot_id */
+  0,   /* field[0] = instance */
+  2,   /* field[2] = jobs */
+};
+static const ProtobufCIntRange qat__v1__review_kept_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor qat__v1__review_kept_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.ReviewKeptRequest",
+  "ReviewKeptRequest",
+  "Qat__V1__ReviewKeptRequest",
+  "qat.v1",
+  sizeof(Qat__V1__ReviewKeptRequest),
+  3,
+  qat__v1__review_kept_request__field_descriptors,
+  qat__v1__review_kept_request__field_indices_by_name,
+  1,  qat__v1__review_kept_request__number_ranges,
+  (ProtobufCMessageInit) qat__v1__review_kept_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor qat__v1__review_kept_response__field_descriptors[2] =
+{
+  {
+    "stored",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__ReviewKeptResponse, n_stored),
+    offsetof(Qat__V1__ReviewKeptResponse, stored),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "over",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__ReviewKeptResponse, n_over),
+    offsetof(Qat__V1__ReviewKeptResponse, over),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__review_kept_response__field_indices_by_name[] = {
+  1,   /* field[1] = over */
+  0,   /* field[0] = stored */
+};
+static const ProtobufCIntRange qat__v1__review_kept_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor qat__v1__review_kept_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.ReviewKeptResponse",
+  "ReviewKeptResponse",
+  "Qat__V1__ReviewKeptResponse",
+  "qat.v1",
+  sizeof(Qat__V1__ReviewKeptResponse),
+  2,
+  qat__v1__review_kept_response__field_descriptors,
+  qat__v1__review_kept_response__field_indices_by_name,
+  1,  qat__v1__review_kept_response__number_ranges,
+  (ProtobufCMessageInit) qat__v1__review_kept_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

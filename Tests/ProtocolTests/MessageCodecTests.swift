@@ -163,6 +163,15 @@ struct MessageCodecTests {
         try check(HeartbeatRequest(jobID: "j", events: [Self.event]), HeartbeatRequest())
         try check(HeartbeatResponse(directive: .lost), HeartbeatResponse())
         try check(AppendLogRequest(jobID: "j", offset: 1, data: [1]), AppendLogRequest())
+        let kept = KeptJob(jobID: "j", step: .max, isFinished: true)
+        try check(
+            ReviewKeptRequest(instance: "i", bootID: "b", jobs: [kept, KeptJob(jobID: "k")]),
+            ReviewKeptRequest()
+        )
+        try check(
+            ReviewKeptResponse(stored: ["j", "k"], over: ["l"]),
+            ReviewKeptResponse()
+        )
         try check(AppendLogResponse(nextOffset: 1), AppendLogResponse())
         try check(
             CompleteLeaseRequest(outcome: .cancelled, outputs: [Self.output]),

@@ -26,6 +26,7 @@ UNARY = {
     "Lease/SaveCheckpoint": (lease_pb2.SaveCheckpointRequest, lease_pb2.SaveCheckpointResponse),
     "Lease/AppendLog": (lease_pb2.AppendLogRequest, lease_pb2.AppendLogResponse),
     "Lease/Complete": (lease_pb2.CompleteLeaseRequest, lease_pb2.CompleteLeaseResponse),
+    "Lease/ReviewKept": (lease_pb2.ReviewKeptRequest, lease_pb2.ReviewKeptResponse),
     "Health/Check": (admin_pb2.HealthCheckRequest, admin_pb2.HealthCheckResponse),
 }
 

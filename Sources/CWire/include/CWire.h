@@ -119,6 +119,9 @@ static inline const ProtobufCMessageDescriptor *qat_schema_job_progress(void) {
 static inline const ProtobufCMessageDescriptor *qat_schema_job_summary(void) {
     return &qat__v1__job_summary__descriptor;
 }
+static inline const ProtobufCMessageDescriptor *qat_schema_kept_job(void) {
+    return &qat__v1__kept_job__descriptor;
+}
 static inline const ProtobufCMessageDescriptor *qat_schema_lease(void) {
     return &qat__v1__lease__descriptor;
 }
@@ -175,6 +178,12 @@ static inline const ProtobufCMessageDescriptor *qat_schema_retry_job_request(voi
 }
 static inline const ProtobufCMessageDescriptor *qat_schema_retry_pipeline_request(void) {
     return &qat__v1__retry_pipeline_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_review_kept_request(void) {
+    return &qat__v1__review_kept_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_review_kept_response(void) {
+    return &qat__v1__review_kept_response__descriptor;
 }
 static inline const ProtobufCMessageDescriptor *qat_schema_save_checkpoint_request(void) {
     return &qat__v1__save_checkpoint_request__descriptor;

@@ -32,6 +32,9 @@ typedef struct Qat__V1__AppendLogRequest Qat__V1__AppendLogRequest;
 typedef struct Qat__V1__AppendLogResponse Qat__V1__AppendLogResponse;
 typedef struct Qat__V1__CompleteLeaseRequest Qat__V1__CompleteLeaseRequest;
 typedef struct Qat__V1__CompleteLeaseResponse Qat__V1__CompleteLeaseResponse;
+typedef struct Qat__V1__KeptJob Qat__V1__KeptJob;
+typedef struct Qat__V1__ReviewKeptRequest Qat__V1__ReviewKeptRequest;
+typedef struct Qat__V1__ReviewKeptResponse Qat__V1__ReviewKeptResponse;
 
 
 /* --- enums --- */
@@ -582,6 +585,82 @@ struct  Qat__V1__CompleteLeaseResponse
     , 0, 0 }
 
 
+/*
+ * A job of which a worker keeps files, though it does not run it.
+ */
+struct  Qat__V1__KeptJob
+{
+  ProtobufCMessage base;
+  /*
+   * The job.
+   */
+  protobuf_c_boolean has_job_id;
+  ProtobufCBinaryData job_id;
+  /*
+   * Of its newest checkpoint there; 0 without one.
+   */
+  protobuf_c_boolean has_step;
+  uint64_t step;
+  /*
+   * Whether finished outputs wait there for their upload.
+   */
+  protobuf_c_boolean has_is_finished;
+  protobuf_c_boolean is_finished;
+};
+#define QAT__V1__KEPT_JOB__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__kept_job__descriptor) \
+    , 0, {0,NULL}, 0, 0, 0, 0 }
+
+
+/*
+ * Asks which of a worker's files nobody needs.
+ */
+struct  Qat__V1__ReviewKeptRequest
+{
+  ProtobufCMessage base;
+  /*
+   * The worker.
+   */
+  protobuf_c_boolean has_instance;
+  ProtobufCBinaryData instance;
+  /*
+   * Its boot.
+   */
+  protobuf_c_boolean has_boot_id;
+  ProtobufCBinaryData boot_id;
+  /*
+   * What it keeps; at most 256.
+   */
+  size_t n_jobs;
+  Qat__V1__KeptJob **jobs;
+};
+#define QAT__V1__REVIEW_KEPT_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__review_kept_request__descriptor) \
+    , 0, {0,NULL}, 0, {0,NULL}, 0,NULL }
+
+
+/*
+ * Which may go; what is in neither list is needed.
+ */
+struct  Qat__V1__ReviewKeptResponse
+{
+  ProtobufCMessage base;
+  /*
+   * Jobs that are no more, or of which the store has as much.
+   */
+  size_t n_stored;
+  ProtobufCBinaryData *stored;
+  /*
+   * Jobs that are over, or at work elsewhere, of which the worker has more than the store.
+   */
+  size_t n_over;
+  ProtobufCBinaryData *over;
+};
+#define QAT__V1__REVIEW_KEPT_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__review_kept_response__descriptor) \
+    , 0,NULL, 0,NULL }
+
+
 /* Qat__V1__RegisterWorkerRequest methods */
 void   qat__v1__register_worker_request__init
                      (Qat__V1__RegisterWorkerRequest         *message);
@@ -867,6 +946,63 @@ Qat__V1__CompleteLeaseResponse *
 void   qat__v1__complete_lease_response__free_unpacked
                      (Qat__V1__CompleteLeaseResponse *message,
                       ProtobufCAllocator *allocator);
+/* Qat__V1__KeptJob methods */
+void   qat__v1__kept_job__init
+                     (Qat__V1__KeptJob         *message);
+size_t qat__v1__kept_job__get_packed_size
+                     (const Qat__V1__KeptJob   *message);
+size_t qat__v1__kept_job__pack
+                     (const Qat__V1__KeptJob   *message,
+                      uint8_t             *out);
+size_t qat__v1__kept_job__pack_to_buffer
+                     (const Qat__V1__KeptJob   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__KeptJob *
+       qat__v1__kept_job__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__kept_job__free_unpacked
+                     (Qat__V1__KeptJob *message,
+                      ProtobufCAllocator *allocator);
+/* Qat__V1__ReviewKeptRequest methods */
+void   qat__v1__review_kept_request__init
+                     (Qat__V1__ReviewKeptRequest         *message);
+size_t qat__v1__review_kept_request__get_packed_size
+                     (const Qat__V1__ReviewKeptRequest   *message);
+size_t qat__v1__review_kept_request__pack
+                     (const Qat__V1__ReviewKeptRequest   *message,
+                      uint8_t             *out);
+size_t qat__v1__review_kept_request__pack_to_buffer
+                     (const Qat__V1__ReviewKeptRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__ReviewKeptRequest *
+       qat__v1__review_kept_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__review_kept_request__free_unpacked
+                     (Qat__V1__ReviewKeptRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Qat__V1__ReviewKeptResponse methods */
+void   qat__v1__review_kept_response__init
+                     (Qat__V1__ReviewKeptResponse         *message);
+size_t qat__v1__review_kept_response__get_packed_size
+                     (const Qat__V1__ReviewKeptResponse   *message);
+size_t qat__v1__review_kept_response__pack
+                     (const Qat__V1__ReviewKeptResponse   *message,
+                      uint8_t             *out);
+size_t qat__v1__review_kept_response__pack_to_buffer
+                     (const Qat__V1__ReviewKeptResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__ReviewKeptResponse *
+       qat__v1__review_kept_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__review_kept_response__free_unpacked
+                     (Qat__V1__ReviewKeptResponse *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Qat__V1__RegisterWorkerRequest_Closure)
@@ -914,6 +1050,15 @@ typedef void (*Qat__V1__CompleteLeaseRequest_Closure)
 typedef void (*Qat__V1__CompleteLeaseResponse_Closure)
                  (const Qat__V1__CompleteLeaseResponse *message,
                   void *closure_data);
+typedef void (*Qat__V1__KeptJob_Closure)
+                 (const Qat__V1__KeptJob *message,
+                  void *closure_data);
+typedef void (*Qat__V1__ReviewKeptRequest_Closure)
+                 (const Qat__V1__ReviewKeptRequest *message,
+                  void *closure_data);
+typedef void (*Qat__V1__ReviewKeptResponse_Closure)
+                 (const Qat__V1__ReviewKeptResponse *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -937,6 +1082,9 @@ extern const ProtobufCMessageDescriptor qat__v1__append_log_response__descriptor
 extern const ProtobufCMessageDescriptor qat__v1__complete_lease_request__descriptor;
 extern const ProtobufCEnumDescriptor    qat__v1__complete_lease_request__outcome__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__complete_lease_response__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__kept_job__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__review_kept_request__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__review_kept_response__descriptor;
 
 PROTOBUF_C__END_DECLS
 

@@ -253,6 +253,50 @@ extension GatewayAPI {
         return SaveCheckpointResponse(accepted: freed != nil)
     }
 
+    /// Says which of the files that a worker keeps nobody needs.
+    func review(
+        _ request: ReviewKeptRequest,
+        by principal: Principal
+    ) async throws -> ReviewKeptResponse {
+        let worker = try authority.holder(
+            boot: request.bootID,
+            instance: request.instance,
+            Caller(principal, .reviewKept)
+        ).worker
+        guard request.jobs.count <= KeptWork.questionLimit else {
+            throw StoreError(
+                .invalidArgument,
+                "a call names \(KeptWork.questionLimit) jobs at most, not \(request.jobs.count)"
+            )
+        }
+        var response = ReviewKeptResponse()
+        for kept in request.jobs {
+            switch try await standing(of: kept, at: worker) {
+            case .stored: response.stored.append(kept.jobID)
+            case .over: response.over.append(kept.jobID)
+            case .needed: break
+            }
+        }
+        return response
+    }
+
+    private func standing(
+        of kept: KeptJob,
+        at worker: WorkerIdentity
+    ) async throws -> KeptWork {
+        let job: Job?
+        do {
+            job = try await engine.store.job(kept.jobID).job
+        } catch let error as StoreError where error.code == .notFound {
+            job = nil
+        } catch let error as StoreError where error.code == .corrupt {
+            return .needed
+        }
+        // Of others' kinds it learns nothing.
+        if let job, !worker.role.kinds.contains(job.kind) { return .needed }
+        return KeptWork(of: job, step: kept.step, isFinished: kept.isFinished, at: worker)
+    }
+
     /// Removes what was a checkpoint and is needed by nobody else.
     private func collect(_ digests: Set<SHA256Digest>) async throws {
         try await ArtifactCollector(store: engine.store, artifacts: artifacts)

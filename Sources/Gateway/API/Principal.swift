@@ -41,6 +41,7 @@ enum Operation: String, Sendable, CaseIterable {
     case saveCheckpoint = "qat.v1.Lease/SaveCheckpoint"
     case appendLog = "qat.v1.Lease/AppendLog"
     case completeLease = "qat.v1.Lease/Complete"
+    case reviewKept = "qat.v1.Lease/ReviewKept"
     case healthCheck = "qat.v1.Health/Check"
 }
 

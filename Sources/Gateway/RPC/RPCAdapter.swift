@@ -78,6 +78,7 @@ struct RPCAdapter: Sendable {
         }
         add(QatMethods.appendLog, .workers, to: &router) { try await api.appendLog($0, by: $1) }
         add(QatMethods.completeLease, .workers, to: &router) { try await api.complete($0, by: $1) }
+        add(QatMethods.reviewKept, .workers, to: &router) { try await api.review($0, by: $1) }
     }
 
     private func add<Request, Response>(

@@ -32,6 +32,7 @@ enum SchemaDigest {
         SaveCheckpointRequest.schema, SaveCheckpointResponse.schema, AwaitDirectiveRequest.schema,
         PipelineSummary.schema, PipelineDetail.schema, PipelineJob.schema,
         SubmitPipelineRequest.schema, SubmitPipelineResponse.schema, GetPipelineRequest.schema,
-        CancelPipelineRequest.schema, RetryPipelineRequest.schema,
+        CancelPipelineRequest.schema, RetryPipelineRequest.schema, KeptJob.schema,
+        ReviewKeptRequest.schema, ReviewKeptResponse.schema,
     ]
 }

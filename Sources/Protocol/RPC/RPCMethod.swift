@@ -157,6 +157,11 @@ public enum QatMethods {
         name: "qat.v1.Lease/Complete",
         isIdempotent: true
     )
+    /// Asks which files of jobs, kept by a worker, nobody needs.
+    public static let reviewKept = UnaryMethod<ReviewKeptRequest, ReviewKeptResponse>(
+        name: "qat.v1.Lease/ReviewKept",
+        isIdempotent: true
+    )
     /// Asks whether a daemon serves.
     public static let healthCheck = UnaryMethod<HealthCheckRequest, HealthCheckResponse>(
         name: "qat.v1.Health/Check",
