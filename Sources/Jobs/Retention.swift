@@ -88,14 +88,17 @@ public struct SteadyTime: Sendable {
     public static let absence: Int64 = 30 * RetentionPolicy.day
 
     private let lastKnown: Int64?
+    private let absence: Int64
     private var last: (unix: Int64, elapsed: Int64)?
     private var trustedFrom: Int64 = .min
 
     /// A watch that has seen nothing yet.
     ///
-    /// `lastKnown`: When something last happened that is known of, in Unix milliseconds.
-    public init(lastKnown: Int64? = nil) {
+    /// `lastKnown`: When something last happened that is known of, in Unix milliseconds. `absence`: So many
+    /// milliseconds after that are taken for time that passed.
+    public init(lastKnown: Int64? = nil, absence: Int64 = Self.absence) {
         self.lastKnown = lastKnown
+        self.absence = absence
     }
 
     /// Whether ages can be counted now.
@@ -106,7 +109,7 @@ public struct SteadyTime: Sendable {
         let hasJumped =
             if let last {
                 unix - last.unix > elapsed - last.elapsed + Self.tolerance
-            } else if let lastKnown { unix - lastKnown > Self.absence } else { false }
+            } else if let lastKnown { unix - lastKnown > absence } else { false }
         if hasJumped { trustedFrom = elapsed + Self.patience }
         last = (unix, elapsed)
         return elapsed >= trustedFrom

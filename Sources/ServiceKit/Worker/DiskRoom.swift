@@ -39,6 +39,12 @@ final class DiskRoom: Sendable {
         shortage.withLock { $0 = Shortage(job: job, wanted: wanted, end: now + Self.patience) }
     }
 
+    /// Bytes that must be free beyond the reserve before a job is taken, as far as that is known.
+    var wanted: UInt64 {
+        let needed = shortage.withLock { $0?.needed } ?? 0
+        return needed - min(needed, Self.reserve)
+    }
+
     /// Why no job is taken now; nil if one is.
     func obstacle(at now: ContinuousClock.Instant = .now) -> String? {
         let free = measure(path)

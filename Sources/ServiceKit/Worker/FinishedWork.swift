@@ -20,7 +20,7 @@ struct FinishedWork: Codable, Equatable {
     let results: String
     let files: [File]
 
-    private static let name = "finished.json"
+    static let name = "finished.json"
     /// No list of outputs that a gateway takes is longer.
     private static let byteLimit = 1 << 20
 
@@ -70,6 +70,11 @@ struct FinishedWork: Codable, Equatable {
             work == FinishedWork(lease, results: work.results, outputs: outputs)
         else { return nil }
         return work
+    }
+
+    /// Whether an earlier attempt left something in a job's folder, whatever it is worth.
+    static func isLeft(in folder: String) -> Bool {
+        FileManager.default.fileExists(atPath: folder + "/" + name)
     }
 
     /// Forgets what an earlier attempt left.

@@ -1,32 +1,69 @@
+internal import DurableFiles
 internal import Foundation
 
 /// The folders of a worker's jobs, one for each.
-enum JobFolders {
+struct JobFolders: Sendable {
     /// Of a job's folder: the one with its checkpoints, which alone stays for a retry.
     static let checkpoints = "checkpoints"
 
     /// Where a job's outputs are until they are published, of its folder.
-    static func output(in jobFolder: String) -> String { jobFolder + "/output" }
+    static func output(in jobFolder: String) -> String { jobFolder + "/" + outputs }
 
-    /// Removes those in which nothing was written for so long.
-    ///
-    /// A folder's own date tells of its direct children alone: a checkpoint that is written deep in it
-    /// does not move it. The newest date within counts.
-    ///
-    /// - Returns: Their names.
-    static func removeUntouched(in root: String, before age: TimeInterval) -> [String] {
-        let manager = FileManager.default
-        let limit = Date.now.addingTimeInterval(-age)
-        let names = (try? manager.contentsOfDirectory(atPath: root)) ?? []
-        return names.filter { name in
+    private static let outputs = "output"
+
+    /// What is kept of a job that is not at work here.
+    struct Kept: Sendable, Equatable {
+        /// The job, and the name of its folder.
+        let job: String
+        /// Of its newest checkpoint; 0 without one.
+        let step: UInt64
+        /// Whether finished outputs wait for their upload.
+        let isFinished: Bool
+        /// When anything in it was last written.
+        let touched: Date
+    }
+
+    /// The folder that they are in.
+    let root: String
+
+    /// What is kept, from what was touched first; only while no job is at work.
+    func kept() -> [Kept] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
+        return names.map { name in
             let path = "\(root)/\(name)"
-            guard lastTouched(path) < limit else { return false }
-            try? manager.removeItem(atPath: path)
-            return true
+            let checkpoints =
+                (try? FileManager.default.contentsOfDirectory(
+                    atPath: path + "/" + Self.checkpoints
+                )) ?? []
+            return Kept(
+                job: name,
+                step: checkpoints.compactMap { CheckpointName($0)?.step }.max() ?? 0,
+                isFinished: FinishedWork.isLeft(in: path),
+                touched: Self.lastTouched(path)
+            )
+        }.sorted { ($0.touched, $0.job) < ($1.touched, $1.job) }
+    }
+
+    /// Removes all that is kept of a job.
+    func remove(_ kept: Kept) {
+        try? FileManager.default.removeItem(atPath: "\(root)/\(kept.job)")
+    }
+
+    /// Removes what no attempt goes on with: links to inputs, files on their way, unfinished outputs.
+    func strip(_ kept: Kept) {
+        let path = "\(root)/\(kept.job)"
+        let staying =
+            [Self.checkpoints] + (kept.isFinished ? [Self.outputs, FinishedWork.name] : [])
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        where !staying.contains(name) {
+            try? FileManager.default.removeItem(atPath: "\(path)/\(name)")
         }
     }
 
     /// The newest date of a folder and of all in it.
+    ///
+    /// A folder's own date tells of its direct children alone: a checkpoint that is written deep in it
+    /// does not move it.
     private static func lastTouched(_ path: String) -> Date {
         func date(_ path: String) -> Date {
             let attributes = try? FileManager.default.attributesOfItem(atPath: path)
@@ -36,9 +73,4 @@ enum JobFolders {
             FileManager.default.enumerator(atPath: path)?.compactMap { $0 as? String } ?? []
         return within.reduce(date(path)) { max($0, date("\(path)/\($1)")) }
     }
-}
-
-extension TimeInterval {
-    /// In seconds.
-    static let week: TimeInterval = 7 * 86_400
 }

@@ -17,14 +17,33 @@ public final class LeaseLoop: Service {
     private let bootID = UUID().uuidString.lowercased()
     private let registered = Mutex(false)
     private let room: DiskRoom
+    private let leftovers: Leftovers
 
     /// A loop for the jobs of the configuration's role; `certificateEnds` is what status warns
     /// of, in Unix milliseconds.
-    public init(
+    public convenience init(
         configuration: DaemonConfiguration,
         client: RPCClient,
         folder: StateFolder,
         certificateEnds: Int64,
+        logger: Logger
+    ) {
+        self.init(
+            configuration: configuration,
+            client: client,
+            folder: folder,
+            certificateEnds: certificateEnds,
+            room: DiskRoom(path: folder.path),
+            logger: logger
+        )
+    }
+
+    init(
+        configuration: DaemonConfiguration,
+        client: RPCClient,
+        folder: StateFolder,
+        certificateEnds: Int64,
+        room: DiskRoom,
         logger: Logger
     ) {
         self.configuration = configuration
@@ -32,7 +51,12 @@ public final class LeaseLoop: Service {
         self.folder = folder
         self.certificateEnds = certificateEnds
         self.logger = logger
-        room = DiskRoom(path: folder.path)
+        self.room = room
+        let (instance, bootID) = (configuration.instance, bootID)
+        leftovers = Leftovers(JobFolders(root: folder.path + "/jobs"), logger: logger) { jobs in
+            let request = ReviewKeptRequest(instance: instance, bootID: bootID, jobs: jobs)
+            return try await client.call(QatMethods.reviewKept, request)
+        }
     }
 
     /// Whether the gateway knows this worker.
@@ -40,7 +64,6 @@ public final class LeaseLoop: Service {
 
     /// Runs until a graceful shutdown, which gives a running job time for a checkpoint.
     public func run() async throws {
-        removeFinishedJobs()
         await cancelWhenGracefulShutdown {
             while !Task.isCancelled {
                 do {
@@ -86,8 +109,9 @@ public final class LeaseLoop: Service {
             waitSeconds: 20
         )
         while !Task.isCancelled {
+            await leftovers.removeUntouched()
             // Told with every call: a worker that kept silent would pass for lost.
-            request.obstacle = try obstacle() ?? ""
+            request.obstacle = try await obstacle() ?? ""
             request.waitSeconds = request.obstacle.isEmpty ? 20 : 10
             let response = try await client.call(
                 QatMethods.acquireLease,
@@ -101,9 +125,18 @@ public final class LeaseLoop: Service {
     }
 
     /// Why no job is taken now; nil if one is.
-    private func obstacle() throws -> String? {
-        // Inputs of earlier jobs go before a job does.
-        try inputs().makeRoom()
+    private func obstacle() async throws -> String? {
+        // Inputs of earlier jobs go before a job does, and then what is left of those, whose checkpoints may
+        // be in the cache, too.
+        let inputs = try inputs()
+        func isEnough() -> Bool {
+            inputs.makeRoom(for: room.wanted)
+            return room.obstacle() == nil
+        }
+        if !isEnough() {
+            leftovers.strip()
+            await leftovers.makeRoom(until: isEnough)
+        }
         let reason = room.obstacle()
         if let reason { logger.warning("\(folder.path): \(reason)") }
         return reason
@@ -136,7 +169,6 @@ public final class LeaseLoop: Service {
         )
         if case .reported(let isDone) = await runner.run() {
             Self.clean(jobFolder, keepsCheckpoints: !isDone)
-            removeFinishedJobs()
         }
     }
 
@@ -175,14 +207,6 @@ public final class LeaseLoop: Service {
         let bytes = name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:))
         let host = String(decoding: bytes, as: UTF8.self)
         return "\(ServerAddress(host: host, port: parsed.port))"
-    }
-
-    /// Job folders hold checkpoints of jobs that did not succeed; those untouched for a week are
-    /// given up.
-    private func removeFinishedJobs() {
-        for name in JobFolders.removeUntouched(in: folder.path + "/jobs", before: .week) {
-            logger.info("the folder of job \(name), untouched for a week, is removed")
-        }
     }
 
     /// A job's id as a file name, whatever the gateway sent.

@@ -35,25 +35,4 @@ internal import Testing
         LeaseLoop.clean(home.home.path + "/job", keepsCheckpoints: true)
         #expect(!FileManager.default.fileExists(atPath: home.home.path + "/job"))
     }
-
-    /// Seen: the folder's own date is that of its first checkpoint, and the newest went with it.
-    @Test func aFolderIsAsOldAsTheNewestInIt() throws {
-        for name in ["old/checkpoints/step-1/manifest", "new/checkpoints/step-1/manifest"] {
-            try home.write("jobs/" + name, "x")
-        }
-        let root = home.home.path + "/jobs"
-        let manager = FileManager.default
-        func age(_ path: String) throws {
-            let date = Date.now.addingTimeInterval(-8 * 86_400)
-            try manager.setAttributes([.modificationDate: date], ofItemAtPath: "\(root)/\(path)")
-        }
-        for name in try #require(manager.enumerator(atPath: root)?.compactMap { $0 as? String }) {
-            try age(name)
-        }
-        try home.write("jobs/new/checkpoints/step-2/manifest", "x")
-        try age("new")
-        #expect(JobFolders.removeUntouched(in: root, before: .week) == ["old"])
-        #expect(try manager.contentsOfDirectory(atPath: root) == ["new"])
-        #expect(JobFolders.removeUntouched(in: root, before: .week).isEmpty)
-    }
 }

@@ -1,4 +1,6 @@
+internal import ArgumentParser
 internal import Foundation
+internal import Jobs
 internal import Logging
 internal import Protocol
 internal import Synchronization
@@ -30,6 +32,9 @@ final class LeaseGateway: Sendable {
         /// Whether blobs find no room.
         var isFull = false
         var refusals = 0
+        /// What a worker that waits for a job says, and what is said of the files that it keeps.
+        var waits: [AcquireLeaseRequest] = []
+        var review = ReviewKeptResponse()
 
         /// A lease whose end was taken is gone.
         func directive(of job: String) -> HeartbeatResponse.Directive {
@@ -111,6 +116,42 @@ final class LeaseGateway: Sendable {
         }
     }
 
+    /// Runs a worker's loop, which gets no job, until the test has seen enough.
+    func idle(
+        room: DiskRoom,
+        folder path: String? = nil,
+        until isEnough: @escaping @Sendable (State) -> Bool
+    ) async throws {
+        let folder = try StateFolder(path: path ?? self.folder.home.path + "/state")
+        try folder.writeAddress("127.0.0.1:1")
+        let options = try DaemonOptions.parse([
+            "--gateway", "127.0.0.1:1", "--state", folder.path, "--cert", "none", "--key", "none",
+            "--ca", "none",
+        ])
+        let configuration = try DaemonConfiguration(
+            options: options,
+            environment: [:],
+            defaults: .init(role: .train, listen: "127.0.0.1:0"),
+            isTerminal: false
+        )
+        try await serve { client in
+            let loop = LeaseLoop(
+                configuration: configuration,
+                client: client,
+                folder: folder,
+                certificateEnds: 0,
+                room: room,
+                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            )
+            let running = Task { try await loop.run() }
+            while !self.state.withLock({ isEnough($0) }) {
+                try await Task.sleep(for: .milliseconds(10))
+            }
+            running.cancel()
+            try await running.value
+        }
+    }
+
     private func serve<Result: Sendable>(
         _ body: @escaping @Sendable (RPCClient) async throws -> Result
     ) async throws -> Result {
@@ -163,6 +204,17 @@ final class LeaseGateway: Sendable {
 
     private func router() -> RPCRouter {
         var router = RPCRouter()
+        router.unary(QatMethods.registerWorker, allow: .workers) { _, _ in
+            RegisterWorkerResponse(leaseSeconds: 30, heartbeatSeconds: 5)
+        }
+        router.unary(QatMethods.acquireLease, allow: .workers) { [self] request, _ in
+            state.withLock { $0.waits.append(request) }
+            try await Task.sleep(for: .milliseconds(10))
+            return AcquireLeaseResponse()
+        }
+        router.unary(QatMethods.reviewKept, allow: .workers) { [self] _, _ in
+            state.withLock { $0.review }
+        }
         router.unary(QatMethods.heartbeat, allow: .workers) { [self] request, _ in
             try answer()
             if let error = state.withLock({ $0.refusal })?(request.events) { throw error }
