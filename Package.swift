@@ -80,7 +80,7 @@ let package = Package(
         ),
         .target(name: "CWire", dependencies: ["CProtobufC"]),
         .target(name: "CKernels"),
-        // What daemons do about signals before main().
+        // What daemons ask of the system in C: signals before main(), the memory of a child that ended.
         .target(name: "CSignals"),
 
         // Files that a crash leaves old or new, and how they are called: no other module.

@@ -18,13 +18,15 @@ public final class AlignedBuffer<Element: BitwiseCopyable>: @unchecked Sendable 
 
     /// Allocates `count` zeroed elements.
     ///
-    /// - Precondition: `count` is not negative and the memory can be had.
+    /// The process ends, saying how much was asked, if the memory cannot be had.
+    ///
+    /// - Precondition: `count` is not negative.
     public init(count: Int) {
         precondition(count >= 0, "AlignedBuffer: negative count \(count)")
         let byteCount = max(count * MemoryLayout<Element>.stride, 64)
         // Large blocks come zeroed from the system, page by page as they are touched.
         guard let memory = calloc(1, byteCount + 63) else {
-            preconditionFailure("AlignedBuffer: no memory for \(byteCount) bytes")
+            MemoryShortage.end(asking: byteCount)
         }
         self.memory = memory
         self.count = count

@@ -150,7 +150,11 @@ public final class ThreadTeam: @unchecked Sendable {
             },
             context.toOpaque()
         )
-        precondition(status == 0, "ThreadTeam: pthread_create failed with \(status)")
+        guard status == 0 else {
+            MemoryShortage.end(
+                saying: "a thread cannot be started: \(String(cString: strerror(status)))"
+            )
+        }
         threads.append(thread)
     }
 

@@ -163,8 +163,9 @@ struct TrainingLoop {
         throw ComputeFailure(
             .outOfMemory,
             """
-            this worker has \(MemoryPlan.text(limit)), and the training takes \(sentence); lower \
-            micro_batch_size or seq_length, freeze parameters, or let a larger worker take it
+            this worker has \(MemoryPlan.text(limit)) (\(MemoryLimit.name)), and the training takes \
+            \(sentence); lower micro_batch_size or seq_length, freeze parameters, or let a larger \
+            worker take it
             """
         )
     }

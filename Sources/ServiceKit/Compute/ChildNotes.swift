@@ -12,11 +12,19 @@ struct ChildTestimony: Sendable {
     var wasKilled = false
     /// How long it had been silent when it was killed for that.
     var stalledAfter: Duration?
-    /// The most memory it was seen to use, in bytes.
+    /// The most memory that it used, in bytes, as far as the system told.
     var peakByteCount: Int?
     /// The kills for lack of memory that the system counted while it ran, in words; empty if none,
     /// nil if it does not count.
     var outOfMemoryKills: String?
+
+    /// The bytes of an allocation that failed, which ended it, from its last words.
+    var refusedByteCount: Int? {
+        guard let fatalWords,
+            let found = fatalWords.firstMatch(of: /failed to allocate ([0-9]{1,20}) bytes/)
+        else { return nil }
+        return Int(found.1) ?? .max
+    }
 
     /// A part of a sentence: the line that says what was fatal, or else the last lines.
     var words: String {
@@ -58,9 +66,7 @@ final class ChildNotes: Sendable {
     }
 
     func see(peak: Int) {
-        state.withLock { state in
-            state.testimony.peakByteCount = max(peak, state.testimony.peakByteCount ?? 0)
-        }
+        state.withLock { $0.testimony.peakByteCount = peak }
     }
 
     func markKilled() { state.withLock { $0.testimony.wasKilled = true } }

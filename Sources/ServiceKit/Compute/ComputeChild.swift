@@ -44,12 +44,20 @@ public enum ComputeChild {
         }
     }
 
+    private static let noMemory = String(cString: strerror(ENOMEM))
+
     private static func report(_ error: any Error, _ reporter: ComputeReporter) {
         var event = ComputeEvent(.error)
         let failure = error as? ComputeFailure
-        let reason = failure?.reason ?? (error.isFullDisk ? .noDisk : .internalError)
-        event.reason = reason.rawValue
         event.message = FileFault.text(of: error).replacingOccurrences(of: "\n", with: " ")
+        var reason = failure?.reason ?? (error.isFullDisk ? .noDisk : .internalError)
+        // As of a file that finds no place in what is left of the address space.
+        if failure == nil, let words = event.message, words.contains(Self.noMemory) {
+            let limit = MemoryLimit.current
+            reason = .outOfMemory
+            event.message = "\(words); it may have \(limit.byteCount >> 20) MiB (\(limit.name))"
+        }
+        event.reason = reason.rawValue
         reporter.send(event)
     }
 }

@@ -1,3 +1,4 @@
+internal import CSignals
 internal import Foundation
 internal import Jobs
 internal import Subprocess
@@ -70,7 +71,7 @@ struct ComputeProcess: Sendable {
                     }
                 }
                 group.addTask {
-                    try await watch(execution.processIdentifier.value, notes)
+                    try await watch(notes)
                     try? execution.send(signal: .kill)
                 }
                 async let standardError: Void = {
@@ -94,6 +95,8 @@ struct ComputeProcess: Sendable {
                     }
                 }
                 try await standardError
+                // Whoever waits for it reaps it after this: until then the system tells of it.
+                try await seePeak(of: execution.processIdentifier.value, notes)
                 group.cancelAll()
             }
         }
@@ -131,10 +134,19 @@ struct ComputeProcess: Sendable {
         }
     }
 
-    /// Returns when the child has been silent for too long; measures its memory meanwhile.
-    private func watch(_ pid: pid_t, _ notes: ChildNotes) async throws {
+    /// Waits for the end of a child that has closed its output, and notes how much memory it used.
+    private func seePeak(of pid: pid_t, _ notes: ChildNotes) async throws {
+        var peak = qat_peak_of_ended_child(pid)
+        while peak == 0 {
+            try await Task.sleep(for: .milliseconds(5))
+            peak = qat_peak_of_ended_child(pid)
+        }
+        if peak > 0 { notes.see(peak: Int(peak)) }
+    }
+
+    /// Returns when the child has been silent for too long.
+    private func watch(_ notes: ChildNotes) async throws {
         while notes.silence < stallLimit {
-            if let peak = ProcessMemory.peakByteCount(of: pid) { notes.see(peak: peak) }
             try await Task.sleep(for: min(.seconds(1), stallLimit / 4))
         }
         notes.markStalled(after: stallLimit)
@@ -182,6 +194,17 @@ struct ComputeProcess: Sendable {
     private static func death(_ signal: Int32, _ child: ChildTestimony) -> Outcome {
         let memory =
             child.peakByteCount.map { "; it had used \($0 >> 20) MiB of memory at most" } ?? ""
+        if let wanted = child.refusedByteCount {
+            let limit = MemoryLimit.current
+            return .failed(
+                reason: .outOfMemory,
+                message: """
+                    the compute child asked for \(wanted >> 20) MiB of memory more and got none; it may have \
+                    \(limit.byteCount >> 20) MiB (\(limit.name))\(memory); lower micro_batch_size or \
+                    seq_length
+                    """
+            )
+        }
         guard signal == SIGKILL else {
             let name = strsignal(signal).map { String(cString: $0) } ?? "?"
             return .failed(

@@ -69,18 +69,3 @@ struct OutOfMemoryKills: Sendable, Equatable {
         (try? String(contentsOfFile: path, encoding: .utf8)).flatMap { count(in: $0) }
     }
 }
-
-/// The memory of another process.
-enum ProcessMemory {
-    /// The most memory that a process has had, in bytes; nil where the system does not say.
-    static func peakByteCount(of pid: pid_t) -> Int? {
-        guard let text = try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8),
-            let line = text.split(separator: "\n").first(where: { $0.hasPrefix("VmHWM:") }),
-            let kibibytes = line.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst()
-                .first
-        else {
-            return nil
-        }
-        return Int(kibibytes).map { $0 << 10 }
-    }
-}

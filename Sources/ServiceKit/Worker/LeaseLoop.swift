@@ -92,7 +92,7 @@ public final class LeaseLoop: Service {
                 address: address,
                 kinds: configuration.role.kinds.map(\.rawValue),
                 cores: UInt32(configuration.threads),
-                memoryBytes: ProcessInfo.processInfo.physicalMemory,
+                memoryBytes: UInt64(MemoryLimit.byteCount),
                 version: SuiteVersion.current,
                 certificateEndsUnixMs: certificateEnds,
                 // Without it a restart would wait until the process before is taken for gone.

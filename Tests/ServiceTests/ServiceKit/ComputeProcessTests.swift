@@ -179,6 +179,41 @@ struct ComputeProcessTests {
         #expect(!message.contains("frame"))
     }
 
+    /// Seen, under `ulimit -v`: "died of signal 4", twice, without a word of memory.
+    @Test func anAllocationThatFailedIsLackOfMemory() async throws {
+        // The Swift runtime's words, and those of a buffer.
+        for words in [" of memory with alignment 8", " of memory"] {
+            let script = """
+                echo 'Fatal error: failed to allocate 2097152032 bytes\(words)' >&2
+                echo 'Current stack trace:' >&2
+                kill -ABRT $$
+                """
+            guard case .failed(.outOfMemory, let message) = try await run(script).outcome else {
+                Issue.record("memory that was not to be had is lack of memory")
+                return
+            }
+            let limit = MemoryLimit.current
+            let expected = [
+                "2000 MiB", "\(limit.byteCount >> 20) MiB", limit.name, "micro_batch_size",
+            ]
+            for word in expected { #expect(message.contains(word), "\(message)") }
+            #expect(!message.contains("\n"))
+        }
+    }
+
+    /// Seen: "it had used 0 MiB of memory at most", of a child that lived for less than a second.
+    @Test func whatAChildUsedIsTheSystemsCount() async throws {
+        // dd reads into a buffer of 64 MiB, and is waited for by the shell.
+        let script = "dd if=/dev/zero of=/dev/null bs=64M count=1 2>/dev/null; kill -SEGV $$"
+        guard case .failed(.internalError, let message) = try await run(script).outcome,
+            let found = message.firstMatch(of: /it had used ([0-9]+) MiB of memory at most/)
+        else {
+            Issue.record("a child that died tells what it used")
+            return
+        }
+        #expect((64...1024).contains(try #require(Int(found.1))), "\(message)")
+    }
+
     @Test func aKillFromOutsideIsNotCalledLackOfMemory() async throws {
         guard case .failed(.killed, let message) = try await run("kill -KILL $$").outcome else {
             Issue.record("no counter moved, so nobody ran out of memory")

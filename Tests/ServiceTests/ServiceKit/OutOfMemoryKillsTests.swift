@@ -27,6 +27,5 @@ struct OutOfMemoryKillsTests {
 
     @Test func thisMachineCounts() throws {
         #expect(try #require(OutOfMemoryKills.counted().ofMachine) >= 0)
-        #expect(try #require(ProcessMemory.peakByteCount(of: 1)) > 0)
     }
 }
