@@ -15,7 +15,7 @@ extension JobInputs {
         _ request: ComputeRequest,
         _ reporter: ComputeReporter
     ) throws -> [String] {
-        reporter.progress(phase: "check inputs", step: 0, of: 0)
+        reporter.progress(phase: "check inputs")
         let inputs = JobInputs(
             spec,
             paths: request.inputs,

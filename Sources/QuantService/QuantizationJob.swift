@@ -39,7 +39,7 @@ struct QuantizationJob {
 
     func run() throws {
         let remarks = try JobInputs.accept(.quantize(spec), request, reporter)
-        reporter.progress(phase: "load", step: 0, of: 0)
+        reporter.progress(phase: "load")
         let source = try ModelLoader.open(path: try request.path("/model"))
         let progress = LayerProgress(reporter)
         let needsModel = !spec.data.calibration.isEmpty || options.rotation != .none

@@ -50,11 +50,7 @@ struct GeneratedText {
         )
         let start = ContinuousClock.now
         let tokens = try generator.windows(options.windows) { done in
-            reporter.progress(
-                phase: "generating text \(done / length)/\(options.windows)",
-                step: 0,
-                of: 0
-            )
+            reporter.progress(phase: "generating text \(done / length)/\(options.windows)")
             try reporter.checkStop()
         }
         let seconds = (ContinuousClock.now - start) / .seconds(1)

@@ -30,8 +30,14 @@ struct TrainingLoop {
         self.reporter = reporter
         let (spec, warnings) = try TrainingPlan.specification(request)
         team = ThreadTeam(threadCount: request.threads)
+        checkpoints = CheckpointStore(folder: request.checkpointFolder) { bytes in
+            SHA256Digest.digest(of: bytes).bytes
+        }
+        // Until the training begins: an earlier attempt, here or elsewhere, may have come to this step.
+        let reached = TrainingPlan.reachedStep(in: request.checkpointFolder)
+        reporter.begin(at: reached, of: TrainingPlan.stepCount(spec.trainer) ?? 0)
         let remarks = try JobInputs.accept(.train(spec), request, reporter)
-        reporter.progress(phase: "load", step: 0, of: 0)
+        reporter.progress(phase: "load")
         model = try ModelLoader.load(path: try request.path("/model"), team: team)
         modelReference = spec.model
         reporter.log(
@@ -75,9 +81,6 @@ struct TrainingLoop {
             model: model,
             trainTokens: trainTokens
         )
-        checkpoints = CheckpointStore(folder: request.checkpointFolder) { bytes in
-            SHA256Digest.digest(of: bytes).bytes
-        }
         let layout = model.parameters.layout
         layerTable = try LayerTable(layout, recipe: plan.recipe)
         self.warnings =
@@ -104,6 +107,11 @@ struct TrainingLoop {
             seed: spec.seed,
             request: request,
             reporter: reporter
+        )
+        let count = texts.count + options.windows * spec.data.sequenceLength
+        reporter.begin(
+            at: TrainingPlan.reachedStep(in: request.checkpointFolder),
+            of: TrainingPlan.stepCount(spec, tokenCount: count)
         )
         let teacher = try Self.teacher(of: model, request, team)
         return texts + (try generated.tokens(of: teacher, model.tokenizer, team: team))

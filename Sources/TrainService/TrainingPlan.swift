@@ -1,8 +1,9 @@
 internal import ComputeKit
+internal import DurableFiles
 internal import Formats
+internal import Foundation
 internal import JobInputs
 internal import JobSpecs
-internal import JobInputs
 internal import Kernels
 internal import Protocol
 internal import ServiceKit
@@ -85,10 +86,7 @@ struct TrainingPlan {
         // An epoch is as many windows as the text holds end to end, however they are drawn.
         let windowsPerEpoch = max(trainTokenCount / length, 1)
         let stepsPerEpoch = max(windowsPerEpoch / (batchSize * accumulation), 1)
-        let (epochSteps, isHuge) = stepsPerEpoch.multipliedReportingOverflow(
-            by: trainer.maximumEpochs
-        )
-        totalSteps = min(trainer.maximumSteps ?? .max, isHuge ? .max : epochSteps)
+        totalSteps = Self.stepCount(spec, tokenCount: trainTokenCount)
         validationInterval = trainer.validationInterval?.count(of: stepsPerEpoch) ?? stepsPerEpoch
         validationWindows = trainer.validationBatches?.count(of: windowsPerEpoch) ?? .max
         checkpointInterval = trainer.checkpointInterval
@@ -123,6 +121,26 @@ struct TrainingPlan {
         }
         self.warnings = warnings
         fingerprint = SHA256Digest.digest(of: Array(specText.utf8)).hex
+    }
+
+    /// The steps of a run over a text of so many tokens.
+    static func stepCount(_ spec: TrainSpec, tokenCount: Int) -> Int {
+        let trainer = spec.trainer
+        let windows = max(tokenCount / spec.data.sequenceLength, 1)
+        let perEpoch = max(windows / (trainer.microBatchSize * trainer.accumulatedBatches), 1)
+        let (steps, isHuge) = perEpoch.multipliedReportingOverflow(by: trainer.maximumEpochs)
+        return min(trainer.maximumSteps ?? .max, isHuge ? .max : steps)
+    }
+
+    /// The steps of a run whose text is not known yet; nil if that may end it.
+    static func stepCount(_ trainer: TrainerOptions) -> Int? {
+        trainer.maximumEpochs == Int(Int32.max) ? trainer.maximumSteps : nil
+    }
+
+    /// The step of the newest checkpoint in a folder, whole or not; 0 without one.
+    static func reachedStep(in folder: String) -> Int {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return Int(clamping: names.compactMap { CheckpointName($0)?.step }.max() ?? 0)
     }
 
     func isFrozen(_ parameter: String) -> Bool {

@@ -1,14 +1,29 @@
 internal import Foundation
+internal import Protocol
 internal import Synchronization
 
 /// A compute child's way to tell its daemon things, and to hear that it should stop.
+///
+/// Small models take hundreds of steps a second: of progress only as much is told as somebody reads. What
+/// comes too soon after its like waits, and the newest of that is told when the time is over, or before
+/// anything else that is told: a step with metrics, validations or a checkpoint is never left out, and
+/// neither is the last.
 public final class ComputeReporter: Sendable {
-    private let output: Mutex<FileHandle>
+    private struct State {
+        let output: FileHandle
+        var pace: ProgressPace
+        /// Where the job is before its work begins, and its steps.
+        var place = (step: 0, total: 0)
+        /// Whether what waits will be told when its time is over.
+        var isTimed = false
+    }
+
+    private let state: Mutex<State>
     private let stop = Atomic<Bool>(false)
 
-    /// A reporter that prints to `output`.
-    init(output: FileHandle) {
-        self.output = Mutex(output)
+    /// A reporter that prints to `output`; `isPaced` unless all progress is told.
+    init(output: FileHandle, isPaced: Bool = true) {
+        state = Mutex(State(output: output, pace: ProgressPace(isOn: isPaced)))
     }
 
     /// Whether the daemon asked for a checkpoint and an end.
@@ -25,8 +40,37 @@ public final class ComputeReporter: Sendable {
         }
     }
 
-    /// Prints an event.
+    /// Prints an event; progress that comes too soon later, or not at all if newer comes.
     public func send(_ event: ComputeEvent) {
+        state.withLock { state in
+            guard event.type == .progress else {
+                state.pace.take().map { Self.write($0, to: state.output) }
+                Self.write(event, to: state.output)
+                return
+            }
+            guard let wait = state.pace.wait(of: event, at: .now) else {
+                Self.write(event, to: state.output)
+                return
+            }
+            if !state.isTimed {
+                state.isTimed = true
+                tell(after: wait)
+            }
+        }
+    }
+
+    /// Prints what waits, after a time: the work that follows may be long.
+    private func tell(after wait: Duration) {
+        let seconds = wait / .seconds(1)
+        DispatchQueue.global().asyncAfter(deadline: .now() + seconds) { [weak self] in
+            self?.state.withLock { state in
+                state.isTimed = false
+                state.pace.take().map { Self.write($0, to: state.output) }
+            }
+        }
+    }
+
+    private static func write(_ event: ComputeEvent, to output: FileHandle) {
         var line = event
         // JSON has no infinities; a loss that is none is reported by the failure that follows.
         line.loss = event.loss.flatMap { $0.isFinite ? $0 : nil }
@@ -37,7 +81,7 @@ public final class ComputeReporter: Sendable {
         }
         data.append(UInt8(ascii: "\n"))
         // A daemon that is gone reads no more; the lifeline ends this process then.
-        output.withLock { try? $0.write(contentsOf: data) }
+        try? output.write(contentsOf: data)
     }
 
     /// Prints a log line.
@@ -45,6 +89,19 @@ public final class ComputeReporter: Sendable {
         var event = ComputeEvent(.log)
         event.message = message
         send(event)
+    }
+
+    /// Says where the job is before its work begins: an earlier attempt may have come somewhere.
+    ///
+    /// `total`: Its steps; 0 where they are not known yet, and then the step is not told, either.
+    public func begin(at step: Int, of total: Int) {
+        state.withLock { $0.place = total > 0 ? (min(step, total), total) : (0, 0) }
+    }
+
+    /// Prints what the child is doing before its work begins.
+    public func progress(phase: String) {
+        let place = state.withLock { $0.place }
+        progress(phase: phase, step: place.step, of: place.total)
     }
 
     /// Prints what the child is doing and how far it is.

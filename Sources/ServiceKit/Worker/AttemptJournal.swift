@@ -108,7 +108,7 @@ final class AttemptJournal: Sendable {
 
     /// Whether a later event of the same phase makes an unsent one worthless.
     ///
-    /// Every training step is kept: its loss is a point of the curve.
+    /// Every training step that is told is kept: its loss is a point of the curve.
     private static func isSuperseded(_ last: JobEvent, by next: JobEvent) -> Bool {
         guard let earlier = last.progress, let later = next.progress,
             last.type == .progress, next.type == .progress

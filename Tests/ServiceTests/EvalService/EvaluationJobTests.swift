@@ -46,7 +46,7 @@ internal import Transformer
     private func run(_ request: ComputeRequest, stopping: Bool = false) throws -> [ComputeEvent] {
         let path = try home.write("events.jsonl", "")
         let handle = try #require(FileHandle(forWritingAtPath: path))
-        let reporter = ComputeReporter(output: handle)
+        let reporter = ComputeReporter(output: handle, isPaced: false)
         if stopping { reporter.requestStop() }
         try EvaluationJob(request, reporter).run()
         return try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").map {

@@ -60,7 +60,7 @@ internal import Testing
             checkpointFolder: home.home.path + "/checkpoints",
             threads: 2
         )
-        try QuantizationJob(request, ComputeReporter(output: handle)).run()
+        try QuantizationJob(request, ComputeReporter(output: handle, isPaced: false)).run()
         return try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").map {
             try ComputeEvent(line: String($0))
         }

@@ -7,6 +7,7 @@ internal import Testing
 internal import Transformer
 
 @testable internal import TrainService
+@testable internal import qat_client
 
 /// A training job's settings against the length of its text.
 @Suite struct TrainingPlanTests {
@@ -51,6 +52,27 @@ internal import Transformer
         #expect(plan.validationWindows == 8)
         let steps = trainer.replacing("\"max_epochs\"", with: "\"max_steps\": 4, \"max_epochs\"")
         #expect(try Self.plan(steps, tokens: 1000).totalSteps == 4)
+    }
+
+    /// What is told before the text is there: only where it cannot change the number of steps.
+    @Test func theStepsAreKnownBeforeTheTextIfItCannotEndThem() throws {
+        func count(_ trainer: String) throws -> Int? {
+            let request = Self.request(#""trainer": {\#(trainer)},"#)
+            return TrainingPlan.stepCount(try TrainingPlan.specification(request).0.trainer)
+        }
+        #expect(try count(#""max_steps": 600"#) == 600)
+        #expect(try count(#""max_steps": 600, "max_epochs": 2"#) == nil)
+        #expect(try count(#""max_epochs": 2"#) == nil)
+    }
+
+    @Test func theNewestCheckpointIsHowFarAnAttemptCame() throws {
+        let home = try TemporaryHome()
+        #expect(TrainingPlan.reachedStep(in: home.home.path + "/none") == 0)
+        for name in ["step-00000040/manifest.json", "step-00000360/manifest.json", "step-x/y"] {
+            try home.write("c/" + name, "x")
+        }
+        try home.write("c/generated-text", "x")
+        #expect(TrainingPlan.reachedStep(in: home.home.path + "/c") == 360)
     }
 
     @Test func aTextShorterThanABatchIsOneStepAnEpoch() throws {
