@@ -50,6 +50,7 @@ struct AttemptRunner: Sendable {
         let orders = AttemptOrders()
         let limit = StopLimit(gatewayLimit)
         logger.info("attempt \(lease.attempt) of job \(lease.jobID) (\(lease.kind)) begins")
+        reporter.journal.appendLog("attempt \(lease.attempt) begins on worker \(worker.instance)")
         // These outlive the cancellation of this task: a stopping daemon has things to do and to tell.
         let reports = Task { await reporter.run(orders) }
         let wishes = Task { await reporter.listen(orders) }

@@ -42,6 +42,17 @@ struct AttemptRunnerTests {
         #expect((2...7).contains(gateway.state.withLock { $0.heartbeats }))
     }
 
+    /// Seen: the log of a job that was killed three times, on two workers, ran on as if it were one run.
+    @Test func theLogSaysWhereAnAttemptBegins() async throws {
+        let script = """
+            printf '{"type":"log","message":"model: m"}\\n'
+            printf '{"type":"result","json":"{}"}\\n'
+            """
+        #expect(try await gateway.run(script) == .reported(isDone: true))
+        let log = gateway.state.withLock { String(decoding: $0.log, as: UTF8.self) }
+        #expect(log == "attempt 1 begins on worker train-1\nmodel: m\n")
+    }
+
     @Test func checkpointsAreStoredWithTheJob() async throws {
         let script = checkpoint(20) + checkpoint(40) + waitForStop
         _ = try await gateway.run(script, cancelledWhen: { $0.checkpoints.last?.step == 40 })

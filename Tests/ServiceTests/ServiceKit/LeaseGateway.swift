@@ -20,6 +20,7 @@ final class LeaseGateway: Sendable {
         var refusal: (@Sendable ([JobEvent]) -> RPCError?)?
         /// What is said of a blob that is not there.
         var loss: RPCError?
+        var log: [UInt8] = []
         var checkpoints: [Checkpoint] = []
         var ends: [CompleteLeaseRequest] = []
         var directive = HeartbeatResponse.Directive.continue
@@ -233,8 +234,9 @@ final class LeaseGateway: Sendable {
                 return HeartbeatResponse(directive: state.directive(of: request.jobID))
             }
         }
-        router.unary(QatMethods.appendLog, allow: .workers) { request, _ in
-            AppendLogResponse(nextOffset: request.offset + UInt64(request.data.count))
+        router.unary(QatMethods.appendLog, allow: .workers) { [self] request, _ in
+            state.withLock { $0.log += request.data }
+            return AppendLogResponse(nextOffset: request.offset + UInt64(request.data.count))
         }
         router.unary(QatMethods.saveCheckpoint, allow: .workers) { [self] request, _ in
             try answer()

@@ -153,6 +153,8 @@ struct LocalSuiteTests {
         #expect(result["attempt"] as? Int == 2)
         let log = try suite.client("logs", job).output
         #expect(log.contains("resuming from the checkpoint of step"))
+        let begins = log.split(separator: "\n").filter { $0.contains(" begins on worker ") }
+        #expect(begins == [1, 2].map { "attempt \($0) begins on worker train-1" })
         let status = try suite.json(try suite.client("status", "--json").output)
         #expect((status["jobs"] as? [Any])?.count == 1)
     }
