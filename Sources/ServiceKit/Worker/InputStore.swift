@@ -50,14 +50,17 @@ struct InputStore: Sendable {
         }
     }
 
-    /// One file stands for itself; several for the folder of their config.json, or the root.
-    private static func location(of names: [String], root: String) -> String {
-        if let config = names.first(where: { ($0 as NSString).lastPathComponent == "config.json" })
-        {
-            let folder = (config as NSString).deletingLastPathComponent
-            return folder.isEmpty ? root : "\(root)/\(folder)"
+    /// One file stands for itself, whatever it is called; several for the folder of their config.json, the
+    /// outermost if there are others in folders of it, or for the root.
+    static func location(of names: [String], root: String) -> String {
+        guard names.count != 1 else { return "\(root)/\(names[0])" }
+        let folders = names.filter { ($0 as NSString).lastPathComponent == "config.json" }
+            .map { ($0 as NSString).deletingLastPathComponent }
+        let outermost = folders.min {
+            $0.split(separator: "/").count < $1.split(separator: "/").count
         }
-        return names.count == 1 ? "\(root)/\(names[0])" : root
+        guard let outermost, !outermost.isEmpty else { return root }
+        return "\(root)/\(outermost)"
     }
 
     private static func checked(_ name: String) throws -> String {
