@@ -182,9 +182,17 @@ public final class ModelExport {
 
     /// Writes all of a model in memory.
     ///
-    /// - Throws: `ComputeFailure` (`exportFailed`) if no export is left.
-    public func write(_ parameters: Parameters, stored: [String: PackedTensor]) throws {
-        for entry in parameters.layout.entries {
+    /// `onEntry`: Told before each parameter how many are written, and of how many.
+    ///
+    /// - Throws: `ComputeFailure` (`exportFailed`) if no export is left, and what `onEntry` throws.
+    public func write(
+        _ parameters: Parameters,
+        stored: [String: PackedTensor],
+        onEntry: (Int, Int) throws -> Void = { _, _ in }
+    ) throws {
+        let entries = parameters.layout.entries
+        for (index, entry) in entries.enumerated() {
+            try onEntry(index, entries.count)
             try write(
                 entry,
                 values: UnsafeBufferPointer(parameters.elements(of: entry)),

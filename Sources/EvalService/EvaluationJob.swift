@@ -14,8 +14,15 @@ struct EvaluationJob {
     private let reporter: ComputeReporter
     private let team: ThreadTeam
     private let tasks: [any EvaluationTask]
+    private let interval: Duration
 
-    init(_ request: ComputeRequest, _ reporter: ComputeReporter) throws {
+    /// `interval`: Time between reports within a step.
+    init(
+        _ request: ComputeRequest,
+        _ reporter: ComputeReporter,
+        interval: Duration = .seconds(5)
+    ) throws {
+        self.interval = interval
         let (spec, _) = try JobSpecification.read(request, service: "evaluates") {
             job -> EvaluateSpec? in
             if case .evaluate(let spec) = job { spec } else { nil }
@@ -24,6 +31,7 @@ struct EvaluationJob {
         self.request = request
         self.reporter = reporter
         team = ThreadTeam(threadCount: request.threads)
+        reporter.follow { [team] in team.pieceCount }
         tasks = try spec.tasks.enumerated().map { index, task in
             try Self.task(task, index: index, of: spec, request)
         }
@@ -73,7 +81,7 @@ struct EvaluationJob {
             let parameterCount = plan.parameterCount
             return try tasks.map { (try $0.effort(on: plan), parameterCount: parameterCount) }
         }
-        return EvaluationProgress(reporter, efforts)
+        return EvaluationProgress(reporter, efforts, interval: interval)
     }
 
     private func row(

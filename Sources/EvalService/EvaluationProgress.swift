@@ -19,10 +19,20 @@ final class EvaluationProgress {
     private let start = ContinuousClock.now
     private var step = 0
     private var work = 0.0
+    private let interval: Duration
+    private var told = ContinuousClock.now
 
+    /// Nothing is done yet.
+    ///
     /// `efforts`: All there is to do, with the parameters of the model that it is done with.
-    init(_ reporter: ComputeReporter, _ efforts: [(TaskEffort, parameterCount: Int)]) {
+    /// `interval`: Time between reports within a step.
+    init(
+        _ reporter: ComputeReporter,
+        _ efforts: [(TaskEffort, parameterCount: Int)],
+        interval: Duration
+    ) {
         self.reporter = reporter
+        self.interval = interval
         totalSteps = efforts.reduce(0) { $0 + $1.0.count }
         totalWork = efforts.reduce(0) { total, effort in
             total + Double(effort.0.count) * Self.work(effort.0.tokenCount, effort.parameterCount)
@@ -33,8 +43,10 @@ final class EvaluationProgress {
         Double(tokenCount) * Double(parameterCount)
     }
 
-    /// Says what is being done now.
-    func report(_ phase: String) {
+    /// Says what is being done now; `partial`: The work of a step that is not over.
+    func report(_ phase: String, partial: Double = 0) {
+        told = .now
+        let work = work + partial
         var event = ComputeEvent(.progress)
         event.phase = phase
         event.step = step
@@ -44,6 +56,15 @@ final class EvaluationProgress {
             event.etaSeconds = seconds / work * (totalWork - work)
         }
         reporter.send(event)
+    }
+
+    /// Says, at times, how far a step is; throws if the job is to stop.
+    ///
+    /// `phase`: Made where it is told: this may be called for every token of a timed run.
+    func advance(_ phase: () -> String, tokenCount: Int, parameterCount: Int) throws {
+        try reporter.checkStop()
+        guard ContinuousClock.now - told >= interval else { return }
+        report(phase(), partial: Self.work(tokenCount, parameterCount))
     }
 
     /// Says that a step is done; throws if the job is to stop.

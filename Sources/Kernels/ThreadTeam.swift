@@ -31,9 +31,13 @@ public final class ThreadTeam: @unchecked Sendable {
     private let wake: UnsafeMutablePointer<pthread_cond_t>
     private let done: UnsafeMutablePointer<pthread_cond_t>
     private var threads: [pthread_t] = []
+    private let pieces = Atomic<Int>(0)
 
     /// Number of threads, the caller's included.
     public let threadCount: Int
+
+    /// Pieces of work that were begun; grows as long as something is computed.
+    public var pieceCount: Int { pieces.load(ordering: .relaxed) }
 
     /// Starts `threadCount - 1` threads.
     ///
@@ -73,6 +77,7 @@ public final class ThreadTeam: @unchecked Sendable {
 
     /// Runs `body` once on each thread, with the thread's index, and returns when all are done.
     public func parallel(_ body: (_ threadIndex: Int) -> Void) {
+        pieces.add(1, ordering: .relaxed)
         guard threadCount > 1 else {
             body(0)
             return
@@ -119,6 +124,7 @@ public final class ThreadTeam: @unchecked Sendable {
         let grains = (count + grain - 1) / grain
         let share = (grains + threadCount - 1) / threadCount * grain
         guard share < count else {
+            pieces.add(1, ordering: .relaxed)
             body(0..<count)
             return
         }

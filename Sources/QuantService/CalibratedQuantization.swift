@@ -66,7 +66,10 @@ struct CalibratedQuantization {
         let export = try begin(
             description(source, tokenizer, parameters, stored: stored, ranges: ranges)
         )
-        try export.write(parameters, stored: stored)
+        try export.write(parameters, stored: stored) { done, count in
+            progress.report("export \(done)/\(count)")
+            try reporter.checkStop()
+        }
         let outcome = try export.finish()
         progress.report("compare")
         // Inputs, keys and values as the first export says, which is what will be run.

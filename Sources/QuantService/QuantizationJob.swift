@@ -34,6 +34,7 @@ struct QuantizationJob {
         self.request = request
         self.reporter = reporter
         team = ThreadTeam(threadCount: request.threads)
+        reporter.follow { [team] in team.pieceCount }
         recipe = spec.quantization.recipe
     }
 

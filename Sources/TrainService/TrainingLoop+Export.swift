@@ -36,7 +36,10 @@ extension TrainingLoop {
             exports: plan.exports,
             outputFolder: request.outputFolder
         )
-        try export.write(student, stored: trained.stored)
+        try export.write(student, stored: trained.stored) { done, count in
+            let phase = "export \(done)/\(count)"
+            reporter.progress(phase: phase, step: plan.totalSteps, of: plan.totalSteps)
+        }
         let outcome = try export.finish()
         let (after, activations, notes) = try validateExport(in: export.folder, cache)
         let results = TrainingResults(

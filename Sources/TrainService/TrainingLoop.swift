@@ -36,6 +36,7 @@ struct TrainingLoop {
         // Until the training begins: an earlier attempt, here or elsewhere, may have come to this step.
         let reached = TrainingPlan.reachedStep(in: request.checkpointFolder)
         reporter.begin(at: reached, of: TrainingPlan.stepCount(spec.trainer) ?? 0)
+        reporter.follow { [team] in team.pieceCount }
         let remarks = try JobInputs.accept(.train(spec), request, reporter)
         reporter.progress(phase: "load")
         model = try ModelLoader.load(path: try request.path("/model"), team: team)
@@ -377,6 +378,8 @@ struct TrainingLoop {
         )
         let batch = AlignedBuffer<Int32>(count: engine.windowsPerStep * plan.length)
         var pace = Pace(tokensPerStep: batch.count)
+        // From here on a stop waits for the step that is under way, and its checkpoint.
+        reporter.holdWork(engine.stepCount < plan.totalSteps)
         while engine.stepCount < plan.totalSteps {
             let step = engine.stepCount
             let rate = plan.schedule.rate(step: step)
@@ -437,8 +440,26 @@ struct TrainingLoop {
         if step % plan.logInterval == 0 || isLast {
             try monitor(engine, result, progress: progress)
         }
-        if step % plan.validationInterval == 0 && !isLast {
-            let validation = try validate(
+        let isDue = step % plan.validationInterval == 0 && !isLast
+        if isDue { try validate(engine, values, at: place) }
+        if isLast {
+            try saveTrained(engine, values)
+        } else if reporter.isStopRequested || step % plan.checkpointInterval == 0 {
+            try save(engine, values)
+        }
+        if reporter.isStopRequested {
+            throw ComputeFailure(.stopped, "stopped at step \(step)")
+        }
+    }
+
+    /// Validates between steps; a stop leaves it where it is, for a checkpoint has to be written in time.
+    private func validate(
+        _ engine: TrainingEngine,
+        _ values: [String: Double],
+        at place: ComputeEvent
+    ) throws {
+        do {
+            let found = try validate(
                 engine.trained,
                 plan.recipe,
                 activations: simulated(
@@ -448,15 +469,9 @@ struct TrainingLoop {
                 as: .interval,
                 at: place
             )
-            try reporter.metric(step: step, ["validation_perplexity": validation.perplexity])
-        }
-        if isLast {
-            try saveTrained(engine, values)
-        } else if reporter.isStopRequested || step % plan.checkpointInterval == 0 {
-            try save(engine, values)
-        }
-        if reporter.isStopRequested {
-            throw ComputeFailure(.stopped, "stopped at step \(step)")
+            try reporter.metric(step: engine.stepCount, ["validation_perplexity": found.perplexity])
+        } catch let failure as ComputeFailure where failure.reason == .stopped {
+            reporter.log("step \(engine.stepCount): stopped in a validation, which is left out")
         }
     }
 
@@ -477,6 +492,8 @@ struct TrainingLoop {
     private func saveTrained(_ engine: TrainingEngine, _ values: [String: Double]) throws {
         do {
             try save(engine, values)
+            // What comes now another attempt does again: a stop need not wait for it.
+            reporter.holdWork(false)
         } catch {
             guard !reporter.isStopRequested else { throw error }
             // An export takes less room than a checkpoint, and may go to where there is some.
@@ -527,7 +544,7 @@ struct TrainingLoop {
             var event = place
             event.phase = "\(validation.rawValue) \(done)/\(windows)"
             reporter.send(event)
-            if reporter.isStopRequested && validation.stopsAtOnce {
+            if reporter.isStopRequested {
                 throw ComputeFailure(.stopped, "stopped in \(validation.rawValue)")
             }
         }

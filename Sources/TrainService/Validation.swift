@@ -10,14 +10,4 @@ enum Validation: String {
     case interval = "validating"
     /// The export, read back.
     case exported = "validating QAT"
-
-    /// Whether a request to stop is met between two windows.
-    ///
-    /// Between steps it waits: what follows the validation writes a checkpoint first.
-    var stopsAtOnce: Bool {
-        switch self {
-        case .baseline, .rounded, .start, .exported: true
-        case .interval: false
-        }
-    }
 }

@@ -51,7 +51,8 @@ struct BenchmarkTask: EvaluationTask {
             let start = ContinuousClock.now
             generator.reset()
             try generator.append(prompt)
-            for _ in 1..<max(settings.outputLength, 1) {
+            for made in 1..<max(settings.outputLength, 1) {
+                try subject.advance("benchmark", settings.inputLength + made, of: tokenCount)
                 try generator.append([generator.sample(SamplingOptions())])
             }
             if run >= settings.warmUpCount {

@@ -73,6 +73,16 @@ final class EvaluationSubject {
         }
     }
 
+    /// Says, at times, that `done` of a step's `tokenCount` tokens are through; throws if the job is to
+    /// stop.
+    func advance(_ task: String, _ done: Int, of tokenCount: Int) throws {
+        try progress.advance(
+            { "\(label): \(task) tokens \(done)/\(tokenCount)" },
+            tokenCount: done,
+            parameterCount: model.parameters.layout.totalCount
+        )
+    }
+
     /// Says that a step of a task is done: one of `count`, of so many tokens.
     func finishStep(_ task: String, _ step: Int, of count: Int, tokenCount: Int) throws {
         try progress.finishStep(

@@ -8,10 +8,14 @@ public enum ComputeChild {
     /// Exit status of an attempt that reported a failure.
     static let failedStatus: Int32 = 1
 
+    /// Seconds between signs of life; the shortest stall limit is a minute.
+    private static let lifeInterval = 10.0
+
     /// Reads the request from standard input, runs `work`, and exits.
     ///
     /// Standard input stays open as a lifeline: when it closes, the daemon is gone, and the child
-    /// exits at once; what it has not put into a checkpoint by then is lost.
+    /// exits at once; what it has not put into a checkpoint by then is lost. A stop ends it at once,
+    /// too, unless the work holds something; see ``ComputeReporter/holdWork(_:)``.
     public static func run(
         _ work: (ComputeRequest, ComputeReporter) throws -> Void
     ) -> Never {
@@ -28,10 +32,16 @@ public enum ComputeChild {
         Thread.detachNewThread {
             while let line = readLine() {
                 if line.contains("\"cancel\"") {
-                    reporter.requestStop()
+                    reporter.requestStop { _exit(stoppedStatus) }
                 }
             }
             _exit(failedStatus)
+        }
+        Thread.detachNewThread {
+            while true {
+                Thread.sleep(forTimeInterval: lifeInterval)
+                reporter.tellLife()
+            }
         }
         do {
             try work(request, reporter)

@@ -16,6 +16,8 @@ public struct ComputeEvent: Codable, Sendable, Equatable {
         case result
         /// The job's failure; the last line.
         case error
+        /// Nothing but that work is being done; for the stall limit alone.
+        case alive
     }
 
     /// The kind.

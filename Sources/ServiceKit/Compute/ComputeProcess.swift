@@ -33,7 +33,7 @@ struct ComputeProcess: Sendable {
     let request: ComputeRequest
     /// How long a stopping child may take to write its checkpoint.
     let stopGrace: Duration
-    /// How long a child may print nothing before it counts as hung.
+    /// How long a child may print nothing, signs of life included, before it counts as hung.
     var stallLimit = Duration.seconds(1800)
 
     /// Runs the child to its end.
@@ -88,10 +88,10 @@ struct ComputeProcess: Sendable {
                 for try await line in lines {
                     notes.touch()
                     let event = try ComputeEvent(line: line)
-                    if event.type == .result || event.type == .error {
-                        notes.conclude(event)
-                    } else {
-                        onEvent(event)
+                    switch event.type {
+                    case .result, .error: notes.conclude(event)
+                    case .alive: break
+                    case .progress, .metric, .log, .checkpoint: onEvent(event)
                     }
                 }
                 try await standardError
@@ -158,8 +158,8 @@ struct ComputeProcess: Sendable {
             return .failed(
                 reason: .stalled,
                 message: """
-                    the compute child printed nothing for \(silence.components.seconds) s and was \
-                    killed\(child.words); --stall-limit sets how long it may
+                    the compute child told and computed nothing for \(silence.components.seconds) s and \
+                    was killed\(child.words); --stall-limit sets how long it may
                     """
             )
         }

@@ -20,6 +20,9 @@ public final class ComputeReporter: Sendable {
 
     private let state: Mutex<State>
     private let stop = Atomic<Bool>(false)
+    /// Changed and acted upon under the output's lock.
+    private let isHolding = Atomic<Bool>(false)
+    private let work = Mutex<(count: @Sendable () -> Int, told: Int)>(({ 0 }, 0))
 
     /// A reporter that prints to `output`; `isPaced` unless all progress is told.
     init(output: FileHandle, isPaced: Bool = true) {
@@ -33,11 +36,51 @@ public final class ComputeReporter: Sendable {
         stop.store(true, ordering: .relaxed)
     }
 
+    /// Says whether there is something that only a checkpoint keeps, and that a stop has to wait for.
+    ///
+    /// Where there is not, a stop ends the process at once, whatever it is doing: loading, calibrating,
+    /// generating, exporting. At first there is not.
+    public func holdWork(_ isHeld: Bool) {
+        state.withLock { _ in isHolding.store(isHeld, ordering: .relaxed) }
+    }
+
+    /// Whether a stop has to wait for a checkpoint.
+    var holdsWork: Bool { isHolding.load(ordering: .relaxed) }
+
+    /// Hears a stop; calls `end` if nothing is lost by an end at once.
+    ///
+    /// No line is cut off by it.
+    func requestStop(orEnd end: () -> Void) {
+        requestStop()
+        state.withLock { _ in
+            if !holdsWork { end() }
+        }
+    }
+
     /// Throws if the daemon asked to stop; for work without checkpoints.
     public func checkStop() throws {
         if isStopRequested {
             throw ComputeFailure(.stopped, "stopped as asked")
         }
+    }
+
+    /// Takes it for a sign of life that a count grows, as of pieces of work done.
+    ///
+    /// A child that computes for long without anything to tell does not hang.
+    public func follow(_ count: @escaping @Sendable () -> Int) {
+        work.withLock { $0 = (count, count()) }
+    }
+
+    /// Prints a sign of life if work was done since the last; returns whether it did.
+    @discardableResult
+    func tellLife() -> Bool {
+        let hasMoved = work.withLock { work in
+            let count = work.count()
+            defer { work.told = count }
+            return count != work.told
+        }
+        if hasMoved { send(ComputeEvent(.alive)) }
+        return hasMoved
     }
 
     /// Prints an event; progress that comes too soon later, or not at all if newer comes.
@@ -129,10 +172,11 @@ public final class ComputeReporter: Sendable {
         send(event)
     }
 
-    /// Prints the job's results.
+    /// Prints the job's results, after which no stop comes.
     public func result(_ values: some Encodable) throws {
         var event = ComputeEvent(.result)
         event.json = try Self.json(values)
+        holdWork(true)
         send(event)
     }
 

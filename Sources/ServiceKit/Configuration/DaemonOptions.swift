@@ -36,8 +36,8 @@ public struct DaemonOptions: ParsableArguments, Sendable {
     /// Seconds of silence after which a compute child is ended.
     @Option(
         help: """
-            Workers: seconds a job's process may print nothing before it is ended as hung, 60 to \
-            604800; 1800 by default. [QAT_STALL_LIMIT]
+            Workers: seconds a job's process may tell and compute nothing before it is ended as \
+            hung, 60 to 604800; 1800 by default. [QAT_STALL_LIMIT]
             """
     )
     public var stallLimit: String?

@@ -43,12 +43,22 @@ internal import Transformer
     }
 
     /// Runs a job; returns what it reported.
-    private func run(_ request: ComputeRequest, stopping: Bool = false) throws -> [ComputeEvent] {
+    ///
+    /// `interval`: Time between reports within a step.
+    private func run(
+        _ request: ComputeRequest,
+        stopping: Bool = false,
+        interval: Duration = .seconds(3600)
+    ) throws -> [ComputeEvent] {
         let path = try home.write("events.jsonl", "")
         let handle = try #require(FileHandle(forWritingAtPath: path))
         let reporter = ComputeReporter(output: handle, isPaced: false)
         if stopping { reporter.requestStop() }
-        try EvaluationJob(request, reporter).run()
+        let job = try EvaluationJob(request, reporter, interval: interval)
+        _ = reporter.tellLife()
+        try job.run()
+        // Whatever it does, work is what its daemon takes for a sign of life.
+        #expect(reporter.tellLife() && !reporter.tellLife())
         return try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").map {
             try ComputeEvent(line: String($0))
         }
@@ -151,6 +161,34 @@ internal import Transformer
             try run(request([windows("perplexity", 4)]), stopping: true)
         }
         #expect(error?.reason == .stopped)
+    }
+
+    /// docs/OPERATIONS.md, Stopping.
+    ///
+    /// Seen: a benchmark's run heard no stop, told nothing, and was killed as
+    /// stalled while it computed.
+    @Test func aBenchmarkStopsBetweenTokensAndTellsThem() throws {
+        let settings = """
+            {"type": "benchmark", "input_len": 8, "output_len": 5, "num_runs": 1, "warm_up": 1}
+            """
+        let error = #expect(throws: ComputeFailure.self) {
+            try run(request([settings]), stopping: true)
+        }
+        #expect(error?.reason == .stopped)
+        let path = home.home.path + "/events.jsonl"
+        let told = try String(contentsOfFile: path, encoding: .utf8)
+        #expect(told.contains("a: load") && !told.contains("a: benchmark"), "\(told)")
+        let events = try run(request([settings]), interval: .zero)
+        let phases = events.compactMap(\.phase).filter { $0.hasPrefix("a: benchmark") }
+        let tokens = (9...12).map { "a: benchmark tokens \($0)/13" }
+        #expect(
+            phases == tokens + ["a: benchmark 1/2"] + tokens + ["a: benchmark 2/2"],
+            "\(phases)"
+        )
+        // Four runs of 13 tokens in all: the time left shrinks with every token of a run.
+        let steps = events.filter { $0.phase?.hasPrefix("a: benchmark") == true }.map(\.step)
+        #expect(steps == [0, 0, 0, 0, 1, 1, 1, 1, 1, 2])
+        #expect(events.filter { $0.phase == tokens[0] }.allSatisfy { $0.etaSeconds != nil })
     }
 
     @Test func generationIsTimed() throws {

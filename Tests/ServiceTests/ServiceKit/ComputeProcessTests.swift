@@ -166,6 +166,17 @@ struct ComputeProcessTests {
         #expect(message.contains("--stall-limit"))
     }
 
+    /// Signs of life are for the stall limit, and no news for the gateway.
+    @Test func signsOfLifeAreHeardAndNotPassedOn() async throws {
+        let script = """
+            for i in 1 2 3; do printf '{"type":"alive"}\\n'; done
+            printf '{"type":"log","message":"x"}\\n{"type":"result","json":"{}"}\\n'
+            """
+        let (outcome, events) = try await run(script)
+        #expect(outcome == .succeeded("{}"))
+        #expect(events.map(\.type) == [.log])
+    }
+
     @Test func aTrapSpeaksInOneLine() async throws {
         let script = """
             echo 'Array.swift:12: Fatal error: Index out of range' >&2
