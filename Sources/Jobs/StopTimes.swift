@@ -1,6 +1,7 @@
 /// How long the parts of the suite may take to end when they are told to, in seconds.
 ///
-/// Whoever stops them waits as long: service units, compose.yaml, `qat-client local down`.
+/// Whoever stops them waits as long: service units, compose.yaml, `qat-client local down`, and the table in
+/// docs/OPERATIONS.md.
 public enum StopTimes {
     /// A compute child's last checkpoint: one of a large model is several gigabytes.
     public static let childGrace: Int64 = 120
