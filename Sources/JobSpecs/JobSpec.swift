@@ -1,3 +1,5 @@
+public import Jobs
+
 /// A job, read from its file.
 public enum JobSpec: Sendable, Equatable {
     /// Rounds a model after training.
@@ -21,12 +23,12 @@ public enum JobSpec: Sendable, Equatable {
         try ParsedJob(kind: kind, json: json).spec
     }
 
-    /// The kind's name.
-    public var kind: String {
+    /// The job's kind.
+    public var kind: Kind {
         switch self {
-        case .quantize: "quantize"
-        case .train: "train"
-        case .evaluate: "evaluate"
+        case .quantize: .quantize
+        case .train: .train
+        case .evaluate: .evaluate
         }
     }
 
@@ -58,9 +60,9 @@ public enum JobSpec: Sendable, Equatable {
     }
 
     /// The machines the job asks for.
-    public var resources: ResourceRequest {
+    public var resources: Resources {
         guard case .train(let spec) = self else {
-            return ResourceRequest()
+            return Resources()
         }
         return spec.trainer.resources
     }
@@ -79,7 +81,7 @@ public struct ParsedJob: Sendable {
 
     /// Reads and checks a job file; see ``JobSpec/parse(kind:json:)``.
     public init(kind: String, json: [UInt8]) throws(JobSpecError) {
-        _ = try JobSchema.schema(kind: kind)
+        _ = try JobSchema.kind(named: kind)
         try self.init(kind: kind, document: JSONParser.parse(json))
     }
 
@@ -91,7 +93,8 @@ public struct ParsedJob: Sendable {
         document parsed: JSONParser.Document,
         beside others: ObjectSchema? = nil
     ) throws(JobSpecError) {
-        let schema = try JobSchema.schema(kind: kind)
+        let kind = try JobSchema.kind(named: kind)
+        let schema = JobSchema.schema(of: kind)
         let whole = ObjectSchema(schema.fields + (others?.fields ?? []))
         var validator = SchemaValidator(parsed, root: whole)
         validator.check(parsed.value, against: .object(whole), path: "$")
@@ -101,9 +104,9 @@ public struct ParsedJob: Sendable {
         document = schema.normalized(.object(members), fractions: parsed.fractions)
         let reader = ObjectReader(document, schema)
         switch kind {
-        case "quantize": spec = .quantize(QuantizeSpec(reader))
-        case "train": spec = .train(TrainSpec(reader))
-        default: spec = .evaluate(EvaluateSpec(reader))
+        case .quantize: spec = .quantize(QuantizeSpec(reader))
+        case .train: spec = .train(TrainSpec(reader))
+        case .evaluate: spec = .evaluate(EvaluateSpec(reader))
         }
         validator.checkConsistency(of: spec)
         if spec.resources.waitReason == nil {

@@ -17,8 +17,8 @@ public struct Resources: Sendable, Hashable {
     /// The request as people say it: `accelerator gpu, 8 devices`; what every worker has is left out.
     public var description: String {
         var wants: [String] = []
-        if accelerator == .gpu {
-            wants.append("accelerator gpu")
+        if accelerator != .auto, accelerator != .cpu {
+            wants.append("accelerator \(accelerator.rawValue)")
         }
         if devices > 1 {
             wants.append("\(devices) devices")
@@ -38,6 +38,9 @@ public enum Accelerator: String, Sendable, CaseIterable, Codable {
     case cpu
     /// A graphics processor.
     case gpu
+
+    /// Those that a worker may say it computes with.
+    public static let offered = allCases.filter { $0 != .auto }
 }
 
 /// What a worker offers to jobs.

@@ -33,6 +33,7 @@ extension GatewayAPI {
                     + asked.joined(separator: ", ")
             )
         }
+        let accelerator = try accelerator(of: request, caller)
         for text in [request.bootID, request.address, request.version, request.stateID] {
             if let fault = PlainText.fault(in: text, byteLimit: 128) {
                 throw StoreError(.invalidArgument, "\(PlainText.quoted(text)) \(fault)")
@@ -44,7 +45,7 @@ extension GatewayAPI {
             address: request.address,
             offer: Offer(
                 kinds: kinds,
-                accelerator: Accelerator(rawValue: request.accelerator) ?? .cpu,
+                accelerator: accelerator,
                 devices: max(1, Int(request.devices)),
                 nodes: max(1, Int(request.nodes))
             ),
@@ -67,6 +68,24 @@ extension GatewayAPI {
             leaseSeconds: UInt32(seconds.rounded(.up)),
             heartbeatSeconds: UInt32(max(1, (seconds / 6).rounded(.down)))
         )
+    }
+
+    /// What a worker computes with: left out, the host's processor, as of workers from before it was said.
+    private func accelerator(
+        of request: RegisterWorkerRequest,
+        _ caller: Caller
+    ) throws -> Accelerator {
+        guard !request.accelerator.isEmpty else { return .cpu }
+        guard let known = Accelerator(rawValue: request.accelerator),
+            Accelerator.offered.contains(known)
+        else {
+            let words = Accelerator.offered.map(\.rawValue).joined(separator: ", ")
+            throw authority.denied(
+                caller,
+                "accelerator \(PlainText.quoted(request.accelerator, byteLimit: 40)) is none of \(words)"
+            )
+        }
+        return known
     }
 
     /// Answers when there is a job or the wait is over.

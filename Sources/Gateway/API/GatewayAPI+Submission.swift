@@ -75,9 +75,6 @@ extension GatewayAPI {
         } catch {
             throw StoreError(.invalidArgument, "\(error)")
         }
-        guard let kind = Kind(rawValue: parsed.spec.kind) else {
-            throw StoreError(.invalidArgument, "jobs of kind \(parsed.spec.kind) are not run here")
-        }
         try Self.checkPlaces(request.inputs, of: parsed.spec)
         try await checkSources(request, except: names, of: user, caller)
         let inputs = try await resolved(request.inputs, of: user, caller)
@@ -86,10 +83,10 @@ extension GatewayAPI {
             owner: user.name,
             key: request.key,
             digest: Self.digest(request, canonical),
-            kind: kind,
+            kind: parsed.spec.kind,
             name: request.name.isEmpty ? parsed.spec.name ?? "" : request.name,
             spec: canonical,
-            resources: Resources(parsed.spec.resources),
+            resources: parsed.spec.resources,
             inputs: inputs,
             holder: user.seesAll ? nil : Grant.holder(user: user.name),
             checksArtifacts: true
@@ -273,16 +270,5 @@ extension GatewayAPI {
             add(request.scheduleBytes)
         }
         return hasher.finalize()
-    }
-}
-
-extension Resources {
-    /// What a job file asks for.
-    init(_ request: ResourceRequest) {
-        self.init(
-            accelerator: Accelerator(rawValue: request.accelerator.rawValue) ?? .auto,
-            devices: request.devices,
-            nodes: request.nodes
-        )
     }
 }

@@ -11,7 +11,7 @@ public enum JobSchema {
     ///
     /// - Throws: ``JobSpecError`` (`unknownKind`) for other words.
     public static func schema(fileKind word: String) throws(JobSpecError) -> ObjectSchema {
-        word == "pipeline" ? pipeline : try schema(kind: word, among: fileKinds)
+        word == "pipeline" ? pipeline : schema(of: try kind(named: word, among: fileKinds))
     }
 
     /// The end of a sentence that refuses a word as a kind: the one that is meant, or all.
@@ -24,17 +24,27 @@ public enum JobSchema {
     ///
     /// - Throws: ``JobSpecError`` (`unknownKind`) for other words, `pipeline` among them.
     public static func schema(kind: String) throws(JobSpecError) -> ObjectSchema {
-        try schema(kind: kind, among: kinds)
+        schema(of: try self.kind(named: kind))
     }
 
-    private static func schema(
-        kind: String,
-        among known: [String]
-    ) throws(JobSpecError) -> ObjectSchema {
+    /// The schema of a kind.
+    static func schema(of kind: Kind) -> ObjectSchema {
         switch kind {
-        case "quantize": return quantize
-        case "train": return train
-        case "evaluate": return evaluate
+        case .quantize: quantize
+        case .train: train
+        case .evaluate: evaluate
+        }
+    }
+
+    /// The kind that a word names; a refusal names those that are `known`.
+    ///
+    /// - Throws: As ``schema(kind:)``.
+    static func kind(
+        named word: String,
+        among known: [String] = kinds
+    ) throws(JobSpecError) -> Kind {
+        if let kind = Kind(rawValue: word) { return kind }
+        switch word {
         case "pipeline":
             throw JobSpecError(
                 .unknownKind,
@@ -43,7 +53,7 @@ public enum JobSchema {
         default:
             throw JobSpecError(
                 .unknownKind,
-                "unknown job kind \"\(kind.prefix(64))\"; \(hint(for: kind, among: known))"
+                "unknown job kind \"\(word.prefix(64))\"; \(hint(for: word, among: known))"
             )
         }
     }
@@ -60,12 +70,13 @@ public enum JobSchema {
             || document["data"]?["train"] != nil
             || document["data"]?["generated"] != nil
         if isEvaluation {
-            return isTraining || has("quantization") ? nil : "evaluate"
+            return isTraining || has("quantization") ? nil : Kind.evaluate.rawValue
         }
         if isTraining {
-            return "train"
+            return Kind.train.rawValue
         }
-        return has("quantization") ? "quantize" : has("jobs") ? "pipeline" : nil
+        return has("quantization")
+            ? Kind.quantize.rawValue : has("jobs") ? "pipeline" : nil
     }
 
     private static let name = ObjectSchema.Field(

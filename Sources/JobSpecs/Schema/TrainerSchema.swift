@@ -1,3 +1,5 @@
+internal import Jobs
+
 /// Schemas of the `trainer`, `optim` and `distillation` sections.
 enum TrainerSchema {
     private static let oneDevice = "write 1, or leave it out; a worker uses all its processors"
@@ -7,7 +9,7 @@ enum TrainerSchema {
     static let trainer = ObjectSchema([
         .init(
             "accelerator",
-            .words(ResourceRequest.Accelerator.self),
+            .words(Accelerator.self),
             default: .string("auto"),
             pasted: [
                 "\"cuda\"": "write \"gpu\", and the job waits until a worker offers one",

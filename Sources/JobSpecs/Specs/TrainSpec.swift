@@ -113,7 +113,7 @@ public struct TrainSpec: Sendable, Equatable {
 
     /// What the job asks for and no engine of this version does.
     ///
-    /// Machines that nobody offers are not among it: such a job waits, see ``ResourceRequest``.
+    /// Machines that nobody offers are not among it: such a job waits, see `Resources.waitReason`.
     public var unsupported: [UnsupportedFeature] {
         var features: [UnsupportedFeature] = []
         if quantization.recipe.stages.count > 1, quantization.scales != .followed {

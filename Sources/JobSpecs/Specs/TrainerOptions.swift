@@ -1,3 +1,5 @@
+public import Jobs
+
 /// A whole number of something, or a fraction of all of it.
 public enum Extent: Sendable, Equatable {
     /// So many; at least 1.
@@ -14,56 +16,19 @@ public enum Extent: Sendable, Equatable {
     }
 }
 
-/// The machines a job asks for; one that nobody offers waits in the queue.
-public struct ResourceRequest: Sendable, Equatable {
-    /// The kind of processor.
-    public enum Accelerator: String, Sendable, CaseIterable {
-        /// Whatever there is.
-        case auto
-        /// The host's processor.
-        case cpu
-        /// A graphics processor.
-        case gpu
-    }
-
-    /// The kind of processor.
-    public var accelerator: Accelerator
-    /// Processors per node.
-    public var devices: Int
-    /// Nodes.
-    public var nodes: Int
-
-    /// A request; the defaults fit every worker.
-    public init(accelerator: Accelerator = .auto, devices: Int = 1, nodes: Int = 1) {
-        self.accelerator = accelerator
-        self.devices = devices
-        self.nodes = nodes
-    }
-
-    /// Why CPU workers on single hosts cannot run this, or nil if they can.
+extension Resources {
+    /// Why CPU workers on single hosts cannot run this, or nil if they can; such a job waits in the queue.
     public var waitReason: String? {
-        var wants: [String] = []
-        if accelerator == .gpu {
-            wants.append("accelerator gpu")
-        }
-        if devices > 1 {
-            wants.append("\(devices) devices")
-        }
-        if nodes > 1 {
-            wants.append("\(nodes) nodes")
-        }
-        guard !wants.isEmpty else {
-            return nil
-        }
-        return "waits for \(wants.joined(separator: ", ")); "
-            + "the workers offer accelerator cpu, 1 device, 1 node"
+        let wants = description
+        guard !wants.isEmpty else { return nil }
+        return "waits for \(wants); the workers offer \(Offer(kinds: []).description)"
     }
 }
 
 /// The `trainer` section of a training job.
 public struct TrainerOptions: Sendable, Equatable {
     /// The machines.
-    public var resources: ResourceRequest
+    public var resources: Resources
     /// The precision asked for.
     public var precision: String
     /// Passes over the training text; what comes first of this and ``maximumSteps`` ends the run.
@@ -97,7 +62,7 @@ public struct TrainerOptions: Sendable, Equatable {
     public var hasMixedPrecision: Bool { Self.mixedPrecisions.contains(precision) }
 
     init(_ reader: ObjectReader) {
-        resources = ResourceRequest(
+        resources = Resources(
             accelerator: reader.choice("accelerator"),
             devices: reader.integer("devices"),
             nodes: reader.integer("num_nodes")

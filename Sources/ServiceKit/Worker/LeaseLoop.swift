@@ -1,5 +1,5 @@
 internal import Foundation
-internal import Jobs
+public import Jobs
 public import Logging
 public import Protocol
 public import ServiceLifecycle
@@ -13,18 +13,19 @@ public final class LeaseLoop: Service {
     private let client: RPCClient
     private let folder: StateFolder
     private let certificateEnds: Int64
+    private let offer: Offer
     private let logger: Logger
     private let bootID = UUID().uuidString.lowercased()
     private let registered = Mutex(false)
     private let room: DiskRoom
     private let leftovers: Leftovers
 
-    /// A loop for the jobs of the configuration's role; `certificateEnds` is what status warns
-    /// of, in Unix milliseconds.
+    /// A loop for jobs that fit `offer`; `certificateEnds` is what status warns of, in Unix milliseconds.
     public convenience init(
         configuration: DaemonConfiguration,
         client: RPCClient,
         folder: StateFolder,
+        offer: Offer,
         certificateEnds: Int64,
         logger: Logger
     ) {
@@ -32,6 +33,7 @@ public final class LeaseLoop: Service {
             configuration: configuration,
             client: client,
             folder: folder,
+            offer: offer,
             certificateEnds: certificateEnds,
             room: DiskRoom(path: folder.path),
             logger: logger
@@ -42,6 +44,7 @@ public final class LeaseLoop: Service {
         configuration: DaemonConfiguration,
         client: RPCClient,
         folder: StateFolder,
+        offer: Offer,
         certificateEnds: Int64,
         room: DiskRoom,
         logger: Logger
@@ -49,6 +52,7 @@ public final class LeaseLoop: Service {
         self.configuration = configuration
         self.client = client
         self.folder = folder
+        self.offer = offer
         self.certificateEnds = certificateEnds
         self.logger = logger
         self.room = room
@@ -90,10 +94,13 @@ public final class LeaseLoop: Service {
                 instance: configuration.instance,
                 bootID: bootID,
                 address: address,
-                kinds: configuration.role.kinds.map(\.rawValue),
+                kinds: offer.kinds.map(\.rawValue),
                 cores: UInt32(configuration.threads),
                 memoryBytes: UInt64(MemoryLimit.byteCount),
                 version: SuiteVersion.current,
+                accelerator: offer.accelerator.rawValue,
+                devices: UInt32(offer.devices),
+                nodes: UInt32(offer.nodes),
                 certificateEndsUnixMs: certificateEnds,
                 // Without it a restart would wait until the process before is taken for gone.
                 stateID: (try? folder.identity()) ?? ""

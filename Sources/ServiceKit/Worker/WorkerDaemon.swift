@@ -1,5 +1,5 @@
 internal import Foundation
-internal import Jobs
+public import Jobs
 public import Logging
 public import Protocol
 internal import ServiceLifecycle
@@ -8,10 +8,15 @@ internal import UnixSignals
 /// Wires a worker: its health endpoint, its connection to the gateway and its lease loop.
 public struct WorkerDaemon: Sendable {
     private let configuration: DaemonConfiguration
+    private let offer: Offer
 
     /// A worker for the jobs of its role.
-    public init(configuration: DaemonConfiguration) {
+    ///
+    /// `offer`: What it computes with and for which jobs; by default one host's processor, for all that the
+    /// role has.
+    public init(configuration: DaemonConfiguration, offer: Offer? = nil) {
         self.configuration = configuration
+        self.offer = offer ?? Offer(kinds: configuration.role.kinds)
     }
 
     /// Runs until SIGTERM or SIGINT.
@@ -37,6 +42,7 @@ public struct WorkerDaemon: Sendable {
             configuration: configuration,
             client: client,
             folder: folder,
+            offer: offer,
             certificateEnds: certificate.endsUnixMs,
             logger: logger
         )

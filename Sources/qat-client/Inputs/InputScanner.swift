@@ -279,7 +279,7 @@ extension SubmissionPlan {
         guard problems.isEmpty else {
             throw ClientError(.usage, problems)
         }
-        kind = parsed.spec.kind
+        kind = parsed.spec.kind.rawValue
         self.name = name
         self.spec = parsed.spec
         self.specJSON = parsed.document.canonicalBytes

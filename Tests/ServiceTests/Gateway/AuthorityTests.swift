@@ -154,6 +154,24 @@ struct AuthorityTests {
         }
     }
 
+    /// Seen: a worker that said `cuda` was taken for a CPU, and leased a job that asks for one.
+    @Test func aWorkerComputesWithWhatIsKnown() async throws {
+        try await GatewayFixture.run { gateway in
+            let client = try gateway.client(.service(role: "quant", instance: "quant-1"))
+            func register(_ accelerator: String) async throws {
+                try await gateway.register(client, .quant, "quant-1", accelerator: accelerator)
+            }
+            // `auto` is what a job may ask for, and nothing that computes.
+            for word in ["cuda", "CPU", "auto", "cpu\n"] {
+                #expect(await code { try await register(word) } == .permissionDenied, "\(word)")
+            }
+            #expect(gateway.denials.count == 4)
+            #expect(gateway.denials.first?.contains("\"cuda\" is none of cpu, gpu") == true)
+            // Left out, it is a processor.
+            for word in ["gpu", "cpu", ""] { try await register(word) }
+        }
+    }
+
     /// Seen: a second traind under the same certificate turned a progressing job into CRASH_LOOP
     /// within 20 s.
     @Test func aSecondProcessUnderOneCertificateIsRefusedWhileTheFirstLives() async throws {

@@ -140,6 +140,7 @@ final class GatewayFixture: Sendable {
         _ instance: String,
         boot: String = "b1",
         kinds: [Kind]? = nil,
+        accelerator: String = "",
         stateID: String = ""
     ) async throws {
         _ = try await client.call(
@@ -150,6 +151,7 @@ final class GatewayFixture: Sendable {
                 bootID: boot,
                 address: "127.0.0.1:\(boot.count)",
                 kinds: (kinds ?? role.kinds).map(\.rawValue),
+                accelerator: accelerator,
                 stateID: stateID
             )
         )

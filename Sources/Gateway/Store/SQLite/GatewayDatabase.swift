@@ -1,6 +1,7 @@
 internal import Foundation
 internal import GRDB
 internal import JobSpecs
+internal import Jobs
 
 /// Opens the gateway's SQLite file so that what is acknowledged is on disk.
 enum GatewayDatabase {
