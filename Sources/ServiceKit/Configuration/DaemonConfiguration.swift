@@ -45,7 +45,7 @@ public struct DaemonConfiguration: Sendable {
     public let instance: String
     /// Threads to compute with.
     public let threads: Int
-    /// How long a compute child may print nothing.
+    /// How long a compute child may print nothing, signs of life included.
     public let stallLimit: Duration
     /// The least level that is logged.
     public let logLevel: Logger.Level
@@ -61,7 +61,8 @@ public struct DaemonConfiguration: Sendable {
 
     /// Merges and checks the settings.
     ///
-    /// `environment`: The process's environment; only `QAT_…` is looked at. `isTerminal`: Whether
+    /// `environment`: The process's environment; only `QAT_…` is looked at, and an empty variable is as good
+    /// as none, for compose files hand those on that are not set. `isTerminal`: Whether
     /// standard error is a terminal.
     ///
     /// - Throws: ``ServiceError`` (`invalidConfiguration`), naming the setting.
@@ -71,6 +72,7 @@ public struct DaemonConfiguration: Sendable {
         defaults: Defaults,
         isTerminal: Bool
     ) throws {
+        let environment = environment.filter { !$0.value.isEmpty }
         let file = try Self.file(
             options.config ?? environment["QAT_CONFIG"],
             keys: Self.keys + defaults.ownKeys
@@ -168,18 +170,39 @@ public struct DaemonConfiguration: Sendable {
         guard let path else {
             return [:]
         }
-        guard let data = FileManager.default.contents(atPath: path), data.count <= 1 << 20,
-            let root = try? JSONSerialization.jsonObject(with: data) as? [String: Any]
-        else {
-            throw invalid("\(path): not a readable JSON object of at most 1 MiB")
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw invalid("\(path): cannot be read")
         }
-        for key in root.keys where !keys.contains(key) {
+        let document: JSONParser.Document
+        do {
+            document = try JSONParser.parse([UInt8](data))
+        } catch {
+            throw invalid("\(path): \(error)")
+        }
+        guard let root = document.value.objectValue else {
+            throw invalid("\(path): a JSON object of settings is needed")
+        }
+        for key in root.keys.sorted() where !keys.contains(key) {
             let hint =
                 NearestKey.suggestion(for: key, among: keys).map { "did you mean \($0)?" }
                 ?? "known are \(keys.joined(separator: ", "))"
             throw invalid("\(path): unknown key \(PlainText.quoted(key)); \(hint)")
         }
-        return root.mapValues { "\($0)" }
+        var settings: [String: String] = [:]
+        for (key, value) in root {
+            switch value {
+            case .string(let text): settings[key] = text
+            case .number(let number) where Int64(exactly: number) != nil:
+                settings[key] = String(Int64(number))
+            case .number, .boolean, .null, .array, .object:
+                let line = document.lines[JSONPath.appending(key, to: "$")] ?? 1
+                throw invalid(
+                    "\(path): \(key) is \(value.kindDescription) (line \(line)); a text or a whole number "
+                        + "is needed"
+                )
+            }
+        }
+        return settings
     }
 
     private static func invalid(_ message: String) -> ServiceError {

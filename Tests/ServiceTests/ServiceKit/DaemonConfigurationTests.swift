@@ -72,6 +72,50 @@ struct DaemonConfigurationTests {
         }
     }
 
+    /// A rule that is written twice, or as another kind of value, must not be guessed at.
+    ///
+    /// Seen: of a key that came twice one was taken in silence, and `true` was the number 1.
+    @Test(arguments: [
+        (#"{"threads": 3,\n "threads": 4}"#, "threads", "line 2"),
+        (#"{"threads": 3,\n "stall-limit": true}"#, "stall-limit is a boolean", "line 2"),
+        (#"{"state":\n null}"#, "state is null", "line 2"),
+        (#"{"threads": [3]}"#, "threads is an array", "line 1"),
+        (#"{"threads": 2.5}"#, "threads is a number", "line 1"),
+        (#"[1]"#, "a JSON object of settings is needed", ""),
+    ])
+    func aFileThatMayMeanTwoThingsIsRefused(file: String, words: String, line: String) throws {
+        let text = file.replacing("\\n", with: "\n")
+        try withFile(text) { path in
+            let error = #expect(throws: ServiceError.self) {
+                try configuration(["--config", path], environment)
+            }
+            let message = error?.message ?? ""
+            #expect(message.contains(words) && message.contains(line), "\(message)")
+            #expect(message.contains(path))
+        }
+    }
+
+    /// Compose files hand on `${QAT_POLICY:-}`.
+    @Test func anEmptyVariableIsNotSet() throws {
+        let empty = ["QAT_THREADS", "QAT_CONFIG", "QAT_LISTEN", "QAT_INSTANCE", "QAT_LOG_LEVEL"]
+        let merged = try configuration(
+            [],
+            environment.merging(empty.map { ($0, "") }) { $1 }
+        )
+        #expect(merged.instance == "train-1" && merged.listen.host == "127.0.0.1")
+        #expect(merged.threads == ProcessInfo.processInfo.activeProcessorCount)
+        var gateway = environment
+        gateway["QAT_POLICY"] = ""
+        gateway["QAT_LEASE_SECONDS"] = ""
+        let settings = try DaemonConfiguration(
+            options: DaemonOptions.parse([]),
+            environment: gateway,
+            defaults: GatewayDaemon.defaults,
+            isTerminal: false
+        )
+        #expect(settings.own.isEmpty)
+    }
+
     @Test func aLeaseIsAsLongAsIsSaid() throws {
         #expect(try GatewayDaemon.Run.lease(nil) == .seconds(30))
         #expect(try GatewayDaemon.Run.lease("3") == .seconds(3))
