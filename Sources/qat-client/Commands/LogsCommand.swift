@@ -16,8 +16,6 @@ struct LogsCommand: ClientVerb {
     var follow = false
     @OptionGroup var output: OutputOptions
 
-    private static let patience = Duration.seconds(120)
-
     func perform() async throws -> ExitStatus {
         let status = try await Interruption.untilInterrupted { [self] in
             try await GatewayConnection.with(QatHome()) { client in
@@ -31,43 +29,53 @@ struct LogsCommand: ClientVerb {
         return status
     }
 
-    private func copy(_ id: String, _ client: RPCClient) async throws -> ExitStatus {
+    /// Writes the log of a job, with `follow` until it ends, across outages of the gateway.
+    func copy(
+        _ id: String,
+        _ client: RPCClient,
+        _ patience: Patience = Patience()
+    ) async throws -> ExitStatus {
         var offset: UInt64 = 0
-        var lostSince: ContinuousClock.Instant?
+        var outage = Outage(
+            .job(id),
+            again: "qat-client logs \(id)" + (follow ? " --follow" : ""),
+            hasConnected: false,
+            patience: patience
+        )
         while true {
             do {
-                try await stream(id, client, from: &offset)
+                if follow, offset == 0 || outage.isOn {
+                    // A log that does not grow says nothing, however well it is connected.
+                    _ = try await client.call(QatMethods.getJob, GetJobRequest(jobID: id))
+                    outage.end()
+                }
+                try await stream(id, client, from: &offset) { outage.end() }
                 guard follow else {
                     return .succeeded
                 }
-                lostSince = nil
                 let job = try await client.call(QatMethods.getJob, GetJobRequest(jobID: id))
+                outage.end()
                 if let status = ExitStatus(jobState: job.summary.state) {
                     return status
                 }
-            } catch let error as RPCError where error.isConnectionLoss && offset > 0 {
-                let since = lostSince ?? .now
-                lostSince = since
-                guard ContinuousClock.now - since < Self.patience else {
-                    throw ClientError(
-                        ExitStatus(error),
-                        "\(error.message); job \(id) is unaffected"
-                    )
-                }
+                try await patience.sleep(.seconds(1))
+            } catch let error as RPCError where error.isConnectionLoss {
+                try await outage.outlast(error)
             }
-            try await Task.sleep(for: .seconds(1))
         }
     }
 
     private func stream(
         _ id: String,
         _ client: RPCClient,
-        from offset: inout UInt64
+        from offset: inout UInt64,
+        _ onAnswer: () -> Void
     ) async throws {
         var next = offset
         defer { offset = next }
         let request = JobLogsRequest(jobID: id, offset: next, follow: follow)
         try await client.stream(QatMethods.jobLogs, request) { chunk in
+            onAnswer()
             let end = chunk.offset + UInt64(chunk.data.count)
             guard end > next else {
                 return

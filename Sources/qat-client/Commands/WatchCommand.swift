@@ -49,31 +49,17 @@ struct WatchCommand: ClientVerb {
         _ printer: EventPrinter,
         _ client: RPCClient
     ) async throws -> EndedTarget {
-        let watcher = TargetWatcher(client: client, target: target)
-        var seen: [String: UInt64] = [:]
-        while true {
-            try await watcher.follow(
-                after: seen,
-                onStart: { pipeline in
-                    for job in pipeline.jobs { printer.labels[job.jobID] = job.part }
-                },
-                onNews: { news in
-                    switch news {
-                    case .event(let event):
-                        seen[event.jobID] = event.seq
-                        printer.print(event)
-                    case .waits(let note): printer.print(note)
-                    }
+        try await TargetWatcher(client: client, target: target).end(
+            onStart: { pipeline in
+                for job in pipeline.jobs { printer.labels[job.jobID] = job.part }
+            },
+            onNews: { news in
+                switch news {
+                case .event(let event): printer.print(event)
+                case .waits(let note): printer.print(note)
                 }
-            )
-            switch target {
-            case .job(let id):
-                return .job(try await client.call(QatMethods.getJob, GetJobRequest(jobID: id)))
-            case .pipeline(let id):
-                let results = try await PipelineResults.fetch(id, client)
-                if results.isOver { return .pipeline(results) }
             }
-        }
+        )
     }
 
     /// Prints a job's results, if it has some.

@@ -308,6 +308,21 @@ enum JobTarget: Hashable, Sendable {
     /// A pipeline with all its jobs, by id.
     case pipeline(String)
 
+    /// The id.
+    var id: String {
+        switch self {
+        case .job(let id), .pipeline(let id): id
+        }
+    }
+
+    /// Whether it is several jobs.
+    var isPipeline: Bool {
+        switch self {
+        case .job: false
+        case .pipeline: true
+        }
+    }
+
     /// `job ID` or `pipeline ID`.
     var description: String {
         switch self {

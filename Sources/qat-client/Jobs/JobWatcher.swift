@@ -1,55 +1,80 @@
 internal import Foundation
 internal import Protocol
 
-/// Follows a job to its end, across lost connections.
+/// Follows a job to its end, across outages of the gateway.
 struct JobWatcher {
     let client: RPCClient
     let jobID: String
-    /// How long a lost connection is tried again before giving up.
-    var patience = Duration.seconds(120)
+    /// The verb that goes on with what a long outage ended.
+    var verb = "watch"
+    var patience = Patience()
 
     /// Calls `onEvent` for each event after `fromSeq`, none twice, and returns the final state.
+    ///
+    /// `hasConnected`: Whether the gateway has answered before; if not, it has to be there at first.
     ///
     /// - Throws: ``ClientError`` naming the job when the gateway stays away (`unreachable`) or refuses
     ///   the connection, or what the gateway answers when it refuses the call.
     func follow(
         fromSeq: UInt64 = 0,
+        hasConnected: Bool = false,
         onEvent: @escaping (JobEvent) -> Void
     ) async throws -> String {
         var seen = fromSeq
-        var hasConnected = false
-        var lostSince: ContinuousClock.Instant?
-        var delay = Duration.milliseconds(250)
+        var outage = outage(hasConnected)
         while true {
             do {
-                let ended = try await stream(after: &seen) { event in
-                    hasConnected = true
-                    lostSince = nil
-                    delay = .milliseconds(250)
-                    onEvent(event)
+                if outage.isOn {
+                    // A job that is quiet says nothing on the stream, however well it is connected.
+                    _ = try await client.call(QatMethods.getJob, GetJobRequest(jobID: jobID))
+                    outage.end()
                 }
-                if let ended {
+                if let ended = try await stream(after: &seen, { outage.end() }, onEvent) {
                     return ended
                 }
                 // The stream ended without a terminal event, as when the gateway drains.
                 if let state = try await terminalState() {
                     return state
                 }
+                outage.end()
+                try await outage.breathe()
             } catch let error as RPCError where error.isConnectionLoss {
-                let since = lostSince ?? .now
-                lostSince = since
-                guard hasConnected, ContinuousClock.now - since < patience else {
-                    throw lost(error)
-                }
+                try await outage.outlast(error)
             }
-            try await Task.sleep(for: delay)
-            delay = min(delay * 2, .seconds(5))
         }
     }
 
+    /// Waits for the job's end, whatever happens before, and returns the job as it is then.
+    ///
+    /// - Throws: As ``follow(fromSeq:hasConnected:onEvent:)``.
+    func end(hasConnected: Bool = false) async throws -> JobDetail {
+        let job = try await detail(hasConnected: hasConnected)
+        guard ExitStatus(jobState: job.summary.state) == nil else { return job }
+        _ = try await follow(fromSeq: job.lastSeq, hasConnected: true) { _ in }
+        return try await detail(hasConnected: true)
+    }
+
+    private func detail(hasConnected: Bool) async throws -> JobDetail {
+        var outage = outage(hasConnected)
+        return try await outage.bearing {
+            try await client.call(QatMethods.getJob, GetJobRequest(jobID: jobID))
+        }
+    }
+
+    private func outage(_ hasConnected: Bool) -> Outage {
+        Outage(
+            .job(jobID),
+            again: "qat-client \(verb) \(jobID)",
+            hasConnected: hasConnected,
+            patience: patience
+        )
+    }
+
+    /// `onAnswer`: Called for every event, those that come again included.
     private func stream(
         after seen: inout UInt64,
-        onEvent: (JobEvent) -> Void
+        _ onAnswer: () -> Void,
+        _ onEvent: (JobEvent) -> Void
     ) async throws -> String? {
         var last = seen
         var final: String?
@@ -57,6 +82,7 @@ struct JobWatcher {
         // The last event may come again; it is dropped below.
         let request = WatchJobRequest(jobID: jobID, fromSeq: seen)
         try await client.stream(QatMethods.watchJob, request) { event in
+            onAnswer()
             guard event.seq > last else {
                 return
             }
@@ -73,12 +99,5 @@ struct JobWatcher {
         let job = try await client.call(QatMethods.getJob, GetJobRequest(jobID: jobID))
         let state = job.summary.state
         return ExitStatus(jobState: state) == nil ? nil : state
-    }
-
-    private func lost(_ error: RPCError) -> ClientError {
-        ClientError(
-            ExitStatus(error),
-            "\(error.message); job \(jobID) is unaffected, continue with \"qat-client watch \(jobID)\""
-        )
     }
 }

@@ -17,31 +17,82 @@ struct TargetWatcher {
 
     let client: RPCClient
     let target: JobTarget
+    var patience = Patience()
     /// Waits for so long, between questions.
     var pause: @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
+
+    /// Calls `onNews` as ``follow(after:hasConnected:onStart:onNews:)`` does until all have ended, those that
+    /// are retried meanwhile included, and returns what came of them.
+    ///
+    /// - Throws: What ``JobWatcher`` throws.
+    func end(
+        onStart: (PipelineDetail) -> Void = { _ in },
+        onNews: (JobNews) -> Void
+    ) async throws -> EndedTarget {
+        var seen: [String: UInt64] = [:]
+        var outage = outage(hasConnected: true)
+        while true {
+            try await follow(after: seen, hasConnected: !seen.isEmpty, onStart: onStart) { news in
+                if case .event(let event) = news { seen[event.jobID] = event.seq }
+                onNews(news)
+            }
+            switch target {
+            case .job(let id):
+                let job = try await outage.bearing {
+                    try await client.call(QatMethods.getJob, GetJobRequest(jobID: id))
+                }
+                return .job(job)
+            case .pipeline(let id):
+                let results = try await outage.bearing {
+                    try await PipelineResults.fetch(id, client)
+                }
+                if results.isOver { return .pipeline(results) }
+            }
+        }
+    }
+
+    private func outage(hasConnected: Bool) -> Outage {
+        Outage(
+            target,
+            again: "qat-client watch \(target.id)",
+            hasConnected: hasConnected,
+            patience: patience
+        )
+    }
 
     /// Calls `onNews` for each event of each job, none twice and each job's in their order, and for each
     /// reason to wait that is another one.
     ///
-    /// `seen`: The last event of each job that is known. `onStart`: Called with the pipeline, if it is one,
+    /// `seen`: The last event of each job that is known. `hasConnected`: Whether the gateway has answered; if
+    /// not, it has to be there at first. `onStart`: Called with the pipeline, if it is one,
     /// before the first event.
     ///
     /// - Throws: What ``JobWatcher`` throws.
     func follow(
         after seen: [String: UInt64] = [:],
+        hasConnected: Bool = false,
         onStart: (PipelineDetail) -> Void = { _ in },
         onNews: (JobNews) -> Void
     ) async throws {
         let waiting = WaitingJobs()
-        let jobs = try await start(waiting, onStart)
+        var outage = outage(hasConnected: hasConnected)
+        let jobs = try await start(waiting, &outage, onStart)
+        // A pipeline has told which jobs they are.
+        let isThere = hasConnected || target.isPipeline
         let (news, continuation) = AsyncThrowingStream<JobNews, any Error>.makeStream()
-        let following = Task { [client] in
+        let following = Task { [client, patience] in
             do {
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     for id in jobs {
                         group.addTask {
-                            _ = try await JobWatcher(client: client, jobID: id).follow(
-                                fromSeq: seen[id] ?? 0
+                            let watcher = JobWatcher(
+                                client: client,
+                                jobID: id,
+                                patience: patience
+                            )
+                            _ = try await watcher.follow(
+                                fromSeq: seen[id] ?? 0,
+                                hasConnected: isThere
                             ) { event in
                                 continuation.yield(.event(event))
                                 guard event.type == .state else { return }
@@ -71,13 +122,16 @@ struct TargetWatcher {
     /// The jobs to follow; their states as far as they are known.
     private func start(
         _ waiting: WaitingJobs,
+        _ outage: inout Outage,
         _ onStart: (PipelineDetail) -> Void
     ) async throws -> [String] {
         switch target {
         case .job(let id): return [id]
         case .pipeline(let id):
             let request = GetPipelineRequest(pipelineID: id)
-            let pipeline = try await client.call(QatMethods.getPipeline, request)
+            let pipeline = try await outage.bearing {
+                try await client.call(QatMethods.getPipeline, request)
+            }
             onStart(pipeline)
             for job in pipeline.jobs { waiting.note(job.jobID, state: job.state) }
             return pipeline.jobs.map(\.jobID)

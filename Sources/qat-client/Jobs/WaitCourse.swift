@@ -76,31 +76,36 @@ final class WaitCourse: Sendable {
         }
     }
 
-    private static func end(
+    /// Waits for the end of a job or a pipeline, across outages of the gateway.
+    static func end(
         of target: JobTarget,
-        _ client: RPCClient
+        _ client: RPCClient,
+        _ patience: Patience = Patience()
     ) async throws -> EndedTarget {
-        switch target {
-        case .job(let id): return .job(try await end(of: id, client))
-        case .pipeline(let id):
-            while true {
+        func watcher(_ id: String) -> JobWatcher {
+            JobWatcher(client: client, jobID: id, verb: "wait", patience: patience)
+        }
+        guard case .pipeline(let id) = target else {
+            return .job(try await watcher(target.id).end())
+        }
+        var outage = Outage(
+            target,
+            again: "qat-client wait \(id)",
+            hasConnected: false,
+            patience: patience
+        )
+        while true {
+            let pipeline = try await outage.bearing {
                 let request = GetPipelineRequest(pipelineID: id)
-                for job in try await client.call(QatMethods.getPipeline, request).jobs {
-                    _ = try await end(of: job.jobID, client)
-                }
-                let results = try await PipelineResults.fetch(id, client)
-                if results.isOver { return .pipeline(results) }
+                return try await client.call(QatMethods.getPipeline, request)
             }
+            for job in pipeline.jobs {
+                _ = try await watcher(job.jobID).end(hasConnected: true)
+            }
+            let results = try await outage.bearing {
+                try await PipelineResults.fetch(id, client)
+            }
+            if results.isOver { return .pipeline(results) }
         }
-    }
-
-    private static func end(of id: String, _ client: RPCClient) async throws -> JobDetail {
-        let request = GetJobRequest(jobID: id)
-        let job = try await client.call(QatMethods.getJob, request)
-        guard ExitStatus(jobState: job.summary.state) == nil else {
-            return job
-        }
-        _ = try await JobWatcher(client: client, jobID: id).follow(fromSeq: job.lastSeq) { _ in }
-        return try await client.call(QatMethods.getJob, request)
     }
 }

@@ -12,14 +12,12 @@ internal import Testing
         JobEvent(jobID: "j", seq: seq, type: .state, state: state)
     }
 
-    private static let loss = RPCError(.unavailable, "the connection was lost")
-
     private func follow(
-        _ gateway: ScriptedGateway,
-        patience: Duration = .seconds(120)
+        _ gateway: ScriptedGateway
     ) async throws -> (state: String, seen: [UInt64]) {
         try await gateway.serve { client in
             var seen: [UInt64] = []
+            let patience = gateway.patience
             let watcher = JobWatcher(client: client, jobID: "j", patience: patience)
             let state = try await watcher.follow { seen.append($0.seq) }
             return (state, seen)
@@ -28,7 +26,7 @@ internal import Testing
 
     @Test func continuesAfterALostConnectionWithoutRepeatingEvents() async throws {
         let gateway = try ScriptedGateway(playbacks: [
-            .init(events: [Self.event(1), Self.event(2)], error: Self.loss),
+            .init(events: [Self.event(1), Self.event(2)], error: ScriptedGateway.loss),
             .init(events: [Self.event(2), Self.event(3)]),
             .init(events: [Self.event(3), Self.event(4, "SUCCEEDED")]),
         ])
@@ -38,20 +36,9 @@ internal import Testing
         #expect(gateway.state.withLock { $0.watches.map(\.fromSeq) } == [0, 2, 3])
     }
 
-    @Test func namesTheJobWhenTheGatewayStaysAway() async throws {
-        let gateway = try ScriptedGateway(playbacks: [
-            .init(events: [Self.event(1)], error: Self.loss),
-            .init(events: [], error: Self.loss),
-        ])
-        let error = await #expect(throws: ClientError.self) {
-            try await follow(gateway, patience: .milliseconds(10))
-        }
-        #expect(error?.status == .unreachable)
-        #expect(error?.lines.first?.contains("job j is unaffected") == true)
-    }
-
     @Test func givesUpAtOnceWhenItNeverConnected() async throws {
-        let gateway = try ScriptedGateway(playbacks: [.init(events: [], error: Self.loss)])
+        let lost = ScriptedGateway.Playback(events: [], error: ScriptedGateway.loss)
+        let gateway = try ScriptedGateway(playbacks: [lost])
         let error = await #expect(throws: ClientError.self) { try await follow(gateway) }
         #expect(error?.status == .unreachable)
     }

@@ -11,9 +11,16 @@ final class ScriptedGateway: Sendable {
         var uploads: [SHA256Digest] = []
         var submissions: [SubmitJobRequest] = []
         var watches: [WatchJobRequest] = []
+        var logReads: [JobLogsRequest] = []
         var submitError: RPCError?
         /// What the next uploads are refused with, the first one first.
         var uploadErrors: [RPCError] = []
+        /// The last event that was sent of each job.
+        var lastEvents: [String: JobEvent] = [:]
+        /// The time, which goes by as tests say.
+        var time = Duration.zero
+        /// Until when nobody answers.
+        var awayUntil = Duration.zero
         /// Bytes of blobs that were downloaded.
         var sentByteCount = 0
         /// What a job and a pipeline are told to be, from call to call; the last one stays.
@@ -23,13 +30,22 @@ final class ScriptedGateway: Sendable {
         var asks = 0
     }
 
-    /// What a call of Watch sends before it ends or fails.
+    /// What one call of Watch or Logs sends before it ends or fails.
+    ///
+    /// A job has one after the other, its events under its own id, unless they are of several jobs, of which
+    /// each has its own; of Logs, an event is a line of two bytes.
     struct Playback {
         var events: [JobEvent]
         var error: RPCError?
         /// Waits for what has to happen before an event is sent.
         var before: @Sendable (JobEvent) async throws -> Void = { _ in }
+        /// How long it takes.
+        var lasts = Duration.zero
+        /// How long the gateway is gone after it.
+        var outage = Duration.zero
     }
+
+    static let loss = RPCError(.unavailable, "the connection was lost")
 
     let state = Mutex(State())
     private let playbacks: [Playback]
@@ -49,6 +65,14 @@ final class ScriptedGateway: Sendable {
         self.pipelines = pipelines
         folder = try TemporaryHome()
         try CertificateAuthority.createAuthority(in: folder.home.path, trustDomain: "test")
+    }
+
+    /// Patience by the time of ``State/time``.
+    var patience: Patience {
+        Patience(
+            now: { [self] in state.withLock { $0.time } },
+            sleep: { [self] duration in state.withLock { $0.time += duration } }
+        )
     }
 
     /// Runs `body` with a client of this gateway while it serves.
@@ -143,23 +167,6 @@ final class ScriptedGateway: Sendable {
             }
             return SubmitJobResponse(jobID: "job-1", created: true)
         }
-        router.serverStream(QatMethods.watchJob, allow: .users) { [self] request, _, writer in
-            let index = state.withLock { state in
-                state.watches.append(request)
-                return state.watches.count - 1
-            }
-            let own = playbacks.first { $0.events.first?.jobID == request.jobID }
-            let playback =
-                Set(playbacks.compactMap(\.events.first?.jobID)).count > 1
-                ? own ?? playbacks[0] : playbacks[min(index, playbacks.count - 1)]
-            for event in playback.events {
-                try await playback.before(event)
-                try await writer.write(event)
-            }
-            if let error = playback.error {
-                throw error
-            }
-        }
         router.unary(QatMethods.listJobs, allow: .users) { [self] request, _ in
             let index = Int(request.pageToken) ?? 0
             let next = index + 1 < jobs.count ? "\(index + 1)" : ""
@@ -170,19 +177,83 @@ final class ScriptedGateway: Sendable {
                 pipelines: pipelines.filter { $0.pipelineID == page.first?.pipelineID }
             )
         }
-        router.unary(QatMethods.getJob, allow: .users) { [self] request, _ in
-            state.withLock { state in
-                state.asks += 1
-                return Self.next(&state.details)
-                    ?? JobDetail(summary: JobSummary(jobID: request.jobID, state: "RUNNING"))
-            }
-        }
-        router.unary(QatMethods.getPipeline, allow: .users) { [self] _, _ in
-            state.withLock { state in
-                state.asks += 1
-                return Self.next(&state.pipelineDetails) ?? PipelineDetail()
-            }
-        }
+        addJobs(to: &router)
         return router
+    }
+
+    private func addJobs(to router: inout RPCRouter) {
+        router.serverStream(QatMethods.watchJob, allow: .users) { [self] request, _, writer in
+            let index = state.withLock { state in
+                state.watches.append(request)
+                return state.watches.count { $0.jobID == request.jobID } - 1
+            }
+            try await play(index, of: request.jobID) { try await writer.write($0) }
+        }
+        router.serverStream(QatMethods.jobLogs, allow: .users) { [self] request, _, writer in
+            let index = state.withLock { state in
+                state.logReads.append(request)
+                return state.logReads.count - 1
+            }
+            try await play(index, of: request.jobID) { event in
+                let line = Array("\(event.seq)\n".utf8)
+                try await writer.write(LogChunk(offset: (event.seq - 1) * 2, data: line))
+            }
+        }
+        router.unary(QatMethods.getJob, allow: .users) { [self] request, _ in
+            try answer()
+            return state.withLock { state in
+                state.asks += 1
+                if let detail = Self.next(&state.details) { return detail }
+                let last = state.lastEvents[request.jobID]
+                var job = JobDetail(
+                    summary: JobSummary(jobID: request.jobID, state: last?.state ?? "RUNNING")
+                )
+                job.lastSeq = last?.seq ?? 1
+                return job
+            }
+        }
+        router.unary(QatMethods.getPipeline, allow: .users) { [self] request, _ in
+            try answer()
+            return state.withLock { state in
+                state.asks += 1
+                return Self.next(&state.pipelineDetails)
+                    ?? PipelineDetail(
+                        summary: PipelineSummary(pipelineID: request.pipelineID),
+                        jobs: jobs.filter { $0.pipelineID == request.pipelineID }
+                    )
+            }
+        }
+    }
+
+    /// Fails while the gateway is away.
+    private func answer() throws {
+        try state.withLock { if $0.time < $0.awayUntil { throw Self.loss } }
+    }
+
+    private func play(
+        _ index: Int,
+        of jobID: String,
+        _ write: (JobEvent) async throws -> Void
+    ) async throws {
+        try answer()
+        // Of several jobs each has its own.
+        let own = playbacks.first { $0.events.first?.jobID == jobID }
+        let playback =
+            Set(playbacks.compactMap(\.events.first?.jobID)).count > 1
+            ? own ?? playbacks[0] : playbacks[min(index, playbacks.count - 1)]
+        for event in playback.events {
+            var event = event
+            event.jobID = jobID
+            try await playback.before(event)
+            state.withLock { [event] in $0.lastEvents[jobID] = event }
+            try await write(event)
+        }
+        state.withLock {
+            $0.time += playback.lasts
+            $0.awayUntil = max($0.awayUntil, $0.time + playback.outage)
+        }
+        if let error = playback.error {
+            throw error
+        }
     }
 }

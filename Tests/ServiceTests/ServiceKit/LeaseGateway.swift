@@ -140,6 +140,7 @@ final class LeaseGateway: Sendable {
                 configuration: configuration,
                 client: client,
                 folder: folder,
+                offer: Offer(kinds: configuration.role.kinds),
                 certificateEnds: 0,
                 room: room,
                 logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
