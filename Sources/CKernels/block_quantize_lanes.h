@@ -476,4 +476,5 @@ LANES_TARGET void LANES_NAME(qat_measure_steps_f32)(double *errors, const float 
 #undef MEASURE
 }
 
+#include "block_quantize_learned_lanes.h"
 #include "block_quantize_training_lanes.h"

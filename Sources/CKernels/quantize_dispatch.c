@@ -52,6 +52,19 @@ void qat_scale_gradient_f32(float *gradient, const float *rounded_gradient, cons
          format);
 }
 
+void qat_fake_quantize_offset_f32(float *dst, const float *src, const float *offsets,
+                                  const uint8_t *scales, size_t count, size_t block,
+                                  const qat_block_format *format) {
+    PICK(qat_fake_quantize_offset_f32, dst, src, offsets, scales, count, block, format);
+}
+
+void qat_learn_rounding_f32(float *offsets, float *factors, uint8_t *scales, const float *gradient,
+                            const float *src, const float *steps, size_t count, size_t block,
+                            const qat_rounding_step *step, const qat_block_format *format) {
+    PICK(qat_learn_rounding_f32, offsets, factors, scales, gradient, src, steps, count, block, step,
+         format);
+}
+
 void qat_quantize_f32(uint8_t *codes, uint8_t *scales, const float *src, size_t count,
                       size_t block, const qat_block_format *format) {
     PICK(qat_quantize_f32, codes, scales, src, count, block, format);

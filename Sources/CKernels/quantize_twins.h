@@ -25,6 +25,14 @@
                                       const float *src, const uint8_t *scales, size_t count,      \
                                       size_t block, float factor,                                 \
                                       const qat_block_format *format);                            \
+    void qat_fake_quantize_offset_f32_##isa(float *dst, const float *src, const float *offsets,   \
+                                            const uint8_t *scales, size_t count, size_t block,    \
+                                            const qat_block_format *format);                      \
+    void qat_learn_rounding_f32_##isa(float *offsets, float *factors, uint8_t *scales,            \
+                                      const float *gradient, const float *src,                    \
+                                      const float *steps, size_t count, size_t block,             \
+                                      const qat_rounding_step *step,                              \
+                                      const qat_block_format *format);                            \
     void qat_quantize_f32_##isa(uint8_t *codes, uint8_t *scales, const float *src, size_t count,  \
                                 size_t block, const qat_block_format *format);                    \
     void qat_dequantize_f32_##isa(float *dst, const uint8_t *codes, const uint8_t *scales,        \

@@ -212,6 +212,16 @@ public protocol ComputeDevice: AnyObject, Sendable {
         into scales: Rounding.StoredScales
     )
 
+    /// Moves what is learned of a weight's rounding a step against the signs of its gradients, straight
+    /// through the rounding; see `qat_learn_rounding_f32`. `gradient`: Of the rounded values of `source`.
+    func learnRounding(
+        _ tensors: LearnedRoundingTensors,
+        gradient: DeviceTensor,
+        source: DeviceTensor,
+        _ format: QuantizationFormat,
+        step: LearnedRoundingStep
+    )
+
     // MARK: Optimizer
 
     /// One update of a parameter and its moments.

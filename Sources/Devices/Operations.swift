@@ -256,6 +256,10 @@ public struct Rounding: Sendable {
     public let scale: Scale
     /// Where the random bits of rounding up or down at random come from; nil rounds to nearest.
     public let draw: RoundingDraw?
+    /// How far the middle between an element's two values is moved; nil rounds to nearest.
+    ///
+    /// - SeeAlso: ``LearnedRoundingTensors``.
+    public let offsets: DeviceTensor?
 
     /// Where scales come from.
     public enum Scale: Sendable {
@@ -286,11 +290,25 @@ public struct Rounding: Sendable {
 
     /// A rounding.
     ///
-    /// - Precondition: Random bits go with no ``Scale/fixed(_:)``.
-    public init(_ format: QuantizationFormat, scale: Scale = .dynamic, draw: RoundingDraw? = nil) {
+    /// - Precondition: Random bits go with no ``Scale/fixed(_:)``, offsets with ``Scale/stored(_:)`` alone.
+    public init(
+        _ format: QuantizationFormat,
+        scale: Scale = .dynamic,
+        draw: RoundingDraw? = nil,
+        offsets: DeviceTensor? = nil
+    ) {
         self.format = format
         self.scale = scale
         self.draw = draw
+        self.offsets = offsets
+    }
+}
+
+extension Rounding {
+    /// Whether all scales were found beforehand.
+    var isStored: Bool {
+        if case .stored = scale { return true }
+        return false
     }
 }
 

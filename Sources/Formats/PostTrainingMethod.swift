@@ -8,6 +8,8 @@ public struct PostTrainingMethod: Sendable, Equatable {
             case nearest
             /// ``Rounding/gptq(_:)``.
             case gptq
+            /// ``Rounding/learned(_:)``.
+            case autoround
         }
 
         /// The nearest ones under searched scales. With calibration text, errors count by the
@@ -15,6 +17,8 @@ public struct PostTrainingMethod: Sendable, Equatable {
         case nearest(ScaleSearch)
         /// Column by column, later columns making up for errors.
         case gptq(GPTQ)
+        /// Layer by layer, learned from what the layer puts out.
+        case learned(LearnedRounding)
     }
 
     /// How the channels of a layer's inputs are scaled before, and its weights inversely.
@@ -43,6 +47,8 @@ public struct PostTrainingMethod: Sendable, Equatable {
         case sweep
         /// Column by column, later columns making up for errors.
         case gptq
+        /// Up or down, and under which scale, learned layer by layer.
+        case autoround
         /// Channels scaled by what their inputs matter.
         case awq
         /// Outliers of inputs moved into weights.
@@ -52,7 +58,7 @@ public struct PostTrainingMethod: Sendable, Equatable {
         public var scalesChannels: Bool {
             switch self {
             case .awq, .smoothquant: true
-            case .max, .percentile, .mse, .sweep, .gptq: false
+            case .max, .percentile, .mse, .sweep, .gptq, .autoround: false
             }
         }
     }
@@ -81,15 +87,32 @@ public struct PostTrainingMethod: Sendable, Equatable {
 
     /// Whether the method cannot do without calibration text.
     public var needsCalibration: Bool {
-        if case .gptq = rounding { return true }
-        return smoothing != .none
+        switch rounding {
+        case .gptq, .learned: true
+        case .nearest: smoothing != .none
+        }
     }
 
     /// Whether second moments of the inputs are of use.
     public var usesMoments: Bool {
         switch rounding {
-        case .nearest(.max), .nearest(.percentile): smoothing != .none
-        case .nearest(.mse), .nearest(.sweep), .gptq: true
+        case .gptq: true
+        case .nearest, .learned: smoothing != .none || search == .mse || search == .sweep
         }
+    }
+
+    /// How the scales of blocks are found.
+    public var search: ScaleSearch {
+        switch rounding {
+        case .nearest(let search): search
+        case .gptq(let gptq): gptq.search
+        case .learned(let learned): learned.search
+        }
+    }
+
+    /// How rounding is learned, where it is.
+    public var learned: LearnedRounding? {
+        if case .learned(let learned) = rounding { return learned }
+        return nil
     }
 }

@@ -51,17 +51,35 @@ struct CalibratedQuantization {
         let (recipe, sensitivities) = try chooseFormats(parameters, calibration, comparison)
         var layers: [LayerReport] = []
         var stored: [String: PackedTensor] = [:]
-        let quantizer = PostTrainingQuantizer(recipe: recipe, method: method, team: team)
+        var learned: [LearnedLayer] = []
+        let quantizer = PostTrainingQuantizer(
+            recipe: recipe,
+            method: method,
+            seed: spec.seed,
+            team: team
+        )
         // The text runs through the first layers before one of them is rounded.
-        if needsPass { progress.begin("calibrate", before: "quantize") }
+        if needsPass { progress.begin("calibrate", before: Self.phase(of: method)) }
         let ranges = try quantizer.quantize(
             parameters,
-            calibration: needsPass ? calibration : nil
-        ) { result, count in
-            stored[result.entry.name] = result.packed
-            layers.append(LayerReport(result.entry, result.packed.format, result.statistics))
-            try progress.report("quantize", layers.count, of: count)
-        }
+            calibration: needsPass ? calibration : nil,
+            listener: .init(
+                checkpoint: { try reporter.checkStop() },
+                onStep: { try tell($0, of: $1) },
+                onLearned: { layer in
+                    learned.append(layer)
+                    reporter.log(layer.sentence)
+                },
+                onResult: { result, count in
+                    stored[result.entry.name] = result.packed
+                    let format = result.packed.format
+                    layers.append(LayerReport(result.entry, format, result.statistics))
+                    if method.learned == nil {
+                        try progress.report("quantize", layers.count, of: count)
+                    }
+                }
+            )
+        )
         progress.report("export")
         let export = try begin(
             description(source, tokenizer, parameters, stored: stored, ranges: ranges)
@@ -81,8 +99,20 @@ struct CalibratedQuantization {
             export: outcome,
             calibrationTokens: needsPass ? calibration?.tokens.count ?? 0 : 0,
             sensitivities: sensitivities,
-            divergence: divergence
+            divergence: divergence,
+            learned: learned
         )
+    }
+
+    /// What progress calls the long part of a method.
+    private static func phase(of method: PostTrainingMethod) -> String {
+        method.learned == nil ? "quantize" : "learn"
+    }
+
+    /// Tells of steps of learned rounding, of which there are many.
+    private func tell(_ done: Int, of total: Int) throws {
+        guard done.isMultiple(of: 5) || done == total else { return try reporter.checkStop() }
+        try progress.report("learn", done, of: total)
     }
 
     /// Says how many steps there will be, if the recipe fits the model.
@@ -96,7 +126,8 @@ struct CalibratedQuantization {
             )
             progress.expect("sensitivity", (room?.groups ?? 0) * mixed.candidates.count)
         }
-        progress.expect("quantize", assignments.count { $0.format != nil })
+        let steps = method.learned.map { $0.iterations * layout.configuration.layerCount }
+        progress.expect(Self.phase(of: method), steps ?? assignments.count { $0.format != nil })
     }
 
     /// Whether the model must be run on the calibration text while it is rounded.

@@ -5,11 +5,13 @@ extension PostTrainingOptions {
     /// All that was done, in a few words: `awq, codes by gptq in activation order, scales by mse`.
     var words: String {
         var parts = [method.rawValue]
-        let search: ScaleSearch
+        let search = rounding.search
         switch rounding.rounding {
-        case .nearest(let found): search = found
+        case .nearest: break
+        case .learned(let learned):
+            if method != .autoround { parts.append("codes by autoround") }
+            parts.append("\(learned.iterations) steps of \(learned.windows) windows per layer")
         case .gptq(let gptq):
-            search = gptq.search
             let order = gptq.usesActivationOrder ? " in activation order" : ""
             if method != .gptq { parts.append("codes by gptq\(order)") }
             if method == .gptq, gptq.usesActivationOrder { parts.append("in activation order") }

@@ -114,7 +114,8 @@ struct QuantizationJob {
         let report = QuantizationReport(
             results: results,
             layers: outcome.layers,
-            sensitivities: outcome.sensitivities
+            sensitivities: outcome.sensitivities,
+            learned: outcome.learned
         )
         try JobReport.write(report, to: request.outputFolder)
         let page = report.page(spec, jobID: request.jobID)
@@ -136,6 +137,8 @@ struct QuantizationOutcome {
     var sensitivities: [LayerSensitivity] = []
     /// The distance of the model's distributions from the original's, where there is text.
     var divergence: DivergenceResult?
+    /// What learning did to each layer, where rounding was learned.
+    var learned: [LearnedLayer] = []
 }
 
 /// Tells the job's progress layer by layer, with the time to go, over all phases that it has.

@@ -9,6 +9,8 @@ struct QuantizationReport: Encodable {
     let results: QuantizationResults
     let layers: [LayerReport]
     let sensitivities: [LayerSensitivity]
+    /// What learning did to each layer; empty where nothing was learned.
+    let learned: [LearnedLayer]
 
     /// The page of a job.
     func page(_ spec: QuantizeSpec, jobID: String) -> ReportPage {
@@ -50,6 +52,15 @@ struct QuantizationReport: Encodable {
             (name: "Tensors of model/", value: "\(results.tensorBytes) bytes"),
             (name: "Of BF16", value: "\((results.memoryRatio * 1000).rounded() / 10) %"),
         ]
+        if let before = results.layerErrorNearest, let after = results.layerError {
+            func percent(_ error: Double) -> String { "\((error * 1e4).rounded() / 100) %" }
+            facts.append(
+                (
+                    name: "Error of layers' outputs",
+                    value: "\(percent(before)) to nearest, \(percent(after)) learned"
+                )
+            )
+        }
         if let divergence = results.klDivergence, let tokens = results.klTokens {
             let nats = (divergence * 1e5).rounded() / 1e5
             facts.append(

@@ -34,6 +34,11 @@ struct QuantizationResults: Codable, Sendable {
     var klDivergence: Double?
     /// Tokens that was measured on.
     var klTokens: Int?
+    /// Of learned rounding, the mean error of layers' outputs on the calibration text before it: squared
+    /// distance from the original's, relative to their square length.
+    var layerErrorNearest: Double?
+    /// The same after it.
+    var layerError: Double?
     /// What a user should know.
     var warnings: [String]
 
@@ -60,6 +65,11 @@ struct QuantizationResults: Codable, Sendable {
         meanAbsoluteErrorMax = layers.map(\.statistics.meanAbsoluteError).max()
         klDivergence = outcome.divergence?.klDivergence
         klTokens = outcome.divergence?.tokenCount
+        if !outcome.learned.isEmpty {
+            let count = Double(outcome.learned.count)
+            layerErrorNearest = outcome.learned.reduce(0) { $0 + $1.errorBefore } / count
+            layerError = outcome.learned.reduce(0) { $0 + $1.errorAfter } / count
+        }
         self.warnings = warnings
     }
 }

@@ -125,13 +125,30 @@ struct StartWeights {
             """
         )
         tell("calibrating the start")
-        let quantizer = PostTrainingQuantizer(recipe: recipe, method: method.method, team: team)
+        let quantizer = PostTrainingQuantizer(
+            recipe: recipe,
+            method: method.method,
+            seed: spec.seed,
+            team: team
+        )
         var found: [String: BlockScales] = [:]
-        _ = try quantizer.quantize(student, calibration: windows) { result, count in
-            found[result.entry.name] = BlockScales(result.packed)
-            tell("rounding the start \(found.count)/\(count)")
-            try reporter.checkStop()
-        }
+        let learns = method.method.learned != nil
+        let listener = PostTrainingQuantizer.Listener(
+            checkpoint: { try reporter.checkStop() },
+            onStep: { done, total in
+                if done.isMultiple(of: 10) {
+                    tell("learning the start's rounding \(done)/\(total)")
+                }
+                try reporter.checkStop()
+            },
+            onLearned: { reporter.log("start: \($0.sentence)") },
+            onResult: { result, count in
+                found[result.entry.name] = BlockScales(result.packed)
+                if !learns { tell("rounding the start \(found.count)/\(count)") }
+                try reporter.checkStop()
+            }
+        )
+        _ = try quantizer.quantize(student, calibration: windows, listener: listener)
         try fix(student) { entry, _ in found[entry.name] }
     }
 

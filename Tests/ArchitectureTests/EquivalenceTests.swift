@@ -72,7 +72,7 @@ struct EquivalenceTests {
         )
         var folded = 0
         for layer in 0..<configuration.layerCount {
-            let inputs = pass.observe(layer: layer)
+            let inputs = try pass.observe(layer: layer)
             let smoothing = ChannelSmoothing(
                 parameters: parameters,
                 layer: layer,
@@ -85,7 +85,7 @@ struct EquivalenceTests {
                 smoothing.fold(scales, into: group, inputs: inputs)
                 folded += 1
             }
-            pass.advance(layer: layer)
+            try pass.advance(layer: layer)
         }
         // All four groups, but those whose inputs no norm or product scales.
         let perLayer =

@@ -191,6 +191,57 @@ static void check_gradient(const qat_block_format *f, size_t count, size_t block
     free(x);
 }
 
+// Offsets anywhere within their limits, at them, and 0; what is rounded, and what a step makes of it.
+static void check_learned(const qat_block_format *f, size_t count, size_t block,
+                          const char *name) {
+    float *x = malloc(count * sizeof *x + 1), *gradient = malloc(count * sizeof *x + 1);
+    float *steps = malloc(count / block * sizeof *x + 1);
+    uint8_t *scales = malloc(count / block + 1);
+    fill(x, count, block, 0);
+    output_pair offsets = new_pair(count * sizeof *x);
+    float *first = (float *)offsets.fast;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t r = random_bits();
+        gradient[i] = r % 7 == 0 ? 0.0f : (float)(int32_t)random_bits() * 0x1p-31f;
+        first[i] = r % 5 == 0 ? (float)(int32_t)(r >> 8 & 3) * 0.5f - 0.5f
+                              : (float)(int32_t)random_bits() * 0x1p-32f;
+        if (first[i] > 0.5f) first[i] = 0.0f;
+    }
+    memcpy(offsets.reference, offsets.fast, offsets.size);
+    for (size_t b = 0; b < count / block; b++) {
+        uint8_t scale = qat_scale_of_amax(qat_amax_f32_ref(x + b * block, block), f);
+        scales[b] = b % 3 ? (uint8_t)(scale - b % 2) : (uint8_t)random_bits();
+        steps[b] = qat_step_of_scale(scale, f);
+    }
+    output_pair out = new_pair(count * sizeof *x);
+    float *fast = (float *)out.fast, *reference = (float *)out.reference;
+    qat_fake_quantize_offset_f32(fast, x, first, scales, count, block, f);
+    qat_fake_quantize_offset_f32_ref(reference, x, first, scales, count, block, f);
+    for (size_t i = 0; i < count; i++) {
+        if (isnan(fast[i]) && isnan(reference[i])) fast[i] = reference[i];
+    }
+    check("fake_quantize_offset", name, out);
+
+    output_pair factors = new_pair(count / block * sizeof *x), bytes = new_pair(count / block);
+    for (size_t b = 0; b < count / block; b++) {
+        ((float *)factors.fast)[b] = ((float *)factors.reference)[b] =
+            0.5f + (float)random_bits() * 0x1p-32f;
+        bytes.fast[b] = bytes.reference[b] = scales[b];
+    }
+    qat_rounding_step rates = {0.005f, 0.25f, 0.5f, 1.5f};
+    qat_learn_rounding_f32(first, (float *)factors.fast, bytes.fast, gradient, x, steps, count,
+                           block, &rates, f);
+    qat_learn_rounding_f32_ref((float *)offsets.reference, (float *)factors.reference,
+                               bytes.reference, gradient, x, steps, count, block, &rates, f);
+    check("learn_rounding offsets", name, offsets);
+    check("learn_rounding factors", name, factors);
+    check("learn_rounding scales", name, bytes);
+    free(scales);
+    free(steps);
+    free(gradient);
+    free(x);
+}
+
 static void check_codes(const qat_block_format *f, size_t count, size_t block, const char *name) {
     float *x = malloc(count * sizeof *x + 1);
     fill(x, count, block, 0);
@@ -251,6 +302,7 @@ static void check_format(const qat_block_format *f, const char *format_name) {
             check_rounding(f, counts[c], block, name);
             check_codes(f, counts[c], block, name);
             check_gradient(f, counts[c], block, name);
+            check_learned(f, counts[c], block, name);
         }
         if (block <= 33) check_search(f, block, format_name);
     }

@@ -398,6 +398,17 @@ final class RecordingDevice: ComputeDevice, @unchecked Sendable {
         )
     }
 
+    func learnRounding(
+        _ tensors: LearnedRoundingTensors,
+        gradient: DeviceTensor,
+        source: DeviceTensor,
+        _ format: QuantizationFormat,
+        step: LearnedRoundingStep
+    ) {
+        note("learnRounding", gradient, source, also: format.name)
+        device.learnRounding(tensors, gradient: gradient, source: source, format, step: step)
+    }
+
     func encodeSteps(
         _ steps: DeviceTensor,
         _ format: QuantizationFormat,

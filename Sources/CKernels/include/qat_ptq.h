@@ -43,6 +43,38 @@ void qat_round_rows_f32(float *values, uint8_t *scales, size_t rows, size_t colu
 void qat_encode_rows_f32(uint8_t *codes, const float *values, const uint8_t *scales, size_t rows,
                          size_t columns, size_t block, const qat_block_format *format);
 
+// Learned rounding (SignRound, arXiv 2309.05516): an offset v in -0.5 ... 0.5 for each element, counted in
+// the grid's own steps around it, moves the middle between the two values that it may become, so that a code
+// is never more than one from the nearest. Values beyond what their block's scale holds become the largest
+// that it does, whatever the offset. Under offsets of 0, qat_fake_quantize_scaled_f32; values are finite.
+void qat_fake_quantize_offset_f32(float *dst, const float *src, const float *offsets,
+                                  const uint8_t *scales, size_t count, size_t block,
+                                  const qat_block_format *format);
+void qat_fake_quantize_offset_f32_ref(float *dst, const float *src, const float *offsets,
+                                      const uint8_t *scales, size_t count, size_t block,
+                                      const qat_block_format *format);
+
+// How far a step of learned rounding goes.
+typedef struct {
+    float offset_rate;                    // of offsets
+    float factor_rate;                    // of blocks' factors
+    float least_factor, largest_factor;   // within which these stay
+} qat_rounding_step;
+
+// A step against the signs of gradients, straight through the rounding. `gradient` is that of what
+// qat_fake_quantize_offset_f32 gives of `src`. An offset's has the same sign; none moves where the value is
+// beyond its scale. A block's step is `factors` times `steps`, and its gradient the sum of `gradient` times
+// round(x) - x of x = src / step, or the largest element beyond it: eight sums of each eighth product in
+// double precision, added in a fixed order. `scales` become the nearest to the new steps, as
+// qat_encode_steps_f32 has them. Where `factors` is NULL, scales stay.
+void qat_learn_rounding_f32(float *offsets, float *factors, uint8_t *scales, const float *gradient,
+                            const float *src, const float *steps, size_t count, size_t block,
+                            const qat_rounding_step *step, const qat_block_format *format);
+void qat_learn_rounding_f32_ref(float *offsets, float *factors, uint8_t *scales,
+                                const float *gradient, const float *src, const float *steps,
+                                size_t count, size_t block, const qat_rounding_step *step,
+                                const qat_block_format *format);
+
 // What rounding did: sums over the elements, of values, their squares, |error| and error², and the
 // smallest and largest value.
 typedef struct {

@@ -1,5 +1,5 @@
 public import Formats
-internal import Kernels
+public import Kernels
 internal import Quantization
 
 extension CPUDevice {
@@ -10,19 +10,15 @@ extension CPUDevice {
         into target: DeviceTensor
     ) {
         precondition(source.count == target.count, "fakeQuantize: tensors of two sizes")
+        precondition(
+            rounding.offsets == nil || rounding.isStored,
+            "offsets go with scales that were found beforehand"
+        )
         var amax: Float?
         if let draw = rounding.draw { return fakeQuantize(source, rounding, draw, into: target) }
         switch rounding.scale {
         case .stored(let scales):
-            return BlockQuantizer.fakeQuantize(
-                source.floats,
-                into: target.floats,
-                rows: source.rows,
-                columns: source.columns,
-                format: rounding.format,
-                scales: Self.bytes(scales, rounding.format, of: source),
-                team: team
-            )
+            return fakeQuantize(source, rounding, scales, into: target)
         case .fixed(let scale):
             return BlockQuantizer.fakeQuantize(
                 source.floats,
@@ -43,6 +39,69 @@ extension CPUDevice {
             columns: source.columns,
             format: rounding.format,
             amax: amax,
+            team: team
+        )
+    }
+
+    /// Split over the team by rows.
+    private func fakeQuantize(
+        _ source: DeviceTensor,
+        _ rounding: Rounding,
+        _ stored: Rounding.StoredScales,
+        into target: DeviceTensor
+    ) {
+        let scales = Self.bytes(stored, rounding.format, of: source)
+        guard let offsets = rounding.offsets else {
+            return BlockQuantizer.fakeQuantize(
+                source.floats,
+                into: target.floats,
+                rows: source.rows,
+                columns: source.columns,
+                format: rounding.format,
+                scales: scales,
+                team: team
+            )
+        }
+        precondition(offsets.count == source.count, "fakeQuantize: offsets of another tensor")
+        BlockQuantizer.fakeQuantize(
+            WeightMatrix(source.floats, rows: source.rows, columns: source.columns),
+            into: target.floats,
+            format: rounding.format,
+            scales: scales,
+            offsets: offsets.floats,
+            team: team
+        )
+    }
+
+    /// Split over the team by rows.
+    public func learnRounding(
+        _ tensors: LearnedRoundingTensors,
+        gradient: DeviceTensor,
+        source: DeviceTensor,
+        _ format: QuantizationFormat,
+        step: LearnedRoundingStep
+    ) {
+        let blocks = format.blockScaleCount(rows: source.rows, columns: source.columns)
+        precondition(
+            gradient.count == source.count && tensors.offsets.count == source.count
+                && (tensors.factors?.count ?? blocks) == blocks,
+            "learnRounding: tensors of several sizes"
+        )
+        _ = Self.bytes(tensors.scales, format, of: source)
+        let factorsOfRows = tensors.scales.factors.floats
+        BlockQuantizer.learnRounding(
+            LearnedRoundingBuffers(
+                offsets: tensors.offsets.floats,
+                factors: tensors.factors?.floats,
+                blocks: tensors.scales.blocks.bytes,
+                // Not read where scales stay.
+                steps: tensors.steps?.floats ?? factorsOfRows,
+                factorsOfRows: factorsOfRows
+            ),
+            gradient: gradient.floats,
+            source: WeightMatrix(source.floats, rows: source.rows, columns: source.columns),
+            format: format,
+            step: step,
             team: team
         )
     }

@@ -87,6 +87,7 @@ enum KnownWord {
         "amd": ["quark"], "bfloat16": ["bf16"], "fp16": ["bf16"], "float16": ["bf16"],
         "absmax": ["max"], "minmax": ["max"], "rtn": ["max"], "round_to_nearest": ["max"],
         "rtn_mse": ["mse"], "sq": ["smoothquant"], "smooth_quant": ["smoothquant"],
-        "quarot": ["hadamard"], "spinquant": ["hadamard"],
+        "quarot": ["hadamard"], "spinquant": ["hadamard"], "auto_round": ["autoround"],
+        "signround": ["autoround"], "signsgd": ["autoround"], "adaround": ["autoround"],
     ]
 }

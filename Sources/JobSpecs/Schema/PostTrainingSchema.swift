@@ -12,7 +12,20 @@ enum PostTrainingSchema {
         .init(
             "rounding",
             .words(PostTrainingMethod.Rounding.Name.self),
-            "How codes are found, where it is not the method's own; gptq goes with awq, too."
+            "How codes are found, where it is not the method's own; gptq and autoround go with awq and "
+                + "smoothquant, too."
+        ),
+        .init(
+            "iterations",
+            .integer(1...10_000),
+            default: .number(200),
+            "With autoround: steps per decoder layer, each a forward and a backward pass of the layer."
+        ),
+        .init(
+            "iteration_windows",
+            .integer(1...1024),
+            default: .number(2),
+            "With autoround: calibration windows per step, drawn anew for each."
         ),
         .init(
             "damping",

@@ -11,6 +11,7 @@ extension SchemaValidator {
                 candidates: spec.quantization.postTraining?.mixedPrecision?.candidates ?? []
             )
             checkCalibration(spec)
+            checkRounding(spec.quantization.postTraining)
             checkCandidates(spec)
             checkExports(spec.exports)
         case .train(let spec):
@@ -91,6 +92,20 @@ extension SchemaValidator {
             return
         }
         report("missing; \(need) needs calibration texts", at: "$.data.calibration")
+    }
+
+    /// Two ways to find the same codes do not go together.
+    private mutating func checkRounding(_ options: PostTrainingOptions?) {
+        guard let options, let rounding = options.namedRounding,
+            [.gptq, .autoround].contains(options.method),
+            rounding.rawValue != options.method.rawValue
+        else { return }
+        let method = options.method.rawValue
+        report(
+            "\"\(rounding.rawValue)\" is not allowed with method \(method), which finds the codes itself; "
+                + "leave it out, or write another method, as \"max\" or \"awq\"",
+            at: "$.quantization.rounding"
+        )
     }
 
     private mutating func checkCandidates(_ spec: QuantizeSpec) {

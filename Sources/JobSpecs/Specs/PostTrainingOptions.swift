@@ -29,6 +29,8 @@ public struct PostTrainingOptions: Sendable, Equatable {
 
     /// The method.
     public var method: Method
+    /// What the section says of how codes are found, where it is not the method's own.
+    let namedRounding: PostTrainingMethod.Rounding.Name?
     /// How weights are rounded by it, what the section says in parts included.
     public var rounding: PostTrainingMethod
     /// What is rotated before.
@@ -40,6 +42,7 @@ public struct PostTrainingOptions: Sendable, Equatable {
 
     init(_ reader: ObjectReader, formats: FormatReader) {
         method = reader.choice("method")
+        namedRounding = reader.optionalChoice("rounding")
         rounding = Self.rounding(method, reader)
         rotation = reader.choice("rotation")
         cacheScales =
@@ -62,7 +65,7 @@ public struct PostTrainingOptions: Sendable, Equatable {
             case .max, .smoothquant: .max
             case .percentile: .percentile
             case .sweep: .sweep
-            case .mse, .gptq, .awq: .mse
+            case .mse, .gptq, .autoround, .awq: .mse
             }
         let search = ScaleSearch(
             reader.optionalChoice("scale_search") ?? searchOfMethod,
@@ -72,12 +75,23 @@ public struct PostTrainingOptions: Sendable, Equatable {
             switch method {
             case .awq: .activationAware
             case .smoothquant: .smoothQuant(migration: reader.number("migration"))
-            case .max, .percentile, .mse, .sweep, .gptq: .none
+            case .max, .percentile, .mse, .sweep, .gptq, .autoround: .none
             }
         let roundingOfMethod: PostTrainingMethod.Rounding.Name =
-            method == .gptq ? .gptq : .nearest
+            switch method {
+            case .gptq: .gptq
+            case .autoround: .autoround
+            case .max, .percentile, .mse, .sweep, .awq, .smoothquant: .nearest
+            }
         switch reader.optionalChoice("rounding") ?? roundingOfMethod {
         case .nearest: return PostTrainingMethod(rounding: .nearest(search), smoothing: smoothing)
+        case .autoround:
+            let learned = LearnedRounding(
+                iterations: reader.integer("iterations"),
+                windows: reader.integer("iteration_windows"),
+                search: search
+            )
+            return PostTrainingMethod(rounding: .learned(learned), smoothing: smoothing)
         case .gptq:
             let gptq = GPTQ(
                 damping: reader.number("damping"),
@@ -90,8 +104,11 @@ public struct PostTrainingOptions: Sendable, Equatable {
 
     /// Why the job cannot do without calibration text; nil if it can.
     var needOfCalibration: String? {
-        if method == .gptq || method.scalesChannels { return "method \(method.rawValue)" }
+        if [.gptq, .autoround].contains(method) || method.scalesChannels {
+            return "method \(method.rawValue)"
+        }
         if case .gptq = rounding.rounding { return "rounding gptq" }
+        if rounding.learned != nil { return "rounding autoround" }
         if mixedPrecision != nil { return "effective_bits" }
         return cacheScales == .fp8 ? "kv_cache fp8 (fp8_cast does without)" : nil
     }

@@ -15,6 +15,10 @@ public enum StartMethod: String, Sendable, CaseIterable {
     case awq
     /// Outliers of inputs moved into weights.
     case smoothquant
+    /// Up or down, and under which scale, learned layer by layer.
+    case autoround
+    /// Channels as awq scales them, rounding as autoround learns it.
+    case awqThenLearned = "awq+autoround"
     /// Channels as awq scales them, codes as gptq finds them.
     case awqThenGPTQ = "awq+gptq"
     /// Channels as smoothquant scales them, codes as gptq finds them.
@@ -30,6 +34,9 @@ public enum StartMethod: String, Sendable, CaseIterable {
         case .percentile: PostTrainingMethod(rounding: .nearest(.percentile(99.99)))
         case .mse: PostTrainingMethod(rounding: .nearest(.mse))
         case .gptq: PostTrainingMethod(rounding: gptq)
+        case .autoround: PostTrainingMethod(rounding: .learned(LearnedRounding()))
+        case .awqThenLearned:
+            PostTrainingMethod(rounding: .learned(LearnedRounding()), smoothing: .activationAware)
         case .awq: PostTrainingMethod(rounding: .nearest(.mse), smoothing: .activationAware)
         case .smoothquant: PostTrainingMethod(rounding: .nearest(.max), smoothing: smoothQuant)
         case .awqThenGPTQ: PostTrainingMethod(rounding: gptq, smoothing: .activationAware)

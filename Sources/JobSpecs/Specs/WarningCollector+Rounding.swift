@@ -28,17 +28,23 @@ extension WarningCollector {
         _ section: ObjectReader
     ) {
         let path = "$.quantization"
-        let search: ScaleSearch
-        switch options.rounding.rounding {
-        case .nearest(let nearest):
-            search = nearest
+        let search = options.rounding.search
+        if case .gptq = options.rounding.rounding {
+        } else {
             warn(
                 section,
                 path,
                 haveNoEffect: ["damping", "activation_order"],
                 "only gptq takes it; write \"rounding\": \"gptq\""
             )
-        case .gptq(let gptq): search = gptq.search
+        }
+        if options.rounding.learned == nil {
+            warn(
+                section,
+                path,
+                haveNoEffect: ["iterations", "iteration_windows"],
+                "only autoround takes it; write \"rounding\": \"autoround\""
+            )
         }
         if case .percentile = search {
         } else {

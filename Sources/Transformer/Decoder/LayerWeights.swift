@@ -36,6 +36,8 @@ final class LayerWeights {
     private var drawSeed: UInt32?
     // By layer and module; nil where scales are found from the weight.
     private var storedScales: [Rounding.StoredScales?] = []
+    // By layer and module; nil where weights are rounded to nearest.
+    private var offsets: [DeviceTensor?] = []
     /// Nil where products read weights as they are, or where each is used once.
     private let prepared: PreparedWeights?
     private let scratch: DeviceTensor
@@ -50,11 +52,13 @@ final class LayerWeights {
     /// `activations`: How inputs are rounded; nil for what the recipe says. `isPrepared`: Whether weights
     /// stay, rounded, in the form that products read, until ``invalidate()``: for those that are
     /// multiplied again and again, at the cost of memory on devices that have such a form.
+    /// `preparedLayer`: The only layer whose weights are multiplied then; nil for all, and the head.
     init(
         parameters: Parameters,
         recipe: QuantizationRecipe,
         activations: ActivationQuantization? = nil,
         isPrepared: Bool = false,
+        preparedLayer: Int? = nil,
         device: any ComputeDevice
     ) throws {
         self.parameters = parameters
@@ -80,7 +84,9 @@ final class LayerWeights {
         prepared =
             isPrepared
             ? PreparedWeights(
-                layers.flatMap { $0.linear.map { $0?.weight } } + [layout.head],
+                layers.enumerated().flatMap { index, layer in
+                    layer.linear.map { (preparedLayer ?? index) == index ? $0?.weight : nil }
+                } + [preparedLayer == nil ? layout.head : nil],
                 device: device
             ) : nil
         scratch = device.tensor(columns: Self.roundedCount(configuration))
@@ -90,6 +96,7 @@ final class LayerWeights {
         }
         setProgress(0)
         takeScales()
+        offsets = Array(repeating: nil, count: storedScales.count)
     }
 
     /// Elements of the largest weight of a linear module: one is rounded at a time.
@@ -235,11 +242,20 @@ final class LayerWeights {
         storedScales[layer * LinearModule.allCases.count + module.rawValue]
     }
 
+    /// Rounds a module's weight by what is learned of it, from now on.
+    func setLearned(_ tensors: LearnedRoundingTensors, _ module: LinearModule, layer: Int) {
+        let index = layer * LinearModule.allCases.count + module.rawValue
+        storedScales[index] = tensors.scales
+        offsets[index] = tensors.offsets
+        invalidate()
+    }
+
     /// How the weight of a module, whose format is `format`, is rounded.
     func rounding(_ module: LinearModule, _ layer: Int, _ format: QuantizationFormat) -> Rounding {
         let draw = drawSeed.map { RoundingDraw(seed: $0, place: entry(module, layer).offset) }
         if let scales = storedScales(module, layer: layer) {
-            return Rounding(format, scale: .stored(scales), draw: draw)
+            let offsets = offsets[layer * LinearModule.allCases.count + module.rawValue]
+            return Rounding(format, scale: .stored(scales), draw: draw, offsets: offsets)
         }
         return Rounding(format, scale: sharedScale(module, layer, format), draw: draw)
     }

@@ -230,7 +230,7 @@ public struct SensitivityAnalysis {
         let spread = AlignedBuffer<Float>(count: largest)
         var found: [LayerSensitivity] = []
         for layer in 0..<parameters.configuration.layerCount {
-            let inputs = pass.observe(layer: layer)
+            let inputs = try pass.observe(layer: layer)
             for group in groups where group.layer == layer {
                 guard let moments = inputs[group.first]?.moments.host else { continue }
                 save(group, to: copy)
@@ -246,7 +246,7 @@ public struct SensitivityAnalysis {
                     groups.count * candidates.count
                 )
             }
-            pass.advance(layer: layer)
+            try pass.advance(layer: layer)
         }
         return found
     }

@@ -20,21 +20,33 @@ final class LayerwisePass {
     private let pass: DecoderPass
     private let device: any ComputeDevice
     /// The residual stream of all windows, `[windows · length, hidden]`.
-    private let hidden: DeviceTensor
+    let hidden: DeviceTensor
     private let windowCount: Int
+    private let onWindow: () throws -> Void
     private var inputs: [LinearModule: Inputs]
     /// What ``advance(layer:)`` has seen.
     private(set) var ranges = ActivationRanges()
 
     /// Embeds `windowCount` windows of `length` tokens, which must be in the vocabulary.
+    ///
+    /// `activations`: How the layers' inputs are rounded. `onWindow`: Called before each window goes
+    /// through a layer; throwing stops.
     init(
         parameters: Parameters,
         windows: CalibrationWindows,
-        device: any ComputeDevice
+        activations: ActivationQuantization = .none,
+        device: any ComputeDevice,
+        onWindow: @escaping () throws -> Void = {}
     ) throws {
         let (count, length) = (windows.count, windows.length)
         self.device = device
-        let weights = try LayerWeights(parameters: parameters, recipe: .none, device: device)
+        self.onWindow = onWindow
+        let weights = try LayerWeights(
+            parameters: parameters,
+            recipe: .none,
+            activations: activations,
+            device: device
+        )
         pass = DecoderPass(window: length, weights: weights)
         windowCount = count
         let configuration = parameters.configuration
@@ -65,7 +77,7 @@ final class LayerwisePass {
     }
 
     /// What a layer's inputs are, by the first module of each group; valid until the next call.
-    func observe(layer index: Int) -> [LinearModule: Inputs] {
+    func observe(layer index: Int) throws -> [LinearModule: Inputs] {
         for group in inputs.keys {
             guard let sums = inputs[group] else { continue }
             inputs[group]?.count = 0
@@ -85,7 +97,7 @@ final class LayerwisePass {
             inputs[group]?.count += input.rows
         }
         defer { pass.onInput = nil }
-        forEachWindow(layer: index) { _ in }
+        try forEachWindow(layer: index) { _ in }
         for sums in inputs.values {
             device.settle(sums.moments.tensor.memory)
             device.settle(sums.amax.tensor.memory)
@@ -94,7 +106,7 @@ final class LayerwisePass {
     }
 
     /// Moves the windows on through a layer as its weights now are, and records its ranges.
-    func advance(layer index: Int) {
+    func advance(layer index: Int) throws {
         pass.onInput = { [self] group, input in
             ranges.record(
                 pass.configuration.modules(sharingInputOf: group),
@@ -103,7 +115,7 @@ final class LayerwisePass {
             )
         }
         defer { pass.onInput = nil }
-        forEachWindow(layer: index) { window in
+        try forEachWindow(layer: index) { window in
             device.copy(pass.output, to: window)
             let layer = pass.layer(index)
             ranges.recordKeys(
@@ -114,9 +126,10 @@ final class LayerwisePass {
         }
     }
 
-    private func forEachWindow(layer index: Int, _ body: (DeviceTensor) -> Void) {
+    private func forEachWindow(layer index: Int, _ body: (DeviceTensor) -> Void) throws {
         pass.weights.refresh()
         for number in 0..<windowCount {
+            try onWindow()
             let window = rows(of: number)
             device.copy(window, to: pass.layer(index).input)
             pass.decode(layer: index, into: pass.output)

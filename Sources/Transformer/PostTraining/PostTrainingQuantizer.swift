@@ -15,30 +15,62 @@ public struct PostTrainingQuantizer {
         public let statistics: QuantizationStatistics
     }
 
+    /// Who is told how rounding goes; each may throw to stop it.
+    public struct Listener {
+        /// Called again and again, at least once per calibration window and layer.
+        public var checkpoint: () throws -> Void
+        /// Told how many steps of learned rounding are done, of how many.
+        public var onStep: (Int, Int) throws -> Void
+        /// Told what learning did to each layer.
+        public var onLearned: (LearnedLayer) throws -> Void
+        /// Told each rounded weight, and how many there are.
+        public var onResult: (Result, Int) throws -> Void
+
+        /// A listener to what is given.
+        public init(
+            checkpoint: @escaping () throws -> Void = {},
+            onStep: @escaping (Int, Int) throws -> Void = { _, _ in },
+            onLearned: @escaping (LearnedLayer) throws -> Void = { _ in },
+            onResult: @escaping (Result, Int) throws -> Void = { _, _ in }
+        ) {
+            self.checkpoint = checkpoint
+            self.onStep = onStep
+            self.onLearned = onLearned
+            self.onResult = onResult
+        }
+    }
+
     private let recipe: QuantizationRecipe
     private let method: PostTrainingMethod
+    private let seed: UInt64
     private let team: ThreadTeam
 
     /// A quantizer to a recipe's final formats.
-    public init(recipe: QuantizationRecipe, method: PostTrainingMethod, team: ThreadTeam) {
+    ///
+    /// `seed`: Of what learned rounding draws.
+    public init(
+        recipe: QuantizationRecipe,
+        method: PostTrainingMethod,
+        seed: UInt64 = 0,
+        team: ThreadTeam
+    ) {
         self.recipe = recipe
         self.method = method
+        self.seed = seed
         self.team = team
     }
 
     /// Rounds in place; with calibration text, layer by layer, each on what the rounded layers
     /// before it put out.
     ///
-    /// `onResult`: Told each rounded weight, and how many there are; throwing stops.
-    ///
     /// - Returns: The ranges of activations, if there is calibration text.
     /// - Throws: ``TransformerError`` (`invalidRecipe` for what does not fit or lacks calibration,
-    ///   `invalidTokens` for text of another vocabulary), `QuantizationError` for weights and moments that
-    ///   are not finite.
+    ///   `invalidTokens` for text of another vocabulary, `nonFinite`), `QuantizationError` for weights and
+    ///   moments that are not finite, and what the listener throws.
     public func quantize(
         _ parameters: Parameters,
         calibration: CalibrationWindows?,
-        onResult: (Result, Int) throws -> Void
+        listener: Listener
     ) throws -> ActivationRanges? {
         let entries = try parameters.quantizedEntries(of: recipe, progress: 1)
         let rounding = WeightByWeight(
@@ -51,28 +83,13 @@ public struct PostTrainingQuantizer {
         func report(_ results: [Result]) throws {
             for result in results {
                 left.remove(result.entry.name)
-                try onResult(result, entries.count)
+                try listener.onResult(result, entries.count)
             }
         }
         var ranges: ActivationRanges?
         if let calibration {
             try Self.checkVocabulary(calibration, parameters)
-            let pass = try LayerwisePass(
-                parameters: parameters,
-                windows: calibration,
-                device: CPUDevice(team: team)
-            )
-            for layer in 0..<parameters.configuration.layerCount {
-                let inputs = method.usesMoments ? pass.observe(layer: layer) : [:]
-                if method.smoothing != .none {
-                    try smooth(layer, parameters, rounding.formats, inputs)
-                }
-                for group in parameters.configuration.inputGroups {
-                    try report(try rounding.round(group, layer: layer, inputs: inputs[group]))
-                }
-                pass.advance(layer: layer)
-            }
-            ranges = pass.ranges
+            ranges = try roundOnText(rounding, calibration, listener, report)
         } else if method.needsCalibration {
             throw TransformerError(.invalidRecipe, "this method needs calibration text")
         } else {
@@ -87,6 +104,70 @@ public struct PostTrainingQuantizer {
             try report([try rounding.round(entry, amax: nil, inputs: nil)])
         }
         return ranges
+    }
+
+    /// The same for who wants the rounded weights alone.
+    public func quantize(
+        _ parameters: Parameters,
+        calibration: CalibrationWindows?,
+        onResult: (Result, Int) throws -> Void
+    ) throws -> ActivationRanges? {
+        try withoutActuallyEscaping(onResult) { onResult in
+            try quantize(
+                parameters,
+                calibration: calibration,
+                listener: Listener(onResult: onResult)
+            )
+        }
+    }
+
+    /// Rounds the layers' weights, each layer on what comes into it.
+    private func roundOnText(
+        _ rounding: WeightByWeight,
+        _ calibration: CalibrationWindows,
+        _ listener: Listener,
+        _ report: ([Result]) throws -> Void
+    ) throws -> ActivationRanges {
+        let parameters = rounding.parameters
+        let device = CPUDevice(team: team)
+        // What is learned makes up for rounded inputs, too.
+        let activations =
+            method.learned == nil
+            ? ActivationQuantization.none
+            : ActivationQuantization(recipe, of: parameters.configuration)
+        let pass = try LayerwisePass(
+            parameters: parameters,
+            windows: calibration,
+            activations: activations,
+            device: device,
+            onWindow: listener.checkpoint
+        )
+        let learner = try method.learned.map { learned in
+            try LayerLearner(
+                rounding: rounding,
+                learning: learned,
+                recipe: recipe,
+                windows: calibration,
+                seed: seed,
+                listener: listener
+            )
+        }
+        for layer in 0..<parameters.configuration.layerCount {
+            try learner?.advance(layer: layer)
+            let inputs = method.usesMoments ? try pass.observe(layer: layer) : [:]
+            if method.smoothing != .none {
+                try smooth(layer, parameters, rounding.formats, inputs)
+            }
+            if let learner {
+                try report(try learner.round(layer: layer, inputs: inputs, arriving: pass.hidden))
+            } else {
+                for group in parameters.configuration.inputGroups {
+                    try report(try rounding.round(group, layer: layer, inputs: inputs[group]))
+                }
+            }
+            try pass.advance(layer: layer)
+        }
+        return pass.ranges
     }
 
     private func smooth(
@@ -107,7 +188,7 @@ public struct PostTrainingQuantizer {
                     try smoothing.activationAwareScales(
                         group,
                         format: format,
-                        search: method.scaleSearch,
+                        search: method.search,
                         inputs: inputs
                     )
                 case .smoothQuant(let migration):
@@ -124,98 +205,6 @@ public struct PostTrainingQuantizer {
         let limit = Int32(parameters.configuration.vocabularySize)
         guard windows.tokens.allSatisfy({ $0 >= 0 && $0 < limit }) else {
             throw TransformerError(.invalidTokens, "a token is outside the vocabulary of \(limit)")
-        }
-    }
-}
-
-/// Rounds single weights by a method, and says what that did.
-private struct WeightByWeight {
-    let parameters: Parameters
-    let formats: [String: QuantizationFormat]
-    let method: PostTrainingMethod
-    let team: ThreadTeam
-    private let original: AlignedBuffer<Float>
-
-    init(
-        parameters: Parameters,
-        formats: [String: QuantizationFormat],
-        method: PostTrainingMethod,
-        team: ThreadTeam
-    ) {
-        self.parameters = parameters
-        self.formats = formats
-        self.method = method
-        self.team = team
-        let counts = formats.keys.compactMap { parameters.layout[$0]?.count }
-        original = AlignedBuffer(count: counts.max() ?? 0)
-    }
-
-    /// Rounds the modules that share an input, and a scale per tensor.
-    func round(
-        _ group: LinearModule,
-        layer: Int,
-        inputs: LayerwisePass.Inputs?
-    ) throws -> [PostTrainingQuantizer.Result] {
-        let members = parameters.layout.entries(sharingInputOf: group, layer: layer)
-            .filter { formats[$0.name] != nil }
-        let isShared = members.contains { formats[$0.name]?.scaleKind.hasTensorScale == true }
-        let amax = isShared ? parameters.sharedAmax(group, layer: layer, team: team) : nil
-        return try members.map { try round($0, amax: amax, inputs: inputs) }
-    }
-
-    func round(
-        _ entry: ParameterLayout.Entry,
-        amax: Float?,
-        inputs: LayerwisePass.Inputs?
-    ) throws -> PostTrainingQuantizer.Result {
-        guard let format = formats[entry.name] else {
-            preconditionFailure("\(entry.name) is not quantized")
-        }
-        let values = parameters.elements(of: entry)
-        original.pointer.update(from: parameters.storage.pointer + entry.offset, count: entry.count)
-        let packed =
-            switch (method.rounding, inputs) {
-            case (.gptq(let gptq), let inputs?):
-                try gptq.round(
-                    values,
-                    rows: entry.rows,
-                    columns: entry.columns,
-                    format: format,
-                    moments: UnsafeBufferPointer(inputs.moments.host.elements),
-                    amax: amax,
-                    team: team
-                )
-            default:
-                try WeightRounding.round(
-                    values,
-                    columns: entry.columns,
-                    format: format,
-                    search: method.scaleSearch,
-                    importance: inputs.map { inputs in
-                        (0..<entry.columns).map {
-                            inputs.moments.host.pointer[$0 * entry.columns + $0]
-                        }
-                    },
-                    amax: amax,
-                    team: team
-                )
-            }
-        let statistics = QuantizationStatistics(
-            values: original.pointer,
-            quantized: parameters.storage.pointer + entry.offset,
-            packed: packed,
-            team: team
-        )
-        return .init(entry: entry, packed: packed, statistics: statistics)
-    }
-}
-
-extension PostTrainingMethod {
-    /// How the scales of blocks are found.
-    fileprivate var scaleSearch: ScaleSearch {
-        switch rounding {
-        case .nearest(let search): search
-        case .gptq(let gptq): gptq.search
         }
     }
 }

@@ -68,6 +68,15 @@ final class BackwardPass {
         }
     }
 
+    /// Adds the gradients of one layer's parameters, of which the pass has just computed the layer, from
+    /// its output's, `[rows, hidden]`.
+    func run(layer index: Int, outputGradient: DeviceTensor) {
+        device.copy(outputGradient, to: buffers.stream)
+        let layer = pass.layer(index)
+        transformBackward(index, layer)
+        attendBackward(index, layer)
+    }
+
     private func transformBackward(_ index: Int, _ layer: ActivationArena.Layer) {
         pass.activate(layer)
         linearBackward(

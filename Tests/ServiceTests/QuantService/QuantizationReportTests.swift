@@ -35,6 +35,14 @@ internal import Testing
             "awq, codes by gptq in activation order, damping 0.01, scales by mse"
         ),
         (
+            #""method": "autoround", "iteration_windows": 8"#,
+            "autoround, 200 steps of 8 windows per layer, scales by mse"
+        ),
+        (
+            #""method": "awq", "rounding": "autoround", "iterations": 50"#,
+            "awq, codes by autoround, 50 steps of 2 windows per layer, scales by mse"
+        ),
+        (
             #""method": "gptq", "rotation": "hadamard", "scale_search": "sweep""#,
             "gptq, damping 0.01, scales by sweep, rotation hadamard"
         ),
@@ -101,6 +109,46 @@ internal import Testing
             )
             #expect(events.contains { $0.type == .log && $0.message?.contains(part) == true })
         }
+    }
+
+    /// One layer and ten steps, told every fifth, and what came of them.
+    @Test func learnedRoundingTellsItsStepsAndWhatTheyWon() throws {
+        let events = try run(
+            """
+            {"model": "m", "quantization": {"algorithm": "mxfp4", "method": "awq",
+              "rounding": "autoround", "iterations": 10, "iteration_windows": 2},
+             "data": {"calibration": ["t.txt"], "seq_length": 32}, "export": [{"format": "bf16"}]}
+            """
+        )
+        let course = events.filter { $0.phase == "learn" }
+        #expect(course.compactMap(\.step) == [0, 5, 10])
+        #expect(course.allSatisfy { $0.totalSteps == 10 })
+        #expect(
+            events.contains {
+                $0.type == .log && $0.message?.contains("layer 0: error of its outputs") == true
+            }
+        )
+        let json = try #require(events.last { $0.type == .result }?.json)
+        let results = try #require(
+            try JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any]
+        )
+        let before = try #require(results["layer_error_nearest"] as? Double)
+        let after = try #require(results["layer_error"] as? Double)
+        #expect(after < before && after > 0)
+        let report = try #require(
+            try JSONSerialization.jsonObject(
+                with: Data(
+                    contentsOf: URL(filePath: home.home.path + "/output/report.json")
+                )
+            ) as? [String: Any]
+        )
+        let layers = try #require(report["learned"] as? [[String: Any]])
+        #expect(layers.count == 1 && layers[0]["error_after"] as? Double == after)
+        let html = try String(
+            contentsOfFile: home.home.path + "/output/report.html",
+            encoding: .utf8
+        )
+        #expect(html.contains("% to nearest, "))
     }
 
     /// Four groups of a layer with two candidates each, then seven matrices: 15 steps.

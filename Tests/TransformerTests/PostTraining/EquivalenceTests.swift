@@ -37,7 +37,7 @@ struct EquivalenceTests {
             windows: windows,
             device: CPUDevice(team: SmallModel.team)
         )
-        let inputs = try #require(pass.observe(layer: 0)[group])
+        let inputs = try #require(try pass.observe(layer: 0)[group])
         let smoothing = ChannelSmoothing(
             parameters: parameters,
             layer: 0,
@@ -64,7 +64,7 @@ struct EquivalenceTests {
             windows: try SmallModel.windows(),
             device: CPUDevice(team: SmallModel.team)
         )
-        let inputs = try #require(pass.observe(layer: 0)[.gate])
+        let inputs = try #require(try pass.observe(layer: 0)[.gate])
         let smoothing = ChannelSmoothing(parameters: parameters, layer: 0, team: SmallModel.team)
         let scales = try smoothing.activationAwareScales(
             .gate,
@@ -86,7 +86,7 @@ struct EquivalenceTests {
             device: CPUDevice(team: SmallModel.team)
         )
         let smoothing = ChannelSmoothing(parameters: parameters, layer: 0, team: SmallModel.team)
-        let observed = pass.observe(layer: 0)
+        let observed = try pass.observe(layer: 0)
         var gains: [Double] = []
         for group in parameters.configuration.inputGroups {
             let inputs = try #require(observed[group])
@@ -157,7 +157,7 @@ struct EquivalenceTests {
             windows: windows,
             device: CPUDevice(team: SmallModel.team)
         )
-        let inputs = try #require(pass.observe(layer: 0)[.gate])
+        let inputs = try #require(try pass.observe(layer: 0)[.gate])
         let smoothing = ChannelSmoothing(parameters: parameters, layer: 0, team: SmallModel.team)
         smoothing.fold(
             smoothing.smoothQuantScales(.gate, inputs: inputs, migration: 0.5),
@@ -166,7 +166,7 @@ struct EquivalenceTests {
         )
         let folded = Array(inputs.moments.host.elements)
         let amax = Array(inputs.amax.host.elements)
-        let observed = try #require(pass.observe(layer: 0)[.gate])
+        let observed = try #require(try pass.observe(layer: 0)[.gate])
         for (a, b) in zip(folded, observed.moments.host.elements) {
             #expect(abs(a - b) <= 1e-3 + 1e-3 * abs(b))
         }
@@ -182,7 +182,7 @@ struct EquivalenceTests {
             windows: try SmallModel.windows(),
             device: CPUDevice(team: SmallModel.team)
         )
-        let inputs = try #require(pass.observe(layer: 0)[.down])
+        let inputs = try #require(try pass.observe(layer: 0)[.down])
         let smoothing = ChannelSmoothing(parameters: parameters, layer: 0, team: SmallModel.team)
         let scales = smoothing.smoothQuantScales(.down, inputs: inputs, migration: 0.5)
         let entry = parameters.layout.entry(of: .down, layer: 0)

@@ -51,6 +51,7 @@ struct PostTrainingQuantizerTests {
         arguments: [
             PostTrainingMethod.max, .init(rounding: .nearest(.mse)),
             .init(rounding: .gptq(GPTQ(usesActivationOrder: true)), smoothing: .activationAware),
+            .init(rounding: .learned(LearnedRounding(iterations: 20, windows: 2))),
         ],
         [ScaleMode.floor, .even, .evenCT, .rceil]
     )
