@@ -201,6 +201,27 @@ public final class ModelExport {
         }
     }
 
+    /// Writes all of a model, matrix by matrix.
+    ///
+    /// - Throws: `ComputeFailure` (`exportFailed`) if no export is left, and what reading throws.
+    public func write(
+        _ model: LayerResidence,
+        stored: [String: PackedTensor],
+        onEntry: (Int, Int) throws -> Void = { _, _ in }
+    ) throws {
+        let entries = model.parameters.layout.entries
+        for (index, entry) in entries.enumerated() {
+            try onEntry(index, entries.count)
+            try model.with(entry) { values in
+                try write(
+                    entry,
+                    values: UnsafeBufferPointer(values),
+                    packed: stored[entry.name]
+                )
+            }
+        }
+    }
+
     /// How the completed ``folder`` says that inputs, keys and values are rounded.
     ///
     /// - Throws: `ModelFileError`.

@@ -38,8 +38,12 @@ extension MemoryPlan {
 
     /// `3.1 GB of memory while training: the model as it came 538.1 MB, …`.
     public var sentence: String {
-        "\(Self.text(byteCount)) of memory while training: "
-            + parts.map { "\($0.name) \(Self.text($0.byteCount))" }.joined(separator: ", ")
+        "\(Self.text(byteCount)) of memory while training: \(list)"
+    }
+
+    /// The parts with their sizes.
+    var list: String {
+        parts.map { "\($0.name) \(Self.text($0.byteCount))" }.joined(separator: ", ")
     }
 
     /// Bytes as people read them: ``ByteCount/text(_:)``.

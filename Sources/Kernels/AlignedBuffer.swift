@@ -38,6 +38,23 @@ public final class AlignedBuffer<Element: BitwiseCopyable>: @unchecked Sendable 
         free(memory)
     }
 
+    /// Gives the memory of whole pages within a range of elements back to the system.
+    ///
+    /// What they held is lost; they may be written and read again.
+    public func discard(_ range: Range<Int>) {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count, "discard: \(range)")
+        let page = UInt(sysconf(Int32(_SC_PAGESIZE)))
+        let start = (UInt(bitPattern: pointer + range.lowerBound) + page - 1) / page * page
+        let end = UInt(bitPattern: pointer + range.upperBound) / page * page
+        guard end > start, let first = UnsafeMutableRawPointer(bitPattern: start) else { return }
+        #if canImport(Glibc)
+            // Private pages of no file: they come back zeroed.
+            _ = madvise(first, Int(end - start), MADV_DONTNEED)
+        #else
+            _ = madvise(first, Int(end - start), MADV_FREE)
+        #endif
+    }
+
     /// All elements, for reading and writing.
     public var elements: UnsafeMutableBufferPointer<Element> {
         UnsafeMutableBufferPointer(start: pointer, count: count)

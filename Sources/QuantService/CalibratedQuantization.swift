@@ -35,8 +35,9 @@ struct CalibratedQuantization {
         try expectPhases(ParameterLayout(configuration: source.configuration))
         let tokenizer =
             spec.needsTokenizer(of: source.kind) ? try source.tokenizer() : nil
-        let original = try ModelLoader.parameters(of: source, team: team)
         let calibration = try tokenizer.flatMap { try calibrationWindows(texts, $0, source) }
+        try requireMemory(source.configuration, windows: calibration?.count ?? 0)
+        let original = try model(of: source)
         let comparison = try calibration.map { windows in
             try LogitDivergence(
                 original: original,
@@ -45,10 +46,11 @@ struct CalibratedQuantization {
                 device: CPUDevice(team: team)
             )
         }
-        let parameters =
+        let model =
             options.rotation == .hadamard
-            ? try BlockRotation.rotated(original) : original
-        let (recipe, sensitivities) = try chooseFormats(parameters, calibration, comparison)
+            ? LayerResidence(whole: try BlockRotation.rotated(original.parameters), team: team)
+            : original
+        let (recipe, sensitivities) = try chooseFormats(model, calibration, comparison)
         var layers: [LayerReport] = []
         var stored: [String: PackedTensor] = [:]
         var learned: [LearnedLayer] = []
@@ -61,7 +63,7 @@ struct CalibratedQuantization {
         // The text runs through the first layers before one of them is rounded.
         if needsPass { progress.begin("calibrate", before: Self.phase(of: method)) }
         let ranges = try quantizer.quantize(
-            parameters,
+            model,
             calibration: needsPass ? calibration : nil,
             listener: .init(
                 checkpoint: { try reporter.checkStop() },
@@ -82,9 +84,9 @@ struct CalibratedQuantization {
         )
         progress.report("export")
         let export = try begin(
-            description(source, tokenizer, parameters, stored: stored, ranges: ranges)
+            description(source, tokenizer, model.parameters, stored: stored, ranges: ranges)
         )
-        try export.write(parameters, stored: stored) { done, count in
+        try export.write(model, stored: stored) { done, count in
             progress.report("export \(done)/\(count)")
             try reporter.checkStop()
         }
@@ -92,7 +94,7 @@ struct CalibratedQuantization {
         progress.report("compare")
         // Inputs, keys and values as the first export says, which is what will be run.
         let divergence = try comparison.map {
-            try $0.measure(parameters, activations: try export.activations())
+            try $0.measure(model, activations: try export.activations())
         }
         return QuantizationOutcome(
             layers: layers,
@@ -101,6 +103,34 @@ struct CalibratedQuantization {
             sensitivities: sensitivities,
             divergence: divergence,
             learned: learned
+        )
+    }
+
+    /// The model: layer by layer, unless something needs all of it at once.
+    private func model(of source: any ModelSource) throws -> LayerResidence {
+        guard !options.needsWholeModel else {
+            let parameters = try ModelLoader.parameters(of: source, team: team)
+            return LayerResidence(whole: parameters, team: team)
+        }
+        return try LayerResidence(configuration: source.configuration, team: team) {
+            [team] entry, values in
+            try source.readFinite(entry, into: values, team: team)
+        }
+    }
+
+    /// Says what the job will hold in memory, and refuses to begin what cannot fit.
+    private func requireMemory(_ model: ModelConfiguration, windows: Int) throws {
+        guard
+            let plan = MemoryPlan(spec, model: model, windows: windows, threads: team.threadCount)
+        else { return }
+        let limit = MemoryLimit.byteCount
+        guard plan.byteCount > limit else { return reporter.log(plan.roundingSentence) }
+        throw ComputeFailure(
+            .outOfMemory,
+            """
+            this worker has \(MemoryPlan.text(limit)), and the job takes \(plan.roundingSentence); \
+            lower calibration_size or seq_length, or let a larger worker take it
+            """
         )
     }
 
@@ -167,7 +197,7 @@ struct CalibratedQuantization {
 
     /// The recipe with a rule per module, where formats are chosen within a budget of bits.
     private func chooseFormats(
-        _ parameters: Parameters,
+        _ model: LayerResidence,
         _ calibration: CalibrationWindows?,
         _ comparison: LogitDivergence?
     ) throws -> (QuantizationRecipe, [LayerSensitivity]) {
@@ -175,7 +205,7 @@ struct CalibratedQuantization {
             return (recipe, [])
         }
         let analysis = SensitivityAnalysis(
-            parameters: parameters,
+            parameters: model.parameters,
             candidates: mixed.candidates,
             team: team
         )

@@ -43,9 +43,8 @@ struct QuantizationJob {
         reporter.progress(phase: "load")
         let source = try ModelLoader.open(path: try request.path("/model"))
         let progress = LayerProgress(reporter)
-        let needsModel = !spec.data.calibration.isEmpty || options.rotation != .none
         let outcome: QuantizationOutcome
-        if needsModel {
+        if spec.holdsModel {
             let run = CalibratedQuantization(
                 spec: spec,
                 options: options,

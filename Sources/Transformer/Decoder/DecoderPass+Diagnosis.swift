@@ -19,6 +19,12 @@ extension DecoderPass {
         return ParameterLayout.finalNormModule
     }
 
+    /// What of a layer that was just computed into ``output`` puts out a NaN or an infinity first; nil if
+    /// its output is finite.
+    func firstNonFinite(inLayer index: Int) -> String? {
+        amax(output).isFinite ? nil : culprit(inLayer: index)
+    }
+
     /// The error of a pass whose loss or logits are not finite; `what` says which, as in "the loss".
     func nonFiniteError(
         _ what: String,

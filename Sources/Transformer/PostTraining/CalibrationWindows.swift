@@ -47,6 +47,12 @@ public struct CalibrationWindows: Sendable {
         self.length = length
     }
 
+    /// Windows one behind the other; tokens that fill none are left out.
+    init(tokens: some Collection<Int32>, length: Int) {
+        self.tokens = Array(tokens.prefix(tokens.count / length * length))
+        self.length = length
+    }
+
     /// The tokens of the first windows, `[windows, length]`, or of all if there are fewer.
     public func prefix(_ windows: Int) -> ArraySlice<Int32> { tokens.prefix(windows * length) }
 

@@ -26,6 +26,8 @@ final class LayerwisePass {
     private var inputs: [LinearModule: Inputs]
     /// What ``advance(layer:)`` has seen.
     private(set) var ranges = ActivationRanges()
+    /// By window, the first module that put out a NaN or an infinity.
+    private(set) var nonFinite: [Int: String] = [:]
 
     /// Embeds `windowCount` windows of `length` tokens, which must be in the vocabulary.
     ///
@@ -67,6 +69,9 @@ final class LayerwisePass {
             guard let start = buffer.baseAddress else { return }
             for window in 0..<count {
                 pass.embed(start + window * length, into: rows(of: window))
+                if !pass.amax(rows(of: window)).isFinite {
+                    nonFinite[window] = ParameterLayout.embeddingModule
+                }
             }
         }
     }
@@ -97,7 +102,7 @@ final class LayerwisePass {
             inputs[group]?.count += input.rows
         }
         defer { pass.onInput = nil }
-        try forEachWindow(layer: index) { _ in }
+        try forEachWindow(layer: index) { _, _ in }
         for sums in inputs.values {
             device.settle(sums.moments.tensor.memory)
             device.settle(sums.amax.tensor.memory)
@@ -115,7 +120,10 @@ final class LayerwisePass {
             )
         }
         defer { pass.onInput = nil }
-        try forEachWindow(layer: index) { window in
+        try forEachWindow(layer: index) { number, window in
+            if nonFinite[number] == nil, let module = pass.firstNonFinite(inLayer: index) {
+                nonFinite[number] = module
+            }
             device.copy(pass.output, to: window)
             let layer = pass.layer(index)
             ranges.recordKeys(
@@ -126,14 +134,37 @@ final class LayerwisePass {
         }
     }
 
-    private func forEachWindow(layer index: Int, _ body: (DeviceTensor) -> Void) throws {
+    /// Turns the streams, which have passed all layers, into their normalized form.
+    func finish() -> DeviceTensor {
+        pass.weights.refresh()
+        for number in 0..<windowCount {
+            let window = rows(of: number)
+            device.copy(window, to: pass.output)
+            pass.finish()
+            device.copy(pass.finalNorm, to: window)
+            if nonFinite[number] == nil, !pass.amax(window).isFinite {
+                nonFinite[number] = ParameterLayout.finalNormModule
+            }
+        }
+        return hidden
+    }
+
+    /// The error of what is not finite on a window; see `DecoderPass.nonFiniteError(_:at:)`.
+    func nonFiniteError(_ what: String, window: Int) -> TransformerError {
+        pass.nonFiniteError(what, at: nonFinite[window])
+    }
+
+    private func forEachWindow(
+        layer index: Int,
+        _ body: (_ number: Int, _ rows: DeviceTensor) -> Void
+    ) throws {
         pass.weights.refresh()
         for number in 0..<windowCount {
             try onWindow()
             let window = rows(of: number)
             device.copy(window, to: pass.layer(index).input)
             pass.decode(layer: index, into: pass.output)
-            body(window)
+            body(number, window)
         }
     }
 }

@@ -18,10 +18,11 @@ public final class LogitDivergence {
     private let length: Int
     private let device: any ComputeDevice
     private let configuration: ModelConfiguration
+    private let original: LayerResidence
     /// The original's normalized hidden states, `[tokens, hidden]`.
     private let hidden: DeviceTensor
-    /// Its head, `[vocabulary, hidden]`.
-    private let head: DeviceTensor
+    /// Its head, `[vocabulary, hidden]`; nil where it can be read again.
+    private let head: DeviceTensor?
 
     /// Runs the original on whole windows of `length` tokens, at least 2; tokens that fill no window are
     /// left out.
@@ -30,14 +31,29 @@ public final class LogitDivergence {
     ///
     /// - Throws: ``TransformerError`` (`invalidTokens`) if no window is filled or a token is not in the
     ///   vocabulary.
-    public init(
+    public convenience init(
         original: Parameters,
         tokens: some Collection<Int32>,
         length: Int,
         device: any ComputeDevice
     ) throws {
+        // Of what is in memory nothing is read by a team.
+        let whole = LayerResidence(whole: original, team: ThreadTeam(threadCount: 1))
+        try self.init(original: whole, tokens: tokens, length: length, device: device)
+    }
+
+    /// The same of a model that may be in memory in parts; then the head is not held.
+    ///
+    /// - Throws: As before, and what reading throws.
+    public init(
+        original: LayerResidence,
+        tokens: some Collection<Int32>,
+        length: Int,
+        device: any ComputeDevice
+    ) throws {
+        configuration = original.parameters.configuration
         let windows = length > 1 ? tokens.count / length : 0
-        let limit = Int32(original.configuration.vocabularySize)
+        let limit = Int32(configuration.vocabularySize)
         guard windows > 0, tokens.allSatisfy({ $0 >= 0 && $0 < limit }) else {
             throw TransformerError(
                 .invalidTokens,
@@ -47,23 +63,53 @@ public final class LogitDivergence {
         self.tokens = Array(tokens.prefix(windows * length))
         self.length = length
         self.device = device
-        configuration = original.configuration
-        hidden = device.tensor(rows: windows * length, columns: configuration.hiddenSize)
-        let weights = try LayerWeights(parameters: original, recipe: .none, device: device)
-        let original = weights.effectiveHead()
-        head = device.tensor(rows: original.rows, columns: original.columns)
-        device.copy(original, to: head)
-        let pass = DecoderPass(window: length, weights: weights)
-        forEachWindow { window, tokens in
-            pass.forward(tokens)
-            device.copy(pass.finalNorm, to: rows(of: window))
+        self.original = original
+        head = original.isWhole ? try Self.head(of: original, device) : nil
+        let pass = try Self.run(
+            original,
+            CalibrationWindows(tokens: self.tokens, length: length),
+            activations: .none,
+            device
+        )
+        hidden = pass.hidden
+    }
+
+    /// A copy of the head that a model came with.
+    private static func head(
+        of model: LayerResidence,
+        _ device: any ComputeDevice
+    ) throws -> DeviceTensor {
+        let entry = model.parameters.layout.head
+        let room = AlignedBuffer<Float>(count: entry.count)
+        try model.readOriginal(entry, into: room.elements)
+        return DeviceTensor(device.adopt(room), rows: entry.rows, columns: entry.columns)
+    }
+
+    /// Runs windows through a model, layer by layer, to the normalized end.
+    private static func run(
+        _ model: LayerResidence,
+        _ windows: CalibrationWindows,
+        activations: ActivationQuantization,
+        _ device: any ComputeDevice
+    ) throws -> LayerwisePass {
+        let parameters = model.parameters
+        let pass = try model.with(parameters.layout.embedding) { _ in
+            try LayerwisePass(
+                parameters: parameters,
+                windows: windows,
+                activations: activations,
+                device: device
+            )
         }
+        for layer in 0..<parameters.configuration.layerCount {
+            try model.with(layer: layer) { try pass.advance(layer: layer) }
+        }
+        _ = pass.finish()
+        return pass
     }
 
     /// The original's hidden states of a window.
-    private func rows(of window: Int) -> DeviceTensor {
-        hidden.rows(window * length..<(window + 1) * length)
-    }
+    private func rows(of window: Int) -> Range<Int> { window * length..<(window + 1) * length }
 
     /// The divergence of a model of the same shape; its head may be tied or not.
     ///
@@ -75,27 +121,61 @@ public final class LogitDivergence {
         _ changed: Parameters,
         activations: ActivationQuantization = .none
     ) throws -> DivergenceResult {
-        let weights = try LayerWeights(
-            parameters: changed,
-            recipe: .none,
-            activations: activations,
-            device: device
+        try measure(
+            LayerResidence(whole: changed, team: ThreadTeam(threadCount: 1)),
+            activations: activations
         )
-        let pass = DecoderPass(window: length, weights: weights)
+    }
+
+    /// The same of a model that may be in memory in parts.
+    ///
+    /// - Throws: As before, and what reading throws.
+    public func measure(
+        _ changed: LayerResidence,
+        activations: ActivationQuantization = .none
+    ) throws -> DivergenceResult {
+        let pass = try Self.run(
+            changed,
+            CalibrationWindows(tokens: tokens, length: length),
+            activations: activations,
+            device
+        )
+        let own = try head ?? Self.head(of: original, device)
+        let entry = changed.parameters.layout.head
+        // Read again, it would be the same.
+        guard changed !== original || changed.isWhole || changed.isChanged(entry) else {
+            return try compare(pass, head: .tensor(own), with: own)
+        }
+        return try changed.with(entry) { _ in
+            let weights = try LayerWeights(
+                parameters: changed.parameters,
+                recipe: .none,
+                device: device
+            )
+            return try compare(pass, head: weights.headOperand(), with: own)
+        }
+    }
+
+    /// Compares what a pass came to under a head with the original.
+    private func compare(
+        _ pass: LayerwisePass,
+        head changed: WeightOperand,
+        with own: DeviceTensor
+    ) throws -> DivergenceResult {
         let loss = lossHead()
         var total = LossSum()
-        try forEachWindow { window, tokens in
-            pass.forward(tokens)
-            let sum = divergence(window, of: pass, head: weights.headOperand(), loss)
+        for window in 0..<tokens.count / length {
+            let states = pass.hidden.rows(rows(of: window))
+            let sum = divergence(window, states, head: changed, from: own, loss)
             guard sum.loss.isFinite else {
                 let what = "the divergence from the original on window \(window + 1)"
-                throw pass.nonFiniteError(what, tokens: tokens, rows: length)
+                throw pass.nonFiniteError(what, window: window)
             }
             total.add(sum)
         }
         return DivergenceResult(
-            klDivergence: total.loss / Double(self.tokens.count),
-            tokenCount: self.tokens.count
+            klDivergence: total.loss / Double(tokens.count),
+            tokenCount: tokens.count
         )
     }
 
@@ -123,6 +203,7 @@ public final class LogitDivergence {
             return inputs.rows(first..<first + length)
         }
         let loss = lossHead()
+        let own = try head ?? Self.head(of: original, device)
         forEachWindow { window, tokens in
             pass.embed(tokens, into: pass.layer(0).input)
             for layer in 0..<layers {
@@ -148,7 +229,8 @@ public final class LogitDivergence {
                     pass.decode(layer: layer, into: pass.output)
                 }
                 pass.finish()
-                total.add(divergence(window, of: pass, head: weights.headOperand(), loss))
+                let head = weights.headOperand()
+                total.add(divergence(window, pass.finalNorm, head: head, from: own, loss))
             }
             variant.undo()
             let result = DivergenceResult(
@@ -170,13 +252,15 @@ public final class LogitDivergence {
 
     private func divergence(
         _ window: Int,
-        of pass: DecoderPass,
+        _ states: DeviceTensor,
         head changedHead: WeightOperand,
+        from own: DeviceTensor,
         _ loss: LossHead
     ) -> LossSum {
-        loss.distillation(
-            LossHead.Input(hidden: pass.finalNorm, head: changedHead),
-            teacher: .hidden(LossHead.Input(hidden: rows(of: window), head: .tensor(head))),
+        let teacher = LossHead.Input(hidden: hidden.rows(rows(of: window)), head: .tensor(own))
+        return loss.distillation(
+            LossHead.Input(hidden: states, head: changedHead),
+            teacher: .hidden(teacher),
             gradient: nil
         ).main
     }

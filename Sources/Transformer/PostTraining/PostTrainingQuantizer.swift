@@ -72,6 +72,22 @@ public struct PostTrainingQuantizer {
         calibration: CalibrationWindows?,
         listener: Listener
     ) throws -> ActivationRanges? {
+        try quantize(
+            LayerResidence(whole: parameters, team: team),
+            calibration: calibration,
+            listener: listener
+        )
+    }
+
+    /// The same of a model that may be in memory in parts; what is rounded is stored by the model.
+    ///
+    /// - Throws: As before, and what reading throws.
+    public func quantize(
+        _ model: LayerResidence,
+        calibration: CalibrationWindows?,
+        listener: Listener
+    ) throws -> ActivationRanges? {
+        let parameters = model.parameters
         let entries = try parameters.quantizedEntries(of: recipe, progress: 1)
         let rounding = WeightByWeight(
             parameters: parameters,
@@ -83,25 +99,30 @@ public struct PostTrainingQuantizer {
         func report(_ results: [Result]) throws {
             for result in results {
                 left.remove(result.entry.name)
+                model.store(result.packed, of: result.entry)
                 try listener.onResult(result, entries.count)
             }
         }
         var ranges: ActivationRanges?
         if let calibration {
             try Self.checkVocabulary(calibration, parameters)
-            ranges = try roundOnText(rounding, calibration, listener, report)
+            ranges = try roundOnText(model, rounding, calibration, listener, report)
         } else if method.needsCalibration {
             throw TransformerError(.invalidRecipe, "this method needs calibration text")
         } else {
             for layer in 0..<parameters.configuration.layerCount {
-                for group in parameters.configuration.inputGroups {
-                    try report(try rounding.round(group, layer: layer, inputs: nil))
+                try model.with(layer: layer) {
+                    for group in parameters.configuration.inputGroups {
+                        try report(try rounding.round(group, layer: layer, inputs: nil))
+                    }
                 }
             }
         }
         // What has no observed input: the embedding and the head.
         for (entry, _) in entries where left.contains(entry.name) {
-            try report([try rounding.round(entry, amax: nil, inputs: nil)])
+            try model.with(entry) { _ in
+                try report([try rounding.round(entry, amax: nil, inputs: nil)])
+            }
         }
         return ranges
     }
@@ -123,6 +144,7 @@ public struct PostTrainingQuantizer {
 
     /// Rounds the layers' weights, each layer on what comes into it.
     private func roundOnText(
+        _ model: LayerResidence,
         _ rounding: WeightByWeight,
         _ calibration: CalibrationWindows,
         _ listener: Listener,
@@ -135,37 +157,47 @@ public struct PostTrainingQuantizer {
             method.learned == nil
             ? ActivationQuantization.none
             : ActivationQuantization(recipe, of: parameters.configuration)
-        let pass = try LayerwisePass(
-            parameters: parameters,
-            windows: calibration,
-            activations: activations,
-            device: device,
-            onWindow: listener.checkpoint
-        )
-        let learner = try method.learned.map { learned in
-            try LayerLearner(
-                rounding: rounding,
-                learning: learned,
-                recipe: recipe,
+        let (pass, learner) = try model.with(parameters.layout.embedding) { _ in
+            let pass = try LayerwisePass(
+                parameters: parameters,
                 windows: calibration,
-                seed: seed,
-                listener: listener
+                activations: activations,
+                device: device,
+                onWindow: listener.checkpoint
             )
+            let learner = try method.learned.map { learned in
+                try LayerLearner(
+                    rounding: rounding,
+                    learning: learned,
+                    recipe: recipe,
+                    windows: calibration,
+                    seed: seed,
+                    listener: listener
+                )
+            }
+            return (pass, learner)
         }
         for layer in 0..<parameters.configuration.layerCount {
-            try learner?.advance(layer: layer)
-            let inputs = method.usesMoments ? try pass.observe(layer: layer) : [:]
-            if method.smoothing != .none {
-                try smooth(layer, parameters, rounding.formats, inputs)
-            }
-            if let learner {
-                try report(try learner.round(layer: layer, inputs: inputs, arriving: pass.hidden))
-            } else {
-                for group in parameters.configuration.inputGroups {
-                    try report(try rounding.round(group, layer: layer, inputs: inputs[group]))
+            try model.with(layer: layer) {
+                try learner?.advance(layer: layer)
+                let inputs = method.usesMoments ? try pass.observe(layer: layer) : [:]
+                if method.smoothing != .none {
+                    try smooth(layer, parameters, rounding.formats, inputs)
                 }
+                if let learner {
+                    try report(
+                        try learner.round(layer: layer, inputs: inputs, arriving: pass.hidden)
+                    )
+                } else {
+                    for group in parameters.configuration.inputGroups {
+                        try report(try rounding.round(group, layer: layer, inputs: inputs[group]))
+                    }
+                }
+                try pass.advance(layer: layer)
+                // Scaled channels change weights that are not rounded, too.
+                guard method.smoothing != .none else { return }
+                for entry in model.weights(ofLayer: layer) { model.keep(entry) }
             }
-            try pass.advance(layer: layer)
         }
         return pass.ranges
     }

@@ -87,7 +87,7 @@ public struct MemoryPlan: Sendable, Equatable {
     }
 
     /// The parts that are not empty, as they are listed.
-    public let parts: [Part]
+    public internal(set) var parts: [Part]
 
     /// All of it.
     public var byteCount: Int { parts.reduce(0) { $0 + $1.byteCount } }
