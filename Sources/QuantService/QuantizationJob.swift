@@ -105,7 +105,7 @@ struct QuantizationJob {
         }
         let results = QuantizationResults(
             options,
-            activations: recipe.activations,
+            recipe: recipe,
             outcome: outcome,
             bf16ByteCount: ParameterLayout(configuration: source.configuration).totalCount * 2,
             warnings: warnings

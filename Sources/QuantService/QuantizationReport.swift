@@ -52,6 +52,7 @@ struct QuantizationReport: Encodable {
             (name: "Tensors of model/", value: "\(results.tensorBytes) bytes"),
             (name: "Of BF16", value: "\((results.memoryRatio * 1000).rounded() / 10) %"),
         ]
+        if let mode = results.scaleMode { facts.append((name: "Scale mode", value: mode)) }
         if let before = results.layerErrorNearest, let after = results.layerError {
             func percent(_ error: Double) -> String { "\((error * 1e4).rounded() / 100) %" }
             facts.append(

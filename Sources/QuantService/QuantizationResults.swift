@@ -8,6 +8,9 @@ internal import Transformer
 struct QuantizationResults: Codable, Sendable {
     /// How scales and codes were found.
     var method: String
+    /// How a block's scale follows from its largest magnitude, as in `floor`, where the weights' formats
+    /// leave a choice; searches begin there.
+    var scaleMode: String?
     /// The format in which inputs of linear layers shall be rounded, `none` for as they are.
     var activations: String
     /// How scales of keys and values were found, `none` for no scales.
@@ -44,13 +47,18 @@ struct QuantizationResults: Codable, Sendable {
 
     init(
         _ options: PostTrainingOptions,
-        activations: QuantizationFormat?,
+        recipe: QuantizationRecipe,
         outcome: QuantizationOutcome,
         bf16ByteCount: Int,
         warnings: [String]
     ) {
         method = options.method.rawValue
-        self.activations = activations?.nameWithBlock ?? QuantizationFormat.unquantizedName
+        activations = recipe.activations?.nameWithBlock ?? QuantizationFormat.unquantizedName
+        let formats = recipe.formats.union(options.mixedPrecision?.candidates ?? [])
+        let modes = Set(
+            formats.filter { $0.scaleKind == .e8m0 || $0.picksFourOrSix }.map(\.scaleMode.rawValue)
+        )
+        scaleMode = modes.isEmpty ? nil : modes.sorted().joined(separator: ", ")
         kvCache = options.cacheScales.rawValue
         exports = outcome.export.written
         let layers = outcome.layers

@@ -135,6 +135,7 @@ internal import Testing
         let before = try #require(results["layer_error_nearest"] as? Double)
         let after = try #require(results["layer_error"] as? Double)
         #expect(after < before && after > 0)
+        #expect(results["scale_mode"] as? String == "floor")
         let report = try #require(
             try JSONSerialization.jsonObject(
                 with: Data(
