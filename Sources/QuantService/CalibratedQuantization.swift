@@ -51,42 +51,18 @@ struct CalibratedQuantization {
             ? LayerResidence(whole: try BlockRotation.rotated(original.parameters), team: team)
             : original
         let (recipe, sensitivities) = try chooseFormats(model, calibration, comparison)
-        var layers: [LayerReport] = []
-        var stored: [String: PackedTensor] = [:]
-        var learned: [LearnedLayer] = []
-        let quantizer = PostTrainingQuantizer(
-            recipe: recipe,
-            method: method,
-            seed: spec.seed,
-            team: team
-        )
-        // The text runs through the first layers before one of them is rounded.
-        if needsPass { progress.begin("calibrate", before: Self.phase(of: method)) }
-        let ranges = try quantizer.quantize(
-            model,
-            calibration: needsPass ? calibration : nil,
-            listener: .init(
-                checkpoint: { try reporter.checkStop() },
-                onStep: { try tell($0, of: $1) },
-                onLearned: { layer in
-                    learned.append(layer)
-                    reporter.log(layer.sentence)
-                },
-                onResult: { result, count in
-                    stored[result.entry.name] = result.packed
-                    let format = result.packed.format
-                    layers.append(LayerReport(result.entry, format, result.statistics))
-                    if method.learned == nil {
-                        try progress.report("quantize", layers.count, of: count)
-                    }
-                }
-            )
-        )
+        let rounded = try round(model, calibration, by: recipe)
         progress.report("export")
         let export = try begin(
-            description(source, tokenizer, model.parameters, stored: stored, ranges: ranges)
+            description(
+                source,
+                tokenizer,
+                model.parameters,
+                stored: rounded.stored,
+                ranges: rounded.ranges
+            )
         )
-        try export.write(model, stored: stored) { done, count in
+        try export.write(model, stored: rounded.stored) { done, count in
             progress.report("export \(done)/\(count)")
             try reporter.checkStop()
         }
@@ -97,13 +73,59 @@ struct CalibratedQuantization {
             try $0.measure(model, activations: try export.activations())
         }
         return QuantizationOutcome(
-            layers: layers,
+            layers: rounded.layers,
             export: outcome,
             calibrationTokens: needsPass ? calibration?.tokens.count ?? 0 : 0,
             sensitivities: sensitivities,
             divergence: divergence,
-            learned: learned
+            learned: rounded.learned
         )
+    }
+
+    /// What rounding made, and found on the way.
+    private struct Rounded {
+        var layers: [LayerReport] = []
+        var stored: [String: PackedTensor] = [:]
+        var learned: [LearnedLayer] = []
+        var ranges: ActivationRanges?
+    }
+
+    /// Rounds every layer of a model in place, telling how far it is.
+    private func round(
+        _ model: LayerResidence,
+        _ calibration: CalibrationWindows?,
+        by recipe: QuantizationRecipe
+    ) throws -> Rounded {
+        var rounded = Rounded()
+        let quantizer = PostTrainingQuantizer(
+            recipe: recipe,
+            method: method,
+            seed: spec.seed,
+            team: team
+        )
+        // The text runs through the first layers before one of them is rounded.
+        if needsPass { progress.begin("calibrate", before: Self.phase(of: method)) }
+        rounded.ranges = try quantizer.quantize(
+            model,
+            calibration: needsPass ? calibration : nil,
+            listener: .init(
+                checkpoint: { try reporter.checkStop() },
+                onStep: { try tell($0, of: $1) },
+                onLearned: { layer in
+                    rounded.learned.append(layer)
+                    reporter.log(layer.sentence)
+                },
+                onResult: { result, count in
+                    rounded.stored[result.entry.name] = result.packed
+                    let format = result.packed.format
+                    rounded.layers.append(LayerReport(result.entry, format, result.statistics))
+                    if method.learned == nil {
+                        try progress.report("quantize", rounded.layers.count, of: count)
+                    }
+                }
+            )
+        )
+        return rounded
     }
 
     /// The model: layer by layer, unless something needs all of it at once.

@@ -119,8 +119,7 @@ final class RoundingLearner {
         )
         let names = Set(starts.map(\.entry.name))
         gradients = GradientArena(
-            layout: parameters.layout,
-            isFrozen: { !names.contains($0) },
+            parameters.layout.entries.filter { names.contains($0.name) },
             device: device
         )
         backward = BackwardPass(pass: pass, attention: attention, gradients: gradients)

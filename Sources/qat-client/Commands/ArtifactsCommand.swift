@@ -54,8 +54,10 @@ struct ArtifactsCommand: AsyncParsableCommand {
             return ids
         }
 
-        /// Whether a job may have left outputs: also one that failed at its exports has those that came
-        /// about. One that another's were reused for never started.
+        /// Whether a job may have left outputs.
+        ///
+        /// One that failed at its exports has those that came about; one that another's were reused for
+        /// never started.
         static func mayHaveOutputs(_ job: JobSummary) -> Bool {
             guard let state = JobState(rawValue: job.state), state.isTerminal else { return false }
             return state == .succeeded || job.startedUnixMs != nil

@@ -1,4 +1,3 @@
-internal import Foundation
 internal import JobSpecs
 internal import Protocol
 
@@ -57,10 +56,21 @@ struct MeasuredTasks: Equatable {
     private static func resolved(_ text: String) -> String {
         switch InputReference.Location(parsing: text) {
         case .digest(let hex): "sha256:" + hex
-        case .path(let path):
-            URL(filePath: path, relativeTo: URL(filePath: "/")).standardizedFileURL
-                .path(percentEncoded: false)
+        case .path(let path): normal(path)
         case .job, nil: text
         }
+    }
+
+    /// A path without detours; what leads out of the file's folder stays.
+    private static func normal(_ path: String) -> String {
+        var parts: [Substring] = []
+        for part in path.split(separator: "/") where part != "." {
+            if part == "..", let last = parts.last, last != ".." {
+                parts.removeLast()
+            } else {
+                parts.append(part)
+            }
+        }
+        return (path.hasPrefix("/") ? "/" : "") + parts.joined(separator: "/")
     }
 }

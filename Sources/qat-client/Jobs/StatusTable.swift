@@ -79,25 +79,8 @@ enum StatusTable {
             Quantities.duration(seconds: Double(nowUnixMs - created) / 1000)
         }
         func append(_ job: JobSummary, isPart: Bool) {
-            let progress = job.progress
-            // What a job that waits came to before is no phase of now.
-            let state = JobState(rawValue: job.state)
-            let isLive = state?.isTerminal == false && state?.isWaiting == false
-            table.append(
-                owned(
-                    [
-                        (isPart ? indent : "") + job.jobID, job.kind,
-                        isPart ? indent + job.part : job.name, job.state,
-                        isLive && !progress.phase.isEmpty ? progress.phase : "-",
-                        progress.totalSteps > 0 ? "\(progress.step)/\(progress.totalSteps)" : "-",
-                        progress.loss.map { Quantities.decimals($0, 4) } ?? "-",
-                        isLive
-                            ? progress.etaSeconds.map(Quantities.duration(seconds:)) ?? "-" : "-",
-                        age(job.createdUnixMs), note(job),
-                    ],
-                    by: job.owner
-                )
-            )
+            let cells = cells(job, isPart: isPart, age: age(job.createdUnixMs))
+            table.append(owned(cells, by: job.owner))
         }
         var known: [String: PipelineSummary] = [:]
         for pipeline in pipelines { known[pipeline.pipelineID] = pipeline }
@@ -128,6 +111,23 @@ enum StatusTable {
             }
         }
         return table.rendered(within: columns)
+    }
+
+    /// What is shown of a job, but for whose it is.
+    private static func cells(_ job: JobSummary, isPart: Bool, age: String) -> [String] {
+        let progress = job.progress
+        // What a job that waits came to before is no phase of now.
+        let state = JobState(rawValue: job.state)
+        let isLive = state?.isTerminal == false && state?.isWaiting == false
+        return [
+            (isPart ? indent : "") + job.jobID, job.kind,
+            isPart ? indent + job.part : job.name, job.state,
+            isLive && !progress.phase.isEmpty ? progress.phase : "-",
+            progress.totalSteps > 0 ? "\(progress.step)/\(progress.totalSteps)" : "-",
+            progress.loss.map { Quantities.decimals($0, 4) } ?? "-",
+            isLive ? progress.etaSeconds.map(Quantities.duration(seconds:)) ?? "-" : "-",
+            age, note(job),
+        ]
     }
 
     private static let indent = "  "

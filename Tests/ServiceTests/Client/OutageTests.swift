@@ -25,7 +25,7 @@ internal import Testing
         func run(_ client: RPCClient, _ patience: Patience) async throws {
             switch self {
             case .watch:
-                #expect(try await watch(.job("j"), client, patience) == .succeeded)
+                #expect(try await follow(.job("j"), client, patience) == .succeeded)
             case .wait:
                 let ended = try await WaitCourse.end(of: .job("j"), client, patience)
                 #expect(ended.status == .succeeded)
@@ -33,18 +33,18 @@ internal import Testing
                 let command = try LogsCommand.parse(["j", "--follow"])
                 #expect(try await command.copy("j", client, patience) == .succeeded)
             case .watchPipeline:
-                #expect(try await watch(.pipeline("p"), client, patience) == .succeeded)
+                #expect(try await follow(.pipeline("p"), client, patience) == .succeeded)
             case .waitPipeline:
                 let ended = try await WaitCourse.end(of: .pipeline("p"), client, patience)
                 #expect(ended.status == .succeeded)
             }
         }
 
-        private func watch(
+        private func follow(
             _ target: JobTarget,
             _ client: RPCClient,
             _ patience: Patience
-        ) async throws -> ExitStatus {
+        ) async throws -> qat_client.ExitStatus {
             let watcher = TargetWatcher(client: client, target: target, patience: patience)
             return try await watcher.end { _ in }.status
         }

@@ -109,7 +109,7 @@ final class StoreFixture: Sendable {
             kind: try #require(Kind(rawValue: kind)),
             name: key,
             spec: canonical,
-            resources: Resources(parsed.spec.resources),
+            resources: parsed.spec.resources,
             inputs: [source]
         )
     }

@@ -1,5 +1,6 @@
 internal import Formats
 internal import Foundation
+internal import Jobs
 @testable internal import JobSpecs
 internal import Testing
 

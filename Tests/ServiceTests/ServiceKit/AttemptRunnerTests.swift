@@ -172,7 +172,7 @@ struct AttemptRunnerTests {
             #expect(gateway.state.withLock { Set($0.ends.map(\.outcome)) } == [.cancelled])
             // The fault waited for the stop's grace of 120 s, or for a heartbeat, an hour away here. On
             // two cores that run every test at once, 8 s were seen where it takes a few milliseconds.
-            #expect(waited < .seconds(60))
+            #expect(waited < .seconds(110))
         }
     }
 
@@ -192,7 +192,8 @@ struct AttemptRunnerTests {
         let end = try await gateway.run(checkpoint(20) + waitForStop)
         try await order.value
         #expect(end == .reported(isDone: false))
-        #expect(ends == [.cancelled])
+        // Told again where an answer came late.
+        #expect(Set(ends) == [.cancelled])
     }
 
     /// Seen: a heartbeat that was too large was tried again for ever, and the lease of a living worker ended.

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import JobSpecs
+internal import TestProgram
 internal import Testing
 
 @testable internal import ServiceKit
