@@ -68,6 +68,13 @@ package final class TestProgram: Sendable {
         processID = identifier
     }
 
+    // Nobody else would reap it, and an exit test of Swift Testing, which looks at every ended child there
+    // is, would look at this one for ever.
+    deinit {
+        signal(SIGKILL)
+        wait()
+    }
+
     /// How it ended; nil while it runs.
     package func poll() -> Ending? {
         ending.withLock { ending in

@@ -168,7 +168,8 @@ internal import Testing
             #expect(request.name == filter.name ?? "")
             let path = folder.home.path + "/ada.pem"
             return try await gateway.serve {
-                try await filter.jobs($0, certificatePath: path, limit: nil).jobs.map(\.jobID)
+                try await filter.jobs($0, certificatePath: path, limit: filter.limit).jobs
+                    .map(\.jobID)
             }
         }
         #expect(try await found([]).count == 3)

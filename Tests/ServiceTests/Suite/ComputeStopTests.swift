@@ -64,7 +64,8 @@ struct ComputeStopTests {
             kind: "evaluate",
             spec: """
                 {"models": [{"label": "a", "model": "model"}], "tasks": [{"type": "benchmark",
-                 "input_len": 8, "output_len": 200000, "num_runs": 1, "warm_up": 0}]}
+                 "input_len": 8, "output_len": 200000, "num_runs": 1, "warm_up": 0,
+                 "allow_long_context": true}]}
                 """,
             inputs: ["/models/0/model": "model"]
         )

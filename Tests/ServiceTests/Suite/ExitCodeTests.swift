@@ -335,7 +335,10 @@ internal import Testing
         defer { programs.remove() }
         // What stands for its supervisor.
         let program = try TestProgram("/bin/sleep", ["600"])
-        defer { program.signal(SIGKILL) }
+        defer {
+            program.signal(SIGKILL)
+            program.wait()
+        }
         let layout = LocalLayout(QatHome(path: home))
         try layout.create()
         let supervisor = try #require(ProcessIdentity(processID: program.processID))
