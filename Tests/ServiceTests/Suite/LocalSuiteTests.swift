@@ -113,7 +113,9 @@ struct LocalSuiteTests {
         #expect(events.last?["type"] as? String == "job")
         #expect(events.last?["results"] is [String: Any])
         let trained = events.filter { $0["phase"] as? String == "train" }
-        #expect(trained.compactMap { $0["step"] as? Int } == Array(1...steps))
+        // Of quick steps some are told, in order; the first and the last always.
+        let told = trained.compactMap { $0["step"] as? Int }
+        #expect(told == Set(told).sorted() && told.first == 1 && told.last == steps, "\(told)")
         #expect(events.last?["state"] as? String == "SUCCEEDED")
     }
 
