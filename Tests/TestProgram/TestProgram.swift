@@ -140,6 +140,26 @@ package final class TestProgram: Sendable {
         )
     }
 
+    /// Writes a shell script that can be started at once.
+    ///
+    /// Another process writes it: a descriptor of ours open for writing is in every child that some other
+    /// thread has forked and that has not yet executed its program, and until then the system refuses to
+    /// start the file ("text file busy").
+    package static func install(script: String, at path: String) throws {
+        let made = try run(
+            "/bin/sh",
+            ["-c", #"cat > "$0" && chmod 700 "$0""#, path],
+            input: "#!/bin/sh\n\(script)\n"
+        )
+        guard made.status == 0 else { throw StartError(program: path, code: made.status) }
+    }
+
+    /// Copies a program that can be started at once, for the same reason.
+    package static func install(copyOf program: String, at path: String) throws {
+        let made = try run("/bin/cp", [program, path])
+        guard made.status == 0 else { throw StartError(program: path, code: made.status) }
+    }
+
     private static func open(_ stream: Stream, _ flags: Int32) -> Int32 {
         switch stream {
         case .nothing: Foundation.open("/dev/null", flags | O_CLOEXEC)

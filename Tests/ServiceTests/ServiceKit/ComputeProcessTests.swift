@@ -1,6 +1,7 @@
 internal import Foundation
 internal import Jobs
 internal import Subprocess
+internal import TestProgram
 internal import Testing
 
 @testable internal import ServiceKit
@@ -83,8 +84,7 @@ struct ComputeProcessTests {
         stallLimit: Duration = .seconds(600)
     ) async throws -> (outcome: ComputeProcess.Outcome, events: [ComputeEvent]) {
         let path = NSTemporaryDirectory() + "/qat-child-" + UUID().uuidString
-        try Data("#!/bin/sh\nread request\n\(script)\n".utf8).write(to: URL(fileURLWithPath: path))
-        try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: path)
+        try TestProgram.install(script: "read request\n\(script)", at: path)
         defer { try? FileManager.default.removeItem(atPath: path) }
         let (commands, sender) = AsyncStream<ComputeProcess.Command>.makeStream()
         let (events, collector) = AsyncStream<ComputeEvent>.makeStream()

@@ -4,6 +4,7 @@ internal import Jobs
 internal import Logging
 internal import Protocol
 internal import Synchronization
+internal import TestProgram
 
 @testable internal import ServiceKit
 @testable internal import qat_client
@@ -71,9 +72,7 @@ final class LeaseGateway: Sendable {
             state.hasToldOfEnd = false
         }
         let executable = folder.home.path + "/child-" + UUID().uuidString
-        try Data("#!/bin/sh\nread request\n\(script)\n".utf8)
-            .write(to: URL(fileURLWithPath: executable))
-        try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: executable)
+        try TestProgram.install(script: "read request\n\(script)", at: executable)
         return try await serve { client in
             let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
             let link = GatewayLink(client: client, logger: logger)

@@ -77,10 +77,8 @@ internal import Testing
             )
         }
         // It looks for the others beside itself, where links lead.
-        try manager.copyItem(atPath: programs + "/qat-client", toPath: folder + "/qat-client")
-        let silent = folder + "/qat-evald"
-        try Data("#!/bin/sh\nexec sleep 600\n".utf8).write(to: URL(fileURLWithPath: silent))
-        try manager.setAttributes([.posixPermissions: 0o755], ofItemAtPath: silent)
+        try TestProgram.install(copyOf: programs + "/qat-client", at: folder + "/qat-client")
+        try TestProgram.install(script: "exec sleep 600", at: folder + "/qat-evald")
         return folder
     }
 
