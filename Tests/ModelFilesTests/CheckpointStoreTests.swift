@@ -50,6 +50,36 @@ struct CheckpointStoreTests {
         )
     }
 
+    /// Runs three steps, stores them, and runs three more; another engine goes on from what is stored, and both
+    /// end with the same bits.
+    private static func goOn(
+        _ whole: TrainingEngine,
+        from store: CheckpointStore,
+        by other: TrainingEngine,
+        _ run: (TrainingEngine, Int) throws -> Void
+    ) throws {
+        try run(whole, 3)
+        try store.save(
+            step: 3,
+            fingerprint: "run",
+            parameters: whole.stored,
+            state: whole.state
+        )
+        try run(whole, 3)
+        let manifest = store.restoreNewest(
+            fingerprint: "run",
+            into: other.stored,
+            state: other.state,
+            onSkip: { Issue.record("\($0)") }
+        )
+        other.resume(atStep: try #require(manifest).step)
+        try run(other, 3)
+        let (expected, resumed) = (whole.parameters, other.parameters)
+        withExtendedLifetime((expected, resumed)) {
+            #expect(Array(expected.storage.elements) == Array(resumed.storage.elements))
+        }
+    }
+
     /// A run with adapters goes on from what they were added to, its scales included.
     @Test func adaptersGoOnBitForBit() throws {
         let folder = try TemporaryFolder()
@@ -69,7 +99,7 @@ struct CheckpointStoreTests {
                 device: CPUDevice(team: ThreadTeam(threadCount: 2))
             )
         }
-        func run(_ engine: TrainingEngine, steps: Int) throws {
+        func run(_ engine: TrainingEngine, _ steps: Int) throws {
             for _ in 0..<steps {
                 let tokens = (0..<8).map { Int32(($0 + engine.stepCount * 3) % 11 + 3) }
                 _ = try engine.step(tokens: tokens, learningRate: 1e-2, progress: 0)
@@ -80,27 +110,9 @@ struct CheckpointStoreTests {
         #expect(try whole.stored.findScales(by: .mse, recipe: recipe, team: team) > 0)
         whole.resume(atStep: 0)
         let start = whole.stored.storage.elements.map(\.bitPattern)
-        try run(whole, steps: 3)
-        try store.save(
-            step: 3,
-            fingerprint: "run",
-            parameters: whole.stored,
-            state: whole.state
-        )
-        try run(whole, steps: 3)
         let other = try engine()
-        let manifest = store.restoreNewest(
-            fingerprint: "run",
-            into: other.stored,
-            state: other.state,
-            onSkip: { Issue.record("\($0)") }
-        )
-        other.resume(atStep: try #require(manifest).step)
-        try run(other, steps: 3)
+        try Self.goOn(whole, from: store, by: other, run)
         let (expected, resumed) = (whole.parameters, other.parameters)
-        withExtendedLifetime((expected, resumed)) {
-            #expect(Array(expected.storage.elements) == Array(resumed.storage.elements))
-        }
         #expect(!resumed.fixedScales.isEmpty && resumed.fixedScales == expected.fixedScales)
         #expect(whole.stored.storage.elements.map(\.bitPattern) == start)
     }
@@ -120,7 +132,7 @@ struct CheckpointStoreTests {
                 device: CPUDevice(team: ThreadTeam(threadCount: 2))
             )
         }
-        func run(_ engine: TrainingEngine, steps: Int) throws {
+        func run(_ engine: TrainingEngine, _ steps: Int) throws {
             for _ in 0..<steps {
                 let tokens = (0..<8).map { Int32(($0 + engine.stepCount * 3) % 11 + 3) }
                 _ = try engine.step(
@@ -137,27 +149,9 @@ struct CheckpointStoreTests {
         #expect(found > 0)
         whole.resume(atStep: 0)
         let before = whole.parameters.fixedScales
-        try run(whole, steps: 3)
-        try store.save(
-            step: 3,
-            fingerprint: "run",
-            parameters: whole.parameters,
-            state: whole.state
-        )
-        try run(whole, steps: 3)
         let other = try engine()
-        let manifest = store.restoreNewest(
-            fingerprint: "run",
-            into: other.parameters,
-            state: other.state,
-            onSkip: { Issue.record("\($0)") }
-        )
-        other.resume(atStep: try #require(manifest).step)
-        try run(other, steps: 3)
+        try Self.goOn(whole, from: store, by: other, run)
         let (expected, resumed) = (whole.parameters, other.parameters)
-        withExtendedLifetime((expected, resumed)) {
-            #expect(Array(expected.storage.elements) == Array(resumed.storage.elements))
-        }
         #expect(expected.fixedScales == resumed.fixedScales)
         #expect(expected.fixedScales != before)
         // A checkpoint without what is learned is not one of such a run.

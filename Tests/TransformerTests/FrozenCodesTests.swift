@@ -88,25 +88,16 @@ struct FrozenCodesTests {
         recipe: QuantizationRecipe = QuantizationRecipe(defaultFormat: .mxfp4),
         copiesHost: Bool = false
     ) throws -> TrainingEngine {
-        try TrainingEngine(
-            parameters: try Parameters.random(
-                configuration: tinyConfiguration(),
-                seed: 3,
-                deviation: 0.1
-            ),
-            teacher: nil,
-            settings: .init(
+        try tinyEngine(
+            .init(
                 recipe: recipe,
                 averageDecay: 0.5,
                 batchSize: 2,
                 length: 16,
                 freezing: rule
             ),
-            isFrozen: { $0.contains("v_proj") },
-            device: RecordingDevice(
-                CPUDevice(team: ThreadTeam(threadCount: 2)),
-                copiesHost: copiesHost
-            )
+            copiesHost: copiesHost,
+            isFrozen: { $0.contains("v_proj") }
         )
     }
 

@@ -11,22 +11,15 @@ enum MomentRuns {
         threads: Int = 2,
         copiesHost: Bool = false
     ) throws -> TrainingEngine {
-        let device = CPUDevice(team: ThreadTeam(threadCount: threads))
-        return try TrainingEngine(
-            parameters: try Parameters.random(
-                configuration: tinyConfiguration(),
-                seed: 3,
-                deviation: 0.1
-            ),
-            teacher: nil,
-            settings: .init(
+        try tinyEngine(
+            .init(
                 recipe: QuantizationRecipe(defaultFormat: .mxfp4),
                 optimizer: optimizer,
                 batchSize: 2,
                 length: 16
             ),
-            isFrozen: { _ in false },
-            device: RecordingDevice(device, copiesHost: copiesHost)
+            threads: threads,
+            copiesHost: copiesHost
         )
     }
 

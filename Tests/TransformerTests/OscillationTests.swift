@@ -12,19 +12,9 @@ struct OscillationTests {
         recipe: QuantizationRecipe = QuantizationRecipe(defaultFormat: .mxfp4),
         copiesHost: Bool = false
     ) throws -> TrainingEngine {
-        try TrainingEngine(
-            parameters: try Parameters.random(
-                configuration: tinyConfiguration(),
-                seed: 3,
-                deviation: 0.1
-            ),
-            teacher: nil,
-            settings: .init(recipe: recipe, damping: damping, batchSize: 2, length: 16),
-            isFrozen: { _ in false },
-            device: RecordingDevice(
-                CPUDevice(team: ThreadTeam(threadCount: 2)),
-                copiesHost: copiesHost
-            )
+        try tinyEngine(
+            .init(recipe: recipe, damping: damping, batchSize: 2, length: 16),
+            copiesHost: copiesHost
         )
     }
 

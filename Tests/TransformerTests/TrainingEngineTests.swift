@@ -210,6 +210,29 @@ struct TrainingEngineTests {
     }
 }
 
+/// An engine that trains random weights of the tiny model, on a device that tells what it is asked.
+func tinyEngine(
+    _ settings: TrainingEngine.Settings,
+    threads: Int = 2,
+    copiesHost: Bool = false,
+    isFrozen: (String) -> Bool = { _ in false }
+) throws -> TrainingEngine {
+    try TrainingEngine(
+        parameters: try Parameters.random(
+            configuration: tinyConfiguration(),
+            seed: 3,
+            deviation: 0.1
+        ),
+        teacher: nil,
+        settings: settings,
+        isFrozen: isFrozen,
+        device: RecordingDevice(
+            CPUDevice(team: ThreadTeam(threadCount: threads)),
+            copiesHost: copiesHost
+        )
+    )
+}
+
 /// A small model whose widths are whole blocks.
 func tinyConfiguration(layers: Int = 2) -> ModelConfiguration {
     ModelConfiguration(

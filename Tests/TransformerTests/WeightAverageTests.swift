@@ -12,24 +12,15 @@ struct WeightAverageTests {
         copiesHost: Bool = false,
         frozen: String = "no parameter"
     ) throws -> TrainingEngine {
-        try TrainingEngine(
-            parameters: try Parameters.random(
-                configuration: tinyConfiguration(),
-                seed: 3,
-                deviation: 0.1
-            ),
-            teacher: nil,
-            settings: .init(
+        try tinyEngine(
+            .init(
                 recipe: QuantizationRecipe(defaultFormat: .mxfp4),
                 averageDecay: decay,
                 batchSize: 2,
                 length: 16
             ),
-            isFrozen: { $0.contains(frozen) },
-            device: RecordingDevice(
-                CPUDevice(team: ThreadTeam(threadCount: 2)),
-                copiesHost: copiesHost
-            )
+            copiesHost: copiesHost,
+            isFrozen: { $0.contains(frozen) }
         )
     }
 

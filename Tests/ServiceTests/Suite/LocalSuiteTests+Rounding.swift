@@ -19,6 +19,25 @@ extension LocalSuiteTests {
         return (id, try #require(results), try suite.client("logs", id).output)
     }
 
+    /// What an evaluation finds of a training's export, as it is and without rounded inputs, on the windows of
+    /// the training's own validation.
+    private static func evaluated(
+        _ suite: LocalSuiteFixture,
+        _ id: String
+    ) throws -> [[String: Any]] {
+        let windows = #""text": "validation.txt", "seq_length": 64, "windows": 4"#
+        let evaluated = try finished(
+            suite,
+            "evaluate",
+            """
+            {"models": [{"label": "as exported", "model": "job:\(id)"},
+                        {"label": "weights", "model": "job:\(id)", "activations": "none"}],
+             "tasks": [{"type": "perplexity", \(windows)}]}
+            """
+        )
+        return try #require(evaluated.results["rows"] as? [[String: Any]])
+    }
+
     private static func training(_ quantization: String, _ more: String = "") -> String {
         """
         {"model": "model", "quantization": {\(quantization)}\(more),
@@ -42,17 +61,7 @@ extension LocalSuiteTests {
         let trained = try Self.finished(suite, "train", Self.training(quantization))
         #expect(trained.results["kv_cache"] as? String == "fp8")
         #expect(trained.log.contains("keys and values: FP8 under scales calibrated on "))
-        let windows = #""text": "validation.txt", "seq_length": 64, "windows": 4"#
-        let evaluated = try Self.finished(
-            suite,
-            "evaluate",
-            """
-            {"models": [{"label": "as exported", "model": "job:\(trained.id)"},
-                        {"label": "weights", "model": "job:\(trained.id)", "activations": "none"}],
-             "tasks": [{"type": "perplexity", \(windows)}]}
-            """
-        )
-        let rows = try #require(evaluated.results["rows"] as? [[String: Any]])
+        let rows = try Self.evaluated(suite, trained.id)
         let perplexity = try #require(trained.results["qat_perplexity"] as? Double)
         #expect(rows[0]["perplexity"] as? Double == perplexity)
         #expect(rows.map { $0["kv_cache"] as? String } == ["fp8", "none"])
@@ -78,17 +87,7 @@ extension LocalSuiteTests {
         )
         #expect(trained.results["activations"] as? String == format)
         #expect(trained.log.contains("inputs: clipped to what "), "\(trained.log)")
-        let windows = #""text": "validation.txt", "seq_length": 64, "windows": 4"#
-        let evaluated = try Self.finished(
-            suite,
-            "evaluate",
-            """
-            {"models": [{"label": "as exported", "model": "job:\(trained.id)"},
-                        {"label": "weights", "model": "job:\(trained.id)", "activations": "none"}],
-             "tasks": [{"type": "perplexity", \(windows)}]}
-            """
-        )
-        let rows = try #require(evaluated.results["rows"] as? [[String: Any]])
+        let rows = try Self.evaluated(suite, trained.id)
         let perplexity = try #require(trained.results["qat_perplexity"] as? Double)
         #expect(rows[0]["perplexity"] as? Double == perplexity)
         #expect(rows[1]["perplexity"] as? Double != perplexity)
@@ -107,16 +106,7 @@ extension LocalSuiteTests {
             "train",
             Self.training(#""algorithm": "mxfp4""#, lora)
         )
-        let windows = #""text": "validation.txt", "seq_length": 64, "windows": 4"#
-        let evaluated = try Self.finished(
-            suite,
-            "evaluate",
-            """
-            {"models": [{"label": "qat", "model": "job:\(trained.id)"}],
-             "tasks": [{"type": "perplexity", \(windows)}]}
-            """
-        )
-        let rows = try #require(evaluated.results["rows"] as? [[String: Any]])
+        let rows = try Self.evaluated(suite, trained.id)
         let perplexity = try #require(trained.results["qat_perplexity"] as? Double)
         let rounded = try #require(trained.results["ptq_perplexity"] as? Double)
         #expect(rows[0]["perplexity"] as? Double == perplexity)

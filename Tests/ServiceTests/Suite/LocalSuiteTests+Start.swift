@@ -21,6 +21,27 @@ extension LocalSuiteTests {
         """
     }
 
+    /// A quantize job by the same method.
+    private static func quantization(_ format: String) -> String {
+        """
+        {"model": "model",
+         "quantization": {"algorithm": "\(format)", "method": "awq", "rounding": "gptq",
+                          "activation_order": true, "calibration_size": 8},
+         "data": {"calibration": ["train.txt"], "seq_length": 64}, "seed": 7}
+        """
+    }
+
+    /// Submits a pipeline of the suite's folder and waits for its end; its id.
+    private static func finished(_ suite: LocalSuiteFixture, _ file: String) throws -> String {
+        let submitted = try suite.json(
+            try suite.client("submit", suite.folder + "/" + file, "--json").output
+        )
+        let id = try #require(submitted["pipeline_id"] as? String)
+        let waited = try suite.client("wait", id, "--timeout", "120")
+        #expect(waited.status == 0, "\(waited.output)\(waited.errors)")
+        return id
+    }
+
     /// A method named in `start` gives what a quantize job by that method does, whose embedding is BF16.
     ///
     /// NVFP4's scales are kept: where training moves nothing, so are the files' codes and scales.
@@ -33,21 +54,13 @@ extension LocalSuiteTests {
         try suite.write(
             """
             {"jobs": {
-              "ptq": {"model": "model",
-                "quantization": {"algorithm": "\(format)", "method": "awq", "rounding": "gptq",
-                                 "activation_order": true, "calibration_size": 8},
-                "data": {"calibration": ["train.txt"], "seq_length": 64}, "seed": 7},
+              "ptq": \(Self.quantization(format)),
               "job": \(Self.training("job:ptq", format)),
               "method": \(Self.training("awq+gptq", format))}}
             """,
             "start.json"
         )
-        let submitted = try suite.json(
-            try suite.client("submit", suite.folder + "/start.json", "--json").output
-        )
-        let id = try #require(submitted["pipeline_id"] as? String)
-        let waited = try suite.client("wait", id, "--timeout", "120")
-        #expect(waited.status == 0, "\(waited.output)\(waited.errors)")
+        let id = try Self.finished(suite, "start.json")
         func results(_ part: String) throws -> [String: Any] {
             let job = try suite.json(try suite.client("status", "\(id)/\(part)", "--json").output)
             return try #require(job["results"] as? [String: Any])
@@ -96,12 +109,7 @@ extension LocalSuiteTests {
             """,
             "kept.json"
         )
-        let submitted = try suite.json(
-            try suite.client("submit", suite.folder + "/kept.json", "--json").output
-        )
-        let id = try #require(submitted["pipeline_id"] as? String)
-        let waited = try suite.client("wait", id, "--timeout", "120")
-        #expect(waited.status == 0, "\(waited.output)\(waited.errors)")
+        let id = try Self.finished(suite, "kept.json")
         let target = suite.folder + "/download"
         #expect(try suite.client("download", id, "--to", target).status == 0)
         let weights = try ["ptq", "qat"].map {
@@ -132,21 +140,13 @@ extension LocalSuiteTests {
         try suite.write(
             """
             {"jobs": {
-              "ptq": {"model": "model",
-                "quantization": {"algorithm": "\(format)", "method": "awq", "rounding": "gptq",
-                                 "activation_order": true, "calibration_size": 8},
-                "data": {"calibration": ["train.txt"], "seq_length": 64}, "seed": 7},
+              "ptq": \(Self.quantization(format)),
               "qat": \(Self.training("awq+gptq", format, #", "scales": "\#(scales)""#).dropLast()),
                 "lora": {"r": 4, "lora_alpha": 8}}}}
             """,
             "adapters.json"
         )
-        let submitted = try suite.json(
-            try suite.client("submit", suite.folder + "/adapters.json", "--json").output
-        )
-        let id = try #require(submitted["pipeline_id"] as? String)
-        let waited = try suite.client("wait", id, "--timeout", "120")
-        #expect(waited.status == 0, "\(waited.output)\(waited.errors)")
+        let id = try Self.finished(suite, "adapters.json")
         let target = suite.folder + "/download"
         #expect(try suite.client("download", id, "--to", target).status == 0)
         if scales == "kept" {
