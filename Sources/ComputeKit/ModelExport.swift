@@ -190,15 +190,7 @@ public final class ModelExport {
         stored: [String: PackedTensor],
         onEntry: (Int, Int) throws -> Void = { _, _ in }
     ) throws {
-        let entries = parameters.layout.entries
-        for (index, entry) in entries.enumerated() {
-            try onEntry(index, entries.count)
-            try write(
-                entry,
-                values: UnsafeBufferPointer(parameters.elements(of: entry)),
-                packed: stored[entry.name]
-            )
-        }
+        try write(LayerResidence(whole: parameters), stored: stored, onEntry: onEntry)
     }
 
     /// Writes all of a model, matrix by matrix.

@@ -48,7 +48,7 @@ struct CalibratedQuantization {
         }
         let model =
             options.rotation == .hadamard
-            ? LayerResidence(whole: try BlockRotation.rotated(original.parameters), team: team)
+            ? LayerResidence(whole: try BlockRotation.rotated(original.parameters))
             : original
         let (recipe, sensitivities) = try chooseFormats(model, calibration, comparison)
         let rounded = try round(model, calibration, by: recipe)
@@ -132,7 +132,7 @@ struct CalibratedQuantization {
     private func model(of source: any ModelSource) throws -> LayerResidence {
         guard !options.needsWholeModel else {
             let parameters = try ModelLoader.parameters(of: source, team: team)
-            return LayerResidence(whole: parameters, team: team)
+            return LayerResidence(whole: parameters)
         }
         return try LayerResidence(configuration: source.configuration, team: team) {
             [team] entry, values in

@@ -270,6 +270,18 @@ extension BlockScales {
         return blocks.map { QuantizeKernels.step(ofScale: $0, storage: storage) }
     }
 
+    /// The scales that are stored of these code steps, one for each block, under the same factors.
+    public func with(steps: [Float], _ format: QuantizationFormat) -> BlockScales {
+        var (steps, blocks) = (steps, blocks)
+        QuantizeKernels.encodeSteps(
+            &blocks,
+            &steps,
+            count: steps.count,
+            storage: BlockStorage(format: format, globalScale: factors.first ?? 1)
+        )
+        return BlockScales(blocks: blocks, factors: factors)
+    }
+
     /// Calls `body` with the scales where kernels find them.
     public func withBytes<Result>(_ body: (BlockScaleBytes) -> Result) -> Result {
         // What a format does not have is not read; there must be an address all the same.

@@ -164,15 +164,15 @@ struct TrainingLoop {
         }
         let plan = MemoryPlan(spec, model: model, teacher: teacher, threads: request.threads)
         let sentence = plan.sentence
-        let limit = MemoryLimit.byteCount
-        guard plan.byteCount > limit else {
+        let limit = MemoryLimit.current
+        guard plan.byteCount > limit.byteCount else {
             reporter.log(sentence)
             return
         }
         throw ComputeFailure(
             .outOfMemory,
             """
-            this worker has \(MemoryPlan.text(limit)) (\(MemoryLimit.name)), and the training takes \
+            this worker has \(MemoryPlan.text(limit.byteCount)) (\(limit.name)), and the training takes \
             \(sentence); lower micro_batch_size or seq_length, freeze parameters, or let a larger \
             worker take it
             """

@@ -83,9 +83,7 @@ struct TrainingPlan {
         length = spec.data.sequenceLength
         checkpointsActivations = trainer.checkpointsActivations
         operands = trainer.hasMixedPrecision ? .bfloat16 : .float32
-        // An epoch is as many windows as the text holds end to end, however they are drawn.
-        let windowsPerEpoch = max(trainTokenCount / length, 1)
-        let stepsPerEpoch = max(windowsPerEpoch / (batchSize * accumulation), 1)
+        let (windowsPerEpoch, stepsPerEpoch) = Self.epoch(spec, tokenCount: trainTokenCount)
         totalSteps = Self.stepCount(spec, tokenCount: trainTokenCount)
         validationInterval = trainer.validationInterval?.count(of: stepsPerEpoch) ?? stepsPerEpoch
         validationWindows = trainer.validationBatches?.count(of: windowsPerEpoch) ?? .max
@@ -123,24 +121,32 @@ struct TrainingPlan {
         fingerprint = SHA256Digest.digest(of: Array(specText.utf8)).hex
     }
 
+    /// Windows and steps of an epoch: as many windows as the text holds end to end, however they are drawn.
+    private static func epoch(
+        _ spec: TrainSpec,
+        tokenCount: Int
+    ) -> (windows: Int, steps: Int) {
+        let trainer = spec.trainer
+        let windows = max(tokenCount / spec.data.sequenceLength, 1)
+        return (windows, max(windows / (trainer.microBatchSize * trainer.accumulatedBatches), 1))
+    }
+
     /// The steps of a run over a text of so many tokens.
     static func stepCount(_ spec: TrainSpec, tokenCount: Int) -> Int {
         let trainer = spec.trainer
-        let windows = max(tokenCount / spec.data.sequenceLength, 1)
-        let perEpoch = max(windows / (trainer.microBatchSize * trainer.accumulatedBatches), 1)
-        let (steps, isHuge) = perEpoch.multipliedReportingOverflow(by: trainer.maximumEpochs)
+        let (steps, isHuge) = epoch(spec, tokenCount: tokenCount).steps
+            .multipliedReportingOverflow(by: trainer.maximumEpochs)
         return min(trainer.maximumSteps ?? .max, isHuge ? .max : steps)
     }
 
     /// The steps of a run whose text is not known yet; nil if that may end it.
     static func stepCount(_ trainer: TrainerOptions) -> Int? {
-        trainer.maximumEpochs == Int(Int32.max) ? trainer.maximumSteps : nil
+        trainer.maximumEpochs == TrainerOptions.unlimitedEpochs ? trainer.maximumSteps : nil
     }
 
     /// The step of the newest checkpoint in a folder, whole or not; 0 without one.
     static func reachedStep(in folder: String) -> Int {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-        return Int(clamping: names.compactMap { CheckpointName($0)?.step }.max() ?? 0)
+        Int(clamping: CheckpointName.all(in: folder).max()?.step ?? 0)
     }
 
     func isFrozen(_ parameter: String) -> Bool {

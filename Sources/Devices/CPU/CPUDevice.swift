@@ -222,19 +222,26 @@ extension CPUDevice {
 
     /// Summed by parts of a fixed size, which are added in order.
     public func norm(of source: DeviceTensor) -> Double {
-        let (values, count) = (source.floats, source.count)
+        let values = source.floats
+        return sum(ofParts: source.count) { start, count in
+            OptimizerKernels.sumOfSquares(values + start, count: count)
+        }.squareRoot()
+    }
+
+    /// Adds what `part` makes of parts of a fixed size, by start and count, in order.
+    private func sum(
+        ofParts count: Int,
+        _ part: (_ start: Int, _ count: Int) -> Double
+    ) -> Double {
         let chunks = (count + Self.chunk - 1) / Self.chunk
         let partialSums = self.partialSums.reserve(chunks)
         team.parallelFor(count: chunks) { range in
             for index in range {
                 let start = index * Self.chunk
-                partialSums[index] = OptimizerKernels.sumOfSquares(
-                    values + start,
-                    count: min(Self.chunk, count - start)
-                )
+                partialSums[index] = part(start, min(Self.chunk, count - start))
             }
         }
-        return UnsafeBufferPointer(start: partialSums, count: chunks).reduce(0, +).squareRoot()
+        return UnsafeBufferPointer(start: partialSums, count: chunks).reduce(0, +)
     }
 }
 
@@ -250,22 +257,15 @@ extension CPUDevice {
             gradient.count == source.count && limitGradient.count == 1,
             "clipGradient: \(gradient.count) of \(source.count), \(limitGradient.count) limits"
         )
-        let (gradients, values, count) = (gradient.floats, source.floats, source.count)
-        let chunks = (count + Self.chunk - 1) / Self.chunk
-        let partialSums = self.partialSums.reserve(chunks)
-        team.parallelFor(count: chunks) { range in
-            for index in range {
-                let start = index * Self.chunk
-                partialSums[index] = DecoderKernels.clipGradient(
-                    gradients + start,
-                    values + start,
-                    count: min(Self.chunk, count - start),
-                    limit: limit
-                )
-            }
+        let (gradients, values) = (gradient.floats, source.floats)
+        limitGradient.doubles.pointee += sum(ofParts: source.count) { start, count in
+            DecoderKernels.clipGradient(
+                gradients + start,
+                values + start,
+                count: count,
+                limit: limit
+            )
         }
-        limitGradient.doubles.pointee +=
-            UnsafeBufferPointer(start: partialSums, count: chunks).reduce(0, +)
     }
 }
 

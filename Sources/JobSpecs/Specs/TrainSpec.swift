@@ -177,3 +177,11 @@ public struct TrainSpec: Sendable, Equatable {
         return inputs + data.inputs
     }
 }
+
+extension TrainSpec {
+    /// Whether something is found on the calibration texts before the first step.
+    public var calibrates: Bool {
+        if case .method? = start { return true }
+        return quantization.quantizesKeyValueCache || quantization.inputScales != .dynamic
+    }
+}

@@ -31,6 +31,8 @@ public struct TrainerOptions: Sendable, Equatable {
     public var resources: Resources
     /// The precision asked for.
     public var precision: String
+    /// What ``maximumEpochs`` is where the steps alone end a run.
+    public static let unlimitedEpochs = Int(Int32.max)
     /// Passes over the training text; what comes first of this and ``maximumSteps`` ends the run.
     public var maximumEpochs: Int
     /// Optimizer steps; nil leaves the end to ``maximumEpochs``.
@@ -71,7 +73,7 @@ public struct TrainerOptions: Sendable, Equatable {
         maximumSteps = reader.optionalInteger("max_steps")
         // With max_steps alone the steps decide; a default of one epoch would end such runs early.
         let epochs = reader.optionalInteger("max_epochs")
-        maximumEpochs = epochs ?? (maximumSteps == nil ? 1 : Int(Int32.max))
+        maximumEpochs = epochs ?? (maximumSteps == nil ? 1 : Self.unlimitedEpochs)
         microBatchSize = reader.integer("micro_batch_size")
         accumulatedBatches = reader.integer("accumulate_grad_batches")
         checkpointsActivations = reader.boolean("activation_checkpointing")

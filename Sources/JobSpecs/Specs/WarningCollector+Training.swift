@@ -52,9 +52,7 @@ extension WarningCollector {
                 "scales are found otherwise; write \"method\": \"percentile\""
             )
         }
-        if case .method? = spec.start { return }
-        if spec.quantization.quantizesKeyValueCache { return }
-        if spec.quantization.inputScales != .dynamic { return }
+        guard !spec.calibrates else { return }
         let reason =
             "training calibrates only where start names a method, for enable_kv_cache, or for "
             + "activation_scales"

@@ -51,3 +51,8 @@ public enum LinearModule: Int, Sendable, Codable, CaseIterable {
         }
     }
 }
+
+extension LinearModule {
+    /// Where a layer's module stands among those of all layers, layer by layer, present or not.
+    func place(inLayer layer: Int) -> Int { layer * Self.allCases.count + rawValue }
+}

@@ -128,17 +128,17 @@ final class LayerWeights {
     }
 
     func format(_ module: LinearModule, layer: Int) -> QuantizationFormat? {
-        formats[layer * LinearModule.allCases.count + module.rawValue]
+        formats[module.place(inLayer: layer)]
     }
 
     /// How a module's inputs are rounded; nil if they are not.
     func input(_ module: LinearModule, layer: Int) -> ActivationQuantization.Input? {
-        inputs[layer * LinearModule.allCases.count + module.rawValue]
+        inputs[module.place(inLayer: layer)]
     }
 
     /// Rounds a module's inputs, where they are rounded at all, under another scale per tensor.
     func setInputScale(_ scale: Float, of module: LinearModule, layer: Int) {
-        inputs[layer * LinearModule.allCases.count + module.rawValue]?.scale = scale
+        inputs[module.place(inLayer: layer)]?.scale = scale
     }
 
     /// Rounds keys and values under other scales.
@@ -167,14 +167,22 @@ final class LayerWeights {
         }
     }
 
-    private func stored(_ scales: BlockScales) -> Rounding.StoredScales {
-        let blocks = device.tensor(columns: max(scales.blocks.count, 1), type: .uint8)
-        let factors = device.tensor(columns: max(scales.factors.count, 1))
+    /// Scales where the device finds them.
+    func stored(_ scales: BlockScales) -> Rounding.StoredScales {
+        let stored = Rounding.StoredScales(
+            blocks: device.tensor(columns: max(scales.blocks.count, 1), type: .uint8),
+            factors: device.tensor(columns: max(scales.factors.count, 1))
+        )
+        upload(scales, to: stored)
+        return stored
+    }
+
+    /// Puts other scales in the place of some, as many.
+    func upload(_ scales: BlockScales, to stored: Rounding.StoredScales) {
         scales.withBytes { bytes in
-            device.upload(bytes.blocks, to: blocks)
-            device.upload(bytes.factors, to: factors)
+            device.upload(bytes.blocks, to: stored.blocks)
+            device.upload(bytes.factors, to: stored.factors)
         }
-        return Rounding.StoredScales(blocks: blocks, factors: factors)
     }
 
     /// Brings what the device changed back into the parameters.
@@ -198,7 +206,7 @@ final class LayerWeights {
     /// The weight as products use it, `[out, in]`; valid until the next call.
     func operand(_ module: LinearModule, layer: Int) -> WeightOperand {
         guard let prepared else { return .tensor(effective(module, layer: layer)) }
-        return prepared.operand(layer * LinearModule.allCases.count + module.rawValue) {
+        return prepared.operand(module.place(inLayer: layer)) {
             effective(module, layer: layer)
         }
     }
@@ -239,12 +247,12 @@ final class LayerWeights {
 
     /// The scales of a module's weight that do not follow it; nil where they do.
     func storedScales(_ module: LinearModule, layer: Int) -> Rounding.StoredScales? {
-        storedScales[layer * LinearModule.allCases.count + module.rawValue]
+        storedScales[module.place(inLayer: layer)]
     }
 
     /// Rounds a module's weight by what is learned of it, from now on.
     func setLearned(_ tensors: LearnedRoundingTensors, _ module: LinearModule, layer: Int) {
-        let index = layer * LinearModule.allCases.count + module.rawValue
+        let index = module.place(inLayer: layer)
         storedScales[index] = tensors.scales
         offsets[index] = tensors.offsets
         invalidate()
@@ -254,7 +262,7 @@ final class LayerWeights {
     func rounding(_ module: LinearModule, _ layer: Int, _ format: QuantizationFormat) -> Rounding {
         let draw = drawSeed.map { RoundingDraw(seed: $0, place: entry(module, layer).offset) }
         if let scales = storedScales(module, layer: layer) {
-            let offsets = offsets[layer * LinearModule.allCases.count + module.rawValue]
+            let offsets = offsets[module.place(inLayer: layer)]
             return Rounding(format, scale: .stored(scales), draw: draw, offsets: offsets)
         }
         return Rounding(format, scale: sharedScale(module, layer, format), draw: draw)

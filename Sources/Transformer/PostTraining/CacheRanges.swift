@@ -26,21 +26,11 @@ public struct CacheRanges: Sendable, Equatable {
         on windows: CalibrationWindows,
         device: any ComputeDevice
     ) throws -> CacheRanges {
-        let limit = Int32(parameters.configuration.vocabularySize)
-        guard windows.tokens.allSatisfy({ $0 >= 0 && $0 < limit }) else {
-            throw TransformerError(.invalidTokens, "a token is outside the vocabulary of \(limit)")
-        }
-        let weights = try LayerWeights(parameters: parameters, recipe: recipe, device: device)
-        weights.setProgress(1)
-        let pass = DecoderPass(window: windows.length, weights: weights)
         var ranges = ActivationRanges()
-        pass.onCache = { layer, key, value in
-            ranges.recordKeys(pass.amax(key), values: pass.amax(value), layer: layer)
-        }
-        defer { pass.onCache = nil }
-        windows.tokens.withUnsafeBufferPointer { buffer in
-            guard let start = buffer.baseAddress else { return }
-            for window in 0..<windows.count { pass.forward(start + window * windows.length) }
+        try windows.run(parameters, recipe: recipe, device: device) { pass in
+            pass.onCache = { layer, key, value in
+                ranges.recordKeys(pass.amax(key), values: pass.amax(value), layer: layer)
+            }
         }
         return CacheRanges(keys: ranges.keys, values: ranges.values)
     }

@@ -1,3 +1,6 @@
+internal import Devices
+internal import Formats
+
 /// Tokens to calibrate on, cut into windows.
 public struct CalibrationWindows: Sendable {
     /// The tokens, `[count, length]` row-major.
@@ -51,6 +54,37 @@ public struct CalibrationWindows: Sendable {
     init(tokens: some Collection<Int32>, length: Int) {
         self.tokens = Array(tokens.prefix(tokens.count / length * length))
         self.length = length
+    }
+
+    /// Runs a model, as a recipe rounds its weights and inputs in the end, over every window.
+    ///
+    /// `watch`: Sets what is told of the pass.
+    ///
+    /// - Throws: ``TransformerError`` (`invalidRecipe`; `invalidTokens` for text of another vocabulary).
+    func run(
+        _ parameters: Parameters,
+        recipe: QuantizationRecipe,
+        device: any ComputeDevice,
+        watch: (DecoderPass) -> Void
+    ) throws {
+        try requireVocabulary(of: parameters.configuration)
+        let weights = try LayerWeights(parameters: parameters, recipe: recipe, device: device)
+        weights.setProgress(1)
+        let pass = DecoderPass(window: length, weights: weights)
+        watch(pass)
+        defer { (pass.onInput, pass.onCache) = (nil, nil) }
+        tokens.withUnsafeBufferPointer { buffer in
+            guard let start = buffer.baseAddress else { return }
+            for window in 0..<count { pass.forward(start + window * length) }
+        }
+    }
+
+    /// - Throws: ``TransformerError`` (`invalidTokens`) for text of another vocabulary.
+    func requireVocabulary(of model: ModelConfiguration) throws {
+        let limit = Int32(model.vocabularySize)
+        guard tokens.allSatisfy({ $0 >= 0 && $0 < limit }) else {
+            throw TransformerError(.invalidTokens, "a token is outside the vocabulary of \(limit)")
+        }
     }
 
     /// The tokens of the first windows, `[windows, length]`, or of all if there are fewer.

@@ -22,30 +22,20 @@ public struct InputRanges: Sendable, Equatable {
         device: any ComputeDevice
     ) throws -> InputRanges {
         let configuration = parameters.configuration
-        let limit = Int32(configuration.vocabularySize)
-        guard windows.tokens.allSatisfy({ $0 >= 0 && $0 < limit }) else {
-            throw TransformerError(.invalidTokens, "a token is outside the vocabulary of \(limit)")
-        }
-        let weights = try LayerWeights(parameters: parameters, recipe: recipe, device: device)
-        weights.setProgress(1)
-        let pass = DecoderPass(window: windows.length, weights: weights)
         let wanted = ActivationQuantization(recipe, of: configuration).inputs
         var amax: [String: Float] = [:]
         // Groups of modules come in the order of the pass.
         var layer = 0
-        pass.onInput = { module, input in
-            let found = pass.amax(input)
-            for member in configuration.modules(sharingInputOf: module) {
-                let name = member.name(layer: layer)
-                guard wanted[name] != nil else { continue }
-                amax[name] = max(amax[name] ?? 0, found)
+        try windows.run(parameters, recipe: recipe, device: device) { pass in
+            pass.onInput = { module, input in
+                let found = pass.amax(input)
+                for member in configuration.modules(sharingInputOf: module) {
+                    let name = member.name(layer: layer)
+                    guard wanted[name] != nil else { continue }
+                    amax[name] = max(amax[name] ?? 0, found)
+                }
+                if module == .down { layer = (layer + 1) % configuration.layerCount }
             }
-            if module == .down { layer = (layer + 1) % configuration.layerCount }
-        }
-        defer { pass.onInput = nil }
-        windows.tokens.withUnsafeBufferPointer { buffer in
-            guard let start = buffer.baseAddress else { return }
-            for window in 0..<windows.count { pass.forward(start + window * windows.length) }
         }
         return InputRanges(amax: amax)
     }

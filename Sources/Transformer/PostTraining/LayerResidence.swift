@@ -13,17 +13,16 @@ public final class LayerResidence {
 
     /// All parameters' places; matrices that are not loaded hold nothing of use.
     public let parameters: Parameters
-    private let read: Reader?
-    private let team: ThreadTeam
+    // Nil of what is in memory throughout.
+    private let source: (read: Reader, team: ThreadTeam)?
     private var stored: [String: PackedTensor] = [:]
     // What was changed and is stored nowhere.
     private var kept: Set<String> = []
 
     /// All of a model, which is in memory and stays there.
-    public init(whole parameters: Parameters, team: ThreadTeam) {
+    public init(whole parameters: Parameters) {
         self.parameters = parameters
-        self.team = team
-        read = nil
+        source = nil
     }
 
     /// A model of whose parameters norms and biases are read at once.
@@ -35,15 +34,14 @@ public final class LayerResidence {
         read: @escaping Reader
     ) throws {
         parameters = try Parameters(configuration: configuration)
-        self.team = team
-        self.read = read
+        source = (read, team)
         for entry in parameters.layout.entries where !Self.isMatrix(entry) {
             try read(entry, parameters.elements(of: entry))
         }
     }
 
     /// Whether all of the model is in memory throughout.
-    public var isWhole: Bool { read == nil }
+    public var isWhole: Bool { source == nil }
 
     private static func isMatrix(_ entry: ParameterLayout.Entry) -> Bool { entry.shape.count > 1 }
 
@@ -98,21 +96,21 @@ public final class LayerResidence {
         _ entry: ParameterLayout.Entry,
         into values: UnsafeMutableBufferPointer<Float>
     ) throws {
-        guard let read else {
+        guard let source else {
             values.baseAddress?.update(
                 from: parameters.storage.pointer + entry.offset,
                 count: entry.count
             )
             return
         }
-        try read(entry, values)
+        try source.read(entry, values)
     }
 
     private func load(_ entry: ParameterLayout.Entry) throws {
-        guard let read, Self.isMatrix(entry), !kept.contains(entry.name) else { return }
+        guard let source, Self.isMatrix(entry), !kept.contains(entry.name) else { return }
         let values = parameters.elements(of: entry)
-        guard let packed = stored[entry.name] else { return try read(entry, values) }
-        try BlockQuantizer.dequantize(packed, into: values, team: team)
+        guard let packed = stored[entry.name] else { return try source.read(entry, values) }
+        try BlockQuantizer.dequantize(packed, into: values, team: source.team)
     }
 
     private func release(_ entry: ParameterLayout.Entry) {

@@ -135,7 +135,7 @@ final class LayerwisePass {
     }
 
     /// Turns the streams, which have passed all layers, into their normalized form.
-    func finish() -> DeviceTensor {
+    func finish() {
         pass.weights.refresh()
         for number in 0..<windowCount {
             let window = rows(of: number)
@@ -146,7 +146,6 @@ final class LayerwisePass {
                 nonFinite[number] = ParameterLayout.finalNormModule
             }
         }
-        return hidden
     }
 
     /// The error of what is not finite on a window; see `DecoderPass.nonFiniteError(_:at:)`.

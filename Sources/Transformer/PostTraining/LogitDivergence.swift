@@ -37,8 +37,7 @@ public final class LogitDivergence {
         length: Int,
         device: any ComputeDevice
     ) throws {
-        // Of what is in memory nothing is read by a team.
-        let whole = LayerResidence(whole: original, team: ThreadTeam(threadCount: 1))
+        let whole = LayerResidence(whole: original)
         try self.init(original: whole, tokens: tokens, length: length, device: device)
     }
 
@@ -104,7 +103,7 @@ public final class LogitDivergence {
         for layer in 0..<parameters.configuration.layerCount {
             try model.with(layer: layer) { try pass.advance(layer: layer) }
         }
-        _ = pass.finish()
+        pass.finish()
         return pass
     }
 
@@ -121,10 +120,7 @@ public final class LogitDivergence {
         _ changed: Parameters,
         activations: ActivationQuantization = .none
     ) throws -> DivergenceResult {
-        try measure(
-            LayerResidence(whole: changed, team: ThreadTeam(threadCount: 1)),
-            activations: activations
-        )
+        try measure(LayerResidence(whole: changed), activations: activations)
     }
 
     /// The same of a model that may be in memory in parts.

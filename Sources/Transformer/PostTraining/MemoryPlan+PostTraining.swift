@@ -103,7 +103,7 @@ private struct RoundingMemory {
 
     private var layerCount: Int { layerWeights.reduce(0) { $0 + $1.rows * $1.columns } }
 
-    private var largest: Int { layerWeights.map { $0.rows * $0.columns }.max() ?? 0 }
+    private var largest: Int { LayerWeights.roundedCount(model) }
 
     /// Codes and scales of what is rounded.
     private var stored: (String, Int) {

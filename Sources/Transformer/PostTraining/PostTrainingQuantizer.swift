@@ -73,7 +73,7 @@ public struct PostTrainingQuantizer {
         listener: Listener
     ) throws -> ActivationRanges? {
         try quantize(
-            LayerResidence(whole: parameters, team: team),
+            LayerResidence(whole: parameters),
             calibration: calibration,
             listener: listener
         )
@@ -105,7 +105,7 @@ public struct PostTrainingQuantizer {
         }
         var ranges: ActivationRanges?
         if let calibration {
-            try Self.checkVocabulary(calibration, parameters)
+            try calibration.requireVocabulary(of: parameters.configuration)
             ranges = try roundOnText(model, rounding, calibration, listener, report)
         } else if method.needsCalibration {
             throw TransformerError(.invalidRecipe, "this method needs calibration text")
@@ -227,16 +227,6 @@ public struct PostTrainingQuantizer {
                     smoothing.smoothQuantScales(group, inputs: inputs, migration: migration)
                 }
             smoothing.fold(scales, into: group, inputs: inputs)
-        }
-    }
-
-    private static func checkVocabulary(
-        _ windows: CalibrationWindows,
-        _ parameters: Parameters
-    ) throws {
-        let limit = Int32(parameters.configuration.vocabularySize)
-        guard windows.tokens.allSatisfy({ $0 >= 0 && $0 < limit }) else {
-            throw TransformerError(.invalidTokens, "a token is outside the vocabulary of \(limit)")
         }
     }
 }

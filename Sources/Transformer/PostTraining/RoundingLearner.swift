@@ -126,52 +126,31 @@ final class RoundingLearner {
         targets = device.tensor(rows: rows, columns: configuration.hiddenSize)
         outputGradient = device.tensor(rows: rows, columns: configuration.hiddenSize)
         sums = device.tensor(columns: 3, type: .float64)
-        slots = starts.map { Self.slot($0, device) }
+        slots = starts.map { [weights] in Self.slot($0, weights) }
         for slot in slots { weights.setLearned(slot.learned, slot.start.module, layer: layer) }
     }
 
-    private static func slot(_ start: Start, _ device: any ComputeDevice) -> Slot {
-        let (rows, columns) = (start.entry.rows, start.entry.columns)
-        func offsets() -> DeviceTensor { device.tensor(rows: rows, columns: columns) }
-        let stored = Rounding.StoredScales(
-            blocks: device.tensor(columns: max(start.scales.blocks.count, 1), type: .uint8),
-            factors: device.tensor(columns: max(start.scales.factors.count, 1))
-        )
-        upload(start.scales, to: stored, device)
-        guard start.format.scaleKind.hasBlocks else {
-            let learned = LearnedRoundingTensors(
-                offsets: offsets(),
-                factors: nil,
-                steps: nil,
-                scales: stored
-            )
-            return Slot(start: start, learned: learned, bestOffsets: offsets(), bestFactors: nil)
+    private static func slot(_ start: Start, _ weights: LayerWeights) -> Slot {
+        let device = weights.device
+        func offsets() -> DeviceTensor {
+            device.tensor(rows: start.entry.rows, columns: start.entry.columns)
         }
-        let count = start.scales.blocks.count
-        let (steps, factors) = (device.tensor(columns: count), device.tensor(columns: count))
-        let best = device.tensor(columns: count)
-        device.upload(start.scales.steps(start.format), to: steps)
-        let ones = [Float](repeating: 1, count: count)
-        device.upload(ones, to: factors)
-        device.upload(ones, to: best)
+        let count = start.format.scaleKind.hasBlocks ? start.scales.blocks.count : nil
+        func room() -> DeviceTensor? { count.map { device.tensor(columns: $0) } }
         let learned = LearnedRoundingTensors(
             offsets: offsets(),
-            factors: factors,
-            steps: steps,
-            scales: stored
+            factors: room(),
+            steps: room(),
+            scales: weights.stored(start.scales)
         )
-        return Slot(start: start, learned: learned, bestOffsets: offsets(), bestFactors: best)
-    }
-
-    private static func upload(
-        _ scales: BlockScales,
-        to stored: Rounding.StoredScales,
-        _ device: any ComputeDevice
-    ) {
-        scales.withBytes { bytes in
-            device.upload(bytes.blocks, to: stored.blocks)
-            device.upload(bytes.factors, to: stored.factors)
+        let best = room()
+        if let count, let steps = learned.steps, let factors = learned.factors, let best {
+            device.upload(start.scales.steps(start.format), to: steps)
+            let ones = [Float](repeating: 1, count: count)
+            device.upload(ones, to: factors)
+            device.upload(ones, to: best)
         }
+        return Slot(start: start, learned: learned, bestOffsets: offsets(), bestFactors: best)
     }
 }
 
@@ -191,15 +170,13 @@ extension RoundingLearner {
         for step in 0..<learning.iterations {
             try onStep(step)
             let windows = draw(using: &generator)
-            let error = try forward(windows)
+            let error = try findGradients(windows)
             // Windows differ more from each other than steps do.
             let share = error / max(windows.reduce(0) { $0 + before[$1] }, .leastNormalMagnitude)
             if share < best.share {
                 best = (share, step)
                 keep()
             }
-            gradients.clear()
-            backward.run(layer: layer, outputGradient: outputGradient)
             take(rate: 1 - Float(step) / Float(learning.iterations))
         }
         try onStep(learning.iterations)
@@ -340,7 +317,7 @@ extension RoundingLearner {
             if let factors = slot.learned.factors, let best = slot.bestFactors {
                 device.copy(best, to: factors)
             }
-            Self.upload(scales(slot), to: slot.learned.scales, device)
+            weights.upload(scales(slot), to: slot.learned.scales)
         }
         weights.invalidate()
     }
@@ -352,7 +329,7 @@ extension RoundingLearner {
             if let factors = slot.learned.factors {
                 device.upload([Float](repeating: 1, count: factors.count), to: factors)
             }
-            Self.upload(slot.start.scales, to: slot.learned.scales, device)
+            weights.upload(slot.start.scales, to: slot.learned.scales)
         }
         weights.invalidate()
     }
@@ -365,17 +342,7 @@ extension RoundingLearner {
         for (index, first) in start.scales.steps(start.format).enumerated() {
             steps[index] *= first
         }
-        var blocks = start.scales.blocks
-        QuantizeKernels.encodeSteps(
-            &blocks,
-            &steps,
-            count: steps.count,
-            storage: BlockStorage(
-                format: start.format,
-                globalScale: start.scales.factors.first ?? 1
-            )
-        )
-        return BlockScales(blocks: blocks, factors: start.scales.factors)
+        return start.scales.with(steps: steps, start.format)
     }
 
     private func roundWeights() {

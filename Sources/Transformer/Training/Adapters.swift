@@ -50,7 +50,7 @@ final class Adapters {
         self.targets = targets
         var indices = [Int?](repeating: nil, count: model.layerCount * LinearModule.allCases.count)
         for (index, target) in targets.enumerated() {
-            indices[Self.place(target.module, target.layer)] = index
+            indices[target.module.place(inLayer: target.layer)] = index
         }
         self.indices = indices
         baseMemory = device.adopt(base.storage)
@@ -79,12 +79,8 @@ final class Adapters {
         targets.map(\.weight.count).max() ?? 0
     }
 
-    private static func place(_ module: LinearModule, _ layer: Int) -> Int {
-        layer * LinearModule.allCases.count + module.rawValue
-    }
-
     private func target(_ module: LinearModule, _ layer: Int) -> AdapterConfiguration.Target? {
-        indices[Self.place(module, layer)].map { targets[$0] }
+        indices[module.place(inLayer: layer)].map { targets[$0] }
     }
 
     /// Whether a module has one.

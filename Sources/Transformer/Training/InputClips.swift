@@ -56,14 +56,14 @@ final class InputClips: @unchecked Sendable {
         regularization = settings.clipRegularization
         let inputs = ActivationQuantization(settings.recipe, of: configuration).inputs
         var sites: [Site] = []
-        let count = LinearModule.allCases.count
-        var indices = [Int?](repeating: nil, count: configuration.layerCount * count)
+        let count = configuration.layerCount * LinearModule.allCases.count
+        var indices = [Int?](repeating: nil, count: count)
         for layer in 0..<configuration.layerCount {
             for module in configuration.inputGroups {
                 guard let input = inputs[module.name(layer: layer)],
                     input.format.scaleKind.hasTensorScale
                 else { continue }
-                indices[layer * count + module.rawValue] = sites.count
+                indices[module.place(inLayer: layer)] = sites.count
                 sites.append(Site(layer: layer, module: module, format: input.format))
             }
         }
@@ -141,8 +141,7 @@ final class InputClips: @unchecked Sendable {
         device.download(tensor(0), into: &shares)
         for (index, site) in sites.enumerated() {
             let scale = site.format.floatScale(amax: threshold(index))
-            for module in LinearModule.allCases
-            where weights.configuration.inputGroup(of: module) == site.module {
+            for module in weights.configuration.modules(sharingInputOf: site.module) {
                 weights.setInputScale(scale, of: module, layer: site.layer)
             }
         }
@@ -165,7 +164,7 @@ final class InputClips: @unchecked Sendable {
         _ module: LinearModule,
         layer: Int
     ) {
-        let place = layer * LinearModule.allCases.count + module.rawValue
+        let place = module.place(inLayer: layer)
         guard !calibrated.isEmpty, let index = indices[place] else { return }
         device.clipGradient(
             gradient,

@@ -126,16 +126,9 @@ public final class LearnedScales: @unchecked Sendable {
     func settle(into parameters: Parameters) {
         for (slot, steps) in zip(slots, self.steps) {
             guard let before = parameters.fixedScales[slot.entry.name] else { continue }
-            let storage = BlockStorage(
-                format: slot.format,
-                globalScale: before.factors.first ?? 1
-            )
-            var values = Array(steps.values)
-            var blocks = before.blocks
-            QuantizeKernels.encodeSteps(&blocks, &values, count: values.count, storage: storage)
-            parameters.fixedScales[slot.entry.name] = BlockScales(
-                blocks: blocks,
-                factors: before.factors
+            parameters.fixedScales[slot.entry.name] = before.with(
+                steps: Array(steps.values),
+                slot.format
             )
         }
     }

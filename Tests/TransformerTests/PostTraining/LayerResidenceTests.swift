@@ -26,7 +26,7 @@ internal import Testing
         let source = try SmallModel.make()
         let model =
             try isWhole
-            ? LayerResidence(whole: source.copy(), team: SmallModel.team)
+            ? LayerResidence(whole: source.copy())
             : LayerResidence(configuration: source.configuration, team: SmallModel.team) {
                 onRead($0)
                 _ = $1.update(from: source.elements(of: $0))
