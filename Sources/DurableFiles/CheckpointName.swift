@@ -1,3 +1,5 @@
+internal import Foundation
+
 /// How the folder of a training's checkpoint is called: `step-` and the step in at least eight digits.
 ///
 /// The compute child writes it and the daemon looks for it, so both name it here.
@@ -20,6 +22,12 @@ public struct CheckpointName: Sendable, Hashable, Comparable, CustomStringConver
         else { return nil }
         self.init(step: step)
         guard Array(description.utf8) == Array(name.utf8) else { return nil }
+    }
+
+    /// Those in a folder, whole or not, in no order.
+    public static func all(in folder: String) -> [CheckpointName] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return names.compactMap { CheckpointName($0) }
     }
 
     /// The name.

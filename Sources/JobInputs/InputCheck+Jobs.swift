@@ -65,10 +65,7 @@ extension InputCheck {
                 batches(spec.trainer, files, windows, tokens)
             }
         }
-        var calibrates =
-            spec.quantization.quantizesKeyValueCache || spec.quantization.inputScales != .dynamic
-        if case .method? = spec.start { calibrates = true }
-        if calibrates {
+        if spec.calibrates {
             let count = spec.data.calibration.count
             texts(count, "/data/calibration", isJoined: false, windows, model)
         }

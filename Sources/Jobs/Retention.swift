@@ -23,11 +23,26 @@ public struct Retention: Sendable {
     ///
     /// A job goes only when it is over, and when nobody waits for it or works with what it made.
     public static func refusal(of job: Job, needing: [Job]) -> String? {
-        guard job.state.isTerminal else {
-            return "job \(job.id) is \(job.state.rawValue); cancel it first"
-        }
-        guard let first = needing.first(where: { !$0.state.isTerminal }) else { return nil }
-        return "job \(job.id) is needed by job \(first.id), which is \(first.state.rawValue)"
+        if let refusal = refusal(of: job.id, in: job.state.rawValue) { return refusal }
+        return needing.first { !$0.state.isTerminal }
+            .map { refusal(of: job.id, neededBy: $0.id, in: $0.state.rawValue) }
+    }
+
+    /// Why a job in a state, by its word, cannot be removed, whoever needs it, or nil.
+    public static func refusal(of job: String, in state: String) -> String? {
+        JobState(rawValue: state)?.isTerminal == true
+            ? nil : "job \(job) is \(state); cancel it first"
+    }
+
+    /// Why a job cannot be removed that another one needs, which is not over.
+    public static func refusal(of job: String, neededBy user: String, in state: String) -> String {
+        "job \(job) is needed by job \(user), which is \(state)"
+    }
+
+    /// Why one job of a pipeline cannot be removed.
+    public static func refusal(of job: String, partOf pipeline: String) -> String {
+        "job \(job) is of pipeline \(pipeline), which goes whole or not at all: "
+            + "qat-client jobs rm \(pipeline)"
     }
 
     /// Whether a job may go before its time, to make room: it ended as long ago as an upload is kept

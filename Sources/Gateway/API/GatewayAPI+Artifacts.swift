@@ -105,11 +105,9 @@ extension GatewayAPI {
         _ digests: Set<SHA256Digest>,
         _ holder: String
     ) async throws -> Set<SHA256Digest> {
-        let stored = digests.filter { artifacts.size($0) != nil }
-        guard !stored.isEmpty else { return [] }
         // Nobody removes one of them while it is being opened.
-        return try await artifacts.custody.holding(stored) {
-            let openings = stored.compactMap { digest in
+        try await artifacts.custody.holding(digests) {
+            let openings = digests.compactMap { digest in
                 artifacts.size(digest).map {
                     JobBatch.Opening(
                         holder: holder,
@@ -119,7 +117,7 @@ extension GatewayAPI {
                     )
                 }
             }
-            try await engine.store.grant(openings)
+            if !openings.isEmpty { try await engine.store.grant(openings) }
             return Set(openings.map(\.digest))
         }
     }

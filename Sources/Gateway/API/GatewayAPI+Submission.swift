@@ -118,15 +118,18 @@ extension GatewayAPI {
             first
         }
         for input in inputs {
-            let said = InputSource(texts[input.pointer] ?? "")
+            let text = texts[input.pointer] ?? ""
+            switch (InputSource(text), InputSource(input.source)) {
             // What files are called on the submitter's disk is for people only.
-            if case (.local, .local) = (said, InputSource(input.source)) { continue }
-            guard said != InputSource(input.source) else { continue }
-            throw StoreError(
-                .invalidArgument,
-                "\(input.pointer): the source \(PlainText.quoted(input.source)) is not what the "
-                    + "specification says, \(PlainText.quoted(texts[input.pointer] ?? ""))"
-            )
+            case (.local, .local): continue
+            case (let said, let sent) where said == sent: continue
+            default:
+                throw StoreError(
+                    .invalidArgument,
+                    "\(input.pointer): the source \(PlainText.quoted(input.source)) is not what the "
+                        + "specification says, \(PlainText.quoted(text))"
+                )
+            }
         }
     }
 

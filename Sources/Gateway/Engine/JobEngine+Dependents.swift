@@ -91,7 +91,7 @@ extension JobEngine {
         }
         if isWaiting {
             result.verdict = .waiting
-        } else if let fault = rules.sizeFault(of: resolved(inputs, result.files)) {
+        } else if let fault = limits.sizeFault(of: resolved(inputs, result.files)) {
             result.verdict = .never(fault)
             result.refusal = fault
         }

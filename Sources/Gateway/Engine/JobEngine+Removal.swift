@@ -16,11 +16,7 @@ extension JobEngine {
         try await remove("job \(id)") {
             let row = try await store.row(id)
             if let pipeline = row.pipeline {
-                throw StoreError(
-                    .invalidState,
-                    "job \(id) is of pipeline \(pipeline), which goes whole or not at all: "
-                        + "qat-client jobs rm \(pipeline)"
-                )
+                throw StoreError(.invalidState, Retention.refusal(of: id, partOf: pipeline))
             }
             do {
                 return Leaving(jobs: [try await store.job(id)])

@@ -34,7 +34,7 @@ struct SubmissionRules: Sendable {
         for input in submission.inputs {
             try check(input)
         }
-        if let fault = sizeFault(of: submission.inputs) {
+        if let fault = limits.sizeFault(of: submission.inputs) {
             throw Self.refusal(fault)
         }
     }
@@ -90,24 +90,6 @@ struct SubmissionRules: Sendable {
     func check(_ text: String, _ what: String, _ byteLimit: Int) throws {
         if let fault = PlainText.fault(in: text, byteLimit: byteLimit) {
             throw Self.refusal("\(what) \(PlainText.quoted(text, byteLimit: 80)) \(fault)")
-        }
-    }
-
-    /// Why inputs cannot be leased, or nil.
-    func sizeFault(of inputs: [Input]) -> String? {
-        let size = Self.byteCount(of: inputs)
-        guard size > limits.inputBytes else { return nil }
-        let files = inputs.reduce(0) { $0 + $1.files.count }
-        return "\(inputs.count) inputs of \(files) files take \(size) bytes to name; "
-            + "the limit is \(limits.inputBytes); pack small files together"
-    }
-
-    /// Bytes that inputs take in a lease, a little more than less: text, digests, and eight bytes
-    /// for each field's number and length.
-    static func byteCount(of inputs: [Input]) -> Int {
-        inputs.reduce(0) { sum, input in
-            sum + input.pointer.utf8.count + input.source.utf8.count + 24
-                + input.files.reduce(0) { $0 + $1.path.utf8.count + 32 + 32 }
         }
     }
 

@@ -120,7 +120,7 @@ final class WorkerPresence: Sendable {
     func forgettable(at moment: Moment) -> [Entry] {
         entries.withLock { entries in
             let silent = entries.values
-                .filter { moment.uptime - $0.heard.uptime > Self.silenceLimit }
+                .filter { $0.isSilent(at: moment) }
                 .sorted { $0.seen < $1.seen }
             let excess = max(0, entries.count - Self.countLimit)
             return silent.enumerated().filter { index, entry in

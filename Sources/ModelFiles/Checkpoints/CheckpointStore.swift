@@ -129,8 +129,7 @@ public struct CheckpointStore {
     }
 
     private func checkpoints() -> [CheckpointName] {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-        return names.compactMap { CheckpointName($0) }.sorted()
+        CheckpointName.all(in: folder).sorted()
     }
 
     private func verified(_ path: String, fingerprint: String) throws -> Manifest {

@@ -6,6 +6,16 @@ public struct JobProgress: WireMessage, Equatable {
     /// of them, and their losses are a curve.
     public static let trainingPhase = "train"
 
+    /// What a phase does, and how far it is in it, if that is counted: `validating` and `3/16` of
+    /// `validating 3/16`.
+    public static func parts(ofPhase text: String) -> (name: String, count: String?) {
+        guard let space = text.lastIndex(of: " ") else { return (text, nil) }
+        let last = text[text.index(after: space)...]
+        let parts = last.split(separator: "/", omittingEmptySubsequences: false)
+        let isCount = parts.count == 2 && parts.allSatisfy { UInt64($0) != nil }
+        return isCount ? (String(text[..<space]), String(last)) : (text, nil)
+    }
+
     /// Steps finished.
     public var step: UInt64
     /// Steps in the whole run; 0 when unknown.

@@ -16,12 +16,12 @@ public final class ComputeReporter: Sendable {
         var place = (step: 0, total: 0)
         /// Whether what waits will be told when its time is over.
         var isTimed = false
+        /// Whether a stop has to wait for a checkpoint.
+        var holdsWork = false
     }
 
     private let state: Mutex<State>
     private let stop = Atomic<Bool>(false)
-    /// Changed and acted upon under the output's lock.
-    private let isHolding = Atomic<Bool>(false)
     private let work = Mutex<(count: @Sendable () -> Int, told: Int)>(({ 0 }, 0))
 
     /// A reporter that prints to `output`; `isPaced` unless all progress is told.
@@ -41,19 +41,16 @@ public final class ComputeReporter: Sendable {
     /// Where there is not, a stop ends the process at once, whatever it is doing: loading, calibrating,
     /// generating, exporting. At first there is not.
     public func holdWork(_ isHeld: Bool) {
-        state.withLock { _ in isHolding.store(isHeld, ordering: .relaxed) }
+        state.withLock { $0.holdsWork = isHeld }
     }
-
-    /// Whether a stop has to wait for a checkpoint.
-    var holdsWork: Bool { isHolding.load(ordering: .relaxed) }
 
     /// Hears a stop; calls `end` if nothing is lost by an end at once.
     ///
     /// No line is cut off by it.
     func requestStop(orEnd end: () -> Void) {
         requestStop()
-        state.withLock { _ in
-            if !holdsWork { end() }
+        state.withLock { state in
+            if !state.holdsWork { end() }
         }
     }
 

@@ -5,11 +5,8 @@ public enum MemoryLimit {
     /// That of its control group, of its resources, or the machine's: the least.
     public static var byteCount: Int { current.byteCount }
 
-    /// What sets it, in words.
-    public static var name: String { current.name }
-
-    /// The least, and what sets it.
-    static var current: (byteCount: Int, name: String) {
+    /// The least, and what sets it, in words.
+    public static var current: (byteCount: Int, name: String) {
         let groups = OutOfMemoryKills.groupFiles(
             unified: "memory.max",
             memory: "memory.limit_in_bytes"

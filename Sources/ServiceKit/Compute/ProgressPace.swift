@@ -8,7 +8,7 @@ struct ProgressPace {
 
     private let isOn: Bool
     /// When each phase was last told of.
-    private var told: [Substring: ContinuousClock.Instant] = [:]
+    private var told: [String: ContinuousClock.Instant] = [:]
     private var waiting: ComputeEvent?
 
     /// A pace; of one that is not on, nothing waits.
@@ -39,11 +39,7 @@ struct ProgressPace {
     }
 
     /// The phase without how far it is: `validating` of `validating 3/16`.
-    private static func phase(_ event: ComputeEvent) -> Substring {
-        let phase = event.phase ?? ""
-        guard let space = phase.lastIndex(of: " "),
-            phase[space...].wholeMatch(of: /\ [0-9]+\/[0-9]+/) != nil
-        else { return phase[...] }
-        return phase[..<space]
+    private static func phase(_ event: ComputeEvent) -> String {
+        JobProgress.parts(ofPhase: event.phase ?? "").name
     }
 }

@@ -28,16 +28,11 @@ struct JobFolders: Sendable {
 
     /// What is kept, from what was touched first; only while no job is at work.
     func kept() -> [Kept] {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
-        return names.map { name in
+        names().map { name in
             let path = "\(root)/\(name)"
-            let checkpoints =
-                (try? FileManager.default.contentsOfDirectory(
-                    atPath: path + "/" + Self.checkpoints
-                )) ?? []
             return Kept(
                 job: name,
-                step: checkpoints.compactMap { CheckpointName($0)?.step }.max() ?? 0,
+                step: CheckpointName.all(in: path + "/" + Self.checkpoints).max()?.step ?? 0,
                 isFinished: FinishedWork.isLeft(in: path),
                 touched: Self.lastTouched(path)
             )
@@ -49,15 +44,22 @@ struct JobFolders: Sendable {
         try? FileManager.default.removeItem(atPath: "\(root)/\(kept.job)")
     }
 
-    /// Removes what no attempt goes on with: links to inputs, files on their way, unfinished outputs.
-    func strip(_ kept: Kept) {
-        let path = "\(root)/\(kept.job)"
-        let staying =
-            [Self.checkpoints] + (kept.isFinished ? [Self.outputs, FinishedWork.name] : [])
-        for name in (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
-        where !staying.contains(name) {
-            try? FileManager.default.removeItem(atPath: "\(path)/\(name)")
+    /// Removes what no attempt goes on with: links to inputs, files on their way, unfinished outputs; only
+    /// while no job is at work.
+    func strip() {
+        for path in names().map({ "\(root)/\($0)" }) {
+            let isFinished = FinishedWork.isLeft(in: path)
+            let staying =
+                [Self.checkpoints] + (isFinished ? [Self.outputs, FinishedWork.name] : [])
+            for name in (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+            where !staying.contains(name) {
+                try? FileManager.default.removeItem(atPath: "\(path)/\(name)")
+            }
         }
+    }
+
+    private func names() -> [String] {
+        (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
     }
 
     /// The newest date of a folder and of all in it.

@@ -56,7 +56,7 @@ final class Leftovers: Sendable {
     }
 
     /// Removes what no attempt would go on with.
-    func strip() { folders.kept().forEach(folders.strip) }
+    func strip() { folders.strip() }
 
     /// Whether ages can be told from the wall clock, as the gateway tells its own.
     ///

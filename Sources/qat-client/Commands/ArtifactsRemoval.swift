@@ -43,13 +43,7 @@ extension ArtifactsCommand {
             _ client: RPCClient
         ) async throws -> Set<SHA256Digest> {
             let doubtful = blobs.filter { $0.outcome == .refused && $0.size == 0 }.map(\.digest)
-            var absent: Set<SHA256Digest> = []
-            for start in stride(from: 0, to: doubtful.count, by: 256) {
-                let part = Array(doubtful[start..<min(start + 256, doubtful.count)])
-                let request = FindMissingRequest(digests: part)
-                absent.formUnion(try await client.call(QatMethods.findMissing, request).digests)
-            }
-            return absent
+            return try await BlobUploader.missing(doubtful, client)
         }
 
         private func tell(_ blob: RemovedBlob, isAbsent: Bool) {

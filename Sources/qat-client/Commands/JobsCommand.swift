@@ -87,12 +87,7 @@ struct JobsCommand: AsyncParsableCommand {
                 // A pipeline goes by its id: whole.
                 let targets = try await JobSelector(client: client)
                     .targets(ids, isHarmless: false)
-                let ids = targets.map { target in
-                    switch target {
-                    case .job(let id), .pipeline(let id): id
-                    }
-                }
-                return (ids, 0)
+                return (targets.map(\.id), 0)
             }
             // A limit counts those that go: all are looked through.
             var everything = filter

@@ -3,6 +3,14 @@ internal import JobInputs
 
 /// Numbers as people read them.
 enum Quantities {
+    /// Whole percent of a total, 100 at most, and of nothing.
+    ///
+    /// In whole numbers: 29 of 100 is 0.29, and a hundred times that is less than 29.
+    static func percent(_ done: UInt64, of total: UInt64) -> UInt64 {
+        total > 0
+            ? total.dividingFullWidth(min(done, total).multipliedFullWidth(by: 100)).quotient : 100
+    }
+
     /// `0.8 s`, `42s`, `3m12s`, `5h02m`, `2d04h`.
     static func duration(seconds: Double) -> String {
         guard seconds.isFinite, seconds >= 0, seconds < 1e9 else {

@@ -16,10 +16,7 @@ struct TransferLine {
         var share: Double?
         if let total {
             let amount = "\(Quantities.bytes(done)) of \(Quantities.bytes(total))"
-            let percent =
-                total > 0
-                ? total.dividingFullWidth(min(done, total).multipliedFullWidth(by: 100)).quotient
-                : 100
+            let percent = Quantities.percent(done, of: total)
             share = Double(percent) / 100
             parts.append(
                 .init("\(amount) \(percent)%", rank: 0, least: DisplayWidth.columns(amount)) { _ in

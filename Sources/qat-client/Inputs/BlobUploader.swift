@@ -35,12 +35,7 @@ struct BlobUploader {
     /// - Throws: What the gateway answers, or ``ClientError`` when a file changes meanwhile.
     @discardableResult
     func upload(_ files: [PlannedFile]) async throws -> UInt64 {
-        var missing: Set<SHA256Digest> = []
-        for start in stride(from: 0, to: files.count, by: Self.digestsPerQuestion) {
-            let batch = files[start..<min(start + Self.digestsPerQuestion, files.count)]
-            let request = FindMissingRequest(digests: batch.map(\.digest))
-            missing.formUnion(try await client.call(QatMethods.findMissing, request).digests)
-        }
+        let missing = try await Self.missing(files.map(\.digest), client)
         let wanted = files.filter { missing.contains($0.digest) }
         let total = wanted.reduce(0) { $0 + $1.size }
         var sent: UInt64 = 0
@@ -49,6 +44,20 @@ struct BlobUploader {
             sent += file.size
         }
         return sent
+    }
+
+    /// Those of some artifacts that the gateway does not have for whoever asks.
+    static func missing(
+        _ digests: [SHA256Digest],
+        _ client: RPCClient
+    ) async throws -> Set<SHA256Digest> {
+        var missing: Set<SHA256Digest> = []
+        for start in stride(from: 0, to: digests.count, by: digestsPerQuestion) {
+            let batch = Array(digests[start..<min(start + digestsPerQuestion, digests.count)])
+            let request = FindMissingRequest(digests: batch)
+            missing.formUnion(try await client.call(QatMethods.findMissing, request).digests)
+        }
+        return missing
     }
 
     private func sendPatiently(

@@ -21,22 +21,7 @@ struct InputLimits {
                 }
             }
         }
-        let size = Self.byteCount(of: inputs)
-        if size > limits.inputBytes {
-            let files = inputs.reduce(0) { $0 + $1.files.count }
-            faults.append(
-                "\(inputs.count) inputs of \(files) files take \(size) bytes to name; the limit is "
-                    + "\(limits.inputBytes); pack small files together"
-            )
-        }
+        if let fault = limits.sizeFault(of: inputs) { faults.append(fault) }
         return faults
-    }
-
-    /// Bytes that inputs take in a lease: text, digests, and eight bytes for each field's number and length.
-    private static func byteCount(of inputs: [Input]) -> Int {
-        inputs.reduce(0) { sum, input in
-            sum + input.pointer.utf8.count + input.source.utf8.count + 24
-                + input.files.reduce(0) { $0 + $1.path.utf8.count + 32 + 32 }
-        }
     }
 }

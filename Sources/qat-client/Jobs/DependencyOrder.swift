@@ -64,21 +64,15 @@ enum DependencyOrder {
         var order: [JobTarget] = []
         var seen: Set<Int> = []
         // Each comes after those that need it; a ring, which the gateway takes none of, ends anywhere.
-        for start in newestFirst {
-            var path = [start]
-            while let index = path.last {
-                let isNew = seen.insert(index).inserted
-                let users = newestFirst.filter {
-                    !seen.contains($0) && !nodes[$0].needed.isDisjoint(with: nodes[index].jobs)
-                }
-                if isNew, !users.isEmpty {
-                    path += users.reversed()
-                    continue
-                }
-                path.removeLast()
-                if !order.contains(nodes[index].target) { order.append(nodes[index].target) }
+        func visit(_ index: Int) {
+            guard seen.insert(index).inserted else { return }
+            for user in newestFirst
+            where !nodes[user].needed.isDisjoint(with: nodes[index].jobs) {
+                visit(user)
             }
+            order.append(nodes[index].target)
         }
+        newestFirst.forEach(visit)
         return order
     }
 }

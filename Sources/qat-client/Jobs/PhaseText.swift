@@ -1,3 +1,5 @@
+internal import Protocol
+
 /// What a job does at the moment, and how far it is in it: `validating 3/16`.
 struct PhaseText {
     /// What it does: `validating`.
@@ -5,16 +7,7 @@ struct PhaseText {
     /// How far it is: `3/16`; nil where nothing is counted.
     let count: String?
 
-    init(_ text: String) {
-        guard let space = text.lastIndex(of: " ") else {
-            (name, count) = (text, nil)
-            return
-        }
-        let last = text[text.index(after: space)...]
-        let parts = last.split(separator: "/", omittingEmptySubsequences: false)
-        let isCount = parts.count == 2 && parts.allSatisfy { UInt64($0) != nil }
-        (name, count) = isCount ? (String(text[..<space]), String(last)) : (text, nil)
-    }
+    init(_ text: String) { (name, count) = JobProgress.parts(ofPhase: text) }
 
     /// The whole text.
     var text: String { count.map { "\(name) \($0)" } ?? name }

@@ -18,8 +18,7 @@ enum ProgressLine {
         losses: [Double] = [],
         columns: Int
     ) -> String {
-        // A name of many words leaves room for what it is the name of.
-        let label = DisplayWidth.cut(label, to: max(6, columns / 3))
+        let label = cut(label, columns)
         let parts = parts(label: label, state: state, progress, losses: losses)
         return LiveLine(parts, columns: columns).text(share: fraction(progress))
     }
@@ -33,7 +32,7 @@ enum ProgressLine {
         others: Int = 0,
         columns: Int
     ) -> String {
-        let label = DisplayWidth.cut(label, to: max(6, columns / 3))
+        let label = cut(label, columns)
         let parts: [LiveLine.Part] = [
             .init(label, rank: 1, least: 6, isName: true),
             .init(DisplayWidth.printable(note.state), rank: 4, isName: true),
@@ -41,6 +40,11 @@ enum ProgressLine {
             .init(others > 0 ? "and \(others) more wait\(others == 1 ? "s" : "")" : "", rank: 3),
         ]
         return LiveLine(parts, columns: columns).text(share: nil)
+    }
+
+    /// A name of many words leaves room for what it is the name of.
+    private static func cut(_ label: String, _ columns: Int) -> String {
+        DisplayWidth.cut(label, to: max(6, columns / 3))
     }
 
     /// The numbers alone, for files and pipes.
@@ -67,10 +71,7 @@ enum ProgressLine {
             .init(state, rank: 7, isName: true),
         ]
         if progress.totalSteps > 0 {
-            // In whole numbers: 29 of 100 is 0.29, and a hundred times that is less than 29.
-            let done = min(progress.step, progress.totalSteps)
-            let percent = progress.totalSteps.dividingFullWidth(done.multipliedFullWidth(by: 100))
-                .quotient
+            let percent = Quantities.percent(progress.step, of: progress.totalSteps)
             let step = "step \(progress.step)/\(progress.totalSteps)"
             parts.append(
                 .init("\(step) \(percent)%", rank: 0, least: step.count) { _ in step }

@@ -32,10 +32,7 @@ struct RemovalForecast {
                 throw RPCError(.notFound, "no job \(PlainText.quoted(id))")
             }
             guard job.pipelineID.isEmpty else {
-                throw Self.refusal(
-                    "job \(id) is of pipeline \(job.pipelineID), which goes whole or not at all: "
-                        + "qat-client jobs rm \(job.pipelineID)"
-                )
+                throw Self.refusal(Retention.refusal(of: id, partOf: job.pipelineID))
             }
             return try await remove([job], as: id)
         }
@@ -44,8 +41,9 @@ struct RemovalForecast {
     }
 
     private mutating func remove(_ jobs: [JobSummary], as id: String) async throws {
-        for job in jobs where JobState(rawValue: job.state)?.isTerminal != true {
-            throw Self.refusal("job \(job.jobID) is \(job.state); cancel it first")
+        for job in jobs {
+            let refusal = Retention.refusal(of: job.jobID, in: job.state)
+            if let refusal { throw Self.refusal(refusal) }
         }
         let own = Set(jobs.map(\.jobID))
         let others = try await others().filter { !own.contains($0.job.jobID) }
@@ -54,7 +52,7 @@ struct RemovalForecast {
                 continue
             }
             throw Self.refusal(
-                "job \(job.jobID) is needed by job \(user.jobID), which is \(user.state)"
+                Retention.refusal(of: job.jobID, neededBy: user.jobID, in: user.state)
             )
         }
         gone.insert(id)

@@ -99,7 +99,7 @@ final class WaitCourse: Sendable {
                 let request = GetPipelineRequest(pipelineID: id)
                 return try await client.call(QatMethods.getPipeline, request)
             }
-            for job in pipeline.jobs {
+            for job in pipeline.jobs where ExitStatus(jobState: job.state) == nil {
                 _ = try await watcher(job.jobID).end(hasConnected: true)
             }
             let results = try await outage.bearing {

@@ -58,7 +58,7 @@ struct JobLimitsTests {
                         ]
                     )
                 ]
-            guard SubmissionRules.byteCount(of: more) <= limits.inputBytes else { break }
+            guard JobLimits.byteCount(of: more) <= limits.inputBytes else { break }
             inputs = more
         }
         let id = try await fixture.engine.submit(

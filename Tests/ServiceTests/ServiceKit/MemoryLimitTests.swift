@@ -14,12 +14,12 @@ struct MemoryLimitTests {
             var limit = rlimit(rlim_cur: 1_600_000 << 10, rlim_max: .max)
             try #require(setrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0)
             #expect(MemoryLimit.byteCount == 1_600_000 << 10)
-            #expect(MemoryLimit.name.contains("RLIMIT_AS"))
+            #expect(MemoryLimit.current.name.contains("RLIMIT_AS"))
             // The least counts, `ulimit -d` here.
             limit.rlim_cur = 1_500_000 << 10
             try #require(setrlimit(__rlimit_resource_t(RLIMIT_DATA.rawValue), &limit) == 0)
             #expect(MemoryLimit.byteCount == 1_500_000 << 10)
-            #expect(MemoryLimit.name.contains("RLIMIT_DATA"))
+            #expect(MemoryLimit.current.name.contains("RLIMIT_DATA"))
         }
     }
 }
