@@ -72,7 +72,7 @@ extension AccessPolicy {
     private static let keys = ["visibility", "operators", "methods", "quota", "user_quotas"]
     private static let callers = ["user", "operator"] + Role.allCases.map(\.rawValue)
 
-    /// Reads a policy file: a JSON object of at most 1 MiB; what it does not say stays built in.
+    /// Reads a policy file: a JSON object of at most 256 KiB, as job files; what it does not say stays built in.
     ///
     /// - Throws: ``StoreError`` (`invalidArgument`) that names the key; an unknown key is an error, and
     ///   so is one that comes twice: a misspelt rule must not be taken for none.
@@ -113,8 +113,7 @@ extension AccessPolicy {
     }
 
     private static func object(_ json: Data) throws -> [String: JSONValue] {
-        let expected = "expected a JSON object of at most 1 MiB"
-        guard json.count <= 1 << 20 else { throw fault(expected) }
+        let expected = "expected a JSON object of at most \(JSONParser.maximumByteCount / 1024) KiB"
         let value: JSONValue
         do {
             value = try JSONParser.parse([UInt8](json)).value

@@ -21,13 +21,6 @@ public enum JobSchema {
     }
 
     /// The schema of a kind.
-    ///
-    /// - Throws: ``JobSpecError`` (`unknownKind`) for other words, `pipeline` among them.
-    public static func schema(kind: String) throws(JobSpecError) -> ObjectSchema {
-        schema(of: try self.kind(named: kind))
-    }
-
-    /// The schema of a kind.
     static func schema(of kind: Kind) -> ObjectSchema {
         switch kind {
         case .quantize: quantize
@@ -38,7 +31,7 @@ public enum JobSchema {
 
     /// The kind that a word names; a refusal names those that are `known`.
     ///
-    /// - Throws: As ``schema(kind:)``.
+    /// - Throws: ``JobSpecError`` (`unknownKind`) for other words, `pipeline` among them.
     static func kind(
         named word: String,
         among known: [String] = kinds

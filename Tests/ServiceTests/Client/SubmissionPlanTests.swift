@@ -199,7 +199,7 @@ internal import Testing
 @Suite struct SchemaRowTests {
     @Test func explainsEveryKeyOfEveryKind() throws {
         for kind in JobSchema.kinds {
-            let rows = SchemaRow.rows(of: try JobSchema.schema(kind: kind))
+            let rows = SchemaRow.rows(of: try JobSchema.schema(fileKind: kind))
             #expect(rows.count > 8)
             #expect(rows.allSatisfy { $0.documentation.hasSuffix(".") })
             #expect(rows.allSatisfy { !$0.expectation.isEmpty })
@@ -207,11 +207,11 @@ internal import Testing
     }
 
     @Test func namesNestedKeysByTheirPaths() throws {
-        let rows = SchemaRow.rows(of: try JobSchema.schema(kind: "train"))
+        let rows = SchemaRow.rows(of: try JobSchema.schema(fileKind: "train"))
         let row = try #require(rows.first { $0.path == "$.optim.sched.warmup_steps" })
         #expect(row.remark == "; default 0")
         #expect(rows.contains { $0.path == "$.quantization.layers[].pattern" && $0.isRequired })
-        let tasks = SchemaRow.rows(of: try JobSchema.schema(kind: "evaluate"))
+        let tasks = SchemaRow.rows(of: try JobSchema.schema(fileKind: "evaluate"))
         #expect(tasks.contains { $0.path == "$.tasks[](benchmark).num_runs" })
     }
 

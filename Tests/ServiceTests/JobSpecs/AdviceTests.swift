@@ -100,7 +100,7 @@ internal import Testing
 
     @Test(arguments: JobSchema.kinds)
     func whatIsSuggestedIsAccepted(kind: String) throws {
-        let schema = try JobSchema.schema(kind: kind)
+        let schema = try JobSchema.schema(fileKind: kind)
         var count = 0
         for place in Self.places(schema) {
             for value in Self.values(place.field) {
