@@ -258,6 +258,7 @@ let package = Package(
                 "Gateway", "QuantService", "TrainService", "EvalService", "qat-client", grdb,
                 subprocess, "ComputeKit", "DurableFiles", "JobInputs", "TestProgram",
             ],
+            resources: [.copy("Fixtures")],
             swiftSettings: strict
         ),
     ]

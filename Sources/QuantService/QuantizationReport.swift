@@ -18,7 +18,7 @@ struct QuantizationReport: Encodable {
             title: spec.name ?? "Quantization",
             facts: facts(spec, jobID),
             warnings: results.warnings,
-            layers: layers.map(Self.row),
+            layers: layers.map(ReportPage.Layer.init),
             sensitivities: sensitivities.map { group in
                 let chosen = layers.first { $0.module == group.modules.first }?.format
                 return .init(
@@ -77,27 +77,5 @@ struct QuantizationReport: Encodable {
         let parent = first.split(separator: ".").dropLast().joined(separator: ".")
         let names = modules.map { $0.split(separator: ".").last.map(String.init) ?? $0 }
         return "\(parent).\(names.joined(separator: "+"))"
-    }
-
-    private static func row(_ layer: LayerReport) -> ReportPage.Layer {
-        let s = layer.statistics
-        return ReportPage.Layer(
-            module: layer.module,
-            shape: layer.shape,
-            format: layer.format,
-            blockSize: layer.blockSize,
-            bitsPerWeight: layer.bitsPerWeight,
-            byteCount: layer.byteCount,
-            mean: s.mean,
-            standardDeviation: s.standardDeviation,
-            minimum: Double(s.minimum),
-            maximum: Double(s.maximum),
-            amax: Double(s.amax),
-            meanAbsoluteError: s.meanAbsoluteError,
-            meanSquaredError: s.meanSquaredError,
-            sqnrDecibels: s.sqnrDecibels,
-            saturatedShare: s.saturatedShare ?? 0,
-            warnings: layer.warnings
-        )
     }
 }

@@ -71,6 +71,11 @@ extension TrainingLoop {
         }
         let report = TrainingReport(results: results, layers: layers)
         try JobReport.write(report, to: request.outputFolder)
+        recorder.keep(step: plan.totalSteps, perplexities: ["qat": after.perplexity])
+        let history = recorder.history
+        let page = report.page(plan.spec, jobID: request.jobID, history: history)
+        try JobReport.write(html: page.html(), to: request.outputFolder)
+        try RunRecords.write(history, to: request.outputFolder)
         try reporter.result(results)
         try outcome.requireAll()
     }

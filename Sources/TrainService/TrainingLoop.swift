@@ -22,12 +22,14 @@ struct TrainingLoop {
     private let validationTokens: [Int32]
     private let checkpoints: CheckpointStore
     private let start: StartWeights
+    let recorder: RunRecorder
     let layerTable: LayerTable
     let warnings: [String]
 
     init(_ request: ComputeRequest, _ reporter: ComputeReporter) throws {
         self.request = request
         self.reporter = reporter
+        recorder = RunRecorder(reporter)
         let (spec, warnings) = try TrainingPlan.specification(request)
         team = ThreadTeam(threadCount: request.threads)
         checkpoints = CheckpointStore(folder: request.checkpointFolder) { bytes in
@@ -303,6 +305,11 @@ struct TrainingLoop {
             return nil
         }
         engine.resume(atStep: manifest.step)
+        do {
+            try checkpoints.history(of: manifest).map(recorder.restore)
+        } catch {
+            reporter.log("the run's records up to the checkpoint are lost: \(error)")
+        }
         reporter.log(
             manifest.step < plan.totalSteps
                 ? "resuming from the checkpoint of step \(manifest.step)"
@@ -357,6 +364,10 @@ struct TrainingLoop {
             TrainingResults.keep(start, as: .start, in: &values)
             reporter.log(String(format: "start: perplexity %.3f", start.perplexity))
         }
+        recorder.keep(
+            step: step,
+            perplexities: values.filter { TrainingResults.Earlier(rawValue: $0.key) != nil }
+        )
         return values
     }
 
@@ -438,7 +449,7 @@ struct TrainingLoop {
         let step = engine.stepCount
         let isLast = step == plan.totalSteps
         if step % plan.logInterval == 0 || isLast {
-            try monitor(engine, result, progress: progress)
+            try monitor(engine, result, progress: progress, at: place)
         }
         let isDue = step % plan.validationInterval == 0 && !isLast
         if isDue { try validate(engine, values, at: place) }
@@ -469,7 +480,7 @@ struct TrainingLoop {
                 as: .interval,
                 at: place
             )
-            try reporter.metric(step: engine.stepCount, ["validation_perplexity": found.perplexity])
+            try recorder.validation(step: engine.stepCount, perplexity: found.perplexity)
         } catch let failure as ComputeFailure where failure.reason == .stopped {
             reporter.log("step \(engine.stepCount): stopped in a validation, which is left out")
         }
@@ -481,7 +492,8 @@ struct TrainingLoop {
             fingerprint: plan.fingerprint,
             parameters: engine.stored,
             state: engine.state,
-            values: values
+            values: values,
+            history: try recorder.history.jsonLines()
         )
         reporter.checkpoint(step: engine.stepCount, name: name)
         reporter.log("checkpoint of step \(engine.stepCount) written")
@@ -505,7 +517,8 @@ struct TrainingLoop {
     private func monitor(
         _ engine: TrainingEngine,
         _ result: StepResult,
-        progress: Double
+        progress: Double,
+        at place: ComputeEvent
     ) throws {
         let layers = try LayerReport.measure(
             engine.parameters,
@@ -513,10 +526,7 @@ struct TrainingLoop {
             progress: progress,
             team: team
         )
-        try reporter.metric(
-            step: engine.stepCount,
-            TrainingMetrics(result, layers: layers)
-        )
+        try recorder.step(TrainingMetrics(result, layers: layers), at: place)
         for layer in layers {
             for warning in layer.warnings {
                 reporter.log("step \(engine.stepCount): \(layer.module): \(warning)")

@@ -11,6 +11,8 @@ internal import Transformer
 
 /// A training job's settings, resolved against its data.
 struct TrainingPlan {
+    /// What the job asks for.
+    let spec: TrainSpec
     let recipe: QuantizationRecipe
     let objective: TrainingObjective
     let optimizer: OptimizerConfiguration
@@ -63,6 +65,7 @@ struct TrainingPlan {
         specText: String,
         trainTokenCount: Int
     ) {
+        self.spec = spec
         recipe = spec.quantization.recipe
         let trainer = spec.trainer
         objective = spec.distillation.map { .distillation(Distillation($0)) } ?? .crossEntropy

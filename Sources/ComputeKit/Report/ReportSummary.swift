@@ -11,7 +11,7 @@ struct ReportSummary {
     func html() -> String {
         """
         <header>
-        <p class="kind">Post-training quantization report</p>
+        <p class="kind">\(page.subject.rawValue)</p>
         <h1>\(HTMLText.escaped(page.title))</h1>
         </header>
         \(warnings())

@@ -34,7 +34,7 @@ extension JobSpec {
     public var outputs: [String] {
         switch self {
         case .quantize(let spec): Self.models(spec.exports) + ["report.json", "report.html"]
-        case .train(let spec): Self.models(spec.exports) + ["report.json"]
+        case .train(let spec): Self.models(spec.exports) + ["report.json", "report.html", "run"]
         case .evaluate: ["report.json"]
         }
     }

@@ -1,13 +1,13 @@
 internal import DurableFiles
-internal import Foundation
+public import Foundation
 internal import Quantization
 public import Transformer
 
 /// Training checkpoints of one run: a folder per step, written whole or not at all.
 ///
 /// `step-<n>/` holds model.safetensors (FP32 masters, and the scales that stay while they change),
-/// optimizer.safetensors (the optimizer's moments, and scales that are learned) and manifest.json, which
-/// names the others with their digests
+/// optimizer.safetensors (the optimizer's moments, and scales that are learned), where the run keeps any
+/// history.jsonl, and manifest.json, which names the others with their digests
 /// and is written last. A folder appears under its name by a rename, after everything in it is on disk.
 public struct CheckpointStore {
     /// A checkpoint's manifest.
@@ -35,6 +35,9 @@ public struct CheckpointStore {
     /// Computes a SHA-256 of bytes.
     public typealias Digest = (UnsafeRawBufferPointer) -> [UInt8]
 
+    private static let tensorNames = ["model.safetensors", "optimizer.safetensors"]
+    private static let historyName = "history.jsonl"
+
     private let folder: String
     private let digest: Digest
 
@@ -56,7 +59,8 @@ public struct CheckpointStore {
         fingerprint: String,
         parameters: Parameters,
         state: [TrainingTensor],
-        values: [String: Double] = [:]
+        values: [String: Double] = [:],
+        history: Data? = nil
     ) throws -> String {
         let name = "\(CheckpointName(step: UInt64(step)))"
         let temporary = "\(folder)/.tmp-\(name)"
@@ -79,7 +83,11 @@ public struct CheckpointStore {
             },
             to: temporary + "/optimizer.safetensors"
         )
-        let files = try ["model.safetensors", "optimizer.safetensors"].map { name in
+        if let history {
+            try FileSystem.write([UInt8](history), to: "\(temporary)/\(Self.historyName)")
+        }
+        let names = Self.tensorNames + (history == nil ? [] : [Self.historyName])
+        let files = try names.map { name in
             let file = try MappedFile(path: "\(temporary)/\(name)")
             // Its bytes are gone with it, and it might go after its last use.
             defer { withExtendedLifetime(file) {} }
@@ -123,6 +131,17 @@ public struct CheckpointStore {
         return nil
     }
 
+    /// The history that was saved with a restored checkpoint; nil if there is none.
+    ///
+    /// - Throws: ``ModelFileError`` if it cannot be read any more.
+    public func history(of manifest: Manifest) throws -> [UInt8]? {
+        guard let file = manifest.files.first(where: { $0.name == Self.historyName }) else {
+            return nil
+        }
+        let name = CheckpointName(step: UInt64(manifest.step))
+        return try FileSystem.read("\(folder)/\(name)/\(file.name)", limit: file.size)
+    }
+
     /// Names of checkpoint folders, oldest first.
     public func checkpointNames() -> [String] {
         checkpoints().map(\.description)
@@ -138,7 +157,8 @@ public struct CheckpointStore {
         guard manifest.fingerprint == fingerprint else {
             throw ModelFileError(.corrupt, "\(path): it belongs to a run with other settings")
         }
-        guard Set(manifest.files.map(\.name)) == ["model.safetensors", "optimizer.safetensors"]
+        guard
+            Set(manifest.files.map(\.name)).subtracting([Self.historyName]) == Set(Self.tensorNames)
         else {
             throw ModelFileError(.corrupt, "\(path): the manifest names other files")
         }

@@ -183,6 +183,79 @@ internal import Testing
     }
 }
 
+/// The section about how a training went.
+@Suite struct CoursePlotTests {
+    private static func page(_ course: ReportPage.Course) -> ReportPage {
+        ReportPage(subject: .training, title: "t", layers: Fixture.decoder(7), course: course)
+    }
+
+    @Test func showsCurvesLevelsAndTheWorstModuleOfEachLayer() throws {
+        let course = ReportPage.Course(
+            curves: [
+                .init(
+                    title: "Loss",
+                    note: "note <1>",
+                    lines: [
+                        .init(name: "loss", points: [(1, 4), (2, 3), (9, .nan)]),
+                        .init(name: "divergence", points: [(1, 1)]),
+                    ],
+                    levels: [("PTQ", 72.75), ("none", .nan)]
+                ),
+                .init(title: "Empty", note: "", lines: [.init(name: "x", points: [])]),
+            ],
+            samples: [
+                .init(
+                    step: 1,
+                    sqnrDecibels: [
+                        "model.layers.0.a": 10, "model.layers.0.b": 9, "lm_head": .infinity,
+                    ]
+                ),
+                .init(
+                    step: 2,
+                    sqnrDecibels: [
+                        "model.layers.0.a": 12, "model.layers.0.b": 13, "model.layers.1.a": .nan,
+                    ]
+                ),
+            ]
+        )
+        let read = try PageReader.read(Self.page(course).html())
+        for expected in [
+            "Training report", "Loss", "note <1>", "step 2: loss 3.00", "PTQ 72.8", "divergence",
+            "step 1: model.layers.0.b 9.0 dB", "step 2: model.layers.0.a 12.0 dB",
+            "step 1: lm_head exact",
+            "layer 0", "others",
+        ] {
+            #expect(read.text.contains(expected), "\(expected)")
+        }
+        #expect(!read.text.contains("Empty") && !read.text.contains("layer 1"))
+        #expect(read.coordinates.allSatisfy { Double($0)?.isFinite == true })
+    }
+
+    /// A long run of a deep model stays a page that a browser opens at once.
+    @Test func staysSmall() throws {
+        let points = (1...20_000).map { (step: $0, value: 1 / Double($0)) }
+        let modules = (0..<126).flatMap { layer in (0..<7).map { "model.layers.\(layer).m\($0)" } }
+        let samples = (1...100).map { step in
+            ReportPage.Course.Sample(
+                step: step,
+                sqnrDecibels: Dictionary(uniqueKeysWithValues: modules.map { ($0, Double(step)) })
+            )
+        }
+        let course = ReportPage.Course(
+            curves: [.init(title: "Loss", note: "", lines: [.init(name: "loss", points: points)])],
+            samples: samples
+        )
+        let html = Self.page(course).html()
+        #expect(html.utf8.count < 2_000_000)
+        #expect(try PageReader.read(html).text.contains("step 100: model.layers.125.m0 100.0 dB"))
+    }
+
+    @Test func showsNothingOfARunWithoutSteps() throws {
+        let html = Self.page(.init(curves: [], samples: [])).html()
+        #expect(try !PageReader.read(html).text.contains("Training</h2>"))
+    }
+}
+
 @Suite struct NumberTextTests {
     @Test(
         arguments: [

@@ -172,7 +172,7 @@ internal import Testing
             uniqueKeysWithValues: spec.parts.map { ($0.name, $0.job.spec.outputs) }
         )
         #expect(outputs["ptq"] == ["model", "model-gguf", "report.json", "report.html"])
-        #expect(outputs["qat"] == ["model", "report.json"])
+        #expect(outputs["qat"] == ["model", "report.json", "report.html", "run"])
         #expect(outputs["e"] == ["report.json"])
     }
 }

@@ -41,12 +41,30 @@ extension LocalSuiteTests {
                 andPath: second + "/model/model.safetensors"
             )
         )
+        // What the first attempt measured is in its last checkpoint, and in the second one's outputs.
+        let rows = try Self.measured(second, suite)
+        let logged = rows.filter { $0["loss"] != nil }.compactMap { $0["step"] as? Int }
+        #expect(logged == Array(stride(from: 10, through: 1000, by: 10)))
+        #expect(rows.first?["baseline_perplexity"] != nil && rows.last?["qat_perplexity"] != nil)
+        #expect(try Self.measured(first, suite).count == rows.count)
+        for name in ["report.html", "run/metrics.csv", "run/layers.csv"] {
+            #expect(FileManager.default.fileExists(atPath: "\(second)/\(name)"), "\(name)")
+        }
         let watched = try suite.client("watch", job, "--json")
         let events = try watched.output.split(separator: "\n").map { try suite.json(String($0)) }
         let trained = events.filter { $0["phase"] as? String == "train" }
         // No step comes twice; between heartbeats that are late, the log leaves the oldest out.
         let steps = trained.compactMap { $0["step"] as? Int }
         #expect(zip(steps, steps.dropFirst()).allSatisfy { $0 < $1 } && steps.last == 1000)
+    }
+
+    private static func measured(_ outputs: String, _ suite: LocalSuiteFixture) throws -> [[String:
+        Any]]
+    {
+        try String(contentsOfFile: outputs + "/run/metrics.jsonl", encoding: .utf8).split(
+            separator: "\n"
+        )
+        .map { try suite.json(String($0)) }
     }
 
     /// Waits until a job trains, which takes seconds then, and puts a file into its output folder.
