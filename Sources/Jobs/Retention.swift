@@ -59,31 +59,36 @@ public struct Retention: Sendable {
     public struct Log: Sendable, Equatable {
         /// Its job.
         public let job: String
+        /// Whose job that is; empty where nobody knows.
+        public let owner: String
         /// Its bytes.
         public let bytes: Int64
         /// When the job ended; nil while it is not over.
         public let finished: Int64?
 
         /// A log of its parts.
-        public init(job: String, bytes: Int64, finished: Int64?) {
+        public init(job: String, owner: String, bytes: Int64, finished: Int64?) {
             self.job = job
+            self.owner = owner
             self.bytes = bytes
             self.finished = finished
         }
     }
 
-    /// The logs that go: the old ones, then further ones until the others keep to the limit.
+    /// The logs that go: the old ones, then further ones until the others keep to the limit, of those owners
+    /// whose logs take more than their share (``FairShare``).
     ///
     /// Those of the jobs that ended first go first. That of a job that is not over stays.
     public func expired(_ logs: [Log]) -> [Log] {
-        var left = logs.reduce(0) { $0 + $1.bytes }
+        let held = logs.reduce(into: [:]) { $0[$1.owner, default: 0] += $1.bytes }
+        var excess = FairShare.excess(of: held, above: policy.logBytes)
         let ended = logs.filter { $0.finished != nil }.sorted {
             ($0.finished ?? 0, $0.job) < ($1.finished ?? 0, $1.job)
         }
         return ended.filter { log in
             let isOld = (log.finished ?? 0) <= cutoff(policy.logs)
-            guard isOld || left > policy.logBytes else { return false }
-            left -= log.bytes
+            guard isOld || excess[log.owner, default: 0] > 0 else { return false }
+            excess[log.owner, default: 0] -= log.bytes
             return true
         }
     }

@@ -43,8 +43,18 @@ struct RetentionTests {
         policy.logs = 30 * Self.day
         policy.logBytes = 100
         let rules = Retention(policy: policy, now: 100 * Self.day)
-        func log(_ job: String, _ bytes: Int64, _ day: Int64?) -> Retention.Log {
-            Retention.Log(job: job, bytes: bytes, finished: day.map { $0 * Self.day })
+        func log(
+            _ job: String,
+            _ bytes: Int64,
+            _ day: Int64?,
+            of owner: String = "ada"
+        ) -> Retention.Log {
+            Retention.Log(
+                job: job,
+                owner: owner,
+                bytes: bytes,
+                finished: day.map { $0 * Self.day }
+            )
         }
         // 500 bytes: the old one goes by age (450 left), then "b" and "c" by size (90 left).
         let logs = [
@@ -55,6 +65,30 @@ struct RetentionTests {
         // A job that is not over keeps its log, however large.
         #expect(rules.expired([log("live", 1000, nil)]).isEmpty)
         #expect(rules.expired([log("d", 100, 92)]).isEmpty)
+        // Who has less than half of it loses nothing to another's: 60 of 100 are left to the other.
+        let shared = [
+            log("a", 40, 80), log("m1", 50, 91, of: "mallory"), log("m2", 60, 92, of: "mallory"),
+        ]
+        #expect(rules.expired(shared).map(\.job) == ["m1"])
+    }
+
+    /// By hand: of 100 among three, 10 are kept, and the 90 that are left are 45 for each of the others.
+    @Test(
+        arguments: [
+            (["a": 10, "b": 60, "c": 500], 100, ["b": 15, "c": 455]),
+            (["a": 30, "b": 30, "c": 40], 100, [:]),
+            (["a": 101], 100, ["a": 1]),
+            (["a": 7, "b": 7], 0, ["a": 7, "b": 7]),
+            (["a": 1, "b": 1_000_000], 11, ["b": 999_990]),
+            ([:], 5, [:]),
+        ] as [([String: Int64], Int64, [String: Int64])]
+    )
+    func aShareIsWhatTheOthersLeave(
+        amounts: [String: Int64],
+        limit: Int64,
+        expected: [String: Int64]
+    ) {
+        #expect(FairShare.excess(of: amounts, above: limit) == expected)
     }
 
     @Test func aClockThatJumpsAheadMakesNothingOld() {

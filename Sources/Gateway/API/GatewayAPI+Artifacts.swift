@@ -63,12 +63,23 @@ extension GatewayAPI {
         // What they brought before counts already: putting it again, as to repair it, takes no more.
         let isKnown = try await engine.store.granted([request.digest], to: holder)
             .contains(request.digest)
+        try await takeRoom(size, beside: isKnown ? size : 0, of: user.name)
+        return holder
+    }
+
+    /// Counts bytes that come to a user as under way, once their quota has room for them.
+    ///
+    /// `counted`: Bytes among those that are theirs already.
+    ///
+    /// - Throws: ``StoreError`` (`quota`; `busy` for too many at once).
+    private func takeRoom(_ size: UInt64, beside counted: UInt64, of user: String) async throws {
+        let holder = Grant.holder(user: user)
         while true {
             var room: UInt64?
             let endedCount = uploads.endedCount
-            if let limit = authority.policy.quota(of: user.name).bytes {
+            if let limit = authority.policy.quota(of: user).bytes {
                 let all = UInt64(clamping: try await engine.store.byteCount(of: holder))
-                let used = isKnown ? all - min(all, size) : all
+                let used = all - min(all, counted)
                 let limit = UInt64(clamping: limit)
                 room = limit > used ? limit - used : 0
             }
@@ -78,7 +89,7 @@ extension GatewayAPI {
                 room: room,
                 endedCount: room == nil ? nil : endedCount
             )
-            if isTaken { return holder }
+            if isTaken { return }
         }
     }
 
@@ -96,17 +107,25 @@ extension GatewayAPI {
         let user = try authority.user(caller)
         let holder = Grant.holder(user: user.name)
         let own = try await engine.store.renew(digests, of: holder, at: engine.now.unix)
-        return user.seesAll ? own.union(try await brought(digests.subtracting(own), holder)) : own
+        return user.seesAll
+            ? own.union(try await brought(digests.subtracting(own), user.name)) : own
     }
 
-    /// Those of some artifacts, all of which are open to a holder, that are there: theirs from now on as if
+    /// Those of some artifacts, all of which are open to a user, that are there: theirs from now on as if
     /// they had brought them, so that they stay whatever others do with theirs.
+    ///
+    /// - Throws: ``StoreError`` (`quota`): they count as what was brought, and none is theirs if all of them
+    ///   together are too much.
     private func brought(
         _ digests: Set<SHA256Digest>,
-        _ holder: String
+        _ user: String
     ) async throws -> Set<SHA256Digest> {
+        let holder = Grant.holder(user: user)
         // Nobody removes one of them while it is being opened.
-        try await artifacts.custody.holding(digests) {
+        return try await artifacts.custody.holding(digests) {
+            let size = digests.reduce(0) { $0 + (artifacts.size($1) ?? 0) }
+            try await takeRoom(size, beside: 0, of: user)
+            defer { uploads.end(holder, byteCount: size) }
             let openings = digests.compactMap { digest in
                 artifacts.size(digest).map {
                     JobBatch.Opening(
@@ -188,7 +207,11 @@ struct OpenBlob: Sendable {
 /// To whom an artifact is open.
 enum Grant {
     /// A user's name among those that artifacts are open to.
-    static func holder(user: String) -> String { "user/\(user)" }
+    static func holder(user: String) -> String { userPrefix + user }
+    /// Whether a holder is a user.
+    static func isUser(_ holder: String) -> Bool { holder.hasPrefix(userPrefix) }
+
+    private static let userPrefix = "user/"
     /// A worker's.
     static func holder(_ worker: WorkerIdentity) -> String { "svc/\(worker)" }
 }

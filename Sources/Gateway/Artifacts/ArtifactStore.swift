@@ -185,6 +185,8 @@ struct ArtifactStore: Sendable {
         try StoreError.ofFiles { () throws(DurableFileError) in
             try DurableFile.move(path, to: aside)
         }
+        // Its age is counted from now, not from when it was stored.
+        try? FileManager.default.setAttributes([.modificationDate: Date()], ofItemAtPath: aside)
         throw StoreError(
             .corrupt,
             """

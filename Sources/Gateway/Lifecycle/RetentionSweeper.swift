@@ -38,6 +38,7 @@ struct RetentionSweeper: Service {
             level: tally.isEmpty ? .debug : .notice,
             "retention: removed \(tally) in \(seconds) s"
         )
+        for note in tally.notes { logger.notice("retention: \(note)") }
         // As many as a log takes; the next round finds the others.
         for fault in tally.faults.prefix(20) { logger.error("retention: \(fault)") }
     }

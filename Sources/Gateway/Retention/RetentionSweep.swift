@@ -23,6 +23,10 @@ struct RetentionSweep: Sendable {
         var checkpoints = 0
         var artifacts = 0
         var artifactBytes: UInt64 = 0
+        /// Damaged files that had been set aside.
+        var damaged = 0
+        /// Jobs that went before their time, by owner: who had more than their share (``FairShare``).
+        var early: [String: Early] = [:]
         /// What could not be done; the rest was.
         var faults: [String] = []
 
@@ -35,8 +39,33 @@ struct RetentionSweep: Sendable {
         var description: String {
             """
             \(jobs) jobs, \(events) events of others, \(logs) logs (\(logBytes) bytes), \
-            \(checkpoints) checkpoints, \(artifacts) artifacts (\(artifactBytes) bytes)
+            \(checkpoints) checkpoints, \(artifacts) artifacts (\(artifactBytes) bytes), \(damaged) damaged files
             """
+        }
+
+        /// What went of an owner before its time.
+        struct Early: Sendable, Equatable {
+            var jobs = 0
+            /// The first job and the last.
+            var first = ""
+            var last = ""
+        }
+
+        /// A line for each owner of whom something went before its time.
+        var notes: [String] {
+            early.sorted { $0.key < $1.key }.map { owner, early in
+                """
+                \(PlainText.quoted(owner)) has more than a fair share of --max-jobs or --max-artifacts: \
+                \(early.jobs) jobs went before --keep-jobs, \(early.first) to \(early.last)
+                """
+            }
+        }
+
+        mutating func addEarly(_ count: Int, from job: String, of owner: String) {
+            var early = early[owner] ?? Early(first: job)
+            early.jobs += count
+            early.last = job
+            self.early[owner] = early
         }
     }
 
@@ -64,10 +93,9 @@ struct RetentionSweep: Sendable {
             _ = try await store.forgetKeys(before: rules.cutoff(policy.keys), limit: 1000)
         }
         try await attempt("artifacts", &tally, makeRoom)
-        try await attempt("damaged artifacts", &tally) { _ in
-            _ = try artifacts.removeDamaged(
-                before: Date(timeIntervalSince1970: Double(rules.cutoff(policy.jobs)) / 1000)
-            )
+        try await attempt("damaged artifacts", &tally) {
+            let time = Date(timeIntervalSince1970: Double(rules.cutoff(policy.jobs)) / 1000)
+            $0.damaged += try artifacts.removeDamaged(before: time)
         }
     }
 
@@ -136,16 +164,23 @@ struct RetentionSweep: Sendable {
         }
     }
 
-    /// The old ones, then the ones that ended first while there are too many.
+    /// The old ones, then, while there are too many, of those owners who have more than their share the ones
+    /// that ended first.
     private func removeJobs(_ tally: inout Tally) async throws {
-        var excess = try await store.endedCount() - policy.endedJobs
+        var excess = FairShare.excess(
+            of: try await store.endedCounts(),
+            above: Int64(policy.endedJobs)
+        )
         let cutoff = rules.cutoff(policy.jobs)
         let present = engine.now.unix
         var pipelines: Set<String> = []
-        try await forEach(.all, by: excess > 0 ? present : cutoff, &tally) { stored, tally in
-            guard excess > 0 || stored.job.finished ?? .max <= cutoff else { return false }
-            let time = excess > 0 ? present : cutoff
-            excess -= try await remove(stored, endedBy: time, &pipelines, &tally)
+        try await forEach(.all, by: excess.isEmpty ? cutoff : present, &tally) { stored, tally in
+            let owner = stored.owner
+            let isOver = excess[owner] != nil
+            guard isOver || stored.job.finished ?? .max <= cutoff else { return !excess.isEmpty }
+            let time = isOver ? present : cutoff
+            let gone = try await remove(stored, endedBy: time, &pipelines, &tally)
+            excess.take(Int64(gone), from: owner)
             return true
         }
     }
@@ -179,6 +214,9 @@ struct RetentionSweep: Sendable {
                 gone = try await removal.remove(stored.job.id, expiry)
             }
             tally.jobs += count
+            if stored.job.finished ?? .max > rules.cutoff(policy.jobs) {
+                tally.addEarly(count, from: stored.job.id, of: stored.owner)
+            }
             tally.logs += gone.logBytes > 0 ? 1 : 0
             tally.logBytes += gone.logBytes
             tally.add(gone.artifacts)
@@ -196,12 +234,13 @@ struct RetentionSweep: Sendable {
         for log in try logs.all() {
             try Task.checkCancellation()
             do {
-                let job = try await store.job(log.job).job
+                let stored = try await store.job(log.job)
                 known.append(
                     Retention.Log(
                         job: log.job,
+                        owner: stored.owner,
                         bytes: Int64(clamping: log.bytes),
-                        finished: job.state.isTerminal ? job.finished : nil
+                        finished: stored.job.state.isTerminal ? stored.job.finished : nil
                     )
                 )
             } catch let error as StoreError where error.code == .notFound {
@@ -211,7 +250,12 @@ struct RetentionSweep: Sendable {
             } catch let error as StoreError where error.code == .corrupt {
                 // Of a row that cannot be read, nobody knows that it is over: its log stays.
                 known.append(
-                    Retention.Log(job: log.job, bytes: Int64(clamping: log.bytes), finished: nil)
+                    Retention.Log(
+                        job: log.job,
+                        owner: "",
+                        bytes: Int64(clamping: log.bytes),
+                        finished: nil
+                    )
                 )
             }
         }
@@ -222,7 +266,9 @@ struct RetentionSweep: Sendable {
     }
 
     /// Removes what nobody refers to, then, while there is too much still, jobs that ended long enough
-    /// ago, the ones that ended first before the others.
+    /// ago of those who hold more than their share, the ones that ended first before the others.
+    ///
+    /// It may be that this is not enough: what fills the store may be in use, or too new to go.
     private func makeRoom(_ tally: inout Tally) async throws {
         var collected: [ArtifactCollector.Collected] = []
         var left = try await collector.sweep(expiry) { collected.append($0) }
@@ -231,13 +277,44 @@ struct RetentionSweep: Sendable {
         guard left > limit else { return }
         let cutoff = rules.cutoff(policy.uploads)
         var pipelines: Set<String> = []
+        // What is open to several counts for each; together they have to let go of what is too much.
+        let held = try await store.heldBytes().filter { Grant.isUser($0.key) }
+        let all = held.values.reduce(0, +)
+        var excess = FairShare.excess(
+            of: held,
+            above: max(0, all - Int64(clamping: left - limit))
+        )
         try await forEach(.all, by: cutoff, &tally) { stored, tally in
-            guard left > limit, rules.mayMakeRoom(stored.job) else { return false }
+            guard left > limit, !excess.isEmpty, rules.mayMakeRoom(stored.job) else { return false }
+            let holder = Grant.holder(user: stored.owner)
+            // One that lets go of nothing is no help.
+            guard excess[holder] != nil, try await frees(stored) else { return true }
             let before = tally.artifactBytes
             _ = try await remove(stored, endedBy: cutoff, &pipelines, &tally)
-            left -= min(left, tally.artifactBytes - before)
+            let gone = tally.artifactBytes - before
+            left -= min(left, gone)
+            excess.take(Int64(clamping: gone), from: holder)
             return true
         }
+    }
+}
+
+extension RetentionSweep {
+    /// Whether anything is free once a job, or the pipeline that it is of, is gone.
+    private func frees(_ stored: StoredJob) async throws -> Bool {
+        var jobs = [stored.job.id]
+        if let pipeline = stored.place?.pipeline {
+            jobs = try await store.parts(of: pipeline).jobs.map(\.job.id)
+        }
+        return try await store.bytes(freedBy: jobs, expiry) > 0
+    }
+}
+
+extension [String: Int64] {
+    /// Counts something off an owner's excess, which ends with it.
+    fileprivate mutating func take(_ amount: Int64, from owner: String) {
+        guard let left = self[owner] else { return }
+        self[owner] = left > amount ? left - amount : nil
     }
 }
 

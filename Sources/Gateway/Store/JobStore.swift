@@ -68,6 +68,14 @@ protocol JobStore: PipelineStore {
     /// Bytes of all artifacts that are open to a holder.
     func byteCount(of holder: String) async throws -> Int64
 
+    /// Bytes of what would be free if some jobs were removed together: files of theirs that no other job refers
+    /// to, and nobody brought since an expiry.
+    func bytes(freedBy jobs: [String], _ expiry: GrantExpiry) async throws -> Int64
+
+    /// Bytes of the artifacts that each holder has: what is open to them, as ``byteCount(of:)`` counts it, and the
+    /// checkpoints of their jobs.
+    func heldBytes() async throws -> [String: Int64]
+
     /// Those of some artifacts that are inputs or checkpoints of some jobs.
     func inputs(among digests: Set<SHA256Digest>, of jobs: [String]) async throws
         -> Set<SHA256Digest>
@@ -97,8 +105,8 @@ protocol JobStore: PipelineStore {
         limit: Int
     ) async throws -> EndedPage
 
-    /// How many jobs are over.
-    func endedCount() async throws -> Int
+    /// How many jobs are over, by owner.
+    func endedCounts() async throws -> [String: Int64]
 
     /// The job that had a key of an owner before it was removed.
     func removed(owner: String, key: String) async throws -> String?

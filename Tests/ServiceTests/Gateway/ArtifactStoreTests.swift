@@ -245,6 +245,12 @@ struct ArtifactStoreTests {
             let error = await #expect(throws: StoreError.self) {
                 _ = try await read {
                     let handle = try #require(FileHandle(forWritingAtPath: path))
+                    defer {
+                        try? FileManager.default.setAttributes(
+                            [.modificationDate: Date(timeIntervalSince1970: 1_000_000)],
+                            ofItemAtPath: path
+                        )
+                    }
                     try handle.seek(toOffset: 599_999)
                     try handle.write(contentsOf: Data([8]))
                     try handle.close()
@@ -252,6 +258,9 @@ struct ArtifactStoreTests {
             }
             #expect(error?.code == .corrupt && error?.message.contains("set aside") == true)
             #expect(store.missing([digest]) == [digest])
+            // Its age counts from here: seen to go at once, since it had been stored long ago.
+            #expect(try store.removeDamaged(before: .now - 3_600) == 0)
+            #expect(try store.removeDamaged(before: .now + 3_600) == 1)
             // A file that lost its end, likewise.
             try await store.put(digest, size: 600_000, chunks: chunks([bytes]))
             let short = await #expect(throws: StoreError.self) {

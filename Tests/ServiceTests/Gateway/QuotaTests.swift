@@ -173,6 +173,29 @@ struct QuotaTests {
         }
     }
 
+    /// Seen: where all see all, a refused submission charged its user with others' artifacts, beyond the quota.
+    @Test func askingForOthersArtifactsTakesNoMoreThanTheQuotaLeaves() async throws {
+        var policy = Self.policy(.init(bytes: 10))
+        policy.visibility = .all
+        policy.userQuotas["bob"] = .init()
+        try await GatewayFixture.run(policy) { gateway in
+            let ada = try gateway.user("ada")
+            let bob = try gateway.user("bob")
+            for text in ["7 bytes", "others"] { try await gateway.put(text, bob) }
+            func ask(_ texts: [String]) async throws -> [SHA256Digest] {
+                let request = FindMissingRequest(digests: texts.map { .of($0) })
+                return try await ada.call(QatMethods.findMissing, request).digests
+            }
+            #expect(await code { _ = try await ask(["7 bytes", "others"]) } == .resourceExhausted)
+            #expect(try await gateway.jobs.engine.store.byteCount(of: "user/ada") == 0)
+            #expect(try await ask(["7 bytes", "none"]) == [.of("none")])
+            #expect(try await gateway.jobs.engine.store.byteCount(of: "user/ada") == 7)
+            // What is hers may be asked for again; more may not.
+            #expect(try await ask(["7 bytes"]).isEmpty)
+            #expect(await code { _ = try await ask(["others"]) } == .resourceExhausted)
+        }
+    }
+
     @Test func anUploadThatEndsMeanwhileIsLookedUpAgain() throws {
         let uploads = RunningUploads()
         let before = uploads.endedCount

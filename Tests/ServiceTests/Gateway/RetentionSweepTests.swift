@@ -169,6 +169,46 @@ struct RetentionSweepTests {
         #expect(left == Array(ids[2...].reversed()))
     }
 
+    /// Seen: a user who submitted and cancelled two hundred jobs made the gateway remove all of another's.
+    @Test func oneUsersJobsPushOutNobodyElses() async throws {
+        try await fixture.register()
+        var ada: [String] = []
+        for index in 0..<3 { ada.append(try await run("a\(index)", .failed)) }
+        var flood: [String] = []
+        for index in 0..<9 {
+            let id = try await fixture.submit("m\(index)", owner: "mallory")
+            try await fixture.engine.cancel(id, now: true, by: "mallory")
+            flood.append(id)
+        }
+        let tally = try await sweep { $0.endedJobs = 6 }
+        #expect(tally.jobs == 6)
+        let left = try await fixture.engine.list(pageSize: 20, before: nil).jobs.map(\.jobID)
+        #expect(Set(left) == Set(ada + flood[6...]))
+        #expect(tally.early == ["mallory": .init(jobs: 6, first: flood[0], last: flood[5])])
+        #expect(tally.notes.count == 1 && tally.notes[0].contains("mallory"))
+    }
+
+    /// Seen: twenty megabytes of one user's uploads took twenty jobs of another along, for two megabytes.
+    @Test func oneUsersUploadsPushOutNobodyElses() async throws {
+        try await fixture.register()
+        let job = try await run("k")
+        fixture.advance(seconds: 8 * Self.day)
+        let large = String(repeating: "m", count: 1_000)
+        try await artifacts.put(large)
+        try await fixture.engine.store.grant([
+            .init(
+                holder: "user/mallory",
+                digest: .of(large),
+                size: 1_000,
+                brought: fixture.engine.now.unix
+            )
+        ])
+        // Checkpoint and output of the job are a hundredth of it; the upload is too new to go.
+        let tally = try await sweep { $0.artifactBytes = 500 }
+        #expect(tally.jobs == 0 && tally.early.isEmpty && tally.faults.isEmpty)
+        #expect(try await fixture.engine.store.job(job).job.state == .succeeded)
+    }
+
     /// Seen: one event that could not be read, and nothing was removed or collected any more.
     @Test func damageToOneJobKeepsTheRoundFromNoOther() async throws {
         try await fixture.register()

@@ -84,9 +84,12 @@ final class StoreFixture: Sendable {
         )
     }
 
-    func submission(_ key: String, kind: String = "train", model: String = "m.gguf")
-        throws -> JobEngine.Submission
-    {
+    func submission(
+        _ key: String,
+        kind: String = "train",
+        model: String = "m.gguf",
+        owner: String = "ada"
+    ) throws -> JobEngine.Submission {
         let spec: String =
             kind == "quantize"
             ? #"{"model":"\#(model)","quantization":{"algorithm":"mxfp4"}}"#
@@ -103,7 +106,7 @@ final class StoreFixture: Sendable {
             files: model.hasPrefix("job:") ? [] : [file]
         )
         return JobEngine.Submission(
-            owner: "ada",
+            owner: owner,
             key: key,
             digest: hasher.finalize(),
             kind: try #require(Kind(rawValue: kind)),
@@ -115,10 +118,13 @@ final class StoreFixture: Sendable {
     }
 
     @discardableResult
-    func submit(_ key: String, kind: String = "train", model: String = "m.gguf") async throws
-        -> String
-    {
-        try await engine.submit(submission(key, kind: kind, model: model)).id
+    func submit(
+        _ key: String,
+        kind: String = "train",
+        model: String = "m.gguf",
+        owner: String = "ada"
+    ) async throws -> String {
+        try await engine.submit(submission(key, kind: kind, model: model, owner: owner)).id
     }
 
     static func holder(_ instance: String, boot: String, role: Role = .train) -> LeaseHolder {

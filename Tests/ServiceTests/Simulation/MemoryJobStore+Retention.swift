@@ -31,9 +31,14 @@ extension MemoryJobStore {
         return page
     }
 
-    func endedCount() async throws -> Int {
-        rows { stored, _ in stored.job.finished != nil }.count
+    func endedCounts() async throws -> [String: Int64] {
+        rows { stored, _ in stored.job.finished != nil }
+            .reduce(into: [:]) { $0[$1.owner, default: 0] += 1 }
     }
+
+    func bytes(freedBy jobs: [String], _ expiry: GrantExpiry) async throws -> Int64 { 0 }
+
+    func heldBytes() async throws -> [String: Int64] { [:] }
 
     func forgetKeys(before time: Int64, limit: Int) async throws -> Int { 0 }
 

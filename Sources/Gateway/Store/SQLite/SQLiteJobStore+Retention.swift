@@ -40,10 +40,58 @@ extension SQLiteJobStore {
         }
     }
 
-    func endedCount() async throws -> Int {
+    func endedCounts() async throws -> [String: Int64] {
         try await pool.read { db in
-            try JobRecord.filter(JobRecord.CodingKeys.finished != nil).fetchCount(db)
+            try Self.sums(
+                db,
+                "SELECT tenant, COUNT(*) FROM job WHERE finished IS NOT NULL GROUP BY tenant"
+            )
         }
+    }
+
+    func bytes(freedBy jobs: [String], _ expiry: GrantExpiry) async throws -> Int64 {
+        // Ids are the gateway's own, and are looked at all the same.
+        let ids = jobs.filter(JobID.isWhole).map { "'\($0)'" }.joined(separator: ", ")
+        let tables = ["input_file", "output", "checkpoint_file"]
+        let files = tables.map { "SELECT digest, size FROM \($0) WHERE job IN (\(ids))" }
+        let others = tables.map {
+            """
+            AND NOT EXISTS (SELECT 1 FROM \($0)
+                WHERE \($0).digest = file.digest AND \($0).job NOT IN (\(ids)))
+            """
+        }
+        return try await pool.read { db in
+            try Int64.fetchOne(
+                db,
+                sql: """
+                    SELECT SUM(size) FROM (\(files.joined(separator: " UNION "))) AS file
+                    WHERE NOT EXISTS (SELECT 1 FROM artifact_grant
+                        WHERE artifact_grant.digest = file.digest AND granted >= ?)
+                    \(others.joined(separator: " "))
+                    """,
+                arguments: [expiry.before]
+            ) ?? 0
+        }
+    }
+
+    func heldBytes() async throws -> [String: Int64] {
+        try await pool.read { db in
+            try Self.sums(
+                db,
+                """
+                SELECT holder, SUM(size) FROM (
+                    SELECT holder, digest, size FROM artifact_grant
+                    UNION SELECT '\(Grant.holder(user: ""))' || job.tenant, checkpoint_file.digest, checkpoint_file.size
+                    FROM checkpoint_file JOIN job ON job.id = checkpoint_file.job)
+                GROUP BY holder
+                """
+            )
+        }
+    }
+
+    private static func sums(_ db: Database, _ sql: String) throws -> [String: Int64] {
+        let rows = try Row.fetchAll(db, sql: sql)
+        return Dictionary(uniqueKeysWithValues: rows.map { ($0[0] as String, $0[1] as Int64) })
     }
 
     func removed(owner: String, key: String) async throws -> String? {
