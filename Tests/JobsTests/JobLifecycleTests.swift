@@ -334,6 +334,59 @@ struct JobLifecycleTests {
         }
     }
 
+    /// Seen to be tested by nobody: what a retry forgets.
+    @Test func aRetryCountsAnew() {
+        func lost(_ job: Job) -> Job {
+            let leased = Self.decide(.leased(Self.ada), job).job
+            return Self.decide(.completed(Self.claim(leased.epoch), .failed(.killed, "")), leased)
+                .job
+        }
+        var job = Self.job(.queued) { $0.lastStep = 40 }
+        for _ in 0..<3 { job = lost(job) }
+        #expect(job.state == .failed && job.reason == .crashLoop && job.finished != nil)
+        job = Self.decide(.retried(by: "ada", inputs: .ready), job).job
+        #expect(job.state == .queued && job.finished == nil)
+        for _ in 0..<2 {
+            job = lost(job)
+            #expect(job.state == .queued && job.finished == nil)
+        }
+        #expect(lost(job).reason == .crashLoop)
+    }
+
+    @Test(arguments: [JobReason.outOfMemory, .internalError])
+    func aRetriedFailureHasItsSecondAttemptAgain(reason: JobReason) {
+        func failed(_ job: Job) -> Job {
+            let leased = Self.decide(.leased(Self.ada), job).job
+            return Self.decide(.completed(Self.claim(leased.epoch), .failed(reason, "")), leased)
+                .job
+        }
+        let first = failed(Self.job(.queued))
+        let second = failed(first)
+        #expect(first.state == .queued && second.state == .failed)
+        let retried = Self.decide(.retried(by: "ada", inputs: .ready), second).job
+        #expect(failed(retried).state == .queued)
+        #expect(failed(failed(retried)).state == .failed)
+    }
+
+    /// What docs/JOBS.md says of each reason that a worker gives: a loss brings the job back twice, what is
+    /// tried once more once, and everything else is final.
+    @Test(
+        arguments: [
+            (.killed, 2), (.stalled, 2), (.noDisk, 2), (.outOfMemory, 1), (.internalError, 1),
+            (.userError, 0),
+            (.invalidSpec, 0), (.exportFailed, 0), (.diverged, 0),
+        ] as [(JobReason, Int)]
+    )
+    func aReasonBringsAJobBackAsOftenAsItSays(reason: JobReason, returns: Int) {
+        var job = Self.job(.queued)
+        for attempt in 0...returns {
+            let leased = Self.decide(.leased(Self.ada), job).job
+            job = Self.decide(.completed(Self.claim(leased.epoch), .failed(reason, "")), leased).job
+            #expect((job.state == .queued) == (attempt < returns), "\(attempt)")
+        }
+        #expect(job.state == .failed)
+    }
+
     @Test func aRetriedJobWhoseInputsAreGoneFailsAtOnce() {
         let decision = Self.decide(.retried(by: "ada", inputs: .never("gone")), Self.job(.failed))
         #expect(decision.entries.map(\.state) == [.blocked, .failed])

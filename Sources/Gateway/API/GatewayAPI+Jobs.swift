@@ -65,7 +65,7 @@ extension GatewayAPI {
             guard let token = Int64(request.pageToken) else {
                 throw StoreError(
                     .invalidArgument,
-                    "page token \(request.pageToken) is none of ours"
+                    "page token \(PlainText.quoted(request.pageToken)) is none of ours"
                 )
             }
             before = token

@@ -63,10 +63,10 @@ extension GatewayAPI {
             throw error
         }
         authority.audit.allow(caller, "\(holder.worker) is process \(holder.boot)")
-        let seconds = Double(engine.lifecycle.leaseDuration) / 1000
+        let lease = engine.lifecycle.leaseDuration
         return RegisterWorkerResponse(
-            leaseSeconds: UInt32(seconds.rounded(.up)),
-            heartbeatSeconds: UInt32(max(1, (seconds / 6).rounded(.down)))
+            leaseSeconds: UInt32((Double(lease) / 1000).rounded(.up)),
+            heartbeatSeconds: WorkerPresence.heartbeatSeconds(lease: lease)
         )
     }
 

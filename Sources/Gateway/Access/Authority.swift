@@ -138,9 +138,18 @@ struct AuditLog: Sendable {
         let rule: String
 
         init(isAllowed: Bool, _ caller: Caller, _ rule: String) {
+            self.init(
+                isAllowed: isAllowed,
+                method: caller.operation.rawValue,
+                caller.principal.identity,
+                rule
+            )
+        }
+
+        init(isAllowed: Bool, method: String, _ peer: PeerIdentity, _ rule: String) {
             self.isAllowed = isAllowed
-            method = caller.operation.rawValue
-            peer = "\(caller.principal.identity)"
+            self.method = method
+            self.peer = "\(peer)"
             self.rule = rule
         }
     }
@@ -169,6 +178,11 @@ struct AuditLog: Sendable {
 
     func deny(_ caller: Caller, _ rule: String) {
         write(Entry(isAllowed: false, caller, rule))
+    }
+
+    /// A call that was refused before anybody looked at what it asks for.
+    func deny(_ peer: PeerIdentity, method: String, _ rule: String) {
+        write(Entry(isAllowed: false, method: method, peer, rule))
     }
 
     func allow(_ caller: Caller, _ what: String) {

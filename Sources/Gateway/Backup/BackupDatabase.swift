@@ -122,7 +122,8 @@ enum BackupDatabase {
             let columns = try db.columns(in: "artifact_grant").map(\.name)
             if columns.contains("granted") {
                 try db.execute(
-                    sql: "UPDATE artifact_grant SET granted = ?",
+                    // What nobody brought, but a job made, goes with the job.
+                    sql: "UPDATE artifact_grant SET granted = ? WHERE granted > 0",
                     arguments: [Int64(Date.now.timeIntervalSince1970 * 1000)]
                 )
             }

@@ -35,7 +35,12 @@ extension JobEngine {
             }
             var batch = JobBatch()
             batch.tell(decision)
-            batch.changes = [JobBatch.Change(job: decision.job)]
+            // What an earlier attempt told is none of this one's.
+            let start = JobProgress(
+                step: UInt64(clamping: decision.job.checkpointStep),
+                totalSteps: next.progress?.totalSteps ?? 0
+            )
+            batch.changes = [JobBatch.Change(job: decision.job, progress: start)]
             // Others lease at this moment, too: their owner's quota is counted with the commit.
             if let limit = policies.policy.quota(of: next.owner).running {
                 batch.ceilings = [

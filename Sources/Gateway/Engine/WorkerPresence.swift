@@ -33,6 +33,12 @@ final class WorkerPresence: Sendable {
 
     /// A worker that was not heard of for this long, in milliseconds, is not counted on.
     static let silenceLimit: Int64 = 60_000
+    /// How often a worker with a lease of so many milliseconds is to be heard: six times while the lease lasts,
+    /// and, however long that is, three times before the worker would be taken for silent.
+    static func heartbeatSeconds(lease: Int64) -> UInt32 {
+        UInt32(max(1, min(lease / 6, silenceLimit / 3) / 1000))
+    }
+
     /// A worker that was not heard of for this long, in milliseconds, is forgotten.
     static let memory: Int64 = 86_400_000
     /// Workers above this number are forgotten as soon as they are silent, the longest silent first.

@@ -7,6 +7,8 @@ struct RPCAdapter: Sendable {
     /// Every method that the gateway answers.
     var router: RPCRouter {
         var router = RPCRouter()
+        let audit = api.authority.audit
+        router.onDenial = { peer, method, rule in audit.deny(peer, method: method, rule) }
         addJobs(to: &router)
         addArtifacts(to: &router)
         addLeases(to: &router)

@@ -83,8 +83,8 @@ struct JobBatch: Sendable {
     var removals: [Removal] = []
 
     var isEmpty: Bool {
-        insertions.isEmpty && changes.isEmpty && events.isEmpty && trims.isEmpty
-            && removals.isEmpty
+        pipelines.isEmpty && insertions.isEmpty && changes.isEmpty && events.isEmpty
+            && grants.isEmpty && closings.isEmpty && trims.isEmpty && removals.isEmpty
     }
 
     /// Adds the states that a decision enters to the history.

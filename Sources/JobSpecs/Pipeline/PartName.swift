@@ -4,7 +4,7 @@ internal import Jobs
 /// Rules for the names of jobs within a pipeline, for clients and the gateway alike.
 public enum PartName {
     /// Bytes of a name at most.
-    public static let byteLimit = 64
+    public static let byteLimit = JobLimits().partBytes
 
     /// Why a text is no name, or nil.
     public static func fault(in text: String) -> String? {

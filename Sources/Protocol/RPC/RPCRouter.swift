@@ -25,6 +25,9 @@ public struct RPCRouter: Sendable {
 
     private(set) var routes: [String: Route] = [:]
 
+    /// Told of callers that no rule admits, with the method and why; nil writes them to the server's log.
+    public var onDenial: (@Sendable (PeerIdentity, _ method: String, _ rule: String) -> Void)?
+
     /// Makes a router without methods.
     public init() {}
 

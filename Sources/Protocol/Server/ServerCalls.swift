@@ -90,12 +90,7 @@ final class ServerCalls: ConnectionOwner {
             )
         }
         guard route.allow.admits(peer) else {
-            if let note = denials.note(at: clock.now) {
-                logger.notice(
-                    "call denied\(note)",
-                    metadata: ["method": "\(envelope.method)", "peer": "\(peer)"]
-                )
-            }
+            noteDenial(of: envelope, by: peer, "callers of its role may not")
             throw RPCError(
                 .permissionDenied,
                 "\(peer) may not call \(envelope.method)",
@@ -103,6 +98,7 @@ final class ServerCalls: ConnectionOwner {
             )
         }
         guard envelope.onBehalfOf.isEmpty || peer.role == Role.gateway.rawValue else {
+            noteDenial(of: envelope, by: peer, "only a gateway acts on behalf of others")
             throw RPCError(
                 .permissionDenied,
                 "\(peer) may not act on behalf of others",
@@ -117,6 +113,15 @@ final class ServerCalls: ConnectionOwner {
             )
         }
         return route
+    }
+
+    private func noteDenial(of envelope: CallEnvelope, by peer: PeerIdentity, _ rule: String) {
+        if let onDenial = router.onDenial { return onDenial(peer, envelope.method, rule) }
+        guard let note = denials.note(at: clock.now) else { return }
+        logger.notice(
+            "call denied\(note)",
+            metadata: ["method": "\(envelope.method)", "peer": "\(peer)", "rule": "\(rule)"]
+        )
     }
 
     private func run(

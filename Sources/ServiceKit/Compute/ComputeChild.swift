@@ -31,7 +31,7 @@ public enum ComputeChild {
         }
         Thread.detachNewThread {
             while let line = readLine() {
-                if line.contains("\"cancel\"") {
+                if line == ComputeRequest.cancelLine {
                     reporter.requestStop { _exit(stoppedStatus) }
                 }
             }

@@ -63,7 +63,7 @@ struct ComputeProcess: Sendable {
                 group.addTask {
                     try await obey(commands, notes) { stop in
                         if stop {
-                            let text = Array("{\"command\":\"cancel\"}\n".utf8)
+                            let text = Array((ComputeRequest.cancelLine + "\n").utf8)
                             _ = try? await execution.standardInputWriter.write(text)
                         } else {
                             try? execution.send(signal: .kill)

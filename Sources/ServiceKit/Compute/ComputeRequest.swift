@@ -1,5 +1,8 @@
 /// What a daemon writes to its compute child: one JSON line on standard input.
 public struct ComputeRequest: Codable, Sendable, Equatable {
+    /// The line that asks the child, later, for a checkpoint and an end.
+    static let cancelLine = #"{"command":"cancel"}"#
+
     /// The job.
     public var jobID: String
     /// The job's kind.

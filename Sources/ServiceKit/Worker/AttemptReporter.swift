@@ -2,8 +2,8 @@ internal import AsyncAlgorithms
 internal import Logging
 internal import Protocol
 
-/// Who a worker is to the gateway.
-struct WorkerIdentity: Sendable {
+/// The process of a worker, as calls name it; who it is, its certificate says.
+struct WorkerProcess: Sendable {
     let instance: String
     /// Changes each time the worker starts.
     let bootID: String
@@ -12,7 +12,7 @@ struct WorkerIdentity: Sendable {
 /// Keeps a lease alive: tells the gateway what the attempt's journal holds, and hears what it wants.
 struct AttemptReporter: Sendable {
     let lease: Lease
-    let worker: WorkerIdentity
+    let worker: WorkerProcess
     let interval: Duration
     let journal: AttemptJournal
     let link: GatewayLink

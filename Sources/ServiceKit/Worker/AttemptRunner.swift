@@ -6,7 +6,7 @@ internal import Protocol
 /// Runs one leased attempt from fetching its inputs to reporting its end.
 struct AttemptRunner: Sendable {
     let lease: Lease
-    let worker: WorkerIdentity
+    let worker: WorkerProcess
     let heartbeatInterval: Duration
     let jobFolder: String
     let inputs: InputStore

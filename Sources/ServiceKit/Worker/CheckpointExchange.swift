@@ -7,7 +7,7 @@ internal import Protocol
 /// job and not to the worker that wrote them.
 struct CheckpointExchange: Sendable {
     let lease: Lease
-    let worker: WorkerIdentity
+    let worker: WorkerProcess
     /// Where the compute child writes and looks: a folder per checkpoint, see ``CheckpointName``.
     let folder: String
     /// Where files wait for their upload, out of reach of the child, which removes old checkpoints.

@@ -162,7 +162,7 @@ public final class LeaseLoop: Service {
         let link = GatewayLink(client: client, logger: logger)
         let runner = AttemptRunner(
             lease: lease,
-            worker: WorkerIdentity(instance: configuration.instance, bootID: bootID),
+            worker: WorkerProcess(instance: configuration.instance, bootID: bootID),
             heartbeatInterval: .seconds(Int64(max(1, terms.heartbeatSeconds))),
             jobFolder: jobFolder,
             inputs: try inputs(),

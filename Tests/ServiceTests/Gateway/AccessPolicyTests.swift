@@ -9,6 +9,30 @@ struct AccessPolicyTests {
         try AccessPolicy(json: Data(text.utf8))
     }
 
+    /// docs/JOBS.md has the built-in policy as a file: it is that one.
+    @Test func theDocumentedPolicyIsTheBuiltInOne() throws {
+        let page = try String(
+            contentsOf: URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+                .appending(path: "../../../docs/JOBS.md"),
+            encoding: .utf8
+        )
+        let start = try #require(page.range(of: "```json\n{\n  \"visibility\""))
+        let rest = page[start.lowerBound...].dropFirst("```json\n".count)
+        let end = try #require(rest.range(of: "```"))
+        let written = try Self.policy(String(rest[..<end.lowerBound]))
+        let builtIn = AccessPolicy()
+        for caller in ["user", "operator", "gateway", "quant", "train", "eval"] {
+            for operation in Operation.allCases {
+                #expect(
+                    written.allows(operation, to: caller) == builtIn.allows(operation, to: caller),
+                    "\(operation.rawValue) \(caller)"
+                )
+            }
+        }
+        #expect(written.visibility == builtIn.visibility && written.operators == builtIn.operators)
+        #expect(written.quota(of: "eve") == builtIn.quota(of: "eve"))
+    }
+
     @Test func whatTheFileSaysHolds() throws {
         let policy = try Self.policy(
             """

@@ -42,6 +42,19 @@ struct AuditTests {
         #expect(limit.note(Self.denial("0", peer: "train-2"), at: start) == "")
     }
 
+    /// Seen: a user's call of a worker's method stood there otherwise, and one in another's name not at all.
+    @Test func whomNoRuleAdmitsIsThereAsWell() async throws {
+        try await GatewayFixture.run { gateway in
+            let ada = try gateway.user("ada")
+            await #expect(throws: RPCError.self) {
+                _ = try await ada.call(QatMethods.registerWorker, RegisterWorkerRequest())
+            }
+            let denied = gateway.audit.filter { !$0.isAllowed }
+            #expect(denied.map(\.method) == ["qat.v1.Lease/Register"])
+            #expect(denied.first?.peer.contains("ada") == true)
+        }
+    }
+
     private static func allowed(_ gateway: GatewayFixture, _ method: String) -> [String] {
         gateway.audit.filter { $0.isAllowed && $0.method == "qat.v1.\(method)" }.map(\.rule)
     }

@@ -1,4 +1,6 @@
 internal import Foundation
+internal import GRDB
+internal import Protocol
 internal import Testing
 
 @testable internal import Gateway
@@ -27,6 +29,24 @@ struct BackupPlaceTests {
         }
         let after = try FileManager.default.contentsOfDirectory(atPath: fixture.folder).sorted()
         #expect(after == before)
+    }
+
+    /// Seen: after a restoration nothing that a job had made went with the job, for a week.
+    @Test func aRestorationGivesATimeOfGraceToWhatWasBroughtAlone() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.engine.store.grant([
+            .init(holder: "user/ada", digest: .of("brought"), size: 1, brought: 5),
+            .init(holder: "user/ada", digest: .of("made"), size: 1, brought: 0),
+        ])
+        let database = fixture.folder + "/gateway.sqlite"
+        try BackupDatabase.prepare(database)
+        let queue = try DatabaseQueue(path: database)
+        let rows = try queue.read {
+            try Row.fetchAll($0, sql: "SELECT digest, granted FROM artifact_grant")
+        }
+        let granted = rows.reduce(into: [Data: Int64]()) { $0[$1[0]] = $1[1] }
+        #expect(granted[Data(SHA256Digest.of("made").bytes)] == 0)
+        #expect(granted[Data(SHA256Digest.of("brought").bytes)] ?? 0 > 1_000_000)
     }
 
     @Test func aFolderBesideTheStateIsTaken() throws {

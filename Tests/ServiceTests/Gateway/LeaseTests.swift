@@ -51,6 +51,32 @@ struct LeaseTests {
         #expect(steps == Array(1...9))
     }
 
+    /// Seen: a new attempt was shown with the step, the loss and the time left of the one before, and kept them for
+    /// good where it was cancelled before it had told anything.
+    @Test func aNewAttemptBeginsWhereItWillGoOn() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register("a")
+        let id = try await fixture.submit("k")
+        let lease = try #require(try await fixture.acquire("a"))
+        #expect(try await fixture.heartbeat(lease, instance: "a", steps: 1...7) == .continue)
+        #expect(try await fixture.engine.detail(id).summary.progress.step == 7)
+        fixture.advance(seconds: 40)
+        #expect(try await fixture.engine.recoverExpired() == [id])
+        let next = try #require(try await fixture.acquire("a"))
+        #expect(try await fixture.engine.detail(id).summary.progress.step == 0)
+        #expect(try await fixture.engine.detail(id).summary.progress.loss == nil)
+        try await fixture.engine.cancel(id, now: true, by: "ada")
+        #expect(try await fixture.complete(next, .cancelled, reason: "", instance: "a"))
+        #expect(try await fixture.engine.detail(id).summary.progress.step == 0)
+    }
+
+    /// However long a lease is, a worker is heard before it would be taken for silent.
+    @Test(arguments: [(3_000, 1), (30_000, 5), (60_000, 10), (1_200_000, 20), (3_600_000, 20)])
+    func heartbeatsComeBeforeSilence(lease: Int64, seconds: UInt32) {
+        #expect(WorkerPresence.heartbeatSeconds(lease: lease) == seconds)
+        #expect(Int64(seconds) * 3_000 <= WorkerPresence.silenceLimit)
+    }
+
     @Test func aRepeatedHeartbeatTellsNothingTwice() async throws {
         let fixture = try StoreFixture()
         try await fixture.register("a")

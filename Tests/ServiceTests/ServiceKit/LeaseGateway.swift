@@ -92,7 +92,7 @@ final class LeaseGateway: Sendable {
                     inputs: inputs,
                     checkpoint: checkpoint
                 ),
-                worker: WorkerIdentity(instance: "train-1", bootID: "b"),
+                worker: WorkerProcess(instance: "train-1", bootID: "b"),
                 heartbeatInterval: heartbeat,
                 jobFolder: root + "/" + job,
                 inputs: InputStore(cacheFolder: cache, link: link),

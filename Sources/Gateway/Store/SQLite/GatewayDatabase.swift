@@ -149,9 +149,12 @@ enum GatewayDatabase {
         }
         migrator.registerMigration("retention") { db in
             try db.execute(sql: retention)
-            // What was there before has its time of grace from now on.
+            // What was there before has its time of grace from now on; what a job made goes with the job.
             try db.execute(
-                sql: "UPDATE artifact_grant SET granted = ?",
+                sql: """
+                    UPDATE artifact_grant SET granted = ? WHERE NOT EXISTS
+                        (SELECT 1 FROM output WHERE output.digest = artifact_grant.digest)
+                    """,
                 arguments: [Int64(Date.now.timeIntervalSince1970 * 1000)]
             )
             try db.execute(sql: "PRAGMA user_version = 6")
