@@ -46,6 +46,10 @@ struct QatClient: AsyncParsableCommand {
 
 /// A verb: does its work and says how the process exits.
 protocol ClientVerb: AsyncParsableCommand {
+    /// Whether there is work to go on with when nobody reads the output any more, as behind `| head`, or it
+    /// cannot be written.
+    static var doesMoreThanPrint: Bool { get }
+
     /// Does the work.
     ///
     /// - Throws: ``ClientError``, or what the gateway answered.
@@ -53,11 +57,15 @@ protocol ClientVerb: AsyncParsableCommand {
 }
 
 extension ClientVerb {
+    static var doesMoreThanPrint: Bool { false }
+
     func run() async throws {
+        if Self.doesMoreThanPrint { Console.goOnWithoutOutput() }
         let status = try await perform()
         guard status == .succeeded else {
             throw ExitCode(status.rawValue)
         }
+        if Console.hasLostOutput { throw ExitCode(ExitStatus.failed.rawValue) }
     }
 }
 

@@ -62,7 +62,7 @@ struct JSONLines {
         var scanner = JSONScanner(line, path: place)
         guard let first = scanner.peek() else { return nil }
         guard first == UInt8(ascii: "{") else {
-            let output = name.hasSuffix(".json") ? name + "l" : name + ".jsonl"
+            let output = TextForm.unused(name.hasSuffix(".json") ? name + "l" : name + ".jsonl")
             let advice =
                 first == UInt8(ascii: "[")
                 ? "; a JSON list becomes lines by: jq -c '.[]' \(TextForm.quoted(name)) > "

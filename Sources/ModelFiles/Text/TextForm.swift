@@ -1,3 +1,5 @@
+internal import Foundation
+
 /// What a file is that is no plain text, told by its first bytes, and the command that makes text of
 /// it.
 enum TextForm {
@@ -147,9 +149,31 @@ enum TextForm {
         return zeros[0] >= share && zeros[1] == 0 ? "UTF-16BE" : nil
     }
 
-    private static func output(_ name: String, cutting suffixes: [String], isTable: Bool = false)
-        -> String
-    {
+    /// Where a converted file may go: to a name that nothing has yet.
+    private static func output(
+        _ name: String,
+        cutting suffixes: [String],
+        isTable: Bool = false
+    ) -> String {
+        unused(wanted(name, cutting: suffixes, isTable: isTable))
+    }
+
+    /// A path that nothing has: the one that is wanted, or with a number before its ending.
+    static func unused(_ path: String) -> String {
+        let manager = FileManager.default
+        guard manager.fileExists(atPath: path) else { return path }
+        let start = path.lastIndex(of: "/").map(path.index(after:)) ?? path.startIndex
+        let dot =
+            path[start...].lastIndex(of: ".").flatMap { $0 > start ? $0 : nil } ?? path.endIndex
+        let paths = (2...1_000).lazy.map { "\(path[..<dot])-\($0)\(path[dot...])" }
+        return paths.first { !manager.fileExists(atPath: $0) } ?? path
+    }
+
+    private static func wanted(
+        _ name: String,
+        cutting suffixes: [String],
+        isTable: Bool
+    ) -> String {
         for suffix in suffixes where name.lowercased().hasSuffix(suffix) && name != suffix {
             let stem = String(name.dropLast(suffix.count))
             if isTable { return stem + ".jsonl" }

@@ -66,7 +66,7 @@ struct ArtifactsCommand: AsyncParsableCommand {
         private func printJSON(_ jobs: [JobDetail]) {
             let artifacts = jobs.flatMap { job in
                 job.outputs.map { output -> JSONValue in
-                    var members = JobReport.json(output).objectValue ?? [:]
+                    var members = JobAnswer.json(output).objectValue ?? [:]
                     members["job_id"] = .string(job.summary.jobID)
                     return .object(members)
                 }
@@ -90,6 +90,7 @@ struct ArtifactsCommand: AsyncParsableCommand {
 
     /// Sends files.
     struct Put: ClientVerb {
+        static let doesMoreThanPrint = true
         static let configuration = CommandConfiguration(
             commandName: "put",
             abstract: "Store files and print the names by which job files can refer to them."
@@ -109,7 +110,7 @@ struct ArtifactsCommand: AsyncParsableCommand {
             }
             guard !output.json else {
                 let artifacts = planned.map {
-                    JobReport.json(OutputFile(name: $0.name, digest: $0.digest, size: $0.size))
+                    JobAnswer.json(OutputFile(name: $0.name, digest: $0.digest, size: $0.size))
                 }
                 Console.print(.object(["artifacts": .array(artifacts)]))
                 return .succeeded
@@ -123,6 +124,7 @@ struct ArtifactsCommand: AsyncParsableCommand {
 
     /// Fetches one artifact.
     struct Get: ClientVerb {
+        static let doesMoreThanPrint = true
         static let configuration = CommandConfiguration(
             commandName: "get",
             abstract: "Fetch an artifact into a file."

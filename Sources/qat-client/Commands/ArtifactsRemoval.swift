@@ -5,6 +5,7 @@ internal import Protocol
 extension ArtifactsCommand {
     /// Gives artifacts up.
     struct Remove: ClientVerb {
+        static let doesMoreThanPrint = true
         static let configuration = CommandConfiguration(
             commandName: "rm",
             abstract: "Remove artifacts that no job refers to.",
@@ -73,6 +74,7 @@ extension ArtifactsCommand {
 
     /// Removes what nobody needs.
     struct CollectGarbage: ClientVerb {
+        static let doesMoreThanPrint = true
         static let configuration = CommandConfiguration(
             commandName: "gc",
             abstract: "Remove your uploads that no job refers to; for operators, everybody's.",

@@ -6,6 +6,7 @@ internal import Protocol
 extension ArtifactsCommand {
     /// Compares content with digests, or checks checkpoints on this machine.
     struct Verify: ClientVerb {
+        static let doesMoreThanPrint = true
         static let configuration = CommandConfiguration(
             commandName: "verify",
             abstract: "Check a stored artifact, the files of a job, or a checkpoint.",

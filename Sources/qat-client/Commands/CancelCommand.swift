@@ -6,6 +6,7 @@ internal import Protocol
 
 /// `cancel`: asks jobs to stop.
 struct CancelCommand: ClientVerb {
+    static let doesMoreThanPrint = true
     static let configuration = CommandConfiguration(
         commandName: "cancel",
         abstract: "Cancel jobs; they write a checkpoint first unless --now is given."
@@ -23,13 +24,13 @@ struct CancelCommand: ClientVerb {
         + "--now ends it at once"
 
     func perform() async throws -> ExitStatus {
-        try await JobVerb.forEach(ids, order: DependencyOrder.dependentsFirst) { target, client in
+        try await JobVerb.forEach(ids, order: CancellationOrder.dependentsFirst) { target, client in
             switch target {
             case .job(let id):
                 let request = CancelJobRequest(jobID: id, now: now)
                 let job = try await client.call(QatMethods.cancelJob, request)
                 output.json
-                    ? Console.print(JobReport.json(job))
+                    ? Console.print(JobAnswer.json(job))
                     : Console.print("\(job.jobID)  \(job.state)")
                 if !now, job.state == JobState.cancelling.rawValue { Console.note(Self.patience) }
             case .pipeline(let id):
@@ -47,7 +48,8 @@ struct CancelCommand: ClientVerb {
 
 /// What verbs that change several jobs share.
 enum JobVerb {
-    /// Runs `body` for each job that is meant; one that is refused does not keep the others from it.
+    /// Runs `body` for each job that is meant; one that is refused, or that there is not, does not keep the others
+    /// from it.
     ///
     /// `order`: What comes first of several; the order in which they are named by default.
     ///
@@ -58,13 +60,12 @@ enum JobVerb {
         _ body: (JobTarget, RPCClient) async throws -> Void
     ) async throws -> ExitStatus {
         try await GatewayConnection.with(QatHome()) { client in
-            let meant = try await JobSelector(client: client).targets(words, isHarmless: false)
-            let targets = try await order(meant, client)
-            var status = ExitStatus.succeeded
-            for target in targets {
+            var (meant, status) = try await JobSelector(client: client).actionable(words)
+            meant = try await order(meant, client)
+            for target in meant {
                 do {
                     try await body(target, client)
-                } catch let error as RPCError where !error.isConnectionLoss && targets.count > 1 {
+                } catch let error as RPCError where !error.isConnectionLoss && meant.count > 1 {
                     Console.complain(["\(target.description): \(error.message)"])
                     status = status == .succeeded ? ExitStatus(error) : status
                 }
@@ -76,7 +77,7 @@ enum JobVerb {
     /// Prints how a pipeline and its jobs stand now.
     static func report(_ pipeline: PipelineDetail, json: Bool) {
         guard !json else {
-            Console.print(JobReport.json(pipeline))
+            Console.print(JobAnswer.json(pipeline))
             return
         }
         Console.print("\(pipeline.summary.pipelineID)  \(pipeline.summary.state)")
@@ -92,6 +93,7 @@ enum JobVerb {
 
 /// `retry`: puts jobs that ended back in the queue.
 struct RetryCommand: ClientVerb {
+    static let doesMoreThanPrint = true
     static let configuration = CommandConfiguration(
         commandName: "retry",
         abstract: "Run failed or cancelled jobs again, from their last checkpoint.",
@@ -114,7 +116,7 @@ struct RetryCommand: ClientVerb {
                 let request = RetryJobRequest(jobID: id, withDependents: withDependents)
                 let job = try await client.call(QatMethods.retryJob, request)
                 output.json
-                    ? Console.print(JobReport.json(job))
+                    ? Console.print(JobAnswer.json(job))
                     : Console.print("\(job.jobID)  \(job.state)  attempt \(job.attempt)")
                 Self.tellDependents(job)
                 // Ended again at once: what it waits for will not come.

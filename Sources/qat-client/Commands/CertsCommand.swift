@@ -14,6 +14,7 @@ struct CertsCommand: AsyncParsableCommand {
 
     /// Makes the authority.
     struct Init: ClientVerb {
+        static let doesMoreThanPrint = true
         static let configuration = CommandConfiguration(
             commandName: "init",
             abstract: "Make ca.pem and ca.key; keep the key off the servers."
@@ -59,6 +60,7 @@ struct CertsCommand: AsyncParsableCommand {
 
     /// Makes a certificate.
     struct Issue: ClientVerb {
+        static let doesMoreThanPrint = true
         static let configuration = CommandConfiguration(
             commandName: "issue",
             abstract: "Make NAME.pem and NAME.key for a daemon or a user."

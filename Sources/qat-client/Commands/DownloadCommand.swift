@@ -6,6 +6,7 @@ internal import Protocol
 
 /// `download`: a job's outputs as files.
 struct DownloadCommand: ClientVerb {
+    static let doesMoreThanPrint = true
     static let configuration = CommandConfiguration(
         commandName: "download",
         abstract: "Fetch a job's outputs; files that are there already are kept.",
@@ -171,7 +172,7 @@ struct DownloadCommand: ClientVerb {
         .object([
             "job_id": .string(job.summary.jobID),
             "folder": .string(root),
-            "outputs": .array(job.outputs.map(JobReport.json)),
+            "outputs": .array(job.outputs.map(JobAnswer.json)),
         ])
     }
 

@@ -14,6 +14,7 @@ struct JobsCommand: AsyncParsableCommand {
 
     /// Removes jobs.
     struct Remove: ClientVerb {
+        static let doesMoreThanPrint = true
         static let configuration = CommandConfiguration(
             commandName: "rm",
             abstract: "Remove jobs that are over, with their logs, checkpoints and outputs.",
@@ -50,9 +51,8 @@ struct JobsCommand: AsyncParsableCommand {
         func perform() async throws -> ExitStatus {
             let profile = try Profile.load(QatHome())
             return try await GatewayConnection.with(profile) { client in
-                let (chosen, left) = try await chosen(client, profile)
+                var (chosen, left, status) = try await chosen(client, profile)
                 var forecast = dryRun ? RemovalForecast(client: client) : nil
-                var status = ExitStatus.succeeded
                 for id in chosen {
                     do {
                         try await forecast?.remove(id)
@@ -78,16 +78,16 @@ struct JobsCommand: AsyncParsableCommand {
             PipelineID.isPipeline(id) ? "pipeline \(id)" : "job \(id)"
         }
 
-        /// The ids of the jobs that are meant, and how many others filters fit that `--limit` leaves.
+        /// The ids of the jobs that are meant, how many others filters fit that `--limit` leaves, and `usage` if
+        /// words name nothing.
         private func chosen(
             _ client: RPCClient,
             _ profile: Profile
-        ) async throws -> (ids: [String], left: Int) {
+        ) async throws -> (ids: [String], left: Int, status: ExitStatus) {
             guard ids.isEmpty else {
                 // A pipeline goes by its id: whole.
-                let targets = try await JobSelector(client: client)
-                    .targets(ids, isHarmless: false)
-                return (targets.map(\.id), 0)
+                let (targets, status) = try await JobSelector(client: client).actionable(ids)
+                return (targets.map(\.id), 0, status)
             }
             // A limit counts those that go: all are looked through.
             var everything = filter
@@ -108,7 +108,7 @@ struct JobsCommand: AsyncParsableCommand {
             }
             let alone = over.filter(\.pipelineID.isEmpty)
             let chosen = alone.prefix(filter.limit ?? .max)
-            return (chosen.map(\.jobID), alone.count - chosen.count)
+            return (chosen.map(\.jobID), alone.count - chosen.count, .succeeded)
         }
 
         /// Those of some jobs that are over, and ended long enough ago.

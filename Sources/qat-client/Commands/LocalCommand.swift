@@ -13,6 +13,7 @@ struct LocalCommand: AsyncParsableCommand {
 
     /// Starts the suite.
     struct Up: ClientVerb {
+        static let doesMoreThanPrint = true
         static let configuration = CommandConfiguration(
             commandName: "up",
             abstract: "Start the suite, wait until it is healthy and write the profile."
@@ -110,6 +111,7 @@ struct LocalCommand: AsyncParsableCommand {
 
     /// Stops the suite.
     struct Down: ClientVerb {
+        static let doesMoreThanPrint = true
         static let configuration = CommandConfiguration(
             commandName: "down",
             abstract: "Stop the suite and wait until all its processes are gone."
@@ -151,6 +153,7 @@ struct LocalCommand: AsyncParsableCommand {
 
     /// Keeps the daemons running; started by `up`.
     struct Supervise: ClientVerb {
+        static let doesMoreThanPrint = true
         static let configuration = CommandConfiguration(
             commandName: "supervise",
             shouldDisplay: false

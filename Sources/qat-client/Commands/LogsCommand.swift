@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Foundation
 internal import JobSpecs
 internal import Protocol
+internal import Synchronization
 
 /// `logs`: what a job's processes wrote.
 struct LogsCommand: ClientVerb {
@@ -17,13 +18,16 @@ struct LogsCommand: ClientVerb {
     @OptionGroup var output: OutputOptions
 
     func perform() async throws -> ExitStatus {
+        let meant = Mutex(job)
         let status = try await Interruption.untilInterrupted { [self] in
             try await GatewayConnection.with(QatHome()) { client in
-                try await copy(try await JobSelector(client: client).id(job), client)
+                let id = try await JobSelector(client: client).id(job)
+                meant.withLock { $0 = id }
+                return try await copy(id, client)
             }
         }
         guard let status else {
-            Console.note("detached; job \(job) goes on")
+            Console.note("detached; job \(meant.withLock { $0 }) goes on")
             return .interrupted
         }
         return status

@@ -39,7 +39,7 @@ struct StatusCommand: ClientVerb {
         )
         (status.jobs, status.pipelines) = (found.jobs, found.pipelines)
         if output.json {
-            Console.print(JobReport.json(status, address: profile.gateway))
+            Console.print(JobAnswer.json(status, address: profile.gateway))
         } else {
             let now = Int64(Date.now.timeIntervalSince1970 * 1000)
             Console.print(
@@ -69,7 +69,7 @@ struct StatusCommand: ClientVerb {
             }
             let job = try await client.call(QatMethods.getJob, GetJobRequest(jobID: id))
             if output.json {
-                Console.print(JobReport.json(job))
+                Console.print(JobAnswer.json(job))
             } else {
                 let text = StatusTable.detail(job, columns: Console.tableColumns)
                 Console.print((index > 0 ? "\n" : "") + text)
@@ -86,7 +86,7 @@ struct StatusCommand: ClientVerb {
         let request = GetPipelineRequest(pipelineID: id)
         let pipeline = try await client.call(QatMethods.getPipeline, request)
         guard !output.json else {
-            Console.print(JobReport.json(pipeline))
+            Console.print(JobAnswer.json(pipeline))
             return
         }
         let text = StatusTable.detail(

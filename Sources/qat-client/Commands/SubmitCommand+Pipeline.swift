@@ -25,7 +25,7 @@ extension SubmitCommand {
                 .object([
                     "pipeline_id": .string(response.pipelineID),
                     "created": .boolean(response.created),
-                    "jobs": .array(response.jobs.map(JobReport.json)),
+                    "jobs": .array(response.jobs.map(JobAnswer.json)),
                 ])
             )
         } else {
@@ -87,7 +87,7 @@ extension SubmitCommand {
                         "kind": .string(part.plan.kind),
                         "waits_for": .array(part.waitsFor.map(JSONValue.string)),
                         "after": .array(part.after.map(JSONValue.string)),
-                        "spec": JobReport.document(part.plan.specJSON),
+                        "spec": JobAnswer.document(part.plan.specJSON),
                         "inputs": .array(part.plan.inputs.map(\.json)),
                         "recipe": part.preview?.json ?? .null,
                         "exports": part.exports.json,

@@ -6,6 +6,7 @@ internal import Protocol
 
 /// `submit`: checks a job file, sends what it needs, and makes it a job exactly once.
 struct SubmitCommand: ClientVerb {
+    static let doesMoreThanPrint = true
     static let configuration = CommandConfiguration(
         commandName: "submit",
         abstract: "Submit a job file or a pipeline and print its id.",
@@ -235,7 +236,7 @@ struct SubmitCommand: ClientVerb {
                     "kind": .string(plan.kind),
                     "name": .string(plan.name),
                     "digest": .string(plan.digest(options.schedule)),
-                    "spec": JobReport.document(plan.specJSON),
+                    "spec": JobAnswer.document(plan.specJSON),
                     "inputs": .array(plan.inputs.map(\.json)),
                     "byte_count": .number(Double(plan.byteCount)),
                     "unsupported": .array(

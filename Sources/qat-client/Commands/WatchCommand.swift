@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Foundation
 internal import JobSpecs
 internal import Protocol
+internal import Synchronization
 
 /// `watch`: streams a job's events until it ends.
 struct WatchCommand: ClientVerb {
@@ -21,23 +22,25 @@ struct WatchCommand: ClientVerb {
     /// Follows a job or a pipeline on the output and shows its results; the exit is the job's, or 130
     /// after Ctrl-C.
     static func watch(_ word: String, _ home: QatHome, json: Bool) async throws -> ExitStatus {
+        // A name, or `latest`, means another job tomorrow.
+        let meant = Mutex(word)
         let ended = try await Interruption.untilInterrupted {
             let printer = EventPrinter(.fitting(json: json))
             defer { printer.finish() }
             return try await GatewayConnection.with(home) { client in
                 let target = try await JobSelector(client: client).target(word)
+                meant.withLock { $0 = target.id }
                 return try await follow(target, printer, client)
             }
         }
         guard let ended else {
-            Console.note(
-                "detached; job \(word) goes on, \"qat-client watch \(word)\" follows it again"
-            )
+            let id = meant.withLock { $0 }
+            Console.note("detached; job \(id) goes on, \"qat-client watch \(id)\" follows it again")
             return .interrupted
         }
         switch ended {
         case .job(let job):
-            json ? Console.print(JobReport.lastLine(of: job)) : showResults(of: job)
+            json ? Console.print(JobAnswer.lastLine(of: job)) : showResults(of: job)
         case .pipeline(let results):
             json ? Console.print(results.json) : results.show()
         }
@@ -100,6 +103,7 @@ extension PipelineResults {
 
 /// `wait`: blocks until jobs have ended; the exit says how.
 struct WaitCommand: ClientVerb {
+    static let doesMoreThanPrint = true
     static let configuration = CommandConfiguration(
         commandName: "wait",
         abstract: """
@@ -161,7 +165,7 @@ struct WaitCommand: ClientVerb {
 
     private func report(_ job: JobDetail) {
         guard !output.json else {
-            Console.print(JobReport.json(job))
+            Console.print(JobAnswer.json(job))
             return
         }
         let summary = job.summary

@@ -93,11 +93,42 @@ enum Console {
     /// Errors that are printed; a file may have as many faults as it has lines.
     private static let complaintLimit = 50
 
-    /// Ends the process if its output cannot be written; what a full disk cut off is no success.
+    /// What became of the output.
+    private struct Output {
+        /// Whether the work goes on when it cannot be written.
+        var goesOn = false
+        /// Whether nothing is written to it any more.
+        var isClosed = false
+        /// Whether something of it is lost that somebody wanted to have.
+        var isLost = false
+    }
+
+    private static let output = Mutex(Output())
+
+    /// From now on the process does not end where its output cannot be written.
+    static func goOnWithoutOutput() { output.withLock { $0.goesOn = true } }
+
+    /// Whether something could not be written that somebody wanted to have: no success.
+    static var hasLostOutput: Bool { output.withLock { $0.isLost } }
+
+    /// Ends the process if its output cannot be written and there is nothing else to do; what a full disk cut
+    /// off is no success.
     private static func giveUp(_ descriptor: Int32, _ code: Int32) {
         // Without an error stream there is nobody to tell.
         guard descriptor == STDOUT_FILENO else {
             return
+        }
+        let goesOn = output.withLock { output in
+            guard output.goesOn else { return false }
+            output.isClosed = true
+            output.isLost = code != EPIPE
+            return true
+        }
+        if goesOn {
+            guard code != EPIPE else { return }
+            return complain([
+                "cannot write the output: \(String(cString: strerror(code))); the work goes on without"
+            ])
         }
         // Nobody reads any more, as after `| head`: there is nothing left to do.
         guard code != EPIPE else {
@@ -112,6 +143,7 @@ enum Console {
     }
 
     private static func write(_ bytes: [UInt8], to descriptor: Int32) {
+        guard descriptor != STDOUT_FILENO || !output.withLock({ $0.isClosed }) else { return }
         var start = 0
         while start < bytes.count {
             let count = bytes.withUnsafeBytes {

@@ -99,7 +99,7 @@ struct SubmissionPlan: Sendable {
         var members: [String: JSONValue] = [
             "kind": .string(kind),
             "name": .string(name),
-            "spec": JobReport.document(specJSON),
+            "spec": JobAnswer.document(specJSON),
             "inputs": .array(
                 inputs.map { input in
                     .array(

@@ -1,7 +1,7 @@
 internal import Protocol
 
 /// Several jobs and pipelines in an order that keeps to what waits for what.
-enum DependencyOrder {
+enum CancellationOrder {
     /// A job or a pipeline with what it waits for.
     struct Node: Sendable {
         let target: JobTarget

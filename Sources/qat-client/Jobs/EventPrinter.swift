@@ -53,7 +53,7 @@ final class EventPrinter {
             waits.removeAll { $0.jobID == event.jobID && $0.state != event.state }
         }
         switch style {
-        case .json: write(TerminalText.json(JobReport.json(event)) + "\n")
+        case .json: write(TerminalText.json(JobAnswer.json(event)) + "\n")
         case .plain:
             guard courses[event.jobID, default: Course()].pace.admits(event) else { return }
             labelled(event).forEach { write($0 + "\n") }
@@ -148,7 +148,7 @@ final class EventPrinter {
         case .progress:
             return event.progress.map { [ProgressLine.plain($0)] } ?? []
         case .metric:
-            let values = JobReport.document(event.metricsJSON)
+            let values = JobAnswer.document(event.metricsJSON)
             if let row = Self.row(values) {
                 return [DisplayWidth.printable(row)]
             }
@@ -167,10 +167,11 @@ final class EventPrinter {
             return nil
         }
         let known = EvaluateSpec.Metric.allCases.map(\.rawValue)
+            .filter { values[$0]?.doubleValue != nil }
         var figures = known.compactMap { key in
             values[key]?.doubleValue.map { "\(key) \(Quantities.significant($0))" }
         }
-        // What a later version measures, by the names that it has.
+        // What has no figure of its own in the row, and what a later version measures, by the names that it has.
         for measurement in values["measurements"]?.arrayValue ?? [] {
             guard let name = measurement["name"]?.stringValue, !known.contains(name),
                 let value = measurement["value"]?.doubleValue

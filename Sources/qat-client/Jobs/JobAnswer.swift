@@ -2,7 +2,7 @@ internal import JobSpecs
 internal import Protocol
 
 /// The JSON shapes that scripts rely on.
-enum JobReport {
+enum JobAnswer {
     /// An event of a job.
     static func json(_ event: JobEvent) -> JSONValue {
         var members: [String: JSONValue] = [

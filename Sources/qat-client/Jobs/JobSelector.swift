@@ -22,6 +22,31 @@ struct JobSelector {
     ///
     /// - Throws: ``ClientError`` (`usage`) with a line for each word that names nothing or several.
     func targets(_ words: [String], isHarmless: Bool) async throws -> [JobTarget] {
+        let (targets, problems) = try await search(words, isHarmless: isHarmless)
+        guard problems.isEmpty else {
+            throw ClientError(.usage, problems)
+        }
+        return targets
+    }
+
+    /// What verbs act on that change jobs: as ``targets(_:isHarmless:)``, but that a word that names nothing keeps
+    /// them from no other one, as no id does that there is not.
+    ///
+    /// - Throws: ``ClientError`` (`usage`) if no word names anything.
+    ///
+    /// - Returns: The targets, and `usage` where some words name nothing, which is printed.
+    func actionable(_ words: [String]) async throws -> (targets: [JobTarget], status: ExitStatus) {
+        let (targets, problems) = try await search(words, isHarmless: false)
+        guard !problems.isEmpty else { return (targets, .succeeded) }
+        guard !targets.isEmpty else { throw ClientError(.usage, problems) }
+        Console.complain(problems)
+        return (targets, .usage)
+    }
+
+    private func search(
+        _ words: [String],
+        isHarmless: Bool
+    ) async throws -> (targets: [JobTarget], problems: [String]) {
         var known: Known?
         // An operator sees everybody's jobs, and means the own ones by `latest`.
         let user = words.contains(Self.latest) ? try caller() : nil
@@ -70,11 +95,8 @@ struct JobSelector {
             case .none(let problem): problems.append(problem)
             }
         }
-        guard problems.isEmpty else {
-            throw ClientError(.usage, problems)
-        }
         var seen: Set<JobTarget> = []
-        return targets.filter { seen.insert($0).inserted }
+        return (targets.filter { seen.insert($0).inserted }, problems)
     }
 
     /// The ids of the jobs that are meant; of a pipeline those of all its jobs.

@@ -46,7 +46,7 @@ struct LinePace {
     }
 
     private mutating func admitsMetric(_ event: JobEvent) -> Bool {
-        let values = JobReport.document(event.metricsJSON)
+        let values = JobAnswer.document(event.metricsJSON)
         guard let members = values.objectValue, members["label"] == nil else { return true }
         let place = Place(
             timeUnixMs: event.timeUnixMs,

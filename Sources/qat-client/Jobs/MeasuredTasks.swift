@@ -15,7 +15,7 @@ struct MeasuredTasks: Equatable {
         guard
             case .evaluate(let spec) = try? JobSpec.parse(kind: "evaluate", json: job.specJSON)
         else {
-            unread = JobReport.document(job.specJSON)["tasks"] ?? .null
+            unread = JobAnswer.document(job.specJSON)["tasks"] ?? .null
             return
         }
         for task in spec.tasks {

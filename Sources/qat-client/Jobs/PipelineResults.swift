@@ -88,7 +88,7 @@ struct PipelineResults: Sendable {
     private func rows(of jobs: [JobDetail]) -> [JSONValue] {
         let isAlone = evaluations.count <= 1
         return jobs.flatMap { job in
-            let rows = JobReport.document(job.resultsJSON)["rows"]?.arrayValue ?? []
+            let rows = JobAnswer.document(job.resultsJSON)["rows"]?.arrayValue ?? []
             return rows.map { row in
                 guard var members = row.objectValue, !isAlone else { return row }
                 let label = row["label"]?.stringValue ?? "-"
@@ -102,8 +102,8 @@ struct PipelineResults: Sendable {
     }
 
     var json: JSONValue {
-        var members = JobReport.json(summary).objectValue ?? [:]
-        members["jobs"] = .array(jobs.map(JobReport.json))
+        var members = JobAnswer.json(summary).objectValue ?? [:]
+        members["jobs"] = .array(jobs.map(JobAnswer.json))
         members["rows"] = .array(rows(of: evaluations))
         return .object(members)
     }

@@ -19,8 +19,8 @@ struct ResultsTable {
     /// The results of a job that has some.
     init(_ job: JobDetail, columns: Int?) {
         self.init(
-            JobReport.document(job.resultsJSON),
-            spec: JobReport.document(job.specJSON),
+            JobAnswer.document(job.resultsJSON),
+            spec: JobAnswer.document(job.specJSON),
             columns: columns
         )
     }
@@ -120,14 +120,24 @@ extension ResultsTable {
         }
     }
 
+    /// Whether the table above has a column for a metric, which shows the row's own figure of that name.
+    private static func hasColumn(_ metric: EvaluateSpec.Metric) -> Bool {
+        switch metric {
+        case .perplexity, .accuracy, .latency, .throughput: true
+        }
+    }
+
     /// All measurements, where the table above does not hold them all: a task twice, or one that has no
     /// column of its own.
     private func measurements(_ rows: [JSONValue]) -> [String] {
-        let shown = Set(EvaluateSpec.Metric.allCases.map(\.rawValue))
         let lists = rows.map { $0["measurements"]?.arrayValue ?? [] }
-        let isComplete = lists.allSatisfy { list in
+        let isComplete = zip(rows, lists).allSatisfy { row, list in
             let names = list.map { $0["name"]?.stringValue ?? "" }
-            return Set(names).count == names.count && shown.isSuperset(of: names)
+            return Set(names).count == names.count
+                && names.allSatisfy { name in
+                    EvaluateSpec.Metric(rawValue: name).map(Self.hasColumn) == true
+                        && row[name]?.doubleValue != nil
+                }
         }
         guard !isComplete else {
             return []

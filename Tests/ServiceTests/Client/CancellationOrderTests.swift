@@ -2,17 +2,17 @@ internal import Testing
 @testable internal import qat_client
 
 /// docs/CLIENT.md: of several, those that wait for others are cancelled first.
-struct DependencyOrderTests {
+struct CancellationOrderTests {
     private static func node(
         _ id: String,
         needs needed: Set<String> = [],
         at created: Int64 = 0
-    ) -> DependencyOrder.Node {
+    ) -> CancellationOrder.Node {
         .init(target: .job(id), jobs: [id], needed: needed, created: created)
     }
 
-    private static func order(_ nodes: [DependencyOrder.Node]) -> [String] {
-        DependencyOrder.dependentsFirst(nodes).map {
+    private static func order(_ nodes: [CancellationOrder.Node]) -> [String] {
+        CancellationOrder.dependentsFirst(nodes).map {
             switch $0 {
             case .job(let id), .pipeline(let id): id
             }

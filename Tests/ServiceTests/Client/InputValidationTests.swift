@@ -146,6 +146,16 @@ internal import Testing
         }
     }
 
+    /// Seen: the command that was offered would have overwritten a text that lay beside it.
+    @Test func offersToWriteWhereNothingIs() throws {
+        try folder.write("m.gz", [0x1F, 0x8B, 8, 0])
+        try folder.write("m.txt", words)
+        try folder.write("m-2.txt", words)
+        let texts = #""train": ["m.gz"], "validation": ["t.txt"], "seq_length": 32"#
+        let lines = problems("train", train(texts))
+        #expect(lines.count == 1 && lines[0].hasSuffix("m-3.txt'"), "\(lines)")
+    }
+
     @Test func readsLinesByTheirKey() throws {
         let lines = #"{"body": "\#(words)"}"# + "\n"
         try folder.write("d.jsonl", lines)

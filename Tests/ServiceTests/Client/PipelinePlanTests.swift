@@ -69,7 +69,7 @@ internal import Testing
         )
         #expect(plan.name == "other")
         func spec(_ name: String) throws -> JSONValue {
-            JobReport.document(
+            JobAnswer.document(
                 try #require(plan.parts.first { $0.name == name }).plan.specJSON
             )
         }

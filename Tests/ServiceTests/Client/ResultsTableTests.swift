@@ -78,6 +78,10 @@ internal import Testing
         let unknown =
             #"{"rows":[{"label":"m","measurements":[{"task":"x","name":"y","value":0.5}]}]}"#
         #expect(lines(unknown).last?.contains("x y") == true)
+        // Seen: a metric that has a column, without the row's own figure, was shown nowhere.
+        let flatless =
+            #"{"rows":[{"label":"m","measurements":[{"task":"accuracy","name":"accuracy","value":0.61}]}]}"#
+        #expect(lines(flatless).last?.contains("0.6100") == true, "\(lines(flatless))")
     }
 
     @Test func aTrainingSaysWhatItWonBack() {

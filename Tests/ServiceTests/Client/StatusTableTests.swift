@@ -172,7 +172,7 @@ internal import Testing
     }
 
     @Test func hasTheJSONShapeThatScriptsRelyOn() {
-        let json = JobReport.json(status, address: "127.0.0.1:7443")
+        let json = JobAnswer.json(status, address: "127.0.0.1:7443")
         #expect(json["gateway"]?["version"]?.stringValue == "0.1.0")
         #expect(json["gateway"]?["uptime_s"]?.doubleValue == 192)
         let service = json["services"]?.arrayValue?.first
@@ -219,7 +219,7 @@ internal import Testing
                 "  PTQ         12.35  12.00 – 13.00",
             ]
         )
-        let json = JobReport.json(job)
+        let json = JobAnswer.json(job)
         #expect(json["results"]?["rows"]?.arrayValue?.count == 1)
         #expect(
             json["outputs"]?.arrayValue?.first?.canonicalText

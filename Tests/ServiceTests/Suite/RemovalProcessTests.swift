@@ -154,6 +154,42 @@ internal import Testing
         }
     }
 
+    /// Seen: behind `| head -1`, and at a full disk, the first of several was done, and the exit said success.
+    @Test func aReaderThatGoesAwayEndsThePrintingAlone() async throws {
+        defer { programs.remove() }
+        try await serve { _, client in
+            func states() async throws -> [String] {
+                try await client.call(QatMethods.listJobs, ListJobsRequest()).jobs.map(\.state)
+            }
+            for number in 0..<4 { _ = try await Self.submit(client, Self.job("c\(number)")) }
+            let cancelled = try await run("cancel c0 c1 c2 c3 | true; exit ${PIPESTATUS[0]}")
+            #expect(cancelled.status == 0 && cancelled.errors.isEmpty, "\(cancelled)")
+            #expect(try await states() == Array(repeating: "CANCELLED", count: 4))
+            let retried = try await run("retry c0 c1 c2 > /dev/full")
+            #expect(retried.status == 1 && retried.errors.contains("the work goes on without"))
+            #expect(try await states().filter { $0 == "QUEUED" }.count == 3)
+            _ = try await run("cancel c0 c1 c2")
+            let removed = try await run("jobs rm --name c | true; exit ${PIPESTATUS[0]}")
+            #expect(removed.status == 0)
+            #expect(try await states().isEmpty)
+        }
+    }
+
+    /// Seen: a name that there is not kept `cancel` from all others, which whole ids did not, and nobody was told.
+    @Test func aNameThatThereIsNotKeepsNoOtherJobFromIt() async throws {
+        defer { programs.remove() }
+        try await serve { _, client in
+            let id = try await Self.submit(client, Self.job("a1"))
+            let mixed = try await run("cancel a1 a2")
+            #expect(mixed.status == 2 && mixed.output == "\(id)  CANCELLED\n", "\(mixed)")
+            #expect(mixed.errors.contains("no job has the id or the name \"a2\""), "\(mixed)")
+            let none = try await run("cancel a2 a3")
+            #expect(none.status == 2 && Self.lines(none) == 0)
+            let removed = try await run("jobs rm a2 a1")
+            #expect(removed.status == 2 && removed.output.hasPrefix("\(id)  removed"), "\(removed)")
+        }
+    }
+
     /// Each is tried with and without `--dry-run`: what is said of a refusal, and the exit, are the same.
     ///
     /// Seen: "would go" of what is needed, of a part of a pipeline, and of what there is not.
