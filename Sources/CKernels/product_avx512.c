@@ -151,7 +151,7 @@ QAT_AVX512_BF16 void qat_transpose_bf16_avx512(uint32_t *transposed, const qat_p
     for (size_t t = first; t < last; t++)
         for (size_t p = 0; p * COLUMNS < s->items; p++) {
             size_t rows = pairs - 16 * t, stored = transposed_pairs - 16 * p;
-            transpose_block(transposed + (t * transposed_pairs + 16 * p) * COLUMNS,
+            transpose_block(transposed + ((t - first) * transposed_pairs + 16 * p) * COLUMNS,
                        s->panels + (p * pairs + 16 * t) * COLUMNS, rows, stored);
         }
 }

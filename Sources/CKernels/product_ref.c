@@ -77,7 +77,8 @@ void qat_transpose_bf16_ref(uint32_t *transposed, const qat_product_panels *sour
                                                    item % QAT_PRODUCT_COLUMNS];
                     word |= (both >> 16 * (k % 2) & 0xFFFF) << 16 * h;
                 }
-                transposed[(panel * transposed_pairs + pair) * QAT_PRODUCT_COLUMNS + lane] = word;
+                size_t place = (panel - first) * transposed_pairs + pair;
+                transposed[place * QAT_PRODUCT_COLUMNS + lane] = word;
             }
 }
 

@@ -73,34 +73,49 @@ final class BF16Product: @unchecked Sendable {
         let rows = Panels(items: shape.m, depth: shape.k, width: Int(QAT_PRODUCT_ROWS))
         let columns = Panels(items: shape.n, depth: shape.k, width: Int(QAT_PRODUCT_COLUMNS))
         let packedRows = rowPanels.reserve(rows.wordCount)
-        let packedColumns = panels(of: b, columns)
-        team.parallel { [team] index in
-            Self.pack(a, rows, rows.share(of: index, among: team.threadCount), into: packedRows)
-            let own = columns.share(of: index, among: team.threadCount)
-            switch b {
-            case .panels: break
-            case .matrix(let operand): Self.pack(operand, columns, own, into: packedColumns)
-            case .transposed(let words):
-                var source = qat_product_panels(panels: words, items: shape.k, depth: shape.n)
-                qat_transpose_bf16(packedColumns, &source, own.lowerBound, own.upperBound)
+        let together = panelsTogether(of: b, columns)
+        for first in stride(from: 0, to: columns.count, by: together) {
+            let group = first..<min(first + together, columns.count)
+            let packedColumns = panels(of: b, columns, group)
+            team.parallel { [team] index in
+                if first == 0 {
+                    let own = rows.share(of: index, among: team.threadCount)
+                    Self.pack(a, rows, own, into: packedRows)
+                }
+                let own = group.share(of: index, among: team.threadCount)
+                switch b {
+                case .panels: break
+                case .matrix(let operand): Self.pack(operand, columns, own, into: packedColumns)
+                case .transposed(let words):
+                    var source = qat_product_panels(panels: words, items: shape.k, depth: shape.n)
+                    let place = packedColumns + (own.lowerBound - first) * columns.panelWordCount
+                    qat_transpose_bf16(place, &source, own.lowerBound, own.upperBound)
+                }
             }
+            let column = first * columns.width
+            let product = qat_product(
+                a: packedRows,
+                b: packedColumns,
+                c: c.start + column,
+                c_stride: c.stride,
+                rows: shape.m,
+                columns: min(group.count * columns.width, shape.n - column),
+                depth: shape.k,
+                alpha: 1,
+                accumulate: isAccumulating ? 1 : 0
+            )
+            multiply(product, rowPanels: rows.count, columnPanels: group.count)
         }
-        var product = qat_product(
-            a: packedRows,
-            b: packedColumns,
-            c: c.start,
-            c_stride: c.stride,
-            rows: shape.m,
-            columns: shape.n,
-            depth: shape.k,
-            alpha: 1,
-            accumulate: isAccumulating ? 1 : 0
-        )
+    }
+
+    private func multiply(_ product: qat_product, rowPanels: Int, columnPanels: Int) {
+        var product = product
         // The longer side is shared: its panels are many.
-        let sharesRows = shape.m > shape.n
+        let sharesRows = product.rows > product.columns
         team.parallel { [team] index in
-            let own = (sharesRows ? rows : columns).share(of: index, among: team.threadCount)
-            let (r, q) = sharesRows ? (own, 0..<columns.count) : (0..<rows.count, own)
+            let all = 0..<(sharesRows ? rowPanels : columnPanels)
+            let own = all.share(of: index, among: team.threadCount)
+            let (r, q) = sharesRows ? (own, 0..<columnPanels) : (0..<rowPanels, own)
             qat_product_bf16(&product, r.lowerBound, r.upperBound, q.lowerBound, q.upperBound)
         }
     }
@@ -113,16 +128,52 @@ final class BF16Product: @unchecked Sendable {
 
         var count: Int { (items + width - 1) / width }
         var wordCount: Int { qat_product_words(items, depth, width) }
+        var panelWordCount: Int { width * ((depth + 1) / 2) }
 
         func share(of index: Int, among threads: Int) -> Range<Int> {
-            count * index / threads..<count * (index + 1) / threads
+            (0..<count).share(of: index, among: threads)
         }
     }
 
-    /// Where the panels of a product's columns are, or will be: those that were packed before are only
+    /// Words of transposed panels that are made at a time, as long as that leaves each thread four panels:
+    /// those of a whole head would take as much as the head.
+    private static let transposedWords = 1 << 24
+
+    /// How many of a transposed matrix's panels are made at a time.
+    private static func panelsTogether(_ columns: Panels, threads: Int) -> Int {
+        max(transposedWords / max(columns.panelWordCount, 1), 4 * threads)
+    }
+
+    /// Words of the largest group of panels of a matrix `[rows, columns]` that is transposed for a product
+    /// of `rows` in depth.
+    static func transposedWordCount(rows: Int, columns: Int, threads: Int) -> Int {
+        let panels = Panels(items: columns, depth: rows, width: Int(QAT_PRODUCT_COLUMNS))
+        return min(panelsTogether(panels, threads: threads), panels.count) * panels.panelWordCount
+    }
+
+    /// Panels of columns that are there at once: all of them, but for those that are transposed first.
+    private func panelsTogether(of b: Columns, _ columns: Panels) -> Int {
+        guard case .transposed = b else { return max(columns.count, 1) }
+        return Self.panelsTogether(columns, threads: team.threadCount)
+    }
+
+    /// Where a group of panels of a product's columns are, or will be: those that were packed before are only
     /// read.
-    private func panels(of b: Columns, _ columns: Panels) -> UnsafeMutablePointer<UInt32> {
-        guard case .panels(let words) = b else { return columnPanels.reserve(columns.wordCount) }
+    private func panels(
+        of b: Columns,
+        _ columns: Panels,
+        _ group: Range<Int>
+    ) -> UnsafeMutablePointer<UInt32> {
+        guard case .panels(let words) = b else {
+            return columnPanels.reserve(group.count * columns.panelWordCount)
+        }
         return UnsafeMutablePointer(mutating: words)
+    }
+}
+
+extension Range<Int> {
+    /// A thread's part of what all of them share, in order.
+    fileprivate func share(of index: Int, among threads: Int) -> Range<Int> {
+        lowerBound + count * index / threads..<lowerBound + count * (index + 1) / threads
     }
 }

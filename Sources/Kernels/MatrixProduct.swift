@@ -98,6 +98,18 @@ public struct MatrixProduct: Sendable {
         Self.packedCount(rows: rows, columns: columns, operands: operands)
     }
 
+    /// Words into which the packed weight of a linear layer is transposed, as much of it as is at once, for
+    /// products of its output's gradient; 0 where products read rows alone.
+    public static func transposedCount(
+        rows: Int,
+        columns: Int,
+        operands: OperandPrecision,
+        threads: Int
+    ) -> Int {
+        guard operands == .bfloat16, operands.isSupported else { return 0 }
+        return BF16Product.transposedWordCount(rows: rows, columns: columns, threads: threads)
+    }
+
     /// Rounds a weight `[rows, columns]` and puts it in the order that products read it in, once for all
     /// products of it; into ``packedCount(rows:columns:)`` words.
     public func pack(

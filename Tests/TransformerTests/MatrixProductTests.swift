@@ -128,6 +128,45 @@ struct MatrixProductTests {
         #expect(once == Self.products(shape, threads: 2, operands: .bfloat16))
     }
 
+    /// A head that is turned in several groups, the last of them a rest, as one whose rows are packed whole.
+    @Test(
+        .enabled(if: OperandPrecision.bfloat16.isSupported),
+        arguments: [1, 2]
+    )
+    func headsAreTurnedPieceByPiece(threads: Int) {
+        let (rows, width, vocabulary) = (3, 300, 131_073)
+        let product = MatrixProduct(team: ThreadTeam(threadCount: threads), operands: .bfloat16)
+        // Far below all of the head's.
+        let words = MatrixProduct.transposedCount(
+            rows: vocabulary,
+            columns: width,
+            operands: .bfloat16,
+            threads: threads
+        )
+        #expect(words < 300 * vocabulary / 2 * 9 / 10)
+        let weight = AlignedBuffer<Float>(count: vocabulary * width)
+        for index in 0..<weight.count { weight.pointer[index] = Float(index * 37 % 1009) - 504 }
+        let packed = AlignedBuffer<UInt32>(
+            count: product.packedCount(rows: vocabulary, columns: width)
+        )
+        product.pack(weight.pointer, rows: vocabulary, columns: width, into: packed.pointer)
+        let gradient = Self.values(rows * vocabulary, seed: 3)
+        func inputGradient(_ weight: MatrixProduct.Weight) -> [Float] {
+            var found = Self.values(rows * width, seed: 5)
+            product.linearInputGradient(
+                &found,
+                accumulating: 1,
+                outputGradient: gradient,
+                weight: weight,
+                rows: rows,
+                inputWidth: width,
+                outputWidth: vocabulary
+            )
+            return found
+        }
+        #expect(inputGradient(.packed(packed.pointer)) == inputGradient(.rows(weight.pointer)))
+    }
+
     /// BF16 has eight significant bits: what is rounded to nearest is off by 2^-9 at most, and errors of
     /// a sum add up like a walk, so that a relative 2^-8 of the whole is far off.
     @Test(arguments: shapes)

@@ -37,8 +37,8 @@ void qat_pack_bf16_ref(uint32_t *panels, const qat_product_source *source, size_
 
 // The panels of b's other side: those of the matrix whose element (item, k) is b's (k, item), from
 // panels QAT_PRODUCT_COLUMNS wide of `items` items of `depth` elements. Panels first..<last of the result,
-// whose items are b's elements. Nothing is rounded: what a weight's product with an input takes gives what
-// its product with an output's gradient takes.
+// whose items are b's elements; `transposed` is where panel `first` begins. Nothing is rounded: what a
+// weight's product with an input takes gives what its product with an output's gradient takes.
 typedef struct {
     const uint32_t *panels;
     size_t items, depth;

@@ -287,6 +287,21 @@ extension CPUDevice {
             * MemoryLayout<UInt32>.stride
     }
 
+    /// Bytes of memory of their own that products of such a prepared weight take beside their operands.
+    public static func transposedByteCount(
+        rows: Int,
+        columns: Int,
+        operands: OperandPrecision,
+        threads: Int
+    ) -> Int {
+        MatrixProduct.transposedCount(
+            rows: rows,
+            columns: columns,
+            operands: operands,
+            threads: threads
+        ) * MemoryLayout<UInt32>.stride
+    }
+
     /// Split over the team by rows.
     public func prepare(_ weight: DeviceTensor, in memory: DeviceTensor) -> WeightOperand {
         let size = preparedByteCount(rows: weight.rows, columns: weight.columns)
