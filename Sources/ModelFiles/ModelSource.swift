@@ -226,7 +226,25 @@ public enum ModelLoader {
         var configuration = source.configuration
         configuration.vocabularySize = rows ?? configuration.vocabularySize
         let parameters = try Parameters(configuration: configuration)
+        try read(source, into: parameters, team: team)
+        return parameters
+    }
+
+    /// Reads the weights of an opened model into `parameters`, whose shape is the model's but for rows of
+    /// the embedding and the head, of which the first are read.
+    ///
+    /// - Throws: ``ModelFileError``, naming the file and the place; also of a weight that holds a NaN
+    ///   or an infinity. Some of the weights may have been read then.
+    public static func read(
+        _ source: any ModelSource,
+        into parameters: Parameters,
+        team: ThreadTeam
+    ) throws {
         let stored = ParameterLayout(configuration: source.configuration).entries
+        precondition(
+            parameters.layout.entries.map(\.name) == stored.map(\.name),
+            "\(source.path): parameters of another architecture"
+        )
         for (entry, whole) in zip(parameters.layout.entries, stored) {
             precondition(entry.rows <= whole.rows, "\(entry.name): \(entry.rows) rows")
             // A vector's one row is all of it.
@@ -237,6 +255,5 @@ public enum ModelLoader {
                 team: team
             )
         }
-        return parameters
     }
 }

@@ -77,12 +77,7 @@ struct StartWeights {
     private func read(into student: Parameters) throws {
         let source = try ModelLoader.open(path: try request.path("/start"))
         try source.configuration.requireShape(of: model.configuration)
-        let found = try ModelLoader.parameters(
-            of: source,
-            vocabularySize: model.configuration.vocabularySize,
-            team: team
-        )
-        student.storage.pointer.update(from: found.storage.pointer, count: found.storage.count)
+        try ModelLoader.read(source, into: student, team: team)
         try fix(student) { entry, format in
             guard let scales = try source.scales(of: entry, rows: 0..<entry.rows, in: format) else {
                 // Values on a block's grid have scales that can be found again.

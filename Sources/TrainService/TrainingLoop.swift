@@ -32,8 +32,9 @@ struct TrainingLoop {
         recorder = RunRecorder(reporter)
         let (spec, warnings) = try TrainingPlan.specification(request)
         team = ThreadTeam(threadCount: request.threads)
-        checkpoints = CheckpointStore(folder: request.checkpointFolder) { bytes in
-            SHA256Digest.digest(of: bytes).bytes
+        checkpoints = CheckpointStore(folder: request.checkpointFolder) { path in
+            let (digest, byteCount) = try SHA256Digest.digest(ofFile: path)
+            return (digest.bytes, Int(byteCount))
         }
         // Until the training begins: an earlier attempt, here or elsewhere, may have come to this step.
         let reached = TrainingPlan.reachedStep(in: request.checkpointFolder)

@@ -10,12 +10,13 @@ internal import Transformer
 
 struct CheckpointStoreTests {
     /// Not a cryptographic digest; enough to notice a flipped byte.
-    private static func checksum(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
+    private static func checksum(_ path: String) throws -> (bytes: [UInt8], byteCount: Int) {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        let bytes = try Data(contentsOf: URL(filePath: path))
         for byte in bytes {
             hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3
         }
-        return withUnsafeBytes(of: hash) { Array($0) }
+        return (withUnsafeBytes(of: hash) { Array($0) }, bytes.count)
     }
 
     private static func engine(

@@ -32,8 +32,9 @@ public struct CheckpointStore {
         public var values: [String: Double]
     }
 
-    /// Computes a SHA-256 of bytes.
-    public typealias Digest = (UnsafeRawBufferPointer) -> [UInt8]
+    /// Computes a file's SHA-256 and its length, a piece at a time: a checkpoint is as large as what is in
+    /// memory.
+    public typealias Digest = (_ path: String) throws -> (bytes: [UInt8], byteCount: Int)
 
     private static let tensorNames = ["model.safetensors", "optimizer.safetensors"]
     private static let historyName = "history.jsonl"
@@ -88,10 +89,8 @@ public struct CheckpointStore {
         }
         let names = Self.tensorNames + (history == nil ? [] : [Self.historyName])
         let files = try names.map { name in
-            let file = try MappedFile(path: "\(temporary)/\(name)")
-            // Its bytes are gone with it, and it might go after its last use.
-            defer { withExtendedLifetime(file) {} }
-            return Manifest.File(name: name, size: file.bytes.count, sha256: hex(file.bytes))
+            let (bytes, size) = try digest("\(temporary)/\(name)")
+            return Manifest.File(name: name, size: size, sha256: Self.hex(bytes))
         }
         let manifest = Manifest(step: step, fingerprint: fingerprint, files: files, values: values)
         let encoder = JSONEncoder()
@@ -163,9 +162,8 @@ public struct CheckpointStore {
             throw ModelFileError(.corrupt, "\(path): the manifest names other files")
         }
         for file in manifest.files {
-            let mapped = try MappedFile(path: "\(path)/\(file.name)")
-            defer { withExtendedLifetime(mapped) {} }
-            guard mapped.bytes.count == file.size, hex(mapped.bytes) == file.sha256 else {
+            let (bytes, size) = try digest("\(path)/\(file.name)")
+            guard size == file.size, Self.hex(bytes) == file.sha256 else {
                 throw ModelFileError(.corrupt, "\(path)/\(file.name): the digest does not match")
             }
         }
@@ -219,6 +217,7 @@ public struct CheckpointStore {
             )
         }
         output.copyMemory(from: tensor.bytes)
+        MappedFile.dropPages(of: tensor.bytes)
     }
 
     private static func write(
@@ -278,8 +277,8 @@ public struct CheckpointStore {
         }
     }
 
-    private func hex(_ bytes: UnsafeRawBufferPointer) -> String {
-        digest(bytes).map { byte in
+    private static func hex(_ bytes: [UInt8]) -> String {
+        bytes.map { byte in
             let text = String(byte, radix: 16)
             return text.count == 1 ? "0" + text : text
         }.joined()
