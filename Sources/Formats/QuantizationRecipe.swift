@@ -117,4 +117,9 @@ public struct QuantizationRecipe: Sendable, Codable, Equatable {
 
     /// The progress values at which formats change, ascending, 0 not included.
     public var boundaries: [Double] { stages.map(\.until).filter { $0 < 1 } }
+
+    /// Whether a module's weight is rounded in any stage.
+    public func rounds(module: String) -> Bool {
+        ([0] + boundaries + [1]).contains { format(forModule: module, progress: $0) != nil }
+    }
 }

@@ -39,7 +39,9 @@ final class LayerWeights {
     // By layer and module; nil where weights are rounded to nearest.
     private var offsets: [DeviceTensor?] = []
     /// Nil where products read weights as they are, or where each is used once.
-    private let prepared: PreparedWeights?
+    let prepared: PreparedWeights?
+    /// Another's embedding and head, which stay what these were before ``release(borrowing:where:)``.
+    var borrowed = BorrowedWeights()
     private let scratch: DeviceTensor
     private var headScratch: DeviceTensor?
     /// The largest magnitude of what shares a scale per tensor.
@@ -157,7 +159,10 @@ final class LayerWeights {
     }
 
     /// Says that weights changed on the device.
-    func invalidate() { prepared?.invalidate() }
+    func invalidate() {
+        precondition(parameters.isWhole, "weights changed after some of them were released")
+        prepared?.invalidate()
+    }
 
     private func takeScales() {
         storedScales = (0..<configuration.layerCount).flatMap { layer in
@@ -190,7 +195,8 @@ final class LayerWeights {
 
     /// A parameter as a matrix, as it is stored.
     func tensor(_ entry: ParameterLayout.Entry) -> DeviceTensor {
-        DeviceTensor(memory, offset: entry.offset, rows: entry.rows, columns: entry.columns)
+        precondition(parameters.holds(entry), "\(entry.name) is read after it was released")
+        return DeviceTensor(memory, offset: entry.offset, rows: entry.rows, columns: entry.columns)
     }
 
     /// The parameters of a linear module; nil where the layer has none.
@@ -304,13 +310,14 @@ final class LayerWeights {
 
     /// The head `[vocabulary, hidden]` as products use it; valid until the next call.
     func headOperand() -> WeightOperand {
+        if let operand = borrowed.headOperand { return operand() }
         guard let prepared else { return .tensor(effectiveHead()) }
         return prepared.operand(layers.count * LinearModule.allCases.count, effectiveHead)
     }
 
     /// The head, rounded; valid until the next call.
     func effectiveHead() -> DeviceTensor {
-        let master = tensor(parameters.layout.head)
+        let master = borrowed.head ?? tensor(parameters.layout.head)
         guard let headFormat, let headScratch else { return master }
         let place = parameters.layout.head.offset
         let draw = drawSeed.map { RoundingDraw(seed: $0, place: place) }
@@ -319,7 +326,7 @@ final class LayerWeights {
     }
 
     /// The embedding, `[vocabulary, hidden]`, before any rounding.
-    var embedding: DeviceTensor { tensor(parameters.layout.embedding) }
+    var embedding: DeviceTensor { borrowed.embedding ?? tensor(parameters.layout.embedding) }
 
     /// A norm as the device computes it.
     func operation(_ norm: ParameterLayout.Module) -> NormOperation {

@@ -15,6 +15,10 @@ public final class Parameters: @unchecked Sendable {
     /// Scales that stay while weights change, by parameter name; those of other weights are found from
     /// their values.
     public var fixedScales: [String: BlockScales] = [:]
+    /// Parameters whose values are gone, by offset.
+    private var released: Set<Int> = []
+    /// Whether no parameter's values were given up by ``release(_:)``.
+    public var isWhole: Bool { released.isEmpty }
 
     /// Zeroed parameters of a configuration.
     ///
@@ -52,7 +56,8 @@ public final class Parameters: @unchecked Sendable {
 
     /// The elements of one parameter, row-major, `entry.count` of them.
     public func elements(of entry: ParameterLayout.Entry) -> UnsafeMutableBufferPointer<Float> {
-        UnsafeMutableBufferPointer(start: storage.pointer + entry.offset, count: entry.count)
+        precondition(holds(entry), "the values of \(entry.name) were released")
+        return UnsafeMutableBufferPointer(start: storage.pointer + entry.offset, count: entry.count)
     }
 
     /// The elements of the parameter of a name, row-major in its entry's shape.
@@ -65,8 +70,26 @@ public final class Parameters: @unchecked Sendable {
         return elements(of: entry)
     }
 
+    /// Gives the memory of some parameters' values back to the system: nobody may ask for them any more.
+    ///
+    /// A parameter's first and last page may stay, which others share.
+    public func release(_ entries: [ParameterLayout.Entry]) {
+        for entry in entries where holds(entry) {
+            storage.discard(entry.offset..<entry.offset + entry.count)
+            released.insert(entry.offset)
+        }
+    }
+
+    /// Whether a parameter's values are there.
+    func holds(_ entry: ParameterLayout.Entry) -> Bool {
+        released.isEmpty || !released.contains(entry.offset)
+    }
+
     /// An independent copy.
+    ///
+    /// - Precondition: The values of all parameters are there.
     public func copy() throws -> Parameters {
+        precondition(isWhole, "a copy of parameters whose values were released")
         let twin = try Parameters(configuration: configuration)
         twin.storage.pointer.update(from: storage.pointer, count: storage.count)
         twin.fixedScales = fixedScales
@@ -86,10 +109,14 @@ public final class Parameters: @unchecked Sendable {
     ///
     /// - Throws: ``TransformerError`` (`invalidRecipe`) if a block size does not divide.
     public func countMoved(by recipe: QuantizationRecipe, team: ThreadTeam) throws -> Int {
-        let rounded = try copy()
-        try rounded.fakeQuantize(by: recipe, team: team)
-        return zip(storage.elements, rounded.storage.elements).reduce(0) {
-            $0 + ($1.0 == $1.1 ? 0 : 1)
+        let weights = try quantizations(by: recipe, team: team)
+        let rounded = AlignedBuffer<Float>(count: weights.map(\.entry.count).max() ?? 0)
+        return weights.reduce(0) { sum, weight in
+            weight.fakeQuantize(into: rounded.pointer)
+            let values = elements(of: weight.entry)
+            return (0..<weight.entry.count).reduce(sum) {
+                $0 + (values[$1] == rounded.pointer[$1] ? 0 : 1)
+            }
         }
     }
 

@@ -71,6 +71,14 @@ final class Teacher {
     }
 
     var configuration: ModelConfiguration { pass.configuration }
+    /// What it computes with.
+    var parameters: Parameters { pass.weights.parameters }
+
+    /// Gives the memory of weights back that it does not read, or reads of `student`, whose own are there;
+    /// see ``LayerWeights/release(borrowing:where:)``.
+    func release(borrowing student: LayerWeights, where isFixed: (ParameterLayout.Entry) -> Bool) {
+        pass.weights.release(borrowing: student, where: isFixed)
+    }
 
     /// What the teacher's head multiplies.
     private var input: LossHead.Input {

@@ -289,6 +289,10 @@ public final class TrainingEngine {
     /// Continues a run whose ``stored`` parameters and ``state`` the host restored, or begins one, at step 0,
     /// whose parameters it changed.
     public func resume(atStep step: Int) {
+        precondition(
+            teacher?.parameters.isWhole ?? true,
+            "a run begins after its teacher's release"
+        )
         adapters?.refresh(weights.parameters)
         weights.refresh()
         adapters?.merge(into: weights)
@@ -303,6 +307,18 @@ public final class TrainingEngine {
         clips?.refresh(weights)
         frozenCodes?.refresh()
         stepCount = step
+    }
+
+    /// Gives the memory of the teacher's weights back that no step reads: of those that products read in a
+    /// form of their own, and of its embedding and head where the student has the same and does not train
+    /// them.
+    ///
+    /// Steps compute the same bits as without; the teacher's ``Parameters`` are no longer whole, and no other
+    /// run may ``resume(atStep:)`` here. Nothing without a teacher, or where its weights are those that
+    /// adapters are added to.
+    public func releaseTeacher() {
+        guard let teacher, teacher.parameters !== adapters?.base else { return }
+        teacher.release(borrowing: weights) { gradients.gradient(of: $0) == nil }
     }
 
     /// Rounds keys and values as a cache under the scales of these ranges stores them, from now on; nil
