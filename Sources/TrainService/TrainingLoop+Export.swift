@@ -41,6 +41,8 @@ extension TrainingLoop {
             reporter.progress(phase: phase, step: plan.totalSteps, of: plan.totalSteps)
         }
         let outcome = try export.finish()
+        // From here on it is what was written that counts.
+        student.release(student.layout.entries)
         let (after, activations, notes) = try validateExport(in: export.folder, cache)
         let results = TrainingResults(
             baselinePerplexity: before["baseline"],

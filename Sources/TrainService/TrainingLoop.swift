@@ -19,9 +19,9 @@ struct TrainingLoop {
     let model: LoadedModel
     let modelReference: String
     private let trainTokens: [Int32]
-    private let validationTokens: [Int32]
+    let validationTokens: [Int32]
     private let checkpoints: CheckpointStore
-    private let start: StartWeights
+    let start: StartWeights
     let recorder: RunRecorder
     let layerTable: LayerTable
     let warnings: [String]
@@ -183,11 +183,47 @@ struct TrainingLoop {
     }
 
     func run() throws {
+        let trained = try trainedModel()
+        // The engine is gone with its memory; adapters, too, need what they were added to no more.
+        model.parameters.release(model.parameters.layout.entries)
+        try finish(trained.parameters, trained.inputs, before: trained.before)
+    }
+
+    /// Trains to the end; what comes out, with the ranges of its inputs and what was measured before.
+    private func trainedModel() throws -> (
+        parameters: Parameters, inputs: InputRanges?, before: [String: Double]
+    ) {
         // The student's own weights; `model` stays the unquantized teacher and yardstick. What adapters are
         // added to stays, too, and may be the same.
         let student = plan.sharesBase ? model.parameters : try model.parameters.copy()
         let records = teacherCache()
-        let engine = try TrainingEngine(
+        let engine = try engine(student, records)
+        let restored = restore(engine)
+        // A run that goes on from a checkpoint is past its start.
+        if restored == nil {
+            try start.load(into: student)
+            engine.resume(atStep: 0)
+        }
+        let cache = try start.cacheRanges(of: student, kept: restored)
+        try engine.roundCache(cache)
+        let inputs = try start.inputRanges(of: student, kept: restored)
+        if let inputs { try engine.clipInputs(at: inputs) }
+        var before = try baseline(
+            student,
+            (cache, inputs),
+            restored: restored,
+            step: engine.stepCount
+        )
+        TrainingResults.keep(cache, in: &before)
+        TrainingResults.keep(inputs, in: &before)
+        releaseModel(engine)
+        try train(engine, values: before)
+        tellEnd(of: engine, records)
+        return (engine.trained, engine.inputRanges, before)
+    }
+
+    private func engine(_ student: Parameters, _ records: TeacherCache?) throws -> TrainingEngine {
+        try TrainingEngine(
             parameters: student,
             teacher: plan.isDistilling ? try Self.teacher(of: model, request, team) : nil,
             settings: .init(
@@ -212,25 +248,20 @@ struct TrainingLoop {
             records: records,
             device: CPUDevice(team: team, operands: plan.operands)
         )
-        let restored = restore(engine)
-        // A run that goes on from a checkpoint is past its start.
-        if restored == nil {
-            try start.load(into: student)
-            engine.resume(atStep: 0)
+    }
+
+    /// Gives back what steps do not read of the model as it came: it was measured, and the student has
+    /// weights of its own.
+    private func releaseModel(_ engine: TrainingEngine) {
+        guard engine.stepCount < plan.totalSteps else { return }
+        engine.releaseTeacher()
+        let isTeacher = plan.isDistilling && request.inputs["/distillation/teacher"] == nil
+        if !isTeacher, !plan.sharesBase {
+            model.parameters.release(model.parameters.layout.entries)
         }
-        let cache = try start.cacheRanges(of: student, kept: restored)
-        try engine.roundCache(cache)
-        let inputs = try start.inputRanges(of: student, kept: restored)
-        if let inputs { try engine.clipInputs(at: inputs) }
-        var before = try baseline(
-            student,
-            (cache, inputs),
-            restored: restored,
-            step: engine.stepCount
-        )
-        TrainingResults.keep(cache, in: &before)
-        TrainingResults.keep(inputs, in: &before)
-        try train(engine, values: before)
+    }
+
+    private func tellEnd(of engine: TrainingEngine, _ records: TeacherCache?) {
         if let (frozen, all) = engine.frozenCodeCounts {
             let share = 100 * Double(frozen) / Double(max(all, 1))
             reporter.log(
@@ -248,7 +279,6 @@ struct TrainingLoop {
                 "teacher cache: \(records.readCount) windows were read, \(records.missCount) computed"
             )
         }
-        try finish(engine.trained, engine.inputRanges, before: before)
     }
 
     /// What was kept of the teacher, where the job keeps it.
@@ -317,68 +347,6 @@ struct TrainingLoop {
                 : "all \(manifest.step) steps are in the checkpoint: exporting without training"
         )
         return manifest.values
-    }
-
-    /// Validation of the model as it came, and rounded without training: what QAT is compared with.
-    private func baseline(
-        _ student: Parameters,
-        _ ranges: (cache: CacheRanges?, inputs: InputRanges?),
-        restored: [String: Double]?,
-        step: Int
-    ) throws -> [String: Double] {
-        if let restored, restored["baseline"] != nil, restored["ptq"] != nil {
-            return restored
-        }
-        let place = position(step)
-        let unquantized = try validate(model.parameters, .none, as: .baseline, at: place)
-        let rounded = try start.withRounding(of: model.parameters) {
-            let isNamed = start.isNamed
-            let cache = isNamed ? try start.cacheRanges(of: $0, kept: nil) : ranges.cache
-            let inputs = isNamed ? try start.inputRanges(of: $0, kept: nil) : ranges.inputs
-            return try validate(
-                $0,
-                plan.recipe,
-                activations: simulated(cache, inputs),
-                as: .rounded,
-                at: place
-            )
-        }
-        var values: [String: Double] = [:]
-        TrainingResults.keep(unquantized, as: .baseline, in: &values)
-        TrainingResults.keep(rounded, as: .ptq, in: &values)
-        reporter.log(
-            String(
-                format: "before training: perplexity %.3f, quantized %.3f",
-                unquantized.perplexity,
-                rounded.perplexity
-            )
-        )
-        // Only at the first step are the student's weights those it started from.
-        if start.isNamed, step == 0 {
-            let start = try validate(
-                student,
-                plan.recipe,
-                activations: simulated(ranges.cache, ranges.inputs),
-                as: .start,
-                at: place
-            )
-            TrainingResults.keep(start, as: .start, in: &values)
-            reporter.log(String(format: "start: perplexity %.3f", start.perplexity))
-        }
-        recorder.keep(
-            step: step,
-            perplexities: values.filter { TrainingResults.Earlier(rawValue: $0.key) != nil }
-        )
-        return values
-    }
-
-    /// How training rounds what flows through the model.
-    func simulated(
-        _ cache: CacheRanges?,
-        _ inputs: InputRanges?
-    ) -> ActivationQuantization {
-        ActivationQuantization(plan.recipe, of: model.configuration)
-            .with(cache: cache).with(inputs: inputs)
     }
 
     private func train(_ engine: TrainingEngine, values: [String: Double]) throws {
@@ -464,29 +432,6 @@ struct TrainingLoop {
         }
     }
 
-    /// Validates between steps; a stop leaves it where it is, for a checkpoint has to be written in time.
-    private func validate(
-        _ engine: TrainingEngine,
-        _ values: [String: Double],
-        at place: ComputeEvent
-    ) throws {
-        do {
-            let found = try validate(
-                engine.trained,
-                plan.recipe,
-                activations: simulated(
-                    TrainingResults.cacheRanges(in: values),
-                    engine.inputRanges
-                ),
-                as: .interval,
-                at: place
-            )
-            try recorder.validation(step: engine.stepCount, perplexity: found.perplexity)
-        } catch let failure as ComputeFailure where failure.reason == .stopped {
-            reporter.log("step \(engine.stepCount): stopped in a validation, which is left out")
-        }
-    }
-
     private func save(_ engine: TrainingEngine, _ values: [String: Double]) throws {
         let name = try checkpoints.save(
             step: engine.stepCount,
@@ -535,31 +480,6 @@ struct TrainingLoop {
         }
     }
 
-    /// Validates a model; `place` stays the run's step, the windows are the phase's: "validating 3/16".
-    func validate(
-        _ parameters: Parameters,
-        _ recipe: QuantizationRecipe,
-        activations: ActivationQuantization? = nil,
-        as validation: Validation,
-        at place: ComputeEvent
-    ) throws -> PerplexityResult {
-        let evaluator = try PerplexityEvaluator(
-            parameters: parameters,
-            recipe: recipe,
-            activations: activations,
-            length: plan.length,
-            device: CPUDevice(team: team)
-        )
-        let windows = min(plan.validationWindows, validationTokens.count / plan.length)
-        return try evaluator.evaluate(tokens: validationTokens, windows: windows) { done in
-            var event = place
-            event.phase = "\(validation.rawValue) \(done)/\(windows)"
-            reporter.send(event)
-            if reporter.isStopRequested {
-                throw ComputeFailure(.stopped, "stopped in \(validation.rawValue)")
-            }
-        }
-    }
 }
 
 /// The recent speed of steps: a moving average that forgets the first, slow ones.
