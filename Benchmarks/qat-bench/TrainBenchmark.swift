@@ -18,7 +18,8 @@ struct TrainBenchmark: ParsableCommand {
     @Option(help: "Tokens per window.") var seq = 256
     @Option(help: "none, mxfp4, mxfp4-w4a4 or another format's name.") var recipe = "mxfp4"
     @Option(help: "32-true or bf16-mixed.") var precision = "32-true"
-    @Option(help: "What AdamW's moments are kept as: float32 or bfloat16.") var moments = "float32"
+    @Option(help: "What AdamW's moments are kept as: float32, bfloat16 or int8.")
+    var moments = "float32"
     @Option(help: "Parameters that are not trained, as in *embed_tokens*; may be repeated.")
     var freeze: [String] = []
     @Option(help: "Timed steps; one more warms up.") var steps = 4
@@ -34,7 +35,7 @@ struct TrainBenchmark: ParsableCommand {
             throw ValidationError("--precision is 32-true or bf16-mixed")
         }
         guard momentPrecision != nil else {
-            throw ValidationError("--moments is float32 or bfloat16")
+            throw ValidationError("--moments is float32, bfloat16 or int8")
         }
         guard operands.isSupported else {
             throw ValidationError("this processor does not multiply BF16 (AVX-512 BF16)")
@@ -79,6 +80,29 @@ struct TrainBenchmark: ParsableCommand {
         ])
     }
 
+    /// Matrices of N(0, 0.02²) and norms of ones.
+    ///
+    /// Numbers are drawn once and repeated: to draw a billion takes minutes.
+    private static func randomParameters(_ configuration: ModelConfiguration) throws -> Parameters {
+        let parameters = try Parameters(configuration: configuration)
+        var generator = SplitMix64(seed: 1)
+        // A prime, so that rows of no width repeat one another.
+        let drawn = (0..<1_000_003).map { _ in generator.normal() * 0.02 }
+        var place = 0
+        for entry in parameters.layout.entries {
+            let values = parameters.elements(of: entry)
+            guard entry.shape.count > 1 else {
+                values.update(repeating: 1)
+                continue
+            }
+            for index in 0..<entry.count {
+                values[index] = drawn[place]
+                place = place + 1 == drawn.count ? 0 : place + 1
+            }
+        }
+        return parameters
+    }
+
     private func isFrozen(_ parameter: String) -> Bool {
         freeze.contains { ModulePattern($0).matches(parameter) }
     }
@@ -87,8 +111,8 @@ struct TrainBenchmark: ParsableCommand {
         _ configuration: ModelConfiguration,
         _ team: ThreadTeam
     ) throws -> TrainingEngine {
-        let parameters = try Parameters.random(configuration: configuration, seed: 1)
-        return try TrainingEngine(
+        let parameters = try Self.randomParameters(configuration)
+        let engine = try TrainingEngine(
             parameters: parameters,
             teacher: distill ? try parameters.copy() : nil,
             settings: .init(
@@ -102,12 +126,13 @@ struct TrainBenchmark: ParsableCommand {
             isFrozen: isFrozen,
             device: CPUDevice(team: team, operands: operands)
         )
+        engine.releaseTeacher()
+        return engine
     }
 
-    /// What the memory plan says of all that is allocated here: no validation, and the model as it came
-    /// as a teacher only.
+    /// What the memory plan says of steps, without a validation between them.
     private func plannedBytes(_ configuration: ModelConfiguration) throws -> Int {
-        let plan = MemoryPlan(
+        let plans = MemoryPlan.phases(
             training: configuration,
             .init(
                 recipe: try quantizationRecipe(recipe),
@@ -121,8 +146,8 @@ struct TrainBenchmark: ParsableCommand {
             ),
             isFrozen: isFrozen
         )
-        let others = distill ? ["validation"] : ["validation", "the model as it came"]
-        return plan.parts.filter { !others.contains($0.name) }.reduce(0) { $0 + $1.byteCount }
+        return plans.filter { $0.phase == .training }.flatMap(\.parts)
+            .filter { $0.name != "validation" }.reduce(0) { $0 + $1.byteCount }
     }
 
     /// Seconds of the step's matrix products alone, best of two.

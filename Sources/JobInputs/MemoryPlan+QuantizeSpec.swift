@@ -23,11 +23,6 @@ extension MemoryPlan {
             )
         )
     }
-
-    /// `312.5 MB of memory while rounding: one layer's weights 14.2 MB, …`.
-    public var roundingSentence: String {
-        "\(Self.text(byteCount)) of memory while rounding: \(list)"
-    }
 }
 
 extension QuantizeSpec {

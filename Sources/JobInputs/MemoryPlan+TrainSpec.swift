@@ -19,6 +19,7 @@ extension MemoryPlan {
                 recipe: spec.quantization.recipe,
                 distillation: spec.distillation.map(Distillation.init),
                 teacher: teacher,
+                startsAtModel: spec.startsAtModel,
                 batchSize: spec.trainer.microBatchSize,
                 length: spec.data.sequenceLength,
                 checkpointsActivations: spec.trainer.checkpointsActivations,
@@ -36,9 +37,9 @@ extension MemoryPlan {
         )
     }
 
-    /// `3.1 GB of memory while training: the model as it came 538.1 MB, …`.
+    /// `3.1 GB of memory while training: the student's weights 538.1 MB, …`.
     public var sentence: String {
-        "\(Self.text(byteCount)) of memory while training: \(list)"
+        "\(Self.text(byteCount)) of memory \(phase.rawValue): \(list)"
     }
 
     /// The parts with their sizes.
@@ -51,6 +52,18 @@ extension MemoryPlan {
 }
 
 extension TrainSpec {
+    /// Whether the student begins with the model's own embedding and head: they come from no other model,
+    /// and no method rounds them.
+    var startsAtModel: Bool {
+        switch start {
+        case nil: true
+        case .model: false
+        case .method:
+            ![ParameterLayout.embeddingModule, ParameterLayout.headModule]
+                .contains(where: quantization.recipe.rounds(module:))
+        }
+    }
+
     /// Whether adapters are added to the model's own weights and scales, as it came.
     public var sharesBase: Bool {
         lora != nil && start == nil && quantization.scales == .followed

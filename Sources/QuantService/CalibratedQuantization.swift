@@ -146,11 +146,11 @@ struct CalibratedQuantization {
             let plan = MemoryPlan(spec, model: model, windows: windows, threads: team.threadCount)
         else { return }
         let limit = MemoryLimit.byteCount
-        guard plan.byteCount > limit else { return reporter.log(plan.roundingSentence) }
+        guard plan.byteCount > limit else { return reporter.log(plan.sentence) }
         throw ComputeFailure(
             .outOfMemory,
             """
-            this worker has \(MemoryPlan.text(limit)), and the job takes \(plan.roundingSentence); \
+            this worker has \(MemoryPlan.text(limit)), and the job takes \(plan.sentence); \
             lower calibration_size or seq_length, or let a larger worker take it
             """
         )

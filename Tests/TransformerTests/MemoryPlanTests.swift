@@ -13,6 +13,16 @@ struct MemoryPlanTests {
         return configuration
     }
 
+    /// What steps take, whether or not what comes before them takes more.
+    private static func steps(
+        _ model: ModelConfiguration,
+        _ training: MemoryPlan.Training,
+        isFrozen: (String) -> Bool = { _ in false }
+    ) throws -> MemoryPlan {
+        let plans = MemoryPlan.phases(training: model, training, isFrozen: isFrozen)
+        return try #require(plans.first { $0.phase == .training })
+    }
+
     /// All that an engine allocates is in the plan, but for some kilobytes of tables and targets.
     @Test(
         arguments: [
@@ -49,8 +59,8 @@ struct MemoryPlanTests {
             isFrozen: isFrozen,
             device: device
         )
-        let plan = MemoryPlan(
-            training: configuration,
+        let plan = try Self.steps(
+            configuration,
             .init(
                 recipe: recipe,
                 distillation: distillation,
@@ -67,7 +77,7 @@ struct MemoryPlanTests {
         }.reduce(0, +)
         // The host's buffers are adopted, scratch grows as operations run, validation comes later.
         let others = [
-            "the model as it came", "the student's weights", "moments", "attention and products",
+            "the student's weights", "the teacher's weights", "moments", "attention and products",
             "validation", "the teacher cache's buffers",
         ]
         let planned = plan.parts.filter { !others.contains($0.name) }
@@ -77,8 +87,10 @@ struct MemoryPlanTests {
         #expect(allocated >= planned - 64 && allocated <= planned + rest, "\(plan.parts)")
     }
 
-    /// By hand: every parameter takes four bytes in each of four places, and twice four as moments.
-    @Test func weightsGradientsAndMomentsAreTwentyBytesPerParameter() {
+    /// By hand: every parameter takes four bytes as the student's, as a gradient and in each of two moments.
+    ///
+    /// The model as it came is gone by then.
+    @Test func weightsGradientsAndMomentsAreSixteenBytesPerParameter() {
         let configuration = ModelConfiguration.smolLM2With135MParameters
         let plan = MemoryPlan(
             training: configuration,
@@ -91,14 +103,16 @@ struct MemoryPlanTests {
             ),
             isFrozen: { _ in false }
         )
-        let names = ["the model as it came", "the student's weights", "gradients", "moments"]
+        let names = ["the student's weights", "gradients", "moments"]
         let found = plan.parts.filter { names.contains($0.name) }.reduce(0) { $0 + $1.byteCount }
-        #expect(found == 20 * 134_515_008)
+        #expect(found == 16 * 134_515_008)
+        #expect(plan.phase == .training)
+        #expect(!plan.parts.contains { $0.name == "the model as it came" })
         #expect(!plan.parts.contains { $0.name.contains("teacher") })
     }
 
     /// Two bytes of each of two moments instead of four.
-    @Test func halfMomentsAreSixteenBytesPerParameter() {
+    @Test func halfMomentsAreFourBytesPerParameter() {
         func moments(_ precision: MomentPrecision) -> Int? {
             MemoryPlan(
                 training: .smolLM2With135MParameters,
@@ -153,8 +167,8 @@ struct MemoryPlanTests {
             isFrozen: { _ in false },
             device: device
         )
-        let plan = MemoryPlan(
-            training: configuration,
+        let plan = try Self.steps(
+            configuration,
             .init(
                 recipe: recipe,
                 distillation: nil,
@@ -162,8 +176,7 @@ struct MemoryPlanTests {
                 length: 100,
                 adapters: adapters,
                 threads: 1
-            ),
-            isFrozen: { _ in false }
+            )
         )
         let allocated = device.lines.compactMap { line in
             line.hasPrefix("allocate ") ? Int(line.dropFirst("allocate ".count)) : nil
@@ -178,43 +191,86 @@ struct MemoryPlanTests {
         #expect(plan.parts.contains { $0.name == "products of adapters" })
     }
 
-    /// Twenty bytes a parameter without adapters; eight, and what adapters take, beside the model's own
-    /// weights; four more where they are added to others.
-    @Test func adaptersSaveGradientsAndMoments() {
-        func bytes(_ adapters: AdapterConfiguration?, sharesBase: Bool = false) -> Int {
+    private static func adapting(
+        _ adapters: AdapterConfiguration?,
+        sharesBase: Bool
+    ) -> MemoryPlan.Training {
+        .init(
+            recipe: QuantizationRecipe(defaultFormat: .mxfp4),
+            distillation: nil,
+            batchSize: 1,
+            length: 2,
+            adapters: adapters,
+            sharesBase: sharesBase,
+            threads: 1
+        )
+    }
+
+    /// Sixteen bytes a parameter without adapters; eight, and what adapters take, with them, whether they are
+    /// added to the model's own weights or to others: then it is before the first step that there are three
+    /// models.
+    @Test func adaptersSaveGradientsAndMoments() throws {
+        func bytes(_ adapters: AdapterConfiguration?, sharesBase: Bool = false) throws -> Int {
             let names = [
                 "the model as it came", "the student's weights", "what adapters are added to",
                 "gradients", "moments",
             ]
-            return MemoryPlan(
-                training: .smolLM2With135MParameters,
-                .init(
-                    recipe: QuantizationRecipe(defaultFormat: .mxfp4),
-                    distillation: nil,
-                    batchSize: 1,
-                    length: 2,
-                    adapters: adapters,
-                    sharesBase: sharesBase,
-                    threads: 1
-                ),
-                isFrozen: { _ in false }
+            return try Self.steps(
+                .smolLM2With135MParameters,
+                Self.adapting(adapters, sharesBase: sharesBase)
             ).parts.filter { names.contains($0.name) }.reduce(0) { $0 + $1.byteCount }
         }
         let count = 134_515_008
         // A and B of rank 8: queries, keys and values, output, gate and up, down.
         let adapted = 30 * 8 * (4 * 576 + 2 * (576 + 192) + 3 * (576 + 1536))
         let adapters = AdapterConfiguration(rank: 8, scale: 1)
-        #expect(bytes(nil) == 20 * count)
-        #expect(bytes(adapters, sharesBase: true) == 8 * count + 12 * adapted)
-        #expect(bytes(adapters) == 12 * count + 12 * adapted)
+        #expect(try bytes(nil) == 16 * count)
+        #expect(try bytes(adapters, sharesBase: true) == 8 * count + 12 * adapted)
+        #expect(try bytes(adapters) == 8 * count + 12 * adapted)
+        let plan = MemoryPlan(
+            training: .smolLM2With135MParameters,
+            Self.adapting(adapters, sharesBase: false),
+            isFrozen: { _ in false }
+        )
+        #expect(plan.phase == .preparing)
+        #expect(plan.byteCount >= 12 * count && plan.byteCount < 13 * count)
         let layout = ParameterLayout(configuration: .smolLM2With135MParameters)
         let size = adapters.size(in: layout)
         #expect(size.weights == 210 && size.parameters == adapted)
     }
 
-    @Test func whatIsFrozenTakesNoGradient() {
-        let plan = MemoryPlan(
-            training: Self.configuration(),
+    /// By hand, of 134,515,008 parameters of which 28,311,552 are the embedding: what is left of a teacher.
+    @Test(arguments: [OperandPrecision.float32, .bfloat16], [true, false])
+    func whatIsLeftOfATeacher(operands: OperandPrecision, isFrozen: Bool) throws {
+        func part(_ name: String, _ startsAtModel: Bool = true) throws -> Int? {
+            try Self.steps(
+                .smolLM2With135MParameters,
+                .init(
+                    recipe: QuantizationRecipe(defaultFormat: .mxfp4),
+                    distillation: Distillation(),
+                    startsAtModel: startsAtModel,
+                    batchSize: 1,
+                    length: 2,
+                    operands: operands,
+                    threads: 1
+                ),
+                isFrozen: { isFrozen && $0.contains("embed") }
+            ).parts.first { $0.name == name }?.byteCount
+        }
+        let (count, embedding, norms) = (134_515_008, 49152 * 576, 61 * 576)
+        let isPrepared = operands == .bfloat16 && operands.isSupported
+        let left = isPrepared ? embedding + norms : count
+        #expect(try part("the teacher's weights") == 4 * (left - (isFrozen ? embedding : 0)))
+        #expect(try part("the teacher's weights", false) == 4 * left)
+        #expect(try part("the model as it came") == nil)
+        let prepared = try part("the teacher's in that form")
+        let linear = count - norms - (isFrozen ? embedding : 0)
+        #expect(prepared == (isPrepared ? 2 * linear : nil))
+    }
+
+    @Test func whatIsFrozenTakesNoGradient() throws {
+        let plan = try Self.steps(
+            Self.configuration(),
             .init(
                 recipe: .none,
                 distillation: Distillation(),

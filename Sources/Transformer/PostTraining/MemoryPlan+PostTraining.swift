@@ -46,14 +46,11 @@ extension MemoryPlan {
     /// Texts, the program itself and pages of mapped files come on top; some tens of megabytes.
     public init(rounding model: ModelConfiguration, _ rounding: PostTraining) {
         let memory = RoundingMemory(model: model, settings: rounding)
-        let phases = [memory.embedding, memory.rounding, memory.comparing]
-        let sized = phases.map { phase in
-            phase.filter { $0.1 > 0 }.map {
-                Part(name: $0.0, byteCount: $0.1 * MemoryLayout<Float>.stride)
+        self = .largest(
+            of: [memory.embedding, memory.rounding, memory.comparing].map {
+                MemoryPlan(.rounding, words: $0)
             }
-        }
-        func size(_ parts: [Part]) -> Int { parts.reduce(0) { $0 + $1.byteCount } }
-        parts = sized.max { size($0) < size($1) } ?? []
+        )
     }
 }
 
