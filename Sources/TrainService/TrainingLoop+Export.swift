@@ -72,14 +72,18 @@ extension TrainingLoop {
             reporter.log(warning)
         }
         let report = TrainingReport(results: results, layers: layers)
-        try JobReport.write(report, to: request.outputFolder)
         recorder.keep(step: plan.totalSteps, perplexities: ["qat": after.perplexity])
-        let history = recorder.history
-        let page = report.page(plan.spec, jobID: request.jobID, history: history)
-        try JobReport.write(html: page.html(), to: request.outputFolder)
-        try RunRecords.write(history, to: request.outputFolder)
+        try write(report)
         try reporter.result(results)
         try outcome.requireAll()
+    }
+
+    /// Writes the report, as a page, too, and what was measured on the way.
+    private func write(_ report: TrainingReport) throws {
+        let page = report.page(plan.spec, jobID: request.jobID, history: recorder.history)
+        try JobReport.write(report, to: request.outputFolder)
+        try JobReport.write(html: page.html(), to: request.outputFolder)
+        try RunRecords.write(recorder.history, to: request.outputFolder)
     }
 
     /// Validates what was written, read back: BF16 parts are rounded, scales are as stored, inputs are

@@ -3,6 +3,7 @@ internal import Devices
 internal import Formats
 internal import Foundation
 internal import Kernels
+internal import ModelFiles
 internal import Protocol
 internal import ServiceKit
 internal import Transformer
