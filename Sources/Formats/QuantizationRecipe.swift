@@ -43,6 +43,10 @@ public struct QuantizationRecipe: Sendable, Codable, Equatable {
     public var straightThrough: StraightThrough
     /// Progressive stages in order of `until`; after the last, the default format.
     public var stages: [Stage]
+    /// What the default format is in turn, step by step, its own value first.
+    ///
+    /// Of a training that is for each of them; empty of a recipe for one, and not beside stages.
+    public var alternation: [QuantizationFormat]
 
     /// A recipe.
     public init(
@@ -50,13 +54,27 @@ public struct QuantizationRecipe: Sendable, Codable, Equatable {
         rules: [Rule] = [],
         activations: QuantizationFormat? = nil,
         straightThrough: StraightThrough = .identity,
-        stages: [Stage] = []
+        stages: [Stage] = [],
+        alternation: [QuantizationFormat] = []
     ) {
         self.defaultFormat = defaultFormat
         self.rules = rules
         self.activations = activations
         self.straightThrough = straightThrough
         self.stages = stages
+        self.alternation = alternation
+    }
+
+    /// The recipes for one format each that steps take in turn, step n (from 0) the one at n modulo their
+    /// count; the recipe itself where there is no alternation.
+    public var turns: [QuantizationRecipe] {
+        guard !alternation.isEmpty else { return [self] }
+        return alternation.map { format in
+            var turn = self
+            turn.defaultFormat = format
+            turn.alternation = []
+            return turn
+        }
     }
 
     /// Nothing is quantized.
@@ -101,7 +119,8 @@ public struct QuantizationRecipe: Sendable, Codable, Equatable {
 
     /// The formats that weights may get, in no order.
     public var formats: Set<QuantizationFormat> {
-        Set(([defaultFormat] + rules.map(\.format) + stages.map(\.format)).compactMap(\.self))
+        let named = [defaultFormat] + rules.map(\.format) + stages.map(\.format)
+        return Set(named.compactMap(\.self) + alternation)
     }
 
     /// The position of the rule that decides about a module, or nil if none names it.

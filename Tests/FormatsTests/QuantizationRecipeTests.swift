@@ -21,6 +21,27 @@ internal import Testing
         #expect(recipe.format(forModule: "model.layers.0.mlp.up_proj", progress: 0) == .mxfp4)
     }
 
+    /// Each turn is a recipe for its format alone, with what else the recipe says.
+    @Test func turnsAreRecipesOfOneFormat() {
+        let single = QuantizationRecipe(defaultFormat: .mxfp4)
+        #expect(single.turns == [single])
+        let rules = [QuantizationRecipe.Rule(pattern: "*q_proj", format: nil)]
+        let recipe = QuantizationRecipe(
+            defaultFormat: .mxfp8,
+            rules: rules,
+            activations: .mxfp8,
+            alternation: [.mxfp8, .mxfp4]
+        )
+        #expect(
+            recipe.turns
+                == [QuantizationFormat.mxfp8, .mxfp4].map {
+                    QuantizationRecipe(defaultFormat: $0, rules: rules, activations: .mxfp8)
+                }
+        )
+        #expect(recipe.formats == [.mxfp8, .mxfp4])
+        #expect(recipe.format(forModule: layer, progress: 0) == nil)
+    }
+
     @Test func embeddingAndHeadNeedARule() {
         let recipe = QuantizationRecipe(defaultFormat: .mxfp4)
         #expect(recipe.format(forModule: "model.embed_tokens", progress: 0) == nil)

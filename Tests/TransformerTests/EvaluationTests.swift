@@ -299,18 +299,31 @@ struct AllocationTests {
     /// In a process of its own, where no other test allocates.
     @Test func stepsAllocateNothing() async {
         await #expect(processExitsWith: .success) {
-            let engine = try tinyEngine(tinyConfiguration())
-            let tokens = (0..<32).map { Int32($0 % 50) }
-            var growths = [Int](repeating: 0, count: 10)
-            for round in -1..<growths.count {
-                let before = Int(heap_byte_count())
-                for _ in 0..<5 {
-                    _ = try engine.step(tokens: tokens, learningRate: 1e-3, progress: 0)
-                }
-                // The first round warms up: what is made once and kept.
-                if round >= 0 { growths[round] = Int(heap_byte_count()) - before }
-            }
-            #expect(growths.allSatisfy { $0 <= 0 }, "bytes by five steps each: \(growths)")
+            try Self.expectNoGrowth(of: QuantizationRecipe(defaultFormat: .mxfp4))
         }
+    }
+
+    /// Nor where each step has another format than the one before.
+    @Test func stepsInTurnAllocateNothing() async {
+        await #expect(processExitsWith: .success) {
+            try Self.expectNoGrowth(
+                of: QuantizationRecipe(defaultFormat: .mxfp8, alternation: [.mxfp8, .nvfp4])
+            )
+        }
+    }
+
+    private static func expectNoGrowth(of recipe: QuantizationRecipe) throws {
+        let engine = try tinyEngine(tinyConfiguration(), recipe: recipe)
+        let tokens = (0..<32).map { Int32($0 % 50) }
+        var growths = [Int](repeating: 0, count: 10)
+        for round in -1..<growths.count {
+            let before = Int(heap_byte_count())
+            for _ in 0..<5 {
+                _ = try engine.step(tokens: tokens, learningRate: 1e-3, progress: 0)
+            }
+            // The first round warms up: what is made once and kept.
+            if round >= 0 { growths[round] = Int(heap_byte_count()) - before }
+        }
+        #expect(growths.allSatisfy { $0 <= 0 }, "bytes by five steps each: \(growths)")
     }
 }

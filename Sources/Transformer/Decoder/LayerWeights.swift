@@ -27,10 +27,18 @@ final class LayerWeights {
     let headInput: ActivationQuantization.Input?
     /// Scales of keys and values by layer; empty where they are not rounded.
     private(set) var cacheScales: [(key: Float, value: Float)]
-    // By layer and module; refreshed when the recipe's stage changes.
-    private var formats: [QuantizationFormat?] = []
-    private(set) var embeddingFormat: QuantizationFormat?
-    private(set) var headFormat: QuantizationFormat?
+    /// What weights are rounded to.
+    private struct Assignment {
+        /// By layer and module.
+        let linear: [QuantizationFormat?]
+        let embedding: QuantizationFormat?
+        let head: QuantizationFormat?
+    }
+    /// The recipes that take turns; one where there is no alternation.
+    private let turns: [QuantizationRecipe]
+    // By turn; refreshed when the recipe's stage changes.
+    private var formatsByTurn: [Assignment] = []
+    private var turn = 0
     private var currentStage: Double?
     // What weights are rounded up or down by at random; nil rounds to nearest.
     private var drawSeed: UInt32?
@@ -93,8 +101,11 @@ final class LayerWeights {
             ) : nil
         scratch = device.tensor(columns: Self.roundedCount(configuration))
         magnitude = device.tensor(columns: 1)
-        for progress in [0] + recipe.boundaries + [1] {
-            _ = try parameters.quantizedEntries(of: recipe, progress: progress)
+        turns = recipe.turns
+        for turn in turns {
+            for progress in [0] + recipe.boundaries + [1] {
+                _ = try parameters.quantizedEntries(of: turn, progress: progress)
+            }
         }
         setProgress(0)
         takeScales()
@@ -116,21 +127,39 @@ final class LayerWeights {
         }
         currentStage = stage
         invalidate()
-        formats = (0..<configuration.layerCount).flatMap { layer in
-            LinearModule.allCases.map {
-                recipe.format(forModule: $0.name(layer: layer), progress: progress)
-            }
-        }
         let layout = parameters.layout
-        embeddingFormat = recipe.format(forModule: layout.embedding.module, progress: progress)
-        headFormat = recipe.format(forModule: layout.head.module, progress: progress)
-        if headFormat != nil && headScratch == nil {
+        formatsByTurn = turns.map { recipe in
+            func format(_ module: String) -> QuantizationFormat? {
+                recipe.format(forModule: module, progress: progress)
+            }
+            return Assignment(
+                linear: (0..<configuration.layerCount).flatMap { layer in
+                    LinearModule.allCases.map { format($0.name(layer: layer)) }
+                },
+                embedding: format(layout.embedding.module),
+                head: format(layout.head.module)
+            )
+        }
+        if headScratch == nil, formatsByTurn.contains(where: { $0.head != nil }) {
             headScratch = device.tensor(rows: layout.head.rows, columns: layout.head.columns)
         }
     }
 
+    /// Chooses the formats of step `number`, from 0, where the recipe alternates; allocates nothing.
+    func setTurn(ofStep number: Int) {
+        let next = number % turns.count
+        guard next != turn else { return }
+        turn = next
+        invalidate()
+    }
+
+    /// What the embedding's rows are rounded to; nil where they are not.
+    var embeddingFormat: QuantizationFormat? { formatsByTurn[turn].embedding }
+    /// The same of the head.
+    var headFormat: QuantizationFormat? { formatsByTurn[turn].head }
+
     func format(_ module: LinearModule, layer: Int) -> QuantizationFormat? {
-        formats[module.place(inLayer: layer)]
+        formatsByTurn[turn].linear[module.place(inLayer: layer)]
     }
 
     /// How a module's inputs are rounded; nil if they are not.

@@ -17,7 +17,8 @@ public struct CacheRanges: Sendable, Equatable {
         self.values = values
     }
 
-    /// The ranges of a model as a recipe rounds its weights and inputs in the end, on text.
+    /// The ranges of a model as a recipe rounds its weights and inputs in the end, on text: of one that
+    /// alternates, those that hold in each of its formats.
     ///
     /// - Throws: ``TransformerError`` (`invalidRecipe`; `invalidTokens` for text of another vocabulary).
     public static func measure(
@@ -27,9 +28,11 @@ public struct CacheRanges: Sendable, Equatable {
         device: any ComputeDevice
     ) throws -> CacheRanges {
         var ranges = ActivationRanges()
-        try windows.run(parameters, recipe: recipe, device: device) { pass in
-            pass.onCache = { layer, key, value in
-                ranges.recordKeys(pass.amax(key), values: pass.amax(value), layer: layer)
+        for turn in recipe.turns {
+            try windows.run(parameters, recipe: turn, device: device) { pass in
+                pass.onCache = { layer, key, value in
+                    ranges.recordKeys(pass.amax(key), values: pass.amax(value), layer: layer)
+                }
             }
         }
         return CacheRanges(keys: ranges.keys, values: ranges.values)

@@ -352,7 +352,7 @@ public final class TrainingEngine {
     /// Takes one step on `tokens`, `[windowsPerStep, length]`, each in the vocabulary.
     ///
     /// `learningRate`: 0 or more. `progress`: Share of the run that is behind, in 0 … 1, which picks the
-    /// recipe's stage. `stageStart`: Steps of the run before its stage began; 0 in the first.
+    /// recipe's stage. Where the recipe alternates, the steps taken pick the format. `stageStart`: Steps of the run before its stage began; 0 in the first.
     /// `scaleLearningRate`: Of learned scales; 0 or more. `clipLearningRate`: Of learned thresholds of inputs,
     /// relative to the calibrated ones.
     ///
@@ -365,6 +365,7 @@ public final class TrainingEngine {
         scaleLearningRate: Double = 0,
         clipLearningRate: Double = 0
     ) throws -> StepResult {
+        weights.setTurn(ofStep: stepCount)
         weights.setProgress(progress)
         if let seed = settings.roundingSeed {
             var generator = SplitMix64(seed: seed &+ UInt64(stepCount))
