@@ -33,14 +33,11 @@ extension JobSpec {
     /// Where the job's outputs may lie: files, and folders that hold some.
     public var outputs: [String] {
         switch self {
-        case .quantize(let spec): Self.models(spec.exports) + ["report.json", "report.html"]
-        case .train(let spec): Self.models(spec.exports) + ["report.json", "report.html", "run"]
+        case .quantize(let spec):
+            ExportGroup(spec.exports).outputs + ["report.json", "report.html"]
+        case .train(let spec):
+            spec.exportGroups.flatMap(\.outputs) + ["report.json", "report.html", "run"]
         case .evaluate: ["report.json"]
         }
-    }
-
-    /// The first export that is written is the model, whichever it is.
-    private static func models(_ exports: [ExportOptions]) -> [String] {
-        ["model"] + exports.dropFirst().map { "model-\($0.format.rawValue)" }
     }
 }

@@ -8,6 +8,8 @@ public struct ObjectSchema: Sendable {
         public let value: ValueSchema
         /// Whether it must be there.
         public let isRequired: Bool
+        /// A member in whose presence it need not; nil if it always must.
+        public let alternative: String?
         /// What stands in when it is missing.
         public let defaultValue: JSONValue?
         /// One line for `qat-client explain`.
@@ -19,6 +21,7 @@ public struct ObjectSchema: Sendable {
             _ name: String,
             _ value: ValueSchema,
             required: Bool = false,
+            unless alternative: String? = nil,
             default defaultValue: JSONValue? = nil,
             pasted: [String: String] = [:],
             _ documentation: String
@@ -26,6 +29,7 @@ public struct ObjectSchema: Sendable {
             self.name = name
             self.value = value
             self.isRequired = required
+            self.alternative = alternative
             self.defaultValue = defaultValue
             self.documentation = documentation
             self.pasted = pasted

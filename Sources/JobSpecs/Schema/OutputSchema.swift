@@ -39,7 +39,8 @@ enum OutputSchema {
         .init(
             "precision",
             .format,
-            "The weights' format, where it is not the quantization's; not in this version."
+            "The weights' format: one of a training's quantization.formats, each of which is exported "
+                + "otherwise. Jobs for one format export that, and take no other in this version."
         ),
         .init(
             "kv_cache",

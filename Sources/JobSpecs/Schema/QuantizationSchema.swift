@@ -2,12 +2,24 @@ internal import Formats
 
 /// Schemas of the `quantization` section.
 enum QuantizationSchema {
-    private static let algorithm = ObjectSchema.Field(
-        "algorithm",
-        .format,
-        required: true,
-        "The weights' format: mx… has a power-of-two scale per block, nv… an E4M3 scale per block "
-            + "and one per tensor; fp8, fp6 and fp4 mean mxfp8, mxfp6_e2m3 and mxfp4."
+    private static func algorithm(unless alternative: String? = nil) -> ObjectSchema.Field {
+        ObjectSchema.Field(
+            "algorithm",
+            .format,
+            required: true,
+            unless: alternative,
+            "The weights' format: mx… has a power-of-two scale per block, nv… an E4M3 scale per block "
+                + "and one per tensor; fp8, fp6 and fp4 mean mxfp8, mxfp6_e2m3 and mxfp4."
+                + (alternative.map { " With \($0), their first, or left out." } ?? "")
+        )
+    }
+
+    private static let formats = ObjectSchema.Field(
+        "formats",
+        .array(.format, count: 2...8),
+        "Instead of algorithm, the formats that one training is for: optimizer steps round the same "
+            + "weights to each in turn, by the step's number. Validations and results are of every format, "
+            + "and so are exports that name none as their precision."
     )
 
     // Shared by rules and sections: no default, since nvfp4's is 16 and a rule's is its section's.
@@ -24,7 +36,7 @@ enum QuantizationSchema {
             required: true,
             "A glob over module names (* and ?), or re: and a regular expression."
         ),
-        algorithm,
+        algorithm(),
         granularity,
     ])
 
@@ -35,7 +47,7 @@ enum QuantizationSchema {
             required: true,
             "The stage holds while progress is below this; ascending, 1 for the last."
         ),
-        algorithm,
+        algorithm(),
     ])
 
     private static let schedule = ObjectSchema([
@@ -48,7 +60,9 @@ enum QuantizationSchema {
     ])
 
     /// For jobs that round a trained model.
-    static let afterTraining = ObjectSchema(common + PostTrainingSchema.fields)
+    static let afterTraining = ObjectSchema(
+        [algorithm()] + common + PostTrainingSchema.fields
+    )
 
     private static let oscillation = ObjectSchema([
         .init(
@@ -74,7 +88,7 @@ enum QuantizationSchema {
 
     /// For jobs that train under quantization.
     static let whileTraining = ObjectSchema(
-        common + [
+        [algorithm(unless: "formats"), formats] + common + [
             .init(
                 "ste",
                 .words(StraightThrough.self),
@@ -142,7 +156,6 @@ enum QuantizationSchema {
     )
 
     private static let common: [ObjectSchema.Field] = [
-        algorithm,
         granularity,
         .init(
             "activations",

@@ -25,6 +25,7 @@ extension SchemaValidator {
             checkOscillation(spec)
             checkAdapters(spec)
             checkExports(spec.exports)
+            checkFormats(spec)
         case .evaluate(let spec):
             checkLabels(spec.models)
             checkTable(spec)
@@ -128,9 +129,19 @@ extension SchemaValidator {
     }
 
     private mutating func checkExports(_ exports: [ExportOptions]) {
-        let names = exports.map(\.format.rawValue)
-        for (index, name) in names.enumerated() where names[..<index].contains(name) {
-            report("\(name) is not allowed twice", at: "$.export[\(index)].format")
+        func isTwice(_ index: Int) -> Bool {
+            let own = exports[index]
+            return exports[..<index].contains { other in
+                other.format == own.format
+                    && (other.precision == nil || own.precision == nil
+                        || other.precision == own.precision)
+            }
+        }
+        for index in exports.indices where isTwice(index) {
+            report(
+                "\(exports[index].format.rawValue) is not allowed twice",
+                at: "$.export[\(index)].format"
+            )
         }
     }
 

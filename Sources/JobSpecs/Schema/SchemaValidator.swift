@@ -77,7 +77,9 @@ struct SchemaValidator {
             let memberPath = JSONPath.appending(field.name, to: path)
             if let member = members[field.name], member != .null {
                 check(member, against: field.value, path: memberPath, pasted: field.pasted)
-            } else if field.isRequired, !misspelled.contains(field.name) {
+            } else if field.isRequired, !misspelled.contains(field.name),
+                !field.hasAlternative(in: members, misspelled)
+            {
                 report("missing; expected \(field.value.expectation)", at: memberPath)
             }
         }
@@ -204,6 +206,17 @@ struct SchemaValidator {
                 at: path
             )
         }
+    }
+}
+
+extension ObjectSchema.Field {
+    /// Whether what stands in for the field is there, or was meant to be.
+    fileprivate func hasAlternative(
+        in members: [String: JSONValue],
+        _ misspelled: Set<String>
+    ) -> Bool {
+        guard let alternative else { return false }
+        return misspelled.contains(alternative) || (members[alternative] ?? .null) != .null
     }
 }
 

@@ -22,8 +22,10 @@ public struct ExportOptions: Sendable, Equatable {
     public var maximumBatchSize: Int?
     /// Widest beam the deployment expects.
     public var maximumBeamWidth: Int?
-    /// The weights' precision, where it is not the one trained.
-    public var precision: String?
+    /// The only one of a training's several formats that is written; nil for all.
+    public var precision: QuantizationFormat?
+    /// Whether the job says so, of a format or of none.
+    let namesPrecision: Bool
     /// The precision of keys and values.
     public var keyValueCache: QuantizationFormat?
 
@@ -36,6 +38,7 @@ public struct ExportOptions: Sendable, Equatable {
     public init(format: ExportLayout, onObstacle: ObstacleRule = .fail) {
         self.format = format
         self.onObstacle = onObstacle
+        namesPrecision = false
     }
 
     init(_ reader: ObjectReader) {
@@ -45,21 +48,28 @@ public struct ExportOptions: Sendable, Equatable {
         maximumOutputLength = reader.optionalInteger("max_output_len")
         maximumBatchSize = reader.optionalInteger("max_batch_size")
         maximumBeamWidth = reader.optionalInteger("max_beam_width")
-        precision = reader.optionalText("precision")
+        namesPrecision = reader.contains("precision")
+        precision = namesPrecision ? reader.format("precision") : nil
         keyValueCache = reader.contains("kv_cache") ? reader.format("kv_cache") : nil
     }
 
     /// What is asked for and not carried yet.
-    static func unsupported(in exports: [ExportOptions]) -> [UnsupportedFeature] {
+    ///
+    /// `hasFormats`: Whether the job trains for several formats, of which an export may name one.
+    static func unsupported(
+        in exports: [ExportOptions],
+        hasFormats: Bool = false
+    ) -> [UnsupportedFeature] {
         var features: [UnsupportedFeature] = []
         for (index, export) in exports.enumerated() {
             let path = "$.export[\(index)]"
-            if export.precision != nil {
+            if export.namesPrecision, !hasFormats {
                 features.append(
                     UnsupportedFeature(
                         "\(path).precision",
                         "a format of an export's own is not in this version; leave it out, and the "
-                            + "quantization's is exported"
+                            + "quantization's is exported, or train for several: "
+                            + "\"formats\": [\"mxfp8\", \"mxfp4\"] in quantization"
                     )
                 )
             }

@@ -8,6 +8,12 @@ public struct QuantizationOptions: Sendable, Equatable {
     let granularitiesWithoutBlocks: [String: QuantizationFormat]
     /// Whether keys and values are quantized.
     public var quantizesKeyValueCache: Bool
+    /// The formats that a training is for, as they are named; nil for `none`, empty where it is for one.
+    let namedFormats: [QuantizationFormat?]
+    /// What the section itself calls its format; nil for `none`, and where it does not.
+    let namedAlgorithm: QuantizationFormat?
+    /// Whether it does.
+    let namesAlgorithm: Bool
     /// Whether every block has its own scale; otherwise every tensor has one.
     public var usesBlockScales: Bool
     /// How block scales are chosen, of the formats that it is meant for.
@@ -26,6 +32,10 @@ public struct QuantizationOptions: Sendable, Equatable {
     public var flipMomentum: Double
     /// Whether ``progressive`` stands for the stages.
     let isProgressive: Bool
+    /// Whether there is a schedule, of whatever stages.
+    let namesSchedule: Bool
+    /// Whether the section says where scales come from.
+    let namesScales: Bool
     /// Whether something shall be done against flips.
     let namesOscillation: Bool
 
@@ -56,13 +66,19 @@ public struct QuantizationOptions: Sendable, Equatable {
             },
             activations: formats.activations,
             straightThrough: isTraining ? reader.choice("ste") : .identity,
-            stages: isTraining ? formats.stages(reader) : []
+            stages: isTraining ? formats.stages(reader) : [],
+            alternation: formats.alternation
         )
+        namedFormats = formats.namedAlternation
+        namesAlgorithm = reader.contains("algorithm")
+        namedAlgorithm = namesAlgorithm ? reader.format("algorithm") : nil
         let oscillation = isTraining ? reader.object("oscillation") : nil
         damping = oscillation?.optionalNumber("dampen") ?? 0
         flipThreshold = oscillation?.optionalNumber("freeze")
         flipMomentum = oscillation?.number("flip_momentum") ?? 0
         namesOscillation = isTraining && reader.contains("oscillation")
+        namesSchedule = isTraining && reader.contains("schedule")
+        namesScales = isTraining && reader.contains("scales")
         isProgressive = isTraining && reader.optionalText("schedule") == Self.progressive
         quantizesKeyValueCache = reader.boolean("enable_kv_cache")
         usesBlockScales = formats.usesBlockScales
@@ -83,8 +99,12 @@ public struct QuantizationOptions: Sendable, Equatable {
             + reader.objects("layers").enumerated().map {
                 (".layers[\($0)]", $1)
             }
+        let alternation = formats.namedAlternation
         granularitiesWithoutBlocks = places.reduce(into: [:]) { found, place in
-            if let format = place.1.format("algorithm"), !format.scaleKind.hasBlocks,
+            let isForSeveral = place.0.isEmpty && !alternation.isEmpty
+            let named =
+                (isForSeveral ? alternation : [place.1.format("algorithm")]).compactMap(\.self)
+            if let format = named.first, !named.contains(where: \.scaleKind.hasBlocks),
                 place.1.contains("scaling_granularity")
             {
                 found[place.0] = format
@@ -97,6 +117,8 @@ public struct QuantizationOptions: Sendable, Equatable {
 /// The formats that a `quantization` section names, with its block sizes and rounding rules.
 struct FormatReader {
     private let named: QuantizationFormat?
+    /// The formats that a training is for, in order; nil for `none`, empty where it is for one.
+    let namedAlternation: [QuantizationFormat?]
     private let namedActivations: QuantizationFormat?
     private let granularity: Int?
     /// How block scales are chosen, of the formats that it is meant for.
@@ -106,7 +128,9 @@ struct FormatReader {
     let usesBlockScales: Bool
 
     init(_ section: ObjectReader) {
-        named = section.format("algorithm")
+        namedAlternation = section.texts("formats").map(ObjectReader.format)
+        named =
+            namedAlternation.isEmpty ? section.format("algorithm") : namedAlternation[0]
         namedActivations = section.format("activations")
         granularity = section.optionalInteger("scaling_granularity")
         scaleMode = section.choice("scale_mode")
@@ -114,12 +138,29 @@ struct FormatReader {
         usesBlockScales = section.boolean("enable_micro_tensor_scaling")
     }
 
-    /// The section's own format.
-    var section: QuantizationFormat? { complete(named, granularity) }
+    /// The section's own format, or the first of several.
+    var section: QuantizationFormat? {
+        namedAlternation.isEmpty ? complete(named, granularity) : inheriting(named)
+    }
 
-    /// The format of layers' inputs: by the section's blocks if it is the section's format.
+    /// The formats that a training is for, by the section's blocks, but two-level scales keep their own.
+    var alternation: [QuantizationFormat] { namedAlternation.compactMap { inheriting($0) } }
+
+    /// A format under the section's rules, of its blocks or of `blockSize`; two-level scales keep theirs.
+    private func inheriting(
+        _ format: QuantizationFormat?,
+        _ blockSize: Int? = nil
+    ) -> QuantizationFormat? {
+        let inherited = format?.scaleKind == .e4m3TwoLevel ? nil : granularity
+        return complete(format, blockSize ?? inherited)
+    }
+
+    /// The format of layers' inputs: by the section's blocks if it is the section's format, or one of them.
     var activations: QuantizationFormat? {
-        var format = complete(namedActivations, namedActivations == named ? granularity : nil)
+        var format =
+            namedAlternation.contains(namedActivations)
+            ? inheriting(namedActivations)
+            : complete(namedActivations, namedActivations == named ? granularity : nil)
         // Servers scale inputs as they come, each block's largest to 6.
         if format?.picksFourOrSix == true { format?.scaleMode = .floor }
         return format
@@ -129,9 +170,10 @@ struct FormatReader {
     ///
     /// Its block size, where it gives none, is its section's, but two-level scales keep their own.
     func rule(_ reader: ObjectReader) -> QuantizationFormat? {
-        let format = reader.format("algorithm")
-        let inherited = format?.scaleKind == .e4m3TwoLevel ? nil : granularity
-        return complete(format, reader.optionalInteger("scaling_granularity") ?? inherited)
+        inheriting(
+            reader.format("algorithm"),
+            reader.optionalInteger("scaling_granularity")
+        )
     }
 
     /// The stages of a training's section.
@@ -187,11 +229,14 @@ struct FormatReader {
 
 extension ObjectReader {
     /// The format a validated word names; nil of `none`.
-    func format(_ key: String) -> QuantizationFormat? {
+    func format(_ key: String) -> QuantizationFormat? { Self.format(text(key)) }
+
+    /// The same of the word itself.
+    static func format(_ word: String) -> QuantizationFormat? {
         do {
-            return try QuantizationFormat.named(text(key))
+            return try QuantizationFormat.named(word)
         } catch {
-            preconditionFailure("the schema lets \(key) pass: \(error)")
+            preconditionFailure("the schema lets \(word) pass: \(error)")
         }
     }
 

@@ -144,7 +144,11 @@ public struct TrainSpec: Sendable, Equatable {
                 )
             )
         }
-        return features + data.unsupported + ExportOptions.unsupported(in: exports)
+        let ofExports = ExportOptions.unsupported(
+            in: exports,
+            hasFormats: !quantization.namedFormats.isEmpty
+        )
+        return features + data.unsupported + ofExports
     }
 
     /// What of ``start`` holds for the recipe's last format alone; nil where nothing does.

@@ -6,6 +6,7 @@ extension WarningCollector {
         checkFormats(spec.quantization, reader)
         checkOscillation(spec, reader.object("quantization").object("oscillation"))
         checkSchedule(spec.quantization.recipe)
+        checkExported(spec)
         checkSearch(spec.quantization)
         checkTrainer(spec.trainer, reader.object("trainer"))
         checkOptimizer(spec, reader.object("optim").object("sched"))
@@ -185,6 +186,18 @@ extension WarningCollector {
             "\(name) is never in force: the schedule ends with \(end), and so does the model; "
                 + "write \(end) here, or \(name) in the last stage"
         )
+    }
+
+    /// Formats that are trained for and not exported in.
+    private mutating func checkExported(_ spec: TrainSpec) {
+        let exported = Set(spec.exportGroups.map(\.turn))
+        for (turn, format) in spec.quantization.recipe.alternation.enumerated()
+        where !exported.contains(turn) {
+            warn(
+                "$.quantization.formats[\(turn)]",
+                "\(format.name) is trained for and validated, but no export is in it"
+            )
+        }
     }
 
     private mutating func checkTrainer(_ options: TrainerOptions, _ trainer: ObjectReader) {

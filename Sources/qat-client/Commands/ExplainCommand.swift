@@ -71,6 +71,7 @@ struct SchemaRow: Equatable {
     let documentation: String
     let expectation: String
     let isRequired: Bool
+    let alternative: String?
     let defaultValue: JSONValue?
 
     /// Every key below an object, depth first.
@@ -82,6 +83,7 @@ struct SchemaRow: Equatable {
                 documentation: field.documentation,
                 expectation: field.value.expectation,
                 isRequired: field.isRequired,
+                alternative: field.alternative,
                 defaultValue: field.defaultValue
             )
             return [row] + rows(below: field.value, path: fieldPath)
@@ -115,7 +117,7 @@ struct SchemaRow: Equatable {
 
     var remark: String {
         if isRequired {
-            return "; required"
+            return "; required" + (alternative.map { " without \($0)" } ?? "")
         }
         return defaultValue.map { "; default \($0.canonicalText)" } ?? ""
     }
@@ -128,6 +130,7 @@ struct SchemaRow: Equatable {
             "required": .boolean(isRequired),
         ]
         members["default"] = defaultValue
+        members["required_without"] = alternative.map { .string($0) }
         return .object(members)
     }
 }
