@@ -18,6 +18,8 @@ public final class ModelExport {
     public struct Outcome: Sendable {
         /// The form of the first folder that was written, `model/` if nothing failed.
         public var layout: ExportLayout
+        /// The format that the folders are in, of a job for several; nil of one.
+        public var precision: String?
         /// Every folder that was written with its form, as `gguf in model-gguf/`.
         public var written: [String]
         /// Bytes of the tensors in it.
@@ -29,19 +31,29 @@ public final class ModelExport {
 
         /// `planned` without the announcement of exports whose fate ``warnings`` tell, and these.
         public func warnings(after planned: [String]) -> [String] {
-            let told = ExportLayout.allCases.map(\.rawValue).filter { name in
+            announced(in: planned) + warnings
+        }
+
+        /// `planned` without the announcement of exports whose fate ``warnings`` tell.
+        public func announced(in planned: [String]) -> [String] {
+            let names = ExportLayout.allCases.map { PlannedExport.name($0, precision) }
+            let told = names.filter { name in
                 warnings.contains { $0.hasPrefix("export \(name) was left out: ") }
             }
-            let open = planned.filter { line in
+            return planned.filter { line in
                 !told.contains { line.contains(": \($0) will be left out: ") }
             }
-            return open + warnings
         }
 
         /// Fails the job if an export did that it must have; to be called when all else is written.
         ///
         /// - Throws: `ComputeFailure` (`exportFailed`).
-        public func requireAll() throws {
+        public func requireAll() throws { try Self.require(none: failures) }
+
+        /// The same of exports in several formats.
+        ///
+        /// - Throws: `ComputeFailure` (`exportFailed`).
+        public static func require(none failures: [String]) throws {
             guard !failures.isEmpty else { return }
             throw ComputeFailure(
                 .exportFailed,
@@ -58,16 +70,17 @@ public final class ModelExport {
         let writer: any ModelWriter
     }
 
-    private let outputFolder: String
+    private let base: String
+    private let precision: String?
     private var targets: [Target] = []
     private var warnings: [String] = []
     private var failures: [String] = []
 
     /// The first folder that is written, `model/` if nothing failed.
-    public var folder: String { targets.first?.folder ?? outputFolder + "/model" }
+    public var folder: String { targets.first?.folder ?? base }
 
-    /// Begins the model in each of `exports`: the first that holds it in `model/`, another one in
-    /// `model-<format>/`.
+    /// Begins the model in each of a group's exports: the first that holds it in the group's folder, another
+    /// one in a folder beside that, named by its form.
     ///
     /// If none holds it and all may be skipped, the quantized values themselves are written: in BF16
     /// where that is exact for all of them, else in FP32.
@@ -75,14 +88,15 @@ public final class ModelExport {
     /// - Throws: `ComputeFailure` (`exportFailed`) if nothing can be written.
     public init(
         _ description: ExportDescription,
-        exports: [ExportOptions],
+        _ group: ExportGroup,
         outputFolder: String
     ) throws {
-        self.outputFolder = outputFolder
+        base = "\(outputFolder)/\(group.folder)"
+        precision = group.precision
         var isFirst = true
-        for export in exports.isEmpty ? ExportOptions.usual : exports {
+        for export in group.elements.map(\.options) {
             let layout = export.format
-            let folder = outputFolder + (isFirst ? "/model" : "/model-\(layout.rawValue)")
+            let folder = isFirst ? base : ExportGroup.folder(layout, beside: base)
             let isRequired = export.onObstacle == .fail
             do {
                 let writer = try ModelWriters.writer(of: description, as: layout, folder: folder)
@@ -101,11 +115,10 @@ public final class ModelExport {
         }
         if targets.isEmpty, failures.isEmpty {
             let layout = ExportLayout.exact(for: description.formats.values)
-            warnings.append(PlannedExport.replacement(by: layout))
-            let folder = outputFolder + "/model"
-            let writer = try ModelWriters.writer(of: description, as: layout, folder: folder)
+            warnings.append(PlannedExport.replacement(by: layout, in: group.folder))
+            let writer = try ModelWriters.writer(of: description, as: layout, folder: base)
             targets.append(
-                Target(layout: layout, folder: folder, isRequired: true, writer: writer)
+                Target(layout: layout, folder: base, isRequired: true, writer: writer)
             )
             warn(of: description, layout)
         }
@@ -115,14 +128,16 @@ public final class ModelExport {
     /// Says what an export holds otherwise than it was asked for, or leaves out.
     private func warn(of description: ExportDescription, _ layout: ExportLayout) {
         let remarks = ExportPlan(layout, of: description).substitutions
-        warnings += PlannedExport.warnings(remarks).map { "export \(layout.rawValue): \($0)" }
+        warnings += PlannedExport.warnings(remarks).map { "export \(name(layout)): \($0)" }
     }
+
+    private func name(_ layout: ExportLayout) -> String { PlannedExport.name(layout, precision) }
 
     /// Remembers why an export is not written.
     private func note(_ error: any Error, _ layout: ExportLayout, isRequired: Bool) {
-        let name = layout.rawValue
+        let name = name(layout)
         let reason = (error as? ModelFileError)?.message ?? "\(error)"
-        let label = name + ": "
+        let label = layout.rawValue + ": "
         let text = reason.hasPrefix(label) ? String(reason.dropFirst(label.count)) : reason
         if isRequired {
             failures.append("export \(name) failed: \(text)")
@@ -228,11 +243,12 @@ public final class ModelExport {
         let summaries = try forEach { try $0.finish() }
         for (target, summary) in zip(targets, summaries) {
             // The plan has said most of them.
-            warnings += summary.notes.map { "export \(target.layout.rawValue): \($0)" }
+            warnings += summary.notes.map { "export \(name(target.layout)): \($0)" }
                 .filter { !warnings.contains($0) }
         }
         return Outcome(
             layout: targets[0].layout,
+            precision: precision,
             written: targets.map { target in
                 let name = target.folder.split(separator: "/").last.map(String.init) ?? ""
                 return "\(target.layout.rawValue) in \(name)/"

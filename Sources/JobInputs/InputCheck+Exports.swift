@@ -6,7 +6,7 @@ internal import Transformer
 extension InputCheck {
     /// What of a job decides about its exports.
     struct ExportSource {
-        let exports: [ExportOptions]
+        let groups: [ExportGroup]
         let recipe: QuantizationRecipe
         /// What the job calls its model.
         let reference: String
@@ -21,7 +21,7 @@ extension InputCheck {
         var clipsInputs = false
 
         init(_ spec: TrainSpec, version: String) {
-            exports = spec.exports
+            groups = spec.exportGroups
             recipe = spec.quantization.recipe
             reference = spec.model
             metadata = TrainSpec.exportMetadata(version: version)
@@ -31,7 +31,7 @@ extension InputCheck {
         }
 
         init(_ spec: QuantizeSpec, version: String) {
-            exports = spec.exports
+            groups = [ExportGroup(spec.exports)]
             recipe = spec.quantization.recipe
             reference = spec.model
             metadata = spec.quantization.postTraining?.exportMetadata(version: version) ?? [:]
@@ -49,25 +49,39 @@ extension InputCheck {
         var configuration = model.configuration
         if source.unties { configuration.tiedEmbeddings = false }
         let layout = ParameterLayout(configuration: configuration)
-        let choices = attempt("$.quantization") { try Self.choices(source, layout) }
-        guard let choices else { return }
-        planned = (source.exports.isEmpty ? ExportOptions.usual : source.exports).enumerated()
-            .map { index, options in
-                let plans = choices.map { choice in
-                    PlannedExport.Choice(
-                        name: choice.name,
-                        plan: ExportPlan(
-                            options.format,
-                            of: description(source, model, configuration, choice.formats)
-                        )
-                    )
-                }
-                return PlannedExport(options, index: index, choices: plans)
+        let turns = source.recipe.turns
+        for group in source.groups {
+            let choices = attempt("$.quantization") {
+                try Self.choices(source, turns[group.turn], layout)
             }
-        for export in planned where !export.obstacles.isEmpty { report(export) }
-        guard planned.allSatisfy({ !$0.obstacles.isEmpty }), planned.allSatisfy({ !$0.isRefused })
-        else { return }
-        let formats = choices.flatMap { $0.formats.values }
+            guard let choices else { return }
+            let descriptions = choices.map { description(source, model, configuration, $0.formats) }
+            let own = group.elements.map { element in
+                PlannedExport(
+                    element,
+                    precision: group.precision,
+                    choices: zip(choices, descriptions).map { choice, description in
+                        .init(
+                            name: choice.name,
+                            plan: ExportPlan(element.options.format, of: description)
+                        )
+                    }
+                )
+            }
+            planned += own
+            for export in own where !export.obstacles.isEmpty { report(export) }
+            if own.allSatisfy({ !$0.obstacles.isEmpty }), own.allSatisfy({ !$0.isRefused }) {
+                replace(source, group, choices.flatMap { $0.formats.values })
+            }
+        }
+    }
+
+    /// Says what is written where all of a group's exports are left out.
+    private mutating func replace(
+        _ source: ExportSource,
+        _ group: ExportGroup,
+        _ formats: [QuantizationFormat]
+    ) {
         guard !source.clipsInputs else {
             return problem(
                 "$.quantization.activation_scales",
@@ -78,7 +92,10 @@ extension InputCheck {
                 """
             )
         }
-        remark("$.export", PlannedExport.replacement(by: .exact(for: formats)))
+        remark(
+            "$.export",
+            PlannedExport.replacement(by: .exact(for: formats), in: group.folder)
+        )
     }
 
     /// What a writer would be told of a job's model.
@@ -109,7 +126,7 @@ extension InputCheck {
     }
 
     private mutating func report(_ export: PlannedExport) {
-        let name = export.options.format.rawValue
+        let name = export.name
         let reasons = PlannedExport.sentences(export.obstacles)
         let shown = reasons.prefix(3).joined(separator: "; ")
         let rest = reasons.count > 3 ? "; and \(reasons.count - 3) more" : ""
@@ -117,8 +134,9 @@ extension InputCheck {
             problem(
                 export.path,
                 """
-                \(name) cannot hold this model: \(shown)\(rest); leave the export out, or let it be \
-                skipped by "on_obstacle": "skip"
+                \(name) cannot hold this model: \(shown)\(rest); leave the export out, \
+                \(export.precision == nil ? "" : "name another format as its \"precision\", ")or let \
+                it be skipped by "on_obstacle": "skip"
                 """
             )
         } else {
@@ -136,16 +154,17 @@ extension InputCheck {
     /// One choice, or one for each candidate, and one that takes them in turn: whose files say most.
     private static func choices(
         _ source: ExportSource,
+        _ recipe: QuantizationRecipe,
         _ layout: ParameterLayout
     ) throws -> [Choice] {
-        let assignments = try layout.assignments(of: source.recipe)
+        let assignments = try layout.assignments(of: recipe)
         func formats(
             _ candidate: (ParameterLayout.Entry) -> QuantizationFormat?
         ) -> [String: QuantizationFormat] {
             assignments.reduce(into: [:]) { formats, assignment in
                 let isFree =
                     !source.candidates.isEmpty
-                    && source.recipe.mayChoose(forModule: assignment.module)
+                    && recipe.mayChoose(forModule: assignment.module)
                 formats[assignment.module] =
                     isFree ? candidate(assignment.entry) : assignment.format
             }

@@ -8,6 +8,8 @@ public struct PlannedExport: Sendable {
     public let options: ExportOptions
     /// Where its form is written: `$.export[1].format`.
     public let path: String
+    /// The format that it is in, of a job for several; nil of one.
+    public let precision: String?
     /// Bytes of all tensors, from the least to the most that a choice of formats can come to; nil if
     /// it cannot be written.
     public let tensorByteCounts: ClosedRange<Int>?
@@ -29,9 +31,10 @@ public struct PlannedExport: Sendable {
     }
 
     /// Sums up plans of one export.
-    init(_ options: ExportOptions, index: Int, choices: [Choice]) {
-        self.options = options
-        path = "$.export[\(index)].format"
+    init(_ element: ExportGroup.Element, precision: String?, choices: [Choice]) {
+        options = element.options
+        self.precision = precision
+        path = "$.export[\(element.index)].format"
         let plans = choices.map(\.plan)
         let isWritten = plans.allSatisfy { $0.obstacles.isEmpty }
         let tensors = plans.compactMap(\.tensorByteCount)
@@ -53,6 +56,14 @@ public struct PlannedExport: Sendable {
         counts.min().flatMap { least in counts.max().map { least...$0 } }
     }
 
+    /// `quark`, or `quark in mxfp4` of a job for several formats.
+    public var name: String { Self.name(options.format, precision) }
+
+    /// The same of a form and a format.
+    public static func name(_ layout: ExportLayout, _ precision: String?) -> String {
+        layout.rawValue + (precision.map { " in \($0)" } ?? "")
+    }
+
     /// Whether the job must not begin.
     public var isRefused: Bool { !obstacles.isEmpty && options.onObstacle == .fail }
 
@@ -65,8 +76,10 @@ public struct PlannedExport: Sendable {
     }
 
     /// What becomes of a model that none of its exports can hold, where all may be skipped.
-    public static func replacement(by layout: ExportLayout) -> String {
-        "model/ holds the quantized values in \(layout.rawValue) instead, exactly"
+    ///
+    /// `folder`: Where they would be.
+    public static func replacement(by layout: ExportLayout, in folder: String) -> String {
+        "\(folder)/ holds the quantized values in \(layout.rawValue) instead, exactly"
     }
 
     /// Remarks as sentences, those that differ in the module alone as one.

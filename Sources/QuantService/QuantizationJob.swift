@@ -84,7 +84,7 @@ struct QuantizationJob {
         }
         return try ModelExport(
             description,
-            exports: spec.exports,
+            ExportGroup(spec.exports),
             outputFolder: request.outputFolder
         )
     }

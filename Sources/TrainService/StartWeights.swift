@@ -36,12 +36,16 @@ struct StartWeights {
         case .method(let method): try round(student, by: method)
         }
         try keepScales(of: student)
-        let moved = try student.countMoved(by: recipe, team: team)
-        reporter.log(
-            moved == 0
-                ? "start: weights are as the recipe rounds them"
-                : "start: the recipe rounds \(moved) weights to other values than they come with"
-        )
+        for turn in recipe.turns {
+            let moved = try student.countMoved(by: turn, team: team)
+            let place = recipe.alternation.isEmpty ? "" : " to \(turn.defaultFormat?.name ?? "")"
+            reporter.log(
+                moved == 0
+                    ? "start: weights are as the recipe rounds them\(place)"
+                    : "start: the recipe rounds \(moved) weights\(place) to other values than they "
+                        + "come with"
+            )
+        }
     }
 
     /// Finds the scales that stay, where the job says so, of weights that come without any.

@@ -7,6 +7,24 @@ internal import Protocol
 internal import ServiceKit
 internal import Transformer
 
+/// What a training made in one format.
+struct TrainedFormat {
+    /// The format's name; nil of a training for one.
+    let format: String?
+    let layers: [LayerReport]
+    /// What was written; nil where nothing was to be, or could be.
+    let export: ModelExport.Outcome?
+    /// Why exports that the job must have are not there.
+    let failures: [String]
+    let perplexity: PerplexityResult
+    let activations: ActivationQuantization
+    /// What the export does otherwise than the training did.
+    let notes: [String]
+
+    /// What a user should know beside what was planned.
+    var warnings: [String] { (export?.warnings ?? []) + failures + notes }
+}
+
 /// The end of a training.
 extension TrainingLoop {
     /// Exports what was trained, validates it as it was written, and answers.
@@ -16,66 +34,150 @@ extension TrainingLoop {
         before: [String: Double]
     ) throws {
         reporter.progress(phase: "export", step: plan.totalSteps, of: plan.totalSteps)
-        let layers = try LayerReport.measure(student, recipe: plan.recipe, team: team)
+        let found = try plan.turns.indices.map { turn in
+            try finish(student, inputs, turn: turn, before: before)
+        }
+        // Of a training for several formats, one that could not be written costs the others nothing.
+        let failures = found.flatMap(\.failures)
+        guard found.contains(where: { $0.export != nil }) else {
+            throw ComputeFailure(.exportFailed, failures.joined(separator: "; "))
+        }
+        let results = results(found, before: before)
+        for warning in found.flatMap(\.warnings) { reporter.log(warning) }
+        for turn in found {
+            recorder.keep(
+                step: plan.totalSteps,
+                [TrainingResults.Earlier.key("qat", in: turn.format): turn.perplexity.perplexity]
+            )
+        }
+        try write(TrainingReport(results: results, layers: found.flatMap(\.layers)))
+        try reporter.result(results)
+        try ModelExport.Outcome.require(none: failures)
+    }
+
+    private func results(_ found: [TrainedFormat], before: [String: Double]) -> TrainingResults {
+        let (first, format) = (found[plan.firstTurn], plan.formatName(ofTurn: plan.firstTurn))
+        func kept(_ model: TrainingResults.Earlier) -> Double? { before[model.key(in: format)] }
+        func interval(_ model: TrainingResults.Earlier) -> [Double]? {
+            TrainingResults.interval(of: model, format: format, in: before)
+        }
+        let baseline = before[TrainingResults.Earlier.baseline.rawValue]
+        let outcomes = found.compactMap(\.export)
+        let written = first.export ?? outcomes[0]
+        let planned = outcomes.reduce(warnings) { $1.announced(in: $0) }
+        return TrainingResults(
+            baselinePerplexity: baseline,
+            ptqPerplexity: kept(.ptq),
+            startPerplexity: kept(.start),
+            qatPerplexity: first.perplexity.perplexity,
+            recovered: TrainingResults.recovered(
+                baseline: baseline,
+                ptq: kept(.ptq),
+                qat: first.perplexity.perplexity
+            ),
+            baselinePerplexityCi95: TrainingResults.interval(of: .baseline, in: before),
+            ptqPerplexityCi95: interval(.ptq),
+            startPerplexityCi95: interval(.start),
+            qatPerplexityCi95: first.perplexity.confidenceInterval,
+            activations: first.activations.inputFormatName,
+            kvCache: first.activations.cacheFormat.rawValue,
+            steps: plan.totalSteps,
+            tokens: plan.totalSteps * plan.batchSize * plan.accumulation * plan.length,
+            exports: outcomes.flatMap(\.written),
+            exportFormat: written.layout.rawValue,
+            tensorBytes: written.tensorByteCount,
+            memoryRatio: Double(written.tensorByteCount) / Double(model.bf16ByteCount),
+            warnings: planned + found.flatMap(\.warnings),
+            formats: plan.turns.count == 1
+                ? nil
+                : found.map {
+                    FormatResults($0, before: before, bf16ByteCount: model.bf16ByteCount)
+                }
+        )
+    }
+
+    /// Exports and validates in a turn's format; where nothing is to be exported in it, or nothing can be,
+    /// the weights are validated as steps round them.
+    private func finish(
+        _ student: Parameters,
+        _ inputs: InputRanges?,
+        turn: Int,
+        before: [String: Double]
+    ) throws -> TrainedFormat {
+        let recipe = plan.turns[turn]
+        let cache = TrainingResults.cacheRanges(in: before)
+        let layers = try LayerReport.measure(student, recipe: recipe, team: team)
+        var failure: String?
+        if let group = plan.exports.first(where: { $0.turn == turn }) {
+            do {
+                let (folder, outcome) = try export(student, inputs, recipe, group, cache)
+                let (result, activations, notes) = try validateExport(in: folder, turn, cache)
+                return TrainedFormat(
+                    format: plan.formatName(ofTurn: turn),
+                    layers: layers,
+                    export: outcome,
+                    failures: outcome.failures,
+                    perplexity: result,
+                    activations: activations,
+                    notes: notes
+                )
+            } catch let error as ComputeFailure
+                where error.reason == .exportFailed && plan.turns.count > 1
+            {
+                failure = error.message
+            }
+        }
+        let activations = simulated(cache, inputs)
+        return TrainedFormat(
+            format: plan.formatName(ofTurn: turn),
+            layers: layers,
+            export: nil,
+            failures: failure.map { [$0] } ?? [],
+            perplexity: try validate(
+                student,
+                turn: turn,
+                activations: activations,
+                as: .exported,
+                at: position(plan.totalSteps)
+            ),
+            activations: activations,
+            notes: []
+        )
+    }
+
+    /// Writes a group's exports; its first folder, and what came of it.
+    private func export(
+        _ student: Parameters,
+        _ inputs: InputRanges?,
+        _ recipe: QuantizationRecipe,
+        _ group: ExportGroup,
+        _ cache: CacheRanges?
+    ) throws -> (folder: String, outcome: ModelExport.Outcome) {
+        // Rounded in place: other formats have to begin from the masters, too.
+        let weights = plan.turns.count > 1 ? try student.copy() : student
         let trained = try QuantizedModel(
-            rounding: LoadedModel(model, parameters: student),
-            recipe: plan.recipe,
+            rounding: LoadedModel(model, parameters: weights),
+            recipe: recipe,
             team: team
         )
         var description = trained.description
         description.source.rename(reference: modelReference)
-        description.activations = plan.recipe.activations
+        description.activations = recipe.activations
         description.inputAmax = inputs?.amax ?? [:]
         description.clipsInputs = inputs != nil
-        let cache = TrainingResults.cacheRanges(in: before)
         description.keyAmax = cache?.keys ?? []
         description.valueAmax = cache?.values ?? []
         description.metadata = TrainSpec.exportMetadata(version: SuiteVersion.current)
-        let export = try ModelExport(
-            description,
-            exports: plan.exports,
-            outputFolder: request.outputFolder
-        )
-        try export.write(student, stored: trained.stored) { done, count in
-            let phase = "export \(done)/\(count)"
+        let export = try ModelExport(description, group, outputFolder: request.outputFolder)
+        let name = group.precision.map { " \($0)" } ?? ""
+        try export.write(weights, stored: trained.stored) { done, count in
+            let phase = "export\(name) \(done)/\(count)"
             reporter.progress(phase: phase, step: plan.totalSteps, of: plan.totalSteps)
         }
         let outcome = try export.finish()
         // From here on it is what was written that counts.
-        student.release(student.layout.entries)
-        let (after, activations, notes) = try validateExport(in: export.folder, cache)
-        let results = TrainingResults(
-            baselinePerplexity: before["baseline"],
-            ptqPerplexity: before["ptq"],
-            startPerplexity: before["start"],
-            qatPerplexity: after.perplexity,
-            recovered: TrainingResults.recovered(
-                baseline: before["baseline"],
-                ptq: before["ptq"],
-                qat: after.perplexity
-            ),
-            baselinePerplexityCi95: TrainingResults.interval(of: .baseline, in: before),
-            ptqPerplexityCi95: TrainingResults.interval(of: .ptq, in: before),
-            startPerplexityCi95: TrainingResults.interval(of: .start, in: before),
-            qatPerplexityCi95: after.confidenceInterval,
-            activations: activations.inputFormatName,
-            kvCache: activations.cacheFormat.rawValue,
-            steps: plan.totalSteps,
-            tokens: plan.totalSteps * plan.batchSize * plan.accumulation * plan.length,
-            exports: outcome.written,
-            exportFormat: outcome.layout.rawValue,
-            tensorBytes: outcome.tensorByteCount,
-            memoryRatio: Double(outcome.tensorByteCount) / Double(model.bf16ByteCount),
-            warnings: outcome.warnings(after: warnings) + outcome.failures + notes
-        )
-        for warning in outcome.warnings + outcome.failures + notes {
-            reporter.log(warning)
-        }
-        let report = TrainingReport(results: results, layers: layers)
-        recorder.keep(step: plan.totalSteps, perplexities: ["qat": after.perplexity])
-        try write(report)
-        try reporter.result(results)
-        try outcome.requireAll()
+        weights.release(weights.layout.entries)
+        return (export.folder, outcome)
     }
 
     /// Writes the report, as a page, too, and what was measured on the way.
@@ -88,7 +190,7 @@ extension TrainingLoop {
 
     /// Validates what was written, read back: BF16 parts are rounded, scales are as stored, inputs are
     /// rounded as the files say.
-    private func validateExport(in folder: String, _ cache: CacheRanges?) throws -> (
+    private func validateExport(in folder: String, _ turn: Int, _ cache: CacheRanges?) throws -> (
         PerplexityResult, ActivationQuantization, notes: [String]
     ) {
         let exported = try ModelLoader.load(path: folder, team: team)
@@ -96,11 +198,12 @@ extension TrainingLoop {
         let simulated = simulated(cache, nil)
         var notes: [String] = []
         if simulated.inputs.mapValues(\.format) != activations.inputs.mapValues(\.format) {
+            let name = folder.split(separator: "/").last.map(String.init) ?? folder
             notes.append(
                 """
-                model/ rounds the inputs of \(activations.inputs.count) modules \
+                \(name)/ rounds the inputs of \(activations.inputs.count) modules \
                 (\(activations.inputFormatName)), training those of \
-                \(simulated.inputs.count) (\(simulated.inputFormatName)); qat_perplexity is of model/
+                \(simulated.inputs.count) (\(simulated.inputFormatName)); qat_perplexity is of \(name)/
                 """
             )
         }
@@ -109,6 +212,7 @@ extension TrainingLoop {
             .none,
             activations: activations,
             as: .exported,
+            in: plan.formatName(ofTurn: turn),
             at: position(plan.totalSteps)
         )
         return (result, activations, notes)

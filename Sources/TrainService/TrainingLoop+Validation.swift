@@ -4,11 +4,10 @@ internal import Formats
 internal import Foundation
 internal import Kernels
 internal import ModelFiles
-internal import Protocol
 internal import ServiceKit
 internal import Transformer
 
-/// What a training is compared with, before it, in it and after it.
+/// What a training is compared with, and how far it has come, in each of its formats.
 extension TrainingLoop {
     /// Validation of the model as it came, and rounded without training: what QAT is compared with.
     func baseline(
@@ -17,50 +16,71 @@ extension TrainingLoop {
         restored: [String: Double]?,
         step: Int
     ) throws -> [String: Double] {
-        if let restored, restored["baseline"] != nil, restored["ptq"] != nil {
-            return restored
-        }
+        if let restored, isComplete(restored) { return restored }
         let place = position(step)
+        var values: [String: Double] = [:]
         let unquantized = try validate(model.parameters, .none, as: .baseline, at: place)
-        let rounded = try start.withRounding(of: model.parameters) {
-            let isNamed = start.isNamed
-            let cache = isNamed ? try start.cacheRanges(of: $0, kept: nil) : ranges.cache
-            let inputs = isNamed ? try start.inputRanges(of: $0, kept: nil) : ranges.inputs
-            return try validate(
-                $0,
-                plan.recipe,
-                activations: simulated(cache, inputs),
-                as: .rounded,
-                at: place
+        TrainingResults.keep(unquantized, as: .baseline, in: &values)
+        let rounded = try roundedWithoutTraining(ranges, at: place)
+        for (turn, result) in rounded.enumerated() {
+            let format = plan.formatName(ofTurn: turn)
+            TrainingResults.keep(result, as: .ptq, format: format, in: &values)
+            reporter.log(
+                String(
+                    format: "before training: perplexity %.3f, quantized %.3f",
+                    unquantized.perplexity,
+                    result.perplexity
+                ) + (format.map { " in \($0)" } ?? "")
             )
         }
-        var values: [String: Double] = [:]
-        TrainingResults.keep(unquantized, as: .baseline, in: &values)
-        TrainingResults.keep(rounded, as: .ptq, in: &values)
-        reporter.log(
-            String(
-                format: "before training: perplexity %.3f, quantized %.3f",
-                unquantized.perplexity,
-                rounded.perplexity
-            )
-        )
         // Only at the first step are the student's weights those it started from.
-        if start.isNamed, step == 0 {
+        for turn in plan.turns.indices where start.isNamed && step == 0 {
+            let format = plan.formatName(ofTurn: turn)
             let start = try validate(
                 student,
-                plan.recipe,
+                turn: turn,
                 activations: simulated(ranges.cache, ranges.inputs),
                 as: .start,
                 at: place
             )
-            TrainingResults.keep(start, as: .start, in: &values)
-            reporter.log(String(format: "start: perplexity %.3f", start.perplexity))
+            TrainingResults.keep(start, as: .start, format: format, in: &values)
+            reporter.log(
+                String(format: "start: perplexity %.3f", start.perplexity)
+                    + (format.map { " in \($0)" } ?? "")
+            )
         }
-        recorder.keep(
-            step: step,
-            perplexities: values.filter { TrainingResults.Earlier(rawValue: $0.key) != nil }
-        )
+        recorder.keep(step: step, TrainingResults.perplexities(in: values))
         return values
+    }
+
+    /// Whether values of a checkpoint say all that training is compared with.
+    private func isComplete(_ values: [String: Double]) -> Bool {
+        values[TrainingResults.Earlier.baseline.rawValue] != nil
+            && plan.turns.indices.allSatisfy { turn in
+                let key = TrainingResults.Earlier.ptq.key(in: plan.formatName(ofTurn: turn))
+                return values[key] != nil
+            }
+    }
+
+    /// Validation of the model as it came, rounded by each turn's recipe.
+    private func roundedWithoutTraining(
+        _ ranges: (cache: CacheRanges?, inputs: InputRanges?),
+        at place: ComputeEvent
+    ) throws -> [PerplexityResult] {
+        try start.withRounding(of: model.parameters) { parameters in
+            let isNamed = start.isNamed
+            let cache = isNamed ? try start.cacheRanges(of: parameters, kept: nil) : ranges.cache
+            let inputs = isNamed ? try start.inputRanges(of: parameters, kept: nil) : ranges.inputs
+            return try plan.turns.indices.map { turn in
+                try validate(
+                    parameters,
+                    turn: turn,
+                    activations: simulated(cache, inputs),
+                    as: .rounded,
+                    at: place
+                )
+            }
+        }
     }
 
     /// How training rounds what flows through the model.
@@ -79,28 +99,57 @@ extension TrainingLoop {
         at place: ComputeEvent
     ) throws {
         do {
-            let found = try validate(
-                engine.trained,
-                plan.recipe,
-                activations: simulated(
-                    TrainingResults.cacheRanges(in: values),
-                    engine.inputRanges
-                ),
-                as: .interval,
-                at: place
-            )
-            try recorder.validation(step: engine.stepCount, perplexity: found.perplexity)
+            for turn in plan.turns.indices {
+                let found = try validate(
+                    engine.trained,
+                    turn: turn,
+                    activations: simulated(
+                        TrainingResults.cacheRanges(in: values),
+                        engine.inputRanges
+                    ),
+                    as: .interval,
+                    at: place
+                )
+                try recorder.validation(
+                    step: engine.stepCount,
+                    ValidationMetrics(
+                        format: plan.formatName(ofTurn: turn),
+                        validationPerplexity: found.perplexity
+                    )
+                )
+            }
         } catch let failure as ComputeFailure where failure.reason == .stopped {
             reporter.log("step \(engine.stepCount): stopped in a validation, which is left out")
         }
     }
 
+    /// Validates a model as a turn's recipe rounds it.
+    func validate(
+        _ parameters: Parameters,
+        turn: Int,
+        activations: ActivationQuantization,
+        as validation: Validation,
+        at place: ComputeEvent
+    ) throws -> PerplexityResult {
+        try validate(
+            parameters,
+            plan.turns[turn],
+            activations: activations,
+            as: validation,
+            in: plan.formatName(ofTurn: turn),
+            at: place
+        )
+    }
+
     /// Validates a model; `place` stays the run's step, the windows are the phase's: "validating 3/16".
+    ///
+    /// `format`: What the model is rounded to, of a training for several formats.
     func validate(
         _ parameters: Parameters,
         _ recipe: QuantizationRecipe,
         activations: ActivationQuantization? = nil,
         as validation: Validation,
+        in format: String? = nil,
         at place: ComputeEvent
     ) throws -> PerplexityResult {
         let evaluator = try PerplexityEvaluator(
@@ -110,13 +159,14 @@ extension TrainingLoop {
             length: plan.length,
             device: CPUDevice(team: team)
         )
+        let name = validation.rawValue + (format.map { " \($0)" } ?? "")
         let windows = min(plan.validationWindows, validationTokens.count / plan.length)
         return try evaluator.evaluate(tokens: validationTokens, windows: windows) { done in
             var event = place
-            event.phase = "\(validation.rawValue) \(done)/\(windows)"
+            event.phase = "\(name) \(done)/\(windows)"
             reporter.send(event)
             if reporter.isStopRequested {
-                throw ComputeFailure(.stopped, "stopped in \(validation.rawValue)")
+                throw ComputeFailure(.stopped, "stopped in \(name)")
             }
         }
     }

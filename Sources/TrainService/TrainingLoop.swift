@@ -23,7 +23,8 @@ struct TrainingLoop {
     private let checkpoints: CheckpointStore
     let start: StartWeights
     let recorder: RunRecorder
-    let layerTable: LayerTable
+    /// By turn; one where the training is for one format.
+    let layerTables: [LayerTable]
     let warnings: [String]
 
     init(_ request: ComputeRequest, _ reporter: ComputeReporter) throws {
@@ -86,9 +87,9 @@ struct TrainingLoop {
             trainTokens: trainTokens
         )
         let layout = model.parameters.layout
-        layerTable = try LayerTable(layout, recipe: plan.recipe)
+        layerTables = try plan.turns.map { try LayerTable(layout, recipe: $0) }
         self.warnings =
-            remarks + plan.warnings + layerTable.idleRules.map { "$.quantization.\($0)" }
+            remarks + plan.warnings + layerTables[0].idleRules.map { "$.quantization.\($0)" }
             + layout.idlePatterns(plan.frozen).map { "$.frozen[\($0)]: names no parameter" }
         tellRecipe()
     }
@@ -145,8 +146,13 @@ struct TrainingLoop {
                 )
             )
         }
-        reporter.log("quantizable layers: \(layerTable.quantizedCount) by the recipe's last stage")
-        for stage in layerTable.stages where layerTable.stages.count > 1 {
+        let table = layerTables[0]
+        reporter.log("quantizable layers: \(table.quantizedCount) by the recipe's last stage")
+        if plan.turns.count > 1 {
+            let names = plan.turns.indices.compactMap(plan.formatName)
+            reporter.log("steps round weights in turn to \(names.joined(separator: ", "))")
+        }
+        for stage in table.stages where table.stages.count > 1 {
             let (start, end) = (stage.progress.lowerBound, stage.progress.upperBound)
             reporter.log(
                 String(format: "from %.0f %% to %.0f %% of the run: ", start * 100, end * 100)
@@ -402,7 +408,7 @@ struct TrainingLoop {
         event.learningRate = rate
         event.tokensPerSecond = pace.tokensPerSecond
         event.etaSeconds = pace.secondsPerStep * Double(plan.totalSteps - step)
-        event.precision = layerTable.precision(at: progress)
+        event.precision = layerTables[plan.turn(ofStep: step - 1)].precision(at: progress)
         reporter.send(event)
         return event
     }
@@ -459,27 +465,36 @@ struct TrainingLoop {
         }
     }
 
-    /// Live quantization statistics: the worst layers, and every warning.
+    /// Live quantization statistics: the worst layers, and every warning, in each format.
     private func monitor(
         _ engine: TrainingEngine,
         _ result: StepResult,
         progress: Double,
         at place: ComputeEvent
     ) throws {
-        let layers = try LayerReport.measure(
-            engine.parameters,
-            recipe: plan.recipe,
-            progress: progress,
-            team: team
-        )
-        try recorder.step(TrainingMetrics(result, layers: layers), at: place)
-        for layer in layers {
-            for warning in layer.warnings {
-                reporter.log("step \(engine.stepCount): \(layer.module): \(warning)")
+        let taken = plan.turn(ofStep: engine.stepCount - 1)
+        for (turn, recipe) in plan.turns.enumerated() {
+            let format = plan.formatName(ofTurn: turn)
+            let layers = try LayerReport.measure(
+                engine.parameters,
+                recipe: recipe,
+                progress: progress,
+                team: team
+            )
+            let metrics = TrainingMetrics(
+                turn == taken ? result : nil,
+                layers: layers,
+                format: format
+            )
+            try recorder.step(metrics, at: place, isTaken: turn == taken)
+            let name = format.map { " in \($0)" } ?? ""
+            for layer in layers {
+                for warning in layer.warnings {
+                    reporter.log("step \(engine.stepCount): \(layer.module)\(name): \(warning)")
+                }
             }
         }
     }
-
 }
 
 /// The recent speed of steps: a moving average that forgets the first, slow ones.

@@ -14,6 +14,8 @@ struct TrainingPlan {
     /// What the job asks for.
     let spec: TrainSpec
     let recipe: QuantizationRecipe
+    /// The recipes for one format each that steps take in turn; the recipe itself where it is for one.
+    let turns: [QuantizationRecipe]
     let objective: TrainingObjective
     let optimizer: OptimizerConfiguration
     let schedule: LearningRateSchedule
@@ -51,7 +53,8 @@ struct TrainingPlan {
     let sampling: WindowSampler.Order
     /// What is kept of the teacher; nil if nothing is.
     let teacherCache: TeacherCachePlan?
-    let exports: [ExportOptions]
+    /// The exports by format; the first group's is the format of `model/`.
+    let exports: [ExportGroup]
     let warnings: [String]
     /// Identifies the settings a checkpoint belongs to.
     let fingerprint: String
@@ -67,6 +70,7 @@ struct TrainingPlan {
     ) {
         self.spec = spec
         recipe = spec.quantization.recipe
+        turns = recipe.turns
         let trainer = spec.trainer
         objective = spec.distillation.map { .distillation(Distillation($0)) } ?? .crossEntropy
         optimizer = OptimizerConfiguration(spec.optimizer, clip: trainer.gradientClip)
@@ -96,7 +100,7 @@ struct TrainingPlan {
         seed = spec.seed
         sampling = spec.data.sampling == .epoch ? .epoch : .random
         teacherCache = TeacherCachePlan(spec, tokenCount: trainTokenCount, steps: totalSteps)
-        exports = spec.exports
+        exports = spec.exportGroups
         frozen = spec.frozen
         var warnings = specWarnings.map(\.description)
         if spec.trainer.maximumSteps == nil, spec.optimizer.warmupSteps >= totalSteps {
@@ -151,6 +155,17 @@ struct TrainingPlan {
     static func reachedStep(in folder: String) -> Int {
         Int(clamping: CheckpointName.all(in: folder).max()?.step ?? 0)
     }
+
+    /// The name of a turn's format; nil where there is one turn alone.
+    func formatName(ofTurn turn: Int) -> String? {
+        turns.count > 1 ? turns[turn].defaultFormat?.name : nil
+    }
+
+    /// The turn that a step (from 0) takes, as the engine has it.
+    func turn(ofStep step: Int) -> Int { step % turns.count }
+
+    /// The turn whose format `model/` is in.
+    var firstTurn: Int { exports.first?.turn ?? 0 }
 
     func isFrozen(_ parameter: String) -> Bool {
         frozen.contains { $0.matches(parameter) }

@@ -44,6 +44,10 @@ struct TrainingResults: Encodable, Sendable {
     var memoryRatio: Double
     /// What a user should know.
     var warnings: [String]
+    /// Each of the formats that the training was for, in the job's order; nil of a training for one.
+    ///
+    /// The members above are of the format of `model/`.
+    var formats: [FormatResults]?
 
     /// The share of PTQ's loss in perplexity that training won back: 1 is all of it.
     ///
@@ -61,18 +65,37 @@ extension TrainingResults {
     /// A model that is measured before the first step; raw values are keys of a checkpoint's values.
     enum Earlier: String {
         case baseline, ptq, start
+
+        func key(in format: String?) -> String { Self.key(rawValue, in: format) }
+
+        static func key(_ name: String, in format: String?) -> String {
+            name + (format.map { "." + $0 } ?? "")
+        }
     }
 
     /// Puts a measurement where checkpoints keep it: an attempt that resumes measures none again.
+    ///
+    /// `format`: The name of the format that the model is rounded to, of a training for several.
     static func keep(
         _ result: PerplexityResult,
         as model: Earlier,
+        format: String? = nil,
         in values: inout [String: Double]
     ) {
-        values[model.rawValue] = result.perplexity
+        let key = model.key(in: format)
+        values[key] = result.perplexity
         guard let ends = result.confidenceInterval, ends.count == 2 else { return }
-        values[model.rawValue + ".low"] = ends[0]
-        values[model.rawValue + ".high"] = ends[1]
+        values[key + ".low"] = ends[0]
+        values[key + ".high"] = ends[1]
+    }
+
+    /// The perplexities among a checkpoint's values, by model and, of a training for several formats, format.
+    static func perplexities(in values: [String: Double]) -> [String: Double] {
+        values.filter { key, _ in
+            let parts = key.split(separator: ".", maxSplits: 1).map(String.init)
+            return parts.first.flatMap(Earlier.init) != nil
+                && !["low", "high"].contains { key.hasSuffix("." + $0) }
+        }
     }
 
     /// Puts ranges of keys and values where checkpoints keep them.
@@ -113,10 +136,13 @@ extension TrainingResults {
     }
 
     /// The 95 % confidence interval of a kept measurement, if it has one.
-    static func interval(of model: Earlier, in values: [String: Double]) -> [Double]? {
-        guard let low = values[model.rawValue + ".low"],
-            let high = values[model.rawValue + ".high"]
-        else { return nil }
+    static func interval(
+        of model: Earlier,
+        format: String? = nil,
+        in values: [String: Double]
+    ) -> [Double]? {
+        let key = model.key(in: format)
+        guard let low = values[key + ".low"], let high = values[key + ".high"] else { return nil }
         return [low, high]
     }
 }

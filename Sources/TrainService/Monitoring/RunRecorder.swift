@@ -25,9 +25,13 @@ final class RunRecorder {
     }
 
     /// Tells what a logged step measured; `progress` is what was told of it.
-    func step(_ metrics: TrainingMetrics, at progress: ComputeEvent) throws {
+    ///
+    /// `isTaken`: Whether the step took the format that this is of; of a training for several, the other
+    /// formats' figures are told and not kept.
+    func step(_ metrics: TrainingMetrics, at progress: ComputeEvent, isTaken: Bool) throws {
         let step = progress.step ?? 0
         try reporter.metric(step: step, told(metrics))
+        guard isTaken else { return }
         var values = metrics.values
         values["learning_rate"] = progress.learningRate
         values["tokens_per_second"] = progress.tokensPerSecond
@@ -58,15 +62,19 @@ final class RunRecorder {
     }
 
     /// Tells what a validation between steps measured.
-    func validation(step: Int, perplexity: Double) throws {
-        let values = ["validation_perplexity": perplexity]
-        try reporter.metric(step: step, values)
-        history.append(.init(step: step, time: now, values: values))
+    func validation(step: Int, _ metrics: ValidationMetrics) throws {
+        try reporter.metric(step: step, metrics)
+        let key = TrainingResults.Earlier.key("validation", in: metrics.format)
+        keep(step: step, [key: metrics.validationPerplexity])
     }
 
-    /// Keeps validations of models before the first step, or after the last; results tell them.
-    func keep(step: Int, perplexities: [String: Double]) {
-        let values = perplexities.reduce(into: [:]) { $0["\($1.key)_perplexity"] = $1.value }
+    /// Keeps perplexities by model and, of a training for several formats, format: `ptq`, `qat.mxfp4`.
+    func keep(step: Int, _ perplexities: [String: Double]) {
+        let values = perplexities.reduce(into: [String: Double]()) { values, found in
+            let parts = found.key.split(separator: ".", maxSplits: 1).map(String.init)
+            let format = parts.count > 1 ? parts[1] : nil
+            values[TrainingResults.Earlier.key("\(parts[0])_perplexity", in: format)] = found.value
+        }
         history.append(.init(step: step, time: now, values: values))
     }
 

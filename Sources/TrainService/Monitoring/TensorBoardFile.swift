@@ -29,7 +29,7 @@ struct TensorBoardFile {
 
     /// Figures of one kind lie under one heading.
     private static func tag(of name: String) -> String {
-        name.hasSuffix("_perplexity") ? "validation/\(name)" : "train/\(name)"
+        name.contains("_perplexity") ? "validation/\(name)" : "train/\(name)"
     }
 
     private static func histograms(_ layers: [String: TrainingMetrics.Layer]) -> [Summary] {

@@ -3,14 +3,24 @@ internal import Foundation
 internal import Quantization
 internal import Transformer
 
+/// What a validation between steps finds.
+struct ValidationMetrics: Encodable {
+    /// The format that the model is rounded to, of a training for several.
+    let format: String?
+    let validationPerplexity: Double
+}
+
 /// What is measured every few steps.
 struct TrainingMetrics: Encodable {
-    let loss: Double
+    /// The format that layers are rounded to, of a training for several.
+    let format: String?
+    /// Of the latest step; nil of formats that it did not take.
+    let loss: Double?
     /// Parts of the loss, where it has several.
     let divergence: Double?
     let crossEntropy: Double?
     let hiddenError: Double?
-    let gradientNorm: Double
+    let gradientNorm: Double?
     let meanAbsoluteErrorMax: Double
     let sqnrDbMin: Double
     let worstLayer: String
@@ -51,12 +61,13 @@ struct TrainingMetrics: Encodable {
         }
     }
 
-    init(_ result: StepResult, layers reports: [LayerReport]) {
-        loss = result.loss
-        divergence = result.divergence
-        crossEntropy = result.crossEntropy
-        hiddenError = result.hiddenError
-        gradientNorm = result.gradientNorm
+    init(_ result: StepResult?, layers reports: [LayerReport], format: String?) {
+        self.format = format
+        loss = result?.loss
+        divergence = result?.divergence
+        crossEntropy = result?.crossEntropy
+        hiddenError = result?.hiddenError
+        gradientNorm = result?.gradientNorm
         let worst = reports.min { $0.statistics.sqnrDecibels < $1.statistics.sqnrDecibels }
         meanAbsoluteErrorMax = reports.map(\.statistics.meanAbsoluteError).max() ?? 0
         sqnrDbMin = worst?.statistics.sqnrDecibels ?? .infinity

@@ -75,8 +75,15 @@ struct TrainingReport: Encodable {
         func lines(_ pairs: [(String, String)]) -> [ReportPage.Course.Curve.Line] {
             pairs.map(line).filter { !$0.points.isEmpty }
         }
-        var validation = line("in training", "validation_perplexity")
-        validation.points.append((step: results.steps, value: results.qatPerplexity))
+        // At most four lines: of a training for several formats those of the first ones.
+        let formats: [String?] = results.formats.map { $0.prefix(4).map(\.format) } ?? [nil]
+        let validation = formats.map { format in
+            let name = format ?? "in training"
+            let keys = ["validation_perplexity", "qat_perplexity"].map {
+                TrainingResults.Earlier.key($0, in: format)
+            }
+            return ReportPage.Course.Curve.Line(name: name, points: keys.flatMap { line(name, $0).points })
+        }
         let levels = [("before", results.baselinePerplexity), ("PTQ", results.ptqPerplexity)]
         return [
             .init(
@@ -91,7 +98,7 @@ struct TrainingReport: Encodable {
             .init(
                 title: "Validation perplexity",
                 note: "The last point is of the export, read back.",
-                lines: [validation],
+                lines: validation,
                 levels: levels.compactMap { name, value in value.map { (name: name, value: $0) } }
             ),
             .init(

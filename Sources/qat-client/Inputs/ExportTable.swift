@@ -13,6 +13,7 @@ struct ExportTable {
                 .object([
                     "path": .string(export.path),
                     "format": .string(export.options.format.rawValue),
+                    "precision": export.precision.map { .string($0) } ?? .null,
                     "on_obstacle": .string(export.options.onObstacle.rawValue),
                     "byte_count": Self.number(export.byteCounts?.lowerBound),
                     "byte_count_max": Self.number(export.byteCounts?.upperBound),
@@ -37,8 +38,7 @@ struct ExportTable {
             let remarks =
                 PlannedExport.sentences(export.obstacles).map { "left out: " + $0 }
                 + PlannedExport.sentences(export.substitutions)
-            let name = export.options.format.rawValue
-            table.append([name, Self.size(export), remarks.first ?? ""])
+            table.append([export.name, Self.size(export), remarks.first ?? ""])
             for remark in remarks.dropFirst() { table.append(["", "", remark]) }
         }
         return table.rendered()

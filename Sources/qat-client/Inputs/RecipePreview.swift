@@ -8,6 +8,8 @@ internal import Transformer
 /// What a job will do to a model that is at hand, found out before anything is sent.
 struct RecipePreview {
     let table: LayerTable
+    /// A table for each of the formats that a training is for; one of other jobs.
+    private let turns: [(format: String, table: LayerTable)]
     /// What of the file does nothing to this model, by path.
     let warnings: [String]
     /// What the table cannot know.
@@ -42,7 +44,13 @@ struct RecipePreview {
             let layout = ParameterLayout(configuration: configuration)
             memory = try Self.memory(spec, configuration, inputs)
             teacherCache = Self.teacherCache(spec, inputs)
-            table = try LayerTable(layout, recipe: options.recipe)
+            turns = try options.recipe.turns.map { recipe in
+                (
+                    recipe.defaultFormat?.name ?? QuantizationFormat.unquantizedName,
+                    try LayerTable(layout, recipe: recipe)
+                )
+            }
+            table = turns[0].table
             warnings =
                 table.idleRules.map { "$.quantization.\($0)" }
                 + layout.idlePatterns(frozen).map { "$.frozen[\($0)]: names no parameter" }
@@ -131,6 +139,7 @@ struct RecipePreview {
                     ])
                 }
             ),
+            "formats": .array(isForSeveral ? turns.map(Self.json) : []),
             "stages": .array(
                 table.stages.map { stage in
                     .object([
@@ -143,10 +152,58 @@ struct RecipePreview {
         ])
     }
 
+    private var isForSeveral: Bool { turns.count > 1 }
+
+    private static func json(_ turn: (format: String, table: LayerTable)) -> JSONValue {
+        .object([
+            "format": .string(turn.format),
+            "byte_count": .number(Double(turn.table.byteCount)),
+            "bits_per_weight": .number(turn.table.quantizedBitsPerWeight),
+            "layers": .array(turn.table.rows.map { .string($0.format) }),
+        ])
+    }
+
+    /// Every layer in every format that the training is for.
+    private func printTurns() {
+        var text = TextTable(["LAYER"] + turns.map { $0.format.uppercased() } + ["BY"])
+        for (index, row) in table.rows.enumerated() {
+            let formats = turns.map { turn -> String in
+                let row = turn.table.rows[index]
+                return row.format + (row.blockSize.map { " by \($0)" } ?? "")
+            }
+            text.append([row.module] + formats + [row.origin])
+        }
+        Console.print(text.rendered())
+        Console.print(
+            "steps round weights in turn to \(turns.map(\.format).joined(separator: ", "))"
+        )
+        for turn in turns { Console.print("in \(turn.format), \(Self.sentence(turn.table))") }
+    }
+
+    private static func sentence(_ table: LayerTable) -> String {
+        "\(table.quantizedCount) of \(table.rows.count) weight matrices are quantized, to "
+            + "\(Quantities.decimals(table.quantizedBitsPerWeight, 2)) bits per weight; all "
+            + "take \(Quantities.bytes(UInt64(table.byteCount)))"
+    }
+
     private static func text(_ format: QuantizationFormat?, isLong: Bool) -> String {
         guard let format else { return "bf16" }
         return isLong && format.scaleKind.hasBlocks
             ? "\(format.name) by \(format.blockSize)" : format.name
+    }
+
+    private func printLayers() {
+        var text = TextTable(["LAYER", "SHAPE", "FORMAT", "BLOCK", "BITS", "SIZE", "BY"])
+        for row in table.rows {
+            text.append([
+                row.module, row.shape.map(String.init).joined(separator: "x"), row.format,
+                row.blockSize.map(String.init) ?? "-", Quantities.decimals(row.bitsPerWeight, 2),
+                Quantities.bytes(UInt64(row.byteCount)), row.origin,
+            ])
+        }
+        Console.print(text.rendered())
+        if table.stages.count > 1 { printStages() }
+        Console.print(Self.sentence(table))
     }
 
     /// Every layer in every stage.
@@ -173,21 +230,11 @@ struct RecipePreview {
     }
 
     func print() {
-        var text = TextTable(["LAYER", "SHAPE", "FORMAT", "BLOCK", "BITS", "SIZE", "BY"])
-        for row in table.rows {
-            text.append([
-                row.module, row.shape.map(String.init).joined(separator: "x"), row.format,
-                row.blockSize.map(String.init) ?? "-", Quantities.decimals(row.bitsPerWeight, 2),
-                Quantities.bytes(UInt64(row.byteCount)), row.origin,
-            ])
+        if isForSeveral {
+            printTurns()
+        } else {
+            printLayers()
         }
-        Console.print(text.rendered())
-        if table.stages.count > 1 { printStages() }
-        Console.print(
-            "\(table.quantizedCount) of \(table.rows.count) weight matrices are quantized, to "
-                + "\(Quantities.decimals(table.quantizedBitsPerWeight, 2)) bits per weight; all "
-                + "take \(Quantities.bytes(UInt64(table.byteCount)))"
-        )
         if let remark { Console.print(remark) }
         if let memory { Console.print(memory.sentence) }
         if let teacherCache {

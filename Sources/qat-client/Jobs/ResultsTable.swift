@@ -221,25 +221,34 @@ extension ResultsTable {
             .init(heading: "95 % CI", isNumber: true, dropOrder: 1),
         ])
         let baseline = number("baseline_perplexity")
-        for (label, key) in [
-            ("baseline", "baseline"), ("PTQ", "ptq"), ("start", "start"), ("QAT", "qat"),
-        ] {
-            guard let value = number(key + "_perplexity") else {
-                continue
-            }
+        func append(_ label: String, _ row: JSONValue, _ key: String) {
+            guard let value = row[key + "_perplexity"]?.doubleValue else { return }
             table.append([
                 label, Quantities.perplexity(value),
                 baseline.flatMap { Self.change(from: $0, to: value) } ?? "-",
-                Self.interval(results[key + "_perplexity_ci95"]) ?? "-",
+                Self.interval(row[key + "_perplexity_ci95"]) ?? "-",
             ])
         }
-        var lines = lines(of: table)
-        if let recovered = number("recovered") {
-            lines += ["", Self.recovery(recovered)]
-        } else if let baseline, let rounded = number("ptq_perplexity") {
-            let lost = rounded > baseline ? "next to nothing" : "nothing"
-            lines += ["", "PTQ lost \(lost): there was nothing to win back."]
+        append("baseline", results, "baseline")
+        // A training for several formats has rows of each; what stands beside them is one of these.
+        let formats = results["formats"]?.arrayValue ?? []
+        for row in formats.isEmpty ? [results] : formats {
+            let name = row["format"]?.stringValue.map { " " + $0 } ?? ""
+            for (label, key) in [("PTQ", "ptq"), ("start", "start"), ("QAT", "qat")] {
+                append(label + name, row, key)
+            }
         }
+        var lines = lines(of: table) + [""]
+        for row in formats.isEmpty ? [results] : formats {
+            let name = row["format"]?.stringValue.map { $0 + ": " } ?? ""
+            if let recovered = row["recovered"]?.doubleValue {
+                lines.append(name + Self.recovery(recovered))
+            } else if let baseline, let rounded = row["ptq_perplexity"]?.doubleValue {
+                let lost = rounded > baseline ? "next to nothing" : "nothing"
+                lines.append("\(name)PTQ lost \(lost): there was nothing to win back.")
+            }
+        }
+        if lines.last?.isEmpty == true { lines.removeLast() }
         if let steps = results["steps"]?.integerValue, let tokens = number("tokens") {
             lines.append("\(steps) steps, \(Quantities.decimals(tokens, 0)) tokens")
         }

@@ -181,4 +181,80 @@ internal import Testing
         }
         #expect(error?.lines.first?.contains("$.export[0].format: gguf cannot hold") == true)
     }
+
+    private func train(_ formats: String, _ exports: String) -> String {
+        """
+        {"model": "m", "quantization": {"formats": [\(formats)]}\(exports),
+         "data": {"train": ["t.txt"], "validation": ["t.txt"], "seq_length": 32},
+         "trainer": {"max_steps": 3}}
+        """
+    }
+
+    /// A training for several formats has every export in each of them, but those that name one.
+    @Test func plansEveryFormatThatIsTrainedFor() throws {
+        let list = #", "export": [{"format": "compressed-tensors"}]"#
+        let exports = try validate("train", train(#""mxfp8", "mxfp4""#, list)).exports.exports
+        #expect(
+            exports.map(\.name) == ["compressed-tensors in mxfp8", "compressed-tensors in mxfp4"]
+        )
+        let rest = 256 * 32 * 2 + 96 * 2
+        #expect(
+            exports.map(\.tensorByteCounts?.lowerBound) == [
+                rest + 6144 + 192, rest + 3072 + 192,
+            ]
+        )
+        let named = """
+            , "export": [{"format": "quark", "precision": "fp6"},
+                         {"format": "compressed-tensors", "precision": "fp4"}]
+            """
+        let found = try validate("train", train(#""fp8", "fp6", "fp4""#, named))
+        #expect(
+            found.exports.exports.map(\.name) == [
+                "quark in mxfp6_e2m3", "compressed-tensors in mxfp4",
+            ]
+        )
+        let table = found.exports.text.split(separator: "\n")
+        #expect(table[1].hasPrefix("quark in mxfp6_e2m3"), "\(table)")
+    }
+
+    /// What one of the formats cannot be is refused, or left out, by its name; the others stay.
+    @Test func aFormatThatAnExportDoesNotHaveIsNamed() throws {
+        let formats = #""mxfp8", "mxfp6_e2m3", "mxfp4""#
+        let error = #expect(throws: ClientError.self) {
+            try validate(
+                "train",
+                train(formats, #", "export": [{"format": "compressed-tensors"}]"#)
+            )
+        }
+        let lines = error?.lines ?? []
+        #expect(lines.count == 1)
+        #expect(
+            lines.first?.contains(
+                "$.export[0].format: compressed-tensors in mxfp6_e2m3 cannot hold this model"
+            ) == true && lines.first?.contains(#"name another format as its "precision""#) == true,
+            "\(lines)"
+        )
+        let usual = try validate("train", train(formats, "")).remarks
+        #expect(
+            usual.contains {
+                $0.hasPrefix(
+                    "$.export[0].format: compressed-tensors in mxfp6_e2m3 will be left out: "
+                )
+            },
+            "\(usual)"
+        )
+        #expect(
+            usual.contains(
+                "$.export: model-mxfp6_e2m3/ holds the quantized values in bf16 instead, exactly"
+            )
+        )
+        // GGUF has a type for MXFP4 and none for MXFP8, which it holds as BF16, and says so.
+        let gguf = try validate(
+            "train",
+            train(#""mxfp8", "mxfp4""#, #", "export": [{"format": "gguf"}]"#)
+        ).exports.exports
+        let remarks = gguf.map { $0.substitutions.map(\.description) }
+        #expect(remarks[0].contains { $0.contains("which GGUF does not have; stored as") })
+        #expect(!remarks[1].contains { $0.contains("which GGUF does not have") })
+    }
 }

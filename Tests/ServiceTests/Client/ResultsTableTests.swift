@@ -112,6 +112,35 @@ internal import Testing
         #expect(ResultsTable.recovery(-0.5).contains("lost another 50.0 %"))
     }
 
+    @Test func aTrainingForSeveralFormatsHasRowsOfEach() {
+        let results = """
+            {"baseline_perplexity":41.95,"ptq_perplexity":43.37,"qat_perplexity":42.50,
+             "recovered":0.6127,"steps":40,"tokens":20480,"export_format":"compressed-tensors",
+             "tensor_bytes":113100000,"memory_ratio":0.42,
+             "exports":["compressed-tensors in model/","compressed-tensors in model-mxfp4/"],
+             "formats":[{"format":"mxfp8","ptq_perplexity":43.37,"qat_perplexity":42.50,
+                         "recovered":0.6127},
+                        {"format":"mxfp4","ptq_perplexity":72.75,"qat_perplexity":48.07,
+                         "qat_perplexity_ci95":[38.72,59.68],"recovered":0.8013}]}
+            """
+        #expect(
+            lines(results).joined(separator: "\n") == """
+                           PERPLEXITY   CHANGE        95 % CI
+                baseline        41.95        -              -
+                PTQ mxfp8       43.37   +3.4 %              -
+                QAT mxfp8       42.50   +1.3 %              -
+                PTQ mxfp4       72.75  +73.4 %              -
+                QAT mxfp4       48.07  +14.6 %  38.72 – 59.68
+
+                mxfp8: QAT won back 61.3 % of the perplexity that PTQ lost.
+                mxfp4: QAT won back 80.1 % of the perplexity that PTQ lost.
+                40 steps, 20480 tokens
+                model/: 113.1 MB, 42.0 % of BF16 as compressed-tensors
+                also compressed-tensors in model-mxfp4/
+                """
+        )
+    }
+
     @Test func aQuantizationSaysWhatItMade() {
         let results = """
             {"method":"awq","layers":210,"bits_per_weight":4.25,"sqnr_db_min":17.93,

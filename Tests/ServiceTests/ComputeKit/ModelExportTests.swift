@@ -24,11 +24,14 @@ internal import Transformer
         )
     }
 
-    private func export(_ exports: [ExportOptions]) throws -> ModelExport.Outcome {
+    private func export(
+        _ exports: [ExportOptions],
+        _ group: ExportGroup? = nil
+    ) throws -> ModelExport.Outcome {
         let description = QuantizedModel(model: model, stored: [:]).description
         let export = try ModelExport(
             description,
-            exports: exports,
+            group ?? ExportGroup(exports),
             outputFolder: home.home.path + "/output"
         )
         try export.write(model.parameters, stored: [:])
@@ -68,7 +71,7 @@ internal import Transformer
         description.activations = .nvfp4
         let export = try ModelExport(
             description,
-            exports: [.init(format: .bf16), .init(format: .gguf)],
+            ExportGroup([.init(format: .bf16), .init(format: .gguf)]),
             outputFolder: home.home.path + "/output"
         )
         try export.write(model.parameters, stored: [:])
@@ -88,6 +91,7 @@ internal import Transformer
     @Test func anAnnouncedExportIsToldOnce() {
         let outcome = ModelExport.Outcome(
             layout: .bf16,
+            precision: nil,
             written: [],
             tensorByteCount: 0,
             warnings: ["export gguf was left out: of this"],
@@ -110,6 +114,28 @@ internal import Transformer
             FileManager.default.fileExists(atPath: home.home.path + "/output/model-gguf/model.gguf")
         )
         #expect(throws: ComputeFailure.self) { try outcome.requireAll() }
+    }
+
+    /// A group of a training for several formats has its folders and its name in all that is said.
+    @Test func groupsHaveFoldersOfTheirOwn() throws {
+        let job = """
+            {"model": "m", "quantization": {"formats": ["mxfp8", "mxfp4"]}, "data": {"train": ["t"]},
+             "export": [{"format": "bf16"}, {"format": "gguf", "on_obstacle": "skip"}]}
+            """
+        guard case .train(let spec) = try JobSpec.parse(kind: "train", json: Array(job.utf8)) else {
+            return
+        }
+        try home.write("output/model-mxfp4-gguf", "in the way")
+        let outcomes = try spec.exportGroups.map { try export([], $0) }
+        #expect(outcomes[0].written == ["bf16 in model/", "gguf in model-gguf/"])
+        #expect(outcomes[1].written == ["bf16 in model-mxfp4/"])
+        let left = try #require(outcomes[1].warnings.first)
+        #expect(left.hasPrefix("export gguf in mxfp4 was left out: "), "\(left)")
+        let planned = [
+            "$.export[1].format: gguf in mxfp4 will be left out: of this",
+            "$.export[1].format: gguf in mxfp8 will be left out: of that",
+        ]
+        #expect(outcomes[1].announced(in: planned) == [planned[1]])
     }
 
     @Test func failsWhereNothingCanBeWritten() throws {

@@ -45,9 +45,9 @@ internal import Transformer
         let outcome = try streamed.quantize(source) { description in
             try ModelExport(
                 description,
-                exports: [
+                ExportGroup([
                     .init(format: .compressedTensors), .init(format: .gguf, onObstacle: .skip),
-                ],
+                ]),
                 outputFolder: path + "/out"
             )
         }

@@ -3,7 +3,7 @@ internal import Testing
 
 /// How trainings round weights, keys and values, through the built programs.
 extension LocalSuiteTests {
-    private static func finished(
+    static func finished(
         _ suite: LocalSuiteFixture,
         _ kind: String,
         _ job: String

@@ -162,7 +162,7 @@ struct LocalSuiteTests {
     }
 
     /// Polls through the client until the job is past a step; each poll is a process of its own.
-    private static func wait(_ suite: LocalSuiteFixture, _ job: String, forStep step: Int) throws {
+    static func wait(_ suite: LocalSuiteFixture, _ job: String, forStep step: Int) throws {
         for _ in 0..<600 {
             let answer = try suite.client("status", job, "--json")
             guard answer.status == 0 else {

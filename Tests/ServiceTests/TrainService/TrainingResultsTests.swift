@@ -50,4 +50,26 @@ internal import Testing
         #expect(TrainingResults.interval(of: .ptq, in: values) == nil)
         #expect(TrainingResults.interval(of: .start, in: values) == nil)
     }
+
+    /// What was measured of one format is not another's.
+    @Test func formatsAreKeptApart() {
+        func result(_ value: Double) -> PerplexityResult {
+            PerplexityResult(
+                perplexity: value,
+                confidenceInterval: [value - 1, value + 1],
+                meanLoss: 1,
+                accuracy: 0.5,
+                accuracyInterval: nil,
+                windowCount: 4,
+                targetCount: 12
+            )
+        }
+        var values: [String: Double] = [:]
+        for (format, value) in [("mxfp8", 43.5), ("mxfp4", 72.5)] {
+            TrainingResults.keep(result(value), as: .ptq, format: format, in: &values)
+        }
+        #expect(values["ptq.mxfp8"] == 43.5 && values["ptq.mxfp4"] == 72.5)
+        #expect(TrainingResults.interval(of: .ptq, format: "mxfp4", in: values) == [71.5, 73.5])
+        #expect(TrainingResults.interval(of: .ptq, in: values) == nil)
+    }
 }
