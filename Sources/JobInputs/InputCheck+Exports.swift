@@ -15,6 +15,8 @@ extension InputCheck {
         /// Formats of which the job chooses one for each module that no rule names; empty for none.
         var candidates: [QuantizationFormat] = []
         var unties = false
+        /// The shape of what is exported, by the model's.
+        var shape: (ModelConfiguration) -> ModelConfiguration = { $0 }
         var isCalibrated = false
         var hasCacheScales = false
         /// Whether inputs are trained under scales that exports must hold.
@@ -28,6 +30,7 @@ extension InputCheck {
             hasCacheScales = spec.quantization.quantizesKeyValueCache
             clipsInputs = spec.quantization.inputScales != .dynamic
             isCalibrated = clipsInputs
+            shape = { spec.student(of: $0) }
         }
 
         init(_ spec: QuantizeSpec, version: String) {
@@ -46,7 +49,7 @@ extension InputCheck {
     /// Plans a job's exports; what cannot be written and must be is a problem of the place.
     mutating func exports(_ source: ExportSource, _ model: Model?) {
         guard let model else { return }
-        var configuration = model.configuration
+        var configuration = source.shape(model.configuration)
         if source.unties { configuration.tiedEmbeddings = false }
         let layout = ParameterLayout(configuration: configuration)
         let turns = source.recipe.turns

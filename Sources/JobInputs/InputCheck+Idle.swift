@@ -104,7 +104,8 @@ extension InputCheck {
             remark("$.data.validation", "is empty: validated on the training text")
         }
         guard let model else { return }
-        let layout = ParameterLayout(configuration: model.configuration)
+        correction(spec, model.configuration)
+        let layout = ParameterLayout(configuration: spec.student(of: model.configuration))
         if let options = spec.lora { return adapters(options, layout) }
         guard !spec.frozen.isEmpty else { return }
         let isAllFrozen = layout.entries.allSatisfy { entry in

@@ -6,7 +6,7 @@ public import Transformer
 extension MemoryPlan {
     /// What a training job takes on a worker with `threads` threads.
     ///
-    /// `teacher`: The teacher's shape, if the job names another model.
+    /// `model`: As it comes. `teacher`: The teacher's shape, if the job names another model.
     public init(
         _ spec: TrainSpec,
         model: ModelConfiguration,
@@ -14,7 +14,7 @@ extension MemoryPlan {
         threads: Int
     ) {
         self.init(
-            training: model,
+            training: spec.student(of: model),
             Training(
                 recipe: spec.quantization.recipe,
                 distillation: spec.distillation.map(Distillation.init),

@@ -81,7 +81,17 @@ struct StartWeights {
     private func read(into student: Parameters) throws {
         let source = try ModelLoader.open(path: try request.path("/start"))
         try source.configuration.requireShape(of: model.configuration)
-        try ModelLoader.read(source, into: student, team: team)
+        if student.layout.entries.map(\.name) == model.parameters.layout.entries.map(\.name) {
+            try ModelLoader.read(source, into: student, team: team)
+        } else {
+            // A student with biases of its own keeps these.
+            let found = try ModelLoader.parameters(
+                of: source,
+                vocabularySize: model.configuration.vocabularySize,
+                team: team
+            )
+            try student.take(found)
+        }
         try fix(student) { entry, format in
             guard let scales = try source.scales(of: entry, rows: 0..<entry.rows, in: format) else {
                 // Values on a block's grid have scales that can be found again.

@@ -17,6 +17,8 @@ struct TrainingLoop {
     let reporter: ComputeReporter
     let team: ThreadTeam
     let model: LoadedModel
+    /// What is trained: the model's shape, and biases where outputs are corrected.
+    private let shape: ModelConfiguration
     let modelReference: String
     private let trainTokens: [Int32]
     let validationTokens: [Int32]
@@ -86,7 +88,8 @@ struct TrainingLoop {
             model: model,
             trainTokens: trainTokens
         )
-        let layout = model.parameters.layout
+        shape = spec.student(of: model.configuration)
+        let layout = ParameterLayout(configuration: shape)
         layerTables = try plan.turns.map { try LayerTable(layout, recipe: $0) }
         self.warnings =
             remarks + plan.warnings + layerTables[0].idleRules.map { "$.quantization.\($0)" }
@@ -130,6 +133,10 @@ struct TrainingLoop {
             reporter.log(
                 "steps round weights at random; validations and the export round to nearest"
             )
+        }
+        let added = shape.parameterCount - model.configuration.parameterCount
+        if added > 0 {
+            reporter.log("output correction: \(added) biases begin at zero and are trained")
         }
         if let adapters = plan.adapters {
             let layout = model.parameters.layout
@@ -201,7 +208,7 @@ struct TrainingLoop {
     ) {
         // The student's own weights; `model` stays the unquantized teacher and yardstick. What adapters are
         // added to stays, too, and may be the same.
-        let student = plan.sharesBase ? model.parameters : try model.parameters.copy()
+        let student = plan.sharesBase ? model.parameters : try model.parameters.copy(as: shape)
         let records = teacherCache()
         let engine = try engine(student, records)
         let restored = restore(engine)

@@ -123,6 +123,8 @@ enum KnownSynonym {
             ["$.quantization.activation_scales"],
             "pact learned_clip activation_clip clip_activations static_activations input_scales"
         ),
+        (["$.quantization.output_correction"], "bias_correction train_biases learn_bias"),
+        (["$.quantization.formats"], "multi_format target_formats algorithms elastic_formats"),
         (["$.quantization.clip_lr"], "alpha_lr pact_lr clip_learning_rate"),
         (["$.quantization.clip_decay"], "alpha_decay pact_decay lambda_alpha"),
         (["$.lora"], "peft peft_config lora_config adapter adapters qlora qalora lora_tuning"),

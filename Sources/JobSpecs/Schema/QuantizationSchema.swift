@@ -101,6 +101,14 @@ enum QuantizationSchema {
                 "What is done against weights that flip between two codes step after step."
             ),
             .init(
+                "output_correction",
+                .boolean,
+                default: .boolean(false),
+                "Train a bias on the output of every quantized linear layer for which the model's checkpoints "
+                    + "have a place, where it has none: all that config.json's attention_bias and mlp_bias "
+                    + "name. They begin at zero; exports hold them and set the keys."
+            ),
+            .init(
                 "rounding",
                 .words(TrainingRounding.self),
                 default: .string("nearest"),

@@ -221,6 +221,12 @@ extension SchemaValidator {
 
     private mutating func checkAdapters(_ spec: TrainSpec) {
         guard let options = spec.lora else { return }
+        if spec.quantization.correctsOutputs {
+            report(
+                "not allowed with lora, which trains adapters and no bias; leave one of both out",
+                at: "$.quantization.output_correction"
+            )
+        }
         if options.dropout > 0 {
             let share = JSONValue.number(options.dropout).canonicalText
             report(

@@ -32,6 +32,8 @@ public struct QuantizationOptions: Sendable, Equatable {
     public var flipMomentum: Double
     /// Whether ``progressive`` stands for the stages.
     let isProgressive: Bool
+    /// Whether a bias is trained on the output of every quantized layer that can have one.
+    public var correctsOutputs: Bool
     /// Whether there is a schedule, of whatever stages.
     let namesSchedule: Bool
     /// Whether the section says where scales come from.
@@ -77,6 +79,7 @@ public struct QuantizationOptions: Sendable, Equatable {
         flipThreshold = oscillation?.optionalNumber("freeze")
         flipMomentum = oscillation?.number("flip_momentum") ?? 0
         namesOscillation = isTraining && reader.contains("oscillation")
+        correctsOutputs = isTraining && reader.boolean("output_correction")
         namesSchedule = isTraining && reader.contains("schedule")
         namesScales = isTraining && reader.contains("scales")
         isProgressive = isTraining && reader.optionalText("schedule") == Self.progressive

@@ -134,6 +134,9 @@ extension WarningCollector {
     private mutating func checkOscillation(_ spec: TrainSpec, _ section: ObjectReader) {
         let options = spec.quantization
         let path = "$.quantization.oscillation"
+        if options.correctsOutputs, options.recipe.formats.isEmpty {
+            warn("$.quantization.output_correction", "has no effect: no weight is rounded")
+        }
         if options.namesOscillation, options.recipe.formats.isEmpty {
             warn(path, "has no effect: no weight is rounded")
         }

@@ -96,6 +96,31 @@ public final class Parameters: @unchecked Sendable {
         return twin
     }
 
+    /// A copy in which linear layers have the biases of another configuration: zero where there were none.
+    ///
+    /// - Throws: ``TransformerError`` (`invalidConfiguration`).
+    public func copy(as configuration: ModelConfiguration) throws -> Parameters {
+        let twin = try Parameters(configuration: configuration)
+        twin.fixedScales = fixedScales
+        try twin.take(self)
+        return twin
+    }
+
+    /// Takes the values of another model's parameters of the same names and shapes; others stay.
+    ///
+    /// - Throws: ``TransformerError`` (`parameterMismatch`) if one of them is not here.
+    public func take(_ other: Parameters) throws {
+        for source in other.layout.entries {
+            guard let entry = layout[source.name], entry.shape == source.shape else {
+                throw TransformerError(.parameterMismatch, "the model has no \(source.name)")
+            }
+            (storage.pointer + entry.offset).update(
+                from: other.storage.pointer + source.offset,
+                count: source.count
+            )
+        }
+    }
+
     /// Rounds every weight that the recipe's final stage quantizes, in place.
     ///
     /// - Throws: ``TransformerError`` (`invalidRecipe`) if a block size does not divide.

@@ -41,7 +41,7 @@ struct RecipePreview {
         }
         do {
             let configuration = try ModelLoader.open(path: path).configuration
-            let layout = ParameterLayout(configuration: configuration)
+            let layout = ParameterLayout(configuration: Self.shape(spec, configuration))
             memory = try Self.memory(spec, configuration, inputs)
             teacherCache = Self.teacherCache(spec, inputs)
             turns = try options.recipe.turns.map { recipe in
@@ -66,6 +66,12 @@ struct RecipePreview {
             the default
             """
         }
+    }
+
+    /// The shape of what the job makes of a model.
+    private static func shape(_ spec: JobSpec, _ model: ModelConfiguration) -> ModelConfiguration {
+        guard case .train(let spec) = spec else { return model }
+        return spec.student(of: model)
     }
 
     /// The plan of a training on as many threads as this machine has processors.

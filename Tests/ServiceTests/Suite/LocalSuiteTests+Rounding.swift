@@ -1,5 +1,8 @@
 internal import Foundation
+internal import Kernels
+internal import ModelFiles
 internal import Testing
+internal import Transformer
 
 /// How trainings round weights, keys and values, through the built programs.
 extension LocalSuiteTests {
@@ -92,6 +95,38 @@ extension LocalSuiteTests {
         #expect(rows[0]["perplexity"] as? Double == perplexity)
         #expect(rows[1]["perplexity"] as? Double != perplexity)
         #expect(!trained.log.contains("training those of"), "\(trained.log)")
+    }
+
+    /// Biases that were not there are exported where the model's checkpoints have them: an evaluation finds
+    /// the training's own figure, to the last digit, and config.json says so.
+    @Test func trainedBiasesAreExported() throws {
+        let suite = try LocalSuiteFixture()
+        defer { suite.down() }
+        try suite.writeInputs()
+        try suite.up()
+        let exports = #", "export": [{"format": "compressed-tensors"}, {"format": "gguf"}]"#
+        let trained = try Self.finished(
+            suite,
+            "train",
+            Self.training(#""algorithm": "mxfp4", "output_correction": true"#, exports)
+        )
+        let added = 2 * (64 + 32 + 32 + 64 + 96 + 96 + 64)
+        #expect(trained.log.contains("output correction: \(added) biases begin at zero"))
+        let rows = try Self.evaluated(suite, trained.id)
+        #expect(rows[0]["perplexity"] as? Double == trained.results["qat_perplexity"] as? Double)
+        let target = suite.folder + "/download"
+        #expect(try suite.client("download", trained.id, "--to", target).status == 0)
+        let data = try Data(contentsOf: URL(filePath: target + "/model/config.json"))
+        let config = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+        #expect(config["attention_bias"] as? Bool == true && config["mlp_bias"] as? Bool == true)
+        let team = ThreadTeam(threadCount: 1)
+        for folder in ["model", "model-gguf"] {
+            let model = try ModelLoader.load(path: "\(target)/\(folder)", team: team)
+            for module in LinearModule.allCases {
+                let bias = try model.parameters.elements(named: module.name(layer: 1) + ".bias")
+                #expect(bias.contains { $0 != 0 }, "\(folder) \(module)")
+            }
+        }
     }
 
     /// Adapters are merged in the export: an evaluation finds the training's own figure, to the last digit.
