@@ -39,9 +39,19 @@ public struct ExportGroup: Sendable, Equatable {
         self.elements = elements
     }
 
-    /// Where its outputs may lie; the first that is written has ``folder`` itself, whichever it is.
+    /// Where outputs lie that others may count on; the first that is written has ``folder`` itself, whichever
+    /// it is.
+    ///
+    /// One that may be left out is not certain to be there, and nor is the name of one before which all others
+    /// may be: it moves up into ``folder``.
     var outputs: [String] {
-        [folder] + elements.dropFirst().map { Self.folder($0.options.format, beside: folder) }
+        var isTaken = false
+        var names = [folder]
+        for element in elements where element.options.onObstacle == .fail {
+            if isTaken { names.append(Self.folder(element.options.format, beside: folder)) }
+            isTaken = true
+        }
+        return names
     }
 
     /// The folder of a form that is not the first in `folder`.

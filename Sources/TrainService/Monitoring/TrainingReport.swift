@@ -82,7 +82,10 @@ struct TrainingReport: Encodable {
             let keys = ["validation_perplexity", "qat_perplexity"].map {
                 TrainingResults.Earlier.key($0, in: format)
             }
-            return ReportPage.Course.Curve.Line(name: name, points: keys.flatMap { line(name, $0).points })
+            return ReportPage.Course.Curve.Line(
+                name: name,
+                points: keys.flatMap { line(name, $0).points }
+            )
         }
         let levels = [("before", results.baselinePerplexity), ("PTQ", results.ptqPerplexity)]
         return [

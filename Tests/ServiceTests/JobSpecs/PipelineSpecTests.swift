@@ -175,4 +175,25 @@ internal import Testing
         #expect(outputs["qat"] == ["model", "report.json", "report.html", "run"])
         #expect(outputs["e"] == ["report.json"])
     }
+
+    /// Seen: a pipeline was taken whose second job could never have its input, since an export was skipped and the
+    /// next one had taken its place. `model` is whatever was written first.
+    @Test(arguments: [
+        (["fail", "fail"], ["model", "model-gguf"]), (["skip", "fail"], ["model"]),
+        (["fail", "skip"], ["model"]), (["skip", "skip"], ["model"]),
+        (["skip", "fail", "fail"], ["model", "model-bf16"]),
+        (["fail", "skip", "fail"], ["model", "model-bf16"]),
+    ])
+    func anExportThatMayBeSkippedIsNotPromised(rules: [String], models: [String]) throws {
+        let exports = zip(["compressed-tensors", "gguf", "bf16"], rules).map {
+            #"{"format": "\#($0)", "on_obstacle": "\#($1)"}"#
+        }
+        let job = """
+            {"kind": "quantize", "model": "m.gguf", "quantization": {"algorithm": "mxfp4"},
+             "export": [\(exports.joined(separator: ", "))]}
+            """
+        let outputs = try #require(try Self.spec(Self.jobs("\"q\": \(job)")).parts.first).job.spec
+            .outputs
+        #expect(outputs == models + ["report.json", "report.html"])
+    }
 }
