@@ -176,8 +176,9 @@ internal import Testing
         #expect(outputs["e"] == ["report.json"])
     }
 
-    /// Seen: a pipeline was taken whose second job could never have its input, since an export was skipped and the
-    /// next one had taken its place. `model` is whatever was written first.
+    /// Seen: a pipeline was taken whose second job could never have its input.
+    ///
+    /// An export was skipped, and the next one had taken its place: `model` is whatever was written first.
     @Test(arguments: [
         (["fail", "fail"], ["model", "model-gguf"]), (["skip", "fail"], ["model"]),
         (["fail", "skip"], ["model"]), (["skip", "skip"], ["model"]),
