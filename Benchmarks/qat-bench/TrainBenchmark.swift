@@ -14,6 +14,7 @@ struct TrainBenchmark: ParsableCommand {
 
     @Option(help: "The model's shape: smollm2-135m, llama-3.2-1b or tiny.")
     var shape = "smollm2-135m"
+    @Option(help: "Decoder layers, if not as many as the shape has.") var layers: Int?
     @Option(help: "Windows per step.") var batch = 2
     @Option(help: "Tokens per window.") var seq = 256
     @Option(help: "none, mxfp4, mxfp4-w4a4 or another format's name.") var recipe = "mxfp4"
@@ -31,6 +32,7 @@ struct TrainBenchmark: ParsableCommand {
         guard batch > 0, seq > 1, steps > 0, (1...256).contains(threads) else {
             throw ValidationError("--batch, --steps and --threads are at least 1, --seq at least 2")
         }
+        guard layers ?? 1 > 0 else { throw ValidationError("--layers is at least 1") }
         guard ["32-true", "bf16-mixed"].contains(precision) else {
             throw ValidationError("--precision is 32-true or bf16-mixed")
         }
@@ -49,8 +51,30 @@ struct TrainBenchmark: ParsableCommand {
     }
 
     func run() throws {
-        let configuration = try modelShape(shape)
+        var configuration = try modelShape(shape)
+        if let layers { configuration.layerCount = layers }
         let team = ThreadTeam(threadCount: threads)
+        // The engine's memory is free again before the floor's own matrices come.
+        let (step, loss) = try timedSteps(configuration, team)
+        let peak = peakMemoryGB()
+        let floor = gemmFloor(configuration, rows: batch * seq, team: team)
+        printJSON([
+            ("bench", "train"), ("shape", shape), ("layers", configuration.layerCount),
+            ("recipe", recipe), ("distill", distill),
+            ("precision", precision), ("moments", moments),
+            ("activation_checkpointing", checkpoint), ("threads", threads),
+            ("batch", batch), ("seq", seq), ("step_s", step),
+            ("tokens_per_s", Double(batch * seq) / step),
+            ("planned_gb", Double(try plannedBytes(configuration)) / 1e9), ("maxrss_gb", peak),
+            ("gemm_floor_s", floor), ("gemm_share", floor / step), ("loss", loss),
+        ])
+    }
+
+    /// Seconds of a step, the median of those after the first, and the last one's loss.
+    private func timedSteps(
+        _ configuration: ModelConfiguration,
+        _ team: ThreadTeam
+    ) throws -> (seconds: Double, loss: Double) {
         let engine = try engine(configuration, team)
         var generator = SplitMix64(seed: 2)
         let tokens = (0..<batch * seq).map { _ in
@@ -65,19 +89,7 @@ struct TrainBenchmark: ParsableCommand {
                 }
             )
         }
-        let step = median(Array(seconds.dropFirst()))
-        // Before the floor's own matrices come.
-        let peak = peakMemoryGB()
-        let floor = gemmFloor(configuration, rows: batch * seq, team: team)
-        printJSON([
-            ("bench", "train"), ("shape", shape), ("recipe", recipe), ("distill", distill),
-            ("precision", precision), ("moments", moments),
-            ("activation_checkpointing", checkpoint), ("threads", threads),
-            ("batch", batch), ("seq", seq), ("step_s", step),
-            ("tokens_per_s", Double(batch * seq) / step),
-            ("planned_gb", Double(try plannedBytes(configuration)) / 1e9), ("maxrss_gb", peak),
-            ("gemm_floor_s", floor), ("gemm_share", floor / step), ("loss", loss),
-        ])
+        return (median(Array(seconds.dropFirst())), loss)
     }
 
     /// Matrices of N(0, 0.02²) and norms of ones.
