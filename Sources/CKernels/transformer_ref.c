@@ -74,7 +74,8 @@ static void rotate(float *x, const float *cosine, const float *sine, const qat_r
                    float direction) {
     size_t half = shape->rotated / 2;
     for (size_t r = 0; r < shape->R; r++) {
-        size_t position = shape->first_position + r % shape->T;
+        size_t position = shape->positions ? (size_t)shape->positions[r]
+                                           : shape->first_position + r % shape->T;
         const float *c = cosine + position * half;
         const float *s = sine + position * half;
         for (size_t h = 0; h < shape->heads; h++) {

@@ -124,7 +124,10 @@ public struct RotationOperation: Sendable {
     public let cosine: DeviceTensor
     /// `[positions, rotated dimensions / 2]`.
     public let sine: DeviceTensor
-    /// Rows of a sequence; row r is position `firstPosition + r % sequenceLength`.
+    /// Each row's position, int32, one element per row; nil where rows follow each other.
+    public let positions: DeviceTensor?
+    /// Rows of a sequence; row r is position `firstPosition + r % sequenceLength` unless `positions` says
+    /// otherwise.
     public let sequenceLength: Int
     /// The position of a sequence's first row.
     public let firstPosition: Int
@@ -137,8 +140,10 @@ public struct RotationOperation: Sendable {
         sine: DeviceTensor,
         sequenceLength: Int,
         firstPosition: Int,
-        headDimension: Int
+        headDimension: Int,
+        positions: DeviceTensor? = nil
     ) {
+        self.positions = positions
         self.cosine = cosine
         self.sine = sine
         self.sequenceLength = sequenceLength
@@ -200,13 +205,22 @@ public struct AttentionTensors: Sendable {
 public struct SequenceAttention: Sendable {
     /// Rows per sequence.
     public let length: Int
+    /// The first row of its sequence that each row sees at most, int32, one element per row, never less
+    /// than the row's before it in a sequence; nil for all up to itself.
+    public let starts: DeviceTensor?
     /// Elements per head.
     public let headDimension: Int
     /// Scale, cap and window.
     public let scores: AttentionScores
 
     /// An attention.
-    public init(length: Int, headDimension: Int, scores: AttentionScores) {
+    public init(
+        length: Int,
+        headDimension: Int,
+        scores: AttentionScores,
+        starts: DeviceTensor? = nil
+    ) {
+        self.starts = starts
         self.length = length
         self.headDimension = headDimension
         self.scores = scores

@@ -94,7 +94,7 @@ public enum DecoderKernels {
         let cosine: UnsafePointer<Float>
         /// `[positions, rotatedDimension / 2]`.
         let sine: UnsafePointer<Float>
-        /// Rows; row `r` is position `firstPosition + r % sequenceLength`.
+        /// Rows; row `r` is position `firstPosition + r % sequenceLength`, or what `positions` says.
         let rows: Int
         let sequenceLength: Int
         let firstPosition: Int
@@ -103,6 +103,7 @@ public enum DecoderKernels {
         let headDimension: Int
         /// The first dimensions of a head that turn; the rest are left alone.
         let rotatedDimension: Int
+        let positions: UnsafePointer<Int32>?
 
         /// A rotation.
         public init(
@@ -113,7 +114,8 @@ public enum DecoderKernels {
             firstPosition: Int,
             heads: Int,
             headDimension: Int,
-            rotatedDimension: Int
+            rotatedDimension: Int,
+            positions: UnsafePointer<Int32>? = nil
         ) {
             self.cosine = cosine
             self.sine = sine
@@ -123,6 +125,7 @@ public enum DecoderKernels {
             self.heads = heads
             self.headDimension = headDimension
             self.rotatedDimension = rotatedDimension
+            self.positions = positions
         }
 
         fileprivate var shape: qat_rotation {
@@ -132,7 +135,8 @@ public enum DecoderKernels {
                 heads: heads,
                 head_dim: headDimension,
                 rotated: rotatedDimension,
-                first_position: firstPosition
+                first_position: firstPosition,
+                positions: positions
             )
         }
     }

@@ -41,10 +41,12 @@ void qat_layernorm_backward_f32_ref(float *dx, float *dw, float *db, const float
                                     const float *x, const float *w, const float *stats, size_t R,
                                     size_t C);
 
-// Rows x [R, heads * head_dim], of which row r has position first_position + r % T; the first
-// `rotated` dimensions of each head turn, cosine and sine are [positions, rotated/2].
+// Rows x [R, heads * head_dim], of which row r has position first_position + r % T, or positions[r]
+// unless that is NULL; the first `rotated` dimensions of each head turn, cosine and sine are
+// [positions, rotated/2].
 typedef struct {
     size_t R, T, heads, head_dim, rotated, first_position;
+    const int32_t *positions;
 } qat_rotation;
 
 // Rotates pairs (i, i + rotated/2) of each head in place, Hugging Face layout.

@@ -85,6 +85,8 @@ private struct AttentionHeads {
     struct Head {
         let query: Int
         let key: Int
+        /// The first row of its sequence, of all.
+        let row: Int
     }
 
     /// Some rows of queries, counted from the first of their sequence, and the keys that any of them
@@ -116,6 +118,8 @@ private struct AttentionHeads {
     private let firstPosition: Int
     private let dimension: Int
     private let scores: AttentionScores
+    /// The first row of its sequence that each row sees; nil where only `scores` says so.
+    private let starts: UnsafePointer<Int32>?
     private let (query, key, value, output):
         (
             UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>,
@@ -133,7 +137,8 @@ private struct AttentionHeads {
             rows: attention.length,
             firstPosition: 0,
             dimension: attention.headDimension,
-            scores: attention.scores
+            scores: attention.scores,
+            starts: attention.starts
         )
     }
 
@@ -156,8 +161,14 @@ private struct AttentionHeads {
         rows: Int,
         firstPosition: Int,
         dimension: Int,
-        scores: AttentionScores
+        scores: AttentionScores,
+        starts: DeviceTensor? = nil
     ) {
+        precondition(
+            starts.map { $0.count >= tensors.query.rows } ?? true,
+            "attend: starts of \(starts?.count ?? 0) rows, not \(tensors.query.rows)"
+        )
+        self.starts = starts.map { UnsafePointer($0.tokens) }
         precondition(
             tensors.value.columns == tensors.key.columns
                 && tensors.output.columns == tensors.query.columns,
@@ -182,21 +193,29 @@ private struct AttentionHeads {
     func head(_ index: Int, of sequence: Int) -> Head {
         Head(
             query: sequence * rows * queryWidth + index * dimension,
-            key: sequence * rows * keyWidth + index / group * dimension
+            key: sequence * rows * keyWidth + index / group * dimension,
+            row: sequence * rows
         )
     }
 
-    private func forEachTile(_ body: (Tile) -> Void) {
+    /// The first position that a row sees; never less than that of the row before.
+    private func firstVisible(from row: Int, _ head: Head) -> Int {
+        let first = scores.firstVisible(from: firstPosition + row)
+        guard let starts else { return first }
+        return max(first, Int(starts[head.row + row]))
+    }
+
+    private func forEachTile(of head: Head, _ body: (Tile) -> Void) {
         for first in stride(from: 0, to: rows, by: Self.tileRows) {
             let end = min(first + Self.tileRows, rows)
             // A multiple of 16, so that products begin where vectors do.
-            let seen = scores.firstVisible(from: firstPosition + first) / 16 * 16
+            let seen = firstVisible(from: first, head) / 16 * 16
             body(Tile(rows: first..<end, keys: seen..<firstPosition + end))
         }
     }
 
     func forward(_ head: Head, probabilities p: UnsafeMutablePointer<Float>) {
-        forEachTile { tile in
+        forEachTile(of: head) { tile in
             weigh(head, tile, p, capped: nil)
             MatrixProduct.times(
                 .init(rows(of: output, tile, head), stride: queryWidth),
@@ -209,7 +228,7 @@ private struct AttentionHeads {
 
     /// `target`: The same tensors' gradients, of which the output's is read.
     func backward(_ head: Head, into target: AttentionHeads, _ matrices: Scores) {
-        forEachTile { tile in
+        forEachTile(of: head) { tile in
             let (p, dp) = (matrices.probabilities, matrices.gradient)
             let (rows, keys) = (tile.rows.count, tile.keys.count)
             weigh(head, tile, p, capped: matrices.capped)
@@ -229,7 +248,7 @@ private struct AttentionHeads {
                 .init(self.keys(of: value, tile, head), stride: keyWidth),
                 shape: (rows, keys, dimension)
             )
-            turnToScores(tile, matrices)
+            turnToScores(head, tile, matrices)
             let scoreGradient = MatrixProduct.Operand(dp, stride: keys)
             MatrixProduct.times(
                 .init(target.rows(of: target.query, tile, head), stride: queryWidth),
@@ -280,15 +299,15 @@ private struct AttentionHeads {
             DecoderKernels.softCap(p, count: count, scale: scores.scale, cap: cap)
             capped?.update(from: p, count: count)
         }
-        forEachRow(of: tile, p) { line, count in
+        forEachRow(of: tile, head, p) { line, count in
             DecoderKernels.softmax(p + line, count: count, scale: scores.softmaxScale)
         }
     }
 
     /// The gradient of a tile's probabilities becomes that of its products.
-    private func turnToScores(_ tile: Tile, _ matrices: Scores) {
+    private func turnToScores(_ head: Head, _ tile: Tile, _ matrices: Scores) {
         let (p, dp) = (matrices.probabilities, matrices.gradient)
-        forEachRow(of: tile, dp) { line, count in
+        forEachRow(of: tile, head, dp) { line, count in
             DecoderKernels.softmaxGradient(
                 dp + line,
                 probabilities: p + line,
@@ -310,13 +329,14 @@ private struct AttentionHeads {
     /// not.
     private func forEachRow(
         of tile: Tile,
+        _ head: Head,
         _ matrix: UnsafeMutablePointer<Float>,
         _ body: (_ start: Int, _ count: Int) -> Void
     ) {
         let width = tile.keys.count
         for (index, row) in tile.rows.enumerated() {
             let position = firstPosition + row
-            let first = scores.firstVisible(from: position) - tile.keys.lowerBound
+            let first = firstVisible(from: row, head) - tile.keys.lowerBound
             let end = position + 1 - tile.keys.lowerBound
             let line = index * width
             (matrix + line).update(repeating: 0, count: first)

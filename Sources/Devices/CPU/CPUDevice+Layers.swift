@@ -44,7 +44,12 @@ extension CPUDevice {
                 && rotation.firstPosition + length <= rotation.cosine.rows,
             "rotate: tensors that do not fit"
         )
+        precondition(
+            rotation.positions.map { $0.count >= values.rows } ?? true,
+            "rotate: positions of \(rotation.positions?.count ?? 0) rows, not \(values.rows)"
+        )
         let (cosine, sine) = (rotation.cosine.floats, rotation.sine.floats)
+        let positions = rotation.positions?.tokens
         // By whole sequences, so that each row knows its position.
         team.parallelFor(count: values.rows / length) { range in
             let part = DecoderKernels.Rotation(
@@ -55,7 +60,8 @@ extension CPUDevice {
                 firstPosition: rotation.firstPosition,
                 heads: width / rotation.headDimension,
                 headDimension: rotation.headDimension,
-                rotatedDimension: 2 * rotation.cosine.columns
+                rotatedDimension: 2 * rotation.cosine.columns,
+                positions: positions.map { UnsafePointer($0 + range.lowerBound * length) }
             )
             let first = start + range.lowerBound * length * width
             if isInverse {

@@ -6,6 +6,8 @@ protocol Attention: AnyObject {
     func sequenceLength(rows: Int) -> Int
     /// The position of a sequence's first row.
     var firstPosition: Int { get }
+    /// Where documents begin in the rows of a pass; nil where nothing goes by that.
+    var documents: DocumentMarks? { get }
 
     /// `slot.attention` from its rotated queries and keys and its values.
     func forward(layer: Int, slot: ActivationArena.Layer)
@@ -35,8 +37,16 @@ final class WholeSequences: Attention {
     private let configuration: ModelConfiguration
     private let length: Int
     private let device: any ComputeDevice
+    let documents: DocumentMarks?
 
-    init(configuration: ModelConfiguration, length: Int, device: any ComputeDevice) {
+    /// `documents`: Of as many rows as a pass has.
+    init(
+        configuration: ModelConfiguration,
+        length: Int,
+        documents: DocumentMarks? = nil,
+        device: any ComputeDevice
+    ) {
+        self.documents = documents
         self.configuration = configuration
         self.length = length
         self.device = device
@@ -48,7 +58,8 @@ final class WholeSequences: Attention {
         SequenceAttention(
             length: length,
             headDimension: configuration.headDimension,
-            scores: configuration.attentionScores(layer: layer)
+            scores: configuration.attentionScores(layer: layer),
+            starts: documents?.starts
         )
     }
 
@@ -68,6 +79,8 @@ final class WholeSequences: Attention {
 final class CachedAttention: Attention {
     /// Tokens in each cache.
     private(set) var firstPosition = 0
+    /// A cache holds one document.
+    let documents: DocumentMarks? = nil
     /// Tokens that a cache holds at most.
     let capacity: Int
     private let configuration: ModelConfiguration

@@ -65,12 +65,22 @@ final class DecoderPass {
     }
 
     /// A pass over one window of `length` tokens, whose layers share a slot: for inference.
-    convenience init(window length: Int, weights: LayerWeights) {
+    convenience init(
+        window length: Int,
+        weights: LayerWeights,
+        documents: DocumentRules? = nil
+    ) {
         self.init(
             weights: weights,
             attention: WholeSequences(
                 configuration: weights.configuration,
                 length: length,
+                documents: DocumentMarks(
+                    documents,
+                    rows: length,
+                    length: length,
+                    device: weights.device
+                ),
                 device: weights.device
             ),
             rows: length,
@@ -95,6 +105,7 @@ final class DecoderPass {
         isFine: (_ layer: Int?, DeviceTensor) -> Bool
     ) -> Bool {
         self.rows = rows
+        attention.documents?.set(tokens)
         var stream = layer(0).input
         embed(tokens, into: stream)
         guard isFine(nil, stream) else { return false }
@@ -284,7 +295,8 @@ final class DecoderPass {
                 sine: table.sine,
                 sequenceLength: attention.sequenceLength(rows: rows),
                 firstPosition: attention.firstPosition,
-                headDimension: configuration.headDimension
+                headDimension: configuration.headDimension,
+                positions: attention.documents?.positions
             ),
             isInverse: isInverse
         )

@@ -119,16 +119,19 @@ final class LossHead {
 
     /// The divergence from a teacher's hidden states under its own head, and cross-entropy against
     /// `targets` where the distillation mixes it in.
+    ///
+    /// `counted`: The rows that count in the divergence; nil for all.
     func distillation(
         _ input: Input,
         teacher: Teaching,
         targets: DeviceTensor? = nil,
+        counted: LossRows? = nil,
         scales: Scales = Scales(),
         gradient: HeadGradient?
     ) -> LossParts {
         overChunks(input, gradient: gradient) { chunk, logits in
             alsoLearningText(logits, targets, chunk, scale: scales.crossEntropy) {
-                diverge(logits, from: teacher, chunk, scale: scales.divergence)
+                diverge(logits, from: teacher, chunk, counted, scale: scales.divergence)
             }
         }
         return total
@@ -138,27 +141,42 @@ final class LossHead {
         _ logits: DeviceTensor,
         from teacher: Teaching,
         _ chunk: Range<Int>,
+        _ counted: LossRows?,
         scale: Float
     ) {
+        /// Runs over rows that count, by their places in the chunk; those that do not become zeros.
+        func overRuns(_ loss: (Range<Int>, DeviceTensor) -> Void) {
+            guard let counted else { return loss(0..<chunk.count, logits) }
+            counted.forEachRun(in: chunk) { run, counts in
+                let rows = run.lowerBound - chunk.lowerBound..<run.upperBound - chunk.lowerBound
+                if counts { loss(rows, logits.rows(rows)) } else { device.clear(logits.rows(rows)) }
+            }
+        }
         switch teacher {
         case .hidden(let input):
-            device.divergence(
-                distillation.divergence,
-                student: logits,
-                teacher: self.teacherLogits(of: input, chunk),
-                temperature: Float(distillation.temperature),
-                gradientScale: scale,
-                sums: sums.first(1)
-            )
+            let wanted = self.teacherLogits(of: input, chunk)
+            overRuns { rows, logits in
+                device.divergence(
+                    distillation.divergence,
+                    student: logits,
+                    teacher: wanted.rows(rows),
+                    temperature: Float(distillation.temperature),
+                    gradientScale: scale,
+                    sums: sums.first(1)
+                )
+            }
         case .outcomes(let outcomes):
-            device.topDivergence(
-                distillation.divergence,
-                student: logits,
-                teacher: outcomes.rows(chunk),
-                temperature: Float(distillation.temperature),
-                gradientScale: scale,
-                sums: sums.first(1)
-            )
+            let wanted = outcomes.rows(chunk)
+            overRuns { rows, logits in
+                device.topDivergence(
+                    distillation.divergence,
+                    student: logits,
+                    teacher: wanted.rows(rows),
+                    temperature: Float(distillation.temperature),
+                    gradientScale: scale,
+                    sums: sums.first(1)
+                )
+            }
         }
     }
 

@@ -23,7 +23,7 @@ public struct PerplexityResult: Sendable, Codable, Equatable {
     public var accuracyInterval: [Double]?
     /// Windows evaluated.
     public var windowCount: Int
-    /// Targets evaluated: `length - 1` per window.
+    /// Targets evaluated: `length - 1` per window, less those that documents' rules leave out.
     public var targetCount: Int
 }
 
@@ -41,7 +41,8 @@ public final class PerplexityEvaluator {
     /// weights as they are.
     ///
     /// `activations`: How inputs, keys and values are rounded; nil for what training simulates of the
-    /// recipe. `length`: Tokens per window, at least 2.
+    /// recipe. `length`: Tokens per window, at least 2. `documents`: What begins anew within a window where
+    /// a document ends; nil for nothing.
     ///
     /// - Throws: ``TransformerError`` (`invalidRecipe`) if formats or activations do not fit the model.
     public init(
@@ -49,6 +50,7 @@ public final class PerplexityEvaluator {
         recipe: QuantizationRecipe,
         activations: ActivationQuantization? = nil,
         length: Int,
+        documents: DocumentRules? = nil,
         device: any ComputeDevice
     ) throws {
         self.length = length
@@ -58,7 +60,7 @@ public final class PerplexityEvaluator {
             activations: activations,
             device: device
         )
-        pass = DecoderPass(window: length, weights: weights)
+        pass = DecoderPass(window: length, weights: weights, documents: documents)
         head = LossHead(
             configuration: parameters.configuration,
             teacher: nil,
@@ -68,7 +70,12 @@ public final class PerplexityEvaluator {
             ),
             device: device
         )
-        targets = NextTokenTargets(rows: length, length: length, device: device)
+        targets = NextTokenTargets(
+            rows: length,
+            length: length,
+            masking: documents?.maskedToken,
+            device: device
+        )
     }
 
     /// Evaluates the first `windows` windows, or fewer where the text ends.
@@ -85,36 +92,60 @@ public final class PerplexityEvaluator {
         progress: Double = 1,
         onWindow: (Int) throws -> Void = { _ in }
     ) throws -> PerplexityResult {
-        let count = min(windows, tokens.count / length)
+        guard tokens.allSatisfy(isKnown) else { throw unknownToken }
+        return try evaluate(
+            tokens as any TokenText,
+            windows: windows,
+            progress: progress,
+            onWindow: onWindow
+        )
+    }
+
+    /// The same of a text that is read window by window, and checked as it is.
+    ///
+    /// - Throws: Likewise; what reading throws.
+    public func evaluate(
+        _ text: any TokenText,
+        windows: Int,
+        progress: Double = 1,
+        onWindow: (Int) throws -> Void = { _ in }
+    ) throws -> PerplexityResult {
+        let count = min(windows, text.count / length)
         guard count > 0, length > 1 else {
             throw TransformerError(
                 .invalidTokens,
-                "the text has \(tokens.count) tokens; one window takes \(length)"
+                "the text has \(text.count) tokens; one window takes \(length)"
             )
         }
-        let limit = Int32(pass.configuration.vocabularySize)
-        guard tokens.allSatisfy({ $0 >= 0 && $0 < limit }) else {
-            throw TransformerError(.invalidTokens, "a token is outside the vocabulary of \(limit)")
-        }
         weights.setProgress(progress)
+        let tokens = AlignedBuffer<Int32>(count: length)
         var sums: [LossSum] = []
         for window in 0..<count {
-            let sum = try tokens.withUnsafeBufferPointer { buffer -> LossSum in
-                guard let start = buffer.baseAddress else {
-                    return LossSum()
-                }
-                let first = start + window * length
-                let sum = evaluateWindow(first)
-                guard sum.loss.isFinite else {
-                    let what = "the loss of window \(window + 1) of \(count)"
-                    throw pass.nonFiniteError(what, tokens: first, rows: length)
-                }
-                return sum
+            try text.copy(window * length..<(window + 1) * length, to: tokens.pointer)
+            guard tokens.elements.allSatisfy(isKnown) else { throw unknownToken }
+            let sum = evaluateWindow(tokens.pointer)
+            guard sum.loss.isFinite else {
+                let what = "the loss of window \(window + 1) of \(count)"
+                throw pass.nonFiniteError(what, tokens: tokens.pointer, rows: length)
             }
             sums.append(sum)
             try onWindow(window + 1)
         }
+        // A window of nothing but ends of documents asks for nothing.
+        sums.removeAll { $0.rows == 0 }
+        guard !sums.isEmpty else {
+            throw TransformerError(.invalidTokens, "no token of the text counts in the loss")
+        }
         return summary(of: sums)
+    }
+
+    private func isKnown(_ token: Int32) -> Bool {
+        token >= 0 && Int(token) < pass.configuration.vocabularySize
+    }
+
+    private var unknownToken: TransformerError {
+        let size = pass.configuration.vocabularySize
+        return TransformerError(.invalidTokens, "a token is outside the vocabulary of \(size)")
     }
 
     private func evaluateWindow(_ tokens: UnsafePointer<Int32>) -> LossSum {
@@ -129,9 +160,8 @@ public final class PerplexityEvaluator {
     }
 
     private func summary(of windows: [LossSum]) -> PerplexityResult {
-        let targets = Double(length - 1)
-        let losses = Spread(windows.map { $0.loss / targets })
-        let hits = Spread(windows.map { Double($0.correct) / targets })
+        let losses = Spread(windows.map { $0.loss / Double($0.rows) })
+        let hits = Spread(windows.map { Double($0.correct) / Double($0.rows) })
         let correct = windows.reduce(0) { $0 + $1.correct }
         let rows = windows.reduce(0) { $0 + $1.rows }
         return PerplexityResult(

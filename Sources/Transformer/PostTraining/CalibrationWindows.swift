@@ -17,9 +17,10 @@ public struct CalibrationWindows: Sendable {
     /// Each text gives in proportion to its length, but at least one window if it has one.
     /// `cap`: Windows considered at most, likewise drawn; a corpus beyond it is thinned out first.
     ///
-    /// - Throws: ``TransformerError`` (`invalidTokens`) if no text is as long as a window.
+    /// - Throws: ``TransformerError`` (`invalidTokens`) if no text is as long as a window; what reading
+    ///   throws.
     public init(
-        texts: [[Int32]],
+        texts: [any TokenText],
         length: Int,
         limit: Int,
         cap: Int = 10_000,
@@ -38,12 +39,19 @@ public struct CalibrationWindows: Sendable {
             )
         }
         var generator = SplitMix64(seed: seed)
-        var tokens: [Int32] = []
-        tokens.reserveCapacity(wanted * length)
+        var tokens = [Int32](repeating: 0, count: wanted * length)
+        var done = 0
         for (text, quota) in zip(texts, Self.quotas(available, wanted: wanted)) {
             let chosen = Self.draw(quota, of: text.count / length, using: &generator)
-            for window in chosen {
-                tokens += text[window * length..<(window + 1) * length]
+            try tokens.withUnsafeMutableBufferPointer { buffer in
+                guard let start = buffer.baseAddress else { return }
+                for window in chosen {
+                    try text.copy(
+                        window * length..<(window + 1) * length,
+                        to: start + done * length
+                    )
+                    done += 1
+                }
             }
         }
         self.tokens = tokens

@@ -59,11 +59,7 @@ final class Teacher {
                 isPrepared: true,
                 device: device
             ),
-            attention: WholeSequences(
-                configuration: configuration,
-                length: settings.length,
-                device: device
-            ),
+            attention: WholeSequences(settings, of: configuration, device: device),
             rows: settings.rows,
             positions: settings.length,
             keeping: .none
@@ -92,14 +88,17 @@ final class Teacher {
 
     /// What the teacher says of a micro-batch that `student` has run over.
     ///
-    /// Hidden states are compared on the way. Nothing is computed where records know all of it.
+    /// Hidden states are compared on the way, on the rows that count; `rowCount` of them are in a step.
+    /// Nothing is computed where records know all of it.
     func say(
         _ tokens: UnsafePointer<Int32>,
         student: DecoderPass,
-        head: LossHead
+        head: LossHead,
+        counted: LossRows,
+        rowCount: Int
     ) -> LossHead.Teaching {
         guard let exchange else {
-            forward(tokens, student: student, sums: head.hiddenSums)
+            forward(tokens, student: student, head.hiddenSums, counted, rowCount)
             return .hidden(input)
         }
         if !exchange.recall(tokens) {
@@ -113,7 +112,9 @@ final class Teacher {
     private func forward(
         _ tokens: UnsafePointer<Int32>,
         student: DecoderPass,
-        sums: DeviceTensor?
+        _ sums: DeviceTensor?,
+        _ counted: LossRows,
+        _ rowCount: Int
     ) {
         guard let streamGradients, let sums else {
             pass.forward(tokens)
@@ -121,16 +122,21 @@ final class Teacher {
         }
         device.clear(sums)
         let (rows, layers) = (settings.rows, configuration.layerCount)
-        let scale = distillation.hiddenWeight / Double(layers * rows * settings.accumulation)
+        let scale = distillation.hiddenWeight / Double(layers * max(rowCount, 1))
         _ = pass.forward(tokens, rows: rows) { layer, stream in
             guard let layer else { return true }
-            device.hiddenError(
-                student: student.stream(after: layer),
-                teacher: stream,
-                gradientScale: Float(scale),
-                gradient: streamGradients.rows(layer * rows..<(layer + 1) * rows),
-                sums: sums
-            )
+            let gradients = streamGradients.rows(layer * rows..<(layer + 1) * rows)
+            let hidden = student.stream(after: layer)
+            counted.forEachRun(in: 0..<rows) { run, counts in
+                guard counts else { return device.clear(gradients.rows(run)) }
+                device.hiddenError(
+                    student: hidden.rows(run),
+                    teacher: stream.rows(run),
+                    gradientScale: Float(scale),
+                    gradient: gradients.rows(run),
+                    sums: sums
+                )
+            }
             return true
         }
     }

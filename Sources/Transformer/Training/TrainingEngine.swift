@@ -88,6 +88,8 @@ public final class TrainingEngine {
         public var clipRegularization: Double
         /// The adapters that are trained in place of all parameters; nil for none.
         public var adapters: AdapterConfiguration?
+        /// What begins anew where a document ends, for student and teacher; nil for nothing.
+        public var documents: DocumentRules?
 
         /// Settings; the defaults are cross-entropy, the product's AdamW and one micro-batch a step.
         public init(
@@ -106,8 +108,10 @@ public final class TrainingEngine {
             adapters: AdapterConfiguration? = nil,
             inputScales: InputScaleSource = .dynamic,
             clipRegularization: Double = 0,
-            freezing: FlipRule? = nil
+            freezing: FlipRule? = nil,
+            documents: DocumentRules? = nil
         ) {
+            self.documents = documents
             self.freezing = freezing
             self.inputScales = inputScales
             self.clipRegularization = clipRegularization
@@ -148,6 +152,9 @@ public final class TrainingEngine {
     private let head: LossHead
     /// Of the current micro-batch.
     private let targets: NextTokenTargets
+    private let lossRows: LossRows
+    /// Rows of the current step that count in the loss, and those of them that a token follows.
+    private var counts: (rows: Int, targets: Int) = (0, 0)
     /// `[rows, hidden]`.
     private let hiddenGradient: DeviceTensor
 
@@ -178,11 +185,7 @@ public final class TrainingEngine {
             isPrepared: true,
             device: device
         )
-        let attention = WholeSequences(
-            configuration: model,
-            length: settings.length,
-            device: device
-        )
+        let attention = WholeSequences(settings, of: model, device: device)
         pass = DecoderPass(
             weights: weights,
             attention: attention,
@@ -223,7 +226,8 @@ public final class TrainingEngine {
             ? LearnedScales(weights: weights, gradients: gradients, device: device) : nil
         learnedScales?.begin(at: parameters.fixedScales)
         head = Self.head(of: model, self.teacher, settings, device)
-        targets = NextTokenTargets(rows: settings.rows, length: settings.length, device: device)
+        targets = NextTokenTargets(settings, device: device)
+        lossRows = LossRows(settings)
         hiddenGradient = device.tensor(rows: settings.rows, columns: model.hiddenSize)
         stepCount = 0
         adapters?.begin()
@@ -373,6 +377,7 @@ public final class TrainingEngine {
         }
         trainedGradients.clear()
         clips?.clear()
+        counts = lossRows.count(tokens, windows: windowsPerStep)
         var loss = LossParts()
         for micro in 0..<settings.accumulation {
             loss.add(accumulate(tokens + micro * pass.rows))
@@ -429,6 +434,7 @@ public final class TrainingEngine {
 
     private func accumulate(_ tokens: UnsafePointer<Int32>) -> LossParts {
         pass.forward(tokens)
+        lossRows.set(tokens)
         let gradient = LossHead.HeadGradient(
             hidden: hiddenGradient,
             head: gradients.gradient(of: weights.parameters.layout.head)
@@ -442,7 +448,7 @@ public final class TrainingEngine {
             parts.main = head.crossEntropy(
                 input,
                 targets: targets.tensor,
-                gradientScale: 1 / Float(targetCount),
+                gradientScale: 1 / Float(max(counts.targets, 1)),
                 gradient: gradient
             )
         }
@@ -452,9 +458,6 @@ public final class TrainingEngine {
         )
         return parts
     }
-
-    /// Tokens of a step that follow one.
-    private var targetCount: Int { windowsPerStep * (settings.length - 1) }
 
     private func distill(
         _ tokens: UnsafePointer<Int32>,
@@ -466,11 +469,18 @@ public final class TrainingEngine {
         if share > 0 { targets.set(tokens) }
         return head.distillation(
             input,
-            teacher: teacher.say(tokens, student: pass, head: head),
+            teacher: teacher.say(
+                tokens,
+                student: pass,
+                head: head,
+                counted: lossRows,
+                rowCount: counts.rows
+            ),
             targets: targets.tensor,
+            counted: lossRows,
             scales: .init(
-                divergence: Float(1 - share) / Float(settings.accumulation * settings.rows),
-                crossEntropy: Float(share) / Float(targetCount)
+                divergence: Float(1 - share) / Float(max(counts.rows, 1)),
+                crossEntropy: Float(share) / Float(max(counts.targets, 1))
             ),
             gradient: gradient
         )
