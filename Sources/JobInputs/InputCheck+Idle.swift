@@ -100,7 +100,7 @@ extension InputCheck {
 
     /// Checks that something is trained, and says on what it is validated.
     mutating func training(_ spec: TrainSpec, _ model: Model?) {
-        if spec.data.validation.isEmpty {
+        if spec.data.validation.isEmpty, !spec.data.validatesOnShare {
             remark("$.data.validation", "is empty: validated on the training text")
         }
         guard let model else { return }

@@ -25,9 +25,12 @@ extension InputCheck {
             }
         }
         let count = spec.data.calibration.count
-        guard count > 0, spec.data.implementation == .text else { return }
+        guard count > 0 else { return }
         let windows = Self.windows(spec.data)
         context(windows, model)
+        guard spec.data.implementation == .text else {
+            return calibration(spec.data, windows, model)
+        }
         texts(count, "/data/calibration", isJoined: false, windows, model)
     }
 
@@ -50,8 +53,7 @@ extension InputCheck {
                 "\(count) is not allowed: the model has \(model.configuration.vocabularySize) tokens"
             )
         }
-        // Token arrays are not read yet; the job is refused for that elsewhere.
-        guard spec.data.implementation == .text else { return }
+        guard spec.data.implementation == .text else { return corpora(spec, windows, model) }
         if !spec.data.training.isEmpty {
             // Generated windows may make up for what texts lack.
             let files = texts(
@@ -63,6 +65,9 @@ extension InputCheck {
             )
             if let files, let tokens = model?.tokens, spec.data.generated == nil {
                 batches(spec.trainer, files, windows, tokens)
+            }
+            documentEnds(spec.data, model) { _ in
+                files.map { $0.contains { $0.form != .plain } }
             }
         }
         if spec.calibrates {
@@ -79,20 +84,24 @@ extension InputCheck {
         _ windows: Windows,
         _ tokens: TextTokens
     ) {
+        let wanted = trainer.microBatchSize * trainer.accumulatedBatches
+        // One window is there; no more of a text is tokenized than it takes to see what is asked for.
+        guard wanted > 1 else { return }
+        let count = attempt("$.trainer.micro_batch_size") {
+            try TextCorpus.windowCount(of: windows.length, in: files, upTo: wanted, tokens)
+        }
+        if let count { batches(trainer, count, windows) }
+    }
+
+    /// The same of a text that holds so many windows.
+    mutating func batches(_ trainer: TrainerOptions, _ count: Int, _ windows: Windows) {
         let size = trainer.microBatchSize
         let wanted = size * trainer.accumulatedBatches
-        // One window is there; no more of a text is tokenized than it takes to see what is asked for.
-        let path = "$.trainer.micro_batch_size"
-        guard wanted > 1,
-            let count = attempt(
-                path,
-                { try TextCorpus.windowCount(of: windows.length, in: files, upTo: wanted, tokens) }
-            ), count < wanted
-        else { return }
+        guard count < wanted else { return }
         let found = "the training text has \(count) windows of \(windows.length) tokens"
         if count < size {
             problem(
-                path,
+                "$.trainer.micro_batch_size",
                 """
                 \(size) is not allowed: \(found); write at most \(count), take more text, or a smaller \
                 seq_length

@@ -30,14 +30,15 @@ struct InputCheck {
     var planned: [PlannedExport] = []
     /// The suite's version.
     let version: String
-    private let readsWeights: Bool
+    /// Whether the values of weights and corpora are read, all of them.
+    let readsValues: Bool
     private let paths: [String: String]
     private var texts: [String: TextFile?] = [:]
 
-    init(paths: [String: String], version: String, readsWeights: Bool) {
+    init(paths: [String: String], version: String, readsValues: Bool) {
         self.paths = paths
         self.version = version
-        self.readsWeights = readsWeights
+        self.readsValues = readsValues
     }
 
     mutating func problem(_ path: String, _ message: String) {
@@ -106,7 +107,7 @@ struct InputCheck {
 
     /// Reads all weights of a model whose values the job takes; one that is no number is a problem.
     mutating func weights(_ model: Model?, _ path: String) {
-        guard readsWeights, let model else { return }
+        guard readsValues, let model else { return }
         _ = attempt(path) { try ModelLoader.checkValues(of: model.source) }
     }
 
@@ -123,6 +124,12 @@ struct InputCheck {
         texts[pointer] = .some(text)
         for note in text?.notes ?? [] { remark(path, note) }
         return text
+    }
+
+    /// Opens a corpus, and checks its index.
+    mutating func corpus(_ pointer: String) -> IndexedCorpus? {
+        guard let file = paths[pointer] else { return nil }
+        return attempt(JSONPath.path(ofPointer: pointer)) { try IndexedCorpus(path: file) }
     }
 
     /// Opens the texts of a list, and checks that there is a window in them.

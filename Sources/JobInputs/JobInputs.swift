@@ -41,15 +41,16 @@ public struct JobInputs: Sendable {
     ///   - paths: Local paths of its inputs by JSON pointer, such as `/data/train/0`; an input that is
     ///     not there, and what depends on it, is not checked.
     ///   - version: The suite's version, which exports name; the worker's is supposed to be the same.
-    ///   - readsWeights: Whether the values of all weights are read, too, so that one that is no number
-    ///     is found before anything is sent; the worker sees them as it works.
+    ///   - readsValues: Whether all weights and the tokens of corpora are read, too, so that a weight that
+    ///     is no number, or a token that the model does not have, is found before anything is sent; the
+    ///     worker sees them as it works.
     public init(
         _ spec: JobSpec,
         paths: [String: String],
         version: String,
-        readsWeights: Bool = false
+        readsValues: Bool = false
     ) {
-        var check = InputCheck(paths: paths, version: version, readsWeights: readsWeights)
+        var check = InputCheck(paths: paths, version: version, readsValues: readsValues)
         switch spec {
         case .quantize(let spec): check.check(spec)
         case .train(let spec): check.check(spec)

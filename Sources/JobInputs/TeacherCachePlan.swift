@@ -24,7 +24,7 @@ public struct TeacherCachePlan: Sendable, Equatable {
         }
         let steps = steps ?? min(spec.trainer.maximumSteps ?? .max, epochSteps ?? .max)
         let drawn = Self.product(steps, perStep)
-        let windows = spec.data.sampling == .epoch ? min(drawn, perEpoch ?? .max) : drawn
+        let windows = spec.data.repeatsWindows ? min(drawn, perEpoch ?? .max) : drawn
         recordByteCount = Self.recordByteCount(length: length, count: count)
         guard windows < .max / recordByteCount else { return nil }
         self.windows = windows

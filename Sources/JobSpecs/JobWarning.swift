@@ -64,25 +64,19 @@ struct WarningCollector {
         warn(reader, "$", haveNoEffect: ["seed"], "evaluations draw nothing at random")
     }
 
-    /// What `data` and `export` have in every kind.
-    mutating func checkFiles(_ reader: ObjectReader) {
+    /// What `data` says in vain in a job that only calibrates.
+    mutating func checkCalibrationData(_ reader: ObjectReader) {
         let data = reader.object("data")
-        let path = "$.data"
+        let reason = "calibration draws its windows once, by the seed"
+        warn(data, "$.data", haveNoEffect: ["dataloader_type"], reason)
         if data.integer("num_workers") > 0 {
-            warn("\(path).num_workers", "has no effect: the engines read ahead by themselves")
+            warn("$.data.num_workers", "has no effect: \(reason)")
         }
-        if data.contains("dataloader_type") {
-            warn(
-                "\(path).dataloader_type",
-                "has no effect: windows are drawn at random by the seed"
-            )
-        }
-        if !data.boolean("skip_warmup") {
-            warn(
-                "\(path).skip_warmup",
-                "has no effect: texts are tokenized before the first step"
-            )
-        }
+        if !data.boolean("skip_warmup") { warn("$.data.skip_warmup", "has no effect: \(reason)") }
+    }
+
+    /// What exports have in every kind.
+    mutating func checkExports(_ reader: ObjectReader) {
         for (index, export) in reader.objects("export").enumerated() {
             warn(
                 export,

@@ -194,17 +194,17 @@ struct CalibratedQuantization {
             return nil
         }
         let length = spec.data.sequenceLength
-        let model = try TextTokens(tokenizer, source.configuration)
-        let tokens = try texts.map {
-            try TextCorpus.load(paths: [$0], key: spec.data.textKey, model)
-        }
+        let found = try spec.data.calibrationTexts(
+            paths: texts,
+            TextTokens(tokenizer, source.configuration)
+        )
         try TextCorpus.requireWindow(
             of: length,
-            tokens: tokens.max { $0.count < $1.count } ?? [],
+            tokenCount: found.map(\.count).max() ?? 0,
             paths: spec.data.calibration
         )
         let windows = try CalibrationWindows(
-            texts: tokens,
+            texts: found,
             length: length,
             limit: spec.quantization.calibrationSize,
             seed: spec.seed

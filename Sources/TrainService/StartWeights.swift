@@ -17,7 +17,7 @@ struct StartWeights {
     /// The job's model, which stays as it is.
     let model: LoadedModel
     /// The training text, which serves where there is no calibration text.
-    let trainTokens: [Int32]
+    let trainText: any TokenText
 
     /// Whether the job says from which.
     var isNamed: Bool { spec.start != nil }
@@ -209,13 +209,14 @@ struct StartWeights {
     }
 
     private func calibration(limit: Int = .max) throws -> CalibrationWindows {
-        var texts = [trainTokens]
+        var texts: [any TokenText] = [trainText]
         if !spec.data.calibration.isEmpty {
-            let tokens = try TextTokens(model.tokenizer, model.configuration)
-            texts = try spec.data.calibration.indices.map {
-                let path = try request.path("/data/calibration/\($0)")
-                return try TextCorpus.load(paths: [path], key: spec.data.textKey, tokens)
-            }
+            texts = try spec.data.calibrationTexts(
+                paths: spec.data.calibration.indices.map {
+                    try request.path("/data/calibration/\($0)")
+                },
+                TextTokens(model.tokenizer, model.configuration)
+            )
         }
         return try CalibrationWindows(
             texts: texts,

@@ -157,11 +157,12 @@ extension TrainingLoop {
             recipe: recipe,
             activations: activations,
             length: plan.length,
+            documents: documents,
             device: CPUDevice(team: team)
         )
         let name = validation.rawValue + (format.map { " \($0)" } ?? "")
-        let windows = min(plan.validationWindows, validationTokens.count / plan.length)
-        return try evaluator.evaluate(tokens: validationTokens, windows: windows) { done in
+        let windows = min(plan.validationWindows, texts.validation.count / plan.length)
+        return try evaluator.evaluate(texts.validation, windows: windows) { done in
             var event = place
             event.phase = "\(name) \(done)/\(windows)"
             reporter.send(event)

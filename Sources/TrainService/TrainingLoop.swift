@@ -20,8 +20,9 @@ struct TrainingLoop {
     /// What is trained: the model's shape, and biases where outputs are corrected.
     private let shape: ModelConfiguration
     let modelReference: String
-    private let trainTokens: [Int32]
-    let validationTokens: [Int32]
+    let texts: TrainingTexts
+    private let windows: any TrainingWindows
+    let documents: DocumentRules?
     private let checkpoints: CheckpointStore
     let start: StartWeights
     let recorder: RunRecorder
@@ -54,39 +55,32 @@ struct TrainingLoop {
             """
         )
         try Self.requireMemory(spec, model.configuration, request, reporter)
-        let trainPaths = try TrainingPlan.paths(spec.data.training, "/data/train", request)
-        let validationPaths = try TrainingPlan.paths(
-            spec.data.validation,
-            "/data/validation",
-            request
-        )
-        let length = spec.data.sequenceLength
-        let tokens = try TextTokens(model.tokenizer, model.configuration)
-        trainTokens = try Self.trainingText(spec, request, reporter, model, tokens, team)
-        try TextCorpus.requireWindow(of: length, tokens: trainTokens, paths: trainPaths)
-        // Without a validation text the training text serves, and the results say so.
-        validationTokens =
-            validationPaths.isEmpty
-            ? trainTokens
-            : try TextCorpus.load(paths: validationPaths, key: spec.data.textKey, tokens)
-        try TextCorpus.requireWindow(
-            of: length,
-            tokens: validationTokens,
-            paths: validationPaths.isEmpty ? trainPaths : validationPaths
-        )
+        texts =
+            switch spec.data.implementation {
+            case .text: try Self.texts(spec, request, reporter, model, team)
+            case .mmap:
+                try TrainingTexts(
+                    corporaOf: spec,
+                    request,
+                    reporter,
+                    vocabularySize: model.configuration.vocabularySize
+                )
+            }
         plan = TrainingPlan(
             spec,
             warnings: warnings,
             specText: request.spec,
-            trainTokenCount: trainTokens.count
+            trainTokenCount: texts.training.count
         )
+        windows = try texts.windows(plan)
+        documents = spec.data.documentRules(model.configuration)
         start = StartWeights(
             spec: spec,
             request: request,
             reporter: reporter,
             team: team,
             model: model,
-            trainTokens: trainTokens
+            trainText: texts.training
         )
         shape = spec.student(of: model.configuration)
         let layout = ParameterLayout(configuration: shape)
@@ -98,7 +92,7 @@ struct TrainingLoop {
     }
 
     /// The tokens of the training texts, and of the text that the teacher makes.
-    private static func trainingText(
+    static func trainingText(
         _ spec: TrainSpec,
         _ request: ComputeRequest,
         _ reporter: ComputeReporter,
@@ -255,7 +249,8 @@ struct TrainingLoop {
                 adapters: plan.adapters,
                 inputScales: plan.inputScales,
                 clipRegularization: plan.clipRegularization,
-                freezing: plan.freezing
+                freezing: plan.freezing,
+                documents: documents
             ),
             isFrozen: { plan.isFrozen($0) },
             records: records,
@@ -363,25 +358,22 @@ struct TrainingLoop {
     }
 
     private func train(_ engine: TrainingEngine, values: [String: Double]) throws {
-        let sampler = try WindowSampler(
-            seed: plan.seed,
-            tokenCount: trainTokens.count,
+        let reader = WindowReader(
+            windows,
+            perStep: engine.windowsPerStep,
             length: plan.length,
-            order: plan.sampling
+            steps: engine.stepCount..<max(engine.stepCount, plan.totalSteps),
+            threads: plan.workerCount
         )
-        let batch = AlignedBuffer<Int32>(count: engine.windowsPerStep * plan.length)
-        var pace = Pace(tokensPerStep: batch.count)
+        var pace = Pace(tokensPerStep: engine.windowsPerStep * plan.length)
         // From here on a stop waits for the step that is under way, and its checkpoint.
         reporter.holdWork(engine.stepCount < plan.totalSteps)
         while engine.stepCount < plan.totalSteps {
             let step = engine.stepCount
             let rate = plan.schedule.rate(step: step)
-            trainTokens.withUnsafeBufferPointer {
-                sampler.fill(batch.pointer, count: engine.windowsPerStep, step: step, from: $0)
-            }
             let progress = Double(step) / Double(plan.totalSteps)
             let result = try engine.step(
-                tokens: batch.pointer,
+                tokens: reader.read(),
                 learningRate: rate,
                 progress: progress,
                 stageStart: plan.schedule.stageStart(of: step),

@@ -51,6 +51,10 @@ struct TrainingPlan {
     let logInterval: Int
     let seed: UInt64
     let sampling: WindowSampler.Order
+    /// In which order windows of a corpus are read.
+    let loaderType: DataOptions.LoaderType
+    /// Threads that read windows ahead.
+    let workerCount: Int
     /// What is kept of the teacher; nil if nothing is.
     let teacherCache: TeacherCachePlan?
     /// The exports by format; the first group's is the format of `model/`.
@@ -99,6 +103,8 @@ struct TrainingPlan {
         schedule = LearningRateSchedule(spec.optimizer, recipe: recipe, totalSteps: totalSteps)
         seed = spec.seed
         sampling = spec.data.sampling == .epoch ? .epoch : .random
+        loaderType = spec.data.loaderType
+        workerCount = spec.data.workerCount
         teacherCache = TeacherCachePlan(spec, tokenCount: trainTokenCount, steps: totalSteps)
         exports = spec.exportGroups
         frozen = spec.frozen
@@ -115,7 +121,7 @@ struct TrainingPlan {
                     + "BF16 (AVX-512 BF16): computed in FP32"
             )
         }
-        if let teacherCache, sampling == .epoch,
+        if let teacherCache, spec.data.repeatsWindows,
             totalSteps <= windowsPerEpoch / (batchSize * accumulation)
         {
             warnings.append(

@@ -101,7 +101,11 @@ final class EvaluationSubject {
             TextTokens(model.tokenizer, model.configuration)
         )
         let length = windows.sequenceLength
-        try TextCorpus.requireWindow(of: length, tokens: tokens, paths: [windows.text])
+        try TextCorpus.requireWindow(
+            of: length,
+            tokenCount: tokens.count,
+            paths: [windows.text]
+        )
         let count = min(windows.windowCount ?? .max, tokens.count / length)
         let evaluator = try PerplexityEvaluator(
             parameters: model.parameters,

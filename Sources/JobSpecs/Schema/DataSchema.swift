@@ -5,15 +5,15 @@ enum DataSchema {
         count: 0...1024
     )
 
-    static let calibrating = ObjectSchema(common)
+    static let calibrating = ObjectSchema(common(isTraining: false))
 
     static let training = ObjectSchema(
         [
             .init(
                 "train",
                 .array(.input(.text), count: 1...1024),
-                "Training texts, one after the other; what there is of generated comes behind them. One of "
-                    + "both is needed."
+                "Training texts, one after the other, or corpora, whose documents are read as those of one; "
+                    + "what there is of generated comes behind texts. One of both is needed."
             ),
             .init(
                 "generated",
@@ -24,7 +24,7 @@ enum DataSchema {
             .init(
                 "validation",
                 texts,
-                "Validation texts; perplexities are measured on them."
+                "Validation texts or corpora; perplexities are measured on their windows from the beginning."
             ),
             .init(
                 "sampling",
@@ -35,9 +35,10 @@ enum DataSchema {
                     "\"cyclic\"": "write \"epoch\"",
                 ],
                 "Windows at random offsets of the training text, or with epoch those that lie end to end, "
-                    + "each once an epoch, in another order each time."
+                    + "each once an epoch, in another order each time. Of texts; see dataloader_type for "
+                    + "corpora."
             ),
-        ] + common
+        ] + common(isTraining: true)
     )
 
     private static let generated = ObjectSchema([
@@ -72,63 +73,110 @@ enum DataSchema {
         "Whether more positions than the model was made for may be used."
     )
 
-    private static let common: [ObjectSchema.Field] = [
-        .init(
-            "calibration",
-            texts,
-            "Calibration texts; of trainings those with a method to start by, data.train if there are "
-                + "none."
-        ),
-        .init(
-            "data_impl",
-            .words(DataOptions.Implementation.self),
-            default: .string("text"),
-            "Plain text files; Megatron's .bin and .idx pairs by their common prefix (mmap) are not in "
-                + "this version."
-        ),
-        .init(
-            "splits_string",
-            .splits,
-            "Shares of training, validation and test; not in this version, name validation texts."
-        ),
-        .init("seq_length", .integer(2...1_048_576), default: .number(256), "Tokens per window."),
-        textKey,
-        longContext,
-        .init(
-            "num_workers",
-            .integer(0...1024),
-            default: .number(0),
-            "Has no effect: the engines read ahead by themselves."
-        ),
-        .init(
-            "dataloader_type",
-            .words(DataOptions.LoaderType.self),
-            default: .string("single"),
-            "Has no effect: windows are drawn at random by the seed."
-        ),
-        .init(
-            "reset_position_ids",
-            .boolean,
-            default: .boolean(false),
-            "Whether positions restart at a document's end; true is not in this version."
-        ),
-        .init(
-            "reset_attention_mask",
-            .boolean,
-            default: .boolean(false),
-            "Whether attention ends at a document's end; true is not in this version."
-        ),
-        .init(
-            "eod_mask_loss",
-            .boolean,
-            default: .boolean(false),
-            "Whether the end-of-document token is left out of the loss; true is not in this version."
-        ),
-        .init(
-            "skip_warmup",
-            .boolean,
-            default: .boolean(true),
-            "Has no effect: texts are tokenized before the first step."
-        ),
-    ]
+    /// The keys of both kinds of jobs, some of which only trainings heed.
+    private static func common(isTraining: Bool) -> [ObjectSchema.Field] {
+        [
+            .init(
+                "calibration",
+                texts,
+                "Calibration texts or corpora; of trainings those with a method to start by, data.train if "
+                    + "there are none."
+            ),
+            .init(
+                "data_impl",
+                .words(DataOptions.Implementation.self),
+                default: .string("text"),
+                "Text files, or with mmap corpora in Megatron's indexed format, each by the common prefix of "
+                    + "its .bin and .idx (qat-client preprocess makes them)."
+            ),
+            .init(
+                "seq_length",
+                .integer(2...1_048_576),
+                default: .number(256),
+                "Tokens per window."
+            ),
+            textKey,
+            longContext,
+        ] + loading(isTraining: isTraining) + documents(isTraining: isTraining)
+    }
+
+    private static func loading(isTraining: Bool) -> [ObjectSchema.Field] {
+        func text(_ what: String) -> String {
+            isTraining ? what : "Has no effect: calibration draws its windows once, by the seed."
+        }
+        return [
+            .init(
+                "splits_string",
+                .splits,
+                isTraining
+                    ? "Shares of a corpus's documents for training, validation and test, such as 99,1,0: "
+                        + "rounded as Megatron rounds them. The second serves where validation is empty, the "
+                        + "third nowhere. Not of texts."
+                    : "Shares of a corpus; of trainings alone."
+            ),
+            .init(
+                "num_workers",
+                .integer(0...64),
+                default: .number(0),
+                text(
+                    "Threads that read windows ahead of the training; 0 reads them between steps. The "
+                        + "windows are the same."
+                )
+            ),
+            .init(
+                "dataloader_type",
+                .words(DataOptions.LoaderType.self),
+                default: .string("single"),
+                text(
+                    "The order of a corpus's windows. Single: that of Megatron's GPTDataset for the whole "
+                        + "run, documents and windows shuffled by the seed. Cyclic: one epoch of it again "
+                        + "and again, permuted by the epoch's number. Texts have sampling instead."
+                )
+            ),
+            .init(
+                "skip_warmup",
+                .boolean,
+                default: .boolean(true),
+                text(
+                    "False reads a corpus once before the first step, which brings it into the machine's "
+                        + "page cache and checks every token. Texts are read whole anyway."
+                )
+            ),
+        ]
+    }
+
+    private static func documents(isTraining: Bool) -> [ObjectSchema.Field] {
+        func text(_ what: String) -> String {
+            isTraining ? what : "Of trainings; true is not in this version for calibration."
+        }
+        return [
+            .init(
+                "reset_position_ids",
+                .boolean,
+                default: .boolean(false),
+                text(
+                    "Whether positions begin at 0 again behind the model's end-of-text token, in training "
+                        + "and its validation, for the teacher, too."
+                )
+            ),
+            .init(
+                "reset_attention_mask",
+                .boolean,
+                default: .boolean(false),
+                text(
+                    "Whether tokens behind an end-of-text token see nothing before them, so that documents in "
+                        + "a window do not touch each other; likewise."
+                )
+            ),
+            .init(
+                "eod_mask_loss",
+                .boolean,
+                default: .boolean(false),
+                text(
+                    "Whether the position of an end-of-text token, which would foretell another document's "
+                        + "beginning, counts in no loss; likewise."
+                )
+            ),
+        ]
+    }
 }

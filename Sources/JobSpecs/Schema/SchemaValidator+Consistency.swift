@@ -20,6 +20,7 @@ extension SchemaValidator {
             checkDistillation(spec.distillation)
             checkStages(spec.quantization)
             checkTraining(spec.data)
+            checkCorpora(spec)
             checkScales(spec.quantization)
             checkInputScales(spec.quantization)
             checkOscillation(spec)
@@ -152,6 +153,30 @@ extension SchemaValidator {
                 + "\"generated\": {\"windows\": 1000}",
             at: "$.data.train"
         )
+    }
+
+    private mutating func checkCorpora(_ spec: TrainSpec) {
+        guard spec.data.implementation == .mmap else { return }
+        if spec.data.namesSampling {
+            report(
+                "not allowed with \"mmap\"; dataloader_type says in which order a corpus is read",
+                at: "$.data.sampling"
+            )
+        }
+        // NumPy, whose generator Megatron shuffles by, refuses more.
+        if spec.seed > UInt64(UInt32.max) {
+            report(
+                "\(spec.seed) is not allowed with \"mmap\"; expected at most \(UInt32.max), as Megatron "
+                    + "does",
+                at: "$.seed"
+            )
+        }
+        if let splits = spec.data.splits, splits.training == 0 {
+            report(
+                "not allowed: the first share, which is trained on, is 0",
+                at: "$.data.splits_string"
+            )
+        }
     }
 
     private mutating func checkOptimizer(_ options: OptimizerOptions) {

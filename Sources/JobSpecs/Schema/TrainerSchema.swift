@@ -300,7 +300,8 @@ enum TrainerSchema {
             .object(teacherCache),
             "Keeps the teacher's most likely tokens of each window on the worker's disk, beside the job's "
                 + "checkpoints: windows that come again, and another attempt on that worker, need no "
-                + "teacher. With \"sampling\": \"epoch\" in data, windows come again in every epoch."
+                + "teacher. With \"sampling\": \"epoch\" in data, or \"dataloader_type\": \"cyclic\" of corpora, "
+                + "windows come again in every epoch."
         ),
     ])
 }

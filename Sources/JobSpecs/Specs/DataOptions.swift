@@ -1,28 +1,3 @@
-/// Three shares of a corpus: training, validation, test.
-public struct DataSplits: Sendable, Equatable {
-    /// The share for training, of 1.
-    public let training: Double
-    /// The share for validation, of 1.
-    public let validation: Double
-    /// The share for tests, of 1.
-    public let test: Double
-
-    /// Reads `99,1,0`: three numbers, none negative, not all zero.
-    public init?(parsing text: String) {
-        let parts = text.split(separator: ",", omittingEmptySubsequences: false)
-        let numbers = parts.compactMap { part in
-            Double(part.drop { $0 == " " }).flatMap { $0.isFinite && $0 >= 0 ? $0 : nil }
-        }
-        let sum = numbers.reduce(0, +)
-        guard parts.count == 3, numbers.count == 3, sum > 0, sum.isFinite else {
-            return nil
-        }
-        training = numbers[0] / sum
-        validation = numbers[1] / sum
-        test = numbers[2] / sum
-    }
-}
-
 /// The `data` section of a job.
 public struct DataOptions: Sendable, Equatable {
     /// How texts are stored.
@@ -33,15 +8,15 @@ public struct DataOptions: Sendable, Equatable {
         case mmap
     }
 
-    /// In which order windows are drawn.
+    /// In which order a training reads the windows of a corpus.
     public enum LoaderType: String, Sendable, CaseIterable {
-        /// Once through.
+        /// In the order that the corpus's documents and windows are shuffled into for the whole run.
         case single
-        /// Over and over.
+        /// An epoch's windows again and again, in another order each time.
         case cyclic
     }
 
-    /// Which windows of the training text there are.
+    /// Which windows of a training text there are.
     public enum Sampling: String, Sendable, CaseIterable {
         /// Any offset, again and again.
         case random
@@ -80,19 +55,21 @@ public struct DataOptions: Sendable, Equatable {
     public var textKey: String
     /// Whether windows may be longer than the model's context.
     public var allowsLongContext: Bool
-    /// Reader processes; the engines read ahead by themselves.
+    /// Threads that read a training's windows ahead; with 0 they are read between steps.
     public var workerCount: Int
-    /// In which order windows are drawn.
+    /// In which order a training reads the windows of a corpus.
     public var loaderType: LoaderType
-    /// Which windows of the training text there are.
+    /// Which windows of a training text there are.
     public var sampling: Sampling
-    /// Whether positions restart at a document's end.
+    /// Whether the job itself says so.
+    let namesSampling: Bool
+    /// Whether positions restart behind a document's end.
     public var resetsPositions: Bool
     /// Whether attention ends at a document's end.
     public var resetsAttentionMask: Bool
-    /// Whether the end-of-document token is left out of the loss.
+    /// Whether the position of an end-of-document token counts in no loss.
     public var masksEndOfDocumentLoss: Bool
-    /// Whether the corpus is not read once in advance.
+    /// Whether a training does not read its corpus once in advance.
     public var skipsWarmUp: Bool
 
     init(_ reader: ObjectReader) {
@@ -108,6 +85,7 @@ public struct DataOptions: Sendable, Equatable {
         allowsLongContext = reader.boolean("allow_long_context")
         workerCount = reader.integer("num_workers")
         loaderType = reader.choice("dataloader_type")
+        namesSampling = reader.contains("sampling")
         sampling = reader.optionalChoice("sampling") ?? .random
         resetsPositions = reader.boolean("reset_position_ids")
         resetsAttentionMask = reader.boolean("reset_attention_mask")
@@ -118,44 +96,80 @@ public struct DataOptions: Sendable, Equatable {
     /// Tokens of the text that the teacher makes.
     public var generatedCount: Int { (generated?.windows ?? 0) * sequenceLength }
 
+    /// Whether epochs of a training have the same windows.
+    public var repeatsWindows: Bool {
+        switch implementation {
+        case .text: sampling == .epoch
+        case .mmap: loaderType == .cyclic
+        }
+    }
+
+    /// Whether a training is validated on a share of its corpus.
+    public var validatesOnShare: Bool {
+        implementation == .mmap && validation.isEmpty && (splits?.validation ?? 0) > 0
+    }
+
     /// What this section asks for and the engines do not carry yet.
-    var unsupported: [UnsupportedFeature] {
+    ///
+    /// `isTraining`: Whether it is a training's.
+    func unsupported(isTraining: Bool) -> [UnsupportedFeature] {
         var features: [UnsupportedFeature] = []
-        if implementation == .mmap {
-            features.append(
-                UnsupportedFeature(
-                    "$.data.data_impl",
-                    "\"mmap\", .bin and .idx pairs, is not in this version; write \"text\" and name "
-                        + "text files"
-                )
+        func add(_ key: String, _ message: String) {
+            features.append(UnsupportedFeature("$.data.\(key)", message))
+        }
+        if splits != nil, !isTraining {
+            add(
+                "splits_string",
+                "calibrating on a share of a corpus is not in this version; leave it out"
             )
-        } else if splits != nil {
-            features.append(
-                UnsupportedFeature(
-                    "$.data.splits_string",
-                    "splitting a text is not in this version; leave it out, and name validation "
-                        + "texts in $.data.validation"
-                )
+        } else if splits != nil, implementation == .text {
+            add(
+                "splits_string",
+                "splitting a text is not in this version; leave it out, and name validation texts in "
+                    + "$.data.validation, or make a corpus of it (qat-client preprocess)"
             )
         }
-        for (isAsked, key) in [
+        if implementation == .mmap, generated != nil {
+            add(
+                "generated",
+                "text of the teacher beside a corpus is not in this version; leave one of both out"
+            )
+        }
+        if implementation == .mmap {
+            for (key, names) in lists {
+                for (index, name) in names.enumerated() where Double(name) != nil {
+                    add(
+                        "\(key)[\(index)]",
+                        "the weight of a mixture is not in this version; name corpora alone, of which "
+                            + "the documents are read as those of one"
+                    )
+                }
+            }
+        }
+        if !isTraining {
+            for key in documentKeys {
+                add(key, "calibrating so is not in this version; write false")
+            }
+        }
+        return features
+    }
+
+    /// The keys of what begins anew behind a document's end, those that are true.
+    public var documentKeys: [String] {
+        [
             (resetsPositions, "reset_position_ids"),
             (resetsAttentionMask, "reset_attention_mask"),
             (masksEndOfDocumentLoss, "eod_mask_loss"),
-        ] where isAsked {
-            features.append(
-                UnsupportedFeature("$.data.\(key)", "true is not in this version; write false")
-            )
-        }
-        return features
+        ].filter(\.0).map(\.1)
+    }
+
+    private var lists: [(key: String, names: [String])] {
+        [("train", training), ("validation", validation), ("calibration", calibration)]
     }
 
     /// The inputs this section names.
     var inputs: [InputReference] {
         let role: InputReference.Role = implementation == .mmap ? .corpus : .text
-        let lists = [
-            ("train", training), ("validation", validation), ("calibration", calibration),
-        ]
         return lists.flatMap { key, texts in
             texts.enumerated().map { index, text in
                 InputReference(pointer: "/data/\(key)/\(index)", text: text, role: role)

@@ -24,7 +24,7 @@ public struct QuantizeSpec: Sendable, Equatable {
 
     /// What the job asks for and no engine of this version does.
     public var unsupported: [UnsupportedFeature] {
-        data.unsupported + ExportOptions.unsupported(in: exports)
+        data.unsupported(isTraining: false) + ExportOptions.unsupported(in: exports)
     }
 
     /// The inputs the job names, in the order of its sections.

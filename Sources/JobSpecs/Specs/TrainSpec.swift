@@ -148,7 +148,7 @@ public struct TrainSpec: Sendable, Equatable {
             in: exports,
             hasFormats: !quantization.namedFormats.isEmpty
         )
-        return features + data.unsupported + ofExports
+        return features + data.unsupported(isTraining: true) + ofExports
     }
 
     /// What of ``start`` holds for the recipe's last format alone; nil where nothing does.

@@ -4,7 +4,8 @@ extension WarningCollector {
     /// What a quantization job says in vain.
     mutating func check(_ spec: QuantizeSpec, _ reader: ObjectReader) {
         checkFormats(spec.quantization, reader)
-        checkFiles(reader)
+        checkCalibrationData(reader)
+        checkExports(reader)
         if let options = spec.quantization.postTraining {
             checkMethod(options, spec, reader.object("quantization"))
         }

@@ -26,7 +26,8 @@ extension WarningCollector {
                 "$.quantization.schedule has no stages that change"
             )
         }
-        checkFiles(reader)
+        checkData(spec.data, reader.object("data"))
+        checkExports(reader)
         checkDistillation(spec, reader.object("distillation"))
         if spec.quantization.scales != .learned {
             warn(
@@ -76,11 +77,16 @@ extension WarningCollector {
         _ section: ObjectReader
     ) {
         guard let options = spec.distillation else { return }
-        if options.topCount != nil, spec.data.sampling == .random {
+        if options.topCount != nil, !spec.data.repeatsWindows {
+            let isText = spec.data.implementation == .text
             warn(
                 "$.distillation.teacher_cache",
-                "windows at random offsets are hardly ever the same twice, so nothing that is kept is "
-                    + "found again but by another attempt; write \"sampling\": \"epoch\" in data"
+                (isText
+                    ? "windows at random offsets are hardly ever the same twice"
+                    : "documents are shuffled across epochs, so that windows are hardly ever the same twice")
+                    + ", so nothing that is kept is found again but by another attempt; write "
+                    + (isText ? "\"sampling\": \"epoch\"" : "\"dataloader_type\": \"cyclic\"")
+                    + " in data"
             )
         }
         if options.loss != .jensenShannon {
@@ -90,6 +96,33 @@ extension WarningCollector {
                 haveNoEffect: ["beta"],
                 "only \"loss\": \"js\" has one"
             )
+        }
+    }
+
+    private mutating func checkData(_ options: DataOptions, _ data: ObjectReader) {
+        let path = "$.data"
+        switch options.implementation {
+        case .text:
+            warn(
+                data,
+                path,
+                haveNoEffect: ["dataloader_type"],
+                "it is of corpora; sampling says which windows of texts are drawn"
+            )
+            if !options.skipsWarmUp {
+                warn(
+                    "\(path).skip_warmup",
+                    "has no effect: texts are tokenized before the first step"
+                )
+            }
+        case .mmap:
+            warn(data, path, haveNoEffect: ["text_key"], "corpora hold tokens, not JSON lines")
+            if let splits = options.splits, splits.validation > 0, !options.validation.isEmpty {
+                warn(
+                    "\(path).splits_string",
+                    "the second share is read by nothing: $.data.validation names what is validated on"
+                )
+            }
         }
     }
 

@@ -23,7 +23,12 @@ public struct TextTokens: Sendable {
         try Vocabulary.requireFit(of: tokenizer, configuration)
         self.tokenizer = tokenizer
         vocabularySize = configuration.vocabularySize
-        endOfText = configuration.eosTokens.first.flatMap { token in
+        endOfText = Self.endOfText(of: configuration)
+    }
+
+    /// The token that ends a document; nil if a model has none.
+    public static func endOfText(of configuration: ModelConfiguration) -> Int32? {
+        configuration.eosTokens.first.flatMap { token in
             (0..<configuration.vocabularySize).contains(token) ? Int32(token) : nil
         }
     }
@@ -39,18 +44,24 @@ public struct TextTokens: Sendable {
             append(text, of: file, to: &tokens)
             return true
         }
-        let limit = Int32(vocabularySize)
-        if let token = tokens.first(where: { $0 >= limit }) {
-            let text = tokenizer.vocabulary[Int(token)]
-            throw ModelFileError(
-                .malformed,
-                """
-                \(file.name): the text holds \(text.debugDescription), token \(token), and the \
-                model's embedding has \(vocabularySize) rows
-                """
-            )
-        }
+        try requireRows(of: tokens, in: file)
         return tokens
+    }
+
+    /// Checks that the model has a row for each token of a text.
+    ///
+    /// - Throws: ``ModelFileError`` (`malformed`), naming the token.
+    func requireRows(of tokens: [Int32], in file: TextFile) throws(ModelFileError) {
+        let limit = Int32(vocabularySize)
+        guard let token = tokens.first(where: { $0 >= limit }) else { return }
+        let text = tokenizer.vocabulary[Int(token)]
+        throw ModelFileError(
+            .malformed,
+            """
+            \(file.name): the text holds \(text.debugDescription), token \(token), and the model's \
+            embedding has \(vocabularySize) rows
+            """
+        )
     }
 
     /// Checks that a text holds no token that the model has no row for, by the token's text.
@@ -155,12 +166,12 @@ public enum TextCorpus {
     /// - Throws: ``ModelFileError`` (`tooShort`), naming the files and both numbers.
     public static func requireWindow(
         of length: Int,
-        tokens: [Int32],
+        tokenCount: Int,
         paths: [String]
     ) throws(ModelFileError) {
-        guard tokens.count < length else { return }
+        guard tokenCount < length else { return }
         let names = paths.map { $0.split(separator: "/").last.map(String.init) ?? $0 }
-        throw tooShort(tokens.count, length, names, true)
+        throw tooShort(tokenCount, length, names, true)
     }
 
     /// Windows that files hold end to end, one after the other: all if they are fewer than `enough`, else

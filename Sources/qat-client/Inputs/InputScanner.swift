@@ -74,6 +74,14 @@ struct InputScanner {
         guard let digest = SHA256Digest(hex: hex) else {
             throw Problem(message: "\(reference.text) is no digest")
         }
+        guard reference.role != .corpus else {
+            throw Problem(
+                message:
+                    "\(reference.text) is one file, and a corpus is two; expected the common prefix "
+                    + "of .bin and .idx, or job:ID/OUTPUT",
+                saysWhatToDo: true
+            )
+        }
         let name = hex + (reference.role == .model ? ".gguf" : ".txt")
         return PlannedInput(
             pointer: reference.pointer,
@@ -150,7 +158,7 @@ struct InputScanner {
     }
 
     private func corpus(_ reference: InputReference, _ path: String) throws -> PlannedInput {
-        let files = [path + ".bin", path + ".idx"]
+        let files = IndexedCorpus.suffixes.map { path + $0 }
         for file in files where try isFolder(file) {
             throw Problem(message: "\(file) is a folder; expected a file")
         }

@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import JobInputs
 internal import JobSpecs
+internal import ModelFiles
 
 /// Whether the worker will take a job's inputs, found out before anything is sent.
 struct InputValidation {
@@ -24,7 +25,7 @@ struct InputValidation {
             plan.spec,
             paths: Dictionary(paths) { first, _ in first },
             version: QatClient.configuration.version,
-            readsWeights: true
+            readsValues: true
         )
         guard inputs.problems.isEmpty else {
             throw ClientError(.usage, inputs.problems.map { "\(file): \($0)" })
@@ -39,11 +40,11 @@ struct InputValidation {
 }
 
 extension PlannedInput {
-    /// The file or folder; nil of what the gateway holds.
+    /// The file, the folder, or what the files of a corpus begin with; nil of what the gateway holds.
     var localPath: String? {
         guard let file = files.first?.path else { return nil }
         guard source == "folder" else { return file }
         // A corpus has no folder of its own.
-        return root ?? file.lastIndex(of: "/").map { String(file[..<$0]) } ?? "."
+        return root ?? String(file.dropLast(IndexedCorpus.suffixes[0].count))
     }
 }

@@ -79,7 +79,8 @@ internal import Testing
         #expect(spec.data.sequenceLength == 4096)
         #expect(spec.inputs.last?.role == .corpus)
         #expect(spec.frozen.isEmpty)
-        #expect(spec.unsupported.map(\.path) == ["$.data.data_impl"])
+        #expect(spec.data.workerCount == 4 && spec.data.loaderType == .single)
+        #expect(spec.unsupported.isEmpty)
     }
 
     @Test func readsTheQuantizationExample() throws {

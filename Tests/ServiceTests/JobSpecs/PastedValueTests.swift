@@ -169,7 +169,6 @@ internal import Testing
     }
 
     @Test(arguments: [
-        (#", "num_workers": 4"#, "num_workers"),
         (#", "dataloader_type": "single""#, "dataloader_type"),
         (#", "skip_warmup": false"#, "skip_warmup"),
         (#", "calibration": ["c.txt"]"#, "calibration"),

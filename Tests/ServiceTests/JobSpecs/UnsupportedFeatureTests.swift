@@ -46,11 +46,15 @@ internal import Testing
             ),
             "$.start"
         ),
-        (train(data: #","data_impl":"mmap""#), "$.data.data_impl"),
         (train(data: #","splits_string":"99,1,0""#), "$.data.splits_string"),
-        (train(data: #","reset_position_ids":true"#), "$.data.reset_position_ids"),
-        (train(data: #","reset_attention_mask":true"#), "$.data.reset_attention_mask"),
-        (train(data: #","eod_mask_loss":true"#), "$.data.eod_mask_loss"),
+        (
+            train(data: #","data_impl":"mmap","generated":{"windows":4}"#),
+            "$.data.generated"
+        ),
+        (
+            train(data: #","data_impl":"mmap","validation":["c","0.3"]"#),
+            "$.data.validation[1]"
+        ),
         (train(more: #","export":[{"format":"gguf","precision":"fp8"}]"#), "$.export[0].precision"),
         (train(more: #","export":[{"format":"gguf","kv_cache":"fp8"}]"#), "$.export[0].kv_cache"),
     ])
@@ -60,6 +64,20 @@ internal import Testing
         #expect(error.violations.map(\.path) == [path])
         #expect(error.violations[0].message.contains("not in this version; "), "\(error)")
         #expect(error.violations[0].line == 1)
+    }
+
+    @Test(arguments: [
+        (#""splits_string":"99,1,0""#, "splits_string"),
+        (#""reset_position_ids":true"#, "reset_position_ids"),
+        (#""reset_attention_mask":true"#, "reset_attention_mask"),
+        (#""eod_mask_loss":true"#, "eod_mask_loss"),
+    ])
+    func calibrationsAreRefusedByThePlace(data: String, key: String) throws {
+        let json =
+            #"{"model":"m","quantization":{"algorithm":"fp4"},"#
+            + #""data":{"calibration":["c"],"data_impl":"mmap",\#(data)}}"#
+        let error = try #require(refusal("quantize", json))
+        #expect(error.violations.map(\.path) == ["$.data.\(key)"])
     }
 
     @Test(arguments: ["mmlu", "gsm8k", "humaneval"])
@@ -85,7 +103,8 @@ internal import Testing
     @Test func everythingIsNamedAtOnce() throws {
         let json = Self.train(
             quantization: #""algorithm":"fp4","method":"gptq""#,
-            data: #","eod_mask_loss":true,"data_impl":"mmap""#
+            data: #","splits_string":"9,1,0""#,
+            more: #","export":[{"format":"gguf","kv_cache":"fp8"}]"#
         )
         #expect(try #require(refusal("train", json)).violations.count == 3)
     }
@@ -94,12 +113,12 @@ internal import Testing
     @Test func aJobForOtherMachinesWaitsInstead() throws {
         for machines in [#""accelerator":"gpu""#, #""devices":8"#, #""num_nodes":2"#] {
             let json = Self.train(
-                data: #","data_impl":"mmap""#,
+                data: #","splits_string":"9,1,0""#,
                 more: #","trainer":{\#(machines)}"#
             )
             let job = try JobSpec.parse(kind: "train", json: Array(json.utf8))
             #expect(job.resources.waitReason != nil)
-            #expect(job.unsupported.map(\.path) == ["$.data.data_impl"])
+            #expect(job.unsupported.map(\.path) == ["$.data.splits_string"])
         }
     }
 

@@ -182,14 +182,14 @@ internal import Transformer
         }
         #expect(other?.reason == .invalidSpec)
         let masked = Self.request("").spec
-            .replacing(#""train": ["#, with: #""eod_mask_loss": true, "train": ["#)
+            .replacing(#""train": ["#, with: #""splits_string": "9,1,0", "train": ["#)
         var request = Self.request("")
         request.spec = masked
         let refused = #expect(throws: ComputeFailure.self) {
             try TrainingPlan.specification(request)
         }
         #expect(refused?.reason == .invalidSpec)
-        #expect(refused?.message.contains("eod_mask_loss") == true)
+        #expect(refused?.message.contains("splits_string") == true)
         #expect(try TrainingPlan.paths(["t.txt"], "/data/train", request) == ["/inputs/t.txt"])
         let missing = #expect(throws: ComputeFailure.self) {
             try TrainingPlan.paths(["v.txt"], "/data/validation", request)
