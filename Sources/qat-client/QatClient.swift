@@ -20,7 +20,7 @@ struct QatClient: AsyncParsableCommand {
             WaitCommand.self, LogsCommand.self, MetricsCommand.self, CancelCommand.self,
             RetryCommand.self, ExplainCommand.self, ArtifactsCommand.self, JobsCommand.self,
             DownloadCommand.self,
-            GenerateCommand.self, TokenizeCommand.self, CertsCommand.self,
+            GenerateCommand.self, TokenizeCommand.self, PreprocessCommand.self, CertsCommand.self,
         ]
     )
 
