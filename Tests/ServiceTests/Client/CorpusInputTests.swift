@@ -141,7 +141,7 @@ internal import Transformer
             problems(train(#""train": ["sha256:\#(digest)"]"#))[0].contains("a corpus is two")
         )
         #expect(
-            problems(train(#""train": ["c"]"#, steps: 100_000_000))[0]
+            problems(train(#""train": ["c"]"#, steps: 200_000_000))[0]
                 .contains("takes more than 134217728 entries")
         )
         let index = try Data(contentsOf: folder.url.appending(path: "c.idx"))
