@@ -148,7 +148,7 @@ internal import Testing
         #expect(
             JobSpec.train(all).outputs == [
                 "model", "model-gguf", "model-mxfp6_e2m3", "model-mxfp6_e2m3-gguf", "model-mxfp4",
-                "model-mxfp4-gguf", "report.json",
+                "model-mxfp4-gguf", "report.json", "report.html", "run",
             ]
         )
         let named = try Self.spec(
@@ -162,7 +162,7 @@ internal import Testing
         #expect(named.exportGroups.map { $0.elements.map(\.index) } == [[1], [0, 2]])
         #expect(
             JobSpec.train(named).outputs == [
-                "model", "model-mxfp4", "model-mxfp4-gguf", "report.json",
+                "model", "model-mxfp4", "model-mxfp4-gguf", "report.json", "report.html", "run",
             ]
         )
         let warnings = try Self.job(
