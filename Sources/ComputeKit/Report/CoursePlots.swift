@@ -15,11 +15,15 @@ struct CoursePlots {
     /// The section; nothing if there is nothing to show.
     func html() -> String {
         var figures = course.curves.filter { !Self.values(of: $0).isEmpty }.map { curve in
-            figure(curve.title, curve.note, legend(curve) + picture(curve))
+            ReportPlots.figure(
+                HTMLText.escaped(curve.title),
+                HTMLText.escaped(curve.note),
+                legend(curve) + picture(curve)
+            )
         }
         if let map = CourseMap(samples: course.samples) {
             figures.append(
-                figure(
+                ReportPlots.figure(
                     "Signal to quantization noise over time",
                     "The lowest of each decoder layer's modules at each logged step, in dB; darker is better.",
                     map.html()
@@ -28,16 +32,6 @@ struct CoursePlots {
         }
         guard !figures.isEmpty else { return "" }
         return "<section>\n<h2>Training</h2>\n\(figures.joined(separator: "\n"))\n</section>"
-    }
-
-    private func figure(_ heading: String, _ note: String, _ content: String) -> String {
-        """
-        <figure>
-        <figcaption><h3>\(HTMLText.escaped(heading))</h3>\
-        <p class="note">\(HTMLText.escaped(note))</p></figcaption>
-        \(content)
-        </figure>
-        """
     }
 
     private static func values(of curve: ReportPage.Course.Curve) -> [Double] {

@@ -28,7 +28,8 @@ struct ReportPlots {
         return "<section>\n<h2>Plots</h2>\n\(figures.joined(separator: "\n"))\n</section>"
     }
 
-    private func figure(_ heading: String, _ note: String, _ content: String) -> String {
+    /// A figure of the page: its heading, what to say about it, and its content, all markup.
+    static func figure(_ heading: String, _ note: String, _ content: String) -> String {
         """
         <figure>
         <figcaption><h3>\(heading)</h3><p class="note">\(note)</p></figcaption>
@@ -48,7 +49,7 @@ struct ReportPlots {
             scale: PlotScale(.linear, over: values),
             infinity: values.contains(.infinity) ? "exact" : nil
         )
-        return figure(
+        return Self.figure(
             "Signal to quantization noise by layer",
             "Higher is better. " + named("Lowest", worst) { measure.text($0.sqnrDecibels) },
             LayerPlot(layers: layers, measure: measure).html()
@@ -66,7 +67,7 @@ struct ReportPlots {
             scale: PlotScale(.logarithmic, over: values),
             zero: values.contains(0) ? "0" : nil
         )
-        return figure(
+        return Self.figure(
             "Mean squared error by layer",
             "Lower is better. " + named("Highest", worst) { measure.text($0.meanSquaredError) },
             LayerPlot(layers: layers, measure: measure).html()
@@ -87,7 +88,7 @@ struct ReportPlots {
                 unit: 100
             )
         )
-        return figure(
+        return Self.figure(
             "Saturated share by layer",
             "Weights beyond the range of their format. "
                 + named("Highest", worst) { measure.text($0.saturatedShare) },
@@ -96,7 +97,7 @@ struct ReportPlots {
     }
 
     private func bits() -> String {
-        figure(
+        Self.figure(
             "Bits per weight by module and layer",
             "Stored bits, scales included.",
             FormatMap(layers: layers).html()
@@ -107,7 +108,7 @@ struct ReportPlots {
         let exact = layers.count { $0.sqnrDecibels == .infinity }
         let subject = exact == 1 ? "1 exact one is" : "\(NumberText.grouped(exact)) exact ones are"
         let note = exact > 0 ? " \(subject) not shown." : ""
-        return figure(
+        return Self.figure(
             "Distribution of SQNR",
             "Layers by signal to quantization noise.\(note)",
             HistogramPlot(layers: layers).html()
@@ -121,7 +122,7 @@ struct ReportPlots {
             ? " Shown are the \(limit) of \(NumberText.grouped(sensitivities.count)) groups whose"
                 + " chosen format has the largest error; the table has all."
             : ""
-        return figure(
+        return Self.figure(
             "Sensitivity to the format",
             "The error that each candidate format would cause, by group of modules.\(note)",
             SensitivityPlot(sensitivities).html() + "\n" + SensitivityTable(sensitivities).html()
