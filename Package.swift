@@ -26,6 +26,10 @@ let argumentParser: Target.Dependency = .product(
 )
 let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+let orderedCollections: Target.Dependency = .product(
+    name: "OrderedCollections",
+    package: "swift-collections"
+)
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 
 let numeric: [Target.Dependency] = [
@@ -57,6 +61,8 @@ let package = Package(
         ),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        // Dictionaries that keep their order, as Python's do, for what chat templates are given.
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         // Job files in YAML, read in the client alone.
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
@@ -117,6 +123,9 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+
+        // The language of chat templates: pure, and of no other module.
+        .target(name: "Jinja", dependencies: [orderedCollections], swiftSettings: strict),
 
         // The rules of a job's life as values and pure functions: no clock, no socket, no database.
         .target(name: "Jobs", swiftSettings: strict),
@@ -199,6 +208,12 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(name: "JobsTests", dependencies: ["Jobs"], swiftSettings: strict),
+        .testTarget(
+            name: "JinjaTests",
+            dependencies: ["Jinja", orderedCollections],
+            resources: [.copy("Fixtures")],
+            swiftSettings: strict
+        ),
         .target(name: "CHeapUse", path: "Tests/CHeapUse"),
         .target(name: "CTestProgram", path: "Tests/CTestProgram"),
         .target(
