@@ -582,7 +582,7 @@ const ProtobufCMessageDescriptor qat__v1__job_event__descriptor =
   (ProtobufCMessageInit) qat__v1__job_event__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor qat__v1__job_summary__field_descriptors[22] =
+static const ProtobufCFieldDescriptor qat__v1__job_summary__field_descriptors[23] =
 {
   {
     "job_id",
@@ -848,6 +848,18 @@ static const ProtobufCFieldDescriptor qat__v1__job_summary__field_descriptors[22
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "reused_is_removed",
+    23,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Qat__V1__JobSummary, has_reused_is_removed),
+    offsetof(Qat__V1__JobSummary, reused_is_removed),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__job_summary__field_indices_by_name[] = {
   18,   /* field[18] = after */
@@ -869,6 +881,7 @@ static const unsigned qat__v1__job_summary__field_indices_by_name[] = {
   4,   /* field[4] = reason */
   5,   /* field[5] = reason_message */
   19,   /* field[19] = reused_from */
+  22,   /* field[22] = reused_is_removed */
   8,   /* field[8] = started_unix_ms */
   3,   /* field[3] = state */
   11,   /* field[11] = wait_reason */
@@ -876,7 +889,7 @@ static const unsigned qat__v1__job_summary__field_indices_by_name[] = {
 static const ProtobufCIntRange qat__v1__job_summary__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 22 }
+  { 0, 23 }
 };
 const ProtobufCMessageDescriptor qat__v1__job_summary__descriptor =
 {
@@ -886,7 +899,7 @@ const ProtobufCMessageDescriptor qat__v1__job_summary__descriptor =
   "Qat__V1__JobSummary",
   "qat.v1",
   sizeof(Qat__V1__JobSummary),
-  22,
+  23,
   qat__v1__job_summary__field_descriptors,
   qat__v1__job_summary__field_indices_by_name,
   1,  qat__v1__job_summary__number_ranges,
@@ -1086,7 +1099,7 @@ const ProtobufCMessageDescriptor qat__v1__pipeline_detail__descriptor =
   (ProtobufCMessageInit) qat__v1__pipeline_detail__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor qat__v1__job_detail__field_descriptors[5] =
+static const ProtobufCFieldDescriptor qat__v1__job_detail__field_descriptors[6] =
 {
   {
     "summary",
@@ -1148,8 +1161,21 @@ static const ProtobufCFieldDescriptor qat__v1__job_detail__field_descriptors[5] 
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "inputs",
+    6,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Qat__V1__JobDetail, n_inputs),
+    offsetof(Qat__V1__JobDetail, inputs),
+    &qat__v1__input__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__job_detail__field_indices_by_name[] = {
+  5,   /* field[5] = inputs */
   4,   /* field[4] = last_seq */
   3,   /* field[3] = outputs */
   2,   /* field[2] = results_json */
@@ -1159,7 +1185,7 @@ static const unsigned qat__v1__job_detail__field_indices_by_name[] = {
 static const ProtobufCIntRange qat__v1__job_detail__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor qat__v1__job_detail__descriptor =
 {
@@ -1169,7 +1195,7 @@ const ProtobufCMessageDescriptor qat__v1__job_detail__descriptor =
   "Qat__V1__JobDetail",
   "qat.v1",
   sizeof(Qat__V1__JobDetail),
-  5,
+  6,
   qat__v1__job_detail__field_descriptors,
   qat__v1__job_detail__field_indices_by_name,
   1,  qat__v1__job_detail__number_ranges,

@@ -1342,7 +1342,7 @@ const ProtobufCMessageDescriptor qat__v1__retry_pipeline_request__descriptor =
   (ProtobufCMessageInit) qat__v1__retry_pipeline_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor qat__v1__get_job_request__field_descriptors[1] =
+static const ProtobufCFieldDescriptor qat__v1__get_job_request__field_descriptors[2] =
 {
   {
     "job_id",
@@ -1356,14 +1356,27 @@ static const ProtobufCFieldDescriptor qat__v1__get_job_request__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "inputs",
+    2,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Qat__V1__GetJobRequest, has_inputs),
+    offsetof(Qat__V1__GetJobRequest, inputs),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__get_job_request__field_indices_by_name[] = {
+  1,   /* field[1] = inputs */
   0,   /* field[0] = job_id */
 };
 static const ProtobufCIntRange qat__v1__get_job_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor qat__v1__get_job_request__descriptor =
 {
@@ -1373,14 +1386,14 @@ const ProtobufCMessageDescriptor qat__v1__get_job_request__descriptor =
   "Qat__V1__GetJobRequest",
   "qat.v1",
   sizeof(Qat__V1__GetJobRequest),
-  1,
+  2,
   qat__v1__get_job_request__field_descriptors,
   qat__v1__get_job_request__field_indices_by_name,
   1,  qat__v1__get_job_request__number_ranges,
   (ProtobufCMessageInit) qat__v1__get_job_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor qat__v1__list_jobs_request__field_descriptors[6] =
+static const ProtobufCFieldDescriptor qat__v1__list_jobs_request__field_descriptors[7] =
 {
   {
     "page_size",
@@ -1454,6 +1467,18 @@ static const ProtobufCFieldDescriptor qat__v1__list_jobs_request__field_descript
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "word",
+    7,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__ListJobsRequest, has_word),
+    offsetof(Qat__V1__ListJobsRequest, word),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__list_jobs_request__field_indices_by_name[] = {
   3,   /* field[3] = kinds */
@@ -1462,11 +1487,12 @@ static const unsigned qat__v1__list_jobs_request__field_indices_by_name[] = {
   0,   /* field[0] = page_size */
   1,   /* field[1] = page_token */
   2,   /* field[2] = states */
+  6,   /* field[6] = word */
 };
 static const ProtobufCIntRange qat__v1__list_jobs_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor qat__v1__list_jobs_request__descriptor =
 {
@@ -1476,7 +1502,7 @@ const ProtobufCMessageDescriptor qat__v1__list_jobs_request__descriptor =
   "Qat__V1__ListJobsRequest",
   "qat.v1",
   sizeof(Qat__V1__ListJobsRequest),
-  6,
+  7,
   qat__v1__list_jobs_request__field_descriptors,
   qat__v1__list_jobs_request__field_indices_by_name,
   1,  qat__v1__list_jobs_request__number_ranges,

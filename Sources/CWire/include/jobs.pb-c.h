@@ -275,10 +275,15 @@ struct  Qat__V1__JobSummary
    */
   protobuf_c_boolean has_dependents_left;
   uint32_t dependents_left;
+  /*
+   * Whether the job of reused_from was removed since.
+   */
+  protobuf_c_boolean has_reused_is_removed;
+  protobuf_c_boolean reused_is_removed;
 };
 #define QAT__V1__JOB_SUMMARY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__job_summary__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, 0, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, 0,NULL, 0, {0,NULL}, 0, 0, 0, 0 }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, 0, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, 0,NULL, 0, {0,NULL}, 0, 0, 0, 0, 0, 0 }
 
 
 /*
@@ -389,10 +394,15 @@ struct  Qat__V1__JobDetail
    */
   protobuf_c_boolean has_last_seq;
   uint64_t last_seq;
+  /*
+   * Its inputs with their files, in an answer to who wants them.
+   */
+  size_t n_inputs;
+  Qat__V1__Input **inputs;
 };
 #define QAT__V1__JOB_DETAIL__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__job_detail__descriptor) \
-    , NULL, 0, {0,NULL}, 0, {0,NULL}, 0,NULL, 0, 0 }
+    , NULL, 0, {0,NULL}, 0, {0,NULL}, 0,NULL, 0, 0, 0,NULL }
 
 
 /* Qat__V1__JobProgress methods */

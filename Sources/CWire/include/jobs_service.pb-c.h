@@ -273,10 +273,15 @@ struct  Qat__V1__GetJobRequest
    */
   protobuf_c_boolean has_job_id;
   ProtobufCBinaryData job_id;
+  /*
+   * Whether its inputs are wanted, in the place of specification, results and outputs.
+   */
+  protobuf_c_boolean has_inputs;
+  protobuf_c_boolean inputs;
 };
 #define QAT__V1__GET_JOB_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__get_job_request__descriptor) \
-    , 0, {0,NULL} }
+    , 0, {0,NULL}, 0, 0 }
 
 
 /*
@@ -315,10 +320,15 @@ struct  Qat__V1__ListJobsRequest
    */
   protobuf_c_boolean has_owner;
   ProtobufCBinaryData owner;
+  /*
+   * Jobs only whose name or id's beginning this is, or their pipeline's; or PIPELINE/JOB.
+   */
+  protobuf_c_boolean has_word;
+  ProtobufCBinaryData word;
 };
 #define QAT__V1__LIST_JOBS_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__list_jobs_request__descriptor) \
-    , 0, 0, 0, {0,NULL}, 0,NULL, 0,NULL, 0, {0,NULL}, 0, {0,NULL} }
+    , 0, 0, 0, {0,NULL}, 0,NULL, 0,NULL, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL} }
 
 
 /*

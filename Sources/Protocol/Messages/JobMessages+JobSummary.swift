@@ -46,6 +46,8 @@ public struct JobSummary: WireMessage, Equatable {
     public var dependentsRetried: UInt32 = 0
     /// In the answer to a retry: the dependents that stay as they are, because of their owner's quota.
     public var dependentsLeft: UInt32 = 0
+    /// Whether the job of ``reusedFrom`` was removed since.
+    public var isReusedRemoved = false
 
     /// Makes a message; every field has its wire default.
     public init(
@@ -107,6 +109,7 @@ public struct JobSummary: WireMessage, Equatable {
         reusedFrom = try reader.text(20)
         dependentsRetried = reader.uint32(21)
         dependentsLeft = reader.uint32(22)
+        isReusedRemoved = reader.bool(23)
     }
 
     /// Writes the fields.
@@ -133,6 +136,7 @@ public struct JobSummary: WireMessage, Equatable {
         writer.set(20, reusedFrom)
         writer.set(21, dependentsRetried)
         writer.set(22, dependentsLeft)
+        writer.set(23, isReusedRemoved)
     }
 }
 
@@ -148,6 +152,8 @@ public struct JobDetail: WireMessage, Equatable {
     public var outputs: [OutputFile]
     /// Sequence number of its newest event.
     public var lastSeq: UInt64
+    /// Its inputs with their files, in an answer to ``GetJobRequest/inputs``.
+    public var inputs: [Input] = []
 
     /// Makes a message; every field has its wire default.
     public init(
@@ -174,6 +180,7 @@ public struct JobDetail: WireMessage, Equatable {
         resultsJSON = reader.bytes(3)
         outputs = try reader.messages(4)
         lastSeq = reader.uint64(5)
+        inputs = try reader.messages(6)
     }
 
     /// Writes the fields.
@@ -183,5 +190,6 @@ public struct JobDetail: WireMessage, Equatable {
         writer.set(3, resultsJSON)
         writer.set(4, outputs)
         writer.set(5, lastSeq)
+        writer.set(6, inputs)
     }
 }

@@ -108,10 +108,13 @@ public struct SubmitJobResponse: WireMessage, Equatable {
 public struct GetJobRequest: WireMessage, Equatable {
     /// The job.
     public var jobID: String
+    /// Whether its inputs are wanted, in the place of specification, results and outputs.
+    public var inputs: Bool
 
     /// Makes a message; every field has its wire default.
-    public init(jobID: String = "") {
+    public init(jobID: String = "", inputs: Bool = false) {
         self.jobID = jobID
+        self.inputs = inputs
     }
 
     /// The schema's name for this message.
@@ -120,11 +123,13 @@ public struct GetJobRequest: WireMessage, Equatable {
     /// Reads the fields.
     public init(from reader: MessageReader) throws {
         jobID = try reader.text(1)
+        inputs = reader.bool(2)
     }
 
     /// Writes the fields.
     public func encode(into writer: inout MessageWriter) {
         writer.set(1, jobID)
+        writer.set(2, inputs)
     }
 }
 
@@ -142,6 +147,10 @@ public struct ListJobsRequest: WireMessage, Equatable {
     public var name: String
     /// This user's jobs only, of those that the caller sees.
     public var owner: String
+    /// Jobs only whose name this is, or the beginning of whose id, or whose pipeline's; or `PIPELINE/JOB`.
+    ///
+    /// An older gateway knows nothing of it, and lists all.
+    public var word = ""
 
     /// Makes a message; every field has its wire default.
     public init(
@@ -171,6 +180,7 @@ public struct ListJobsRequest: WireMessage, Equatable {
         kinds = try reader.texts(4)
         name = try reader.text(5)
         owner = try reader.text(6)
+        word = try reader.text(7)
     }
 
     /// Writes the fields.
@@ -181,6 +191,7 @@ public struct ListJobsRequest: WireMessage, Equatable {
         writer.set(4, kinds)
         writer.set(5, name)
         writer.set(6, owner)
+        writer.set(7, word)
     }
 }
 
