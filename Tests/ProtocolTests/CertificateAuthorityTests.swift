@@ -36,6 +36,34 @@ struct CertificateAuthorityTests {
         }
     }
 
+    /// A file that cannot be written is told from one that is wrong by the error, not by its words: in /proc
+    /// nobody makes a folder, and a name with a slash leads into a folder that is not there.
+    @Test(arguments: [("/proc/certificates", "new"), ("", "missing/new")])
+    func whatCannotBeWrittenIsTheCause(folder: String, name: String) throws {
+        let place = folder.isEmpty ? authority.folder : folder
+        let error = #expect(throws: RPCError.self) {
+            try CertificateAuthority.issue(
+                subject: .user(name: "bob"),
+                authorityFolder: authority.folder,
+                folder: place,
+                name: name
+            )
+        }
+        let cause = try #require(error?.cause as? UnwrittenFile)
+        #expect(cause.path.hasPrefix(place) && cause.reason == "No such file or directory")
+        #expect(error?.message == "cannot create \(cause.path): No such file or directory")
+        try Data("no certificate".utf8).write(to: URL(filePath: authority.folder + "/ca.pem"))
+        let wrong = #expect(throws: RPCError.self) {
+            try CertificateAuthority.issue(
+                subject: .user(name: "bob"),
+                authorityFolder: authority.folder,
+                folder: place,
+                name: name
+            )
+        }
+        #expect(wrong?.cause == nil)
+    }
+
     @Test(arguments: ["a b", "x/y", "", "ü", "a,URI:spiffe://evil"])
     func namesThatWouldBreakTheIdentityAreRefused(name: String) {
         #expect(throws: RPCError.self) {

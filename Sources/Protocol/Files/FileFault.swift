@@ -57,6 +57,14 @@ public struct FileFault: Sendable, Equatable, CustomStringConvertible {
     }
 }
 
+/// The cause of an error that says of a file or folder that it could not be written, and not that it is wrong.
+public struct UnwrittenFile: Error, Sendable, Equatable {
+    /// The file or folder.
+    public let path: String
+    /// Why, in the system's words.
+    public let reason: String
+}
+
 extension Error {
     /// Whether the disk, or what somebody may have of it, is full.
     public var isFullDisk: Bool {

@@ -19,7 +19,8 @@ public enum CertificateAuthority {
     ///   - folder: Where the two files go.
     ///   - trustDomain: The domain of every name it will sign.
     ///   - validity: How long it is valid.
-    /// - Throws: ``RPCError`` (`alreadyExists`) if either file is there.
+    /// - Throws: ``RPCError`` (`alreadyExists`) if either file is there; with ``UnwrittenFile`` as its cause if one
+    ///   cannot be written.
     public static func createAuthority(
         in folder: String,
         trustDomain: String,
@@ -61,7 +62,8 @@ public enum CertificateAuthority {
     ///   - name: Their name without extension.
     ///   - validity: How long the certificate is valid.
     /// - Returns: The paths of the certificate, the key, and the authority's certificate.
-    /// - Throws: ``RPCError`` (`alreadyExists`) if either file is there.
+    /// - Throws: ``RPCError`` (`alreadyExists`) if either file is there; with ``UnwrittenFile`` as its cause if one
+    ///   cannot be written.
     @discardableResult
     public static func issue(
         subject: PeerIdentity.Subject,
@@ -149,7 +151,11 @@ public enum CertificateAuthority {
             )
         } catch {
             let reason = FileFault(error)?.reason ?? "\(error)"
-            throw RPCError(.failedPrecondition, "cannot create \(folder): \(reason)", cause: error)
+            throw RPCError(
+                .failedPrecondition,
+                "cannot create \(folder): \(reason)",
+                cause: UnwrittenFile(path: folder, reason: reason)
+            )
         }
         for path in paths where FileManager.default.fileExists(atPath: path) {
             throw RPCError(.alreadyExists, "\(path) exists; it will not be overwritten")

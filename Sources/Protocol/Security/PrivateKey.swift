@@ -76,9 +76,13 @@ enum PEMFile {
         // O_EXCL: a file that appeared meanwhile, or a planted link, is left alone.
         let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
         guard descriptor >= 0 else {
+            let isThere = errno == EEXIST
             let reason = String(cString: strerror(errno))
-            let code: RPCError.Code = errno == EEXIST ? .alreadyExists : .failedPrecondition
-            throw RPCError(code, "cannot create \(path): \(reason)")
+            throw RPCError(
+                isThere ? .alreadyExists : .failedPrecondition,
+                "cannot create \(path): \(reason)",
+                cause: isThere ? nil : UnwrittenFile(path: path, reason: reason)
+            )
         }
         let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
         do {
@@ -89,7 +93,11 @@ enum PEMFile {
             // Half a file would be taken for one that must not be overwritten.
             unlink(path)
             let reason = FileFault(error)?.reason ?? "\(error)"
-            throw RPCError(.resourceExhausted, "cannot write \(path): \(reason)", cause: error)
+            throw RPCError(
+                .resourceExhausted,
+                "cannot write \(path): \(reason)",
+                cause: UnwrittenFile(path: path, reason: reason)
+            )
         }
     }
 }

@@ -169,9 +169,7 @@ extension CertsCommand {
         do {
             try body()
         } catch let error as RPCError {
-            let isWrite =
-                error.code == .resourceExhausted || error.message.hasPrefix("cannot create")
-            throw ClientError(isWrite ? .failed : .usage, error.message)
+            throw ClientError(error.cause is UnwrittenFile ? .failed : .usage, error.message)
         }
     }
 }

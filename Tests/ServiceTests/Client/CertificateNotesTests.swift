@@ -1,7 +1,7 @@
 internal import Foundation
-internal import Protocol
 internal import Testing
 
+@testable internal import Protocol
 @testable internal import qat_client
 
 struct CertificateNotesTests {
@@ -27,5 +27,20 @@ struct CertificateNotesTests {
         #expect(lines[0].hasPrefix("warning: a certificate of gateway ended on 2027-01-14"))
         #expect(lines[1].hasPrefix("warning: a certificate of train-1 ends in 20 days"))
         #expect(lines[2].hasPrefix("warning: your certificate /home/ada/ada.pem ends in 2 days"))
+    }
+
+    /// A file that cannot be written is 1, one that is wrong 2, whatever the words.
+    @Test func whatCouldNotBeWrittenIsToldByTheErrorsCause() {
+        func status(_ error: RPCError) -> qat_client.ExitStatus? {
+            let thrown = #expect(throws: ClientError.self) {
+                try CertsCommand.locally { throw error }
+            }
+            #expect(thrown?.lines == [error.message])
+            return thrown?.status
+        }
+        let cause = UnwrittenFile(path: "p", reason: "r")
+        #expect(status(RPCError(.failedPrecondition, "no room", cause: cause)) == .failed)
+        #expect(status(RPCError(.failedPrecondition, "cannot create what is wrong")) == .usage)
+        #expect(status(RPCError(.resourceExhausted, "a name is too long")) == .usage)
     }
 }
