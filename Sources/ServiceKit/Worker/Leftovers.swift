@@ -81,23 +81,26 @@ final class Leftovers: Sendable {
         Int64(clamping: Int(max(-1e15, min(1e15, date.timeIntervalSince1970 * 1000))))
     }
 
-    /// Those that nobody needs, by the gateway's word; none when it does not answer.
+    /// Those that nobody needs, by the gateway's word; when it stops answering, those that it spoke of.
+    ///
+    /// As many questions as it takes: what is needed may stand before all that is not, however much it is.
     private func needless(
         _ kept: [JobFolders.Kept]
     ) async -> (stored: [JobFolders.Kept], over: [JobFolders.Kept]) {
-        let asked = kept.prefix(KeptWork.questionLimit)
-        guard !asked.isEmpty else { return ([], []) }
-        do {
-            let answer = try await review(
-                asked.map { KeptJob(jobID: $0.job, step: $0.step, isFinished: $0.isFinished) }
-            )
-            return (
-                asked.filter { answer.stored.contains($0.job) },
-                asked.filter { answer.over.contains($0.job) }
-            )
-        } catch {
-            logger.info("what is kept of earlier jobs cannot be reviewed: \(error)")
-            return ([], [])
+        var (stored, over) = ([JobFolders.Kept](), [JobFolders.Kept]())
+        for start in stride(from: 0, to: kept.count, by: KeptWork.questionLimit) {
+            let asked = kept[start..<min(start + KeptWork.questionLimit, kept.count)]
+            do {
+                let answer = try await review(
+                    asked.map { KeptJob(jobID: $0.job, step: $0.step, isFinished: $0.isFinished) }
+                )
+                stored += asked.filter { answer.stored.contains($0.job) }
+                over += asked.filter { answer.over.contains($0.job) }
+            } catch {
+                logger.info("what is kept of earlier jobs cannot be reviewed: \(error)")
+                break
+            }
         }
+        return (stored, over)
     }
 }

@@ -62,6 +62,44 @@ struct LeftoversTests {
         #expect(left == ["a", "b"])
     }
 
+    /// Seen: behind 256 folders that were needed nothing was ever asked about, nor removed.
+    @Test func allIsAskedAboutHoweverMuchItIs() async throws {
+        // One question names 256 jobs at most: proto/qat/v1/lease.proto.
+        let count = 600
+        for index in 0..<count {
+            try home.write("jobs/j\(index)/\(Self.checkpoint(1))", "x")
+            try FileManager.default.setAttributes(
+                [.modificationDate: Date.now.addingTimeInterval(Double(index) - 86_400)],
+                ofItemAtPath: "\(root)/j\(index)/\(Self.checkpoint(1))"
+            )
+        }
+        let all = Set((0..<count).map { "j\($0)" })
+        let word = Word()
+        let kept = leftovers(stored: ["j599", "j300"], over: ["j0", "j256"], word)
+        await kept.makeRoom { false }
+        let asked = word.asked.withLock { $0.map { $0.map(\.jobID) } }
+        #expect(asked.allSatisfy { (1...256).contains($0.count) })
+        #expect(asked.flatMap { $0 }.count == count && Set(asked.joined()) == all)
+        #expect(left == all.subtracting(["j599", "j300", "j0", "j256"]))
+    }
+
+    /// What was said before a gateway stopped answering holds.
+    @Test func aGatewayThatStopsAnsweringHasSpokenOfSome() async throws {
+        for index in 0..<300 { try home.write("jobs/j\(index)/\(Self.checkpoint(1))", "x") }
+        let asked = Mutex(0)
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let kept = Leftovers(JobFolders(root: root), logger: logger) { jobs in
+            let isFirst = asked.withLock { count in
+                count += 1
+                return count == 1
+            }
+            guard isFirst else { throw RPCError(.unavailable, "gone") }
+            return ReviewKeptResponse(stored: jobs.map(\.jobID))
+        }
+        await kept.makeRoom { false }
+        #expect(asked.withLock { $0 } == 2 && left.count == 300 - 256)
+    }
+
     /// Seen: four cancelled jobs filled a disk, and the worker took none, although all was stored.
     @Test func roomIsMadeFromWhatNobodyNeeds() async throws {
         for (index, job) in ["over", "old", "needed", "new"].enumerated() {
