@@ -7,9 +7,10 @@ extension JobEngine {
         let stored = try await store.job(id)
         let document = try await store.document(id)
         return JobDetail(
-            summary: try await summary(
+            summary: summary(
                 stored,
                 busy: try await ownersAtQuota(),
+                try await surroundings([stored]),
                 after: try await store.predecessors(of: id)
             ),
             specJSON: document.spec,
@@ -30,6 +31,7 @@ extension JobEngine {
     ) async throws -> JobPage {
         let busy = try await ownersAtQuota()
         let listed = try await store.page(before: before, limit: pageSize + 1, of: choice)
+        let around = try await surroundings(listed.prefix(pageSize).compactMap(\.stored))
         let places = listed.prefix(pageSize).compactMap(\.pipeline)
         var known: [String: PipelineSummary] = [:]
         for pipeline in try await store.pipelines(Set(places)) {
@@ -38,7 +40,7 @@ extension JobEngine {
         var page = JobPage()
         var bytes = 0
         for (index, job) in listed.prefix(pageSize).enumerated() {
-            let summary = try await summary(job, busy: busy)
+            let summary = self.summary(job, busy: busy, around)
             bytes += try summary.encoded().count + 8
             let pipeline = known.removeValue(forKey: summary.pipelineID)
             bytes += try pipeline.map { try $0.encoded().count + 8 } ?? 0
@@ -56,10 +58,8 @@ extension JobEngine {
     /// Jobs as lists show them, those that cannot be read last.
     func summaries(_ stored: StoredJobs) async throws -> [JobSummary] {
         let busy = try await ownersAtQuota()
-        var summaries: [JobSummary] = []
-        for job in stored.jobs {
-            summaries.append(try await summary(job, busy: busy))
-        }
+        let around = try await surroundings(stored.jobs)
+        let summaries = stored.jobs.map { summary($0, busy: busy, around) }
         return summaries + stored.unreadable.map { unreadable($0.id, $0.error) }
     }
 
@@ -86,9 +86,27 @@ extension JobEngine {
         try await store.job(id).job.state.isTerminal
     }
 
-    private func summary(_ listed: ListedJob, busy: Set<String>) async throws -> JobSummary {
+    /// What summaries tell of other jobs.
+    private struct Surroundings {
+        /// What those that are blocked wait for.
+        var waits: [String: StoredWait] = [:]
+    }
+
+    /// What summaries of some jobs tell of others, read for all of them at once.
+    private func surroundings(_ jobs: [StoredJob]) async throws -> Surroundings {
+        let blocked = Set(jobs.filter { $0.job.state == .blocked }.map(\.job.id))
+        return Surroundings(
+            waits: blocked.isEmpty ? [:] : try await store.waits(of: blocked)
+        )
+    }
+
+    private func summary(
+        _ listed: ListedJob,
+        busy: Set<String>,
+        _ around: Surroundings
+    ) -> JobSummary {
         switch listed {
-        case .job(let stored): try await summary(stored, busy: busy)
+        case .job(let stored): summary(stored, busy: busy, around)
         case .unreadable(_, let id, let error): unreadable(id, error)
         }
     }
@@ -106,13 +124,11 @@ extension JobEngine {
     private func summary(
         _ stored: StoredJob,
         busy: Set<String>,
+        _ around: Surroundings,
         after: [String] = []
-    ) async throws -> JobSummary {
+    ) -> JobSummary {
         let job = stored.job
-        var predecessors = after
-        if predecessors.isEmpty, job.state == .blocked {
-            predecessors = try await store.predecessors(of: job.id)
-        }
+        let wait = around.waits[job.id] ?? StoredWait()
         var summary = JobSummary(
             jobID: job.id,
             kind: job.kind.rawValue,
@@ -126,9 +142,7 @@ extension JobEngine {
             startedUnixMs: job.started,
             finishedUnixMs: job.finished,
             attempt: UInt32(clamping: job.attempt),
-            waitReason: reportRules.sentence(
-                try await waitSentence(stored, busy: busy, after: predecessors)
-            ),
+            waitReason: reportRules.sentence(waitSentence(stored, busy: busy, wait)),
             // A deadline asks the same of the worker, and is nobody's request.
             cancelRequested: job.cancellation != .none && !job.isOverdue,
             owner: stored.owner
@@ -137,7 +151,7 @@ extension JobEngine {
         summary.part = stored.place?.part ?? ""
         summary.priority = stored.priority.rawValue
         summary.deadlineUnixMs = job.deadline ?? 0
-        summary.after = predecessors
+        summary.after = after.isEmpty ? wait.after : after
         summary.reusedFrom = job.reusedFrom ?? ""
         return summary
     }
@@ -158,25 +172,17 @@ extension JobEngine {
     private func waitSentence(
         _ stored: StoredJob,
         busy: Set<String>,
-        after predecessors: [String]
-    ) async throws -> String {
+        _ wait: StoredWait
+    ) -> String {
         switch stored.job.state {
         case .blocked:
-            let inputs: [Input]
-            do {
-                inputs = try await store.inputs(of: stored.job.id)
-            } catch let error as StoreError where error.code == .corrupt {
-                remarks.tell(error.message)
-                return error.message
-            }
-            let sources = inputs.compactMap { input in
-                InputSource(input.source).job.map { (job: $0, source: input.source) }
+            if let fault = wait.fault {
+                remarks.tell(fault)
+                return fault
             }
             // What it waited for and has is no reason any more.
-            let done = try await store.succeeded(among: Set(sources.map(\.job) + predecessors))
-            let missing = sources.filter { !done.contains($0.job) }
-                .map { PlainText.quoted($0.source, byteLimit: 120) }
-            let running = predecessors.filter { !done.contains($0) }
+            let missing = wait.sources.map { PlainText.quoted($0, byteLimit: 120) }
+            let running = wait.after.filter(wait.unfinished.contains)
             let outputs =
                 missing.isEmpty ? [] : ["the outputs of \(missing.joined(separator: ", "))"]
             let ends = running.isEmpty ? [] : ["the end of \(running.joined(separator: ", "))"]

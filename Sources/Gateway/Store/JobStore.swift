@@ -202,11 +202,14 @@ enum ListedJob: Sendable {
     /// A row that cannot be read: its number, its id, and what is wrong.
     case unreadable(number: Int64, id: String, StoreError)
 
-    /// The pipeline that it is of, if that can be read.
-    var pipeline: String? {
+    /// The job, if it can be read.
+    var stored: StoredJob? {
         guard case .job(let stored) = self else { return nil }
-        return stored.place?.pipeline
+        return stored
     }
+
+    /// The pipeline that it is of, if that can be read.
+    var pipeline: String? { stored?.place?.pipeline }
 
     /// The job's number.
     var number: Int64 {

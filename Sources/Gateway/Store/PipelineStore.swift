@@ -6,8 +6,8 @@ protocol PipelineStore: Sendable {
     /// The jobs that must end well before a job starts, beside those whose outputs it takes.
     func predecessors(of id: String) async throws -> [String]
 
-    /// Those of some jobs that succeeded.
-    func succeeded(among ids: Set<String>) async throws -> Set<String>
+    /// What some jobs wait for, each by its id; of a page of jobs at once.
+    func waits(of ids: Set<String>) async throws -> [String: StoredWait]
 
     /// Jobs in some states that need an output of a job, or start after it, from the oldest, above a
     /// number.
@@ -33,6 +33,18 @@ protocol PipelineStore: Sendable {
         owner: String?,
         limit: Int
     ) async throws -> [StoredJob]
+}
+
+/// What a job waits for, as far as its rows tell.
+struct StoredWait: Sendable, Equatable {
+    /// The sources of its inputs that are outputs of jobs which have not succeeded, in the inputs' order.
+    var sources: [String] = []
+    /// The jobs after which it starts, in order.
+    var after: [String] = []
+    /// Those of them that have not succeeded.
+    var unfinished: Set<String> = []
+    /// What is wrong with a row of its inputs.
+    var fault: String?
 }
 
 /// Jobs that were submitted together.

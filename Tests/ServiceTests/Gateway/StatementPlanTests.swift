@@ -13,11 +13,16 @@ struct StatementPlanTests {
     private final class Statements: Sendable {
         private let all = Mutex<Set<String>>([])
 
+        private let counted = Mutex(0)
+
         var list: [String] { all.withLock { $0.sorted() } }
+        /// How many there were, the same ones again included.
+        var count: Int { counted.withLock { $0 } }
 
         func note(_ sql: String) {
             let verbs = ["SELECT", "UPDATE", "DELETE"]
             guard verbs.contains(where: sql.hasPrefix) else { return }
+            counted.withLock { $0 += 1 }
             all.withLock { _ = $0.insert(sql) }
         }
     }
@@ -47,6 +52,13 @@ struct StatementPlanTests {
                 policies: PolicyFile(policy),
                 clock: { [engine = fixture.engine] in engine.now }
             )
+        }
+
+        /// How many statements something takes.
+        func count(_ body: () async throws -> Void) async throws -> Int {
+            let before = statements.count
+            try await body()
+            return statements.count - before
         }
 
         /// How SQLite goes about all that it was asked, line by line.
@@ -163,6 +175,53 @@ struct StatementPlanTests {
             for request in [ListJobsRequest(states: ["queued"]), ListJobsRequest(kinds: ["x"])] {
                 #expect(await code { _ = try await list(ada, request) } == .invalidArgument)
             }
+        }
+    }
+
+    /// Seen: each job of a page that waited took four statements of its own.
+    @Test func aPageOfJobsThatWaitTakesAsManyStatementsAsOneJob() async throws {
+        let noted = try Noted(AccessPolicy())
+        let (fixture, engine) = (noted.fixture, noted.engine)
+        let first = try await engine.submit(fixture.submission("1")).id
+        var waiting: [String] = []
+        func submit(_ count: Int) async throws {
+            for _ in 0..<count {
+                let key = "w\(waiting.count)"
+                var submission = try fixture.submission(
+                    key,
+                    kind: "quantize",
+                    model: "job:\(first)/model"
+                )
+                submission.after = [first]
+                waiting.append(try await engine.submit(submission).id)
+            }
+        }
+        func page() async throws -> [JobSummary] {
+            try await engine.list(
+                pageSize: 200,
+                before: nil,
+                of: JobChoice(states: [.blocked])
+            ).jobs
+        }
+        try await submit(1)
+        // What a new connection asks of the schema counts for nobody.
+        _ = try await page()
+        let alone = try await noted.count { _ = try await page() }
+        try await submit(40)
+        let many = try await noted.count { _ = try await page() }
+        #expect(alone > 0 && many == alone)
+        let jobs = try await page()
+        #expect(jobs.map(\.jobID) == waiting.reversed())
+        #expect(
+            jobs.allSatisfy {
+                $0.waitReason
+                    == "waits for the outputs of job:\(first)/model, and the end of \(first)"
+                    && $0.after == [first]
+            },
+            "\(jobs.first?.waitReason ?? "")"
+        )
+        for plan in try await noted.plans() {
+            #expect(!plan.lines.contains(where: Self.isLong), "\(plan)")
         }
     }
 

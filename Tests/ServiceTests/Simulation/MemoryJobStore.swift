@@ -162,8 +162,19 @@ final class MemoryJobStore: JobStore {
 
     func predecessors(of id: String) async throws -> [String] { try entry(id).insertion.after }
 
-    func succeeded(among ids: Set<String>) async throws -> Set<String> {
-        Set(select { ids.contains($0.job.id) && $0.job.state == .succeeded }.map(\.job.id))
+    func waits(of ids: Set<String>) async throws -> [String: StoredWait] {
+        let done = Set(select { $0.job.state == .succeeded }.map(\.job.id))
+        let rows = state.withLock { $0.rows }.filter { ids.contains($0.stored.job.id) }
+        return rows.reduce(into: [:]) { waits, row in
+            let after = row.insertion.after.sorted()
+            waits[row.stored.job.id] = StoredWait(
+                sources: row.inputs.map(\.source).filter { source in
+                    InputSource(source).job.map { !done.contains($0) } ?? false
+                },
+                after: after,
+                unfinished: Set(after).subtracting(done)
+            )
+        }
     }
 
     func pipeline(owner: String, key: String) async throws -> (id: String, digest: [UInt8])? {

@@ -16,16 +16,53 @@ extension SQLiteJobStore {
         }
     }
 
-    func succeeded(among ids: Set<String>) async throws -> Set<String> {
+    func waits(of ids: Set<String>) async throws -> [String: StoredWait] {
         try await pool.read { db in
-            try String.fetchSet(
-                db,
-                JobRecord
-                    .filter(ids.contains(JobRecord.CodingKeys.id))
-                    .filter(JobRecord.CodingKeys.state == JobState.succeeded.rawValue)
-                    .select(JobRecord.CodingKeys.id)
-            )
+            var waits: [String: StoredWait] = [:]
+            let all = ids.sorted()
+            // SQLite takes a limited number of values in one statement.
+            for start in stride(from: 0, to: all.count, by: 500) {
+                let asked = all[start..<min(start + 500, all.count)]
+                let marks = databaseQuestionMarks(count: asked.count)
+                let rows = try Self.waitStatements(marks).map { sql in
+                    try Row.fetchAll(db, sql: sql, arguments: StatementArguments(asked))
+                }
+                for id in asked { waits[id] = StoredWait() }
+                for row in rows[0] { waits[row["job"]]?.sources.append(row["source"]) }
+                for row in rows[1] {
+                    let source: String = row["source"]
+                    waits[row["job"]]?.after.append(source)
+                    let isDone: Bool = row["done"]
+                    if !isDone { waits[row["job"]]?.unfinished.insert(source) }
+                }
+                for row in rows[2] {
+                    let job: String = row["job"]
+                    waits[job]?.fault = DamagedDigest.sentence(
+                        "input",
+                        row["path"],
+                        job,
+                        byteCount: row["count"]
+                    )
+                }
+            }
+            return waits
         }
+    }
+
+    /// Statements for what some jobs wait for: outputs of jobs that have not succeeded; jobs after which they start;
+    /// inputs whose digests are none.
+    private static func waitStatements(_ marks: String) -> [String] {
+        func hasSucceeded(_ column: String) -> String {
+            "EXISTS (SELECT 1 FROM job WHERE job.id = \(column) AND job.state = 'SUCCEEDED')"
+        }
+        return [
+            "SELECT job, source FROM input WHERE job IN (\(marks)) AND source_job IS NOT NULL "
+                + "AND NOT \(hasSucceeded("input.source_job")) ORDER BY job, position",
+            "SELECT job, source, \(hasSucceeded("predecessor.source")) done "
+                + "FROM predecessor WHERE job IN (\(marks)) ORDER BY job, source",
+            "SELECT job, path, length(digest) count FROM input_file WHERE job IN (\(marks)) "
+                + "AND length(digest) <> 32 ORDER BY job DESC, position DESC, path DESC",
+        ]
     }
 
     func dependents(
