@@ -90,13 +90,17 @@ extension JobEngine {
     private struct Surroundings {
         /// What those that are blocked wait for.
         var waits: [String: StoredWait] = [:]
+        /// Those that others have their outputs from, and that are still there.
+        var origins: Set<String> = []
     }
 
     /// What summaries of some jobs tell of others, read for all of them at once.
     private func surroundings(_ jobs: [StoredJob]) async throws -> Surroundings {
         let blocked = Set(jobs.filter { $0.job.state == .blocked }.map(\.job.id))
+        let origins = Set(jobs.compactMap(\.job.reusedFrom))
         return Surroundings(
-            waits: blocked.isEmpty ? [:] : try await store.waits(of: blocked)
+            waits: blocked.isEmpty ? [:] : try await store.waits(of: blocked),
+            origins: origins.isEmpty ? [] : try await store.existing(among: origins)
         )
     }
 
@@ -153,6 +157,7 @@ extension JobEngine {
         summary.deadlineUnixMs = job.deadline ?? 0
         summary.after = after.isEmpty ? wait.after : after
         summary.reusedFrom = job.reusedFrom ?? ""
+        summary.isReusedRemoved = job.reusedFrom.map { !around.origins.contains($0) } ?? false
         return summary
     }
 

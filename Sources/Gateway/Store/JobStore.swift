@@ -17,6 +17,9 @@ protocol JobStore: PipelineStore {
     /// - Throws: ``StoreError`` (`notFound`).
     func row(_ id: String) async throws -> JobRow
 
+    /// Those of some jobs that there are, by id.
+    func existing(among ids: Set<String>) async throws -> Set<String>
+
     /// The job that a user submitted with a key, and the digest of what was submitted.
     func submission(owner: String, key: String) async throws -> (id: String, digest: [UInt8])?
 

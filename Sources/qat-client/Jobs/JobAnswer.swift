@@ -63,6 +63,9 @@ enum JobAnswer {
         members["pipeline"] = text(job.pipelineID)
         members["part"] = text(job.part)
         members["reused_from"] = text(job.reusedFrom)
+        if job.isReusedRemoved {
+            members["reused_from_removed"] = .boolean(true)
+        }
         if job.dependentsRetried != 0 {
             members["dependents_retried"] = .number(Double(job.dependentsRetried))
         }
@@ -171,6 +174,13 @@ enum JobAnswer {
 
     private static func timestamp(_ unixMs: Int64) -> JSONValue {
         unixMs > 0 ? .string(Quantities.timestamp(unixMs: unixMs)) : .null
+    }
+
+    /// `from job ID`, and that it is no more; empty of a job that ran itself.
+    static func origin(of job: JobSummary) -> String {
+        guard !job.reusedFrom.isEmpty else { return "" }
+        return "from job \(job.reusedFrom)"
+            + (job.isReusedRemoved ? ", which was removed since" : "")
     }
 
     private static func text(_ text: String) -> JSONValue? {

@@ -37,8 +37,8 @@ struct PipelineResults: Sendable {
         ]
         for job in jobs {
             let job = (summary: job.summary, detail: job)
-            let source =
-                job.summary.reusedFrom.isEmpty ? "" : "reused from job \(job.summary.reusedFrom)"
+            let origin = JobAnswer.origin(of: job.summary)
+            let source = origin.isEmpty ? "" : "reused \(origin)"
             lines += [
                 "",
                 Self.line([

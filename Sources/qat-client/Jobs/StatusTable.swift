@@ -188,10 +188,10 @@ enum StatusTable {
         add("pipeline", summary.pipelineID)
         add("part", summary.part)
         add("after", summary.after.joined(separator: ", "))
-        // The message mostly says it.
+        // The message mostly says it, but not whether that one is still there.
         let isToldOfReuse =
-            summary.reusedFrom.isEmpty || summary.reasonMessage.contains(summary.reusedFrom)
-        add("reused", isToldOfReuse ? "" : "from job \(summary.reusedFrom)")
+            summary.reasonMessage.contains(summary.reusedFrom) && !summary.isReusedRemoved
+        add("reused", isToldOfReuse ? "" : JobAnswer.origin(of: summary))
         add("priority", summary.priority == 0 ? "" : JobPriority.text(summary.priority))
         add(
             "deadline",

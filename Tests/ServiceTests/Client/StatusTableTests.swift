@@ -197,6 +197,18 @@ internal import Testing
         let text = StatusTable.detail(job)
         #expect(text.split(separator: "00aa000000000001").count == 2, "\(text)")
         #expect(text.contains("from job 00aa000000000001"))
+        // That one cannot be looked at any more.
+        job.summary.isReusedRemoved = true
+        let removed = StatusTable.detail(job).split(separator: "\n").map(String.init)
+        #expect(
+            removed.contains("reused    from job 00aa000000000001, which was removed since"),
+            "\(removed)"
+        )
+        let json = JobAnswer.json(job.summary)
+        #expect(json["reused_from"]?.stringValue == "00aa000000000001")
+        #expect(json["reused_from_removed"] == .boolean(true))
+        job.summary.isReusedRemoved = false
+        #expect(JobAnswer.json(job.summary)["reused_from_removed"] == nil)
         // Others were not.
         job.summary.reusedFrom = ""
         job.summary.reasonMessage = ""

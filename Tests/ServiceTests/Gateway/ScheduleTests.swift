@@ -313,6 +313,24 @@ struct ScheduleTests {
         #expect(try await fixture.state(next) == "QUEUED")
     }
 
+    /// Seen: status named a job that nobody could look at.
+    @Test func aJobThatWasReusedAndRemovedIsToldSo() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register(offer: Offer(kinds: [.quantize]))
+        let first = try await reusing(fixture, "1").jobID
+        let lease = try #require(try await fixture.acquire(role: .quant))
+        #expect(try await fixture.complete(lease))
+        let again = try await reusing(fixture, "2")
+        #expect(again.reusedFrom == first && !again.isReusedRemoved)
+        _ = try await fixture.engine.remove(first)
+        let detail = try await fixture.engine.detail(again.jobID).summary
+        let listed = try await fixture.engine.list(pageSize: 9, before: nil).jobs
+        #expect(listed.map(\.jobID) == [again.jobID])
+        for summary in [detail] + listed {
+            #expect(summary.reusedFrom == first && summary.isReusedRemoved)
+        }
+    }
+
     /// Seen: a job whose output was damaged stood in, and the damage came out at the download.
     @Test func aJobWhoseOutputIsDamagedStandsInForNobody() async throws {
         try await GatewayFixture.run { gateway in

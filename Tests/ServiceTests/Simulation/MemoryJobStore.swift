@@ -162,6 +162,10 @@ final class MemoryJobStore: JobStore {
 
     func predecessors(of id: String) async throws -> [String] { try entry(id).insertion.after }
 
+    func existing(among ids: Set<String>) async throws -> Set<String> {
+        Set(select { ids.contains($0.job.id) }.map(\.job.id))
+    }
+
     func waits(of ids: Set<String>) async throws -> [String: StoredWait] {
         let done = Set(select { $0.job.state == .succeeded }.map(\.job.id))
         let rows = state.withLock { $0.rows }.filter { ids.contains($0.stored.job.id) }

@@ -42,6 +42,17 @@ final class SQLiteJobStore: JobStore {
         }
     }
 
+    func existing(among ids: Set<String>) async throws -> Set<String> {
+        try await pool.read { db in
+            try String.fetchSet(
+                db,
+                JobRecord
+                    .filter(ids.contains(JobRecord.CodingKeys.id))
+                    .select(JobRecord.CodingKeys.id)
+            )
+        }
+    }
+
     func submission(owner: String, key: String) async throws -> (id: String, digest: [UInt8])? {
         try await pool.read { db in
             let record =
