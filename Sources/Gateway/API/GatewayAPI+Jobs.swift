@@ -6,10 +6,11 @@ internal import ServiceKit
 extension GatewayAPI {
     private static let pageLimit = 200
 
-    /// One job, whole.
-    func job(_ id: String, by principal: Principal) async throws -> JobDetail {
+    /// One job, whole but for its inputs, or with these alone: both are more than one message holds.
+    func job(_ request: GetJobRequest, by principal: Principal) async throws -> JobDetail {
+        let id = request.jobID
         _ = try await user(Caller(principal, .getJob), to: .see, id)
-        return try await engine.detail(id)
+        return request.inputs ? try await engine.inputs(id) : try await engine.detail(id)
     }
 
     /// Asks that a job be cancelled; a waiting one ends at once.

@@ -20,6 +20,21 @@ extension JobEngine {
         )
     }
 
+    /// A job with its inputs, and nothing else that is long.
+    func inputs(_ id: String) async throws -> JobDetail {
+        let stored = try await store.job(id)
+        var detail = JobDetail(
+            summary: summary(
+                stored,
+                busy: try await ownersAtQuota(),
+                try await surroundings([stored])
+            ),
+            lastSeq: UInt64(clamping: stored.job.lastSeq)
+        )
+        detail.inputs = try await store.inputs(of: id)
+        return detail
+    }
+
     /// Jobs from the newest, and where the next page begins.
     ///
     /// A page holds at most `pageSize` jobs and ``JobLimits/pageBytes`` bytes, the pipelines that its

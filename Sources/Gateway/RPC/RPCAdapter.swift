@@ -18,7 +18,7 @@ struct RPCAdapter: Sendable {
 
     private func addJobs(to router: inout RPCRouter) {
         add(QatMethods.submitJob, .users, to: &router) { try await api.submit($0, by: $1) }
-        add(QatMethods.getJob, .users, to: &router) { try await api.job($0.jobID, by: $1) }
+        add(QatMethods.getJob, .users, to: &router) { try await api.job($0, by: $1) }
         add(QatMethods.listJobs, .users, to: &router) { try await api.jobs($0, by: $1) }
         add(QatMethods.cancelJob, .users, to: &router) { try await api.cancel($0, by: $1) }
         add(QatMethods.retryJob, .users, to: &router) { try await api.retry($0, by: $1) }

@@ -65,8 +65,7 @@ public struct TextFile: Sendable {
                 check.message(text, skipped: start, name: name, path: path)
             )
         }
-        let lowered = name.lowercased()
-        let isLines = [".jsonl", ".ndjson", ".json"].contains { lowered.hasSuffix($0) }
+        let isLines = Self.isJSONLines(name: name)
         form = isLines ? .jsonLines(key: key) : .plain
         var notes = hasMark ? ["\(name): the byte order mark at its start is skipped"] : []
         if !isLines, JSONLines.look(like: text) {
@@ -76,6 +75,12 @@ public struct TextFile: Sendable {
             )
         }
         self.notes = notes
+    }
+
+    /// Whether a file of a name is read as JSON lines.
+    public static func isJSONLines(name: String) -> Bool {
+        let lowered = name.lowercased()
+        return [".jsonl", ".ndjson", ".json"].contains { lowered.hasSuffix($0) }
     }
 
     /// The file's size.

@@ -1,8 +1,11 @@
 internal import JobSpecs
+internal import ModelFiles
 internal import Protocol
 
-/// What an evaluation measures, however its file spells it: defaults are filled in, and a path is the one
-/// that it leads to.
+/// What an evaluation measures, however its file spells it: defaults are filled in, and a text is its bytes,
+/// wherever they lay.
+///
+/// An older gateway does not tell which bytes they were; then a path is the one that it leads to.
 struct MeasuredTasks: Equatable {
     /// Tasks over texts, in their order.
     private var texts: [EvaluateSpec.Task] = []
@@ -18,12 +21,13 @@ struct MeasuredTasks: Equatable {
             unread = JobAnswer.document(job.specJSON)["tasks"] ?? .null
             return
         }
-        for task in spec.tasks {
+        for (index, task) in spec.tasks.enumerated() {
+            let read = job.inputs.first { $0.pointer == "/tasks/\(index)/text" }?.files ?? []
             switch task {
-            case .perplexity(let windows): texts.append(.perplexity(Self.resolved(windows)))
-            case .accuracy(let windows): texts.append(.accuracy(Self.resolved(windows)))
+            case .perplexity(let windows): texts.append(.perplexity(Self.resolved(windows, read)))
+            case .accuracy(let windows): texts.append(.accuracy(Self.resolved(windows, read)))
             case .questions(let set, let file, let limit):
-                texts.append(.questions(set, file: Self.resolved(file), limit: limit))
+                texts.append(.questions(set, file: Self.resolved(file, read), limit: limit))
             case .benchmark(var settings):
                 // What is allowed is not measured.
                 settings.allowsLongContext = false
@@ -46,15 +50,29 @@ struct MeasuredTasks: Equatable {
         if benchmarks.isEmpty { benchmarks = other.benchmarks }
     }
 
-    private static func resolved(_ windows: EvaluateSpec.TextWindows) -> EvaluateSpec.TextWindows {
+    private static func resolved(
+        _ windows: EvaluateSpec.TextWindows,
+        _ files: [InputFile]
+    ) -> EvaluateSpec.TextWindows {
         var windows = windows
-        windows.text = resolved(windows.text)
+        windows.text = resolved(windows.text, files)
         windows.allowsLongContext = false
+        // Of plain texts, nothing is looked up under it.
+        if !files.isEmpty, !files.contains(where: { TextFile.isJSONLines(name: $0.path) }) {
+            windows.textKey = TextFile.defaultKey
+        }
         return windows
     }
 
-    private static func resolved(_ text: String) -> String {
-        switch InputReference.Location(parsing: text) {
+    /// `files`: What was read, as the gateway keeps it; none if it does not tell.
+    private static func resolved(_ text: String, _ files: [InputFile]) -> String {
+        guard files.isEmpty else {
+            // The same bytes are another text as JSON lines, which a name says.
+            return files.map { file in
+                (TextFile.isJSONLines(name: file.path) ? "lines " : "plain ") + file.digest.hex
+            }.joined(separator: ", ")
+        }
+        return switch InputReference.Location(parsing: text) {
         case .digest(let hex): "sha256:" + hex
         case .path(let path): normal(path)
         case .job, nil: text

@@ -249,6 +249,52 @@ internal import Testing
         #expect(lines.contains("all evaluations") == isSame, "\(lines)")
     }
 
+    /// What was read counts, and not where it lay: each evaluation is of one text of some bytes under a name.
+    ///
+    /// Seen: a text that was changed between two evaluations stood as one and the same; a copy of a text did not.
+    @Test(arguments: [
+        // Other bytes under one path.
+        ("hamlet.txt", "hamlet.txt", "to be", "hamlet.txt", "hamlet.txt", "not to be", false),
+        // The same bytes under two, and under none.
+        ("hamlet.txt", "hamlet.txt", "to be", "/copies/h.txt", "h.txt", "to be", true),
+        ("hamlet.txt", "hamlet.txt", "to be", "job:0000bb03c91c6898/t", "t", "to be", true),
+        // As lines of JSON they are another text; under which key plain text would lie is no matter.
+        ("a.txt", "a.txt", "{}", "a.jsonl", "a.jsonl", "{}", false),
+        ("a.txt", "a.txt", "x", #"b.txt","text_key":"body"#, "b.txt", "x", true),
+        ("a.json", "a.json", "x", #"b.json","text_key":"body"#, "b.json", "x", false),
+    ])
+    func evaluationsAreOfTheSameTextByItsBytes(
+        text: String,
+        name: String,
+        bytes: String,
+        otherText: String,
+        otherName: String,
+        otherBytes: String,
+        isSame: Bool
+    ) {
+        func job(_ part: String, _ text: String, _ name: String, _ bytes: String) -> JobDetail {
+            var job = Self.evaluation(part, "base", 20)
+            let models = #""models":[{"label":"base","model":"job:0000bb03c91c6898"}]"#
+            let task = #"{"type":"accuracy","text":"\#(text)","seq_length":64}"#
+            job.specJSON = Array(#"{\#(models),"tasks":[\#(task)]}"#.utf8)
+            job.inputs = [
+                Input(pointer: "/models/0/model", source: "job:0000bb03c91c6898/model"),
+                Input(
+                    pointer: "/tasks/0/text",
+                    source: "file",
+                    files: [InputFile(path: name, digest: .of(bytes), size: 1)]
+                ),
+            ]
+            return job
+        }
+        let results = PipelineResults(
+            summary: pipeline,
+            jobs: [job("c", text, name, bytes), job("d", otherText, otherName, otherBytes)]
+        )
+        let lines = results.lines(columns: nil)
+        #expect(lines.contains("all evaluations") == isSame, "\(lines)")
+    }
+
     /// One that ended and was retried meanwhile has not ended.
     @Test func aPipelineIsOverWhenEveryJobIs() {
         var again = Self.evaluation("d", "base", 22)

@@ -7,6 +7,48 @@ internal import Testing
 
 /// What the ways into the gateway have in common, and what a stopping gateway tells those who wait.
 struct GatewayAPITests {
+    /// A job's inputs are told on demand, with the bytes that it was given, those of another job's output among
+    /// them; and to nobody who does not see the job.
+    @Test func inputsAreToldWithTheirDigests() async throws {
+        try await GatewayFixture.run { gateway in
+            let ada = try gateway.user("ada")
+            let worker = try await gateway.worker(.quant, "quant-1")
+            let first = try await gateway.submit(ada, text: "weights")
+            let second = try await gateway.submit(
+                ada,
+                key: "2",
+                source: "job:\(first)",
+                uploads: false
+            )
+            func inputs(_ id: String, _ client: RPCClient) async throws -> JobDetail {
+                try await client.call(QatMethods.getJob, GetJobRequest(jobID: id, inputs: true))
+            }
+            #expect(try await inputs(second, ada).inputs.map(\.files.count) == [0])
+            let lease = try await gateway.lease(worker, "quant-1")
+            try await gateway.put("rounded", worker)
+            let done = CompleteLeaseRequest(
+                jobID: first,
+                epoch: lease.epoch,
+                outputs: [OutputFile(name: "model", digest: .of("rounded"), size: 7)],
+                bootID: "b1"
+            )
+            #expect(try await worker.call(QatMethods.completeLease, done).accepted)
+            let told = try await inputs(first, ada)
+            #expect(told.inputs.map(\.pointer) == ["/model"])
+            #expect(told.inputs.flatMap(\.files).map(\.digest) == [.of("weights")])
+            // Both do not fit into one message.
+            #expect(told.specJSON.isEmpty && told.outputs.isEmpty)
+            #expect(told.summary.state == "SUCCEEDED")
+            let next = try await inputs(second, ada).inputs
+            #expect(next.map(\.source) == ["job:\(first)"])
+            #expect(next.flatMap(\.files).map(\.digest) == [.of("rounded")])
+            let whole = try await ada.call(QatMethods.getJob, GetJobRequest(jobID: first))
+            #expect(whole.inputs.isEmpty && !whole.specJSON.isEmpty)
+            let eve = try gateway.user("eve")
+            #expect(await code { _ = try await inputs(first, eve) } == .notFound)
+        }
+    }
+
     private static func api() throws -> GatewayAPI {
         let jobs = try StoreFixture()
         let audit = AuditLog { _ in }
