@@ -106,12 +106,18 @@ extension GatewayAPI {
                 "a part of a name has at most \(engine.limits.nameBytes) bytes"
             )
         }
+        // The longest that a job is called: PIPELINE/JOB.
+        let wordLimit = engine.limits.nameBytes + 1 + engine.limits.partBytes
+        guard request.word.utf8.count <= wordLimit else {
+            throw StoreError(.invalidArgument, "a word for jobs has at most \(wordLimit) bytes")
+        }
         let owner = request.owner.isEmpty ? nil : request.owner
         return JobChoice(
             owner: user.onlyOwner ?? owner,
             states: Set(states),
             kinds: Set(kinds),
-            name: request.name
+            name: request.name,
+            word: request.word
         )
     }
 

@@ -10,4 +10,7 @@ struct JobChoice: Sendable, Equatable {
     var kinds: Set<Kind> = []
     /// What is in their names, whatever the case; empty for every name.
     var name = ""
+    /// What people type who mean them: their name, the beginning of their id, or either of their pipeline, or
+    /// `PIPELINE/JOB`; empty for all.
+    var word = ""
 }

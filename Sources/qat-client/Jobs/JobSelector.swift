@@ -7,9 +7,11 @@ struct JobSelector {
     static let help = "an id or its beginning, a name, latest, or PIPELINE/JOB"
 
     /// Jobs that are looked through for a beginning or a name, the newest first.
-    private static let jobLimit = 20_000
-    private static let pageSize: UInt32 = 200
-    private static let latest = "latest"
+    static let jobLimit = 20_000
+    static let pageSize: UInt32 = 200
+    /// Bytes of a word that a gateway looks for: those of PIPELINE/JOB at most.
+    static let wordLimit = JobLimits().nameBytes + 1 + JobLimits().partBytes
+    static let latest = "latest"
 
     let client: RPCClient
     /// The name of whoever asks, whose jobs `latest` is among.
@@ -47,22 +49,20 @@ struct JobSelector {
         _ words: [String],
         isHarmless: Bool
     ) async throws -> (targets: [JobTarget], problems: [String]) {
-        var known: Known?
         // An operator sees everybody's jobs, and means the own ones by `latest`.
         let user = words.contains(Self.latest) ? try caller() : nil
         var targets: [JobTarget] = []
         var problems: [String] = []
+        var unfiltered: Known?
         for word in words {
             // A whole id needs no list; if there is no such job, the gateway says so.
             if let target = Self.whole(word) {
                 targets.append(target)
                 continue
             }
-            if known == nil {
-                known = try await all()
-            }
+            let known = try await known(word, user, &unfiltered)
             // Among jobs that were not looked at, the word may mean another one.
-            guard isHarmless || known?.isComplete != false || word == Self.latest else {
+            guard isHarmless || known.isComplete || word == Self.latest else {
                 problems.append(
                     "there are more than \(Self.jobLimit) jobs: write the whole id instead of "
                         + TerminalText.quoted(word)
@@ -71,8 +71,8 @@ struct JobSelector {
             }
             let choice = Self.choice(
                 word,
-                among: known?.jobs ?? [],
-                pipelines: known?.pipelines ?? [],
+                among: known.jobs,
+                pipelines: known.pipelines,
                 isHarmless: isHarmless,
                 user: user
             )
@@ -299,27 +299,6 @@ struct JobSelector {
     private static func whole(_ word: String) -> JobTarget? {
         if JobID.isWhole(word) { return .job(word) }
         return PipelineID.isWhole(word) ? .pipeline(word) : nil
-    }
-
-    private struct Known {
-        var jobs: [JobSummary] = []
-        var pipelines: [PipelineSummary] = []
-        /// Whether there are no more than these.
-        var isComplete = false
-    }
-
-    private func all() async throws -> Known {
-        var known = Known()
-        var seen: Set<String> = []
-        var request = ListJobsRequest(pageSize: Self.pageSize)
-        repeat {
-            let page = try await client.call(QatMethods.listJobs, request)
-            known.jobs += page.jobs
-            known.pipelines += page.pipelines.filter { seen.insert($0.pipelineID).inserted }
-            request.pageToken = page.nextPageToken
-        } while !request.pageToken.isEmpty && known.jobs.count < Self.jobLimit
-        known.isComplete = request.pageToken.isEmpty
-        return known
     }
 }
 

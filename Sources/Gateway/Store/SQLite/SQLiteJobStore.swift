@@ -171,7 +171,25 @@ final class SQLiteJobStore: JobStore {
             let name = Column("name").lowercased
             request = request.filter(literal: "instr(\(name), \(choice.name.lowercased())) > 0")
         }
-        return request
+        return choice.word.isEmpty ? request : request.filter(literal: meant(by: choice.word))
+    }
+
+    /// The condition for jobs that a word may mean.
+    private static func meant(by word: String) -> SQL {
+        func called(_ word: String) -> SQL {
+            // Nothing that an id begins with comes behind this character.
+            "(name = \(word) OR (id >= \(word) AND id < \(word + "\u{10FFFF}")))"
+        }
+        func pipelines(_ word: String) -> SQL {
+            "pipeline IN (SELECT id FROM pipeline WHERE \(called(word)))"
+        }
+        let whole: SQL = "\(called(word)) OR \(pipelines(word))"
+        // No pipeline is called nothing, though every id begins with it.
+        guard let slash = word.lastIndex(of: "/"), slash > word.startIndex else {
+            return "(\(whole))"
+        }
+        let part = String(word[word.index(after: slash)...])
+        return "(\(whole) OR (part = \(part) AND \(pipelines(String(word[..<slash])))))"
     }
 
     private static func listed(_ row: Row) -> ListedJob {
