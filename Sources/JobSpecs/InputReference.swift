@@ -2,6 +2,10 @@ internal import Jobs
 
 /// A place in a job file that names an input: a model, a text, a corpus.
 public struct InputReference: Sendable, Hashable {
+    /// What may stand for an id where people write one.
+    static let idRule =
+        "For ID, submit takes the beginning of one, a job's name or latest, too, and says which job it is."
+
     /// What the input is for.
     public enum Role: String, Sendable {
         /// A GGUF file or a Hugging Face folder.

@@ -6,7 +6,8 @@ enum EvaluationSchema {
             "model",
             .input(.model),
             required: true,
-            "A GGUF file or a Hugging Face folder, job:ID[/output], or sha256:DIGEST."
+            "A GGUF file or a Hugging Face folder, job:ID[/output], or sha256:DIGEST. "
+                + InputReference.idRule
         ),
         activations(default: nil),
     ])

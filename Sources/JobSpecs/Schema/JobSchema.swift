@@ -81,7 +81,8 @@ public enum JobSchema {
         "model",
         .input(.model),
         required: true,
-        "A GGUF file or a Hugging Face folder, job:ID[/output], or sha256:DIGEST."
+        "A GGUF file or a Hugging Face folder, job:ID[/output], or sha256:DIGEST. "
+            + InputReference.idRule
     )
     private static let seed = ObjectSchema.Field(
         "seed",
@@ -122,7 +123,8 @@ public enum JobSchema {
             "jobs",
             .jobs(part, count: 1...64),
             required: true,
-            "The jobs by name; where an input is meant, job:NAME[/output] is another one's output."
+            "The jobs by name; where an input is meant, job:NAME[/output] is another one's output, or, "
+                + "with a name of none of these, that of a job outside. " + InputReference.idRule
         ),
     ])
 

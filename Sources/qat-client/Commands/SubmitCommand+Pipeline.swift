@@ -5,7 +5,8 @@ internal import Protocol
 
 extension SubmitCommand {
     /// Checks a pipeline file, sends what its jobs need, and makes it a pipeline exactly once.
-    func performPipeline(_ jobFile: JobFile) async throws -> ExitStatus {
+    func performPipeline(_ references: JobReferences) async throws -> ExitStatus {
+        let jobFile = references.file
         let plan = try PipelinePlan(jobFile, name: name)
         for warning in showsTables ? plan.warningsBesideTables : plan.warnings {
             Console.note("warning: \(jobFile.name): \(warning)")
@@ -18,7 +19,7 @@ extension SubmitCommand {
         let home = QatHome()
         let response = try await GatewayConnection.with(home) { client in
             let schedule = try await schedule(client)
-            return try await submit(plan, schedule, home, client)
+            return try await submit(plan, schedule, home, client, again: references.advice)
         }
         if output.json {
             Console.print(
@@ -48,9 +49,10 @@ extension SubmitCommand {
         _ plan: PipelinePlan,
         _ schedule: Schedule,
         _ home: QatHome,
-        _ client: RPCClient
+        _ client: RPCClient,
+        again: String = ""
     ) async throws -> SubmitPipelineResponse {
-        try await exactlyOnce(plan.digest(schedule), home) { key, journal in
+        try await exactlyOnce(plan.digest(schedule), home, again: again) { key, journal in
             let request = plan.request(key: key, schedule)
             for part in plan.parts {
                 try await Self.checkStored(part.plan, client)

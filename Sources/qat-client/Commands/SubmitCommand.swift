@@ -14,11 +14,13 @@ struct SubmitCommand: ClientVerb {
         discussion: """
             KIND is quantize, train, evaluate or pipeline; without it the file's keys tell. FILE is \
             JSON or YAML, or - for the standard input; relative paths in it start from its folder, \
-            or from the current one.
+            or from the current one. Where it means a model or a text, job:JOB/OUTPUT is another \
+            job's output: JOB is an id or its beginning, a name, or latest.
 
-            A pipeline is {"jobs": {NAME: JOB, …}}: jobs of any kind, submitted all or none. Where a \
-            job means a model or a text, job:NAME/OUTPUT is another one's output; "after": [NAME, …] \
-            lets it start later. --set NAME.KEY=VALUE reaches into a job. See "explain pipeline".
+            A pipeline is {"jobs": {NAME: JOB, …}}: jobs of any kind, submitted all or none. \
+            job:NAME/OUTPUT is an output of one of them before it is another job's; "after": \
+            [NAME, …] lets it start later. --set NAME.KEY=VALUE reaches into a job. See "explain \
+            pipeline".
             """
     )
 
@@ -83,9 +85,13 @@ struct SubmitCommand: ClientVerb {
     }
 
     func perform() async throws -> ExitStatus {
-        let jobFile = try JobFile(file, kind: kind, overrides: overrides)
+        let references = try await JobReferences(
+            JobFile(file, kind: kind, overrides: overrides)
+        )
+        let jobFile = references.file
+        references.tell()
         guard jobFile.kind != "pipeline" else {
-            return try await performPipeline(jobFile)
+            return try await performPipeline(references)
         }
         let plan = try SubmissionPlan(jobFile, name: name)
         let inputs = try InputValidation(plan, file: jobFile.name)
@@ -106,7 +112,7 @@ struct SubmitCommand: ClientVerb {
         let home = QatHome()
         let response = try await GatewayConnection.with(home) { client in
             let schedule = try await schedule(client)
-            return try await submit(plan, home, client, schedule)
+            return try await submit(plan, home, client, schedule, again: references.advice)
         }
         if output.json {
             var members: [String: JSONValue] = [
@@ -136,9 +142,10 @@ struct SubmitCommand: ClientVerb {
         _ plan: SubmissionPlan,
         _ home: QatHome,
         _ client: RPCClient,
-        _ schedule: Schedule = Schedule()
+        _ schedule: Schedule = Schedule(),
+        again: String = ""
     ) async throws -> SubmitJobResponse {
-        try await exactlyOnce(plan.digest(schedule), home) { key, journal in
+        try await exactlyOnce(plan.digest(schedule), home, again: again) { key, journal in
             try await Self.checkStored(plan, client)
             try await BlobUploader.upload(plan.uniqueFiles, client)
             let request = plan.request(key: key, schedule)
@@ -160,9 +167,12 @@ struct SubmitCommand: ClientVerb {
 
     /// Runs a submission under a key that stands in the journal first; the key of an unfinished one of
     /// the same content, if there is one.
+    ///
+    /// `again`: What to change in the file so that it means the same when it is submitted again.
     func exactlyOnce<Response>(
         _ digest: String,
         _ home: QatHome,
+        again: String = "",
         _ send: (_ key: String, SubmitJournal) async throws -> Response
     ) async throws -> Response {
         try home.create()
@@ -180,7 +190,7 @@ struct SubmitCommand: ClientVerb {
         } catch let error as RPCError where error.isConnectionLoss {
             throw ClientError(
                 ExitStatus(error),
-                "\(error.message); submit the same file again to continue under key \(key)"
+                "\(error.message); submit the same file again\(again) to continue under key \(key)"
             )
         } catch var error as RPCError where error.category == .permanent {
             error.message = Self.placed(error.message)

@@ -63,11 +63,11 @@ struct InputScanner {
         }
     }
 
-    /// Whether an id is one that examples write where yours belongs: PTQ_JOB_ID, YOUR-JOB, ID.
-    ///
-    /// Ids of jobs have no capital letters.
-    private static func isPlaceholder(_ id: String) -> Bool {
-        id.contains(where: \.isUppercase) || ["id", "job_id", "job-id"].contains(id)
+    /// Whether a word is one that examples write where yours belongs: PTQ_JOB_ID, YOUR-JOB, ID.
+    static func isPlaceholder(_ word: String) -> Bool {
+        if ["id", "job_id", "job-id"].contains(word) { return true }
+        let pieces = word.split { $0 == "_" || $0 == "-" }
+        return word == word.uppercased() && pieces.contains { ["ID", "JOB", "YOUR"].contains($0) }
     }
 
     private func stored(_ reference: InputReference, _ hex: String) throws -> PlannedInput {

@@ -8,7 +8,7 @@ struct JobFile {
     /// The kind it is read as.
     let kind: String
     /// What it holds, overrides included.
-    let document: JSONParser.Document
+    private(set) var document: JSONParser.Document
     /// The folder that relative paths start from.
     let folder: URL
     /// What the submitter should know of the file itself.
@@ -69,6 +69,17 @@ struct JobFile {
         let url = URL(filePath: isInput ? "./input" : path)
         folder = url.absoluteURL.deletingLastPathComponent()
         defaultName = isInput ? "job" : url.deletingPathExtension().lastPathComponent
+    }
+
+    /// The file with texts in it replaced by others in the same places.
+    func replacing(_ value: JSONValue) -> JobFile {
+        var file = self
+        file.document = JSONParser.Document(
+            value: value,
+            lines: document.lines,
+            fractions: document.fractions
+        )
+        return file
     }
 
     /// The bytes of a file, or of the standard input; one more than allowed, so that the parser sees that
