@@ -5,6 +5,9 @@ internal import Protocol
 struct LocalCertificates {
     let layout: LocalLayout
 
+    /// Whose certificate the profile of the suite has.
+    static let user = "local"
+
     private static let trustDomain = "local"
     /// An authority older than this is replaced; it is issued for a year.
     private static let authorityLifetime: TimeInterval = 300 * 86_400
@@ -26,7 +29,7 @@ struct LocalCertificates {
             )
             try issue(subject, name: daemon.instance)
         }
-        try issue(.user(name: "local"), name: "user")
+        try issue(.user(name: Self.user), name: "user")
     }
 
     private func issue(_ subject: PeerIdentity.Subject, name: String) throws {

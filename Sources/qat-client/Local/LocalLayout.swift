@@ -52,6 +52,9 @@ struct LocalLayout: Sendable {
     func logPath(_ daemon: LocalDaemon) -> String { "\(logFolder)/\(daemon.rawValue).log" }
     func pidPath(_ daemon: LocalDaemon) -> String { "\(runFolder)/\(daemon.rawValue).pid" }
 
+    /// The gateway's own place for its policy.
+    var policyPath: String { stateFolder(.gateway) + "/policy.json" }
+
     /// Creates all folders.
     func create() throws {
         let states = LocalDaemon.allCases.map(stateFolder)

@@ -80,6 +80,17 @@ struct LocalSuite {
         try profile(port: port).save(home)
     }
 
+    /// Has the gateway take whoever uses the suite's profile for an operator; a policy that is there already stays.
+    ///
+    /// The machine and all of the suite is theirs.
+    func writePolicy() throws {
+        guard (try? FileManager.default.attributesOfItem(atPath: layout.policyPath)) == nil else {
+            return
+        }
+        let policy = JSONValue.object(["operators": .array([.string(LocalCertificates.user)])])
+        try PrivateFiles.replace(layout.policyPath, with: policy.canonicalBytes + [0x0A])
+    }
+
     /// Starts the supervisor, which starts the daemons.
     ///
     /// - Throws: ``ClientError`` (`failed`) when the port is taken or an executable is missing.
@@ -102,6 +113,7 @@ struct LocalSuite {
         } catch let error as RPCError {
             throw ClientError(.failed, "cannot make certificates: \(error.message)")
         }
+        try writePolicy()
         unlink(layout.stopRequestPath)
         try PrivateFiles.replace(layout.portPath, with: Array(String(port).utf8))
         let supervisor = try ProcessLauncher.start(

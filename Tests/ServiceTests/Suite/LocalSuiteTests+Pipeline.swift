@@ -28,6 +28,45 @@ extension LocalSuiteTests {
             + values.flatMap { ["--set", $0] }
     }
 
+    /// In a file as on the command line, a job goes by its name, by `latest`, and by the beginning of its id; and
+    /// the suite is its owner's, who may have everything read.
+    @Test func jobsAreNamedInFilesAsElsewhere() throws {
+        let suite = try LocalSuiteFixture()
+        defer { suite.down() }
+        try suite.writeInputs()
+        try suite.up()
+        try suite.write(
+            #"{"name": "rounded", "model": "model", "quantization": {"algorithm": "mxfp4"}}"#,
+            "ptq.json"
+        )
+        let first = try suite.client("submit", suite.folder + "/ptq.json", "--json")
+        let id = try #require(try suite.json(first.output)["job_id"] as? String)
+        try suite.write(
+            #"{"models": [{"label": "a", "model": "job:latest"}, {"label": "b", "model": "job:rounded"}], "#
+                + #""tasks": [{"type": "perplexity", "text": "validation.txt", "seq_length": 64, "windows": 2}]}"#,
+            "compare.json"
+        )
+        let submit = ["submit", suite.folder + "/compare.json"]
+        let set = ["--set", "models[1].model=job:\(id.prefix(12))/model"]
+        for more in [[], set] {
+            let plan = try suite.client(submit + more + ["--dry-run", "--json"])
+            #expect(plan.status == 0, "\(plan.errors)")
+            #expect(plan.errors.contains("$.models[0].model: job:latest is job:\(id)\n"))
+            let inputs = try #require(try suite.json(plan.output)["inputs"] as? [[String: Any]])
+            let sources = inputs.compactMap { $0["source"] as? String }
+            #expect(sources.prefix(2) == ["job:\(id)/model", "job:\(id)/model"])
+        }
+        let unknown = try suite.client(submit + ["--set", "models[0].model=job:none", "--dry-run"])
+        #expect(unknown.status == 2)
+        #expect(
+            unknown.errors.contains("$.models[0].model: no job has the id or the name \"none\"")
+        )
+        let compared = try suite.client(submit + ["--watch", "--json"])
+        #expect(compared.status == 0, "\(compared.errors)")
+        let audit = try suite.client("artifacts", "verify", "--all", "--json")
+        #expect(audit.status == 0, "\(audit)")
+    }
+
     @Test func aPipelineQuantizesTrainsAndComparesBoth() throws {
         let suite = try LocalSuiteFixture()
         defer { suite.down() }
