@@ -115,6 +115,47 @@ internal import Testing
         #expect(asks <= (state.asksWhenRunning ?? 0) + 1)
     }
 
+    /// docs/CLIENT.md: a stream for each job, of which the largest pipeline that a gateway takes has 64 (docs/JOBS.md).
+    ///
+    /// All may be at work at once, on the one connection of a watcher that also asks why some wait.
+    @Test(.timeLimit(.minutes(2)))
+    func theLargestPipelineCanBeWatched() async throws {
+        let ids = (0..<64).map { "j\($0)" }
+        let box = Mutex<ScriptedGateway?>(nil)
+        let playbacks = ids.map { id in
+            ScriptedGateway.Playback(
+                events: [Self.state(1, "RUNNING", job: id), Self.state(2, "SUCCEEDED", job: id)],
+                before: { event in
+                    guard event.state == "SUCCEEDED", let gateway = box.withLock({ $0 }) else {
+                        return
+                    }
+                    // None ends before all are followed, and a question is answered besides.
+                    try await Self.wait {
+                        gateway.state.withLock { $0.watches.count >= 64 && $0.asks >= 2 }
+                    }
+                }
+            )
+        }
+        let gateway = try ScriptedGateway(playbacks: playbacks)
+        box.withLock { $0 = gateway }
+        gateway.state.withLock { state in
+            state.pipelineDetails = [
+                PipelineDetail(
+                    summary: PipelineSummary(pipelineID: "p-1"),
+                    jobs: ids.map { Self.summary("QUEUED", "waits", job: $0) }
+                )
+            ]
+        }
+        let course = Course(gateway)
+        try await follow(course, .pipeline("p-1"))
+        box.withLock { $0 = nil }
+        let told = course.state.withLock { $0.told }
+        #expect(
+            Set(told.filter { $0.hasSuffix("SUCCEEDED") }) == Set(ids.map { "\($0) SUCCEEDED" })
+        )
+        #expect(gateway.state.withLock { $0.watches.count } == 64)
+    }
+
     /// All parts are asked about at once, and each is named.
     @Test func aPipelinesPartsSayWhyTheyWait() async throws {
         let box = Mutex<Course?>(nil)
