@@ -16,7 +16,8 @@ extension ConnectionStateMachine {
         highestStream = highestStream == 0 ? 1 : highestStream + 2
         streams[highestStream] = StreamState(
             receiveCredit: negotiated.localStreamCredit,
-            sendCredit: negotiated.peerStreamCredit
+            sendCredit: negotiated.peerStreamCredit,
+            hasBegun: false
         )
         return highestStream
     }
@@ -58,6 +59,7 @@ extension ConnectionStateMachine {
             }
             index += length
         }
+        if index > start { stream.hasBegun = true }
         copy(&frames, length: index - start, stream: id, into: &output)
         streams[id] = isOver ? nil : stream
         if isOver { closeIfDrained() }
@@ -101,14 +103,20 @@ extension ConnectionStateMachine {
     }
 
     /// A client's caller gave up.
+    ///
+    /// Of a call that was not written yet the peer is told nothing: its number is left out, and the CALL must not
+    /// be written any more, which ``write(_:stream:quantum:into:)`` sees to.
     package mutating func cancel(
         stream id: UInt32,
         reason: RPCError.Code,
         into output: inout ByteBuffer
     ) {
+        let hasBegun = streams[id]?.hasBegun ?? false
         guard closeStream(id) else { return }
-        output.writeFrameHeader(FrameHeader(length: 4, type: .cancel, stream: id))
-        output.writeInteger(reason.rawValue)
+        if hasBegun {
+            output.writeFrameHeader(FrameHeader(length: 4, type: .cancel, stream: id))
+            output.writeInteger(reason.rawValue)
+        }
         closeIfDrained()
     }
 

@@ -42,6 +42,8 @@ package struct ConnectionStateMachine: Sendable {
         var partial = ByteBuffer()
         var isPartial = false
         var hasEndedRemotely = false
+        /// Whether its CALL came or went; before that, the peer knows nothing of it.
+        var hasBegun = true
         /// Credit for pieces of an unfinished message, granted as they are taken in.
         var ingestedCredit = 0
     }
