@@ -10,6 +10,7 @@ extension GatewayAPI {
         by principal: Principal
     ) async throws -> FindMissingResponse {
         let open = try await renewed(Set(request.digests), Caller(principal, .findMissing))
+        try artifacts.requirePresence()
         return FindMissingResponse(
             digests: request.digests.filter { !open.contains($0) || artifacts.size($0) == nil }
         )
@@ -121,6 +122,7 @@ extension GatewayAPI {
         _ user: String
     ) async throws -> Set<SHA256Digest> {
         let holder = Grant.holder(user: user)
+        try artifacts.requirePresence()
         // Nobody removes one of them while it is being opened.
         return try await artifacts.custody.holding(digests) {
             let size = digests.reduce(0) { $0 + (artifacts.size($1) ?? 0) }
@@ -171,13 +173,15 @@ extension GatewayAPI {
 
     /// The size of an artifact that is open to the caller.
     private func openSize(_ digest: SHA256Digest, _ caller: Caller) async throws -> UInt64 {
-        guard try await opened([digest], caller).contains(digest),
-            let size = artifacts.size(digest)
-        else {
-            authority.audit.deny(caller, "sha256:\(digest.hex) is not open to the caller")
-            throw StoreError(.notFound, "no artifact sha256:\(digest.hex)")
-        }
-        return size
+        let isOpen = try await opened([digest], caller).contains(digest)
+        if isOpen, let size = artifacts.size(digest) { return size }
+        // Told alike to the caller: what is not theirs is answered as what is not there.
+        try artifacts.requirePresence()
+        authority.audit.deny(
+            caller,
+            "sha256:\(digest.hex) is \(isOpen ? "not stored" : "not open to the caller")"
+        )
+        throw StoreError(.notFound, "no artifact sha256:\(digest.hex)")
     }
 }
 

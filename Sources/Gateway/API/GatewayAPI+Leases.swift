@@ -174,7 +174,10 @@ extension GatewayAPI {
                 checkStored: { outputs in
                     try await checkStored(outputs, of: request.jobID, by: holder.worker)
                 },
-                isMissing: { !artifacts.missing(Array($0)).isEmpty },
+                isMissing: { digests in
+                    try artifacts.requirePresence()
+                    return !artifacts.missing(Array(digests)).isEmpty
+                },
                 onChange: { isChange = true },
                 onSuccess: { freed = $0 }
             )
@@ -358,6 +361,7 @@ extension GatewayAPI {
         of job: String,
         by worker: WorkerIdentity
     ) async throws {
+        try artifacts.requirePresence()
         let digests = Set(outputs.map(\.digest))
         let own = try await engine.store.granted(digests, to: Grant.holder(worker))
         let given = try await engine.store.inputs(among: digests, of: [job])

@@ -203,6 +203,7 @@ extension GatewayAPI {
         if let closed = digests.subtracting(open).first {
             authority.audit.deny(caller, "sha256:\(closed.hex) is not open to the caller")
         }
+        if !digests.isEmpty { try artifacts.requirePresence() }
         func size(_ digest: SHA256Digest) -> UInt64? {
             open.contains(digest) ? artifacts.size(digest) : nil
         }

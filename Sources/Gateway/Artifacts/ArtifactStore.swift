@@ -18,6 +18,7 @@ struct ArtifactStore: Sendable {
     var reserve: UInt64 = 256 << 20
     /// Bytes of room that are promised to an upload at once.
     var promiseStep: UInt64 = 64 << 20
+    private let identity: StoreIdentity
     private let incoming = IncomingBytes()
     private let verified = VerifiedFiles()
 
@@ -33,6 +34,31 @@ struct ArtifactStore: Sendable {
             let folder = root + "/sha256/" + String(format: "%02x", byte)
             try manager.createDirectory(atPath: folder, withIntermediateDirectories: true)
         }
+        identity = try StoreIdentity(root: root)
+    }
+
+    /// Whether the folder is the one of this store's start: while it is not, what is not found is not gone.
+    var isThere: Bool { identity.isThere }
+
+    /// - Throws: ``StoreError`` (`outOfOrder`) while the store's folder is not there.
+    func requirePresence() throws {
+        guard isThere else {
+            throw StoreError(
+                .outOfOrder,
+                """
+                the artifacts in \(root) are not there: the folder is missing, empty or another one since the \
+                gateway started, as when a mount is gone; nothing is lost once it is back
+                """
+            )
+        }
+    }
+
+    /// What is said of an artifact that is not found.
+    ///
+    /// - Throws: ``StoreError`` (`outOfOrder`) if none would be.
+    private func absence(of digest: SHA256Digest) throws -> StoreError {
+        try requirePresence()
+        return StoreError(.notFound, "no artifact sha256:\(digest.hex)")
     }
 
     /// Where an artifact is or would be.
@@ -69,6 +95,7 @@ struct ArtifactStore: Sendable {
                 "\(size) bytes exceed the limit of \(byteLimit) per artifact"
             )
         }
+        try requirePresence()
         try checkRoom(size, incoming: incoming.count)
         // Room is promised as bytes come, a step at a time: who announces gigabytes and sends nothing
         // keeps nobody else from uploading.
@@ -108,7 +135,12 @@ struct ArtifactStore: Sendable {
                 "\(count) bytes of sha256 \(found.hex) came instead of \(size) of \(digest.hex)"
             )
         }
-        try StoreError.ofFiles { () throws(DurableFileError) in try file.commit() }
+        do {
+            try StoreError.ofFiles { () throws(DurableFileError) in try file.commit() }
+        } catch {
+            try requirePresence()
+            throw error
+        }
         verified.insert(digest, FileVersion(path(digest)))
     }
 
@@ -130,7 +162,7 @@ struct ArtifactStore: Sendable {
         try await verify(digest)
         guard let total = size(digest), let handle = FileHandle(forReadingAtPath: path(digest))
         else {
-            throw StoreError(.notFound, "no artifact sha256:\(digest.hex)")
+            throw try absence(of: digest)
         }
         defer { try? handle.close() }
         guard offset <= total else {
@@ -171,9 +203,7 @@ struct ArtifactStore: Sendable {
     /// - Throws: ``StoreError`` (`notFound`; `corrupt`, which sets the file aside).
     func verify(_ digest: SHA256Digest, isTrusting: Bool = true) async throws {
         let path = path(digest)
-        guard let version = FileVersion(path) else {
-            throw StoreError(.notFound, "no artifact sha256:\(digest.hex)")
-        }
+        guard let version = FileVersion(path) else { throw try absence(of: digest) }
         if isTrusting, verified.holds(digest, version) { return }
         let found = try await Self.digest(ofFile: path)
         if found == digest { return verified.insert(digest, version) }
@@ -257,6 +287,7 @@ struct ArtifactStore: Sendable {
     ///
     /// - Throws: ``StoreError`` (`noSpace`, `unusable`).
     func probe() throws {
+        try requirePresence()
         try checkRoom(0, incoming: incoming.count)
         let path = "\(root)/tmp/probe-\(UUID().uuidString)"
         try StoreError.ofFiles { () throws(DurableFileError) in

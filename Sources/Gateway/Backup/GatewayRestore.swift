@@ -70,6 +70,9 @@ struct GatewayRestore {
                     + "; --accept-gaps restores the rest"
             )
         }
+        if !gaps.isEmpty, gaps.count == contents.artifacts.count {
+            try ArtifactPresence.accept(root: state + "/cas")
+        }
         try BackupFiles.makeFolder(state + "/logs")
         for name in BackupFiles.names(source + "/logs") where name.hasSuffix(".log") {
             try BackupFiles.copy("\(source)/logs/\(name)", to: "\(state)/logs/\(name)")

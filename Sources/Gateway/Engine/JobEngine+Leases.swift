@@ -13,7 +13,8 @@ extension JobEngine {
     ) async throws -> Lease? {
         let worker = try registered(holder, isConnected: isConnected)
         presence.note(obstacle: obstacle, of: holder)
-        guard obstacle == nil else { return nil }
+        // Whoever got a job now would find its inputs missing.
+        guard obstacle == nil, hasArtifacts() else { return nil }
         var refused: Set<String> = []
         var unreadable: Set<String> = []
         while let next = try await store.nextQueued(
@@ -127,7 +128,7 @@ extension JobEngine {
         _ request: CompleteLeaseRequest,
         by holder: LeaseHolder,
         checkStored: ([OutputFile]) async throws -> Void = { _ in },
-        isMissing: (Set<SHA256Digest>) -> Bool = { _ in false },
+        isMissing: (Set<SHA256Digest>) throws -> Bool = { _ in false },
         onChange: () -> Void = {},
         onSuccess: (Set<SHA256Digest>) -> Void = { _ in }
     ) async throws -> Decision.Verdict {
@@ -139,7 +140,7 @@ extension JobEngine {
             if case .failed(.artifactMissing, let message) = completion {
                 let inputs = try await readable { try await store.inputs(of: request.jobID) }
                     .flatMap(\.files)
-                if !isMissing(Set(inputs.map(\.digest))) {
+                if try !isMissing(Set(inputs.map(\.digest))) {
                     completion = .failed(
                         .internalError,
                         "its worker gave ARTIFACT_MISSING, and all inputs are stored: \(message)"

@@ -210,6 +210,9 @@ extension JobEngine {
             guard !missing.isEmpty || !running.isEmpty else { return "is about to be queued" }
             return "waits for " + (outputs + ends).joined(separator: ", and ")
         case .queued:
+            guard hasArtifacts() else {
+                return "waits until the gateway's artifacts are there again, which its operator must see to"
+            }
             return faults.withLock { $0[stored.job.id] } ?? waitReason(stored, busy: busy)
         default: return ""
         }

@@ -27,17 +27,23 @@ final class JobEngine: Sendable {
     /// Why queued jobs could not be handed out, by their ids: something that is stored of them cannot be read.
     let faults = Mutex<[String: String]>([:])
     let remarks: Remarks
+    /// Whether the folder of the artifacts is there; without it no job is handed out.
+    let hasArtifacts: @Sendable () -> Bool
+    /// Whether it was when that was last looked at.
+    private let hadArtifacts = Mutex(true)
     private let clock: @Sendable () -> Moment
 
     /// An engine on a store.
     ///
     /// `leaseDuration`: How long a lease lasts without a heartbeat. `policies`: What users may have.
-    /// `clock`: Tests bring their own. `report`: Gets what is wrong with what is stored.
+    /// `hasArtifacts`: Whether the folder of the artifacts is there. `clock`: Tests bring their own. `report`: Gets
+    /// what is wrong with what is stored.
     init(
         store: any JobStore,
         leaseDuration: Duration,
         limits: JobLimits = JobLimits(),
         policies: PolicyFile = PolicyFile(AccessPolicy()),
+        hasArtifacts: @escaping @Sendable () -> Bool = { true },
         clock: @escaping @Sendable () -> Moment = { Moment.now },
         report: @escaping @Sendable (String) -> Void = { _ in }
     ) {
@@ -47,6 +53,7 @@ final class JobEngine: Sendable {
         rules = SubmissionRules(limits: limits)
         reportRules = ReportRules(limits: limits)
         remarks = Remarks(report)
+        self.hasArtifacts = hasArtifacts
         self.clock = clock
         lifecycle = JobLifecycle(leaseDuration: Int64(leaseDuration / .milliseconds(1)))
         presence = WorkerPresence(grace: lifecycle.leaseDuration)
@@ -55,6 +62,20 @@ final class JobEngine: Sendable {
     }
 
     var now: Moment { clock() }
+
+    /// Looks whether the artifacts are there; workers that wait for a job look again when they are back.
+    ///
+    /// - Returns: Whether they are, if that changed.
+    func lookForArtifacts() -> Bool? {
+        let hasArtifacts = hasArtifacts()
+        let isChange = hadArtifacts.withLock { had in
+            defer { had = hasArtifacts }
+            return had != hasArtifacts
+        }
+        guard isChange else { return nil }
+        if hasArtifacts { hub.signal(Self.queueTopic) }
+        return hasArtifacts
+    }
 
     /// Takes up what an earlier process left: its workers, its leases, deadlines, and dependents that it
     /// did not get to.

@@ -30,13 +30,15 @@ struct GatewayService: Sendable {
             path: policyPath ?? folder.path + "/policy.json",
             isRequired: policyPath != nil
         )
+        let store = SQLiteJobStore(pool: pool)
+        let artifacts = try await Self.artifacts(of: store, in: folder.path)
         let engine = JobEngine(
-            store: SQLiteJobStore(pool: pool),
+            store: store,
             leaseDuration: leaseDuration,
             policies: policies,
+            hasArtifacts: { artifacts.isThere },
             report: { logger.error("\($0)") }
         )
-        let artifacts = try ArtifactStore(root: folder.path + "/cas")
         let logs = try jobLogs(in: folder)
         let authority = Authority(policies: policies, audit: AuditLog(logger))
         try await engine.start()
@@ -93,6 +95,19 @@ struct GatewayService: Sendable {
             router: RPCAdapter(api: api).router,
             logger: logger
         )
+    }
+
+    /// The artifacts that a state folder holds, if they are the database's.
+    private static func artifacts(
+        of store: SQLiteJobStore,
+        in folder: String
+    ) async throws -> ArtifactStore {
+        try ArtifactPresence.check(
+            root: folder + "/cas",
+            database: folder + "/gateway.sqlite",
+            referenced: try await store.referenced(after: nil, limit: 1).first
+        )
+        return try ArtifactStore(root: folder + "/cas")
     }
 
     private func jobLogs(in folder: StateFolder) throws -> JobLogStore {

@@ -37,6 +37,15 @@ struct LeaseSweeper: Service {
     }
 
     private func sweep() async {
+        if let isThere = engine.lookForArtifacts() {
+            if isThere {
+                logger.notice("the artifacts are there again: jobs are handed out")
+            } else {
+                logger.error(
+                    "the artifacts are not there (a mount that is gone?): no job is handed out until they are"
+                )
+            }
+        }
         await attempt {
             for id in try await engine.recoverExpired() {
                 logger.warning("job \(id): its worker was not heard of in time")

@@ -16,6 +16,7 @@ struct ArtifactAudit: Sendable {
 
     /// Reads all there is; `report` gets each fault, how far it is now and then, and the end.
     func run(_ report: (VerifyArtifactsReport) async throws -> Void) async throws {
+        try artifacts.requirePresence()
         var state = VerifyArtifactsReport()
         var damaged: Set<SHA256Digest> = []
         for byte in UInt8.min...UInt8.max {

@@ -22,7 +22,8 @@ struct StoreError: Error, Sendable, CustomStringConvertible {
         case quota
         /// The gateway is going away; the next one will answer.
         case stopping
-        /// The database cannot be read or written at this moment; somebody must do something about it.
+        /// The database, or the artifacts, cannot be read or written at this moment; somebody must do something
+        /// about it.
         case outOfOrder
     }
 

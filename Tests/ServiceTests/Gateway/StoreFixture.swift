@@ -41,6 +41,8 @@ final class StoreFixture: Sendable {
             leaseDuration: .seconds(30),
             limits: limits,
             policies: PolicyFile(policy),
+            // As if a mount were gone: see ArtifactPresenceTests.
+            hasArtifacts: { !FileManager.default.fileExists(atPath: folder + "/cas.away") },
             clock: { clock.now },
             report: report
         )

@@ -100,7 +100,8 @@ enum GatewayDatabase {
         }
     }
 
-    private static func firstArtifact(_ folder: String) -> String? {
+    /// The name of an artifact that a folder holds; nil without one.
+    static func firstArtifact(_ folder: String) -> String? {
         let manager = FileManager.default
         let root = folder + "/sha256"
         for name in (try? manager.contentsOfDirectory(atPath: root)) ?? [] {
