@@ -24,6 +24,22 @@ public struct CheckpointName: Sendable, Hashable, Comparable, CustomStringConver
         guard Array(description.utf8) == Array(name.utf8) else { return nil }
     }
 
+    /// How the folder is called while it is being written, below the same one.
+    public var unfinished: String { Self.unfinishedPrefix + description }
+
+    private static let unfinishedPrefix = ".tmp-"
+
+    /// Removes those in a folder that were being written when their process ended; only while nobody writes one.
+    public static func removeUnfinished(in folder: String) {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        for name in names
+        where name.hasPrefix(unfinishedPrefix)
+            && CheckpointName(String(name.dropFirst(unfinishedPrefix.count))) != nil
+        {
+            try? FileManager.default.removeItem(atPath: "\(folder)/\(name)")
+        }
+    }
+
     /// Those in a folder, whole or not, in no order.
     public static func all(in folder: String) -> [CheckpointName] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []

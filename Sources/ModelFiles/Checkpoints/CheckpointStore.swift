@@ -64,8 +64,10 @@ public struct CheckpointStore {
         history: Data? = nil
     ) throws -> String {
         let name = "\(CheckpointName(step: UInt64(step)))"
-        let temporary = "\(folder)/.tmp-\(name)"
+        let temporary = "\(folder)/\(CheckpointName(step: UInt64(step)).unfinished)"
         try? FileManager.default.removeItem(atPath: temporary)
+        // Moved away if it is whole: half of one takes room that the disk may be short of.
+        defer { try? FileManager.default.removeItem(atPath: temporary) }
         try FileSystem.makeFolder(temporary)
         try Self.write(
             parameters.layout.entries.map { entry in

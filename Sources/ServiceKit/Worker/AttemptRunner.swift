@@ -110,6 +110,8 @@ struct AttemptRunner: Sendable {
         )
         do {
             reporter.journal.enter(phase: "fetch")
+            JobFolders.removeUnfinished(in: jobFolder)
+            try? FileManager.default.removeItem(atPath: checkpoints.staging)
             let paths = try await orders.interruptible(by: .stop) {
                 try await checkpoints.restore()
                 return try await inputs.materialize(lease.inputs, in: jobFolder + "/inputs")
@@ -154,15 +156,10 @@ struct AttemptRunner: Sendable {
             stopGrace: Self.stopGrace,
             stallLimit: stallLimit
         )
-        // An upload that is behind gives way to the newest checkpoint.
-        let (staged, stage) = AsyncStream<CheckpointExchange.Notice>.makeStream(
-            bufferingPolicy: .bufferingNewest(1)
-        )
+        let staged = StagedCheckpoints(checkpoints, logger: logger)
         let uploads = Task {
-            for await notice in staged {
-                try? await limit.bounded(reserving: Self.reportReserve) {
-                    await checkpoints.upload(notice)
-                }
+            await staged.send { upload in
+                try await limit.bounded(reserving: Self.reportReserve, upload)
             }
         }
         defer { try? FileManager.default.removeItem(atPath: checkpoints.staging) }
@@ -172,10 +169,7 @@ struct AttemptRunner: Sendable {
                 commands: orders.commands,
                 onEvent: { event in
                     if event.type == .checkpoint {
-                        checkpoints.stage(step: event.step, name: event.message).map {
-                            _ = stage.yield($0)
-                        }
-                        return
+                        return staged.stage(step: event.step, name: event.message)
                     }
                     journal.append(event)
                     if let message = event.message {
@@ -185,25 +179,28 @@ struct AttemptRunner: Sendable {
                 onStandardError: { journal.appendLog($0) }
             )
         }
-        stage.finish()
         limit.endComputing()
-        let outcome = try result.get()
-        switch outcome {
+        switch result {
         // Outputs make checkpoints worthless; a kill waits for nothing.
-        case .succeeded, .killed: uploads.cancel()
-        case .failed, .stopped, .unfit: journal.enter(phase: "store checkpoint")
+        case .success(.succeeded), .success(.killed): staged.abandon()
+        default: journal.enter(phase: "store checkpoint")
         }
-        await finish(uploads, orders)
-        return outcome
+        staged.close()
+        await finish(uploads, staged, orders)
+        return try result.get()
     }
 
     /// Waits for uploads; for those that find no room, until somebody asks for a kill.
-    private func finish(_ uploads: Task<Void, Never>, _ orders: AttemptOrders) async {
+    private func finish(
+        _ uploads: Task<Void, Never>,
+        _ staged: StagedCheckpoints,
+        _ orders: AttemptOrders
+    ) async {
         try? await orders.interruptible(by: .kill) {
             await withTaskCancellationHandler {
                 await uploads.value
             } onCancel: {
-                uploads.cancel()
+                staged.abandon()
             }
         }
     }

@@ -35,7 +35,7 @@ struct CheckpointExchange: Sendable {
         guard let checkpoint = lease.checkpoint else { return }
         let name = "\(CheckpointName(step: checkpoint.step))"
         guard !isWhole(checkpoint, in: "\(folder)/\(name)") else { return }
-        let incoming = "\(folder)/.incoming"
+        let incoming = "\(folder)/\(JobFolders.incoming)"
         do {
             try? FileManager.default.removeItem(atPath: incoming)
             let files = checkpoint.files.map {
@@ -84,31 +84,39 @@ struct CheckpointExchange: Sendable {
         }
     }
 
+    /// Forgets a checkpoint that was set aside.
+    func unstage(_ notice: Notice) {
+        try? FileManager.default.removeItem(atPath: "\(staging)/\(notice.name)")
+    }
+
     /// Uploads a staged checkpoint and makes it the job's newest.
-    func upload(_ notice: Notice) async {
-        let source = "\(staging)/\(notice.name)"
-        defer { try? FileManager.default.removeItem(atPath: source) }
-        do {
-            let request = SaveCheckpointRequest(
-                jobID: lease.jobID,
-                epoch: lease.epoch,
-                instance: worker.instance,
-                bootID: worker.bootID,
-                checkpoint: Checkpoint(
-                    step: notice.step,
-                    files: try await publisher.publish(source)
-                )
-            )
-            let response = try await link.untilAnswered("naming checkpoint \(notice.name)") {
-                try await link.client.call(QatMethods.saveCheckpoint, request)
-            }
-            guard response.accepted else { return }
-            logger.info("job \(lease.jobID): checkpoint of step \(notice.step) is stored")
-        } catch {
-            logger.warning(
-                "job \(lease.jobID): checkpoint \(notice.name) is not stored: \(FileFault.text(of: error))"
-            )
+    ///
+    /// `checkWorth`: Asked whenever the gateway did not take it and it is to be tried again; what it throws ends
+    /// the upload.
+    ///
+    /// - Throws: What the gateway refuses, what `checkWorth` throws, or cancellation.
+    func upload(_ notice: Notice, checkWorth: () throws -> Void) async throws {
+        let files = try OutputPublisher.inventory("\(staging)/\(notice.name)")
+        try await publisher.publish(
+            files,
+            in: "\(staging)/\(notice.name)",
+            checkWorth: checkWorth
+        )
+        let request = SaveCheckpointRequest(
+            jobID: lease.jobID,
+            epoch: lease.epoch,
+            instance: worker.instance,
+            bootID: worker.bootID,
+            checkpoint: Checkpoint(step: notice.step, files: files)
+        )
+        let response = try await link.untilAnswered(
+            "naming checkpoint \(notice.name)",
+            checkWorth: checkWorth
+        ) {
+            try await link.client.call(QatMethods.saveCheckpoint, request)
         }
+        guard response.accepted else { return }
+        logger.info("job \(lease.jobID): checkpoint of step \(notice.step) is stored")
     }
 
     /// Whether a folder holds all files of a checkpoint with their digests.

@@ -8,12 +8,13 @@ struct GatewayLink: Sendable {
 
     /// Repeats `call` while the gateway cannot be reached, waiting longer each time up to 10 s.
     ///
-    /// `onDelay`: Told once, in a sentence, why it takes longer.
+    /// `onDelay`: Told once, in a sentence, why it takes longer. `checkWorth`: Asked before every further try.
     ///
-    /// - Throws: What the gateway answers when it refuses, or cancellation.
+    /// - Throws: What the gateway answers when it refuses, what `checkWorth` throws, or cancellation.
     func untilAnswered<Result: Sendable>(
         _ what: String,
         onDelay: (String) -> Void = { _ in },
+        checkWorth: () throws -> Void = {},
         _ call: () async throws -> Result
     ) async throws -> Result {
         var delay = Duration.milliseconds(500)
@@ -27,7 +28,9 @@ struct GatewayLink: Sendable {
                     isTold = true
                     onDelay("\(what): \(error.message); trying again until it works")
                 }
+                try checkWorth()
                 try await Task.sleep(for: delay)
+                try checkWorth()
                 delay = min(delay * 2, .seconds(10))
             }
         }

@@ -6,6 +6,17 @@ struct JobFolders: Sendable {
     /// Of a job's folder: the one with its checkpoints, which alone stays for a retry.
     static let checkpoints = "checkpoints"
 
+    /// Of the folder of checkpoints: the one that is being fetched.
+    static let incoming = ".incoming"
+
+    /// Removes checkpoints of a job that are half written or half fetched: nobody goes on with them, and each may
+    /// be as large as a whole one. Only while no child of the job's runs.
+    static func removeUnfinished(in jobFolder: String) {
+        let folder = "\(jobFolder)/\(checkpoints)"
+        CheckpointName.removeUnfinished(in: folder)
+        try? FileManager.default.removeItem(atPath: "\(folder)/\(incoming)")
+    }
+
     /// Where a job's outputs are until they are published, of its folder.
     static func output(in jobFolder: String) -> String { jobFolder + "/" + outputs }
 
@@ -55,6 +66,7 @@ struct JobFolders: Sendable {
             where !staying.contains(name) {
                 try? FileManager.default.removeItem(atPath: "\(path)/\(name)")
             }
+            Self.removeUnfinished(in: path)
         }
     }
 

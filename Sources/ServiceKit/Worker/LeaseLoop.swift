@@ -179,7 +179,7 @@ public final class LeaseLoop: Service {
         }
     }
 
-    /// Removes a job's folder; of a job that can be retried, all but its checkpoints.
+    /// Removes a job's folder; of a job that can be retried, all but its checkpoints that are whole.
     static func clean(_ jobFolder: String, keepsCheckpoints: Bool) {
         let manager = FileManager.default
         let names = (try? manager.contentsOfDirectory(atPath: jobFolder)) ?? []
@@ -190,6 +190,7 @@ public final class LeaseLoop: Service {
         for name in names where name != JobFolders.checkpoints {
             try? manager.removeItem(atPath: "\(jobFolder)/\(name)")
         }
+        JobFolders.removeUnfinished(in: jobFolder)
     }
 
     /// The address the server bound, once it has.

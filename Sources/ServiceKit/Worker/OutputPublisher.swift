@@ -7,15 +7,6 @@ struct OutputPublisher: Sendable {
 
     private static let chunkByteCount = 256 << 10
 
-    /// Uploads every file under `folder` that the store lacks.
-    ///
-    /// - Returns: The outputs, named by their paths relative to the folder.
-    func publish(_ folder: String) async throws -> [OutputFile] {
-        let outputs = try Self.inventory(folder)
-        try await publish(outputs, in: folder)
-        return outputs
-    }
-
     /// The files under a folder by their relative paths, with their digests.
     static func inventory(_ folder: String) throws -> [OutputFile] {
         try files(in: folder).map { name in
@@ -26,18 +17,28 @@ struct OutputPublisher: Sendable {
 
     /// Uploads those of some files under `folder` that the store lacks.
     ///
-    /// `onDelay`: Told why it takes longer, as when the gateway's disk is full.
+    /// `onDelay`: Told why it takes longer, as when the gateway's disk is full. `checkWorth`: Asked before every
+    /// further try; what it throws ends it.
     func publish(
         _ outputs: [OutputFile],
         in folder: String,
-        onDelay: (String) -> Void = { _ in }
+        onDelay: (String) -> Void = { _ in },
+        checkWorth: () throws -> Void = {}
     ) async throws {
         let digests = Array(Set(outputs.map(\.digest)))
-        let missing = try await link.untilAnswered("asking for missing outputs") {
+        let missing = try await link.untilAnswered(
+            "asking for missing outputs",
+            onDelay: onDelay,
+            checkWorth: checkWorth
+        ) {
             try await link.client.call(QatMethods.findMissing, FindMissingRequest(digests: digests))
         }
         for output in outputs where missing.digests.contains(output.digest) {
-            try await link.untilAnswered("uploading \(output.name)", onDelay: onDelay) {
+            try await link.untilAnswered(
+                "uploading \(output.name)",
+                onDelay: onDelay,
+                checkWorth: checkWorth
+            ) {
                 try await upload(output, from: "\(folder)/\(output.name)")
             }
         }

@@ -25,6 +25,18 @@ internal import Testing
         #expect(names == ["checkpoints"])
     }
 
+    /// Nobody goes on with half a checkpoint.
+    @Test func keepsNothingThatIsHalfWritten() throws {
+        for name in [".tmp-step-00000004", ".incoming", "step-00000002", "teacher-cache"] {
+            try home.write("job/checkpoints/\(name)/model.safetensors", "x")
+        }
+        LeaseLoop.clean(home.home.path + "/job", keepsCheckpoints: true)
+        let left = try FileManager.default.contentsOfDirectory(
+            atPath: home.home.path + "/job/checkpoints"
+        )
+        #expect(Set(left) == ["step-1", "step-00000002", "teacher-cache"])
+    }
+
     @Test func keepsNothingOfASuccess() {
         LeaseLoop.clean(home.home.path + "/job", keepsCheckpoints: false)
         #expect(!FileManager.default.fileExists(atPath: home.home.path + "/job"))

@@ -33,6 +33,11 @@ final class LeaseGateway: Sendable {
         var isAway = false
         /// Whether blobs find no room.
         var isFull = false
+        /// Whether uploads that have begun go on; and how many began.
+        var holdsUploads = false
+        var uploads = 0
+        /// Why checkpoints are refused.
+        var checkpointRefusal: RPCError?
         var refusals = 0
         /// What a worker that waits for a job says, and what is said of the files that it keeps.
         var waits: [AcquireLeaseRequest] = []
@@ -46,6 +51,8 @@ final class LeaseGateway: Sendable {
 
     let state = Mutex(State())
     let folder: TemporaryHome
+    /// What the attempts' logs warn of.
+    let warnings = WarningRecorder()
 
     init() throws {
         folder = try TemporaryHome()
@@ -74,7 +81,7 @@ final class LeaseGateway: Sendable {
         let executable = folder.home.path + "/child-" + UUID().uuidString
         try TestProgram.install(script: "read request\n\(script)", at: executable)
         return try await serve { client in
-            let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            let logger = Logger(label: "test") { _ in self.warnings }
             let link = GatewayLink(client: client, logger: logger)
             let root = self.folder.home.path
             let cache = cache ?? root + "/cache"
@@ -240,6 +247,7 @@ final class LeaseGateway: Sendable {
         }
         router.unary(QatMethods.saveCheckpoint, allow: .workers) { [self] request, _ in
             try answer()
+            if let refusal = state.withLock({ $0.checkpointRefusal }) { throw refusal }
             state.withLock { $0.checkpoints += [request.checkpoint].compactMap { $0 } }
             return SaveCheckpointResponse(accepted: true)
         }
@@ -264,6 +272,10 @@ final class LeaseGateway: Sendable {
                 return state.isFull
             }
             if isFull { throw RPCError(.unavailable, "it does not fit", processed: .no) }
+            state.withLock { $0.uploads += 1 }
+            while state.withLock({ $0.holdsUploads }) {
+                try await Task.sleep(for: .milliseconds(10))
+            }
             var bytes: [UInt8] = []
             for try await piece in blob { bytes += piece }
             state.withLock { [bytes] in $0.blobs[request.digest] = bytes }

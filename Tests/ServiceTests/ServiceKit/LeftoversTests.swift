@@ -133,13 +133,15 @@ struct LeftoversTests {
     }
 
     @Test func onlyWhatAnAttemptGoesOnWithStays() throws {
-        try keep("a", [Self.checkpoint(1), "inputs/0/m", "output/m", "upload/x"], days: 1)
+        let half = ["checkpoints/.tmp-step-00000004/m", "checkpoints/.incoming/m"]
+        try keep("a", [Self.checkpoint(1), "inputs/0/m", "output/m", "upload/x"] + half, days: 1)
         try keep("b", ["finished.json", "output/m", "inputs/0/m"], days: 1)
         leftovers().strip()
         func names(_ job: String) throws -> Set<String> {
             Set(try FileManager.default.contentsOfDirectory(atPath: "\(root)/\(job)"))
         }
         #expect(try names("a") == ["checkpoints"])
+        #expect(try names("a/checkpoints").allSatisfy { !$0.hasPrefix(".") })
         #expect(try names("b") == ["finished.json", "output"])
     }
 
