@@ -10,19 +10,27 @@ struct OutOfMemoryKillsTests {
         #expect(OutOfMemoryKills.count(in: version1) == 7)
         #expect(OutOfMemoryKills.count(in: version2) == 1)
         #expect(OutOfMemoryKills.count(in: "nr_free_pages 5\n") == nil)
-        let paths = OutOfMemoryKills.groupPath("4:cpu,memory:/a/b\n1:name=systemd:/x\n0::/c\n")
-        #expect(paths.memory == "/a/b" && paths.unified == "/c")
-        #expect(OutOfMemoryKills.groupPath("0::/\n").unified.isEmpty)
-        #expect(OutOfMemoryKills.groupPath(nil).memory.isEmpty)
     }
 
-    @Test func onlyARiseIsNamed() {
-        let before = OutOfMemoryKills(ofGroup: 3, ofMachine: 10)
-        #expect(OutOfMemoryKills(ofGroup: 3, ofMachine: 10).since(before)?.isEmpty == true)
-        let rise = OutOfMemoryKills(ofGroup: 4, ofMachine: 11).since(before)
-        #expect(rise == "the control group's oom_kill rose from 3 to 4")
-        let unknown = OutOfMemoryKills(ofGroup: nil, ofMachine: nil)
-        #expect(unknown.since(before) == nil)
+    /// Every combination of what may be known; the machine's count tells of others where the group's is known.
+    ///
+    /// Seen: any process of the machine that was killed for lack of memory made OUT_OF_MEMORY of a child that
+    /// somebody had killed.
+    @Test func theGroupsOwnCountAloneCountsWhereItIsKnown() {
+        let group = "the control group's oom_kill rose from 3 to 4"
+        let machine = "the machine's oom_kill rose from 10 to 11"
+        let cases: [(group: (Int?, Int?), machine: (Int?, Int?), words: String?)] = [
+            ((3, 3), (10, 10), ""), ((3, 3), (10, 11), ""), ((3, 4), (10, 11), group),
+            ((3, 4), (10, 10), group), ((3, 4), (nil, nil), group), ((3, 3), (nil, nil), ""),
+            ((nil, nil), (10, 10), ""), ((nil, nil), (10, 11), machine),
+            ((3, nil), (10, 11), machine), ((nil, 4), (10, 10), ""), ((nil, nil), (nil, nil), nil),
+            ((nil, nil), (10, nil), nil),
+        ]
+        for (group, machine, words) in cases {
+            let before = OutOfMemoryKills(ofGroup: group.0, ofMachine: machine.0)
+            let after = OutOfMemoryKills(ofGroup: group.1, ofMachine: machine.1)
+            #expect(after.since(before) == words, "\(group) \(machine)")
+        }
     }
 
     @Test func thisMachineCounts() throws {
