@@ -15,7 +15,8 @@ struct ControlGroups: Sendable {
     let unified: [String]
     let memory: [String]
 
-    /// `membership`: What /proc/self/cgroup says.
+    /// `membership`: What /proc/self/cgroup says. In a container it may name a group of the host; then the one
+    /// that is mounted is the process's own.
     init(root: String = "/sys/fs/cgroup", membership: String?) {
         self.root = root
         var paths: (unified: [String], memory: [String]) = ([], [])
@@ -28,7 +29,12 @@ struct ControlGroups: Sendable {
             if fields[0] == "0", fields[1].isEmpty { paths.unified = parts }
             if fields[1].split(separator: ",").contains("memory") { paths.memory = parts }
         }
-        (unified, memory) = paths
+        func seen(_ parts: [String], _ mount: String) -> [String] {
+            let folder = ([mount] + parts).joined(separator: "/")
+            return FileManager.default.fileExists(atPath: folder) ? parts : []
+        }
+        unified = seen(paths.unified, root)
+        memory = seen(paths.memory, root + "/memory")
     }
 
     /// Those of this process.
@@ -39,12 +45,10 @@ struct ControlGroups: Sendable {
     /// How many processes of this process's group the system killed for lack of memory, whoever ran out of it:
     /// `oom_kill` of memory.events (version 2) or of memory.oom_control (version 1); nil where neither is known.
     var outOfMemoryKills: Int? {
-        let own = [
+        let files = [
             path(unified, "", "memory.events"), path(memory, "memory", "memory.oom_control"),
         ]
-        // In a container the group's own path may be one of the host's, and what is mounted its own.
-        let mounted = ["\(root)/memory.events", "\(root)/memory/memory.oom_control"]
-        return (own + mounted).lazy.compactMap(Self.text).compactMap(OutOfMemoryKills.count).first
+        return files.lazy.compactMap(Self.text).compactMap(OutOfMemoryKills.count).first
     }
 
     /// The limits that hold for this process: its group's own, and those of the groups above, up to the root.
@@ -54,9 +58,8 @@ struct ControlGroups: Sendable {
             for length in stride(from: parts.count, through: 0, by: -1) {
                 let group = Array(parts.prefix(length))
                 guard let limit = Self.number(path(group, controller, file)) else { continue }
-                let isOwn = length == parts.count || length == 0
                 let name =
-                    isOwn
+                    length == parts.count
                     ? "its control group's limit"
                     : "the limit of the control group /\(group.joined(separator: "/"))"
                 limits.append(Limit(byteCount: limit, name: name))
@@ -74,8 +77,7 @@ struct ControlGroups: Sendable {
     }
 
     private var hierarchicalLimit: Int? {
-        let files = [path(memory, "memory", "memory.stat"), "\(root)/memory/memory.stat"]
-        guard let text = files.lazy.compactMap(Self.text).first else { return nil }
+        guard let text = Self.text(path(memory, "memory", "memory.stat")) else { return nil }
         return text.split(separator: "\n").lazy
             .map { $0.split(separator: " ") }
             .first { $0.count == 2 && $0[0] == "hierarchical_memory_limit" }

@@ -92,7 +92,10 @@ struct ControlGroupsTests {
     /// Kernels before 4.13 do not count, and the root of version 2 does not, either.
     @Test func whatDoesNotCountIsNotKnown() throws {
         #expect(groups("0::/\n").outOfMemoryKills == nil)
-        try write(["memory/a/memory.oom_control": "oom_kill_disable 0\nunder_oom 0"])
+        try write([
+            "memory/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 4",
+            "memory/a/memory.oom_control": "oom_kill_disable 0\nunder_oom 0",
+        ])
         #expect(groups("3:memory:/a\n").outOfMemoryKills == nil)
         #expect(groups("nonsense").limits.isEmpty)
         #expect(ControlGroups(root: root, membership: nil).limits.isEmpty)
