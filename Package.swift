@@ -160,7 +160,7 @@ let package = Package(
         // What the compute children share: jobs in terms of models and recipes.
         .target(
             name: "ComputeKit",
-            dependencies: numeric + ["JobSpecs", "JobInputs", "ServiceKit"],
+            dependencies: numeric + ["Jobs", "JobSpecs", "JobInputs", "ServiceKit"],
             swiftSettings: strict
         ),
 

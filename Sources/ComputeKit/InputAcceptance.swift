@@ -1,5 +1,6 @@
 public import JobInputs
 public import JobSpecs
+internal import Jobs
 public import ServiceKit
 
 extension JobInputs {

@@ -1,3 +1,4 @@
+internal import Jobs
 internal import ModelFiles
 internal import Quantization
 public import ServiceKit
@@ -37,14 +38,14 @@ public enum JobFailure {
         }
     }
 
-    private static func reason(of code: ModelFileError.Code) -> ComputeFailure.Reason {
+    private static func reason(of code: ModelFileError.Code) -> JobReason {
         switch code {
         case .noSpace: .noDisk
         case .inputOutput, .malformed, .unsupported, .tooShort, .corrupt: .userError
         }
     }
 
-    private static func reason(of code: TransformerError.Code) -> ComputeFailure.Reason {
+    private static func reason(of code: TransformerError.Code) -> JobReason {
         switch code {
         case .diverged: .diverged
         case .invalidConfiguration, .invalidRecipe, .parameterMismatch, .invalidTokens, .nonFinite:

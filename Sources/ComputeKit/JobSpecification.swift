@@ -1,4 +1,5 @@
 public import JobSpecs
+internal import Jobs
 public import ServiceKit
 
 /// The specification of a request's job, as every service reads it.

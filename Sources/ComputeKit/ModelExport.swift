@@ -2,6 +2,7 @@ public import Formats
 internal import Foundation
 internal import JobInputs
 public import JobSpecs
+internal import Jobs
 public import ModelFiles
 public import Quantization
 internal import ServiceKit

@@ -12,6 +12,8 @@ public enum JobReason: String, Sendable, CaseIterable, Codable {
     case dependencyFailed = "DEPENDENCY_FAILED"
     /// Memory ran out.
     case outOfMemory = "OUT_OF_MEMORY"
+    /// By its plan it needs more memory than its worker may have; it was not begun.
+    case exceedsMemory = "EXCEEDS_MEMORY"
     /// Disk ran out.
     case noDisk = "NO_DISK"
     /// An export failed; what came before it is kept.
@@ -47,8 +49,8 @@ public enum JobReason: String, Sendable, CaseIterable, Codable {
     /// Whether a worker can know that an attempt ended this way; the others are the gateway's to say.
     public var isOfWorkers: Bool {
         switch self {
-        case .userError, .invalidSpec, .outOfMemory, .noDisk, .exportFailed, .diverged, .killed,
-            .stalled, .internalError, .artifactMissing:
+        case .userError, .invalidSpec, .outOfMemory, .exceedsMemory, .noDisk, .exportFailed, .diverged,
+            .killed, .stalled, .internalError, .artifactMissing:
             true
         case .none, .dependencyFailed, .deadline, .workerLost, .crashLoop, .cancelledBy: false
         }

@@ -3,6 +3,7 @@ internal import Devices
 internal import Formats
 internal import JobInputs
 internal import JobSpecs
+internal import Jobs
 internal import Kernels
 internal import ModelFiles
 internal import Quantization
@@ -145,13 +146,13 @@ struct CalibratedQuantization {
         guard
             let plan = MemoryPlan(spec, model: model, windows: windows, threads: team.threadCount)
         else { return }
-        let limit = MemoryLimit.byteCount
-        guard plan.byteCount > limit else { return reporter.log(plan.sentence) }
+        let limit = MemoryLimit.current
+        guard plan.byteCount > limit.byteCount else { return reporter.log(plan.sentence) }
         throw ComputeFailure(
-            .outOfMemory,
+            .exceedsMemory,
             """
-            this worker has \(MemoryPlan.text(limit)), and the job takes \(plan.sentence); \
-            lower calibration_size or seq_length, or let a larger worker take it
+            this worker has \(MemoryPlan.text(limit.byteCount)) (\(limit.name)), and the job takes \
+            \(plan.sentence); lower calibration_size or seq_length, or let a larger worker take it
             """
         )
     }

@@ -2,6 +2,7 @@ internal import ComputeKit
 internal import Formats
 internal import JobInputs
 internal import JobSpecs
+internal import Jobs
 internal import ModelFiles
 internal import Protocol
 internal import ServiceKit

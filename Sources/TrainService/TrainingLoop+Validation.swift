@@ -118,7 +118,7 @@ extension TrainingLoop {
                     )
                 )
             }
-        } catch let failure as ComputeFailure where failure.reason == .stopped {
+        } catch is AttemptStopped {
             reporter.log("step \(engine.stepCount): stopped in a validation, which is left out")
         }
     }
@@ -167,7 +167,7 @@ extension TrainingLoop {
             event.phase = "\(name) \(done)/\(windows)"
             reporter.send(event)
             if reporter.isStopRequested {
-                throw ComputeFailure(.stopped, "stopped in \(name)")
+                throw AttemptStopped("stopped in \(name)")
             }
         }
     }

@@ -4,6 +4,7 @@ internal import Formats
 internal import Foundation
 internal import JobInputs
 internal import JobSpecs
+internal import Jobs
 internal import Kernels
 internal import ModelFiles
 internal import Protocol
@@ -180,7 +181,7 @@ struct TrainingLoop {
             return
         }
         throw ComputeFailure(
-            .outOfMemory,
+            .exceedsMemory,
             """
             this worker has \(MemoryPlan.text(limit.byteCount)) (\(limit.name)), and the training takes \
             \(sentence); lower micro_batch_size or seq_length, freeze parameters, or let a larger \
@@ -433,7 +434,7 @@ struct TrainingLoop {
             try save(engine, values)
         }
         if reporter.isStopRequested {
-            throw ComputeFailure(.stopped, "stopped at step \(step)")
+            throw AttemptStopped("stopped at step \(step)")
         }
     }
 

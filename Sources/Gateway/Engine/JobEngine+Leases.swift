@@ -199,11 +199,7 @@ extension JobEngine {
     private func completion(_ request: CompleteLeaseRequest) -> Completion {
         switch request.outcome {
         case .succeeded: .succeeded
-        case .failed:
-            .failed(
-                JobReason(rawValue: request.reason) ?? .internalError,
-                reportRules.sentence(request.message)
-            )
+        case .failed: failure(request)
         case .cancelled: .stopped(reportRules.sentence(request.message))
         case .released:
             .released(
@@ -211,6 +207,20 @@ extension JobEngine {
                 request.reason == JobReason.noDisk.rawValue ? .noDisk : .none
             )
         }
+    }
+
+    /// A word that is no reason is said, and taken for a fault of the program.
+    private func failure(_ request: CompleteLeaseRequest) -> Completion {
+        if let reason = JobReason(rawValue: request.reason) {
+            return .failed(reason, reportRules.sentence(request.message))
+        }
+        let word = PlainText.quoted(request.reason, byteLimit: 40)
+        return .failed(
+            .internalError,
+            reportRules.sentence(
+                "its worker gave the reason \(word), which this gateway does not know: \(request.message)"
+            )
+        )
     }
 
     /// Makes every lease last a whole duration from now on.

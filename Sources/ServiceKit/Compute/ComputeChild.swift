@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Jobs
 internal import Protocol
 
 /// The child's end of the compute protocol; see ``ComputeRequest`` and ``ComputeEvent``.
@@ -46,7 +47,7 @@ public enum ComputeChild {
         do {
             try work(request, reporter)
             _exit(0)
-        } catch let failure as ComputeFailure where failure.reason == .stopped {
+        } catch is AttemptStopped {
             _exit(stoppedStatus)
         } catch {
             report(error, reporter)
@@ -67,7 +68,7 @@ public enum ComputeChild {
             reason = .outOfMemory
             event.message = "\(words); it may have \(limit.byteCount >> 20) MiB (\(limit.name))"
         }
-        event.reason = reason.rawValue
+        event.reason = reason
         reporter.send(event)
     }
 }

@@ -1,4 +1,5 @@
 internal import Foundation
+public import Jobs
 
 /// One line that a compute child prints: a JSON object.
 public struct ComputeEvent: Codable, Sendable, Equatable {
@@ -42,8 +43,8 @@ public struct ComputeEvent: Codable, Sendable, Equatable {
     public var json: String?
     /// A sentence.
     public var message: String?
-    /// A failure's reason.
-    public var reason: String?
+    /// A failure's reason; a word that is none of them makes the line one that cannot be read.
+    public var reason: JobReason?
 
     /// An event of a kind.
     public init(_ type: Kind) {

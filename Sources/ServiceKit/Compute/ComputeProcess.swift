@@ -177,7 +177,7 @@ struct ComputeProcess: Sendable {
         case .exited(let code):
             if let last = child.last, last.type == .error {
                 return .failed(
-                    reason: last.reason.flatMap(JobReason.init(rawValue:)) ?? .internalError,
+                    reason: last.reason ?? .internalError,
                     message: last.message ?? "the compute child failed without a message"
                 )
             }

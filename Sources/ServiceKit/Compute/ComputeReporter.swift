@@ -57,7 +57,7 @@ public final class ComputeReporter: Sendable {
     /// Throws if the daemon asked to stop; for work without checkpoints.
     public func checkStop() throws {
         if isStopRequested {
-            throw ComputeFailure(.stopped, "stopped as asked")
+            throw AttemptStopped("stopped as asked")
         }
     }
 

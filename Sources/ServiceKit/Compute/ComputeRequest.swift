@@ -1,3 +1,5 @@
+public import Jobs
+
 /// What a daemon writes to its compute child: one JSON line on standard input.
 public struct ComputeRequest: Codable, Sendable, Equatable {
     /// The line that asks the child, later, for a checkpoint and an end.
@@ -54,37 +56,26 @@ public struct ComputeRequest: Codable, Sendable, Equatable {
 
 /// A failure that a compute child reports about its job.
 public struct ComputeFailure: Error, Sendable, CustomStringConvertible {
-    /// Why, as the job's reason.
-    public enum Reason: String, Sendable, CaseIterable {
-        /// The inputs or settings cannot work.
-        case userError = "USER_ERROR"
-        /// The specification is wrong.
-        case invalidSpec = "INVALID_SPEC"
-        /// The loss is no longer finite.
-        case diverged = "DIVERGED"
-        /// The disk is full.
-        case noDisk = "NO_DISK"
-        /// The memory that a worker has does not suffice.
-        case outOfMemory = "OUT_OF_MEMORY"
-        /// An export could not be written; those that could are outputs of the job.
-        case exportFailed = "EXPORT_FAILED"
-        /// A fault of the program.
-        case internalError = "INTERNAL"
-        /// Not a failure: the attempt was asked to stop.
-        case stopped = "STOPPED"
-    }
-
-    /// Why.
-    public let reason: Reason
+    /// Why; one of those that workers can know.
+    public let reason: JobReason
     /// One line: what happened, where, what to do.
     public let message: String
 
     /// A failure.
-    public init(_ reason: Reason, _ message: String) {
+    public init(_ reason: JobReason, _ message: String) {
         self.reason = reason
         self.message = message
     }
 
     /// The message.
     public var description: String { message }
+}
+
+/// The end of an attempt that was asked to stop, which is no failure.
+public struct AttemptStopped: Error, Sendable, CustomStringConvertible {
+    /// Where it stopped.
+    public let description: String
+
+    /// A stop.
+    public init(_ description: String) { self.description = description }
 }

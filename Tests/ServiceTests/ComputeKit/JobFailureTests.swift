@@ -22,17 +22,11 @@ internal import Transformer
         threads: 1
     )
 
-    private func reason(of error: any Error) -> ComputeFailure.Reason? {
+    private func reason(of error: any Error) -> JobReason? {
         let failure = #expect(throws: ComputeFailure.self) {
             try JobFailure.translating(Self.request) { throw error }
         }
         return failure?.reason
-    }
-
-    /// The gateway reads a child's word as one of its own, and as one that workers may say.
-    @Test(arguments: ComputeFailure.Reason.allCases.filter { $0 != .stopped })
-    func aChildsReasonIsAJobs(reason: ComputeFailure.Reason) {
-        #expect(JobReason(rawValue: reason.rawValue)?.isOfWorkers == true)
     }
 
     @Test func reasonsFollowCodesAndNotWords() {

@@ -285,7 +285,7 @@ struct LeaseTests {
     }
 
     /// Failures that may pass are tried once more; those that will not are final.
-    @Test(arguments: [("OUT_OF_MEMORY", true), ("INTERNAL", true), ("USER_ERROR", false)])
+    @Test(arguments: [("OUT_OF_MEMORY", true), ("INTERNAL", true), ("USER_ERROR", false), ("EXCEEDS_MEMORY", false)])
     func someFailuresAreTriedOnceMore(reason: String, isTriedAgain: Bool) async throws {
         let fixture = try StoreFixture()
         try await fixture.register()
@@ -300,6 +300,19 @@ struct LeaseTests {
         #expect(try await fixture.complete(again, .failed, reason: reason))
         let summary = try await fixture.engine.detail(id).summary
         #expect(summary.state == "FAILED" && summary.reason == reason)
+    }
+
+    /// A word of another version is told, not only taken for a fault that is tried again.
+    @Test func aReasonThatNobodyKnowsIsSaid() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register()
+        let id = try await fixture.submit("k")
+        let lease = try #require(try await fixture.acquire())
+        _ = try await fixture.heartbeat(lease)
+        #expect(try await fixture.complete(lease, .failed, reason: "OOM"))
+        let summary = try await fixture.engine.detail(id).summary
+        #expect(summary.state == "QUEUED" && summary.reason == "INTERNAL")
+        #expect(summary.reasonMessage.contains("\"OOM\""), "\(summary.reasonMessage)")
     }
 
     /// Seen: a worker's ARTIFACT_MISSING stood as the job's end, whatever was stored.

@@ -11,7 +11,7 @@ struct ComputeProcessTests {
     private func event(_ type: ComputeEvent.Kind, message: String? = nil) -> ComputeEvent {
         var event = ComputeEvent(type)
         event.message = message
-        event.reason = type == .error ? "USER_ERROR" : nil
+        event.reason = type == .error ? .userError : nil
         event.json = type == .result ? #"{"x":1}"# : nil
         return event
     }
@@ -31,6 +31,21 @@ struct ComputeProcessTests {
             outOfMemoryKills: kills
         )
         return ComputeProcess.classify(status, child)
+    }
+
+    /// The child's words are the gateway's: one that is none is told, and not quietly taken for another.
+    @Test func aReasonIsOneOfTheJobs() throws {
+        for reason in JobReason.allCases where reason.isOfWorkers {
+            var event = ComputeEvent(.error)
+            event.reason = reason
+            let line = String(decoding: try JSONEncoder().encode(event), as: UTF8.self)
+            #expect(line.contains("\"\(reason.rawValue)\""))
+            #expect(try ComputeEvent(line: line) == event)
+        }
+        let error = #expect(throws: ServiceError.self) {
+            try ComputeEvent(line: #"{"type":"error","reason":"OOM","message":"too much"}"#)
+        }
+        #expect("\(error.map { "\($0)" } ?? "")".contains(#""reason":"OOM""#))
     }
 
     @Test func endsAreClassified() {
