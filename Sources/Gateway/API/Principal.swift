@@ -45,6 +45,23 @@ enum Operation: String, Sendable, CaseIterable {
     case healthCheck = "qat.v1.Health/Check"
 }
 
+extension Operation {
+    /// Who may ever ask it, whatever a policy says.
+    var callers: AccessRule {
+        switch self {
+        case .submitJob, .submitPipeline, .getJob, .getPipeline, .listJobs, .watchJob, .cancelJob,
+            .retryJob, .removeJob, .cancelPipeline, .retryPipeline, .jobLogs, .status, .removeBlobs,
+            .collectGarbage, .verifyArtifacts:
+            .users
+        case .registerWorker, .acquireLease, .heartbeat, .awaitDirective, .saveCheckpoint,
+            .appendLog, .completeLease, .reviewKept:
+            .workers
+        case .findMissing, .putBlob, .getBlob: [.users, .workers]
+        case .healthCheck: [.users, .services]
+        }
+    }
+}
+
 /// A principal and what they ask.
 struct Caller: Sendable {
     let principal: Principal

@@ -1,6 +1,7 @@
 internal import Foundation
 internal import JobSpecs
 internal import Jobs
+internal import Protocol
 
 /// Who may do what: the policy file's contents.
 ///
@@ -90,7 +91,9 @@ extension AccessPolicy {
             visibility = known
         }
         if let value = object["operators"] {
-            operators = Set(try Self.names(value, "operators"))
+            let names = try Self.names(value, "operators")
+            for name in names { try Self.checkUser(name, "operators") }
+            operators = Set(names)
         }
         if let value = object["methods"] {
             try readMethods(value)
@@ -103,6 +106,7 @@ extension AccessPolicy {
                 throw Self.fault("user_quotas is an object of users and their quotas")
             }
             userQuotas = try quotas.reduce(into: [:]) { result, entry in
+                try Self.checkUser(entry.key, "user_quotas")
                 result[entry.key] = try Self.quota(
                     entry.value,
                     "user_quotas.\(PlainText.quoted(entry.key))",
@@ -144,8 +148,35 @@ extension AccessPolicy {
                         + ", and all of a service qat.v1.SERVICE/*"
                 )
             }
+            try Self.checkEffect(of: names, caller)
             methods[caller] = names
         }
+    }
+
+    /// A line that allows nothing would pass for one that does.
+    private static func checkEffect(of lines: [String], _ caller: String) throws {
+        let rule: AccessRule =
+            switch Role(rawValue: caller) {
+            case nil: .users
+            case let role?: role.isWorker ? .workers : .gateway
+            }
+        let able = Operation.allCases.filter { !$0.callers.isDisjoint(with: rule) }
+        guard let odd = lines.first(where: { line in !able.contains { names(line, $0) } }) else {
+            return
+        }
+        throw fault(
+            "methods.\(caller): \(PlainText.quoted(odd)) allows nothing, since a caller of this kind can never "
+                + "ask that; it can ask " + able.map(\.rawValue).joined(separator: ", ")
+        )
+    }
+
+    /// A name that no certificate has would name nobody, in silence.
+    private static func checkUser(_ name: String, _ key: String) throws {
+        guard !PeerIdentity.isName(name) else { return }
+        throw fault(
+            "\(key): \(PlainText.quoted(name)) is no user's name: 1 to 128 letters, digits, -, _ and ., without "
+                + "spiffe:// and what follows it in a certificate"
+        )
     }
 
     private static func names(_ value: JSONValue, _ key: String) throws -> [String] {

@@ -58,6 +58,9 @@ public struct PeerIdentity: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// Whether a certificate can have this name of a user, or of an instance.
+    public static func isName(_ text: String) -> Bool { isValid(text[...]) }
+
     private static func isValid(_ part: Substring) -> Bool {
         !part.isEmpty && part.utf8.count <= 128
             && part.utf8.allSatisfy { byte in

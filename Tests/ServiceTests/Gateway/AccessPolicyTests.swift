@@ -3,6 +3,7 @@ internal import Logging
 internal import Testing
 
 @testable internal import Gateway
+@testable internal import Protocol
 
 struct AccessPolicyTests {
     private static func policy(_ text: String) throws -> AccessPolicy {
@@ -62,6 +63,17 @@ struct AccessPolicyTests {
         (#"{"methods": {"user": ["qat.v1.Jobs/cancel"]}}"#, "qat.v1.Jobs/cancel"),
         (#"{"quota": {"queue": 1}}"#, "queue"), (#"{"quota": {"queued": -1}}"#, "queued"),
         (#"{"quota": {"queued": "many"}}"#, "queued"), (#"{"user_quotas": []}"#, "user_quotas"),
+        // Seen: lines that name nobody, or nothing that the caller can ever ask, were in force.
+        (#"{"operators": ["spiffe://qat/user/olga"]}"#, "spiffe://qat/user/olga"),
+        (#"{"operators": ["olga", ""]}"#, "operators"), (#"{"operators": ["*"]}"#, "operators"),
+        (#"{"operators": ["olga "]}"#, "olga "), (#"{"operators": ["ólga"]}"#, "operators"),
+        (#"{"user_quotas": {"default": {}, "../x": {"queued": 0}}}"#, "../x"),
+        (#"{"user_quotas": {"": {"queued": 0}}}"#, "user_quotas"),
+        (#"{"methods": {"user": ["qat.v1.Jobs/*", "qat.v1.Lease/*"]}}"#, "qat.v1.Lease/*"),
+        (#"{"methods": {"operator": ["qat.v1.Lease/Acquire"]}}"#, "qat.v1.Lease/Acquire"),
+        (#"{"methods": {"train": ["qat.v1.Jobs/Submit"]}}"#, "qat.v1.Jobs/Submit"),
+        (#"{"methods": {"eval": ["qat.v1.Admin/*"]}}"#, "qat.v1.Admin/*"),
+        (#"{"methods": {"gateway": ["qat.v1.Cas/*"]}}"#, "qat.v1.Cas/*"),
         // Seen: a fraction was cut, true was 1, and of a key that came twice the last one counted.
         (#"{"quota": {"running": 1.9}}"#, "running"), (#"{"quota": {"running": true}}"#, "running"),
         (#"{"quota": {"bytes": 1e300}}"#, "bytes"),
@@ -71,6 +83,26 @@ struct AccessPolicyTests {
     func aFaultNamesItsKey(text: String, word: String) {
         let error = #expect(throws: StoreError.self) { try Self.policy(text) }
         #expect(error?.message.contains(word) == true, "\(error?.message ?? "")")
+    }
+
+    /// Of every caller and method: a line is taken exactly if the caller can ever be let in by the gateway's ways in.
+    @Test func aLineIsTakenIfItCanTakeEffect() throws {
+        let routes = RPCAdapter(api: try GatewayAPITests.api()).router.routes
+        for operation in Operation.allCases {
+            #expect(routes[operation.rawValue]?.allow == operation.callers, "\(operation)")
+        }
+        let rules: [(caller: String, rule: AccessRule)] = [
+            ("user", .users), ("operator", .users), ("gateway", .gateway), ("quant", .workers),
+            ("train", .workers), ("eval", .workers),
+        ]
+        for (caller, rule) in rules {
+            for operation in Operation.allCases {
+                let text = #"{"methods": {"\#(caller)": ["\#(operation.rawValue)"]}}"#
+                let isTaken = (try? Self.policy(text)) != nil
+                #expect(isTaken == !operation.callers.isDisjoint(with: rule), "\(text)")
+            }
+        }
+        #expect(try Self.policy(#"{"operators": ["a.b-c_D9"]}"#).operators == ["a.b-c_D9"])
     }
 
     /// Seen: mounted configurations are links that are moved, and a removed operator stayed operator.

@@ -49,7 +49,7 @@ struct GatewayAPITests {
         }
     }
 
-    private static func api() throws -> GatewayAPI {
+    static func api() throws -> GatewayAPI {
         let jobs = try StoreFixture()
         let audit = AuditLog { _ in }
         return GatewayAPI(
