@@ -1062,7 +1062,7 @@ const ProtobufCMessageDescriptor qat__v1__register_worker_response__descriptor =
   (ProtobufCMessageInit) qat__v1__register_worker_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor qat__v1__acquire_lease_request__field_descriptors[4] =
+static const ProtobufCFieldDescriptor qat__v1__acquire_lease_request__field_descriptors[5] =
 {
   {
     "instance",
@@ -1112,17 +1112,30 @@ static const ProtobufCFieldDescriptor qat__v1__acquire_lease_request__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "stopping",
+    5,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Qat__V1__AcquireLeaseRequest, has_stopping),
+    offsetof(Qat__V1__AcquireLeaseRequest, stopping),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__acquire_lease_request__field_indices_by_name[] = {
   1,   /* field[1] = boot_id */
   0,   /* field[0] = instance */
   3,   /* field[3] = obstacle */
+  4,   /* field[4] = stopping */
   2,   /* field[2] = wait_seconds */
 };
 static const ProtobufCIntRange qat__v1__acquire_lease_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor qat__v1__acquire_lease_request__descriptor =
 {
@@ -1132,7 +1145,7 @@ const ProtobufCMessageDescriptor qat__v1__acquire_lease_request__descriptor =
   "Qat__V1__AcquireLeaseRequest",
   "qat.v1",
   sizeof(Qat__V1__AcquireLeaseRequest),
-  4,
+  5,
   qat__v1__acquire_lease_request__field_descriptors,
   qat__v1__acquire_lease_request__field_indices_by_name,
   1,  qat__v1__acquire_lease_request__number_ranges,

@@ -78,3 +78,25 @@ public struct Job: Sendable, Equatable {
         state.isLeased && epoch == claim.epoch && holder == claim.holder
     }
 }
+
+extension Job {
+    /// How the attempt before the present one ended, in a sentence; nil of the first, and after a retry.
+    public var attemptBefore: String? {
+        guard state == .starting || state == .running, message.hasPrefix(Self.accountPrefix) else {
+            return nil
+        }
+        return message
+    }
+
+    private static let accountPrefix = "attempt "
+
+    /// How the last attempt of a job that waits for the next one ended; nil if there was none, or a user wanted
+    /// another.
+    static func account(ofAttempt job: Job) -> String? {
+        guard job.state == .queued, job.attempt > 0, !job.message.isEmpty else { return nil }
+        let reason = job.reason == .none ? "" : "\(job.reason.rawValue): "
+        let isTriedAgain = job.message.hasPrefix(JobLifecycle.retryPrefix)
+        let words = job.message.dropFirst(isTriedAgain ? JobLifecycle.retryPrefix.count : 0)
+        return "\(accountPrefix)\(job.attempt) ended: \(reason)\(words)"
+    }
+}

@@ -13,6 +13,7 @@ extension JobLifecycle {
         }
         if job.state == .starting {
             decision.enter(.running, at: moment)
+            decision.job.message = job.attemptBefore ?? ""
         }
         for (position, report) in reports.enumerated() {
             // A heartbeat whose answer was lost comes again; a worker numbers its events from 1.
@@ -166,9 +167,12 @@ extension JobLifecycle {
         } else {
             decision.enter(.recovering, reason, message, at: moment)
             decision.job.failures += 1
-            decision.enter(.queued, reason, "trying again after: \(message)", at: moment)
+            decision.enter(.queued, reason, Self.retryPrefix + message, at: moment)
         }
     }
+
+    /// What goes before the sentence of a failure after which a job waits for another attempt.
+    static let retryPrefix = "trying again after: "
 
     /// A lease that ended by itself: back into the queue, unless the job was to end anyway or gets
     /// nowhere.

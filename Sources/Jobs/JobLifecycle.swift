@@ -93,6 +93,8 @@ public struct JobLifecycle: Sendable {
         var decision = Decision(job)
         decision.enter(.starting, .none, "leased to \(holder.worker.instance)", at: moment)
         guard decision.verdict == .accepted else { return decision }
+        // Shown as long as the attempt lasts: nothing else says that there was another one.
+        if let words = Job.account(ofAttempt: job) { decision.job.message = words }
         decision.job.holder = holder
         decision.job.epoch += 1
         decision.job.attempt += 1

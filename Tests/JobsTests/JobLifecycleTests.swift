@@ -368,6 +368,43 @@ struct JobLifecycleTests {
         #expect(failed(failed(retried)).state == .failed)
     }
 
+    /// Seen: why an attempt was lost was nowhere to be found once the next one ran.
+    @Test func anAttemptSaysHowTheOneBeforeEnded() {
+        func next(_ completion: Completion?) -> (starting: Job, running: Job) {
+            var job = Self.job(.queued)
+            let first = Self.decide(.leased(Self.ada), job).job
+            job =
+                completion.map {
+                    Self.decide(.completed(Self.claim(first.epoch), $0), first).job
+                } ?? Self.decide(.leaseEnded("worker train-1 was restarted"), first).job
+            let decision = Self.decide(.leased(Self.ada), job)
+            // Its history has it already.
+            #expect(decision.entries.map(\.message) == ["leased to train-1"])
+            let second = decision.job
+            return (second, Self.decide(.heartbeat(Self.claim(second.epoch), []), second).job)
+        }
+        let cases: [(Completion?, String)] = [
+            (.failed(.killed, "signal 9"), "attempt 1 ended: KILLED: signal 9"),
+            (.failed(.internalError, "oops"), "attempt 1 ended: INTERNAL: oops"),
+            (.released("worker train-1 is stopping"), "attempt 1 ended: worker train-1 is stopping"),
+            (.released("no room", .noDisk), "attempt 1 ended: NO_DISK: no room"),
+            (nil, "attempt 1 ended: WORKER_LOST: worker train-1 was restarted"),
+        ]
+        for (completion, words) in cases {
+            let (starting, running) = next(completion)
+            #expect(starting.message == words && running.message == words)
+            #expect(starting.attemptBefore == words && running.attemptBefore == words)
+            #expect(running.reason == .none)
+        }
+        // The first one has none before it, and a retry begins anew.
+        let first = Self.decide(.leased(Self.ada), Self.job(.queued)).job
+        #expect(first.attemptBefore == nil && first.message == "leased to train-1")
+        #expect(Self.decide(.heartbeat(Self.claim(first.epoch), []), first).job.message.isEmpty)
+        let failed = Self.decide(.completed(Self.claim(first.epoch), .failed(.userError, "no")), first)
+        let again = Self.decide(.retried(by: "ada", inputs: .ready), failed.job).job
+        #expect(Self.decide(.leased(Self.ada), again).job.attemptBefore == nil)
+    }
+
     /// What docs/JOBS.md says of each reason that a worker gives: a loss brings the job back twice, what is
     /// tried once more once, and everything else is final.
     @Test(

@@ -159,6 +159,10 @@ struct MessageCodecTests {
             RegisterWorkerResponse()
         )
         try check(AcquireLeaseRequest(instance: "i", waitSeconds: 30), AcquireLeaseRequest())
+        try check(
+            AcquireLeaseRequest(instance: "i", obstacle: "o", stopping: true),
+            AcquireLeaseRequest()
+        )
         try check(AcquireLeaseResponse(lease: Lease()), AcquireLeaseResponse())
         try check(HeartbeatRequest(jobID: "j", events: [Self.event]), HeartbeatRequest())
         try check(HeartbeatResponse(directive: .lost), HeartbeatResponse())

@@ -213,10 +213,15 @@ struct  Qat__V1__AcquireLeaseRequest
    */
   protobuf_c_boolean has_obstacle;
   ProtobufCBinaryData obstacle;
+  /*
+   * This process takes no job any more; it is answered at once.
+   */
+  protobuf_c_boolean has_stopping;
+  protobuf_c_boolean stopping;
 };
 #define QAT__V1__ACQUIRE_LEASE_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__acquire_lease_request__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, {0,NULL} }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, {0,NULL}, 0, 0 }
 
 
 /*

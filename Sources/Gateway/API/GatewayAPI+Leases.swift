@@ -102,20 +102,36 @@ extension GatewayAPI {
         // Others' words, for a line of status.
         let obstacle =
             request.obstacle.isEmpty ? nil : PlainText.bounded(request.obstacle, limit: 200)
-        let lease = try await poll(JobEngine.queueTopic, seconds: request.waitSeconds) {
+        let seconds = request.stopping ? 0 : request.waitSeconds
+        let lease = try await poll(JobEngine.queueTopic, seconds: seconds) {
             // Again after every wait: the policy may be another one.
             try authority.admit(caller)
             let lease = try await engine.acquire(
                 holder,
                 obstacle: obstacle,
+                isStopping: request.stopping,
                 isConnected: principal.isConnected
             )
             return (lease, isWanted: lease != nil)
         }
         if let lease {
             authority.audit.allow(caller, "job \(lease.jobID), epoch \(lease.epoch)")
+            if lease.attempt > 1 { try await tellAttemptBefore(lease) }
         }
         return AcquireLeaseResponse(lease: lease)
+    }
+
+    /// Writes to a job's log how the attempt before ended; nobody else writes there until the lease is handed out.
+    private func tellAttemptBefore(_ lease: Lease) async throws {
+        let job = try await engine.store.job(lease.jobID).job
+        guard job.epoch == Int64(clamping: lease.epoch), let words = job.attemptBefore else { return }
+        do {
+            let end = try logs.append(lease.jobID, offset: .max, [])
+            _ = try logs.append(lease.jobID, offset: end, Array((words + "\n").utf8))
+        } catch {
+            engine.remarks.tell(StoreError.sentence(of: error))
+        }
+        engine.hub.signal(lease.jobID)
     }
 
     /// Extends a lease and keeps what its holder tells.

@@ -319,7 +319,7 @@ struct ArtifactStore: Sendable {
             throw StoreError(
                 .noSpace,
                 """
-                \(size) bytes do not fit: \(free) are free in \(root), \(reserve) of them are the \
+                the gateway's disk is full: \(size) bytes do not fit, \(free) are free in \(root), \(reserve) of them are the \
                 reserve that stays free, \(incoming) are promised to other uploads
                 """
             )

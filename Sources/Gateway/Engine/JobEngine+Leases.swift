@@ -5,13 +5,20 @@ internal import Synchronization
 extension JobEngine {
     /// Leases the oldest queued job that a worker can run, or nil.
     ///
+    /// `obstacle`: Why the worker takes none now. `isStopping`: Whether it takes none any more.
+    ///
     /// - Throws: ``StoreError`` (`invalidState`) if this process of the worker is not registered.
     func acquire(
         _ holder: LeaseHolder,
         obstacle: String? = nil,
+        isStopping: Bool = false,
         isConnected: (@Sendable () -> Bool)? = nil
     ) async throws -> Lease? {
         let worker = try registered(holder, isConnected: isConnected)
+        if isStopping {
+            presence.noteStop(of: holder)
+            return nil
+        }
         presence.note(obstacle: obstacle, of: holder)
         // Whoever got a job now would find its inputs missing.
         guard obstacle == nil, hasArtifacts() else { return nil }

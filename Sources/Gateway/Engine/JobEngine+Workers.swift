@@ -107,15 +107,11 @@ extension JobEngine {
             all.filter { $0.isReachable(at: moment) } + all.filter { !$0.isReachable(at: moment) }
         return shown.prefix(Self.serviceLimit).map { entry in
             let count = running[entry.worker.identity] ?? 0
-            // A connection may break for a while under a lease; the lease then says how long.
-            let isThere =
-                entry.isReachable(at: moment) || count > 0 && !entry.isSilent(at: moment)
             return ServiceInfo(
                 role: entry.worker.identity.role.rawValue,
                 instance: entry.worker.identity.instance,
                 address: entry.worker.address,
-                state: !isThere
-                    ? "lost" : count > 0 ? "busy" : entry.obstacle == nil ? "ready" : "unready",
+                state: entry.state(running: count, at: moment) ?? "lost",
                 running: count,
                 lastSeenUnixMs: entry.seen,
                 certificateEndsUnixMs: entry.worker.certificateEnds
@@ -158,9 +154,11 @@ extension JobEngine {
         guard !alive.isEmpty else {
             return "no worker for \(kind.rawValue) jobs answers; known: \(Self.names(fitting))"
         }
-        let ready = alive.filter { $0.obstacle == nil }
+        let ready = alive.filter { $0.hindrance(at: moment) == nil }
         guard !ready.isEmpty else {
-            let reasons = alive.map { "\($0.worker.identity.instance): \($0.obstacle ?? "")" }
+            let reasons = alive.map {
+                "\($0.worker.identity.instance): \($0.hindrance(at: moment) ?? "")"
+            }
             return "no worker for \(kind.rawValue) jobs takes any: "
                 + reasons.prefix(3).joined(separator: "; ")
         }

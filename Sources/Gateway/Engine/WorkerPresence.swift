@@ -13,6 +13,8 @@ final class WorkerPresence: Sendable {
         var seen: Int64
         /// Why it takes no job now, as it said last; nil if it takes jobs.
         var obstacle: String?
+        /// Whether it said goodbye: this process takes no job any more.
+        var isStopping = false
         /// Whether the connection it last called on is open.
         var isConnected: @Sendable () -> Bool
 
@@ -23,8 +25,30 @@ final class WorkerPresence: Sendable {
 
         /// Whether it can take a job: it is connected, or was heard a moment ago and may be connecting.
         func isReachable(at moment: Moment) -> Bool {
-            let limit = isConnected() ? WorkerPresence.silenceLimit : WorkerPresence.reconnection
+            let isConnected = isConnected()
+            // Who said goodbye is not on its way back.
+            guard isConnected || !isStopping else { return false }
+            let limit = isConnected ? WorkerPresence.silenceLimit : WorkerPresence.reconnection
             return moment.uptime - heard.uptime <= limit
+        }
+
+        /// Why it takes no job at a moment, in words that follow its name; nil if it takes one.
+        func hindrance(at moment: Moment) -> String? {
+            if isStopping { return "is stopping" }
+            let silence = moment.uptime - heard.uptime
+            if silence > WorkerPresence.hangLimit {
+                return "was not heard of for \(silence / 1000) s, and may hang"
+            }
+            return obstacle
+        }
+
+        /// What status calls it, with so many jobs; nil if it is lost.
+        func state(running count: UInt32, at moment: Moment) -> String? {
+            // A connection may break for a while under a lease; the lease then says how long.
+            guard isReachable(at: moment) || count > 0 && !isSilent(at: moment) else { return nil }
+            if isStopping { return "stopping" }
+            if moment.uptime - heard.uptime > WorkerPresence.hangLimit { return "silent" }
+            return count > 0 ? "busy" : obstacle == nil ? "ready" : "unready"
         }
     }
 
@@ -33,6 +57,9 @@ final class WorkerPresence: Sendable {
 
     /// A worker that was not heard of for this long, in milliseconds, is not counted on.
     static let silenceLimit: Int64 = 60_000
+    /// A worker that was not heard of for this long, in milliseconds, does not do what it should: it calls every
+    /// 20 s at most, see ``heartbeatSeconds(lease:)``.
+    static let hangLimit: Int64 = 30_000
     /// How often a worker with a lease of so many milliseconds is to be heard: six times while the lease lasts,
     /// and, however long that is, three times before the worker would be taken for silent.
     static func heartbeatSeconds(lease: Int64) -> UInt32 {
@@ -167,6 +194,14 @@ final class WorkerPresence: Sendable {
                 entries[holder.worker]?.isConnected = isConnected
             }
             return true
+        }
+    }
+
+    /// Notes that a worker takes no job any more.
+    func noteStop(of holder: LeaseHolder) {
+        entries.withLock { entries in
+            guard entries[holder.worker]?.worker.boot == holder.boot else { return }
+            entries[holder.worker]?.isStopping = true
         }
     }
 

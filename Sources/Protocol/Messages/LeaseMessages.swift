@@ -137,18 +137,22 @@ public struct AcquireLeaseRequest: WireMessage, Equatable {
     public var waitSeconds: UInt32
     /// Why it takes no job now; then it gets none.
     public var obstacle: String
+    /// This process takes no job any more; it is answered at once.
+    public var stopping: Bool
 
     /// Makes a message; every field has its wire default.
     public init(
         instance: String = "",
         bootID: String = "",
         waitSeconds: UInt32 = 0,
-        obstacle: String = ""
+        obstacle: String = "",
+        stopping: Bool = false
     ) {
         self.instance = instance
         self.bootID = bootID
         self.waitSeconds = waitSeconds
         self.obstacle = obstacle
+        self.stopping = stopping
     }
 
     /// The schema's name for this message.
@@ -160,6 +164,7 @@ public struct AcquireLeaseRequest: WireMessage, Equatable {
         bootID = try reader.text(2)
         waitSeconds = reader.uint32(3)
         obstacle = try reader.text(4)
+        stopping = reader.bool(5)
     }
 
     /// Writes the fields.
@@ -168,5 +173,6 @@ public struct AcquireLeaseRequest: WireMessage, Equatable {
         writer.set(2, bootID)
         writer.set(3, waitSeconds)
         writer.set(4, obstacle)
+        writer.set(5, stopping)
     }
 }

@@ -27,6 +27,8 @@ final class AttemptJournal: Sendable {
         /// What was given up since the gateway last took something, and that it was not told of yet.
         var leftOut = (events: 0, logBytes: 0)
         var phase = "prepare"
+        /// How far the child came.
+        var place = (step: 0, total: 0)
     }
 
     /// Log bytes kept while the gateway is away; the oldest go first.
@@ -55,6 +57,16 @@ final class AttemptJournal: Sendable {
     func enter(phase: String) {
         state.withLock { $0.phase = Self.word(phase) }
         due.yield()
+    }
+
+    /// Tells of a phase of the worker's own, in which no child tells anything, at the place that the child came to.
+    func tell(phase: String) {
+        var event = ComputeEvent(.progress)
+        let place = state.withLock { $0.place }
+        event.phase = phase
+        event.step = place.step
+        event.totalSteps = place.total
+        append(event)
     }
 
     /// Adds a line of the worker's own to the job's events and log.
@@ -92,6 +104,9 @@ final class AttemptJournal: Sendable {
         state.withLock { state in
             if let phase = event.phase {
                 state.phase = Self.word(phase)
+            }
+            if event.type == .progress {
+                state.place = (event.step ?? 0, event.totalSteps ?? 0)
             }
             if let last = state.events.last?.event, Self.isSuperseded(last, by: entry) {
                 state.events.removeLast()

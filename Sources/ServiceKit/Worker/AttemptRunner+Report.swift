@@ -102,12 +102,16 @@ extension AttemptRunner {
             bootID: worker.bootID
         )
         func publish(results: String?) async throws -> [OutputFile] {
-            reporter.journal.enter(phase: "publish")
+            reporter.journal.tell(phase: Self.storing)
             return try await orders.interruptible(by: .kill) {
                 let folder = JobFolders.output(in: jobFolder)
                 let outputs = try OutputPublisher.inventory(folder)
                 if let results { keep(FinishedWork(lease, results: results, outputs: outputs)) }
-                try await publisher.publish(outputs, in: folder) { reporter.journal.note($0) }
+                try await publisher.publish(
+                    outputs,
+                    in: folder,
+                    onDelay: { what, error in tellDelay(what, error, reporter.journal) }
+                )
                 return outputs
             }
         }
@@ -149,6 +153,17 @@ extension AttemptRunner {
             message: isStopping ? "worker \(worker.instance) is stopping" : "stopped as asked",
             bootID: worker.bootID
         )
+    }
+
+    /// The phase of a job whose outputs go to the gateway.
+    static let storing = "storing outputs"
+
+    /// Says what keeps the outputs, in the phase in its first words, in the job's events and log in a sentence.
+    private func tellDelay(_ what: String, _ error: RPCError?, _ journal: AttemptJournal) {
+        guard let error else { return journal.tell(phase: Self.storing) }
+        let words = error.message.prefix { $0 != ":" && $0 != ";" }
+        journal.tell(phase: "\(Self.storing): \(words)")
+        journal.note("\(what): \(error.message); trying again until it works")
     }
 
     /// There is nobody to tell the end of an attempt to.

@@ -183,7 +183,7 @@ struct AttemptRunner: Sendable {
         switch result {
         // Outputs make checkpoints worthless; a kill waits for nothing.
         case .success(.succeeded), .success(.killed): staged.abandon()
-        default: journal.enter(phase: "store checkpoint")
+        default: journal.tell(phase: "storing the checkpoint")
         }
         staged.close()
         await finish(uploads, staged, orders)

@@ -8,12 +8,12 @@ struct GatewayLink: Sendable {
 
     /// Repeats `call` while the gateway cannot be reached, waiting longer each time up to 10 s.
     ///
-    /// `onDelay`: Told once, in a sentence, why it takes longer. `checkWorth`: Asked before every further try.
+    /// `onDelay`: Told once why it takes longer, and nil when it goes on after that. `checkWorth`: Asked before every further try.
     ///
     /// - Throws: What the gateway answers when it refuses, what `checkWorth` throws, or cancellation.
     func untilAnswered<Result: Sendable>(
         _ what: String,
-        onDelay: (String) -> Void = { _ in },
+        onDelay: (RPCError?) -> Void = { _ in },
         checkWorth: () throws -> Void = {},
         _ call: () async throws -> Result
     ) async throws -> Result {
@@ -21,12 +21,14 @@ struct GatewayLink: Sendable {
         var isTold = false
         while true {
             do {
-                return try await call()
+                let result = try await call()
+                if isTold { onDelay(nil) }
+                return result
             } catch let error as RPCError where Self.isPassing(error) {
                 logger.warning("\(what): \(error.message); trying again in \(delay)")
                 if !isTold {
                     isTold = true
-                    onDelay("\(what): \(error.message); trying again until it works")
+                    onDelay(error)
                 }
                 try checkWorth()
                 try await Task.sleep(for: delay)

@@ -17,6 +17,7 @@ public final class LeaseLoop: Service {
     private let logger: Logger
     private let bootID = UUID().uuidString.lowercased()
     private let registered = Mutex(false)
+    private let farewell = Mutex<Task<Void, Never>?>(nil)
     private let room: DiskRoom
     private let leftovers: Leftovers
 
@@ -69,21 +70,55 @@ public final class LeaseLoop: Service {
     /// Runs until a graceful shutdown, which gives a running job time for a checkpoint.
     public func run() async throws {
         await cancelWhenGracefulShutdown {
-            while !Task.isCancelled {
-                do {
-                    try await self.serve()
-                } catch {
-                    self.registered.withLock { $0 = false }
-                    if Task.isCancelled {
-                        return
-                    }
-                    self.logger.warning("gateway: \(error); trying again in 2 s")
-                    try? await Task.sleep(for: .seconds(2))
-                }
+            await withTaskCancellationHandler {
+                await self.serveAlways()
+            } onCancel: {
+                self.sayGoodbye()
             }
         }
+        await farewell.withLock { $0 }?.value
         await client.close()
     }
+
+    private func serveAlways() async {
+        while !Task.isCancelled {
+            do {
+                try await serve()
+            } catch {
+                registered.withLock { $0 = false }
+                if Task.isCancelled { return }
+                logger.warning("gateway: \(error); trying again in 2 s")
+                try? await Task.sleep(for: .seconds(2))
+            }
+        }
+    }
+
+    /// Tells the gateway that this process takes no job any more, so that nobody waits for it; its job, if it has
+    /// one, is ended and handed back meanwhile.
+    private func sayGoodbye() {
+        guard isRegistered else { return }
+        let request = AcquireLeaseRequest(
+            instance: configuration.instance,
+            bootID: bootID,
+            stopping: true
+        )
+        let task = Task { [client, logger] in
+            do {
+                _ = try await client.call(
+                    QatMethods.acquireLease,
+                    request,
+                    timeout: Self.farewellTime
+                )
+            } catch {
+                // It is taken for lost a little later.
+                logger.info("the gateway was not told that this worker stops: \(error)")
+            }
+        }
+        farewell.withLock { $0 = task }
+    }
+
+    /// A gateway that is away does not keep a worker.
+    private static let farewellTime = Duration.seconds(3)
 
     private func serve() async throws {
         let address = try await listeningAddress()

@@ -17,18 +17,18 @@ struct OutputPublisher: Sendable {
 
     /// Uploads those of some files under `folder` that the store lacks.
     ///
-    /// `onDelay`: Told why it takes longer, as when the gateway's disk is full. `checkWorth`: Asked before every
+    /// `onDelay`: Told what takes longer and why, as when the gateway's disk is full, and when it goes on. `checkWorth`: Asked before every
     /// further try; what it throws ends it.
     func publish(
         _ outputs: [OutputFile],
         in folder: String,
-        onDelay: (String) -> Void = { _ in },
+        onDelay: (_ what: String, RPCError?) -> Void = { _, _ in },
         checkWorth: () throws -> Void = {}
     ) async throws {
         let digests = Array(Set(outputs.map(\.digest)))
         let missing = try await link.untilAnswered(
             "asking for missing outputs",
-            onDelay: onDelay,
+            onDelay: { onDelay("asking for missing outputs", $0) },
             checkWorth: checkWorth
         ) {
             try await link.client.call(QatMethods.findMissing, FindMissingRequest(digests: digests))
@@ -36,7 +36,7 @@ struct OutputPublisher: Sendable {
         for output in outputs where missing.digests.contains(output.digest) {
             try await link.untilAnswered(
                 "uploading \(output.name)",
-                onDelay: onDelay,
+                onDelay: { onDelay("uploading \(output.name)", $0) },
                 checkWorth: checkWorth
             ) {
                 try await upload(output, from: "\(folder)/\(output.name)")

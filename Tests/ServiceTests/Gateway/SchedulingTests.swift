@@ -112,6 +112,53 @@ struct SchedulingTests {
         #expect(try await reason(fixture, id) == "waits for large to become free")
     }
 
+    /// Seen: for ten seconds after a worker was stopped jobs waited for it "to become free".
+    @Test func aWorkerThatStopsIsWaitedForByNobody() async throws {
+        let fixture = try StoreFixture()
+        let isConnected = Mutex(true)
+        try await fixture.register()
+        let held = try await submit(fixture, "held", Resources())
+        #expect(try await fixture.acquire()?.jobID == held)
+        let id = try await submit(fixture, "k", Resources())
+        let holder = StoreFixture.holder("train-1", boot: "b1", role: .train)
+        _ = try await fixture.engine.acquire(holder, isStopping: true) {
+            isConnected.withLock { $0 }
+        }
+        // It has a job still, which it will hand back.
+        #expect(try await fixture.engine.services().map(\.state) == ["stopping"])
+        #expect(
+            try await reason(fixture, id) == "no worker for train jobs takes any: train-1: is stopping"
+        )
+        // Gone at once, and not when ten seconds are over.
+        isConnected.withLock { $0 = false }
+        #expect(
+            try await reason(fixture, id) == "no worker for train jobs answers; known: train-1"
+        )
+        // The process after it is there as any other.
+        fixture.advance(seconds: 31)
+        try await fixture.register(boot: "b2")
+        #expect(try await reason(fixture, id) == "waits for train-1 to become free")
+    }
+
+    /// One that is connected and calls no more, as when it is stopped by a signal.
+    @Test func aWorkerThatHangsIsToldAsSuch() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register()
+        let id = try await submit(fixture, "k", Resources())
+        let holder = StoreFixture.holder("train-1", boot: "b1", role: .train)
+        try fixture.engine.registered(holder) { true }
+        fixture.advance(seconds: 30)
+        #expect(try await fixture.engine.services().map(\.state) == ["ready"])
+        fixture.advance(seconds: 5)
+        #expect(try await fixture.engine.services().map(\.state) == ["silent"])
+        #expect(
+            try await reason(fixture, id)
+                == "no worker for train jobs takes any: train-1: was not heard of for 35 s, and may hang"
+        )
+        fixture.advance(seconds: 30)
+        #expect(try await fixture.engine.services().map(\.state) == ["lost"])
+    }
+
     /// Seen: a worker whose disk was full kept silent, passed for lost, and its job's note said that
     /// nobody answers.
     @Test func aWorkerThatTakesNoJobSaysWhy() async throws {

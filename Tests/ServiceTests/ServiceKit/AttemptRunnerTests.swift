@@ -196,6 +196,36 @@ struct AttemptRunnerTests {
         #expect(Set(ends) == [.cancelled])
     }
 
+    /// Seen: a job whose outputs found no room looked like one that works, at 100 %, for as long as that lasted.
+    @Test func aJobThatCannotDeliverSaysSoInItsPhase() async throws {
+        let gateway = gateway
+        gateway.state.withLock { $0.isFull = true }
+        func phases(_ state: LeaseGateway.State) -> [JobProgress] {
+            state.news.joined().filter { $0.type == .progress }.compactMap(\.progress)
+        }
+        let room = Task {
+            while !gateway.state.withLock({
+                phases($0).last?.phase == "storing outputs: it does not fit"
+            }) {
+                try await Task.sleep(for: .milliseconds(10))
+            }
+            gateway.state.withLock { $0.isFull = false }
+        }
+        let script = """
+            printf '{"type":"progress","step":210,"totalSteps":210,"phase":"quantize"}\\n'
+            echo x > \(gateway.folder.home.path)/job-1/output/report.json
+            printf '{"type":"result","json":"{}"}\\n'
+            """
+        #expect(try await gateway.run(script, heartbeat: .seconds(1)) == .reported(isDone: true))
+        try await room.value
+        let told = gateway.state.withLock(phases)
+        // Where the child came to stays, and when it goes on that is told, too.
+        #expect(told.last?.phase == "storing outputs")
+        #expect(told.allSatisfy { $0.step == 210 && $0.totalSteps == 210 }, "\(told)")
+        let lines = gateway.state.withLock { $0.news.joined().map(\.message) }
+        #expect(lines.contains { $0.contains("it does not fit; trying again until it works") })
+    }
+
     /// Seen: a heartbeat that was too large was tried again for ever, and the lease of a living worker ended.
     @Test func refusedNewsDoNotCostTheLease() async throws {
         gateway.state.withLock { state in

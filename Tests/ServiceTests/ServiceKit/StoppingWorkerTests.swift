@@ -90,6 +90,15 @@ struct StoppingWorkerTests {
         #expect(runs == 3)
     }
 
+    /// A worker that waits for a job says that it goes.
+    @Test func aWorkerSaysGoodbye() async throws {
+        let jobs = gateway.folder.home.path + "/state/jobs"
+        try await gateway.idle(room: DiskRoom(path: jobs) { _ in 1 << 30 }) { !$0.waits.isEmpty }
+        let waits = gateway.state.withLock { $0.waits }
+        #expect(waits.last?.stopping == true)
+        #expect(waits.dropLast().allSatisfy { !$0.stopping })
+    }
+
     /// A lease that cannot be handed back is given up in time; the checkpoint stays on this machine.
     @Test func aCheckpointThatCannotBeStoredStays() async throws {
         let name = "step-00000020"
