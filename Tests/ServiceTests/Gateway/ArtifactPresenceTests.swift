@@ -113,8 +113,8 @@ struct ArtifactPresenceTests {
             #expect(try await other.call(QatMethods.acquireLease, request).lease == nil)
             let summary = try await ada.call(QatMethods.getJob, GetJobRequest(jobID: waiting))
                 .summary
-            #expect(summary?.state == JobState.queued.rawValue)
-            #expect(summary?.waitReason.contains("artifacts are there again") == true)
+            #expect(summary.state == JobState.queued.rawValue)
+            #expect(summary.waitReason.contains("artifacts are there again"))
             let health = try await ada.call(QatMethods.healthCheck, HealthCheckRequest())
             #expect(health.status == .notServing)
             #expect(health.message.contains("artifacts in"))

@@ -1,6 +1,7 @@
 internal import Foundation
 internal import Jobs
 internal import Protocol
+internal import Synchronization
 internal import Testing
 
 @testable internal import Gateway
