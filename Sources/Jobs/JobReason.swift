@@ -49,7 +49,8 @@ public enum JobReason: String, Sendable, CaseIterable, Codable {
     /// Whether a worker can know that an attempt ended this way; the others are the gateway's to say.
     public var isOfWorkers: Bool {
         switch self {
-        case .userError, .invalidSpec, .outOfMemory, .exceedsMemory, .noDisk, .exportFailed, .diverged,
+        case .userError, .invalidSpec, .outOfMemory, .exceedsMemory, .noDisk, .exportFailed,
+            .diverged,
             .killed, .stalled, .internalError, .artifactMissing:
             true
         case .none, .dependencyFailed, .deadline, .workerLost, .crashLoop, .cancelledBy: false

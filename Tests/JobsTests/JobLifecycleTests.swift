@@ -386,7 +386,7 @@ struct JobLifecycleTests {
         let cases: [(Completion?, String)] = [
             (.failed(.killed, "signal 9"), "attempt 1 ended: KILLED: signal 9"),
             (.failed(.internalError, "oops"), "attempt 1 ended: INTERNAL: oops"),
-            (.released("worker train-1 is stopping"), "attempt 1 ended: worker train-1 is stopping"),
+            (.released("train-1 is stopping"), "attempt 1 ended: train-1 is stopping"),
             (.released("no room", .noDisk), "attempt 1 ended: NO_DISK: no room"),
             (nil, "attempt 1 ended: WORKER_LOST: worker train-1 was restarted"),
         ]
@@ -400,7 +400,10 @@ struct JobLifecycleTests {
         let first = Self.decide(.leased(Self.ada), Self.job(.queued)).job
         #expect(first.attemptBefore == nil && first.message == "leased to train-1")
         #expect(Self.decide(.heartbeat(Self.claim(first.epoch), []), first).job.message.isEmpty)
-        let failed = Self.decide(.completed(Self.claim(first.epoch), .failed(.userError, "no")), first)
+        let failed = Self.decide(
+            .completed(Self.claim(first.epoch), .failed(.userError, "no")),
+            first
+        )
         let again = Self.decide(.retried(by: "ada", inputs: .ready), failed.job).job
         #expect(Self.decide(.leased(Self.ada), again).job.attemptBefore == nil)
     }

@@ -133,7 +133,8 @@ struct UnsentCallTests {
     private func take(_ step: Step, _ course: inout Course) throws {
         switch step {
         case .open:
-            let stream = try #require(course.client.openStream())
+            let opened = course.client.openStream()
+            let stream = try #require(opened)
             let envelope = CallEnvelope(
                 method: "qat.v1.Jobs/Submit",
                 timeoutMs: 1_000,

@@ -124,7 +124,9 @@ extension GatewayAPI {
     /// Writes to a job's log how the attempt before ended; nobody else writes there until the lease is handed out.
     private func tellAttemptBefore(_ lease: Lease) async throws {
         let job = try await engine.store.job(lease.jobID).job
-        guard job.epoch == Int64(clamping: lease.epoch), let words = job.attemptBefore else { return }
+        guard job.epoch == Int64(clamping: lease.epoch), let words = job.attemptBefore else {
+            return
+        }
         do {
             let end = try logs.append(lease.jobID, offset: .max, [])
             _ = try logs.append(lease.jobID, offset: end, Array((words + "\n").utf8))

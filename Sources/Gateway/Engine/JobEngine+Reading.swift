@@ -211,7 +211,8 @@ extension JobEngine {
             return "waits for " + (outputs + ends).joined(separator: ", and ")
         case .queued:
             guard hasArtifacts() else {
-                return "waits until the gateway's artifacts are there again, which its operator must see to"
+                return
+                    "waits until the gateway's artifacts are there again: its operator must see to it"
             }
             return faults.withLock { $0[stored.job.id] } ?? waitReason(stored, busy: busy)
         default: return ""

@@ -15,6 +15,8 @@ struct ControlGroups: Sendable {
     let unified: [String]
     let memory: [String]
 
+    /// The groups of a process.
+    ///
     /// `membership`: What /proc/self/cgroup says. In a container it may name a group of the host; then the one
     /// that is mounted is the process's own.
     init(root: String = "/sys/fs/cgroup", membership: String?) {

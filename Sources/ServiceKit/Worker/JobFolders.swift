@@ -9,8 +9,9 @@ struct JobFolders: Sendable {
     /// Of the folder of checkpoints: the one that is being fetched.
     static let incoming = ".incoming"
 
-    /// Removes checkpoints of a job that are half written or half fetched: nobody goes on with them, and each may
-    /// be as large as a whole one. Only while no child of the job's runs.
+    /// Removes checkpoints of a job that are half written or half fetched; only while no child of it runs.
+    ///
+    /// Nobody goes on with them, and each may be as large as a whole one.
     static func removeUnfinished(in jobFolder: String) {
         let folder = "\(jobFolder)/\(checkpoints)"
         CheckpointName.removeUnfinished(in: folder)

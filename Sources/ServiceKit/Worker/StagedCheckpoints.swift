@@ -68,7 +68,8 @@ final class StagedCheckpoints: Sendable {
     ///
     /// `bounded`: Runs an upload, and may cancel it before it is done.
     func send(
-        _ bounded: @Sendable (_ upload: @escaping @Sendable () async throws -> Void) async throws
+        _ bounded:
+            @Sendable (_ upload: @escaping @Sendable () async throws -> Void) async throws
             -> Void
     ) async {
         for await _ in arrivals {

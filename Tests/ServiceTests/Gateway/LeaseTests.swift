@@ -285,7 +285,10 @@ struct LeaseTests {
     }
 
     /// Failures that may pass are tried once more; those that will not are final.
-    @Test(arguments: [("OUT_OF_MEMORY", true), ("INTERNAL", true), ("USER_ERROR", false), ("EXCEEDS_MEMORY", false)])
+    @Test(arguments: [
+        ("OUT_OF_MEMORY", true), ("INTERNAL", true), ("USER_ERROR", false),
+        ("EXCEEDS_MEMORY", false),
+    ])
     func someFailuresAreTriedOnceMore(reason: String, isTriedAgain: Bool) async throws {
         let fixture = try StoreFixture()
         try await fixture.register()

@@ -128,7 +128,8 @@ struct SchedulingTests {
         // It has a job still, which it will hand back.
         #expect(try await fixture.engine.services().map(\.state) == ["stopping"])
         #expect(
-            try await reason(fixture, id) == "no worker for train jobs takes any: train-1: is stopping"
+            try await reason(fixture, id)
+                == "no worker for train jobs takes any: train-1: is stopping"
         )
         // Gone at once, and not when ten seconds are over.
         isConnected.withLock { $0 = false }

@@ -121,7 +121,8 @@ struct StagedCheckpointsTests {
                 withIntermediateDirectories: true
             )
         }
-        let test = half.map { "test ! -e \($0) || exit 3" } + ["test ! -e \(folder)/upload || exit 3"]
+        let test =
+            half.map { "test ! -e \($0) || exit 3" } + ["test ! -e \(folder)/upload || exit 3"]
         let made = "mkdir -p \(folder)/checkpoints/step-00000001 \(half[0])\n"
         let end =
             switch attempt {
