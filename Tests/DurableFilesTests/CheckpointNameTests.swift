@@ -1,4 +1,5 @@
 internal import DurableFiles
+internal import Foundation
 internal import Testing
 
 /// The name that the child makes is the one that the daemon reads.
@@ -19,6 +20,25 @@ struct CheckpointNameTests {
     ])
     func otherNamesAreNone(name: String) {
         #expect(CheckpointName(name) == nil)
+    }
+
+    /// What is half written goes, and nothing else: whole ones, and what others keep beside them, stay.
+    @Test func onlyUnfinishedOnesAreRemoved() throws {
+        let folder = NSTemporaryDirectory() + "qat-checkpoints-" + UUID().uuidString
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let unfinished = [UInt64(0), 4, 100_000_000].map { CheckpointName(step: $0).unfinished }
+        #expect(unfinished[1] == ".tmp-step-00000004")
+        let others = ["step-00000004", ".tmp-step-4", ".tmp-x", "teacher-cache", ".incoming"]
+        for name in unfinished + others {
+            try FileManager.default.createDirectory(
+                atPath: "\(folder)/\(name)/deep",
+                withIntermediateDirectories: true
+            )
+        }
+        CheckpointName.removeUnfinished(in: folder)
+        let left = try FileManager.default.contentsOfDirectory(atPath: folder)
+        #expect(Set(left) == Set(others))
+        CheckpointName.removeUnfinished(in: folder + "/none")
     }
 
     /// By letters the ninth digit would come before the eighth.

@@ -80,10 +80,11 @@ struct ControlGroups: Sendable {
 
     private var hierarchicalLimit: Int? {
         guard let text = Self.text(path(memory, "memory", "memory.stat")) else { return nil }
-        return text.split(separator: "\n").lazy
-            .map { $0.split(separator: " ") }
-            .first { $0.count == 2 && $0[0] == "hierarchical_memory_limit" }
-            .flatMap { Int($0[1]) }
+        for line in text.split(separator: "\n") {
+            let words = line.split(separator: " ")
+            if words.count == 2, words[0] == "hierarchical_memory_limit" { return Int(words[1]) }
+        }
+        return nil
     }
 
     private func path(_ group: [String], _ controller: String, _ file: String) -> String {

@@ -200,7 +200,7 @@ struct AttemptRunnerTests {
     @Test func aJobThatCannotDeliverSaysSoInItsPhase() async throws {
         let gateway = gateway
         gateway.state.withLock { $0.isFull = true }
-        func phases(_ state: LeaseGateway.State) -> [JobProgress] {
+        @Sendable func phases(_ state: LeaseGateway.State) -> [JobProgress] {
             state.news.joined().filter { $0.type == .progress }.compactMap(\.progress)
         }
         let room = Task {
@@ -218,7 +218,7 @@ struct AttemptRunnerTests {
             """
         #expect(try await gateway.run(script, heartbeat: .seconds(1)) == .reported(isDone: true))
         try await room.value
-        let told = gateway.state.withLock(phases)
+        let told = gateway.state.withLock { phases($0) }
         // Where the child came to stays, and when it goes on that is told, too.
         #expect(told.last?.phase == "storing outputs")
         #expect(told.allSatisfy { $0.step == 210 && $0.totalSteps == 210 }, "\(told)")
