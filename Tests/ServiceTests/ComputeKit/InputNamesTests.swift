@@ -1,4 +1,5 @@
 internal import ComputeKit
+internal import Jobs
 internal import ModelFiles
 internal import ServiceKit
 internal import Testing

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Jobs
 internal import Testing
 
 @testable internal import ComputeKit

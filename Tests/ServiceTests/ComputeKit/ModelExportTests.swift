@@ -1,6 +1,7 @@
 internal import Formats
 internal import Foundation
 internal import JobSpecs
+internal import Jobs
 internal import Kernels
 internal import ModelFiles
 internal import ServiceKit

@@ -2,6 +2,7 @@ internal import Devices
 internal import Formats
 internal import Foundation
 internal import JobSpecs
+internal import Jobs
 internal import Kernels
 internal import ModelFiles
 internal import Testing

@@ -46,13 +46,17 @@ struct LeaseSweeperTests {
         let store = MemoryJobStore()
         let calls = Counter()
         // A look at the clock takes as long as a round with much to do.
-        let engine = JobEngine(store: store, leaseDuration: .seconds(30)) {
-            if calls.next() == 0 {
-                let end = ContinuousClock.now + .milliseconds(3_100)
-                while ContinuousClock.now < end {}
+        let engine = JobEngine(
+            store: store,
+            leaseDuration: .seconds(30),
+            clock: {
+                if calls.next() == 0 {
+                    let end = ContinuousClock.now + .milliseconds(3_100)
+                    while ContinuousClock.now < end {}
+                }
+                return Moment(unix: 0, uptime: 0)
             }
-            return Moment(unix: 0, uptime: 0)
-        }
+        )
         let lines = Lines()
         let sweeper = LeaseSweeper(
             engine: engine,

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import Protocol
+internal import Synchronization
 internal import Testing
 
 @testable internal import ServiceKit

@@ -75,7 +75,11 @@ final class SimulatedCluster {
 
     /// The gateway dies and comes again; its memory is gone.
     func restart() async throws {
-        engine = JobEngine(store: store, leaseDuration: .seconds(30)) { [clock] in clock.now }
+        engine = JobEngine(
+            store: store,
+            leaseDuration: .seconds(30),
+            clock: { [clock] in clock.now }
+        )
         try await engine.start()
     }
 

@@ -1,6 +1,7 @@
 internal import Formats
 internal import JobInputs
 internal import JobSpecs
+internal import Jobs
 internal import Kernels
 internal import ServiceKit
 internal import Testing
