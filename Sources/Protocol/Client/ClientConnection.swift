@@ -111,7 +111,7 @@ struct ClientConnection: Sendable {
             switch error.errnoCode {
             case ECONNREFUSED: return "connection refused; is the server running?"
             case EHOSTUNREACH, ENETUNREACH: return "host unreachable"
-            default: return error.description
+            default: return SocketFault.text(of: error)
             }
         }
         if case .connectTimeout = error as? ChannelError { return "timed out" }

@@ -87,7 +87,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        close(RPCError(.unavailable, "the connection broke: \(error)", category: .reconnect))
+        let reason = SocketFault.text(of: error)
+        close(RPCError(.unavailable, "the connection broke: \(reason)", category: .reconnect))
     }
 
     func channelInactive(context: ChannelHandlerContext) {

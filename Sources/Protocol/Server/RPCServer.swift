@@ -120,10 +120,9 @@ public final class RPCServer: Sendable {
             listener = try await bootstrap.bind(host: configuration.host, port: configuration.port)
                 .get()
         } catch {
-            let reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) }
             throw RPCError(
                 .unavailable,
-                "cannot listen on \(configuration.host):\(configuration.port): \(reason ?? "\(error)")",
+                "cannot listen on \(configuration.host):\(configuration.port): \(SocketFault.text(of: error))",
                 cause: error
             )
         }
