@@ -27,37 +27,31 @@ public struct InputReference: Sendable, Hashable {
 
         /// Reads `job:ID[/output]`, `sha256:DIGEST` or a path; nil if it is malformed or a URL.
         public init?(parsing text: String) {
-            guard (1...4096).contains(text.utf8.count), !InputReference.isURL(text),
-                text.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F })
-            else {
+            guard InputReference.textFault(in: text) == nil, !InputReference.isURL(text) else {
                 return nil
             }
-            if text.hasPrefix("job:") {
-                let parts = text.dropFirst(4).split(
-                    separator: "/",
-                    maxSplits: 1,
-                    omittingEmptySubsequences: false
-                )
-                guard let id = parts.first, Self.isIdentifier(id) else {
+            switch InputSource(text) {
+            case .job(let id, let output):
+                guard Self.isIdentifier(id), Self.isRelativeName(output) else { return nil }
+                self = .job(id: id, output: text.contains("/") ? output : nil)
+            case .digest(let digits):
+                guard digits.utf8.count == 64, digits.utf8.allSatisfy(Self.isHexDigit) else {
                     return nil
                 }
-                let output = parts.count > 1 ? String(parts[1]) : nil
-                guard output.map(Self.isRelativeName) ?? true else {
-                    return nil
-                }
-                self = .job(id: String(id), output: output)
-            } else if text.hasPrefix("sha256:") {
-                let digest = text.dropFirst(7)
-                guard digest.utf8.count == 64, digest.allSatisfy(\.isHexDigit) else {
-                    return nil
-                }
-                self = .digest(digest.lowercased())
-            } else {
-                self = .path(text)
+                self = .digest(digits)
+            case .local(let path):
+                // Without an id.
+                guard !path.hasPrefix("job:") else { return nil }
+                self = .path(path)
             }
         }
 
-        private static func isIdentifier(_ text: Substring) -> Bool {
+        private static func isHexDigit(_ byte: UInt8) -> Bool {
+            (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+                || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte)
+        }
+
+        private static func isIdentifier(_ text: String) -> Bool {
             (1...128).contains(text.utf8.count)
                 && text.unicodeScalars.allSatisfy { scalar in
                     scalar.isASCII
@@ -70,6 +64,38 @@ public struct InputReference: Sendable, Hashable {
             PlainText.parts(ofPath: text).allSatisfy {
                 !$0.isEmpty && $0 != "." && $0 != ".."
             }
+        }
+    }
+
+    /// Bytes of a text at most.
+    private static let byteLimit = 4096
+
+    /// What is wrong with any text of these bytes and characters; nil if nothing is.
+    private static func textFault(in text: String) -> String? {
+        guard !text.isEmpty else { return "it is empty" }
+        guard text.utf8.count <= byteLimit else {
+            return "it has \(text.utf8.count) bytes; the limit is \(byteLimit)"
+        }
+        guard let scalar = text.unicodeScalars.first(where: { $0.value < 0x20 || $0.value == 0x7F })
+        else { return nil }
+        let digits = String(scalar.value, radix: 16, uppercase: true)
+        let code = "U+00\(digits.count < 2 ? "0" : "")\(digits)"
+        return "it holds \(code), which does not print; rename the file"
+    }
+
+    /// Why a text names no input; nil of one that may.
+    static func fault(in text: String) -> String? {
+        if let fault = textFault(in: text) { return fault }
+        guard Location(parsing: text) == nil else { return nil }
+        switch InputSource(text) {
+        case .digest(let digits):
+            return "sha256: takes 64 hexadecimal digits, not "
+                + (digits.utf8.count == 64 ? "others" : "\(digits.utf8.count)")
+        case .job(_, let output):
+            return PlainText.pathFault(in: output, byteLimit: byteLimit) == nil
+                ? "an id has 1 to 128 letters, digits, - and _"
+                : "an output is a plain relative path"
+        case .local: return text.hasPrefix("job:") ? "the id is missing" : nil
         }
     }
 

@@ -37,6 +37,7 @@ extension ValueSchema {
                 ? "did you mean \(JSONValue.number(meant).canonicalText)?" : nil
         case (.input(let role, _), .string(let text)) where InputReference.isURL(text):
             return InputReference.advice(for: text, role: role)
+        case (.input, .string(let text)): return InputReference.fault(in: text)
         default: return nil
         }
     }

@@ -156,6 +156,27 @@ struct GatewayAPITests {
         }
     }
 
+    /// Seen: `sha256:` with digits in capitals was refused as not what the specification says.
+    @Test func theDigitsOfADigestMayBeCapitals() async throws {
+        try await GatewayFixture.run { gateway in
+            let ada = try gateway.user("ada")
+            let digest = try await gateway.put("m", ada)
+            let texts = ["sha256:" + digest.hex.uppercased(), "sha256:" + digest.hex]
+            for (number, (said, sent)) in zip(texts, texts.reversed()).enumerated() {
+                let spec = #"{"model": "\#(said)", "quantization": {"algorithm": "mxfp4"}}"#
+                let file = InputFile(path: "m.gguf", digest: digest, size: 1)
+                let request = SubmitJobRequest(
+                    kind: "quantize",
+                    name: "n",
+                    key: "k\(number)",
+                    specJSON: Array(spec.utf8),
+                    inputs: [Input(pointer: "/model", source: sent, files: [file])]
+                )
+                #expect(try await ada.call(QatMethods.submitJob, request).created)
+            }
+        }
+    }
+
     /// Seen: two files, or another one's digest, were taken and dropped in silence.
     @Test(arguments: [["m", "m"], ["n"]])
     func aDigestAsSourceIsOneFileOfThatDigest(contents: [String]) async throws {

@@ -156,4 +156,32 @@ internal import Testing
             #expect(found.count == 1 && !found[0].contains("write"), "\(found)")
         }
     }
+
+    /// Seen: `"esc\u001b[31m.txt" is not allowed; expected a path` of what is a path.
+    @Test(
+        arguments: [
+            (#"esc\u001b[31m.txt"#, "it holds U+001B, which does not print; rename the file"),
+            (#"a\nb"#, "it holds U+000A, which does not print; rename the file"),
+            (#"a\u007fb"#, "it holds U+007F, which does not print"), ("", "it is empty"),
+            (String(repeating: "a", count: 4097), "it has 4097 bytes; the limit is 4096"),
+            ("sha256:00ff", "sha256: takes 64 hexadecimal digits, not 4"),
+            (
+                "sha256:" + String(repeating: "xy", count: 32),
+                "sha256: takes 64 hexadecimal digits, not others"
+            ),
+            ("job:", "the id is missing"), ("job:/model", "the id is missing"),
+            ("job:a b", "an id has 1 to 128 letters, digits, - and _"),
+            ("job:a/../b", "an output is a plain relative path"),
+            ("job:a/", "an output is a plain relative path"),
+        ] as [(String, String)]
+    )
+    func aTextThatNamesNoInputIsToldWhy(text: String, why: String) {
+        let json = #"{"model": "\#(text)", "quantization": {"algorithm": "mxfp4"}}"#
+        let error = #expect(throws: JobSpecError.self) {
+            try JobSpec.parse(kind: "quantize", json: Array(json.utf8))
+        }
+        let found = error?.violations.first
+        #expect(found?.path == "$.model")
+        #expect(found?.message.contains(why) == true, "\(found?.message ?? "")")
+    }
 }
