@@ -38,12 +38,14 @@ extension GatewayAPI {
     ) async throws -> JobEngine.PipelineSubmission {
         let names = Set(request.jobs.map(\.name))
         var parts: [JobEngine.PipelineSubmission.Part] = []
+        var specs: [String: JobSpec] = [:]
         for job in request.jobs {
             do {
                 guard job.job.key.isEmpty else {
                     throw StoreError(.invalidArgument, "has a key; only the pipeline has one")
                 }
                 let (submission, spec) = try await read(job.job, names: names, by: user, caller)
+                specs[job.name] = spec
                 parts.append(
                     JobEngine.PipelineSubmission.Part(
                         name: job.name,
@@ -56,6 +58,7 @@ extension GatewayAPI {
                 throw StoreError(error.code, "job \(name): \(error.message)")
             }
         }
+        for part in parts { try Self.check(part, among: specs) }
         return JobEngine.PipelineSubmission(
             owner: user.name,
             key: request.key,
@@ -63,6 +66,27 @@ extension GatewayAPI {
             name: request.name,
             parts: parts
         )
+    }
+
+    /// Checks that what a job of a pipeline takes of others is what it asks for there.
+    private static func check(
+        _ part: JobEngine.PipelineSubmission.Part,
+        among specs: [String: JobSpec]
+    ) throws {
+        guard let spec = specs[part.name] else { return }
+        for input in part.job.inputs {
+            guard case .job(let name, let output) = InputSource(input.source),
+                let source = specs[name]
+            else { continue }
+            try check(
+                output,
+                of: "\(source.kind.rawValue) job \(name)",
+                source.typedOutputs,
+                at: "job \(part.name): \(input.pointer)",
+                pointer: input.pointer,
+                of: spec
+            )
+        }
     }
 
     /// The pipeline that the same request made before.

@@ -76,7 +76,7 @@ extension GatewayAPI {
             throw StoreError(.invalidArgument, "\(error)")
         }
         try Self.checkPlaces(request.inputs, of: parsed.spec)
-        try await checkSources(request, except: names, of: user, caller)
+        try await checkSources(request, parsed.spec, except: names, of: user, caller)
         let inputs = try await resolved(request.inputs, of: user, caller)
         let canonical = parsed.document.canonicalBytes
         let submission = JobEngine.Submission(
@@ -138,6 +138,7 @@ extension GatewayAPI {
     /// `names`: Jobs of the same pipeline.
     private func checkSources(
         _ request: SubmitJobRequest,
+        _ spec: JobSpec,
         except names: Set<String>,
         of user: User,
         _ caller: Caller
@@ -146,7 +147,7 @@ extension GatewayAPI {
             guard case .job(let id, let output) = InputSource(input.source), !names.contains(id)
             else { continue }
             let source = try await source(id, "\(input.pointer): ", of: user, caller)
-            try await check(output, of: source, input.pointer)
+            try await check(output, of: source, input.pointer, of: spec)
         }
         for id in request.after where !names.contains(id) {
             _ = try await source(id, "", of: user, caller)
@@ -169,20 +170,45 @@ extension GatewayAPI {
         }
     }
 
-    /// Checks that a job which has not ended makes an output; what one that ended has is known later.
-    private func check(_ output: String, of source: StoredJob, _ pointer: String) async throws {
-        guard !source.job.state.isTerminal else { return }
+    /// Checks that a job makes an output, and one of the kind that a place asks for.
+    ///
+    /// What one that ended has is known later: it may be more than was certain.
+    private func check(
+        _ output: String,
+        of source: StoredJob,
+        _ pointer: String,
+        of spec: JobSpec
+    ) async throws {
         let kind = source.job.kind.rawValue
         let json = try await engine.store.document(source.job.id).spec
         // Submitted by another version, it may say what this one cannot read.
-        guard let outputs = try? ParsedJob(kind: kind, json: json).spec.outputs,
-            !PartName.makes(output, outputs)
+        guard let outputs = try? ParsedJob(kind: kind, json: json).spec.typedOutputs else { return }
+        let job = "\(kind) job \(source.job.id)"
+        guard source.job.state.isTerminal || PartName.makes(output, outputs.map(\.path)) else {
+            throw StoreError(
+                .invalidArgument,
+                "\(pointer): \(job) makes no \(PlainText.quoted(output)); "
+                    + "it makes " + outputs.map(\.path).joined(separator: ", ")
+            )
+        }
+        try Self.check(output, of: job, outputs, at: pointer, pointer: pointer, of: spec)
+    }
+
+    /// Checks that an output is what a specification asks for.
+    ///
+    /// `place`: What the refusal begins with. `pointer`: The place in the specification.
+    static func check(
+        _ output: String,
+        of job: String,
+        _ outputs: [JobOutput],
+        at place: String,
+        pointer: String,
+        of spec: JobSpec
+    ) throws {
+        guard let role = spec.inputReferences.first(where: { $0.pointer == pointer })?.role,
+            let fault = JobOutput.fault(of: output, as: role, among: outputs)
         else { return }
-        throw StoreError(
-            .invalidArgument,
-            "\(pointer): \(kind) job \(source.job.id) makes no \(PlainText.quoted(output)); "
-                + "it makes " + outputs.joined(separator: ", ")
-        )
+        throw StoreError(.invalidArgument, "\(place): of \(job), \(fault)")
     }
 
     /// The inputs with the sizes of artifacts that are named by their digest, once every file is stored

@@ -28,16 +28,3 @@ public enum PartName {
         outputs.contains { output == $0 || output.hasPrefix($0 + "/") }
     }
 }
-
-extension JobSpec {
-    /// Where the job's outputs may lie: files, and folders that hold some.
-    public var outputs: [String] {
-        switch self {
-        case .quantize(let spec):
-            ExportGroup(spec.exports).outputs + ["report.json", "report.html"]
-        case .train(let spec):
-            spec.exportGroups.flatMap(\.outputs) + ["report.json", "report.html", "run"]
-        case .evaluate: ["report.json"]
-        }
-    }
-}

@@ -188,15 +188,17 @@ private struct PipelineReferences {
             checkID(name, at: path)
             return
         }
-        let outputs = source.job.spec.outputs
+        let outputs = source.job.spec.typedOutputs
         let wanted = output ?? "model"
-        guard PartName.makes(wanted, outputs) else {
-            report(
-                "\(JSONValue.string(reference.text).canonicalText) is not allowed: the \(source.kind) "
-                    + "job \(name) makes no \(wanted); it makes \(outputs.joined(separator: ", "))",
-                at: path
-            )
+        let refusal = "\(JSONValue.string(reference.text).canonicalText) is not allowed: "
+        let job = "the \(source.kind) job \(name)"
+        guard PartName.makes(wanted, outputs.map(\.path)) else {
+            let there = outputs.map(\.path).joined(separator: ", ")
+            report("\(refusal)\(job) makes no \(wanted); it makes \(there)", at: path)
             return
+        }
+        if let fault = JobOutput.fault(of: wanted, as: reference.role, among: outputs) {
+            report("\(refusal)of \(job), \(fault)", at: path)
         }
     }
 

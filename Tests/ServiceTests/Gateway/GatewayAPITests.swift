@@ -177,6 +177,34 @@ struct GatewayAPITests {
         }
     }
 
+    /// Of a job that is over, too: what an output is does not change.
+    @Test func anOutputIsWhatTheSpecificationAsksFor() async throws {
+        try await GatewayFixture.run { gateway in
+            let ada = try gateway.user("ada")
+            let first = try await gateway.submit(ada)
+            for isOver in [false, true] {
+                if isOver {
+                    _ = try await ada.call(
+                        QatMethods.cancelJob,
+                        CancelJobRequest(jobID: first, now: true)
+                    )
+                }
+                let error = await #expect(throws: RPCError.self) {
+                    try await gateway.submit(
+                        ada,
+                        key: "k\(isOver)",
+                        source: "job:\(first)/report.html"
+                    )
+                }
+                #expect(
+                    error?.message
+                        == "/model: of quantize job \(first), report.html is a report, no model; "
+                        + "expected model"
+                )
+            }
+        }
+    }
+
     /// Seen: two files, or another one's digest, were taken and dropped in silence.
     @Test(arguments: [["m", "m"], ["n"]])
     func aDigestAsSourceIsOneFileOfThatDigest(contents: [String]) async throws {

@@ -126,6 +126,10 @@ struct PipelineAPITests {
                 (Self.job { $0.after = [others] }, .notFound, "job bad: no job \(others)"),
                 (Self.job("job:nobody"), .notFound, "job bad: /model: no job nobody"),
                 (Self.job("job:good/logits"), .invalidArgument, "makes no logits"),
+                (
+                    Self.job("job:good/report.json"), .invalidArgument,
+                    "job bad: /model: of quantize job good, report.json is a report, no model; expected model"
+                ),
                 (Self.job { $0.specJSON = Array("{}".utf8) }, .invalidArgument, "job bad: $.model"),
                 (Self.job { $0.kind = "pipeline" }, .invalidArgument, "job bad: "),
                 (Self.job { $0.priority = 101 }, .invalidArgument, "job bad: priority 101"),

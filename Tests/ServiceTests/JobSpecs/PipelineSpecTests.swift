@@ -197,4 +197,88 @@ internal import Testing
             .outputs
         #expect(outputs == models + ["report.json", "report.html"])
     }
+
+    /// What is read of whom, as docs/JOBS.md has it: every place that names an input, and every output.
+    ///
+    /// Seen: `job:t/run` as a model and `job:q/model` as a text were taken, and found out after the training.
+    @Test(arguments: [
+        ("model", true, false), ("model-gguf", true, false), ("model/README.md", true, true),
+        ("report.json", false, true), ("report.html", false, true), ("run", false, false),
+        ("run/metrics.csv", false, true),
+    ])
+    func anOutputServesForWhatItIs(output: String, isModel: Bool, isText: Bool) throws {
+        let exports = #""export": [{"format": "bf16"}, {"format": "gguf"}]"#
+        let first = Self.train.replacing("job:ptq", with: "m.gguf")
+            .replacing("{\"model\"", with: "{\(exports), \"model\"")
+        let source = "job:t/\(output)"
+        let data = #""data": {"train": ["t.txt"], "seq_length": 16}"#
+        let quantize = #"{"model": "m.gguf", "quantization": {"algorithm": "mxfp4"}"#
+        let corpus = Self.train.replacing("job:ptq", with: "m.gguf").replacing(
+            #"["t.txt"]"#,
+            with: #"["\#(source)"], "data_impl": "mmap""#
+        )
+        let places: [(String, String, Bool)] = [
+            ("$.jobs.e.model", quantize.replacing("m.gguf", with: source) + "}", isModel),
+            ("$.jobs.e.models[0].model", Self.evaluate(source), isModel),
+            (
+                "$.jobs.e.start",
+                Self.train.replacing("job:ptq", with: "m.gguf")
+                    .replacing("{\"model\"", with: "{\"start\": \"\(source)\", \"model\""), isModel
+            ),
+            (
+                "$.jobs.e.distillation.teacher",
+                Self.train.replacing("job:ptq", with: "m.gguf").replacing(
+                    "{\"model\"",
+                    with: "{\"distillation\": {\"teacher\": \"\(source)\"}, \"model\""
+                ), isModel
+            ),
+            (
+                "$.jobs.e.tasks[0].text",
+                Self.evaluate("m.gguf").replacing("t.txt", with: source), isText
+            ),
+            (
+                "$.jobs.e.data.calibration[0]",
+                quantize + ", "
+                    + data.replacing("train", with: "calibration")
+                    .replacing("t.txt", with: source) + "}", isText
+            ),
+            (
+                "$.jobs.e.data.train[0]",
+                Self.train.replacing("job:ptq", with: "m.gguf").replacing("t.txt", with: source),
+                isText
+            ),
+            ("$.jobs.e.data.train[0]", corpus, false),
+        ]
+        for (place, job, isTaken) in places {
+            let text = Self.jobs("\"t\": \(first),\n\"e\": \(job)")
+            guard !isTaken else {
+                #expect(throws: Never.self, "\(place)") { try Self.spec(text) }
+                continue
+            }
+            let error = #expect(throws: JobSpecError.self, "\(place)") { try Self.spec(text) }
+            let found = error?.violations.first
+            #expect(found?.path == place, "\(found?.description ?? "")")
+            #expect(
+                found?.message.contains("is not allowed: of the train job t, \(output) ") == true,
+                "\(found?.description ?? "")"
+            )
+            #expect(found?.line == 3)
+        }
+    }
+
+    /// The advice is to write what may be written.
+    @Test func aRefusalSaysWhatThereIs() {
+        let outputs = [
+            JobOutput(path: "model", kind: .model), JobOutput(path: "report.json", kind: .report),
+            JobOutput(path: "run", kind: .records),
+        ]
+        let models = JobOutput.fault(of: "run", as: .model, among: outputs)
+        #expect(models == "run holds a training's records, no model; expected model")
+        let none = JobOutput.fault(of: "report.json", as: .model, among: Array(outputs[1...]))
+        #expect(none == "report.json is a report, no model; the job makes no model")
+        let texts = JobOutput.fault(of: "model", as: .text, among: outputs)
+        #expect(texts == "model is a folder with a model, no text; expected report.json")
+        // What nobody promised may be there all the same.
+        #expect(JobOutput.fault(of: "model-bf16", as: .text, among: outputs) == nil)
+    }
 }
