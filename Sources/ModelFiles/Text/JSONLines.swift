@@ -5,15 +5,17 @@ struct JSONLines {
     private let bytes: UnsafeRawBufferPointer
     private let name: String
     private let key: String
+    private let keyOption: String
 
     private static let lineLimit = 256 << 20
     private static let depthLimit = 64
     private static let keysNamed = 8
 
-    init(_ bytes: UnsafeRawBufferPointer, name: String, key: String) {
+    init(_ bytes: UnsafeRawBufferPointer, name: String, key: String, keyOption: String) {
         self.bytes = bytes
         self.name = name
         self.key = key
+        self.keyOption = keyOption
     }
 
     /// Whether a file of another name begins with two objects, a line each.
@@ -86,7 +88,7 @@ struct JSONLines {
                 .malformed,
                 """
                 \(place): no key \(key.debugDescription); its keys: \(found); name the one that \
-                holds the text as "text_key"\(others.contains("messages") ? Self.rendering : "")
+                holds the text \(keyOption)\(others.contains("messages") ? Self.rendering : "")
                 """
             )
         }

@@ -23,6 +23,8 @@ public struct TextFile: Sendable {
     public let notes: [String]
 
     private let file: MappedFile
+    /// How another key is named.
+    private let keyOption: String
     /// Behind the byte order mark.
     private let start: Int
 
@@ -35,16 +37,22 @@ public struct TextFile: Sendable {
     /// - Parameters:
     ///   - path: The file.
     ///   - key: Where the objects of JSON lines hold their text.
+    ///   - keyOption: How another key is named, for messages.
     /// - Throws: ``ModelFileError`` (`inputOutput`) if it cannot be read, (`malformed`) with the byte
     ///   offset if it is not UTF-8, (`unsupported`) with the command that converts it if it is
     ///   something else, (`tooShort`) if it is empty.
-    public init(path: String, key: String = Self.defaultKey) throws(ModelFileError) {
+    public init(
+        path: String,
+        key: String = Self.defaultKey,
+        keyOption: String = #"as "text_key""#
+    ) throws(ModelFileError) {
         let file = try MappedFile(path: path)
         // Its bytes are gone with it, and it might go after its last use.
         defer { withExtendedLifetime(file) {} }
         let name = path.split(separator: "/").last.map(String.init) ?? path
         self.file = file
         self.name = name
+        self.keyOption = keyOption
         let bytes = file.bytes
         guard bytes.count <= Self.byteLimit else {
             throw ModelFileError(
@@ -113,7 +121,7 @@ public struct TextFile: Sendable {
         switch form {
         case .plain: _ = body(String(decoding: bytes, as: UTF8.self))
         case .jsonLines(let key):
-            try JSONLines(bytes, name: name, key: key).forEachText(body)
+            try JSONLines(bytes, name: name, key: key, keyOption: keyOption).forEachText(body)
         }
     }
 

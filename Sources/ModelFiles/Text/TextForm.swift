@@ -9,6 +9,8 @@ enum TextForm {
         let kind: String
         /// The command, with IN and OUT for the files; nil without one.
         let command: String?
+        /// What to do instead, of what no command makes text of.
+        var advice = ""
         /// What is cut from the name for the output's.
         var suffixes: [String] = []
         /// Whether the output is JSON lines.
@@ -90,10 +92,19 @@ enum TextForm {
         .init(bytes: [0, 0, 0xFE, 0xFF], kind: "UTF-32", command: iconv("UTF-32")),
         .init(bytes: [0xFF, 0xFE], kind: "UTF-16", command: iconv("UTF-16")),
         .init(bytes: [0xFE, 0xFF], kind: "UTF-16", command: iconv("UTF-16")),
-        .init(bytes: text("GGUF"), kind: "GGUF", command: nil),
+        .init(bytes: text("GGUF"), kind: "GGUF", command: nil, advice: model),
         .init(bytes: [0x93, 0x4E, 0x55, 0x4D, 0x50, 0x59], kind: "NumPy", command: nil),
-        .init(bytes: text("MMIDIDX"), kind: "Megatron index", command: nil),
+        .init(
+            bytes: CorpusIndex.magic,
+            kind: "the index of a Megatron corpus",
+            command: nil,
+            advice:
+                "; a job reads a corpus with \"data_impl\": \"mmap\" and the common prefix of .bin "
+                + "and .idx"
+        ),
     ]
+
+    private static let model = ", a model; a job names it as a model"
 
     /// Why a file that begins with these bytes is not read; nil if it may be text.
     ///
@@ -103,13 +114,22 @@ enum TextForm {
         name: String,
         path: String
     ) -> String? {
+        if let prefix = corpusPrefix(path) {
+            return """
+                \(name): this is the .bin of a Megatron corpus, whose .idx lies beside it, not UTF-8 text; \
+                a job reads it with "data_impl": "mmap" and the prefix \(quoted(prefix))
+                """
+        }
+        if isSafetensors(start) {
+            return "\(name): this is safetensors, not UTF-8 text\(model) by its folder"
+        }
         for signature in signatures where signature.matches(start) {
             let what = "\(name): this is \(signature.kind), not UTF-8 text"
-            guard let command = signature.command else { return what }
+            guard let command = signature.command else { return what + signature.advice }
             let output = output(path, cutting: signature.suffixes, isTable: signature.isTable)
             return "\(what); convert it: \(filled(command, path, output))"
         }
-        guard let byteOrder = unmarkedUTF16(start) else { return nil }
+        guard let byteOrder = unmarkedUTF16(start) ?? unmarkedUTF32(start) else { return nil }
         return """
             \(name): this looks like \(byteOrder), not UTF-8 text; convert it: \
             \(conversion(of: path, from: byteOrder))
@@ -136,6 +156,38 @@ enum TextForm {
         command.split(separator: " ").map { word in
             word == "IN" ? quoted(name) : word == "OUT" ? quoted(output) : String(word)
         }.joined(separator: " ")
+    }
+
+    /// What the names of a corpus begin with whose tokens a file holds; nil if no index lies beside it.
+    ///
+    /// Tokens of small numbers, or of one byte each, may well pass for text.
+    private static func corpusPrefix(_ path: String) -> String? {
+        guard path.hasSuffix(IndexedCorpus.suffixes[0]) else { return nil }
+        let prefix = String(path.dropLast(IndexedCorpus.suffixes[0].utf8.count))
+        guard let index = try? MappedFile(path: prefix + IndexedCorpus.suffixes[1]) else {
+            return nil
+        }
+        return withExtendedLifetime(index) {
+            index.bytes.starts(with: CorpusIndex.magic) ? prefix : nil
+        }
+    }
+
+    /// Whether a file begins with the length of a JSON object, in eight bytes, and the object.
+    private static func isSafetensors(_ start: UnsafeRawBufferPointer) -> Bool {
+        guard start.count > 9, start[8] == UInt8(ascii: "{") else { return false }
+        return UInt64(littleEndian: start.loadUnaligned(as: UInt64.self)) <= 100_000_000
+    }
+
+    /// Latin text in UTF-32 has one byte of four that is no zero.
+    private static func unmarkedUTF32(_ start: UnsafeRawBufferPointer) -> String? {
+        let count = min(start.count, 512) / 4 * 4
+        guard count >= 16 else { return nil }
+        var zeros = [0, 0, 0, 0]
+        for index in 0..<count where start[index] == 0 { zeros[index % 4] += 1 }
+        let (all, share) = (count / 4, count / 4 * 3 / 4)
+        if zeros[0] == 0, zeros[1] >= share, zeros[2] == all, zeros[3] == all { return "UTF-32LE" }
+        let isBig = zeros[3] == 0 && zeros[2] >= share && zeros[1] == all && zeros[0] == all
+        return isBig ? "UTF-32BE" : nil
     }
 
     /// Latin text in UTF-16 has a zero in every second byte.

@@ -90,6 +90,15 @@ struct UTF8Check {
     ) -> String {
         let line = bytes[..<offset].reduce(1) { $1 == UInt8(ascii: "\n") ? $0 + 1 : $0 }
         let place = "at byte \(skipped + offset), in line \(line)"
+        if Self.isBinary(bytes, around: offset) {
+            let what =
+                switch fault {
+                case .zero: "a zero byte"
+                case .end: "its end"
+                case .byte(let byte): "byte 0x\(String(byte, radix: 16, uppercase: true))"
+                }
+            return "\(name): not UTF-8 text but binary data: \(what) \(place); expected a text"
+        }
         switch fault {
         case .zero:
             return """
@@ -117,6 +126,27 @@ struct UTF8Check {
                 \(TextForm.conversion(of: path, from: encoding))
                 """
         }
+    }
+
+    /// Whether what stands around a fault is no text that was cut, padded or converted, so that nothing makes
+    /// text of it: zeros in many places, or control characters that no text holds, one byte in fifty.
+    ///
+    /// A crash leaves zeros in few places, many in a row.
+    private static func isBinary(_ bytes: UnsafeRawBufferPointer, around fault: Int) -> Bool {
+        let range = max(0, fault - (1 << 16))..<min(bytes.count, fault + (1 << 16))
+        var (zeroRuns, controls, others) = (0, 0, 0)
+        var isZero = false
+        for byte in UnsafeRawBufferPointer(rebasing: bytes[range]) {
+            if byte == 0 {
+                if !isZero { zeroRuns += 1 }
+            } else if byte < 0x20 && !(0x08...0x0D).contains(byte) && byte != 0x1B || byte == 0x7F {
+                controls += 1
+            } else {
+                others += 1
+            }
+            isZero = byte == 0
+        }
+        return zeroRuns > 8 || controls > 8 && controls * 50 > controls + others
     }
 
     /// The encoding of western European letters that the text seems to have around the fault.

@@ -28,6 +28,16 @@ enum TokenizerFolder {
 
     /// Nothing to read: what to add, by what else is there.
     private static func missing(_ folder: String) -> ModelFileError {
+        guard FileSystem.exists(folder) else {
+            return ModelFileError(.inputOutput, "\(folder): no such file or folder")
+        }
+        guard !FileSystem.isFile(folder) else {
+            return ModelFileError(
+                .unsupported,
+                "\(folder): no tokenizer that is read; expected a Hugging Face folder, a .gguf, a "
+                    + "tokenizer.json or a tokenizer.model"
+            )
+        }
         let halves = ["vocab.json", "merges.txt"]
         let advice =
             halves.allSatisfy { FileSystem.exists("\(folder)/\($0)") }

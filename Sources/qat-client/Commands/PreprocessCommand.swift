@@ -86,7 +86,7 @@ struct PreprocessCommand: ClientVerb {
         var tokenizer = try CorpusTokenizer(tokens, appendsEnd: appendEod, threads: workers)
         // All are opened, and checked, before a long work on one of them begins.
         let texts = try files.map { path in
-            let text = try TextFile(path: path, key: jsonKey)
+            let text = try TextFile(path: path, key: jsonKey, keyOption: "with --json-key")
             try text.checkDocuments()
             for note in text.notes { Console.note("note: \(note)") }
             return text

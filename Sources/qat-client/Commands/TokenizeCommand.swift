@@ -20,7 +20,8 @@ struct TokenizeCommand: ClientVerb {
 
     func perform() async throws -> ExitStatus {
         guard let data = FileManager.default.contents(atPath: file) else {
-            throw ClientError(.usage, "\(file): cannot be read")
+            let isThere = FileManager.default.fileExists(atPath: file)
+            throw ClientError(.usage, "\(file): \(isThere ? "cannot be read" : "no such file")")
         }
         guard let text = String(validating: data, as: UTF8.self) else {
             throw ClientError(.usage, "\(file): not UTF-8")

@@ -222,6 +222,63 @@ internal import Testing
         #expect(message.hasSuffix(command), "\(message)")
     }
 
+    /// Seen: of a corpus without `"data_impl": "mmap"`, `a zero byte …; take them out: tr -d`, and what came of
+    /// that passed: token numbers trained on as letters.
+    ///
+    /// The beginning of an index as Megatron-Core writes it; tokens of uint16, and of one byte each, which are
+    /// text to the letter.
+    @Test(
+        arguments: [
+            [UInt8](repeating: 65, count: 64), (0..<64).map { UInt8($0 % 2 == 0 ? 65 : 0) },
+            (0..<64).map { UInt8($0 % 4 == 0 ? 65 : 0) }, [65, 66, 67, 0, 68],
+        ] as [[UInt8]]
+    )
+    func aCorpusIsNoText(tokens: [UInt8]) throws {
+        _ = try folder.write(Array("MMIDIDX".utf8) + [0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 8], "c.idx")
+        let message = try refusal(tokens, "c.bin")
+        #expect(message.contains("the .bin of a Megatron corpus"), "\(message)")
+        #expect(message.contains(#""data_impl": "mmap" and the prefix c"#), "\(message)")
+        // Without the index, or beside a file that is none, it may be a text.
+        _ = try folder.write(Array("index".utf8), "d.idx")
+        #expect(try TextFile(path: folder.write(Array("text".utf8), "d.bin")).notes.isEmpty)
+        let index = try refusal(try bytes("c.idx"), "e.idx")
+        #expect(index.contains("index of a Megatron corpus") && index.contains("common prefix"))
+    }
+
+    private func bytes(_ name: String) throws -> [UInt8] {
+        [UInt8](try Data(contentsOf: URL(filePath: folder.path + "/" + name)))
+    }
+
+    /// Headers as their formats have them: the length of the JSON in eight bytes, and the JSON.
+    @Test func aModelIsNoText() throws {
+        let json = Array(#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#.utf8)
+        let model = try refusal([UInt8(json.count), 0, 0, 0, 0, 0, 0, 0] + json + [1], "m.txt")
+        #expect(model.contains("this is safetensors, not UTF-8 text, a model"), "\(model)")
+        #expect(try refusal(Array("GGUF....".utf8), "e.txt").hasSuffix("a job names it as a model"))
+    }
+
+    /// Seen: the same advice of whatever had a zero byte.
+    ///
+    /// What a crash leaves is zeros in a row.
+    @Test func binaryDataIsToldFromABrokenText() throws {
+        let words = Array(text.utf8)
+        let records: [UInt8] = (1...40).flatMap { [$0, 0, 0, 0] + words }
+        for bytes in [records, (0..<4096).map { UInt8(truncatingIfNeeded: $0 &* 167 | 1) }] {
+            let message = try refusal(bytes, "b.dat")
+            #expect(message.contains("not UTF-8 text but binary data"), "\(message)")
+            #expect(!message.contains("tr -d") && !message.contains("iconv"), "\(message)")
+        }
+        let padded = words + [UInt8](repeating: 0, count: 4096) + words
+        #expect(try refusal(padded, "p.txt").contains("tr -d"))
+    }
+
+    @Test func unmarkedUTF32IsTold() throws {
+        let little: [UInt8] = Array(text.utf8).flatMap { [$0, 0, 0, 0] }
+        #expect(try refusal(little, "w.txt").contains("iconv -f UTF-32LE -t UTF-8"))
+        let big: [UInt8] = Array(text.utf8).flatMap { [0, 0, 0, $0] }
+        #expect(try refusal(big, "w.txt").contains("iconv -f UTF-32BE -t UTF-8"))
+    }
+
     @Test func refusesWhatIsNoTextAtAll() throws {
         #expect(try refusal([], "e.txt") == "e.txt is empty")
         #expect(try refusal([0xEF, 0xBB, 0xBF], "e.txt") == "e.txt is empty")
@@ -289,6 +346,15 @@ internal import Testing
         )
         let third = try refusal(good + good + #"{"text": 3}"#)
         #expect(third.contains(#"line 3, from byte 32: "text" is no text"#))
+        // Whoever reads it names the key in another way than a job file.
+        let path = try folder.write(Array(#"{"body": "a"}"#.utf8), "k.jsonl")
+        for (option, advice) in [(nil, #"as "text_key""#), ("with --json-key", "with --json-key")] {
+            let file = try option.map { try TextFile(path: path, keyOption: $0) }
+            let error = #expect(throws: ModelFileError.self) {
+                try (file ?? TextFile(path: path)).checkDocuments()
+            }
+            #expect(error?.message.hasSuffix("the one that holds the text \(advice)") == true)
+        }
         #expect(try refusal(#"{"text": null}"#).contains("is no text"))
         #expect(try refusal(#"{"messages": []}"#).contains("conversations are not rendered"))
         #expect(try refusal(#"{"text": "a", "text": "b"}"#).contains("a second time"))
