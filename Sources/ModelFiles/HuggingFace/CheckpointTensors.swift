@@ -89,9 +89,11 @@ struct CheckpointTensors {
         return found
     }
 
-    private static let indexName = "model.safetensors.index.json"
+    static let indexName = "model.safetensors.index.json"
 
-    private static func shardNames(_ folder: String) throws(ModelFileError) -> [String] {
+    /// The files that are read of a folder, there or not: what the index names, or without one
+    /// model.safetensors.
+    static func shardNames(_ folder: String) throws(ModelFileError) -> [String] {
         let path = "\(folder)/\(indexName)"
         guard FileSystem.exists(path) else {
             return ["model.safetensors"]

@@ -30,6 +30,8 @@ struct PlannedInput: Sendable, Equatable {
     var root: String?
     /// What the gateway's store has to hold already, by digest; its sizes are the gateway's to know.
     var stored: [InputFile] = []
+    /// What of it is not sent though it looks as if it belonged to it, and why.
+    var remark: String?
 
     var message: Input {
         let sent = files.map { InputFile(path: $0.name, digest: $0.digest, size: $0.size) }
@@ -63,7 +65,7 @@ struct SubmissionPlan: Sendable {
     /// What the file says in vain.
     let warnings: [JobWarning]
     let inputs: [PlannedInput]
-    /// What the submitter should know of the file itself.
+    /// What the submitter should know of the file itself, and of what it names.
     let notes: [String]
 
     /// Each local file once.

@@ -24,8 +24,8 @@ struct InputScanner {
         ("config.json", ""), ("hf_quant_config.json", ""), ("generation_config.json", ""),
         ("tokenizer", ".json"),
         ("tokenizer", ".model"), ("special_tokens_map.json", ""), ("added_tokens.json", ""),
-        ("vocab.json", ""), ("merges.txt", ""), ("chat_template.jinja", ""), ("", ".safetensors"),
-        ("", ".index.json"),
+        ("vocab.json", ""), ("merges.txt", ""), ("chat_template.jinja", ""),
+        (WeightFiles.indexName, ""),
     ]
 
     /// Finds and hashes one input.
@@ -104,7 +104,11 @@ struct InputScanner {
                     : name.hasPrefix(pattern.prefix) && name.hasSuffix(pattern.suffix)
             }
         }
-        let names = Set(sent).union(SourceFiles.names(in: root)).sorted()
+        let shards = entries.filter { $0.hasSuffix(".safetensors") }
+        // Of a folder whose index is none, all: that it is none is said when the model is opened.
+        let read = (try? WeightFiles.names(in: root)).map { Set($0) } ?? Set(shards)
+        let weights = read.isDisjoint(with: shards) ? shards : shards.filter(read.contains)
+        let names = Set(sent).union(weights).union(SourceFiles.names(in: root)).sorted()
         guard names.contains("config.json") else {
             throw Problem(
                 message: "\(root) has no config.json, so it is no Hugging Face model"
@@ -118,7 +122,19 @@ struct InputScanner {
                 saysWhatToDo: true
             )
         }
-        return try input(reference, "folder", names.map { root + "/" + $0 }, below: root)
+        var planned = try input(reference, "folder", names.map { root + "/" + $0 }, below: root)
+        let unread = shards.filter { !weights.contains($0) }.sorted()
+        if !unread.isEmpty {
+            let shown = unread.prefix(4).joined(separator: ", ")
+            let rest = unread.count > 4 ? " and \(unread.count - 4) more" : ""
+            let place =
+                entries.contains(WeightFiles.indexName)
+                ? "the weights are in the files that \(WeightFiles.indexName) names"
+                : "the weights are in model.safetensors"
+            let verb = unread.count == 1 ? "stays" : "stay"
+            planned.remark = "\(shown)\(rest) \(verb) here: \(place)"
+        }
+        return planned
     }
 
     /// What to do about a folder that holds no model as it is read.
@@ -293,6 +309,10 @@ extension SubmissionPlan {
         self.specJSON = parsed.document.canonicalBytes
         self.warnings = parsed.warnings
         self.inputs = inputs
-        self.notes = notes
+        self.notes =
+            notes
+            + inputs.compactMap { input in
+                input.remark.map { "\(JSONPath.path(ofPointer: input.pointer)): \($0)" }
+            }
     }
 }

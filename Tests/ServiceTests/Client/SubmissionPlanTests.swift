@@ -77,9 +77,12 @@ internal import Testing
             "generation_config.json", "model-00001.safetensors", "model.safetensors.index.json",
             "README.md", "LICENSE", "chat_template.jinja", "additional_chat_templates/rag.jinja",
             "tokenizer.model", "modeling_own.py", "pytorch_model.bin", "training_args.json",
+            "consolidated.safetensors", "model.safetensors", "pytorch_model.bin.index.json",
         ] {
             try folder.write("hf/\(name)", name)
         }
+        let index = #"{"weight_map": {"a": "model-00001.safetensors"}}"#
+        try folder.write("hf/model.safetensors.index.json", index)
         let plan = try SubmissionPlan(kind: "train", file: try job(model: "hf"), name: "n")
         #expect(plan.name == "n")
         #expect(plan.inputs[0].source == "folder")
@@ -92,8 +95,39 @@ internal import Testing
                 "tokenizer_config.json",
             ]
         )
+        #expect(
+            plan.notes == [
+                "$.model: consolidated.safetensors, model.safetensors stay here: the weights are in "
+                    + "the files that model.safetensors.index.json names"
+            ]
+        )
         try FileManager.default.removeItem(at: folder.url.appending(path: "hf/config.json"))
         #expect(problems(try job(model: "hf"))[0].contains("/hf has no config.json"))
+    }
+
+    /// Seen: Mistral's 14.5 GB went twice, as shards and as `consolidated.safetensors`, which nothing reads.
+    @Test(arguments: [
+        (["model.safetensors", "consolidated.safetensors"], ["model.safetensors"]),
+        (["model.safetensors"], ["model.safetensors"]),
+        // What is read is not there: the model says so when it is opened, of all that is.
+        (
+            ["consolidated.safetensors", "x.safetensors"],
+            ["consolidated.safetensors", "x.safetensors"]
+        ),
+    ])
+    func sendsOnlyTheWeightsThatAreRead(there: [String], sent: [String]) throws {
+        try folder.write("t.txt", "abc")
+        for name in there + ["config.json"] { try folder.write("hf/\(name)", name) }
+        let plan = try SubmissionPlan(kind: "train", file: try job(model: "hf"), name: "n")
+        let names = plan.inputs[0].files.map(\.name)
+        #expect(names.filter { $0.hasSuffix(".safetensors") } == sent)
+        let left = there.filter { !sent.contains($0) }
+        #expect(plan.notes.isEmpty == left.isEmpty)
+        for name in left {
+            #expect(
+                plan.notes == ["$.model: \(name) stays here: the weights are in model.safetensors"]
+            )
+        }
     }
 
     @Test func saysWhatToDoAboutOtherModels() throws {
