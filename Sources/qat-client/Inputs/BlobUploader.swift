@@ -32,7 +32,7 @@ struct BlobUploader {
     /// Asks which files are missing and sends these.
     ///
     /// - Returns: The bytes sent.
-    /// - Throws: What the gateway answers, or ``ClientError`` when a file changes meanwhile.
+    /// - Throws: What the gateway answers, or ``ClientError`` (`usage`) naming a file that changes meanwhile.
     @discardableResult
     func upload(_ files: [PlannedFile]) async throws -> UInt64 {
         let missing = try await Self.missing(files.map(\.digest), client)
@@ -92,19 +92,42 @@ struct BlobUploader {
         }
         defer { try? handle.close() }
         var sent = before
-        _ = try await client.upload(
-            QatMethods.putBlob,
-            PutBlobRequest(digest: file.digest, size: file.size),
-            size: file.size,
-            digest: file.digest,
-            nextChunk: {
-                guard let data = try Self.piece(of: handle, file.path), !data.isEmpty else {
-                    return nil
+        do {
+            _ = try await client.upload(
+                QatMethods.putBlob,
+                PutBlobRequest(digest: file.digest, size: file.size),
+                size: file.size,
+                digest: file.digest,
+                nextChunk: {
+                    guard let data = try Self.piece(of: handle, file.path), !data.isEmpty else {
+                        return nil
+                    }
+                    sent += UInt64(data.count)
+                    onProgress(sent, total, file.name)
+                    return [UInt8](data)
                 }
-                sent += UInt64(data.count)
-                onProgress(sent, total, file.name)
-                return [UInt8](data)
-            }
-        )
+            )
+        } catch let error as RPCError where Self.hasChanged(file, error) {
+            throw ClientError(
+                .usage,
+                "\(file.path) changed while it was sent; once it is complete, do the same again"
+            )
+        }
+    }
+
+    /// Whether a file that was refused is not the one that was hashed before.
+    ///
+    /// A lost connection says nothing of the content, and reading all of it again takes its time: then its
+    /// size has to do.
+    private static func hasChanged(_ file: PlannedFile, _ error: RPCError) -> Bool {
+        let size =
+            (try? FileManager.default.attributesOfItem(
+                atPath: URL(filePath: file.path).resolvingSymlinksInPath()
+                    .path(percentEncoded: false)
+            ))?[.size] as? UInt64
+        if size != file.size { return true }
+        guard !error.isConnectionLoss else { return false }
+        let found = try? SHA256Digest.digest(ofFile: file.path)
+        return found.map { $0.0 != file.digest } ?? true
     }
 }

@@ -186,6 +186,42 @@ internal import Testing
     }
 }
 
+extension BlobUploaderTests {
+    /// Seen: `98362432 bytes of sha256 … came instead of 98362432 of …`, exit 5, and no name.
+    @Test(
+        arguments: [
+            ("SOME BYTES", RPCError.Code.dataLoss, true), ("some bytes", .dataLoss, false),
+            // Of a connection that is lost the size has to do.
+            ("some bytes and more", .unavailable, true), ("some", .aborted, true),
+            ("other byte", .unavailable, false),
+        ] as [(String, RPCError.Code, Bool)]
+    )
+    func aFileThatChangesWhileItIsSentIsNamed(
+        now: String,
+        code: RPCError.Code,
+        isNamed: Bool
+    ) async throws {
+        let home = try TemporaryHome()
+        let path = try home.write("mod.gguf", "some bytes")
+        let (digest, size) = try SHA256Digest.digest(ofFile: path)
+        let file = PlannedFile(name: "mod.gguf", path: path, digest: digest, size: size)
+        try home.write("mod.gguf", now)
+        let gateway = try ScriptedGateway()
+        gateway.state.withLock { $0.uploadErrors = [RPCError(code, "refused")] }
+        let error = await #expect(throws: (any Error).self) {
+            try await gateway.serve { client in
+                try await BlobUploader(client: client, pauses: []).upload([file])
+            }
+        }
+        let named = error as? ClientError
+        #expect((named != nil) == isNamed, "\(error.map(String.init(describing:)) ?? "")")
+        if isNamed {
+            #expect(named?.status == .usage)
+            #expect(named?.lines.first?.hasPrefix("\(path) changed while it was sent") == true)
+        }
+    }
+}
+
 @Suite struct BlobDownloaderTests {
     private let folder: TemporaryHome
     private let content = [UInt8]("content".utf8)
