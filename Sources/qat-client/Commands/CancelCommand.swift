@@ -46,7 +46,7 @@ struct CancelCommand: ClientVerb {
     }
 }
 
-/// What verbs that change several jobs share.
+/// What verbs of several jobs share.
 enum JobVerb {
     /// Runs `body` for each job that is meant; one that is refused, or that there is not, does not keep the others
     /// from it.
@@ -60,18 +60,29 @@ enum JobVerb {
         _ body: (JobTarget, RPCClient) async throws -> Void
     ) async throws -> ExitStatus {
         try await GatewayConnection.with(QatHome()) { client in
-            var (meant, status) = try await JobSelector(client: client).actionable(words)
-            meant = try await order(meant, client)
-            for target in meant {
-                do {
-                    try await body(target, client)
-                } catch let error as RPCError where !error.isConnectionLoss && meant.count > 1 {
-                    Console.complain(["\(target.description): \(error.message)"])
-                    status = status == .succeeded ? ExitStatus(error) : status
-                }
+            let (meant, status) = try await JobSelector(client: client).actionable(words)
+            return try await each(of: try await order(meant, client), status) { target in
+                try await body(target, client)
             }
-            return status
         }
+    }
+
+    /// The same of jobs that are found already; `status` is what became of other words.
+    static func each(
+        of targets: [JobTarget],
+        _ status: ExitStatus,
+        _ body: (JobTarget) async throws -> Void
+    ) async throws -> ExitStatus {
+        var status = status
+        for target in targets {
+            do {
+                try await body(target)
+            } catch let error as RPCError where !error.isConnectionLoss && targets.count > 1 {
+                Console.complain(["\(target.description): \(error.message)"])
+                status = status == .succeeded ? ExitStatus(error) : status
+            }
+        }
+        return status
     }
 
     /// Prints how a pipeline and its jobs stand now.

@@ -23,10 +23,11 @@ struct StatusCommand: ClientVerb {
 
     func perform() async throws -> ExitStatus {
         let profile = try Profile.load(QatHome())
-        try await GatewayConnection.with(profile, attempts: 2) { client in
-            ids.isEmpty ? try await overview(client, profile) : try await details(client)
+        return try await GatewayConnection.with(profile, attempts: 2) { client in
+            guard ids.isEmpty else { return try await details(client) }
+            try await overview(client, profile)
+            return .succeeded
         }
-        return .succeeded
     }
 
     private func overview(_ client: RPCClient, _ profile: Profile) async throws {
@@ -60,20 +61,24 @@ struct StatusCommand: ClientVerb {
         if let remainder = found.remainder { Console.note(remainder) }
     }
 
-    private func details(_ client: RPCClient) async throws {
-        let found = try await JobSelector(client: client).targets(ids, isHarmless: true)
-        for (index, target) in found.enumerated() {
+    private func details(_ client: RPCClient) async throws -> ExitStatus {
+        let (found, status) = try await JobSelector(client: client)
+            .actionable(ids, isHarmless: true)
+        var isFirst = true
+        return try await JobVerb.each(of: found, status) { target in
             guard case .job(let id) = target else {
-                try await pipeline(target, client, isFirst: index == 0)
-                continue
+                try await pipeline(target, client, isFirst: isFirst)
+                isFirst = false
+                return
             }
             let job = try await client.call(QatMethods.getJob, GetJobRequest(jobID: id))
             if output.json {
                 Console.print(JobAnswer.json(job))
             } else {
                 let text = StatusTable.detail(job, columns: Console.tableColumns)
-                Console.print((index > 0 ? "\n" : "") + text)
+                Console.print((isFirst ? "" : "\n") + text)
             }
+            isFirst = false
         }
     }
 

@@ -108,7 +108,7 @@ struct WaitCommand: ClientVerb {
         commandName: "wait",
         abstract: """
             Wait for jobs and pipelines and show their results; exit with 0 if all succeeded, 1 if one failed, 3 \
-            if cancelled.
+            if cancelled, 2 if a word names none.
             """
     )
 
@@ -160,7 +160,7 @@ struct WaitCommand: ClientVerb {
             Console.note("the time is up; jobs go on")
             return .timedOut
         }
-        return .worst(ended.map(\.status))
+        return course.status
     }
 
     private func report(_ job: JobDetail) {

@@ -31,14 +31,17 @@ struct JobSelector {
         return targets
     }
 
-    /// What verbs act on that change jobs: as ``targets(_:isHarmless:)``, but that a word that names nothing keeps
-    /// them from no other one, as no id does that there is not.
+    /// What verbs of several words act on: as ``targets(_:isHarmless:)``, but that a word that names nothing
+    /// keeps them from no other one, as no id does that there is not.
     ///
     /// - Throws: ``ClientError`` (`usage`) if no word names anything.
     ///
     /// - Returns: The targets, and `usage` where some words name nothing, which is printed.
-    func actionable(_ words: [String]) async throws -> (targets: [JobTarget], status: ExitStatus) {
-        let (targets, problems) = try await search(words, isHarmless: false)
+    func actionable(
+        _ words: [String],
+        isHarmless: Bool = false
+    ) async throws -> (targets: [JobTarget], status: ExitStatus) {
+        let (targets, problems) = try await search(words, isHarmless: isHarmless)
         guard !problems.isEmpty else { return (targets, .succeeded) }
         guard !targets.isEmpty else { throw ClientError(.usage, problems) }
         Console.complain(problems)

@@ -10,16 +10,35 @@ final class WaitCourse: Sendable {
         /// What is meant; nil until the gateway was asked.
         var targets: [JobTarget]?
         var ended: [JobTarget: EndedTarget] = [:]
+        /// Those that the gateway refuses to say anything of, such as ids that there are not.
+        var refused: Set<JobTarget> = []
+        /// Success, or the exit of the first word that names nothing.
+        var status = ExitStatus.succeeded
+
+        /// Whether there is nothing more to learn of one.
+        func isSettled(_ target: JobTarget) -> Bool {
+            ended[target] != nil || refused.contains(target)
+        }
     }
 
     private let words: [String]
-    private let home: QatHome
+    private let connection: Connection
     private let state = Mutex(State())
 
+    /// Runs something with a client of the gateway.
+    typealias Connection =
+        @Sendable (
+            _ body: @Sendable (RPCClient) async throws -> Void
+        ) async throws -> Void
+
     /// `words`: What was typed for jobs and pipelines.
-    init(words: [String], home: QatHome) {
+    init(words: [String], connection: @escaping Connection) {
         self.words = words
-        self.home = home
+        self.connection = connection
+    }
+
+    convenience init(words: [String], home: QatHome) {
+        self.init(words: words) { body in try await GatewayConnection.with(home, body) }
     }
 
     /// What has ended, in the order in which it was named.
@@ -27,9 +46,15 @@ final class WaitCourse: Sendable {
         state.withLock { state in (state.targets ?? []).compactMap { state.ended[$0] } }
     }
 
-    /// Whether all have.
+    /// Whether all have, but for those that there are not.
     var isOver: Bool {
-        state.withLock { state in state.targets.map { $0.count == state.ended.count } ?? false }
+        state.withLock { state in state.targets?.allSatisfy(state.isSettled) ?? false }
+    }
+
+    /// The exit of the wait: that of the first word that names nothing, or what became of the jobs.
+    var status: ExitStatus {
+        let refusal = state.withLock { $0.status }
+        return refusal == .succeeded ? .worst(ended.map(\.status)) : refusal
     }
 
     /// Waits until all have ended.
@@ -61,18 +86,34 @@ final class WaitCourse: Sendable {
     private func forEach(
         _ body: @escaping @Sendable (JobTarget, RPCClient) async throws -> Void
     ) async throws {
-        try await GatewayConnection.with(home) { [self] client in
+        try await connection { [self] client in
             let known = state.withLock { $0.targets }
             let targets: [JobTarget]
             if let known {
                 targets = known
             } else {
-                targets = try await JobSelector(client: client).targets(words, isHarmless: true)
-                state.withLock { $0.targets = targets }
+                let found = try await JobSelector(client: client)
+                    .actionable(words, isHarmless: true)
+                targets = found.targets
+                state.withLock { ($0.targets, $0.status) = (targets, found.status) }
             }
-            for target in targets where state.withLock({ $0.ended[target] == nil }) {
-                try await body(target, client)
+            let left = targets.filter { target in state.withLock { !$0.isSettled(target) } }
+            let isAlone = targets.count == 1
+            for target in left {
+                do {
+                    try await body(target, client)
+                } catch let error as RPCError where !error.isConnectionLoss && !isAlone {
+                    refuse(target, error)
+                }
             }
+        }
+    }
+
+    private func refuse(_ target: JobTarget, _ error: RPCError) {
+        Console.complain(["\(target.description): \(error.message)"])
+        state.withLock { state in
+            state.refused.insert(target)
+            state.status = state.status == .succeeded ? ExitStatus(error) : state.status
         }
     }
 
