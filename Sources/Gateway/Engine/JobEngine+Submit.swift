@@ -149,8 +149,8 @@ extension JobEngine {
             throw StoreError(
                 .alreadyExists,
                 """
-                key \(key) belongs to \(what) \(known.id), which is another one; \
-                choose another key
+                key \(key) belongs to \(what) \(known.id), which is another one: what it reads, does or waits \
+                for differs; for a new one choose another key
                 """
             )
         }

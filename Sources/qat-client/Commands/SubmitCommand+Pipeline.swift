@@ -5,22 +5,23 @@ internal import Protocol
 
 extension SubmitCommand {
     /// Checks a pipeline file, sends what its jobs need, and makes it a pipeline exactly once.
-    func performPipeline(_ references: JobReferences) async throws -> ExitStatus {
-        let jobFile = references.file
-        let plan = try PipelinePlan(jobFile, name: name)
+    func performPipeline(_ typed: JobFile, _ home: QatHome) async throws -> ExitStatus {
+        let submission = try await TypedSubmission(typed, options.typed, key: key, home) {
+            try PipelinePlan($0, name: name)
+        }
+        let (plan, jobFile) = (submission.plan, submission.references.file)
         for warning in showsTables ? plan.warningsBesideTables : plan.warnings {
             Console.note("warning: \(jobFile.name): \(warning)")
         }
         try Self.checkSize(plan.request(key: key ?? "", options.schedule))
         guard !dryRun else {
-            output.json ? Console.print(json(plan)) : printDryRun(plan)
+            output.json ? Console.print(json(submission)) : printDryRun(plan)
             return .succeeded
         }
-        let home = QatHome()
-        let response = try await GatewayConnection.with(home) { client in
-            let schedule = try await schedule(client)
-            return try await submit(plan, schedule, home, client, again: references.advice)
+        let submitted = try await GatewayConnection.with(home) { client in
+            try await submit(submission, home, client)
         }
+        let response = submitted.response
         if output.json {
             Console.print(
                 .object([
@@ -39,6 +40,7 @@ extension SubmitCommand {
                 Console.note("  \(job.jobID)  \(job.part)\(source)")
             }
         }
+        try submitted.recordIfShown(response.pipelineID)
         guard watch else {
             return .succeeded
         }
@@ -46,21 +48,18 @@ extension SubmitCommand {
     }
 
     func submit(
-        _ plan: PipelinePlan,
-        _ schedule: Schedule,
+        _ submission: TypedSubmission<PipelinePlan>,
         _ home: QatHome,
-        _ client: RPCClient,
-        again: String = ""
-    ) async throws -> SubmitPipelineResponse {
-        try await exactlyOnce(plan.digest(schedule), home, again: again) { key, journal in
+        _ client: RPCClient
+    ) async throws -> Submitted<SubmitPipelineResponse> {
+        let plan = submission.plan
+        return try await exactlyOnce(submission, home, client) { key, schedule in
             let request = plan.request(key: key, schedule)
             for part in plan.parts {
                 try await Self.checkStored(part.plan, client)
             }
             try await BlobUploader.upload(plan.uniqueFiles, client)
-            let response = try await client.call(QatMethods.submitPipeline, request)
-            try journal.recordJob(key: key, jobID: response.pipelineID)
-            return response
+            return try await client.call(QatMethods.submitPipeline, request)
         }
     }
 
@@ -76,12 +75,13 @@ extension SubmitCommand {
         }
     }
 
-    private func json(_ plan: PipelinePlan) -> JSONValue {
-        .object([
+    private func json(_ submission: TypedSubmission<PipelinePlan>) -> JSONValue {
+        let plan = submission.plan
+        return .object([
             "dry_run": .boolean(true),
             "kind": .string("pipeline"),
             "name": .string(plan.name),
-            "digest": .string(plan.digest(options.schedule)),
+            "digest": .string(submission.digest),
             "jobs": .array(
                 plan.parts.map { part in
                     .object([

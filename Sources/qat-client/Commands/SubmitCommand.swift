@@ -85,15 +85,15 @@ struct SubmitCommand: ClientVerb {
     }
 
     func perform() async throws -> ExitStatus {
-        let references = try await JobReferences(
-            JobFile(file, kind: kind, overrides: overrides)
-        )
-        let jobFile = references.file
-        references.tell()
-        guard jobFile.kind != "pipeline" else {
-            return try await performPipeline(references)
+        let typed = try JobFile(file, kind: kind, overrides: overrides)
+        let home = QatHome()
+        guard typed.kind != "pipeline" else {
+            return try await performPipeline(typed, home)
         }
-        let plan = try SubmissionPlan(jobFile, name: name)
+        let submission = try await TypedSubmission(typed, options.typed, key: key, home) {
+            try SubmissionPlan($0, name: name)
+        }
+        let (plan, jobFile) = (submission.plan, submission.references.file)
         let inputs = try InputValidation(plan, file: jobFile.name)
         let preview = try RecipePreview(plan.spec, inputs: plan.inputs)
         func warnings(_ remarks: [String]) -> [String] {
@@ -106,14 +106,13 @@ struct SubmitCommand: ClientVerb {
             Console.note("note: \(warning)")
         }
         guard !dryRun else {
-            printDryRun(plan, preview, inputs.exports, warnings: warnings(inputs.remarks))
+            printDryRun(submission, preview, inputs.exports, warnings: warnings(inputs.remarks))
             return .succeeded
         }
-        let home = QatHome()
-        let response = try await GatewayConnection.with(home) { client in
-            let schedule = try await schedule(client)
-            return try await submit(plan, home, client, schedule, again: references.advice)
+        let submitted = try await GatewayConnection.with(home) { client in
+            try await submit(submission, home, client)
         }
+        let response = submitted.response
         if output.json {
             var members: [String: JSONValue] = [
                 "job_id": .string(response.jobID),
@@ -132,6 +131,7 @@ struct SubmitCommand: ClientVerb {
             }
             Console.print(response.jobID)
         }
+        try submitted.recordIfShown(response.jobID)
         guard watch else {
             return .succeeded
         }
@@ -139,19 +139,16 @@ struct SubmitCommand: ClientVerb {
     }
 
     func submit(
-        _ plan: SubmissionPlan,
+        _ submission: TypedSubmission<SubmissionPlan>,
         _ home: QatHome,
-        _ client: RPCClient,
-        _ schedule: Schedule = Schedule(),
-        again: String = ""
-    ) async throws -> SubmitJobResponse {
-        try await exactlyOnce(plan.digest(schedule), home, again: again) { key, journal in
+        _ client: RPCClient
+    ) async throws -> Submitted<SubmitJobResponse> {
+        let plan = submission.plan
+        return try await exactlyOnce(submission, home, client) { key, schedule in
             try await Self.checkStored(plan, client)
             try await BlobUploader.upload(plan.uniqueFiles, client)
             let request = plan.request(key: key, schedule)
-            let response = try await client.call(QatMethods.submitJob, request)
-            try journal.recordJob(key: key, jobID: response.jobID)
-            return response
+            return try await client.call(QatMethods.submitJob, request)
         }
     }
 
@@ -166,34 +163,48 @@ struct SubmitCommand: ClientVerb {
     }
 
     /// Runs a submission under a key that stands in the journal first; the key of an unfinished one of
-    /// the same content, if there is one.
-    ///
-    /// `again`: What to change in the file so that it means the same when it is submitted again.
-    func exactlyOnce<Response>(
-        _ digest: String,
+    /// the same, if there is one, and with what its words meant when it was made.
+    func exactlyOnce<Plan, Response: Sendable>(
+        _ submission: TypedSubmission<Plan>,
         _ home: QatHome,
-        again: String = "",
-        _ send: (_ key: String, SubmitJournal) async throws -> Response
-    ) async throws -> Response {
+        _ client: RPCClient,
+        _ send: (_ key: String, Schedule) async throws -> Response
+    ) async throws -> Submitted<Response> {
         try home.create()
-        let journal = SubmitJournal(home)
-        let key =
-            key ?? journal.unfinishedKey(digest: digest) ?? UUIDv7.now().description
+        let (journal, before) = (SubmitJournal(home), submission.before)
+        let key = self.key ?? before?.key ?? UUIDv7.now().description
+        let schedule: Schedule
+        if let known = before?.schedule {
+            schedule = known
+        } else {
+            schedule = try await self.schedule(client)
+        }
+        if let before, !schedule.text.isEmpty {
+            Console.note("note: goes on with the submission of \(before.time), \(schedule.text)")
+        }
         try journal.recordIntent(
             key: key,
-            digest: digest,
+            digest: submission.digest,
             file: file,
+            schedule: schedule,
+            references: submission.references.ids,
             unixMs: Int64(Date.now.timeIntervalSince1970 * 1000)
         )
         do {
-            return try await send(key, journal)
+            let response = try await send(key, schedule)
+            return Submitted(response: response, key: key, journal: journal)
         } catch let error as RPCError where error.isConnectionLoss {
             throw ClientError(
                 ExitStatus(error),
-                "\(error.message); submit the same file again\(again) to continue under key \(key)"
+                "\(error.message); submit the same file again to continue under key \(key)"
             )
         } catch var error as RPCError where error.category == .permanent {
             error.message = Self.placed(error.message)
+            if let before, !schedule.text.isEmpty {
+                error.message +=
+                    "; that was the submission of \(before.time), \(schedule.text): submit the file "
+                    + "again for a new one"
+            }
             try journal.recordRefusal(key: key, reason: error.message)
             throw error
         }
@@ -234,18 +245,19 @@ struct SubmitCommand: ClientVerb {
     }
 
     private func printDryRun(
-        _ plan: SubmissionPlan,
+        _ submission: TypedSubmission<SubmissionPlan>,
         _ preview: RecipePreview?,
         _ exports: ExportTable,
         warnings: [String]
     ) {
+        let plan = submission.plan
         if output.json {
             Console.print(
                 .object([
                     "dry_run": .boolean(true),
                     "kind": .string(plan.kind),
                     "name": .string(plan.name),
-                    "digest": .string(plan.digest(options.schedule)),
+                    "digest": .string(submission.digest),
                     "spec": JobAnswer.document(plan.specJSON),
                     "inputs": .array(plan.inputs.map(\.json)),
                     "byte_count": .number(Double(plan.byteCount)),
@@ -290,5 +302,19 @@ struct SubmitCommand: ClientVerb {
         } else if plan.kind != "evaluate" {
             Console.print("the model is not at hand, so its layers cannot be listed here")
         }
+    }
+}
+
+/// A submission that the gateway has taken.
+struct Submitted<Response: Sendable>: Sendable {
+    let response: Response
+    let key: String
+    let journal: SubmitJournal
+
+    /// Records what it became, once that is shown: whoever never saw the id submits the same again, and
+    /// is to get the same job.
+    func recordIfShown(_ id: String) throws {
+        guard Console.isOutputWhole else { return }
+        try journal.recordJob(key: key, jobID: id)
     }
 }

@@ -111,6 +111,9 @@ enum Console {
     /// Whether something could not be written that somebody wanted to have: no success.
     static var hasLostOutput: Bool { output.withLock { $0.isLost } }
 
+    /// Whether everything that was printed so far was taken, be it by a pipe.
+    static var isOutputWhole: Bool { output.withLock { !$0.isClosed } }
+
     /// Ends the process if its output cannot be written and there is nothing else to do; what a full disk cut
     /// off is no success.
     private static func giveUp(_ descriptor: Int32, _ code: Int32) {

@@ -94,10 +94,11 @@ struct SubmissionPlan: Sendable {
     var byteCount: UInt64 { uniqueFiles.reduce(0) { $0 + $1.size } }
 
     /// The digest of everything that makes the job what it is.
-    var digest: String { digest(Schedule()) }
+    var digest: String { digest(TypedSchedule()) }
 
-    /// The same of a job that is to run at some time.
-    func digest(_ schedule: Schedule) -> String {
+    /// The same of a job that is to run at some time: of what was typed, never of what its words mean, or the
+    /// same command would be another submission once they mean something else.
+    func digest(_ schedule: TypedSchedule) -> String {
         var members: [String: JSONValue] = [
             "kind": .string(kind),
             "name": .string(name),
@@ -111,7 +112,7 @@ struct SubmissionPlan: Sendable {
                 }
             ),
         ]
-        if schedule != Schedule() {
+        if schedule != TypedSchedule() {
             members["schedule"] = schedule.json
         }
         return SHA256Digest.digest(of: JSONValue.object(members).canonicalBytes).hex

@@ -10,6 +10,11 @@ struct JobReferences {
     let file: JobFile
     /// What stood in these places, and what stands there now.
     private(set) var resolved: [(path: String, from: String, to: String)] = []
+    /// The ids that words stand for.
+    private(set) var ids: [String: String] = [:]
+
+    /// An id that is nobody's.
+    static let anyID = String(repeating: "0", count: 16)
 
     /// Looks up what a file names; a file that names whole ids alone, or jobs of its own pipeline, asks nobody.
     ///
@@ -50,6 +55,7 @@ struct JobReferences {
                 let text = mention.text(id: id)
                 value = value.replacing(at: mention.pointer, with: .string(text))
                 resolved.append((mention.path, "job:" + mention.word + mention.rest, text))
+                ids[mention.word] = id
             case .problem(let problem):
                 let near = NearestKey.suggestion(for: mention.word, among: names.sorted())
                 let hint = near.map { "; did you mean \"\($0)\", a job of this pipeline?" } ?? ""
@@ -72,14 +78,6 @@ struct JobReferences {
         for place in resolved {
             Console.note("note: \(file.name): \(place.path): \(place.from) is \(place.to)")
         }
-    }
-
-    /// What to write so that a file means the same later: a name, and `latest`, may mean another job by then.
-    var advice: String {
-        var seen: Set<String> = []
-        let pairs = resolved.filter { seen.insert($0.from).inserted }
-            .map { "\($0.to) for \($0.from)" }
-        return pairs.isEmpty ? "" : ", with \(pairs.joined(separator: ", "))"
     }
 
     /// Whether a word is one to look up: no whole id, and not what examples write where yours belongs.

@@ -108,8 +108,8 @@ struct PipelinePlan: Sendable {
 
     var byteCount: UInt64 { uniqueFiles.reduce(0) { $0 + $1.size } }
 
-    /// The digest of everything that makes the pipeline what it is.
-    func digest(_ schedule: Schedule) -> String {
+    /// The digest of everything that makes the pipeline what it is, as it was typed.
+    func digest(_ schedule: TypedSchedule) -> String {
         let content = JSONValue.object([
             "pipeline": .string(name),
             "jobs": .array(

@@ -48,19 +48,23 @@ enum Deadline: Equatable, Sendable {
         return rest.isEmpty && sum > 0 ? sum : nil
     }
 
-    private static func timeOfDay(_ text: String, _ now: Date, _ zone: TimeZone) -> Date? {
+    /// Whether a text is a time of day, which means another instant tomorrow.
+    static func isTimeOfDay(_ text: String) -> Bool { clock(text) != nil }
+
+    private static func clock(_ text: String) -> DateComponents? {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count == 2, parts.allSatisfy({ $0.utf8.count == 2 }),
             let hour = Int(parts[0]), let minute = Int(parts[1]),
             (0...23).contains(hour), (0...59).contains(minute)
         else { return nil }
+        return DateComponents(hour: hour, minute: minute, second: 0)
+    }
+
+    private static func timeOfDay(_ text: String, _ now: Date, _ zone: TimeZone) -> Date? {
+        guard let clock = clock(text) else { return nil }
         var calendar = Calendar(identifier: .gregorian)
         calendar.timeZone = zone
-        return calendar.nextDate(
-            after: now,
-            matching: DateComponents(hour: hour, minute: minute, second: 0),
-            matchingPolicy: .nextTime
-        )
+        return calendar.nextDate(after: now, matching: clock, matchingPolicy: .nextTime)
     }
 
     /// `2026-11-27T08:00[:00][Z|+01:00]`; a space will do for the T.
@@ -109,9 +113,8 @@ struct Schedule: Equatable, Sendable {
     /// Whether the outputs of a job that did the same will do.
     var reuse = false
 
-    /// What makes it another submission; null if it says nothing.
-    var json: JSONValue {
-        guard self != Schedule() else { return .null }
+    /// All that it says, as the journal keeps it.
+    var members: JSONValue {
         let time: JSONValue =
             switch deadline {
             case nil: .null
@@ -122,6 +125,59 @@ struct Schedule: Equatable, Sendable {
             "after": .array(after.map(JSONValue.string)), "priority": .number(Double(priority)),
             "deadline": time, "reuse": .boolean(reuse),
         ])
+    }
+
+    /// What of it means something else when the same words are said later; empty if nothing does.
+    var text: String {
+        var parts = after.isEmpty ? [] : ["after \(after.joined(separator: ", "))"]
+        if case .at(let instant) = deadline {
+            parts.append("until \(Quantities.timestamp(unixMs: instant))")
+        }
+        return parts.joined(separator: ", ")
+    }
+}
+
+extension Schedule {
+    /// Reads what ``members`` wrote; nil of anything else.
+    init?(members: JSONValue) {
+        guard let after = members["after"]?.arrayValue?.compactMap(\.stringValue),
+            let priority = members["priority"]?.integerValue,
+            let time = members["deadline"], let reuse = members["reuse"]?.booleanValue
+        else { return nil }
+        self.init(after: after, priority: Int64(priority), reuse: reuse)
+        guard time != .null else { return }
+        if let milliseconds = time.arrayValue?.first?.integerValue {
+            deadline = .after(Int64(milliseconds))
+        } else if let instant = time.integerValue {
+            deadline = .at(Int64(instant))
+        } else {
+            return nil
+        }
+    }
+}
+
+/// The scheduling options of a command as they were typed.
+///
+/// They make a submission the same as another one: what `latest`, a name or a time of day means is
+/// another thing the next time.
+struct TypedSchedule: Equatable, Sendable {
+    /// The words of `--after`.
+    var after: [String] = []
+    /// What the other words mean; the deadline only if it is no time of day.
+    var rest = Schedule()
+    /// A deadline that is a time of day.
+    var clock: String?
+    /// The words in the file that stand for jobs.
+    var references: [String] = []
+
+    /// What makes it another submission; null if it says nothing.
+    var json: JSONValue {
+        guard self != TypedSchedule() else { return .null }
+        var members = rest.members.objectValue ?? [:]
+        members["after"] = .array(after.map(JSONValue.string))
+        if let clock { members["deadline"] = .string(clock) }
+        if !references.isEmpty { members["references"] = .array(references.map(JSONValue.string)) }
+        return .object(members)
     }
 }
 
@@ -163,5 +219,13 @@ struct ScheduleOptions: ParsableArguments {
             deadline: deadline.flatMap { Deadline($0) },
             reuse: reuse
         )
+    }
+
+    /// What was typed.
+    var typed: TypedSchedule {
+        var rest = schedule
+        let clock = deadline.flatMap { Deadline.isTimeOfDay($0) ? $0 : nil }
+        if clock != nil { rest.deadline = nil }
+        return TypedSchedule(after: after, rest: rest, clock: clock)
     }
 }

@@ -112,4 +112,28 @@ internal import Testing
         #expect(command.options.schedule == Schedule(priority: -50, reuse: true))
         #expect(try SubmitCommand.parse(["x.json"]).options.schedule == Schedule())
     }
+
+    /// Words are the same as long as they are; a duration and a date are the same however they are written.
+    @Test func whatWasTypedIsTheSameWhateverItMeansByNow() throws {
+        func typed(_ arguments: String...) throws -> TypedSchedule {
+            try SubmitCommand.parse(["x.json"] + arguments).options.typed
+        }
+        #expect(try typed() == TypedSchedule() && TypedSchedule().json == .null)
+        #expect(try typed("--deadline", "17:30").json == typed("--deadline", "17:30").json)
+        #expect(try typed("--deadline", "17:30").rest.deadline == nil)
+        #expect(try typed("--deadline", "17:30").json != typed("--deadline", "17:31").json)
+        #expect(try typed("--deadline", "60m").json == typed("--deadline", "1h").json)
+        #expect(
+            try typed("--deadline", "2035-01-01T00:00Z").json
+                == typed("--deadline", "2035-01-01T01:00+01:00").json
+        )
+        #expect(try typed("--after", "latest").json != typed("--after", "base").json)
+        #expect(try typed("--after", "latest").after == ["latest"])
+        // As versions before wrote it: what they left unfinished is found.
+        let known = Schedule(after: ["00aa000000000001"], priority: 3, reuse: true)
+        #expect(
+            try typed("--after", "00aa000000000001", "--priority", "3", "--reuse").json
+                == known.members
+        )
+    }
 }

@@ -71,11 +71,24 @@ internal import Testing
         _ gateway: ScriptedGateway,
         _ arguments: [String] = []
     ) async throws -> SubmitJobResponse {
+        try await submitted(gateway, ["train", "job.json"] + arguments).response
+    }
+
+    private func submitted(
+        _ gateway: ScriptedGateway,
+        _ arguments: [String]
+    ) async throws -> Submitted<SubmitJobResponse> {
         let home = folder.home
-        let plan = plan
+        let file = folder.home.path + "/" + (arguments.first { $0.hasSuffix(".json") } ?? "")
         return try await gateway.serve { client in
-            let command = try SubmitCommand.parse(["train", "job.json"] + arguments)
-            return try await command.submit(plan, home, client)
+            let command = try SubmitCommand.parse(arguments)
+            let submission = try await TypedSubmission(
+                JobFile(file, kind: command.kind, overrides: []),
+                command.options.typed,
+                key: command.key,
+                home
+            ) { try SubmissionPlan($0, name: nil) }
+            return try await command.submit(submission, home, client)
         }
     }
 
@@ -109,21 +122,45 @@ internal import Testing
         #expect(gateway.state.withLock { $0.submissions.map(\.key) } == ["mine"])
     }
 
+    /// Seen: `--after latest --key K` twice, as a timer has it, was refused, for `latest` was another job by
+    /// then, and `--deadline 17:30` across 17:30.
+    @Test func aKeyTwiceMeansTheSameJobWhateverWordsMeanByThen() async throws {
+        let words = ["--key", "mine", "--after", "base", "--deadline", "17:30"]
+        var submitted: [SubmitJobRequest] = []
+        for id in ["00aa000000000001", "00aa000000000002"] {
+            let gateway = try ScriptedGateway(jobs: [
+                JobSummary(jobID: id, name: "base", state: "RUNNING")
+            ])
+            _ = try await submit(gateway, words)
+            submitted += gateway.state.withLock { $0.submissions }
+        }
+        #expect(submitted.map(\.after) == [["00aa000000000001"], ["00aa000000000001"]])
+        #expect(submitted[0].deadlineUnixMs == submitted[1].deadlineUnixMs)
+        #expect(submitted[0].deadlineUnixMs != nil && submitted.map(\.key) == ["mine", "mine"])
+    }
+
+    /// Whoever never saw the id submits again, and is to get the same job.
+    @Test func whatWasNotShownIsUnfinished() async throws {
+        let gateway = try ScriptedGateway()
+        let submitted = try await submitted(gateway, ["train", "job.json"])
+        let journal = SubmitJournal(folder.home)
+        func key() -> String? {
+            journal.unfinished(digest: plan.digest, isRunning: { _ in false })?.key
+        }
+        #expect(key() == submitted.key)
+        try submitted.recordIfShown(submitted.response.jobID)
+        #expect(key() == nil)
+    }
+
     @Test func namesStoredArtifactsByTheirDigests() async throws {
         let digest = SHA256Digest.digest(of: [1, 2, 3])
         let file = try folder.write(
             "stored.json",
             #"{"model": "sha256:\#(digest.hex)", "quantization": {"algorithm": "fp4"}}"#
         )
-        let plan = try SubmissionPlan(kind: "quantize", file: file, name: nil)
+        #expect(file.hasSuffix("/stored.json"))
         let gateway = try ScriptedGateway()
-        let home = folder.home
-        let submit = {
-            try await gateway.serve { client in
-                let command = try SubmitCommand.parse(["quantize", "stored.json"])
-                return try await command.submit(plan, home, client)
-            }
-        }
+        let submit = { try await submitted(gateway, ["quantize", "stored.json"]) }
         let error = await #expect(throws: ClientError.self) { try await submit() }
         #expect(error?.status == .usage)
         gateway.state.withLock { $0.blobs[digest] = [1, 2, 3] }
@@ -140,7 +177,7 @@ internal import Testing
         #expect(error?.status == .unreachable)
         #expect(error?.lines.first?.hasSuffix("continue under key \(key)") == true)
         let journal = SubmitJournal(folder.home)
-        #expect(journal.unfinishedKey(digest: plan.digest, isRunning: { _ in false }) == key)
+        #expect(journal.unfinished(digest: plan.digest, isRunning: { _ in false })?.key == key)
     }
 
     @Test func forgetsTheKeyWhenTheGatewayRefuses() async throws {
@@ -148,7 +185,7 @@ internal import Testing
         gateway.state.withLock { $0.submitError = RPCError(.invalidArgument, "no") }
         await #expect(throws: RPCError.self) { try await submit(gateway) }
         let journal = SubmitJournal(folder.home)
-        #expect(journal.unfinishedKey(digest: plan.digest, isRunning: { _ in false }) == nil)
+        #expect(journal.unfinished(digest: plan.digest, isRunning: { _ in false })?.key == nil)
     }
 }
 

@@ -73,11 +73,7 @@ internal import Testing
                 == ["$.models[0].model", "$.models[1].model", "$.tasks[0].text"]
         )
         #expect(compared.resolved.map(\.from) == ["job:x", "job:x/model-mxfp4", "job:y/t"])
-        #expect(
-            compared.advice
-                == ", with job:\(Self.id) for job:x, job:\(Self.id)/model-mxfp4 for "
-                + "job:x/model-mxfp4, job:\(Self.id)/t for job:y/t"
-        )
+        #expect(compared.ids == ["x": Self.id, "y": Self.id])
     }
 
     /// Whole ids and what examples have where yours belong ask nobody: no gateway is needed for them.
@@ -85,7 +81,7 @@ internal import Testing
     func whatNeedsNoGatewayAsksNone(model: String) async throws {
         let text = #"{"model":"\#(model)","quantization":{"algorithm":"mxfp4"}}"#
         let (references, asked) = try await resolved(text)
-        #expect(asked.isEmpty && references.resolved.isEmpty && references.advice.isEmpty)
+        #expect(asked.isEmpty && references.resolved.isEmpty && references.ids.isEmpty)
         #expect(references.file.document.value["model"]?.stringValue == model)
     }
 
