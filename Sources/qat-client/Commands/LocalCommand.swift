@@ -24,17 +24,18 @@ struct LocalCommand: AsyncParsableCommand {
 
         @Flag(help: "Return when the suite is healthy; otherwise Ctrl-C stops it.")
         var detach = false
-        @Option(help: "The gateway's port on 127.0.0.1. (default: 7443)")
+        @Option(help: "The gateway's port on 127.0.0.1. (default: that of the last time, or 7443)")
         var port: Int?
         @OptionGroup var output: OutputOptions
 
         func validate() throws {
-            guard (1...65_535).contains(wantedPort) else {
+            guard port.map((1...65_535).contains) ?? true else {
                 throw ValidationError("--port takes a number from 1 to 65535.")
             }
         }
 
-        private var wantedPort: Int { port ?? 7443 }
+        /// Verbs that wait for jobs look for a suite that was killed where it was.
+        static func port(_ asked: Int?, of suite: LocalSuite) -> Int { asked ?? suite.port ?? 7443 }
 
         func perform() async throws -> ExitStatus {
             // A closing terminal sends two and more: none of them may end this process before what it
@@ -56,7 +57,7 @@ struct LocalCommand: AsyncParsableCommand {
                 _ = try await suite.stop()
                 return .cancelled
             }
-            let runningPort = suite.port ?? wantedPort
+            let runningPort = Self.port(nil, of: suite)
             guard output.json else {
                 let state = isNew ? "is up" : "is already running"
                 Console.note("the suite \(state) on 127.0.0.1:\(runningPort)")
@@ -83,11 +84,11 @@ struct LocalCommand: AsyncParsableCommand {
                 try suite.saveProfile(port: running)
                 return false
             }
-            try await suite.start(port: wantedPort)
+            let place = Self.port(port, of: suite)
+            try await suite.start(port: place)
             do {
-                try await LocalReadiness(suite: suite, port: wantedPort, sinceUnixMs: nowUnixMs)
-                    .wait()
-                try suite.saveProfile(port: wantedPort)
+                try await LocalReadiness(suite: suite, port: place, sinceUnixMs: nowUnixMs).wait()
+                try suite.saveProfile(port: place)
             } catch let error as ClientError {
                 _ = try await suite.stop()
                 throw error

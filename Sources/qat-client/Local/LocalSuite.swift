@@ -29,6 +29,7 @@ struct LocalSuite {
     var port: Int? {
         FileManager.default.contents(atPath: layout.portPath)
             .flatMap { Int(String(decoding: $0, as: UTF8.self)) }
+            .flatMap { (1...65_535).contains($0) ? $0 : nil }
     }
 
     /// The profile that leads to the local gateway.

@@ -85,4 +85,20 @@ internal import Testing
         #expect(throws: ClientError.self) { try LocalSuite(home).saveProfile(port: 7443) }
         #expect(try String(contentsOfFile: home.profilePath, encoding: .utf8) == text)
     }
+
+    /// Seen: after a supervisor was killed the suite came up on 7443, and a `wait` beside it looked for it where it
+    /// had been.
+    @Test(
+        arguments: [
+            (nil, nil, 7443), ("7971", nil, 7971), ("7971", 7443, 7443), ("x", nil, 7443),
+            ("70000", nil, 7443), ("0", nil, 7443), (nil, 7555, 7555),
+        ] as [(String?, Int?, Int)]
+    )
+    func itComesUpWhereItWas(last: String?, asked: Int?, port: Int) throws {
+        defer { programs.remove() }
+        let suite = LocalSuite(home)
+        try suite.layout.create()
+        if let last { try Data(last.utf8).write(to: URL(filePath: suite.layout.portPath)) }
+        #expect(LocalCommand.Up.port(asked, of: suite) == port)
+    }
 }
