@@ -367,7 +367,7 @@ void   qat__v1__verify_artifacts_report__free_unpacked
   assert(message->base.descriptor == &qat__v1__verify_artifacts_report__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor qat__v1__service_info__field_descriptors[7] =
+static const ProtobufCFieldDescriptor qat__v1__service_info__field_descriptors[8] =
 {
   {
     "role",
@@ -453,12 +453,25 @@ static const ProtobufCFieldDescriptor qat__v1__service_info__field_descriptors[7
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "memory_bytes",
+    8,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Qat__V1__ServiceInfo, has_memory_bytes),
+    offsetof(Qat__V1__ServiceInfo, memory_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__service_info__field_indices_by_name[] = {
   2,   /* field[2] = address */
   6,   /* field[6] = certificate_ends_unix_ms */
   1,   /* field[1] = instance */
   5,   /* field[5] = last_seen_unix_ms */
+  7,   /* field[7] = memory_bytes */
   0,   /* field[0] = role */
   4,   /* field[4] = running */
   3,   /* field[3] = state */
@@ -466,7 +479,7 @@ static const unsigned qat__v1__service_info__field_indices_by_name[] = {
 static const ProtobufCIntRange qat__v1__service_info__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor qat__v1__service_info__descriptor =
 {
@@ -476,7 +489,7 @@ const ProtobufCMessageDescriptor qat__v1__service_info__descriptor =
   "Qat__V1__ServiceInfo",
   "qat.v1",
   sizeof(Qat__V1__ServiceInfo),
-  7,
+  8,
   qat__v1__service_info__field_descriptors,
   qat__v1__service_info__field_indices_by_name,
   1,  qat__v1__service_info__number_ranges,

@@ -93,6 +93,9 @@ struct MessageCodecTests {
         try check(JobLogsRequest(jobID: "j", offset: 1, follow: true), JobLogsRequest())
         try check(LogChunk(offset: 1, data: [0, 255]), LogChunk())
         try check(ServiceInfo(role: "eval", running: 1, lastSeenUnixMs: 2), ServiceInfo())
+        var service = ServiceInfo(role: "train")
+        service.memoryBytes = 1 << 40
+        try check(service, ServiceInfo())
         try check(StatusRequest(pageSize: 3), StatusRequest())
         try check(
             StatusResponse(version: "1", uptimeSeconds: 0.5, services: [ServiceInfo()]),

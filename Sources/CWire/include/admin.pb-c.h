@@ -87,10 +87,15 @@ struct  Qat__V1__ServiceInfo
    */
   protobuf_c_boolean has_certificate_ends_unix_ms;
   int64_t certificate_ends_unix_ms;
+  /*
+   * Memory that its jobs may use; 0 is unknown.
+   */
+  protobuf_c_boolean has_memory_bytes;
+  uint64_t memory_bytes;
 };
 #define QAT__V1__SERVICE_INFO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__service_info__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, 0, 0 }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 
 /*

@@ -107,7 +107,7 @@ extension JobEngine {
             all.filter { $0.isReachable(at: moment) } + all.filter { !$0.isReachable(at: moment) }
         return shown.prefix(Self.serviceLimit).map { entry in
             let count = running[entry.worker.identity] ?? 0
-            return ServiceInfo(
+            var service = ServiceInfo(
                 role: entry.worker.identity.role.rawValue,
                 instance: entry.worker.identity.instance,
                 address: entry.worker.address,
@@ -116,6 +116,8 @@ extension JobEngine {
                 lastSeenUnixMs: entry.seen,
                 certificateEndsUnixMs: entry.worker.certificateEnds
             )
+            service.memoryBytes = UInt64(clamping: entry.worker.memory)
+            return service
         }
     }
 

@@ -16,6 +16,8 @@ public struct ServiceInfo: WireMessage, Equatable {
     public var lastSeenUnixMs: Int64
     /// When the first of its certificates ends, in Unix milliseconds; 0 is unknown.
     public var certificateEndsUnixMs: Int64
+    /// Bytes of memory that its jobs may use; 0 is unknown.
+    public var memoryBytes: UInt64 = 0
 
     /// Makes a message; every field has its wire default.
     public init(
@@ -48,6 +50,7 @@ public struct ServiceInfo: WireMessage, Equatable {
         running = reader.uint32(5)
         lastSeenUnixMs = reader.int64(6)
         certificateEndsUnixMs = reader.int64(7)
+        memoryBytes = reader.uint64(8)
     }
 
     /// Writes the fields.
@@ -59,6 +62,7 @@ public struct ServiceInfo: WireMessage, Equatable {
         writer.set(5, running)
         writer.set(6, lastSeenUnixMs)
         writer.set(7, certificateEndsUnixMs)
+        writer.set(8, memoryBytes)
     }
 }
 

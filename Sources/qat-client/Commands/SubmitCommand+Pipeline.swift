@@ -10,16 +10,20 @@ extension SubmitCommand {
             try PipelinePlan($0, name: name)
         }
         let (plan, jobFile) = (submission.plan, submission.references.file)
-        for warning in showsTables ? plan.warningsBesideTables : plan.warnings {
+        let ahead =
+            dryRun
+            ? try await MemoryComparison.checkAhead(plan.trainings, file: jobFile.name, home) : []
+        for warning in (showsTables ? plan.warningsBesideTables : plan.warnings) + ahead {
             Console.note("warning: \(jobFile.name): \(warning)")
         }
         try Self.checkSize(plan.request(key: key ?? "", options.schedule))
         guard !dryRun else {
-            output.json ? Console.print(json(submission)) : printDryRun(plan)
+            output.json ? Console.print(json(submission, ahead)) : printDryRun(plan)
             return .succeeded
         }
         let submitted = try await GatewayConnection.with(home) { client in
-            try await submit(submission, home, client)
+            try await MemoryComparison.check(plan.trainings, file: jobFile.name, client)
+            return try await submit(submission, home, client)
         }
         let response = submitted.response
         if output.json {
@@ -75,7 +79,10 @@ extension SubmitCommand {
         }
     }
 
-    private func json(_ submission: TypedSubmission<PipelinePlan>) -> JSONValue {
+    private func json(
+        _ submission: TypedSubmission<PipelinePlan>,
+        _ ahead: [String]
+    ) -> JSONValue {
         let plan = submission.plan
         return .object([
             "dry_run": .boolean(true),
@@ -97,7 +104,7 @@ extension SubmitCommand {
                 }
             ),
             "byte_count": .number(Double(plan.byteCount)),
-            "warnings": .array(plan.warnings.map(JSONValue.string)),
+            "warnings": .array((plan.warnings + ahead).map(JSONValue.string)),
         ])
     }
 

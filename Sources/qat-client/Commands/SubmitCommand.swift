@@ -96,8 +96,13 @@ struct SubmitCommand: ClientVerb {
         let (plan, jobFile) = (submission.plan, submission.references.file)
         let inputs = try InputValidation(plan, file: jobFile.name)
         let preview = try RecipePreview(plan.spec, inputs: plan.inputs)
+        let trainings = [preview?.memory].compactMap { $0 }
+            .map { MemoryComparison.Training(name: "the training", plan: $0) }
+        let ahead =
+            dryRun
+            ? try await MemoryComparison.checkAhead(trainings, file: jobFile.name, home) : []
         func warnings(_ remarks: [String]) -> [String] {
-            plan.warnings.map(\.description) + remarks + (preview?.warnings ?? [])
+            plan.warnings.map(\.description) + remarks + (preview?.warnings ?? []) + ahead
         }
         for warning in warnings(showsTables ? inputs.remarksBesideTable : inputs.remarks) {
             Console.note("warning: \(jobFile.name): \(warning)")
@@ -110,7 +115,8 @@ struct SubmitCommand: ClientVerb {
             return .succeeded
         }
         let submitted = try await GatewayConnection.with(home) { client in
-            try await submit(submission, home, client)
+            try await MemoryComparison.check(trainings, file: jobFile.name, client)
+            return try await submit(submission, home, client)
         }
         let response = submitted.response
         if output.json {

@@ -103,6 +103,14 @@ struct PipelinePlan: Sendable {
         sentence.hasPrefix("$") ? part.place(sentence) : "\(part.path): \(sentence)"
     }
 
+    /// The trainings whose memory is known.
+    var trainings: [MemoryComparison.Training] {
+        parts.compactMap { part in
+            guard let plan = part.preview?.memory else { return nil }
+            return MemoryComparison.Training(name: "the training \(part.name)", plan: plan)
+        }
+    }
+
     /// Each local file once.
     var uniqueFiles: [PlannedFile] { PlannedFile.unique(parts.flatMap(\.plan.inputs)) }
 

@@ -160,6 +160,8 @@ enum JobAnswer {
             "running": .number(Double(service.running)),
             "last_seen_at": .string(Quantities.timestamp(unixMs: service.lastSeenUnixMs)),
             "certificate_ends_at": timestamp(service.certificateEndsUnixMs),
+            "memory_bytes": service.memoryBytes > 0
+                ? .number(Double(service.memoryBytes)) : .null,
         ])
     }
 

@@ -156,6 +156,24 @@ struct GatewayAPITests {
         }
     }
 
+    /// What a worker may have, for whoever submits what needs much.
+    @Test func theListOfWorkersSaysTheirMemory() async throws {
+        try await GatewayFixture.run { gateway in
+            let worker = try gateway.client(.service(role: "train", instance: "train-1"))
+            var request = RegisterWorkerRequest(
+                role: "train",
+                instance: "train-1",
+                bootID: "b1",
+                address: "127.0.0.1:1",
+                kinds: ["train"]
+            )
+            request.memoryBytes = 25_300_000_000
+            _ = try await worker.call(QatMethods.registerWorker, request)
+            let status = try await gateway.user("ada").call(QatMethods.status, StatusRequest())
+            #expect(status.services.map(\.memoryBytes) == [25_300_000_000])
+        }
+    }
+
     /// Seen: `sha256:` with digits in capitals was refused as not what the specification says.
     @Test func theDigitsOfADigestMayBeCapitals() async throws {
         try await GatewayFixture.run { gateway in
