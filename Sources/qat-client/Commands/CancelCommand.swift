@@ -78,11 +78,17 @@ enum JobVerb {
             do {
                 try await body(target)
             } catch let error as RPCError where !error.isConnectionLoss && targets.count > 1 {
-                Console.complain(["\(target.description): \(error.message)"])
+                Console.complain([complaint(error, of: target)])
                 status = status == .succeeded ? ExitStatus(error) : status
             }
         }
         return status
+    }
+
+    /// A refusal's sentence, which names the job if it does not by itself.
+    static func complaint(_ error: RPCError, of target: JobTarget) -> String {
+        error.message.contains(target.id)
+            ? error.message : "\(target.description): \(error.message)"
     }
 
     /// Prints how a pipeline and its jobs stand now.

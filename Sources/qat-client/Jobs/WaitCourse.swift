@@ -110,7 +110,7 @@ final class WaitCourse: Sendable {
     }
 
     private func refuse(_ target: JobTarget, _ error: RPCError) {
-        Console.complain(["\(target.description): \(error.message)"])
+        Console.complain([JobVerb.complaint(error, of: target)])
         state.withLock { state in
             state.refused.insert(target)
             state.status = state.status == .succeeded ? ExitStatus(error) : state.status
