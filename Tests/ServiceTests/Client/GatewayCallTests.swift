@@ -136,7 +136,7 @@ internal import Testing
         }
         #expect(submitted.map(\.after) == [["00aa000000000001"], ["00aa000000000001"]])
         #expect(submitted[0].deadlineUnixMs == submitted[1].deadlineUnixMs)
-        #expect(submitted[0].deadlineUnixMs != nil && submitted.map(\.key) == ["mine", "mine"])
+        #expect(submitted[0].deadlineUnixMs > 0 && submitted.map(\.key) == ["mine", "mine"])
     }
 
     /// Whoever never saw the id submits again, and is to get the same job.

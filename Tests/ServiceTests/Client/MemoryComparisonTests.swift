@@ -50,7 +50,7 @@ internal import Transformer
             Self.worker("train-1", 1), Self.worker("train-2", size - 1),
             Self.worker("quant-1", 2 * size, role: "quant"),
         ]
-        let fault = try #require(try #require(MemoryComparison(less)).fault(of: training))
+        let fault = try #require(MemoryComparison(less)?.fault(of: training))
         #expect(fault.hasPrefix("the training takes \(training.plan.sentence); "))
         #expect(fault.contains("the largest of the 2 workers that train, train-2, has "))
         #expect(fault.contains(Quantities.bytes(UInt64(size - 1))), "\(fault)")

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import JobSpecs
 internal import Testing
 @testable internal import qat_client
 
