@@ -7,8 +7,8 @@ public import Transformer
 ///
 /// `step-<n>/` holds model.safetensors (FP32 masters, and the scales that stay while they change),
 /// optimizer.safetensors (the optimizer's moments, and scales that are learned), where the run keeps any
-/// history.jsonl, and manifest.json, which names the others with their digests
-/// and is written last. A folder appears under its name by a rename, after everything in it is on disk.
+/// history.jsonl, files of earlier checkpoints that go with it (see ``CheckpointCompanion``), and manifest.json,
+/// which names the others with their digests and is written last. A folder appears under its name by a rename, after everything in it is on disk.
 public struct CheckpointStore {
     /// A checkpoint's manifest.
     public struct Manifest: Codable, Sendable, Equatable {
@@ -36,10 +36,11 @@ public struct CheckpointStore {
     /// memory.
     public typealias Digest = (_ path: String) throws -> (bytes: [UInt8], byteCount: Int)
 
-    private static let tensorNames = ["model.safetensors", "optimizer.safetensors"]
+    static let tensorNames = ["model.safetensors", "optimizer.safetensors"]
     private static let historyName = "history.jsonl"
+    static let manifestName = "manifest.json"
 
-    private let folder: String
+    let folder: String
     private let digest: Digest
 
     /// A store in `folder`, which is created when the first checkpoint is saved.
@@ -52,6 +53,8 @@ public struct CheckpointStore {
     ///
     /// Those of later steps go, too: the run began below them because they could not be used.
     ///
+    /// `companions`: Earlier checkpoints of this run whose files go with it.
+    ///
     /// - Returns: The name of the checkpoint's folder.
     /// - Throws: ``ModelFileError``; a failed save leaves earlier checkpoints alone.
     @discardableResult
@@ -61,7 +64,8 @@ public struct CheckpointStore {
         parameters: Parameters,
         state: [TrainingTensor],
         values: [String: Double] = [:],
-        history: Data? = nil
+        history: Data? = nil,
+        companions: [CheckpointCompanion] = []
     ) throws -> String {
         let name = "\(CheckpointName(step: UInt64(step)))"
         let temporary = "\(folder)/\(CheckpointName(step: UInt64(step)).unfinished)"
@@ -90,16 +94,21 @@ public struct CheckpointStore {
             try FileSystem.write([UInt8](history), to: "\(temporary)/\(Self.historyName)")
         }
         let names = Self.tensorNames + (history == nil ? [] : [Self.historyName])
-        let files = try names.map { name in
-            let (bytes, size) = try digest("\(temporary)/\(name)")
-            return Manifest.File(name: name, size: size, sha256: Self.hex(bytes))
+        let files = try names.map { try entry($0, in: temporary) }
+        let links = try companions.flatMap {
+            try link($0, fingerprint: fingerprint, into: temporary)
         }
-        let manifest = Manifest(step: step, fingerprint: fingerprint, files: files, values: values)
+        let manifest = Manifest(
+            step: step,
+            fingerprint: fingerprint,
+            files: files + links,
+            values: values
+        )
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         try FileSystem.write(
             [UInt8](try encoder.encode(manifest)),
-            to: temporary + "/manifest.json"
+            to: "\(temporary)/\(Self.manifestName)"
         )
         let target = "\(folder)/\(name)"
         try? FileManager.default.removeItem(atPath: target)
@@ -148,42 +157,57 @@ public struct CheckpointStore {
         checkpoints().map(\.description)
     }
 
-    private func checkpoints() -> [CheckpointName] {
+    func checkpoints() -> [CheckpointName] {
         CheckpointName.all(in: folder).sorted()
     }
 
-    private func verified(_ path: String, fingerprint: String) throws -> Manifest {
-        let bytes = try FileSystem.read(path + "/manifest.json", limit: 1 << 20)
+    /// The manifest of a checkpoint of this run, its files' digests not looked at.
+    func manifest(_ path: String, fingerprint: String) throws -> Manifest {
+        let bytes = try FileSystem.read("\(path)/\(Self.manifestName)", limit: 1 << 20)
         let manifest = try JSONDecoder().decode(Manifest.self, from: Data(bytes))
         guard manifest.fingerprint == fingerprint else {
             throw ModelFileError(.corrupt, "\(path): it belongs to a run with other settings")
         }
-        guard
-            Set(manifest.files.map(\.name)).subtracting([Self.historyName]) == Set(Self.tensorNames)
-        else {
-            throw ModelFileError(.corrupt, "\(path): the manifest names other files")
-        }
-        for file in manifest.files {
-            let (bytes, size) = try digest("\(path)/\(file.name)")
-            guard size == file.size, Self.hex(bytes) == file.sha256 else {
-                throw ModelFileError(.corrupt, "\(path)/\(file.name): the digest does not match")
-            }
-        }
         return manifest
     }
 
-    private func restore(
+    func verified(_ path: String, fingerprint: String) throws -> Manifest {
+        let manifest = try manifest(path, fingerprint: fingerprint)
+        let own = manifest.files.map(\.name).filter { CheckpointCompanion.Role(ofFile: $0) == nil }
+        guard Set(own).subtracting([Self.historyName]) == Set(Self.tensorNames) else {
+            throw ModelFileError(.corrupt, "\(path): the manifest names other files")
+        }
+        for file in manifest.files { try verify(file, in: path) }
+        return manifest
+    }
+
+    func verify(_ file: Manifest.File, in path: String) throws {
+        let (bytes, size) = try digest("\(path)/\(file.name)")
+        guard size == file.size, Self.hex(bytes) == file.sha256 else {
+            throw ModelFileError(.corrupt, "\(path)/\(file.name): the digest does not match")
+        }
+    }
+
+    /// What a manifest says of a file.
+    func entry(_ name: String, in path: String) throws -> Manifest.File {
+        let (bytes, size) = try digest("\(path)/\(name)")
+        return Manifest.File(name: name, size: size, sha256: Self.hex(bytes))
+    }
+
+    /// Reads the tensors of a checkpoint whose files' names begin with `prefix`.
+    func restore(
         _ path: String,
+        prefix: String = "",
         into parameters: Parameters,
         state: [TrainingTensor]
     ) throws {
-        let model = try SafetensorsFile(path: path + "/model.safetensors")
+        let model = try SafetensorsFile(path: "\(path)/\(prefix)\(Self.tensorNames[0])")
         for entry in parameters.layout.entries {
             let values = UnsafeMutableRawBufferPointer(parameters.elements(of: entry))
             try copy(model, entry.name, .f32, shape: entry.shape, to: values)
         }
         parameters.fixedScales = Self.scales(in: model, of: parameters.layout)
-        let file = try SafetensorsFile(path: path + "/optimizer.safetensors")
+        let file = try SafetensorsFile(path: "\(path)/\(prefix)\(Self.tensorNames[1])")
         for tensor in state {
             try copy(
                 file,

@@ -56,6 +56,16 @@ final class GradientArena {
 
     func clear() { device.clear(storage) }
 
+    /// The parameter nearest to the model's end whose gradient is not finite; nil if all are.
+    ///
+    /// The backward pass goes from there to the front.
+    func lastNonFinite() -> String? {
+        slots.last { slot in
+            let gradient = Self.tensor(slot.entry, in: storage.memory, at: slot.offset)
+            return !device.norm(of: gradient).isFinite
+        }?.entry.name
+    }
+
     /// Global L2 norm.
     func norm() -> Double { device.norm(of: storage) }
 }

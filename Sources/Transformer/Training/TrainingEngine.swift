@@ -297,6 +297,16 @@ public final class TrainingEngine {
             teacher?.parameters.isWhole ?? true,
             "a run begins after its teacher's release"
         )
+        take(atStep: step)
+    }
+
+    /// Takes ``stored`` parameters and ``state`` of an earlier step of this run, which the host restored, for
+    /// what ``trained`` and ``inputRanges`` say then; no step may follow.
+    public func show(step: Int) {
+        take(atStep: step)
+    }
+
+    private func take(atStep step: Int) {
         adapters?.refresh(weights.parameters)
         weights.refresh()
         adapters?.merge(into: weights)
@@ -492,7 +502,11 @@ public final class TrainingEngine {
         norm: Double,
         tokens: UnsafePointer<Int32>
     ) -> TransformerError {
-        var place = loss.isFinite ? "; the first NaN or infinity is a gradient" : ""
+        var place = ""
+        if loss.isFinite {
+            place = "; the first NaN or infinity is a gradient"
+            if let name = trainedGradients.lastNonFinite() { place += ", that of \(name)" }
+        }
         for micro in 0..<settings.accumulation where !loss.isFinite {
             let start = tokens + micro * pass.rows
             if let module = pass.firstNonFinite(start, rows: pass.rows) {
