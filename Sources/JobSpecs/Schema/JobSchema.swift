@@ -174,6 +174,17 @@ public enum JobSchema {
         .init("data", .object(DataSchema.training), required: true, "Texts."),
         exports,
         .init(
+            "export_from",
+            .words(TrainSpec.ExportSource.self),
+            pasted: [
+                "\"best_model\"": "write \"best\"", "\"final\"": "write \"last\"",
+                "\"latest\"": "write \"last\"",
+            ],
+            "Which weights are exported: last, of the last step, or best, of the validation with the lowest "
+                + "loss (of several formats their mean), which a checkpoint is written at and kept. By default "
+                + "last, and best with trainer.early_stopping."
+        ),
+        .init(
             "frozen",
             .array(.pattern, count: 0...64),
             "Globs of parameters that are not trained; [\"*embed_tokens*\"] when distilling, "

@@ -35,6 +35,8 @@ enum KnownSynonym {
         "ignore": "a rule with algorithm none", "exclude_modules": "a rule with algorithm none",
         "exclude": "a rule with algorithm none", "targets": "a rule for each pattern",
         "global_batch_size": "windows per pass; times accumulate_grad_batches",
+        "load_best_model_at_end": "\"best\" for true", "save_best_model": "\"best\" for true",
+        "create_early_stopping_callback": "an object; {} takes the defaults",
         "max_time": "by steps", "dataset_size": "in windows",
     ]
 
@@ -134,6 +136,23 @@ enum KnownSynonym {
         (["$.lora.target_modules"], "modules lora_modules layers_pattern"),
         (["$.lora.lora_dropout"], "dropout adapter_dropout"),
         (["$.lora.use_rslora"], "rslora peft_use_rslora lora_use_rslora"),
+        (
+            ["$.export_from"],
+            "load_best_model_at_end save_best_model save_best export_best use_best"
+        ),
+        (
+            ["$.trainer.early_stopping"],
+            "early_stop early_stopping_callback_params create_early_stopping_callback earlystopping"
+        ),
+        (["$.trainer.early_stopping.patience"], "early_stopping_patience wait num_bad_validations"),
+        (
+            ["$.trainer.early_stopping.min_delta"],
+            "early_stopping_threshold early_stopping_min_delta delta min_improvement"
+        ),
+        (
+            ["$.trainer.divergence_guard"],
+            "detect_anomaly check_for_nan_in_loss_and_grad check_for_spiky_loss divergence_threshold"
+        ),
         (["$.export"], "exports output outputs save_format export_format"),
         (["$.frozen"], "freeze freeze_layers frozen_parameters"),
     ]

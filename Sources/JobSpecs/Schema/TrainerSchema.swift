@@ -96,6 +96,19 @@ enum TrainerSchema {
             "Windows per validation, or a fraction of them: 1 is one window, 1.0 is all, the default."
         ),
         .init(
+            "early_stopping",
+            .object(RunControlSchema.earlyStopping),
+            "Ends the run when validations between steps get no better, as a success; {} takes the "
+                + "defaults. The best of them is exported then, see export_from."
+        ),
+        .init(
+            "divergence_guard",
+            .object(RunControlSchema.divergenceGuard),
+            "On unless enabled is false: when loss or gradient norm is not finite, or the loss stays far above "
+                + "its level, training goes back to the newest good checkpoint and goes on from there at half "
+                + "the learning rate, once; when it diverges again, the job fails (DIVERGED) and names the layer."
+        ),
+        .init(
             "gradient_clip_val",
             .number(.from(0)),
             default: .number(1),

@@ -60,6 +60,14 @@ public struct TrainSpec: Sendable, Equatable {
         }
     }
 
+    /// Which of a run's weights are exported.
+    public enum ExportSource: String, Sendable, CaseIterable {
+        /// Those of the last step.
+        case last
+        /// Those of the validation with the lowest loss.
+        case best
+    }
+
     /// A name for people; not unique.
     public var name: String?
     /// The model: a path, `job:ID[/output]` or `sha256:DIGEST`.
@@ -80,10 +88,12 @@ public struct TrainSpec: Sendable, Equatable {
     public var data: DataOptions
     /// Forms in which the result is written.
     public var exports: [ExportOptions]
+    /// Which weights those are of.
+    public var exportSource: ExportSource
     /// Patterns of parameter names that are not trained; with adapters, none of the parameters is.
     public var frozen: [ModulePattern]
     /// Whether the job itself says what is frozen.
-    let namesFrozen: Bool
+    var namesFrozen: Bool
     /// The seed of everything random.
     public var seed: UInt64
 
@@ -104,6 +114,8 @@ public struct TrainSpec: Sendable, Equatable {
         optimizer = OptimizerOptions(reader.object("optim"))
         data = DataOptions(reader.object("data"))
         exports = reader.objects("export").map(ExportOptions.init)
+        exportSource =
+            reader.optionalChoice("export_from") ?? (trainer.earlyStopping == nil ? .last : .best)
         lora = reader.contains("lora") ? LowRankOptions(reader.object("lora")) : nil
         namesFrozen = reader.contains("frozen")
         let frozenByDefault = isDistilling && lora == nil ? Self.frozenWhenDistilling : []

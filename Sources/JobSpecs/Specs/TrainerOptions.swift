@@ -49,6 +49,10 @@ public struct TrainerOptions: Sendable, Equatable {
     public var validationInterval: Extent?
     /// Windows per validation, or a fraction of them; nil for all.
     public var validationBatches: Extent?
+    /// When validations end the run; nil for never.
+    public var earlyStopping: EarlyStoppingOptions?
+    /// When a step's loss counts as diverged, and training goes back; nil without a guard.
+    public var divergenceGuard: DivergenceGuardOptions?
     /// Largest L2 norm of the gradient; nil for no clipping.
     public var gradientClip: Double?
     /// Steps between checkpoints.
@@ -80,6 +84,10 @@ public struct TrainerOptions: Sendable, Equatable {
         averageDecay = reader.optionalNumber("ema")
         validationInterval = reader.extent("val_check_interval")
         validationBatches = reader.extent("limit_val_batches")
+        earlyStopping =
+            reader.contains("early_stopping")
+            ? EarlyStoppingOptions(reader.object("early_stopping")) : nil
+        divergenceGuard = DivergenceGuardOptions(reader.object("divergence_guard"))
         let clip = reader.number("gradient_clip_val")
         gradientClip = clip > 0 ? clip : nil
         checkpointInterval = reader.integer("checkpoint_every_steps")

@@ -9,6 +9,7 @@ extension WarningCollector {
         checkExported(spec)
         checkSearch(spec.quantization)
         checkTrainer(spec.trainer, reader.object("trainer"))
+        checkRunControl(spec, reader)
         checkOptimizer(spec, reader.object("optim").object("sched"))
         if spec.optimizer.name == .lion {
             warn(
