@@ -5,6 +5,23 @@ public struct ComputeRequest: Codable, Sendable, Equatable {
     /// The line that asks the child, later, for a checkpoint and an end.
     static let cancelLine = #"{"command":"cancel"}"#
 
+    /// A file of an input, as the job was submitted with it.
+    public struct InputFile: Codable, Sendable, Equatable {
+        /// Its path within the input.
+        public var path: String
+        /// Bytes.
+        public var size: UInt64
+        /// The digest, as hexadecimal text.
+        public var sha256: String
+
+        /// A file.
+        public init(path: String, size: UInt64, sha256: String) {
+            self.path = path
+            self.size = size
+            self.sha256 = sha256
+        }
+    }
+
     /// The job.
     public var jobID: String
     /// The job's kind.
@@ -15,6 +32,8 @@ public struct ComputeRequest: Codable, Sendable, Equatable {
     public var spec: String
     /// Local paths of the inputs, by JSON pointer within the specification.
     public var inputs: [String: String]
+    /// The files of the inputs, by the same pointers.
+    public var inputFiles: [String: [InputFile]]
     /// Every file under this folder becomes an output of the job.
     public var outputFolder: String
     /// Survives the attempt; checkpoints live here.
@@ -29,6 +48,7 @@ public struct ComputeRequest: Codable, Sendable, Equatable {
         attempt: Int,
         spec: String,
         inputs: [String: String],
+        inputFiles: [String: [InputFile]] = [:],
         outputFolder: String,
         checkpointFolder: String,
         threads: Int
@@ -38,6 +58,7 @@ public struct ComputeRequest: Codable, Sendable, Equatable {
         self.attempt = attempt
         self.spec = spec
         self.inputs = inputs
+        self.inputFiles = inputFiles
         self.outputFolder = outputFolder
         self.checkpointFolder = checkpointFolder
         self.threads = threads

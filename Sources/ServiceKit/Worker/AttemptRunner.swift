@@ -149,6 +149,7 @@ struct AttemptRunner: Sendable {
                 attempt: Int(lease.attempt),
                 spec: String(decoding: lease.specJSON, as: UTF8.self),
                 inputs: paths,
+                inputFiles: lease.inputFiles,
                 outputFolder: output,
                 checkpointFolder: checkpoints.folder,
                 threads: threads
@@ -203,6 +204,25 @@ struct AttemptRunner: Sendable {
                 staged.abandon()
             }
         }
+    }
+}
+
+extension Lease {
+    /// The files of the inputs by pointer, in the words of a compute request.
+    fileprivate var inputFiles: [String: [ComputeRequest.InputFile]] {
+        let files = inputs.map { input in
+            (
+                input.pointer,
+                input.files.map {
+                    ComputeRequest.InputFile(
+                        path: $0.path,
+                        size: $0.size,
+                        sha256: $0.digest.hex
+                    )
+                }
+            )
+        }
+        return Dictionary(files) { first, _ in first }
     }
 }
 
