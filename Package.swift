@@ -267,6 +267,14 @@ let package = Package(
             resources: [.copy("Fixtures")],
             swiftSettings: strict
         ),
+        // How a training goes on and ends, apart from the services' tests, which compile for minutes.
+        .testTarget(
+            name: "TrainServiceTests",
+            dependencies: numeric + [
+                "TrainService", "ComputeKit", "JobSpecs", "ServiceKit", "TestProgram",
+            ],
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "ServiceTests",
             dependencies: daemon + numeric + [

@@ -54,7 +54,7 @@ struct TrainingDaemon: AsyncParsableCommand {
 
         func run() {
             ComputeChild.run { request, reporter in
-                try JobFailure.translating(request) { try TrainingLoop(request, reporter).run() }
+                try JobFailure.translating(request) { try TrainingRun.run(request, reporter) }
             }
         }
     }

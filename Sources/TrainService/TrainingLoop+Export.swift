@@ -1,5 +1,6 @@
 internal import ComputeKit
 internal import Formats
+internal import Foundation
 internal import JobInputs
 internal import JobSpecs
 internal import Jobs
@@ -29,34 +30,35 @@ struct TrainedFormat {
 /// The end of a training.
 extension TrainingLoop {
     /// Exports what was trained, validates it as it was written, and answers.
-    func finish(
-        _ student: Parameters,
-        _ inputs: InputRanges?,
-        before: [String: Double]
-    ) throws {
-        reporter.progress(phase: "export", step: plan.totalSteps, of: plan.totalSteps)
-        let found = try plan.turns.indices.map { turn in
-            try finish(student, inputs, turn: turn, before: before)
-        }
+    func finish(_ trained: TrainedModel) throws {
+        reporter.progress(phase: "export", step: trained.steps, of: plan.totalSteps)
+        let found = try plan.turns.indices.map { try finish(trained, turn: $0) }
         // Of a training for several formats, one that could not be written costs the others nothing.
         let failures = found.flatMap(\.failures)
         guard found.contains(where: { $0.export != nil }) else {
             throw ComputeFailure(.exportFailed, failures.joined(separator: "; "))
         }
-        let results = results(found, before: before)
+        let results = results(trained, found)
         for warning in found.flatMap(\.warnings) { reporter.log(warning) }
         for turn in found {
             recorder.keep(
-                step: plan.totalSteps,
+                step: trained.steps,
                 [TrainingResults.Earlier.key("qat", in: turn.format): turn.perplexity.perplexity]
             )
         }
-        try write(TrainingReport(results: results, layers: found.flatMap(\.layers)))
+        try write(
+            TrainingReport(results: results, layers: found.flatMap(\.layers)),
+            resumedFrom: trained.resumedFrom
+        )
         try reporter.result(results)
         try ModelExport.Outcome.require(none: failures)
     }
 
-    private func results(_ found: [TrainedFormat], before: [String: Double]) -> TrainingResults {
+    private func results(
+        _ trained: TrainedModel,
+        _ found: [TrainedFormat]
+    ) -> TrainingResults {
+        let before = trained.before
         let (first, format) = (found[plan.firstTurn], plan.formatName(ofTurn: plan.firstTurn))
         func kept(_ model: TrainingResults.Earlier) -> Double? { before[model.key(in: format)] }
         func interval(_ model: TrainingResults.Earlier) -> [Double]? {
@@ -82,13 +84,19 @@ extension TrainingLoop {
             qatPerplexityCi95: first.perplexity.confidenceInterval,
             activations: first.activations.inputFormatName,
             kvCache: first.activations.cacheFormat.rawValue,
-            steps: plan.totalSteps,
-            tokens: plan.totalSteps * plan.batchSize * plan.accumulation * plan.length,
+            steps: trained.steps,
+            exportedStep: trained.exportedStep,
+            bestStep: trained.control.best?.step,
+            bestPerplexity: trained.control.best.map { exp($0.loss) },
+            endedEarly: trained.endedEarly,
+            rolledBack: trained.control.rollBack?.sentence,
+            tokens: trained.steps * plan.batchSize * plan.accumulation * plan.length,
             exports: outcomes.flatMap(\.written),
             exportFormat: written.layout.rawValue,
             tensorBytes: written.tensorByteCount,
             memoryRatio: Double(written.tensorByteCount) / Double(model.bf16ByteCount),
-            warnings: planned + found.flatMap(\.warnings),
+            warnings: planned + [trained.control.rollBack?.sentence].compactMap(\.self)
+                + found.flatMap(\.warnings),
             formats: plan.turns.count == 1
                 ? nil
                 : found.map {
@@ -99,20 +107,20 @@ extension TrainingLoop {
 
     /// Exports and validates in a turn's format; where nothing is to be exported in it, or nothing can be,
     /// the weights are validated as steps round them.
-    private func finish(
-        _ student: Parameters,
-        _ inputs: InputRanges?,
-        turn: Int,
-        before: [String: Double]
-    ) throws -> TrainedFormat {
+    private func finish(_ trained: TrainedModel, turn: Int) throws -> TrainedFormat {
         let recipe = plan.turns[turn]
-        let cache = TrainingResults.cacheRanges(in: before)
-        let layers = try LayerReport.measure(student, recipe: recipe, team: team)
+        let cache = TrainingResults.cacheRanges(in: trained.before)
+        let layers = try LayerReport.measure(trained.parameters, recipe: recipe, team: team)
         var failure: String?
         if let group = plan.exports.first(where: { $0.turn == turn }) {
             do {
-                let (folder, outcome) = try export(student, inputs, recipe, group, cache)
-                let (result, activations, notes) = try validateExport(in: folder, turn, cache)
+                let (folder, outcome) = try export(trained, recipe, group, cache)
+                let (result, activations, notes) = try validateExport(
+                    in: folder,
+                    turn,
+                    cache,
+                    at: position(trained.steps)
+                )
                 return TrainedFormat(
                     format: plan.formatName(ofTurn: turn),
                     layers: layers,
@@ -128,18 +136,18 @@ extension TrainingLoop {
                 failure = error.message
             }
         }
-        let activations = simulated(cache, inputs)
+        let activations = simulated(cache, trained.inputs)
         return TrainedFormat(
             format: plan.formatName(ofTurn: turn),
             layers: layers,
             export: nil,
             failures: failure.map { [$0] } ?? [],
             perplexity: try validate(
-                student,
+                trained.parameters,
                 turn: turn,
                 activations: activations,
                 as: .exported,
-                at: position(plan.totalSteps)
+                at: position(trained.steps)
             ),
             activations: activations,
             notes: []
@@ -148,24 +156,23 @@ extension TrainingLoop {
 
     /// Writes a group's exports; its first folder, and what came of it.
     private func export(
-        _ student: Parameters,
-        _ inputs: InputRanges?,
+        _ model: TrainedModel,
         _ recipe: QuantizationRecipe,
         _ group: ExportGroup,
         _ cache: CacheRanges?
     ) throws -> (folder: String, outcome: ModelExport.Outcome) {
         // Rounded in place: other formats have to begin from the masters, too.
-        let weights = plan.turns.count > 1 ? try student.copy() : student
+        let weights = plan.turns.count > 1 ? try model.parameters.copy() : model.parameters
         let trained = try QuantizedModel(
-            rounding: LoadedModel(model, parameters: weights),
+            rounding: LoadedModel(self.model, parameters: weights),
             recipe: recipe,
             team: team
         )
         var description = trained.description
         description.source.rename(reference: modelReference)
         description.activations = recipe.activations
-        description.inputAmax = inputs?.amax ?? [:]
-        description.clipsInputs = inputs != nil
+        description.inputAmax = model.inputs?.amax ?? [:]
+        description.clipsInputs = model.inputs != nil
         description.keyAmax = cache?.keys ?? []
         description.valueAmax = cache?.values ?? []
         description.metadata = TrainSpec.exportMetadata(version: SuiteVersion.current)
@@ -173,7 +180,7 @@ extension TrainingLoop {
         let name = group.precision.map { " \($0)" } ?? ""
         try export.write(weights, stored: trained.stored) { done, count in
             let phase = "export\(name) \(done)/\(count)"
-            reporter.progress(phase: phase, step: plan.totalSteps, of: plan.totalSteps)
+            reporter.progress(phase: phase, step: model.steps, of: plan.totalSteps)
         }
         let outcome = try export.finish()
         // From here on it is what was written that counts.
@@ -181,19 +188,24 @@ extension TrainingLoop {
         return (export.folder, outcome)
     }
 
-    /// Writes the report, as a page, too, and what was measured on the way.
-    private func write(_ report: TrainingReport) throws {
+    /// Writes the report, as a page, too, what was measured on the way, and what repeats the run.
+    private func write(_ report: TrainingReport, resumedFrom step: Int) throws {
         let page = report.page(plan.spec, jobID: request.jobID, history: recorder.history)
         try JobReport.write(report, to: request.outputFolder)
         try JobReport.write(html: page.html(), to: request.outputFolder)
         try RunRecords.write(recorder.history, to: request.outputFolder)
+        try RunDescription(request, seed: plan.seed, resumedFrom: step)
+            .write(to: request.outputFolder + "/run")
     }
 
     /// Validates what was written, read back: BF16 parts are rounded, scales are as stored, inputs are
     /// rounded as the files say.
-    private func validateExport(in folder: String, _ turn: Int, _ cache: CacheRanges?) throws -> (
-        PerplexityResult, ActivationQuantization, notes: [String]
-    ) {
+    private func validateExport(
+        in folder: String,
+        _ turn: Int,
+        _ cache: CacheRanges?,
+        at place: ComputeEvent
+    ) throws -> (PerplexityResult, ActivationQuantization, notes: [String]) {
         let exported = try ModelLoader.load(path: folder, team: team)
         let activations = try exported.activations.complete()
         let simulated = simulated(cache, nil)
@@ -214,7 +226,7 @@ extension TrainingLoop {
             activations: activations,
             as: .exported,
             in: plan.formatName(ofTurn: turn),
-            at: position(plan.totalSteps)
+            at: place
         )
         return (result, activations, notes)
     }

@@ -92,15 +92,20 @@ extension TrainingLoop {
             .with(cache: cache).with(inputs: inputs)
     }
 
-    /// Validates between steps; a stop leaves it where it is, for a checkpoint has to be written in time.
+    /// Validates between steps; the mean loss per target, in nats, over the formats.
+    ///
+    /// Nil where a stop left it, for a checkpoint has to be written in time: whoever goes on from that makes it
+    /// again.
     func validate(
         _ engine: TrainingEngine,
         _ values: [String: Double],
         at place: ComputeEvent
-    ) throws {
+    ) throws -> Double? {
+        var losses = 0.0
+        var found: [ValidationMetrics] = []
         do {
             for turn in plan.turns.indices {
-                let found = try validate(
+                let result = try validate(
                     engine.trained,
                     turn: turn,
                     activations: simulated(
@@ -110,17 +115,20 @@ extension TrainingLoop {
                     as: .interval,
                     at: place
                 )
-                try recorder.validation(
-                    step: engine.stepCount,
+                losses += result.meanLoss
+                found.append(
                     ValidationMetrics(
                         format: plan.formatName(ofTurn: turn),
-                        validationPerplexity: found.perplexity
+                        validationPerplexity: result.perplexity
                     )
                 )
             }
         } catch is AttemptStopped {
-            reporter.log("step \(engine.stepCount): stopped in a validation, which is left out")
+            reporter.log("step \(engine.stepCount): stopped in a validation, which is made again")
+            return nil
         }
+        for metrics in found { try recorder.validation(step: engine.stepCount, metrics) }
+        return losses / Double(plan.turns.count)
     }
 
     /// Validates a model as a turn's recipe rounds it.

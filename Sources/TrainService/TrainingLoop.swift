@@ -22,25 +22,29 @@ struct TrainingLoop {
     private let shape: ModelConfiguration
     let modelReference: String
     let texts: TrainingTexts
-    private let windows: any TrainingWindows
+    let windows: any TrainingWindows
     let documents: DocumentRules?
-    private let checkpoints: CheckpointStore
+    let checkpoints: RunCheckpoints
     let start: StartWeights
     let recorder: RunRecorder
+    /// Why this run begins where it does, if one before it diverged.
+    let rollBack: RollBack?
     /// By turn; one where the training is for one format.
     let layerTables: [LayerTable]
     let warnings: [String]
 
-    init(_ request: ComputeRequest, _ reporter: ComputeReporter) throws {
+    /// Prepares a run; `rollBack`: why it goes on from where it does, if it went too far before.
+    init(
+        _ request: ComputeRequest,
+        _ reporter: ComputeReporter,
+        after rollBack: RollBack? = nil
+    ) throws {
         self.request = request
         self.reporter = reporter
+        self.rollBack = rollBack
         recorder = RunRecorder(reporter)
         let (spec, warnings) = try TrainingPlan.specification(request)
         team = ThreadTeam(threadCount: request.threads)
-        checkpoints = CheckpointStore(folder: request.checkpointFolder) { path in
-            let (digest, byteCount) = try SHA256Digest.digest(ofFile: path)
-            return (digest.bytes, Int(byteCount))
-        }
         // Until the training begins: an earlier attempt, here or elsewhere, may have come to this step.
         let reached = TrainingPlan.reachedStep(in: request.checkpointFolder)
         reporter.begin(at: reached, of: TrainingPlan.stepCount(spec.trainer) ?? 0)
@@ -72,6 +76,12 @@ struct TrainingLoop {
             warnings: warnings,
             specText: request.spec,
             trainTokenCount: texts.training.count
+        )
+        checkpoints = RunCheckpoints(
+            folder: request.checkpointFolder,
+            fingerprint: plan.fingerprint,
+            recorder: recorder,
+            reporter: reporter
         )
         windows = try texts.windows(plan)
         documents = spec.data.documentRules(model.configuration)
@@ -190,44 +200,110 @@ struct TrainingLoop {
         )
     }
 
+    /// Trains, exports and answers.
+    ///
+    /// - Throws: ``RollBack`` where the run has to go on from an earlier step.
     func run() throws {
         let trained = try trainedModel()
         // The engine is gone with its memory; adapters, too, need what they were added to no more.
         model.parameters.release(model.parameters.layout.entries)
-        try finish(trained.parameters, trained.inputs, before: trained.before)
+        try finish(trained)
     }
 
-    /// Trains to the end; what comes out, with the ranges of its inputs and what was measured before.
-    private func trainedModel() throws -> (
-        parameters: Parameters, inputs: InputRanges?, before: [String: Double]
-    ) {
+    /// Trains to the end; what is exported of it.
+    private func trainedModel() throws -> TrainedModel {
         // The student's own weights; `model` stays the unquantized teacher and yardstick. What adapters are
         // added to stays, too, and may be the same.
         let student = plan.sharesBase ? model.parameters : try model.parameters.copy(as: shape)
         let records = teacherCache()
         let engine = try engine(student, records)
-        let restored = restore(engine)
+        let restored = checkpoints.restore(engine)
+        var control = try control(restored)
         // A run that goes on from a checkpoint is past its start.
         if restored == nil {
             try start.load(into: student)
             engine.resume(atStep: 0)
         }
-        let cache = try start.cacheRanges(of: student, kept: restored)
+        let kept = restored.map { RunControl.others(in: $0.values) }
+        let cache = try start.cacheRanges(of: student, kept: kept)
         try engine.roundCache(cache)
-        let inputs = try start.inputRanges(of: student, kept: restored)
+        let inputs = try start.inputRanges(of: student, kept: kept)
         if let inputs { try engine.clipInputs(at: inputs) }
         var before = try baseline(
             student,
             (cache, inputs),
-            restored: restored,
+            restored: kept,
             step: engine.stepCount
         )
         TrainingResults.keep(cache, in: &before)
         TrainingResults.keep(inputs, in: &before)
-        releaseModel(engine)
-        try train(engine, values: before)
+        let resumed = engine.stepCount
+        releaseModel(engine, isOver: control.isOver(at: engine.stepCount))
+        try train(engine, values: before, &control)
         tellEnd(of: engine, records)
-        return (engine.trained, engine.inputRanges, before)
+        return try exported(of: engine, control, before: before, resumedFrom: resumed)
+    }
+
+    /// How the run is controlled from where it goes on.
+    private func control(
+        _ restored: (step: Int, values: [String: Double])?
+    ) throws -> RunControl {
+        var control = RunControl(plan.control, values: restored?.values ?? [:])
+        if let step = restored?.step {
+            if step == plan.totalSteps {
+                reporter.log(
+                    "all \(step) steps are in the checkpoint: exporting without training"
+                )
+            } else if let end = control.end {
+                reporter.log("\(sentence(of: end, control)): exporting without training")
+            } else {
+                reporter.log("resuming from the checkpoint of step \(step)")
+            }
+        }
+        if let rollBack {
+            control.rollBack = rollBack
+            try recorder.keep(rollBack, step: restored?.step ?? 0)
+        }
+        return control
+    }
+
+    /// The weights that the job asks for: the last ones, or those of the best validation.
+    private func exported(
+        of engine: TrainingEngine,
+        _ control: RunControl,
+        before: [String: Double],
+        resumedFrom resumed: Int
+    ) throws -> TrainedModel {
+        let taken = engine.stepCount
+        let step = control.exportedStep(of: taken)
+        if step != taken { try checkpoints.restoreBest(engine, step: step) }
+        if let best = control.best, plan.control.judgesValidations {
+            let use = plan.control.keepsBest ? "it is exported" : "the last step is exported"
+            reporter.log("the best validation is that of step \(best.step) of \(taken): \(use)")
+        }
+        return TrainedModel(
+            parameters: engine.trained,
+            inputs: engine.inputRanges,
+            before: before,
+            control: control,
+            steps: taken,
+            resumedFrom: resumed,
+            exportedStep: step,
+            endedEarly: control.end.map { sentence(of: $0, control) }
+        )
+    }
+
+    /// Why a run ended before its last step.
+    func sentence(of end: RunControl.EarlyEnd, _ control: RunControl) -> String {
+        let place = "ended early at step \(end.step) of \(plan.totalSteps)"
+        switch end.cause {
+        case .patience:
+            let rule = plan.control.earlyStopping
+            let best = control.best.map { " than that of step \($0.step)" } ?? ""
+            return "\(place): \(rule?.patience ?? 0) validations in a row were no better\(best)"
+        case .threshold:
+            return "\(place): the validation's loss is below stopping_threshold"
+        }
     }
 
     private func engine(_ student: Parameters, _ records: TeacherCache?) throws -> TrainingEngine {
@@ -261,8 +337,8 @@ struct TrainingLoop {
 
     /// Gives back what steps do not read of the model as it came: it was measured, and the student has
     /// weights of its own.
-    private func releaseModel(_ engine: TrainingEngine) {
-        guard engine.stepCount < plan.totalSteps else { return }
+    private func releaseModel(_ engine: TrainingEngine, isOver: Bool) {
+        guard !isOver else { return }
         engine.releaseTeacher()
         let isTeacher = plan.isDistilling && request.inputs["/distillation/teacher"] == nil
         if !isTeacher, !plan.sharesBase {
@@ -333,186 +409,11 @@ struct TrainingLoop {
         )
     }
 
-    /// Restores the newest checkpoint; returns the values stored with it.
-    private func restore(_ engine: TrainingEngine) -> [String: Double]? {
-        let manifest = checkpoints.restoreNewest(
-            fingerprint: plan.fingerprint,
-            into: engine.stored,
-            state: engine.state,
-            onSkip: { reporter.log($0) }
-        )
-        guard let manifest else {
-            return nil
-        }
-        engine.resume(atStep: manifest.step)
-        do {
-            try checkpoints.history(of: manifest).map(recorder.restore)
-        } catch {
-            reporter.log("the run's records up to the checkpoint are lost: \(error)")
-        }
-        reporter.log(
-            manifest.step < plan.totalSteps
-                ? "resuming from the checkpoint of step \(manifest.step)"
-                : "all \(manifest.step) steps are in the checkpoint: exporting without training"
-        )
-        return manifest.values
-    }
-
-    private func train(_ engine: TrainingEngine, values: [String: Double]) throws {
-        let reader = WindowReader(
-            windows,
-            perStep: engine.windowsPerStep,
-            length: plan.length,
-            steps: engine.stepCount..<max(engine.stepCount, plan.totalSteps),
-            threads: plan.workerCount
-        )
-        var pace = Pace(tokensPerStep: engine.windowsPerStep * plan.length)
-        // From here on a stop waits for the step that is under way, and its checkpoint.
-        reporter.holdWork(engine.stepCount < plan.totalSteps)
-        while engine.stepCount < plan.totalSteps {
-            let step = engine.stepCount
-            let rate = plan.schedule.rate(step: step)
-            let progress = Double(step) / Double(plan.totalSteps)
-            let result = try engine.step(
-                tokens: reader.read(),
-                learningRate: rate,
-                progress: progress,
-                stageStart: plan.schedule.stageStart(of: step),
-                scaleLearningRate: (plan.scaleRate ?? 0) * rate / max(plan.schedule.peak, 1e-300),
-                clipLearningRate: plan.clipRate * rate / max(plan.schedule.peak, 1e-300)
-            )
-            pace.finishStep()
-            let place = report(engine.stepCount, result, rate, progress, pace)
-            try afterStep(engine, result, values, progress, at: place)
-        }
-    }
-
     /// How far the run is, whatever it does there.
     func position(_ step: Int) -> ComputeEvent {
         var event = ComputeEvent(.progress)
         event.step = step
         event.totalSteps = plan.totalSteps
         return event
-    }
-
-    private func report(
-        _ step: Int,
-        _ result: StepResult,
-        _ rate: Double,
-        _ progress: Double,
-        _ pace: Pace
-    ) -> ComputeEvent {
-        var event = position(step)
-        event.phase = JobProgress.trainingPhase
-        event.loss = result.loss
-        event.learningRate = rate
-        event.tokensPerSecond = pace.tokensPerSecond
-        event.etaSeconds = pace.secondsPerStep * Double(plan.totalSteps - step)
-        event.precision = layerTables[plan.turn(ofStep: step - 1)].precision(at: progress)
-        reporter.send(event)
-        return event
-    }
-
-    /// Metrics, validation and checkpoints where they are due.
-    private func afterStep(
-        _ engine: TrainingEngine,
-        _ result: StepResult,
-        _ values: [String: Double],
-        _ progress: Double,
-        at place: ComputeEvent
-    ) throws {
-        let step = engine.stepCount
-        let isLast = step == plan.totalSteps
-        if step % plan.logInterval == 0 || isLast {
-            try monitor(engine, result, progress: progress, at: place)
-        }
-        let isDue = step % plan.validationInterval == 0 && !isLast
-        if isDue { try validate(engine, values, at: place) }
-        if isLast {
-            try saveTrained(engine, values)
-        } else if reporter.isStopRequested || step % plan.checkpointInterval == 0 {
-            try save(engine, values)
-        }
-        if reporter.isStopRequested {
-            throw AttemptStopped("stopped at step \(step)")
-        }
-    }
-
-    private func save(_ engine: TrainingEngine, _ values: [String: Double]) throws {
-        let name = try checkpoints.save(
-            step: engine.stepCount,
-            fingerprint: plan.fingerprint,
-            parameters: engine.stored,
-            state: engine.state,
-            values: values,
-            history: try recorder.history.jsonLines()
-        )
-        reporter.checkpoint(step: engine.stepCount, name: name)
-        reporter.log("checkpoint of step \(engine.stepCount) written")
-    }
-
-    /// Stores the trained weights before anything that can fail is done with them: another attempt
-    /// exports without training.
-    private func saveTrained(_ engine: TrainingEngine, _ values: [String: Double]) throws {
-        do {
-            try save(engine, values)
-            // What comes now another attempt does again: a stop need not wait for it.
-            reporter.holdWork(false)
-        } catch {
-            guard !reporter.isStopRequested else { throw error }
-            // An export takes less room than a checkpoint, and may go to where there is some.
-            reporter.log("the trained weights are in no checkpoint: \(error)")
-        }
-    }
-
-    /// Live quantization statistics: the worst layers, and every warning, in each format.
-    private func monitor(
-        _ engine: TrainingEngine,
-        _ result: StepResult,
-        progress: Double,
-        at place: ComputeEvent
-    ) throws {
-        let taken = plan.turn(ofStep: engine.stepCount - 1)
-        for (turn, recipe) in plan.turns.enumerated() {
-            let format = plan.formatName(ofTurn: turn)
-            let layers = try LayerReport.measure(
-                engine.parameters,
-                recipe: recipe,
-                progress: progress,
-                team: team
-            )
-            let metrics = TrainingMetrics(
-                turn == taken ? result : nil,
-                layers: layers,
-                format: format
-            )
-            try recorder.step(metrics, at: place, isTaken: turn == taken)
-            let name = format.map { " in \($0)" } ?? ""
-            for layer in layers {
-                for warning in layer.warnings {
-                    reporter.log("step \(engine.stepCount): \(layer.module)\(name): \(warning)")
-                }
-            }
-        }
-    }
-}
-
-/// The recent speed of steps: a moving average that forgets the first, slow ones.
-private struct Pace {
-    let tokensPerStep: Int
-    private var last = ContinuousClock.now
-    private(set) var secondsPerStep = 0.0
-
-    init(tokensPerStep: Int) {
-        self.tokensPerStep = tokensPerStep
-    }
-
-    var tokensPerSecond: Double { Double(tokensPerStep) / max(secondsPerStep, 1e-9) }
-
-    mutating func finishStep() {
-        let now = ContinuousClock.now
-        let seconds = (now - last) / .seconds(1)
-        last = now
-        secondsPerStep = secondsPerStep == 0 ? seconds : 0.8 * secondsPerStep + 0.2 * seconds
     }
 }

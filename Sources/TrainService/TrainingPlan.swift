@@ -45,9 +45,9 @@ struct TrainingPlan {
     let checkpointsActivations: Bool
     let operands: OperandPrecision
     let totalSteps: Int
-    let validationInterval: Int
+    /// When the run is validated, kept, ended and taken back.
+    let control: RunControl.Rules
     let validationWindows: Int
-    let checkpointInterval: Int
     let logInterval: Int
     let seed: UInt64
     let sampling: WindowSampler.Order
@@ -63,6 +63,8 @@ struct TrainingPlan {
     /// Identifies the settings a checkpoint belongs to.
     let fingerprint: String
     let frozen: [ModulePattern]
+
+    var validationInterval: Int { control.validationInterval }
 
     var isDistilling: Bool { objective != .crossEntropy }
 
@@ -96,9 +98,8 @@ struct TrainingPlan {
         operands = trainer.hasMixedPrecision ? .bfloat16 : .float32
         let (windowsPerEpoch, stepsPerEpoch) = Self.epoch(spec, tokenCount: trainTokenCount)
         totalSteps = Self.stepCount(spec, tokenCount: trainTokenCount)
-        validationInterval = trainer.validationInterval?.count(of: stepsPerEpoch) ?? stepsPerEpoch
+        control = RunControl.Rules(spec, totalSteps: totalSteps, stepsPerEpoch: stepsPerEpoch)
         validationWindows = trainer.validationBatches?.count(of: windowsPerEpoch) ?? .max
-        checkpointInterval = trainer.checkpointInterval
         logInterval = trainer.logInterval
         schedule = LearningRateSchedule(spec.optimizer, recipe: recipe, totalSteps: totalSteps)
         seed = spec.seed
@@ -109,6 +110,9 @@ struct TrainingPlan {
         exports = spec.exportGroups
         frozen = spec.frozen
         var warnings = specWarnings.map(\.description)
+        if let warning = control.idleJudgement(of: spec), !warnings.contains(warning) {
+            warnings.append(warning)
+        }
         if spec.trainer.maximumSteps == nil, spec.optimizer.warmupSteps >= totalSteps {
             warnings.append(
                 "$.optim.sched.warmup_steps: \(spec.optimizer.warmupSteps) is not below the "
@@ -193,6 +197,36 @@ struct TrainingPlan {
         _ request: ComputeRequest
     ) throws -> [String] {
         try texts.indices.map { try request.path("\(pointer)/\($0)") }
+    }
+}
+
+extension RunControl.Rules {
+    fileprivate init(_ spec: TrainSpec, totalSteps: Int, stepsPerEpoch: Int) {
+        let trainer = spec.trainer
+        self.init(
+            totalSteps: totalSteps,
+            validationInterval: trainer.validationInterval?.count(of: stepsPerEpoch)
+                ?? stepsPerEpoch,
+            checkpointInterval: trainer.checkpointInterval,
+            keepsBest: spec.exportSource == .best,
+            earlyStopping: trainer.earlyStopping.map {
+                .init(
+                    patience: $0.patience,
+                    minimumDelta: $0.minimumDelta,
+                    threshold: $0.threshold
+                )
+            },
+            divergence: trainer.divergenceGuard.map {
+                .init(lossFactor: $0.lossFactor, patience: $0.patience)
+            }
+        )
+    }
+
+    /// What of the job's judgement of validations has no effect in a run of so many steps; nil if all has.
+    fileprivate func idleJudgement(of spec: TrainSpec) -> String? {
+        // Every multiple of the interval, and the last step.
+        let count = totalSteps / validationInterval + (totalSteps % validationInterval > 0 ? 1 : 0)
+        return spec.idleJudgement(validations: count, steps: totalSteps)
     }
 }
 

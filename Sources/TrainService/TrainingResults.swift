@@ -32,6 +32,16 @@ struct TrainingResults: Encodable, Sendable {
     var kvCache: String
     /// Steps taken.
     var steps: Int
+    /// The step whose weights are exported, and `qatPerplexity` is of.
+    var exportedStep: Int
+    /// The step of the validation with the lowest loss; nil without validations between steps.
+    @NullIfNone var bestStep: Int?
+    /// Its perplexity in training; of a training for several formats their geometric mean.
+    @NullIfNone var bestPerplexity: Double?
+    /// Why the run took fewer steps than it might have; nil if it did not.
+    @NullIfNone var endedEarly: String?
+    /// What happened where the run diverged and went back; nil if it did not.
+    @NullIfNone var rolledBack: String?
     /// Tokens trained on.
     var tokens: Int
     /// What was written, as `gguf in model-gguf/`.

@@ -68,6 +68,25 @@ final class RunRecorder {
         keep(step: step, [key: metrics.validationPerplexity])
     }
 
+    /// Tells that the run goes on from a step, after it diverged later.
+    func keep(_ rollBack: RollBack, step: Int) throws {
+        let metrics = RollBackMetrics(
+            rolledBackFrom: rollBack.divergence.step,
+            learningRateFactor: RollBack.rateFactor
+        )
+        try reporter.metric(step: step, metrics)
+        history.append(
+            .init(
+                step: step,
+                time: now,
+                values: [
+                    "rolled_back_from": Double(metrics.rolledBackFrom),
+                    "learning_rate_factor": metrics.learningRateFactor,
+                ]
+            )
+        )
+    }
+
     /// Keeps perplexities by model and, of a training for several formats, format: `ptq`, `qat.mxfp4`.
     func keep(step: Int, _ perplexities: [String: Double]) {
         let values = perplexities.reduce(into: [String: Double]()) { values, found in

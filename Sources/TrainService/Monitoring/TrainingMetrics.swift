@@ -10,6 +10,14 @@ struct ValidationMetrics: Encodable {
     let validationPerplexity: Double
 }
 
+/// That a run went back.
+struct RollBackMetrics: Encodable {
+    /// The step that it diverged at.
+    let rolledBackFrom: Int
+    /// What learning rates are multiplied by from then on.
+    let learningRateFactor: Double
+}
+
 /// What is measured every few steps.
 struct TrainingMetrics: Encodable {
     /// The format that layers are rounded to, of a training for several.

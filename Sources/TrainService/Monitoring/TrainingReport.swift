@@ -34,8 +34,14 @@ struct TrainingReport: Encodable {
                 )
             )
         }
-        return facts + [
+        let best = results.bestStep.map { ", the best validation that of step \($0)" } ?? ""
+        facts += [
             (name: "Steps", value: "\(results.steps), \(results.tokens) tokens"),
+            (name: "Exported", value: "the weights of step \(results.exportedStep)\(best)"),
+        ]
+        if let sentence = results.endedEarly { facts.append((name: "Ended", value: sentence)) }
+        if let sentence = results.rolledBack { facts.append((name: "Went back", value: sentence)) }
+        return facts + [
             (name: "Inputs", value: results.activations),
             (name: "Keys and values", value: results.kvCache),
             (name: "Exports", value: results.exports.joined(separator: ", ")),

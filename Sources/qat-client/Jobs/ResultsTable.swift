@@ -251,6 +251,12 @@ extension ResultsTable {
         if lines.last?.isEmpty == true { lines.removeLast() }
         if let steps = results["steps"]?.integerValue, let tokens = number("tokens") {
             lines.append("\(steps) steps, \(Quantities.decimals(tokens, 0)) tokens")
+            if let sentence = results["ended_early"]?.stringValue {
+                lines.append(DisplayWidth.printable(sentence))
+            }
+            if let step = results["exported_step"]?.integerValue, step != steps {
+                lines.append("exported: the weights of step \(step), of the best validation")
+            }
         }
         return lines + exported
     }

@@ -1,0 +1,237 @@
+internal import Foundation
+internal import Kernels
+internal import ServiceKit
+internal import TestProgram
+internal import Testing
+internal import Transformer
+
+@testable internal import ModelFiles
+
+/// Trainings in real compute children, as a daemon starts them, on a tiny model: killed where a test wants it,
+/// and moved to other machines.
+final class TrainingChild: Sendable {
+    /// How an attempt ends before its time: once something is told of a step.
+    enum Break {
+        case kill(Int)
+        /// Asked to, as by a daemon that stops: with a checkpoint.
+        case stop(Int)
+
+        var step: Int {
+            switch self {
+            case .kill(let step), .stop(let step): step
+            }
+        }
+    }
+
+    /// What came of a job.
+    struct Outcome {
+        /// All that was printed, of all attempts.
+        var events: [[String: Any]] = []
+        var attempts = 0
+        /// The folder of its outputs.
+        let folder: String
+
+        var log: [String] {
+            events.filter { $0["type"] as? String == "log" }.compactMap { $0["message"] as? String }
+        }
+
+        /// The failure, as `DIVERGED: …`; nil of a success.
+        var failure: String? {
+            events.last { $0["type"] as? String == "error" }.map {
+                "\($0["reason"] as? String ?? ""): \($0["message"] as? String ?? "")"
+            }
+        }
+
+        func results() throws -> [String: Any] {
+            let event = try #require(events.last { $0["type"] as? String == "result" })
+            return try TrainingChild.object(try #require(event["json"] as? String))
+        }
+
+        /// A file of its outputs.
+        func file(_ name: String) throws -> Data {
+            try Data(contentsOf: URL(filePath: "\(folder)/\(name)"))
+        }
+
+        /// Lines of run/metrics.jsonl.
+        func rows() throws -> [[String: Any]] {
+            String(decoding: try file("run/metrics.jsonl"), as: UTF8.self).split(separator: "\n")
+                .compactMap { try? TrainingChild.object(String($0)) }
+        }
+    }
+
+    let folder: String
+    private let program: String
+
+    init() throws {
+        folder = NSTemporaryDirectory() + "/qat-training-" + UUID().uuidString
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        let named = ProcessInfo.processInfo.environment["QAT_TEST_BIN"]
+        let beside = Bundle.main.bundleURL.path
+        program = try #require(
+            [named, beside].compactMap(\.self).map { $0 + "/qat-traind" }.first {
+                FileManager.default.isExecutableFile(atPath: $0)
+            },
+            "qat-traind is not built; run scripts/test"
+        )
+        try writeModel()
+        let lines = (0..<200).map { "line \($0): the quick brown fox jumps over \($0 * 7 % 13)\n" }
+        try write(lines.joined(), "train.txt")
+        try write(String(lines.reversed().joined().prefix(1500)), "validation.txt")
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: folder) }
+
+    func write(_ text: String, _ name: String) throws {
+        try Data(text.utf8).write(to: URL(filePath: "\(folder)/\(name)"))
+    }
+
+    static func object(_ text: String) throws -> [String: Any] {
+        let value = try JSONSerialization.jsonObject(with: Data(text.utf8))
+        return try #require(value as? [String: Any])
+    }
+
+    /// Runs a job to its end.
+    ///
+    /// `breaks`: How attempts end, one after the other, before one that is left alone. `moves`: Whether each
+    /// begins on another machine, which has the newest checkpoint and nothing else.
+    func run(
+        _ name: String,
+        _ members: String,
+        breaks: [Break] = [],
+        moves: Bool = false,
+        spec text: String? = nil
+    ) throws -> Outcome {
+        let spec =
+            text ?? """
+                {"model": "model", "quantization": {"algorithm": "mxfp4"},
+                 "data": {"train": ["train.txt"], "validation": ["validation.txt"], "seq_length": 32},
+                 "export": [{"format": "compressed-tensors"}], "seed": 7, \(members)}
+                """
+        var outcome = Outcome(folder: "\(folder)/\(name)/output")
+        for (index, end) in (breaks.map(Optional.some) + [nil]).enumerated() {
+            let checkpoints = "\(folder)/\(name)/checkpoints-\(moves ? index : 0)"
+            if moves, index > 0 {
+                try move("\(folder)/\(name)/checkpoints-\(index - 1)", to: checkpoints)
+            }
+            try? FileManager.default.removeItem(atPath: outcome.folder)
+            try FileManager.default.createDirectory(
+                atPath: outcome.folder,
+                withIntermediateDirectories: true
+            )
+            let request = ComputeRequest(
+                jobID: name,
+                kind: "train",
+                attempt: index + 1,
+                spec: spec,
+                inputs: [
+                    "/model": "\(folder)/model", "/data/train/0": "\(folder)/train.txt",
+                    "/data/validation/0": "\(folder)/validation.txt",
+                ],
+                inputFiles: ["/data/train/0": [.init(path: "train.txt", size: 1, sha256: "ab")]],
+                outputFolder: outcome.folder,
+                checkpointFolder: checkpoints,
+                threads: 1
+            )
+            outcome.attempts += 1
+            try attempt(request, until: end, &outcome)
+        }
+        return outcome
+    }
+
+    /// What another machine is given: the newest checkpoint's files.
+    private func move(_ source: String, to target: String) throws {
+        let names = try FileManager.default.contentsOfDirectory(atPath: source)
+        let newest = try #require(names.filter { $0.hasPrefix("step-") }.max())
+        try FileManager.default.createDirectory(atPath: target, withIntermediateDirectories: true)
+        try FileManager.default.copyItem(
+            atPath: "\(source)/\(newest)",
+            toPath: "\(target)/\(newest)"
+        )
+    }
+
+    private func attempt(
+        _ request: ComputeRequest,
+        until end: Break?,
+        _ outcome: inout Outcome
+    ) throws {
+        let (input, output) = (Pipe(), Pipe())
+        let child = try TestProgram(
+            program,
+            ["compute"],
+            input: .descriptor(input.fileHandleForReading.fileDescriptor),
+            output: .descriptor(output.fileHandleForWriting.fileDescriptor)
+        )
+        try output.fileHandleForWriting.close()
+        var line = try JSONEncoder().encode(request)
+        line.append(UInt8(ascii: "\n"))
+        // It ends when this is closed.
+        try input.fileHandleForWriting.write(contentsOf: line)
+        var rest = Data()
+        var isEnding = false
+        while case let data = output.fileHandleForReading.availableData, !data.isEmpty {
+            rest.append(data)
+            while let newline = rest.firstIndex(of: UInt8(ascii: "\n")) {
+                let event = try Self.object(String(decoding: rest[..<newline], as: UTF8.self))
+                rest = Data(rest[(newline + 1)...])
+                outcome.events.append(event)
+                let isResult = event["type"] as? String == "result"
+                guard !isResult, !isEnding, let end, event["step"] as? Int ?? 0 >= end.step else {
+                    continue
+                }
+                isEnding = true
+                switch end {
+                case .kill: child.signal(SIGKILL)
+                case .stop:
+                    let line = Data("{\"command\":\"cancel\"}\n".utf8)
+                    try input.fileHandleForWriting.write(contentsOf: line)
+                }
+            }
+        }
+        child.wait()
+        try input.fileHandleForWriting.close()
+    }
+
+    /// A random model whose tokens are single bytes.
+    private func writeModel() throws {
+        var vocabulary: [String] = []
+        var next: UInt32 = 256
+        // GPT-2's alphabet: what prints stands for itself, the rest for what follows 255.
+        for byte in UInt32(0)...255 {
+            let isPrintable =
+                (0x21...0x7E).contains(byte) || (0xA1...0xAC).contains(byte) || byte >= 0xAE
+            vocabulary.append(
+                String(try #require(UnicodeScalar(isPrintable ? byte : next)))
+            )
+            next += isPrintable ? 0 : 1
+        }
+        let model = LoadedModel(
+            parameters: try Parameters.random(
+                configuration: ModelConfiguration(
+                    vocabularySize: 256,
+                    hiddenSize: 64,
+                    intermediateSize: 96,
+                    layerCount: 2,
+                    headCount: 4,
+                    keyValueHeadCount: 2,
+                    tiedEmbeddings: true
+                ),
+                seed: 4,
+                deviation: 0.3
+            ),
+            tokenizer: try Tokenizer(
+                vocabulary: vocabulary,
+                merges: [],
+                addedTokens: [],
+                preTokenizer: .gpt2
+            ),
+            source: .huggingFace,
+            storedByteCount: 0,
+            tokenizerJSON: nil,
+            chatTemplate: nil
+        )
+        let plain = QuantizedModel(model: model, stored: [:])
+        _ = try plain.write(
+            to: HuggingFaceWriter(plain.description, format: .f32, folder: folder + "/model")
+        )
+    }
+}
