@@ -46,7 +46,11 @@ internal import Testing
         arguments: [
             (#""export_from": "first""#, "$.export_from: \"first\" is not allowed"),
             (#""export_from": "final""#, "write \"last\""),
-            (#""trainer": {"early_stopping": true}"#, "$.trainer.early_stopping: found true"),
+            (
+                #""trainer": {"early_stopping": true}"#,
+                "found a boolean; expected an object; write {} for the defaults"
+            ),
+            (#""trainer": {"divergence_guard": false}"#, "write {\"enabled\": false}"),
             (#""trainer": {"early_stopping": {"patience": 0}}"#, "patience: 0 is not allowed"),
             (#""trainer": {"early_stopping": {"min_delta": -1}}"#, "min_delta: -1 is not allowed"),
             (

@@ -33,7 +33,8 @@ struct SchemaValidator {
         pasted: [String: String] = [:]
     ) {
         switch schema {
-        case .object(let object): checkObject(value, against: object, path: path)
+        case .object(let object):
+            checkObject(value, against: object, path: path, pasted: pasted)
         case .objectOrWord where value.stringValue != nil:
             checkScalar(value, against: schema, path: path, pasted: pasted)
         case .objectOrWord(let object, _):
@@ -51,10 +52,11 @@ struct SchemaValidator {
         _ value: JSONValue,
         against schema: ObjectSchema,
         schema whole: ValueSchema? = nil,
-        path: String
+        path: String,
+        pasted: [String: String] = [:]
     ) {
         guard let members = value.objectValue else {
-            reportKind(of: value, schema: whole ?? .object(schema), at: path)
+            reportKind(of: value, schema: whole ?? .object(schema), at: path, pasted: pasted)
             return
         }
         let known = schema.fields.map(\.name)
@@ -85,8 +87,15 @@ struct SchemaValidator {
         }
     }
 
-    private mutating func reportKind(of value: JSONValue, schema: ValueSchema, at path: String) {
-        let advice = schema.advice(value, isFraction: false).map { "; \($0)" } ?? ""
+    private mutating func reportKind(
+        of value: JSONValue,
+        schema: ValueSchema,
+        at path: String,
+        pasted: [String: String] = [:]
+    ) {
+        let advice =
+            (pasted[value.canonicalText] ?? schema.advice(value, isFraction: false))
+            .map { "; \($0)" } ?? ""
         report(
             "found \(value.kindDescription); expected \(schema.expectation)\(advice)",
             at: path

@@ -98,12 +98,14 @@ enum TrainerSchema {
         .init(
             "early_stopping",
             .object(RunControlSchema.earlyStopping),
+            pasted: ["true": "write {} for the defaults", "false": "leave it out"],
             "Ends the run when validations between steps get no better, as a success; {} takes the "
                 + "defaults. The best of them is exported then, see export_from."
         ),
         .init(
             "divergence_guard",
             .object(RunControlSchema.divergenceGuard),
+            pasted: ["false": "write {\"enabled\": false}", "true": "leave it out"],
             "On unless enabled is false: when loss or gradient norm is not finite, or the loss stays far above "
                 + "its level, training goes back to the newest good checkpoint and goes on from there at half "
                 + "the learning rate, once; when it diverges again, the job fails (DIVERGED) and names the layer."
