@@ -50,6 +50,40 @@ struct DocumentTests {
         }
     }
 
+    /// Documents that tokens mark are those that a token ends, bit for bit.
+    ///
+    /// A silent token is one that the rules leave out; `lossAndGradientsEqualPyTorch` says that these are right.
+    @Test(arguments: ["attention", "all", "distilled"])
+    func marksEqualRules(name: String) throws {
+        let llama = try LlamaFixture()
+        let windows = try LlamaFixture("documents").tokens("tokens")
+        let isDistilled = name == "distilled"
+        func run(_ tokens: [Int32], _ rules: DocumentRules) throws -> (StepResult, [Float]) {
+            let engine = try Self.engine(
+                llama.parameters("distilled.weights", tied: false),
+                rules,
+                teacher: isDistilled ? llama.parameters("distilled.teacher", tied: false) : nil,
+                objective: isDistilled
+                    ? .distillation(Distillation(crossEntropyWeight: 0.4, hiddenWeight: 0.5))
+                    : .crossEntropy
+            )
+            let result = try engine.step(tokens: tokens, learningRate: 0, progress: 0)
+            return (result, try #require(engine.gradient(ofParameter: "model.embed_tokens.weight")))
+        }
+        var rules = try #require(Self.rules(name))
+        let expected = try run(windows, rules)
+        let isMasking = rules.masksLoss
+        rules.endToken = nil
+        rules.masksLoss = false
+        let marked = windows.map { token in
+            guard token == Self.end else { return token }
+            return token | MarkedToken.documentEnd | (isMasking ? MarkedToken.silent : 0)
+        }
+        let found = try run(marked, rules)
+        #expect(found.0 == expected.0 && found.1 == expected.1)
+        #expect(try run(windows, rules).1 != expected.1)
+    }
+
     /// Against `Fixtures/make_document_fixtures.py`: PyTorch's autograd under Megatron's masks.
     @Test(
         arguments: ["none", "positions", "attention", "all", "distilled"],
@@ -203,7 +237,7 @@ struct DocumentTests {
                 0, 0, 0, 3, 3, 3, 3, 7, 0, 1, 2, 2, 2, 2, 6, 7, 0, 0, 0, 0, 0, 0, 0, 0,
             ]
         )
-        let rows = LossRows(rows: 24, length: 8, masking: 0)
+        let rows = LossRows(rows: 24, length: 8, DocumentRules(endToken: 0, masksLoss: true))
         rows.set(windows)
         let counts = rows.count(windows, windows: 3)
         #expect(counts.rows == 17 && counts.targets == 15)

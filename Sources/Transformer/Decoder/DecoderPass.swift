@@ -1,5 +1,6 @@
 internal import Devices
 internal import Formats
+internal import Kernels
 
 /// One forward pass of a decoder: over whole sequences, to train and to evaluate, or over the next
 /// rows of a sequence whose keys and values are cached, to generate.
@@ -19,6 +20,8 @@ final class DecoderPass {
     var onCache: ((_ layer: Int, _ key: DeviceTensor, _ value: DeviceTensor) -> Void)?
     /// The current pass's tokens, int32 `[1, rows]`.
     private let tokenTensor: DeviceTensor
+    /// Of the current rows, without their marks.
+    private let plainTokens: AlignedBuffer<Int32>
     /// A scalar for magnitudes.
     private let magnitude: DeviceTensor
 
@@ -61,6 +64,7 @@ final class DecoderPass {
             device: device
         )
         tokenTensor = device.tensor(columns: rows, type: .int32)
+        plainTokens = AlignedBuffer(count: rows)
         magnitude = device.tensor(columns: 1)
     }
 
@@ -179,7 +183,8 @@ final class DecoderPass {
 
     /// The residual stream of tokens before the first layer, as many as `output` has rows.
     func embed(_ tokens: UnsafePointer<Int32>, into output: DeviceTensor) {
-        device.upload(tokens, to: self.tokens)
+        for row in 0..<rows { plainTokens.pointer[row] = MarkedToken.token(tokens[row]) }
+        device.upload(plainTokens.pointer, to: self.tokens)
         device.embed(self.tokens, table: weights.embedding, into: output)
         if let format = weights.embeddingFormat {
             device.fakeQuantize(

@@ -6,8 +6,9 @@ internal import Kernels
 /// - SeeAlso: Megatron-Core 0.16, `megatron/core/datasets/gpt_dataset.py`,
 ///   `_get_ltor_masks_and_position_ids`.
 public struct DocumentRules: Sendable, Equatable {
-    /// The token that ends a document, of which it is the last.
-    public var endToken: Int32
+    /// The token that ends a document, of which it is the last; with nil, documents end where tokens are
+    /// marked so (``MarkedToken/documentEnd``).
+    public var endToken: Int32?
     /// Whether the token behind it has position 0.
     public var resetsPositions: Bool
     /// Whether tokens behind it see nothing before them.
@@ -17,7 +18,7 @@ public struct DocumentRules: Sendable, Equatable {
 
     /// Rules.
     public init(
-        endToken: Int32,
+        endToken: Int32?,
         resetsPositions: Bool = false,
         resetsAttention: Bool = false,
         masksLoss: Bool = false
@@ -28,8 +29,20 @@ public struct DocumentRules: Sendable, Equatable {
         self.masksLoss = masksLoss
     }
 
-    /// The token whose position counts in no loss; nil where all count.
-    var maskedToken: Int32? { masksLoss ? endToken : nil }
+    /// Whether a document ends with a token.
+    func ends(with token: Int32) -> Bool {
+        guard let endToken else { return MarkedToken.has(MarkedToken.documentEnd, token) }
+        return MarkedToken.token(token) == endToken
+    }
+}
+
+extension DocumentRules? {
+    /// Whether a token's position counts in no loss: by its mark, or since a document ends there.
+    func isSilent(_ token: Int32) -> Bool {
+        if MarkedToken.has(MarkedToken.silent, token) { return true }
+        guard let self, self.masksLoss else { return false }
+        return self.ends(with: token)
+    }
 }
 
 /// Where documents begin in the windows of a pass, row by row.
@@ -78,7 +91,7 @@ final class DocumentMarks {
             let place = row % length
             if place == 0 {
                 start = 0
-            } else if tokens[row - 1] == rules.endToken {
+            } else if rules.ends(with: tokens[row - 1]) {
                 start = place
             }
             body(row, start)
@@ -86,23 +99,22 @@ final class DocumentMarks {
     }
 }
 
-/// Which rows of a micro-batch count in a loss that has no targets: all but those of a masked token.
+/// Which rows of a micro-batch count in a loss that has no targets: all but those whose tokens are silent.
 final class LossRows {
-    private let maskedToken: Int32?
-    private let isMasked: AlignedBuffer<Bool>
+    private let rules: DocumentRules?
+    private let isSilent: AlignedBuffer<Bool>
     private let length: Int
 
-    /// Rows in windows of `length`; with nil, all count.
-    init(rows: Int, length: Int, masking maskedToken: Int32?) {
-        self.maskedToken = maskedToken
+    /// Rows in windows of `length`.
+    init(rows: Int, length: Int, _ rules: DocumentRules?) {
+        self.rules = rules
         self.length = length
-        isMasked = AlignedBuffer(count: rows)
+        isSilent = AlignedBuffer(count: rows)
     }
 
     /// Makes them those of `tokens`, as many as there are rows.
     func set(_ tokens: UnsafePointer<Int32>) {
-        guard let maskedToken else { return }
-        for row in 0..<isMasked.count { isMasked.pointer[row] = tokens[row] == maskedToken }
+        for row in 0..<isSilent.count { isSilent.pointer[row] = rules.isSilent(tokens[row]) }
     }
 
     /// How many rows of `tokens` count, and how many of them a token follows in their window.
@@ -111,8 +123,7 @@ final class LossRows {
         windows: Int
     ) -> (rows: Int, targets: Int) {
         var (rows, targets) = (windows * length, windows * (length - 1))
-        guard let maskedToken else { return (rows, targets) }
-        for row in 0..<windows * length where tokens[row] == maskedToken {
+        for row in 0..<windows * length where rules.isSilent(tokens[row]) {
             rows -= 1
             if row % length != length - 1 { targets -= 1 }
         }
@@ -121,12 +132,11 @@ final class LossRows {
 
     /// Hands out the rows of a range in runs of those that count and those that do not.
     func forEachRun(in range: Range<Int>, _ body: (_ run: Range<Int>, _ counts: Bool) -> Void) {
-        guard maskedToken != nil else { return body(range, true) }
         var start = range.lowerBound
         while start < range.upperBound {
-            let isOut = isMasked.pointer[start]
+            let isOut = isSilent.pointer[start]
             var end = start + 1
-            while end < range.upperBound, isMasked.pointer[end] == isOut { end += 1 }
+            while end < range.upperBound, isSilent.pointer[end] == isOut { end += 1 }
             body(start..<end, !isOut)
             start = end
         }

@@ -23,7 +23,7 @@ public struct PerplexityResult: Sendable, Codable, Equatable {
     public var accuracyInterval: [Double]?
     /// Windows evaluated.
     public var windowCount: Int
-    /// Targets evaluated: `length - 1` per window, less those that documents' rules leave out.
+    /// Targets evaluated: `length - 1` per window, less those that documents' rules and marks leave out.
     public var targetCount: Int
 }
 
@@ -73,7 +73,7 @@ public final class PerplexityEvaluator {
         targets = NextTokenTargets(
             rows: length,
             length: length,
-            masking: documents?.maskedToken,
+            documents,
             device: device
         )
     }
@@ -131,7 +131,7 @@ public final class PerplexityEvaluator {
             sums.append(sum)
             try onWindow(window + 1)
         }
-        // A window of nothing but ends of documents asks for nothing.
+        // A window of silent tokens asks for nothing.
         sums.removeAll { $0.rows == 0 }
         guard !sums.isEmpty else {
             throw TransformerError(.invalidTokens, "no token of the text counts in the loss")
@@ -140,7 +140,7 @@ public final class PerplexityEvaluator {
     }
 
     private func isKnown(_ token: Int32) -> Bool {
-        token >= 0 && Int(token) < pass.configuration.vocabularySize
+        token >= 0 && Int(MarkedToken.token(token)) < pass.configuration.vocabularySize
     }
 
     private var unknownToken: TransformerError {

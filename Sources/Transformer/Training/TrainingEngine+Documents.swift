@@ -29,7 +29,7 @@ extension NextTokenTargets {
         self.init(
             rows: settings.rows,
             length: settings.length,
-            masking: settings.documents?.maskedToken,
+            settings.documents,
             device: device
         )
     }
@@ -41,7 +41,7 @@ extension LossRows {
         self.init(
             rows: settings.rows,
             length: settings.length,
-            masking: settings.documents?.maskedToken
+            settings.documents
         )
     }
 }
