@@ -119,7 +119,8 @@ let package = Package(
         .target(
             name: "ModelFiles",
             dependencies: [
-                "DurableFiles", "Formats", "Kernels", "Quantization", "Transformer",
+                "DurableFiles", "Formats", "Kernels", "Quantization", "Transformer", "Jinja",
+                orderedCollections,
             ],
             swiftSettings: strict
         ),

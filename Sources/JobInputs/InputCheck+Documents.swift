@@ -34,14 +34,51 @@ extension InputCheck {
     }
 }
 
+extension InputCheck {
+    /// Renders all conversations of texts, and says if a key is about none.
+    mutating func conversations(_ spec: TrainSpec, _ model: Model?) {
+        guard let tokens = model?.tokens else { return }
+        var isKnown = true
+        var hasConversations = false
+        for (key, count) in [
+            ("train", spec.data.training.count), ("validation", spec.data.validation.count),
+        ] {
+            for index in 0..<count {
+                guard let file = text("/data/\(key)/\(index)", key: spec.data.textKey) else {
+                    isKnown = false
+                    continue
+                }
+                let found = attempt("$.data.\(key)[\(index)]") {
+                    try tokens.checkConversations(
+                        in: file,
+                        findsAnswers: spec.data.learnsAnswersOnly
+                    )
+                }
+                hasConversations = hasConversations || found ?? true
+            }
+        }
+        guard isKnown, !hasConversations, spec.data.namesAnswersOnly else { return }
+        remark(
+            "$.data.answer_only_loss",
+            "has no effect: no text holds conversations (lines of .jsonl files with messages)"
+        )
+    }
+}
+
 extension DataOptions {
     /// What begins anew behind a document's end in a training; nil for nothing.
     ///
-    /// `model`: Whose end-of-text token it is.
-    public func documentRules(_ model: ModelConfiguration) -> DocumentRules? {
-        guard !documentKeys.isEmpty, let token = TextTokens.endOfText(of: model) else { return nil }
+    /// `model`: Whose end-of-text token it is. `isMarked`: Whether tokens say themselves where documents end,
+    /// as those of conversations do, in which a text may end and the conversation go on.
+    public func documentRules(
+        _ model: ModelConfiguration,
+        isMarked: Bool = false
+    ) -> DocumentRules? {
+        guard !documentKeys.isEmpty else { return nil }
+        let token = TextTokens.endOfText(of: model)
+        guard isMarked || token != nil else { return nil }
         return DocumentRules(
-            endToken: token,
+            endToken: isMarked ? nil : token,
             resetsPositions: resetsPositions,
             resetsAttention: resetsAttentionMask,
             masksLoss: masksEndOfDocumentLoss

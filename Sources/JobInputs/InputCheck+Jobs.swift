@@ -75,6 +75,7 @@ extension InputCheck {
             texts(count, "/data/calibration", isJoined: false, windows, model)
         }
         texts(spec.data.validation.count, "/data/validation", isJoined: true, windows, model)
+        conversations(spec, model)
     }
 
     /// Checks that a batch is no larger than the text: its windows would be the same ones again.

@@ -90,7 +90,7 @@ struct InputCheck {
         guard let tokenizer = attempt(path, reason: reason, { try source.tokenizer() }) else {
             return model
         }
-        model.tokens = attempt(path) { try TextTokens(tokenizer, configuration) }
+        model.tokens = attempt(path) { try TextTokens(tokenizer, configuration, source.files) }
         let beyond = Vocabulary.addedBeyondRows(of: tokenizer, configuration)
         if model.tokens != nil, let first = beyond.first {
             remark(

@@ -197,7 +197,7 @@ struct CalibratedQuantization {
         let length = spec.data.sequenceLength
         let found = try spec.data.calibrationTexts(
             paths: texts,
-            TextTokens(tokenizer, source.configuration)
+            TextTokens(tokenizer, source.configuration, source.files)
         )
         try TextCorpus.requireWindow(
             of: length,

@@ -215,7 +215,7 @@ struct StartWeights {
                 paths: spec.data.calibration.indices.map {
                     try request.path("/data/calibration/\($0)")
                 },
-                TextTokens(model.tokenizer, model.configuration)
+                TextTokens(model.tokenizer, model.configuration, model.files)
             )
         }
         return try CalibrationWindows(

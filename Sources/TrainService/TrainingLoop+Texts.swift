@@ -19,27 +19,75 @@ extension TrainingLoop {
             request
         )
         let length = spec.data.sequenceLength
-        let tokens = try TextTokens(model.tokenizer, model.configuration)
-        let training = try trainingText(spec, request, reporter, model, tokens, team)
+        let tokens = try TextTokens(model.tokenizer, model.configuration, model.files)
+        var training = try trainingText(spec, request, reporter, model, tokens, team)
         try TextCorpus.requireWindow(
             of: length,
-            tokenCount: training.count,
+            tokenCount: training.tokens.count,
             paths: trainPaths
         )
         // Without a validation text the training text serves, and the results say so.
-        guard !validationPaths.isEmpty else {
-            return TrainingTexts(training: training, validation: nil)
+        var validation: MarkedText?
+        if !validationPaths.isEmpty {
+            let found = try TextCorpus.load(
+                paths: validationPaths,
+                key: spec.data.textKey,
+                learnsAnswers: spec.data.learnsAnswersOnly,
+                tokens
+            )
+            try TextCorpus.requireWindow(
+                of: length,
+                tokenCount: found.tokens.count,
+                paths: validationPaths
+            )
+            validation = found
         }
-        let validation = try TextCorpus.load(
-            paths: validationPaths,
+        let isMarked = training.hasConversations || validation?.hasConversations ?? false
+        if isMarked {
+            reporter.log(
+                training.conversationSentence(learnsAnswers: spec.data.learnsAnswersOnly)
+            )
+        } else {
+            training.removeMarks()
+            validation?.removeMarks()
+        }
+        return TrainingTexts(
+            training: training.tokens,
+            validation: validation?.tokens,
+            isMarked: isMarked
+        )
+    }
+
+    /// The training texts, and behind them the text that the teacher makes.
+    private static func trainingText(
+        _ spec: TrainSpec,
+        _ request: ComputeRequest,
+        _ reporter: ComputeReporter,
+        _ model: LoadedModel,
+        _ tokens: TextTokens,
+        _ team: ThreadTeam
+    ) throws -> MarkedText {
+        var texts = try TextCorpus.load(
+            paths: TrainingPlan.paths(spec.data.training, "/data/train", request),
             key: spec.data.textKey,
+            learnsAnswers: spec.data.learnsAnswersOnly,
             tokens
         )
-        try TextCorpus.requireWindow(
-            of: length,
-            tokenCount: validation.count,
-            paths: validationPaths
+        guard let options = spec.data.generated else { return texts }
+        let generated = GeneratedText(
+            options: options,
+            length: spec.data.sequenceLength,
+            seed: spec.seed,
+            request: request,
+            reporter: reporter
         )
-        return TrainingTexts(training: training, validation: validation)
+        let count = texts.tokens.count + options.windows * spec.data.sequenceLength
+        reporter.begin(
+            at: TrainingPlan.reachedStep(in: request.checkpointFolder),
+            of: TrainingPlan.stepCount(spec, tokenCount: count)
+        )
+        let teacher = try Self.teacher(of: model, request, team)
+        texts.append(try generated.tokens(of: teacher, model.tokenizer, team: team))
+        return texts
     }
 }

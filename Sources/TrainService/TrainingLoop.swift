@@ -84,7 +84,7 @@ struct TrainingLoop {
             reporter: reporter
         )
         windows = try texts.windows(plan)
-        documents = spec.data.documentRules(model.configuration)
+        documents = spec.data.documentRules(model.configuration, isMarked: texts.isMarked)
         start = StartWeights(
             spec: spec,
             request: request,
@@ -100,34 +100,6 @@ struct TrainingLoop {
             remarks + plan.warnings + layerTables[0].idleRules.map { "$.quantization.\($0)" }
             + layout.idlePatterns(plan.frozen).map { "$.frozen[\($0)]: names no parameter" }
         tellRecipe()
-    }
-
-    /// The tokens of the training texts, and of the text that the teacher makes.
-    static func trainingText(
-        _ spec: TrainSpec,
-        _ request: ComputeRequest,
-        _ reporter: ComputeReporter,
-        _ model: LoadedModel,
-        _ tokens: TextTokens,
-        _ team: ThreadTeam
-    ) throws -> [Int32] {
-        let paths = try TrainingPlan.paths(spec.data.training, "/data/train", request)
-        let texts = try TextCorpus.load(paths: paths, key: spec.data.textKey, tokens)
-        guard let options = spec.data.generated else { return texts }
-        let generated = GeneratedText(
-            options: options,
-            length: spec.data.sequenceLength,
-            seed: spec.seed,
-            request: request,
-            reporter: reporter
-        )
-        let count = texts.count + options.windows * spec.data.sequenceLength
-        reporter.begin(
-            at: TrainingPlan.reachedStep(in: request.checkpointFolder),
-            of: TrainingPlan.stepCount(spec, tokenCount: count)
-        )
-        let teacher = try Self.teacher(of: model, request, team)
-        return texts + (try generated.tokens(of: teacher, model.tokenizer, team: team))
     }
 
     private func tellRecipe() {
@@ -393,7 +365,7 @@ struct TrainingLoop {
     }
 
     /// The model to distill from: the job's own, unquantized, unless the job names another.
-    private static func teacher(
+    static func teacher(
         of model: LoadedModel,
         _ request: ComputeRequest,
         _ team: ThreadTeam

@@ -57,7 +57,7 @@ final class EvaluationSubject {
         /// Opens the model at `path`.
         init(path: String) throws {
             source = try ModelLoader.open(path: path)
-            tokens = try TextTokens(source.tokenizer(), source.configuration)
+            tokens = try TextTokens(source.tokenizer(), source.configuration, source.files)
         }
 
         /// The windows of the text at `path`; none where they are another task's, too.
@@ -98,7 +98,7 @@ final class EvaluationSubject {
         let tokens = try TextCorpus.load(
             paths: [path],
             key: windows.textKey,
-            TextTokens(model.tokenizer, model.configuration)
+            TextTokens(model.tokenizer, model.configuration, model.files)
         )
         let length = windows.sequenceLength
         try TextCorpus.requireWindow(

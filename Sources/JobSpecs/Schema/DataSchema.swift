@@ -177,6 +177,16 @@ enum DataSchema {
                         + "beginning, counts in no loss; likewise."
                 )
             ),
+            .init(
+                "answer_only_loss",
+                .boolean,
+                default: .boolean(true),
+                isTraining
+                    ? "Whether of conversations (lines of .jsonl files with messages, which the model's chat "
+                        + "template renders) only the assistant's words count in the loss, in training and its "
+                        + "validation. Other texts count whole."
+                    : "Has no effect: calibration has no loss on text."
+            ),
         ]
     }
 }

@@ -69,6 +69,8 @@ public struct DataOptions: Sendable, Equatable {
     public var resetsAttentionMask: Bool
     /// Whether the position of an end-of-document token counts in no loss.
     public var masksEndOfDocumentLoss: Bool
+    /// Whether only what the assistant says is learned of conversations; nil if the job does not say.
+    private let namedAnswersOnly: Bool?
     /// Whether a training does not read its corpus once in advance.
     public var skipsWarmUp: Bool
 
@@ -90,8 +92,16 @@ public struct DataOptions: Sendable, Equatable {
         resetsPositions = reader.boolean("reset_position_ids")
         resetsAttentionMask = reader.boolean("reset_attention_mask")
         masksEndOfDocumentLoss = reader.boolean("eod_mask_loss")
+        namedAnswersOnly =
+            reader.contains("answer_only_loss") ? reader.boolean("answer_only_loss") : nil
         skipsWarmUp = reader.boolean("skip_warmup")
     }
+
+    /// Whether only what the assistant says is learned of conversations.
+    public var learnsAnswersOnly: Bool { namedAnswersOnly ?? true }
+
+    /// Whether the job itself says what of conversations is learned.
+    public var namesAnswersOnly: Bool { namedAnswersOnly != nil }
 
     /// Tokens of the text that the teacher makes.
     public var generatedCount: Int { (generated?.windows ?? 0) * sequenceLength }

@@ -62,11 +62,13 @@ public struct CorpusTokenizer: Sendable {
         var batch: [String] = []
         var size = 0
         var failure: ModelFileError?
-        try file.forEachDocument { text in
-            batch.append(text)
-            size += text.utf8.count
-            guard size >= Self.batchSize * threads else { return true }
+        var renderer: ChatTemplate.Renderer?
+        try file.forEachDocument { document in
             do throws(ModelFileError) {
+                let text = try tokens.text(of: document, &renderer)
+                batch.append(text)
+                size += text.utf8.count
+                guard size >= Self.batchSize * threads else { return true }
                 try write(batch, of: file, to: writer)
             } catch {
                 failure = error

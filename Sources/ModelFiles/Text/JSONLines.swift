@@ -1,4 +1,6 @@
-/// The texts in a JSONL file: one object a line, with a text under the key.
+internal import Jinja
+
+/// The texts in a JSONL file: one object a line, with a text under the key, or a conversation.
 ///
 /// Empty lines are skipped; lines end with LF or CRLF.
 struct JSONLines {
@@ -29,8 +31,8 @@ struct JSONLines {
             }
     }
 
-    /// Hands out the texts until `body` answers false.
-    func forEachText(_ body: (String) -> Bool) throws(ModelFileError) {
+    /// Hands out the documents until `body` answers false.
+    func forEachDocument(_ body: (TextDocument) -> Bool) throws(ModelFileError) {
         var start = 0
         var number = 0
         var count = 0
@@ -39,21 +41,21 @@ struct JSONLines {
             let length = rest.firstIndex(of: UInt8(ascii: "\n")) ?? rest.count
             number += 1
             let line = UnsafeRawBufferPointer(rebasing: rest[..<length])
-            if let text = try text(of: line, number: number, at: start) {
+            if let document = try document(of: line, number: number, at: start) {
                 count += 1
-                guard body(text) else { return }
+                guard body(document) else { return }
             }
             start += length + 1
         }
         guard count > 0 else { throw ModelFileError(.tooShort, "\(name): no line holds a text") }
     }
 
-    /// A line's text; nil if the line is empty.
-    private func text(
+    /// What a line holds; nil if the line is empty.
+    private func document(
         of line: UnsafeRawBufferPointer,
         number: Int,
         at offset: Int
-    ) throws(ModelFileError) -> String? {
+    ) throws(ModelFileError) -> TextDocument? {
         let place = "\(name): line \(number), from byte \(offset)"
         guard line.count <= Self.lineLimit else {
             throw ModelFileError(
@@ -72,42 +74,54 @@ struct JSONLines {
                 : "; name a plain text .txt"
             throw ModelFileError(.malformed, "\(place): no JSON object a line\(advice)")
         }
-        let members: (text: String?, others: [String])
+        let members: (text: String?, others: [String], isConversation: Bool)
         do {
             members = try self.members(&scanner, place)
+            if members.text == nil, members.isConversation {
+                var scanner = JSONScanner(line, path: place)
+                let conversation = try Conversation(
+                    try TemplateValue.members(&scanner),
+                    place: place
+                )
+                return .conversation(conversation, place: place)
+            }
         } catch  where error.message.contains("not valid JSON") {
             throw ModelFileError(
                 .malformed,
                 "\(error.message); expected one JSON object a line (jq -c . makes such lines)"
             )
         }
-        let (text, others) = members
+        let (text, others, _) = members
         guard let text else {
             let found = others.isEmpty ? "none" : others.joined(separator: ", ")
             throw ModelFileError(
                 .malformed,
                 """
                 \(place): no key \(key.debugDescription); its keys: \(found); name the one that \
-                holds the text \(keyOption)\(others.contains("messages") ? Self.rendering : "")
+                holds the text \(keyOption)
                 """
             )
         }
-        return text
+        return .text(text)
     }
 
-    /// The text, and the first other keys.
+    /// The text, the first other keys, and whether one of them holds a conversation.
     private func members(
         _ scanner: inout JSONScanner,
         _ place: String
-    ) throws(ModelFileError) -> (text: String?, others: [String]) {
+    ) throws(ModelFileError) -> (text: String?, others: [String], isConversation: Bool) {
         var text: String?
         var others: [String] = []
+        var isConversation = false
         try scanner.expect("{")
         var isMore = !scanner.take("}")
         while isMore {
             let member = try scanner.string()
             try scanner.expect(":")
-            if member == key {
+            if Conversation.keys.contains(member) {
+                isConversation = true
+                try Self.skip(&scanner, depth: 1)
+            } else if member == key {
                 guard text == nil else {
                     throw scanner.failure("\(key.debugDescription) a second time")
                 }
@@ -116,7 +130,7 @@ struct JSONLines {
                     try Self.skip(&scanner, depth: 1)
                     throw ModelFileError(
                         .malformed,
-                        "\(place): \(key.debugDescription) is no text\(Self.advice(key))"
+                        "\(place): \(key.debugDescription) is no text"
                     )
                 }
                 text = try scanner.string()
@@ -127,14 +141,7 @@ struct JSONLines {
             isMore = try scanner.hasNext(before: "}")
         }
         try scanner.expectEnd()
-        return (text, others)
-    }
-
-    private static let rendering =
-        "; conversations are not rendered here: write each as one text first"
-
-    private static func advice(_ key: String) -> String {
-        key == "messages" || key == "conversations" ? rendering : ""
+        return (text, others, isConversation)
     }
 
     /// Takes a value of any kind; recursion ends at the depth limit.

@@ -8,22 +8,36 @@ public struct TextTokens: Sendable {
     public let endOfText: Int32?
     /// The rows of the model's embedding.
     public let vocabularySize: Int
+    /// What makes texts of conversations; nil if the model has none.
+    let chatTemplate: ChatTemplate?
 
     /// How many bytes of a document are tokenized at first to see whether it holds enough tokens.
     private static let firstPiece = 1 << 16
 
     /// The tokens of a model.
     ///
+    /// `files`: What the model says of itself, its chat template among it.
+    ///
     /// - Throws: ``ModelFileError`` (`malformed`) if the tokenizer does not fit the embedding; see
     ///   ``Vocabulary``.
     public init(
         _ tokenizer: Tokenizer,
-        _ configuration: ModelConfiguration
+        _ configuration: ModelConfiguration,
+        _ files: SourceFiles
     ) throws(ModelFileError) {
         try Vocabulary.requireFit(of: tokenizer, configuration)
         self.tokenizer = tokenizer
+        chatTemplate = try ChatTemplate(files, tokenizer)
         vocabularySize = configuration.vocabularySize
         endOfText = Self.endOfText(of: configuration)
+    }
+
+    /// The tokens of no model, which has a row for each.
+    init(_ tokenizer: Tokenizer, chatTemplate: ChatTemplate?, endOfText: Int32? = nil) {
+        self.tokenizer = tokenizer
+        self.chatTemplate = chatTemplate
+        self.endOfText = endOfText
+        vocabularySize = tokenizer.vocabularySize
     }
 
     /// The token that ends a document; nil if a model has none.
@@ -33,27 +47,27 @@ public struct TextTokens: Sendable {
         }
     }
 
-    /// Tokens of a file: of a plain text, its own; of JSON lines, those of each document with the
-    /// end-of-text token behind it.
+    /// Tokens of a file: of a plain text, its own; of JSON lines, those of each document, with the
+    /// end-of-text token behind each text, and conversations as the chat template has them.
     ///
     /// - Throws: ``ModelFileError`` (`malformed`), naming the line or the token that the model does
     ///   not have.
     public func tokens(of file: TextFile) throws(ModelFileError) -> [Int32] {
-        var tokens: [Int32] = []
-        try file.forEachDocument { text in
-            append(text, of: file, to: &tokens)
-            return true
-        }
-        try requireRows(of: tokens, in: file)
-        return tokens
+        var text = MarkedText()
+        try text.append(file, self, marking: .nothing)
+        return text.tokens
     }
 
     /// Checks that the model has a row for each token of a text.
     ///
     /// - Throws: ``ModelFileError`` (`malformed`), naming the token.
-    func requireRows(of tokens: [Int32], in file: TextFile) throws(ModelFileError) {
+    func requireRows(
+        of tokens: some Sequence<Int32>,
+        in file: TextFile
+    ) throws(ModelFileError) {
         let limit = Int32(vocabularySize)
-        guard let token = tokens.first(where: { $0 >= limit }) else { return }
+        guard let marked = tokens.first(where: { MarkedToken.token($0) >= limit }) else { return }
+        let token = MarkedToken.token(marked)
         let text = tokenizer.vocabulary[Int(token)]
         throw ModelFileError(
             .malformed,
@@ -89,12 +103,9 @@ public struct TextTokens: Sendable {
     public func count(in file: TextFile, upTo enough: Int) throws(ModelFileError) -> Int {
         guard enough > 0 else { return 0 }
         guard file.form == .plain else {
-            var tokens: [Int32] = []
-            try file.forEachDocument { text in
-                append(text, of: file, to: &tokens)
-                return tokens.count < enough
-            }
-            return tokens.count
+            var text = MarkedText()
+            try text.append(file, self, marking: .nothing, upTo: enough)
+            return text.tokens.count
         }
         defer { withExtendedLifetime(file) {} }
         let bytes = file.bytes
@@ -110,10 +121,6 @@ public struct TextTokens: Sendable {
         return try tokens(of: file).count
     }
 
-    private func append(_ text: String, of file: TextFile, to tokens: inout [Int32]) {
-        tokens += tokenizer.encode(text)
-        if file.form != .plain, let endOfText { tokens.append(endOfText) }
-    }
 }
 
 /// Texts as tokens.
@@ -134,6 +141,28 @@ public enum TextCorpus {
         var joined: [Int32] = []
         for path in paths { joined += try tokens.tokens(of: TextFile(path: path, key: key)) }
         return joined
+    }
+
+    /// Reads files as tokens that say what of conversations is learned.
+    ///
+    /// `learnsAnswers`: Whether only what an assistant said is learned of conversations, or all of them.
+    ///
+    /// - Throws: ``ModelFileError``, naming the file and the place.
+    public static func load(
+        paths: [String],
+        key: String,
+        learnsAnswers: Bool,
+        _ tokens: TextTokens
+    ) throws(ModelFileError) -> MarkedText {
+        var text = MarkedText()
+        for path in paths {
+            try text.append(
+                TextFile(path: path, key: key),
+                tokens,
+                marking: learnsAnswers ? .answers : .documents
+            )
+        }
+        return text
     }
 
     /// Checks that files hold at least one window.

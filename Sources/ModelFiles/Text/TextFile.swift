@@ -116,12 +116,12 @@ public struct TextFile: Sendable {
     /// Hands out the documents one after the other until `body` answers false.
     ///
     /// - Throws: ``ModelFileError`` (`malformed`) with the line that holds no document.
-    func forEachDocument(_ body: (String) -> Bool) throws(ModelFileError) {
+    func forEachDocument(_ body: (TextDocument) -> Bool) throws(ModelFileError) {
         defer { withExtendedLifetime(file) {} }
         switch form {
-        case .plain: _ = body(String(decoding: bytes, as: UTF8.self))
+        case .plain: _ = body(.text(String(decoding: bytes, as: UTF8.self)))
         case .jsonLines(let key):
-            try JSONLines(bytes, name: name, key: key, keyOption: keyOption).forEachText(body)
+            try JSONLines(bytes, name: name, key: key, keyOption: keyOption).forEachDocument(body)
         }
     }
 

@@ -17,11 +17,14 @@ struct TrainingTexts {
     private let source: Source
     /// Perplexities are of its windows from the beginning.
     let validation: any TokenText
+    /// Whether tokens say themselves where documents end, and what of them is learned.
+    let isMarked: Bool
 
     /// A text in memory; it is validated on, too, where there is no other.
-    init(training: [Int32], validation: [Int32]?) {
+    init(training: [Int32], validation: [Int32]?, isMarked: Bool) {
         source = .tokens(training)
         self.validation = validation ?? training
+        self.isMarked = isMarked
     }
 
     /// Corpora, which stay where they are.
@@ -68,6 +71,7 @@ struct TrainingTexts {
                 String(format: "warm-up: %d tokens read in %.1f s", documents.tokenCount, seconds)
             )
         }
+        isMarked = false
         source = .documents(documents, vocabularySize: vocabularySize)
         validation = CorpusText(validated, vocabularySize: vocabularySize)
     }

@@ -82,7 +82,7 @@ struct PreprocessCommand: ClientVerb {
         _ meter: TransferMeter
     ) throws -> (CorpusWriter, CorpusTokenizer.Progress) {
         let source = try ModelLoader.open(path: model)
-        let tokens = try TextTokens(source.tokenizer(), source.configuration)
+        let tokens = try TextTokens(source.tokenizer(), source.configuration, source.files)
         var tokenizer = try CorpusTokenizer(tokens, appendsEnd: appendEod, threads: workers)
         // All are opened, and checked, before a long work on one of them begins.
         let texts = try files.map { path in

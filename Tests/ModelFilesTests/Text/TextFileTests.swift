@@ -84,7 +84,7 @@ internal import Testing
         )
         #expect(marked.notes == ["bom.txt: the byte order mark at its start is skipped"])
         let tokenizer = try TinyModel.make()
-        let tokens = try TextTokens(tokenizer.tokenizer, tokenizer.configuration)
+        let tokens = try TextTokens(tokenizer.tokenizer, tokenizer.configuration, tokenizer.files)
         #expect(try tokens.tokens(of: marked) == tokens.tokens(of: plain))
     }
 
@@ -92,7 +92,7 @@ internal import Testing
         let file = try TextFile(path: folder.write(Array("a\r\nb\rc\n".utf8), "crlf.txt"))
         var found: [String] = []
         try file.forEachDocument {
-            found.append($0)
+            if case .text(let text) = $0 { found.append(text) }
             return true
         }
         #expect(found.map { Array($0.utf8) } == [Array("a\r\nb\rc\n".utf8)])
@@ -307,7 +307,7 @@ internal import Testing
     private func texts(_ file: TextFile) throws -> [String] {
         var found: [String] = []
         try file.forEachDocument {
-            found.append($0)
+            if case .text(let text) = $0 { found.append(text) }
             return true
         }
         return found
@@ -356,7 +356,6 @@ internal import Testing
             #expect(error?.message.hasSuffix("the one that holds the text \(advice)") == true)
         }
         #expect(try refusal(#"{"text": null}"#).contains("is no text"))
-        #expect(try refusal(#"{"messages": []}"#).contains("conversations are not rendered"))
         #expect(try refusal(#"{"text": "a", "text": "b"}"#).contains("a second time"))
         #expect(try refusal("plain words\n").contains("name a plain text .txt"))
         #expect(try refusal("{\n \"text\": \"a\"\n}\n", "d.json").contains("jq -c ."))

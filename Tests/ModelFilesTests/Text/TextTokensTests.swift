@@ -13,7 +13,7 @@ internal import Transformer
     init() throws {
         folder = try TemporaryFolder()
         model = try TinyModel.make()
-        tokens = try TextTokens(model.tokenizer, model.configuration)
+        tokens = try TextTokens(model.tokenizer, model.configuration, model.files)
     }
 
     private func file(_ text: String, _ name: String) throws -> TextFile {
@@ -78,7 +78,7 @@ internal import Transformer
         var configuration = model.configuration
         configuration.vocabularySize = 40
         let error = #expect(throws: ModelFileError.self) {
-            try TextTokens(model.tokenizer, configuration)
+            try TextTokens(model.tokenizer, configuration, model.files)
         }
         let count = model.tokenizer.vocabularySize
         #expect(
@@ -86,10 +86,12 @@ internal import Transformer
         )
         configuration = model.configuration
         configuration.eosTokens = [count + 5]
-        #expect(throws: ModelFileError.self) { try TextTokens(model.tokenizer, configuration) }
+        #expect(throws: ModelFileError.self) {
+            try TextTokens(model.tokenizer, configuration, model.files)
+        }
         configuration.eosTokens = []
         configuration.vocabularySize = count + 64
-        #expect(try TextTokens(model.tokenizer, configuration).endOfText == nil)
+        #expect(try TextTokens(model.tokenizer, configuration, model.files).endOfText == nil)
     }
 
     /// Gemma 3's tokenizer has one token more than its text models have rows.
@@ -104,7 +106,7 @@ internal import Transformer
         configuration.vocabularySize = 2
         configuration.bosToken = nil
         configuration.eosTokens = []
-        let tokens = try TextTokens(base, configuration)
+        let tokens = try TextTokens(base, configuration, model.files)
         #expect(Vocabulary.addedBeyondRows(of: base, configuration).map(\.id) == [2])
         let good = try file("abba", "good.txt")
         try tokens.requireRows(of: good)
