@@ -262,7 +262,7 @@ internal import Testing
                 found?.message.contains("is not allowed: of the train job t, \(output) ") == true,
                 "\(found?.description ?? "")"
             )
-            #expect(found?.line == 3)
+            #expect(found?.line == 2)
         }
     }
 
