@@ -17,31 +17,39 @@ struct OutputPublisher: Sendable {
 
     /// Uploads those of some files under `folder` that the store lacks.
     ///
-    /// `onDelay`: Told what takes longer and why, as when the gateway's disk is full, and when it goes on. `checkWorth`: Asked before every
-    /// further try; what it throws ends it.
+    /// `onDelay`: Told what takes longer and why, as when the gateway's disk is full, and when it goes on.
+    /// `checkWorth`: Asked before every further try, and before what follows one; what it throws ends it.
     func publish(
         _ outputs: [OutputFile],
         in folder: String,
         onDelay: (_ what: String, RPCError?) -> Void = { _, _ in },
         checkWorth: () throws -> Void = {}
     ) async throws {
+        var isDelayed = false
+        func note(_ what: String, _ error: RPCError?) {
+            if error != nil { isDelayed = true }
+            onDelay(what, error)
+        }
         let digests = Array(Set(outputs.map(\.digest)))
         let missing = try await link.untilAnswered(
             "asking for missing outputs",
-            onDelay: { onDelay("asking for missing outputs", $0) },
+            onDelay: { note("asking for missing outputs", $0) },
             checkWorth: checkWorth
         ) {
             try await link.client.call(QatMethods.findMissing, FindMissingRequest(digests: digests))
         }
         for output in outputs where missing.digests.contains(output.digest) {
+            // What came through after a delay is not gone on with if it is not worth it any more.
+            if isDelayed { try checkWorth() }
             try await link.untilAnswered(
                 "uploading \(output.name)",
-                onDelay: { onDelay("uploading \(output.name)", $0) },
+                onDelay: { note("uploading \(output.name)", $0) },
                 checkWorth: checkWorth
             ) {
                 try await upload(output, from: "\(folder)/\(output.name)")
             }
         }
+        if isDelayed { try checkWorth() }
     }
 
     private func upload(_ output: OutputFile, from path: String) async throws {

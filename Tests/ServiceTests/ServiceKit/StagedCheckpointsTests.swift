@@ -67,8 +67,8 @@ struct StagedCheckpointsTests {
         try await back.value
         #expect(end == .reported(isDone: false))
         #expect(counts.count == 8 && counts.allSatisfy { (1...2).contains($0) }, "\(counts)")
-        // What was stale by then is not sent first.
-        #expect(steps == [8])
+        // What was stale by then goes first only if the gateway was just taking it.
+        #expect(steps.last == 8 && steps.count <= 2, "\(steps)")
         #expect(!FileManager.default.fileExists(atPath: folder + "/upload"))
     }
 

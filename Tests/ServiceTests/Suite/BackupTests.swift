@@ -204,7 +204,11 @@ struct BackupTests {
         try await ada.stream(QatMethods.jobLogs, JobLogsRequest(jobID: lease.jobID)) {
             log += $0.data
         }
-        #expect(log == Array("a line\n".utf8))
+        // What was in the backup, and what became of the attempt that it knew.
+        #expect(
+            String(decoding: log, as: UTF8.self)
+                == "a line\nattempt 1 ended: WORKER_LOST: worker quant-1 was restarted\n"
+        )
     }
 
     /// Seen: the policy of an earlier backup came back with the next restoration, operators and all.
