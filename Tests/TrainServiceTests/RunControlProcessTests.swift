@@ -56,6 +56,72 @@ internal import Testing
         #expect(try killed.results()["best_step"] as? Int == step)
     }
 
+    /// What a run trains beside the weights, or in their place, is that of the best step, too.
+    @Test(
+        arguments: [
+            (
+                "moments of a byte", 45,
+                #""optim": {"lr": 0.033, "name": "lion", "moments": "int8"}"#
+            ),
+            ("an average", 45, #""ema": 0.3"#), ("adapters", 60, #""lora": {"r": 4}"#),
+            ("a teacher that is released", 60, #""distillation": {"loss": "kl"}"#),
+            (
+                "learned scales", 60,
+                #""quantization": {"algorithm": "mxfp4", "method": "mse", "scales": "learned", "scale_lr": 0.01}"#
+            ),
+            (
+                "learned thresholds", 45,
+                """
+                "quantization": {"algorithm": "nvfp4", "activations": "nvfp4",
+                                 "activation_scales": "learned", "clip_lr": 0.05}, "optim": {"lr": 0.2}
+                """
+            ),
+            (
+                "frozen codes", 45,
+                """
+                "quantization": {"algorithm": "mxfp4",
+                                 "oscillation": {"freeze": 0.02, "flip_momentum": 0.1}}
+                """
+            ),
+            (
+                "two formats", 60,
+                #""quantization": {"algorithm": "mxfp8", "formats": ["mxfp8", "mxfp4"]}"#
+            ),
+        ]
+    )
+    func theBestIsWhole(name: String, steps: Int, section: String) throws {
+        let child = try TrainingChild()
+        func job(_ count: Int, _ more: String = "") throws -> String {
+            var job = try TrainingChild.object("{\(Self.members(steps: count))}")
+            let found = try TrainingChild.object("{\(section)}")
+            if let decay = found["ema"], var trainer = job["trainer"] as? [String: Any] {
+                trainer["ema"] = decay
+                job["trainer"] = trainer
+            } else {
+                job.merge(found) { $1 }
+            }
+            let text = try JSONSerialization.data(withJSONObject: job)
+            return String(decoding: text.dropFirst().dropLast(), as: UTF8.self) + more
+        }
+        let best = #", "export_from": "best""#
+        let killed = try child.run(
+            "killed",
+            try job(steps, best),
+            breaks: [.kill(12), .stop(steps - 4)],
+            moves: true
+        )
+        let step = try #require(
+            try killed.results()["best_step"] as? Int,
+            "\(killed.failure ?? "")"
+        )
+        #expect(step < steps, "\(name): there is nothing to see")
+        let short = try child.run("short", try job(step))
+        let files = try FileManager.default.contentsOfDirectory(atPath: short.folder)
+            .filter { $0.hasPrefix("model") }.map { $0 + "/model.safetensors" }
+        #expect(!files.isEmpty)
+        for file in files { #expect(try killed.file(file) == short.file(file), "\(name): \(file)") }
+    }
+
     @Test func aRunThatGetsNoBetterEndsEarly() throws {
         let child = try TrainingChild()
         let stopping = #", "early_stopping": {"patience": 2}"#

@@ -103,7 +103,8 @@ final class TrainingChild: Sendable {
     ) throws -> Outcome {
         let spec =
             text ?? """
-                {"model": "model", "quantization": {"algorithm": "mxfp4"},
+                {"model": "model",
+                 \(members.contains("\"quantization\"") ? "" : #""quantization": {"algorithm": "mxfp4"},"#)
                  "data": {"train": ["train.txt"], "validation": ["validation.txt"], "seq_length": 32},
                  "export": [{"format": "compressed-tensors"}], "seed": 7, \(members)}
                 """

@@ -104,6 +104,18 @@ internal import Testing
                 warning: one
                 """
         )
+        let early = results.replacing(
+            "\"steps\":40",
+            with:
+                #""steps":40,"exported_step":30,"ended_early":"ended early at step 40 of 99: why""#
+        )
+        let sentences = [
+            "40 steps, 20480 tokens", "ended early at step 40 of 99: why",
+            "exported: the weights of step 30, of the best validation",
+        ]
+        #expect(lines(early).suffix(5).prefix(3) == sentences[...], "\(lines(early))")
+        let last = results.replacing("\"steps\":40", with: #""steps":40,"exported_step":40"#)
+        #expect(lines(last) == lines(results))
         // A share of next to nothing says nothing, so that results have none.
         let little = results.replacing("72.75", with: "41.98").replacing("0.8013", with: "null")
         #expect(lines(little).contains("PTQ lost next to nothing: there was nothing to win back."))
