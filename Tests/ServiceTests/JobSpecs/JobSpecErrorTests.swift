@@ -164,7 +164,7 @@ internal import Testing
         .init(
             #"{"model": "sha256:12", "quantization": {"algorithm": "fp4"}, "data": {"train": ["t"]}}"#,
             "$.model: \"sha256:12\" is not allowed; expected a path, job:ID[/output] or ",
-            "sha256:DIGEST"
+            "sha256:DIGEST; sha256: takes 64 hexadecimal digits, not 2"
         ),
         .init(
             #"{"model": "m", "quantization": {"algorithm": "fp4"}, "data": {"train": "t"}}"#,
