@@ -102,7 +102,10 @@ final class WaitCourse: Sendable {
             for target in left {
                 do {
                     try await body(target, client)
-                } catch let error as RPCError where !error.isConnectionLoss && !isAlone {
+                } catch let error as RPCError
+                    where !error.isConnectionLoss && error.code != .cancelled && !isAlone
+                {
+                    // A wait whose time is up is cancelled, which is no answer of the gateway's.
                     refuse(target, error)
                 }
             }
