@@ -1,6 +1,7 @@
 internal import Foundation
 internal import Jobs
 internal import Protocol
+internal import TestProgram
 internal import Testing
 
 @testable internal import Gateway
@@ -35,11 +36,7 @@ struct ArtifactPresenceTests {
         for word in words { #expect(error?.message.contains(word) == true, "\(word)") }
         // The way on is in the sentence.
         let command = try #require(error?.message.components(separatedBy: "without them, ").last)
-        let shell = Process()
-        shell.executableURL = URL(filePath: "/bin/sh")
-        shell.arguments = ["-c", command]
-        try shell.run()
-        shell.waitUntilExit()
+        #expect(try TestProgram.run("/bin/sh", ["-c", command]).status == 0)
         try check(.of("m"))
         // Said once: with artifacts there is nothing to accept, and what is lost then is lost anew.
         let store = try ArtifactStore(root: root)
