@@ -148,7 +148,7 @@ internal import Transformer
 
     @Test func refusesModelsWithoutTemplate() throws {
         let model = try TinyModel.make()
-        let tokens = try TextTokens(model.tokenizer, model.configuration, model.files)
+        let tokens = try TextTokens(model.tokenizer, model.configuration, SourceFiles())
         let file = try file([#"{"messages": [{"role": "user", "content": "hello"}]}"#])
         let error = #expect(throws: ModelFileError.self) { try tokens.tokens(of: file) }
         #expect(error?.message.contains("the model has no chat template") == true)

@@ -282,14 +282,14 @@ struct JobRemovalTests {
             var error = await #expect(throws: RPCError.self) { _ = try await submit("logits") }
             #expect(error?.code == .invalidArgument)
             #expect(error?.message.contains("makes no logits") == true)
-            let waiting = try await submit("report.html", key: "waiting")
-            // It ends with a model and no report.
+            let waiting = try await submit("model-gguf", key: "waiting")
+            // It ends with one model, and not the other.
             try await Self.finish(gateway, worker, "out")
-            error = await #expect(throws: RPCError.self) { _ = try await submit("report.html") }
+            error = await #expect(throws: RPCError.self) { _ = try await submit("model-gguf") }
             #expect(error?.code == .invalidArgument)
             #expect(
                 error?.message
-                    == "/model: job \(first) has no output report.html; it has model"
+                    == "/model: job \(first) has no output model-gguf; it has model"
             )
             #expect(try await ada.call(QatMethods.listJobs, ListJobsRequest()).jobs.count == 2)
             // What waited for it has failed, and is that job when it is submitted again.

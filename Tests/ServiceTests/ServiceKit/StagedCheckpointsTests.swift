@@ -24,7 +24,7 @@ struct StagedCheckpointsTests {
             mkdir -p \(folder)/checkpoints/$name
             echo weights-$step > \(folder)/checkpoints/$name/manifest.json
             printf '{"type":"checkpoint","step":%d,"message":"%s"}\\n' $step $name
-            for try in 1 2 3 4 5 6 7 8 9 10; do test -d \(folder)/upload/$name && break; sleep 0.1; done
+            for try in $(seq 200); do test -d \(folder)/upload/$name && break; sleep 0.1; done
             ls \(folder)/upload | wc -l >> \(gateway.folder.home.path)/counts
         done
 
