@@ -17,7 +17,7 @@ import qatrpc
 from expectations import REFUSALS, RESOURCE_EXHAUSTED, call, probe
 from qat.v1 import cas_pb2, common_pb2, control_pb2
 from qatrpc import CALL, DATA, END_STREAM, MORE, STATUS, frame, hello
-from user_attacks import submit
+from user_attacks import submit, submit_after
 
 
 @contextmanager
@@ -216,10 +216,11 @@ def a_chain_of_dependents_ends_with_its_first(suite):
         ids = [submit(suite.user, [broken]).job_id]
         for _ in range(6000):
             try:
-                ids.append(submit(suite.user, [dependent(ids[-1])]).job_id)
+                ids.append(submit_after(suite.user, ids[-1]).job_id)
             except qatrpc.CallFailed as failure:
                 assert failure.code in REFUSALS + (RESOURCE_EXHAUSTED,), str(failure)
                 break
+    assert len(ids) > 32, f"a chain of {len(ids)} jobs is no chain"
     print(f"  a chain of {len(ids)} jobs")
     deadline = time.monotonic() + 60
     told = None
@@ -229,10 +230,6 @@ def a_chain_of_dependents_ends_with_its_first(suite):
         gateway = suite.connect()
         assert gateway.ack.boot_id == boot, "the gateway has died of it"
         told = gateway.call("Jobs/Get", job_id=ids[-1]).summary.state
-
-
-def dependent(job_id):
-    return common_pb2.Input(pointer=b"/model", source=b"job:" + job_id)
 
 
 GPU = b"""{"model": "tiny", "quantization": {"algorithm": "mxfp4"}, "optim": {"lr": 1e-4},

@@ -27,8 +27,7 @@ def jobs_are_their_owners(suite):
     refused(lambda: list(eve.logs(job_id)), (NOT_FOUND, PERMISSION_DENIED))
     assert job_id not in [job.job_id for job in eve.call("Jobs/List", page_size=100).jobs]
     assert job_id not in [job.job_id for job in eve.call("Admin/Status", page_size=100).jobs]
-    reference = common_pb2.Input(pointer=b"/model", source=b"job:" + job_id)
-    refused(lambda: submit(eve, [reference]), (NOT_FOUND, PERMISSION_DENIED))
+    refused(lambda: submit_after(eve, job_id), (NOT_FOUND, PERMISSION_DENIED))
 
 
 @probe
@@ -84,6 +83,13 @@ def one_users_key_does_not_block_anothers(suite):
 
 
 PLAIN = b'{"model": "tiny", "quantization": {"algorithm": "mxfp4"}}'
+
+
+def submit_after(gateway, job_id):
+    """A job whose model is another job's output: the reference stands in the specification, too."""
+    source = b"job:" + job_id
+    reference = common_pb2.Input(pointer=b"/model", source=source)
+    return submit(gateway, [reference], spec=PLAIN.replace(b"tiny", source))
 
 
 def submit(gateway, inputs, *, key=None, name=b"attack", spec=PLAIN, kind=b"quantize"):
@@ -228,8 +234,7 @@ def dependents_of_a_cancelled_job_end(suite):
     with suite.stopped("quant"):
         suite.submit(suite.user)  # taken by the stopped worker, if it was waiting
         first = suite.submit(suite.user)
-        reference = common_pb2.Input(pointer=b"/model", source=b"job:" + first)
-        second = submit(suite.user, [reference]).job_id
+        second = submit_after(suite.user, first).job_id
         suite.user.call("Jobs/Cancel", job_id=first, now=True)
         time.sleep(0.5)
         now = suite.state(second)
