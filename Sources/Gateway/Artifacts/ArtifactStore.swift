@@ -144,6 +144,9 @@ struct ArtifactStore: Sendable {
         verified.insert(digest, FileVersion(path(digest)))
     }
 
+    /// Bytes that are read at once: hundreds of readers may do so at a time, and none of them be read from.
+    private static let chunkSize = 32 << 10
+
     /// Reads a range in chunks; a file that this process has not yet read whole, or that was touched
     /// since, is verified first, so that no damaged byte is handed out.
     ///
@@ -172,7 +175,7 @@ struct ArtifactStore: Sendable {
         var left = length == 0 ? total - offset : min(length, total - offset)
         var hasher = left == total ? SHA256Hasher() : nil
         while left > 0 {
-            let count = Int(min(left, 256 << 10))
+            let count = Int(min(left, UInt64(Self.chunkSize)))
             guard let data = try handle.read(upToCount: count), !data.isEmpty else {
                 throw try await fault(in: digest)
             }
@@ -234,7 +237,7 @@ struct ArtifactStore: Sendable {
         while true {
             let piece: Data?
             do {
-                piece = try file.read(upToCount: 1 << 20)
+                piece = try file.read(upToCount: chunkSize)
             } catch {
                 throw StoreError(.unusable, "\(path): cannot be read: \(error)")
             }
