@@ -163,8 +163,9 @@ def check_jobs(client, deployment, work, jobs):
     with check("both jobs complete, and their results verify"):
         ended = [client.json("wait", job, "--timeout", "90") for job in trained]
         assert all(job["state"] == "SUCCEEDED" for job in ended), ended
-        # One lease may be lost, where podman's names come back later than it lasts.
-        assert sum(job["attempt"] for job in ended) <= 3, ended
+        # A lease may be lost, where podman's names come back later than it lasts: its server keeps a name that is
+        # gone waiting for as long.
+        assert all(job["attempt"] <= 2 for job in ended), ended
         for job in trained:
             verify(client, job, work / job)
 
