@@ -17,7 +17,8 @@ struct JobRemovalTests {
     private static func finish(
         _ gateway: GatewayFixture,
         _ worker: RPCClient,
-        _ text: String
+        _ text: String,
+        output: String = "model"
     ) async throws {
         let lease = try await gateway.lease(worker, "quant-1")
         try await gateway.put(text, worker)
@@ -27,7 +28,7 @@ struct JobRemovalTests {
                 jobID: lease.jobID,
                 epoch: lease.epoch,
                 outputs: [
-                    OutputFile(name: "model", digest: .of(text), size: UInt64(text.utf8.count))
+                    OutputFile(name: output, digest: .of(text), size: UInt64(text.utf8.count))
                 ],
                 bootID: "b1"
             )
@@ -282,21 +283,20 @@ struct JobRemovalTests {
             var error = await #expect(throws: RPCError.self) { _ = try await submit("logits") }
             #expect(error?.code == .invalidArgument)
             #expect(error?.message.contains("makes no logits") == true)
-            let waiting = try await submit("model-gguf", key: "waiting")
-            // It ends with one model, and not the other.
-            try await Self.finish(gateway, worker, "out")
-            error = await #expect(throws: RPCError.self) { _ = try await submit("model-gguf") }
+            let waiting = try await submit("model", key: "waiting")
+            // It ends with a report and no model.
+            try await Self.finish(gateway, worker, "out", output: "report.html")
+            error = await #expect(throws: RPCError.self) { _ = try await submit("model") }
             #expect(error?.code == .invalidArgument)
             #expect(
                 error?.message
-                    == "/model: job \(first) has no output model-gguf; it has model"
+                    == "/model: job \(first) has no output model; it has report.html"
             )
             #expect(try await ada.call(QatMethods.listJobs, ListJobsRequest()).jobs.count == 2)
             // What waited for it has failed, and is that job when it is submitted again.
             let failed = try await ada.call(QatMethods.getJob, GetJobRequest(jobID: waiting))
             #expect(failed.summary.reason == "ARTIFACT_MISSING")
-            #expect(try await submit("report.html", key: "waiting") == waiting)
-            _ = try await submit("model", key: "good")
+            #expect(try await submit("model", key: "waiting") == waiting)
         }
     }
 
