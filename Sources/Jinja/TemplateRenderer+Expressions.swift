@@ -241,12 +241,6 @@ extension TemplateRenderer {
         }
     }
 
-    /// What is iterated: a list's items, a dictionary's keys, a text's characters.
-    func elements(of value: TemplateValue, in what: String) throws(TemplateError) -> [TemplateValue]
-    {
-        try TemplateMethods.elements(of: value, in: what)
-    }
-
     func string(_ value: TemplateValue) throws(TemplateError) -> String {
         if case .text(let text) = value { return text }
         return TemplateText.string(try charged(value))

@@ -188,7 +188,7 @@ final class TemplateRenderer {
 
     private func render(_ loop: Loop, _ scope: Scope) throws(TemplateError) -> Flow {
         let items = try at(loop.line) { () throws(TemplateError) in
-            var items = try elements(of: evaluate(loop.items, scope), in: "for")
+            var items = try TemplateMethods.elements(of: evaluate(loop.items, scope), in: "for")
             if let condition = loop.condition {
                 var kept: [TemplateValue] = []
                 for item in items {
@@ -229,7 +229,7 @@ final class TemplateRenderer {
             space.members[name] = value
             try count(TemplateValue.namespace(space).weight() / 16)
         case .several(let targets):
-            let items = try elements(of: value, in: "set")
+            let items = try TemplateMethods.elements(of: value, in: "set")
             guard items.count == targets.count else {
                 throw TemplateError(.type, "\(items.count) values for \(targets.count) names")
             }
