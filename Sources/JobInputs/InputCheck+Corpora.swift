@@ -16,20 +16,8 @@ extension InputCheck {
     /// Checks the corpora of a training.
     mutating func corpora(_ spec: TrainSpec, _ windows: Windows, _ model: Model?) {
         let data = spec.data
-        if let corpora = corpora(data.training.count, "/data/train"),
-            let all = attempt("$.data.train", { try CorpusDocuments(corpora) })
-        {
-            let documents = all.share(.training, of: data.splits)
-            let name =
-                data.splits == nil ? "" : "the first share, \(Self.text(documents, of: all)), has "
-            if tokens(documents, "$.data.train", model), let model,
-                holdsWindow(documents, "$.data.train", label: name, windows)
-            {
-                batches(spec.trainer, documents.tokenCount / windows.length, windows)
-                documentEnds(data, model) { documents.hasEnd($0) }
-                order(spec, documents, model)
-            }
-            if data.validation.isEmpty { validation(spec, all, windows, model) }
+        if let corpora = corpora(data.training.count, "/data/train") {
+            training(corpora, spec, windows, model)
         }
         if let corpora = corpora(data.validation.count, "/data/validation"),
             let documents = attempt("$.data.validation", { try CorpusDocuments(corpora) }),
@@ -38,6 +26,75 @@ extension InputCheck {
             _ = holdsWindow(documents, "$.data.validation", windows)
         }
         if spec.calibrates { calibration(data, windows, model) }
+    }
+
+    /// Checks what a training reads its windows from: all corpora as one, or each of a mixture.
+    private mutating func training(
+        _ corpora: [IndexedCorpus],
+        _ spec: TrainSpec,
+        _ windows: Windows,
+        _ model: Model?
+    ) {
+        let data = spec.data
+        let sets = data.isMixture ? corpora.map { [$0] } : [corpora]
+        var parts: [(path: String, documents: CorpusDocuments)] = []
+        for (index, set) in sets.enumerated() {
+            let path = data.isMixture ? "$.data.train[\(index)]" : "$.data.train"
+            guard let all = attempt(path, { try CorpusDocuments(set) }) else { continue }
+            let documents = all.share(.training, of: data.splits)
+            let name =
+                data.splits == nil ? "" : "the first share, \(Self.text(documents, of: all)), has "
+            if tokens(documents, path, model), model != nil,
+                holdsWindow(documents, path, label: name, windows)
+            {
+                parts.append((path, documents))
+            }
+            if data.validation.isEmpty { validation(spec, all, windows, model) }
+        }
+        guard let model, parts.count == sets.count else { return }
+        let tokenCount = parts.reduce(0) { $0 + $1.documents.tokenCount }
+        batches(spec.trainer, tokenCount / windows.length, windows)
+        documentEnds(data, model) { end in parts.contains { $0.documents.hasEnd(end) } }
+        guard let samples = mixture(spec, windowsPerEpoch: tokenCount / windows.length) else {
+            return
+        }
+        for (part, count) in zip(parts, samples) {
+            _ = attempt(part.path) {
+                try SampleOrder.check(part.documents, length: windows.length, samples: count)
+            }
+        }
+    }
+
+    /// Checks that a run's order of a mixture can be made.
+    ///
+    /// - Returns: The windows that the order of each source is made of, nil being one epoch of it; nil if
+    ///   there is no order.
+    mutating func mixture(_ spec: TrainSpec, windowsPerEpoch: Int) -> [Int?]? {
+        let wanted = spec.trainer.microBatchSize * spec.trainer.accumulatedBatches
+        let (epochs, isHuge) = max(windowsPerEpoch / wanted, 1)
+            .multipliedReportingOverflow(by: spec.trainer.maximumEpochs)
+        let steps = min(spec.trainer.maximumSteps ?? .max, isHuge ? .max : epochs)
+        let (count, isBeyond) = steps.multipliedReportingOverflow(by: wanted)
+        let samples = isBeyond ? Int.max : count
+        guard spec.data.isMixture else {
+            return [spec.data.loaderType == .cyclic ? nil : samples]
+        }
+        let weights = spec.data.trainingWeights
+        let fits: Void? = attempt("$.data.train_weights") {
+            try BlendOrder.check(sources: weights.count, count: samples)
+        }
+        guard fits != nil else { return nil }
+        let shares = BlendOrder.shares(weights)
+        for index in weights.indices where shares[index] * Double(samples) < 1 {
+            remark(
+                "$.data.train_weights[\(index)]",
+                """
+                its share of the run's \(samples) windows is less than one: \
+                \(spec.data.training[index]) may not be read at all
+                """
+            )
+        }
+        return BlendOrder.sampleCounts(weights: weights, count: samples)
     }
 
     /// Checks corpora that are calibrated on, one of which has to hold a window.
@@ -70,25 +127,6 @@ extension InputCheck {
         let label = "the second share, \(Self.text(documents, of: all)), has "
         if holdsWindow(documents, path, label: label, windows) {
             _ = tokens(documents, path, model)
-        }
-    }
-
-    /// Checks that the order of a run can be made, where the job alone says how long that is.
-    private mutating func order(_ spec: TrainSpec, _ documents: CorpusDocuments, _ model: Model) {
-        let size = spec.trainer.microBatchSize
-        let wanted = size * spec.trainer.accumulatedBatches
-        let perEpoch = documents.tokenCount / spec.data.sequenceLength
-        let (epochs, isHuge) = max(perEpoch / wanted, 1)
-            .multipliedReportingOverflow(by: spec.trainer.maximumEpochs)
-        let steps = min(spec.trainer.maximumSteps ?? .max, isHuge ? .max : epochs)
-        let (samples, isBeyond) = steps.multipliedReportingOverflow(by: wanted)
-        let isCyclic = spec.data.loaderType == .cyclic
-        _ = attempt("$.data.train") {
-            try SampleOrder.check(
-                documents,
-                length: spec.data.sequenceLength,
-                samples: isCyclic ? nil : isBeyond ? .max : samples
-            )
         }
     }
 

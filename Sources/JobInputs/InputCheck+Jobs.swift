@@ -65,6 +65,7 @@ extension InputCheck {
             )
             if let files, let tokens = model?.tokens, spec.data.generated == nil {
                 batches(spec.trainer, files, windows, tokens)
+                if spec.data.isMixture { mixture(spec, files, windows, tokens) }
             }
             documentEnds(spec.data, model) { _ in
                 files.map { $0.contains { $0.form != .plain } }
@@ -76,6 +77,31 @@ extension InputCheck {
         }
         texts(spec.data.validation.count, "/data/validation", isJoined: true, windows, model)
         conversations(spec, model)
+    }
+
+    /// Checks that each text of a mixture holds a window.
+    private mutating func mixture(
+        _ spec: TrainSpec,
+        _ files: [TextFile],
+        _ windows: Windows,
+        _ tokens: TextTokens
+    ) {
+        for (index, file) in files.enumerated() {
+            _ = attempt("$.data.train[\(index)]") {
+                try TextCorpus.requireWindow(
+                    of: windows.length,
+                    in: [file],
+                    isJoined: true,
+                    tokens
+                )
+            }
+        }
+        // Only the tokens of all texts would say how long an epoch is.
+        if spec.trainer.maximumSteps != nil,
+            spec.trainer.maximumEpochs == TrainerOptions.unlimitedEpochs
+        {
+            _ = mixture(spec, windowsPerEpoch: .max)
+        }
     }
 
     /// Checks that a batch is no larger than the text: its windows would be the same ones again.

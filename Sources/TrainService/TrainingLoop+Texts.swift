@@ -26,6 +26,11 @@ extension TrainingLoop {
             tokenCount: training.tokens.count,
             paths: trainPaths
         )
+        if spec.data.isMixture {
+            for (path, part) in zip(trainPaths, training.files) {
+                try TextCorpus.requireWindow(of: length, tokenCount: part.count, paths: [path])
+            }
+        }
         // Without a validation text the training text serves, and the results say so.
         var validation: MarkedText?
         if !validationPaths.isEmpty {
@@ -53,6 +58,7 @@ extension TrainingLoop {
         }
         return TrainingTexts(
             training: training.tokens,
+            parts: spec.data.isMixture ? training.files : nil,
             validation: validation?.tokens,
             isMarked: isMarked
         )

@@ -125,7 +125,7 @@ struct TrainingPlan {
                     + "BF16 (AVX-512 BF16): computed in FP32"
             )
         }
-        if let teacherCache, spec.data.repeatsWindows,
+        if let teacherCache, spec.data.repeatsWindows, !spec.data.isMixture,
             totalSteps <= windowsPerEpoch / (batchSize * accumulation)
         {
             warnings.append(

@@ -16,6 +16,13 @@ enum DataSchema {
                     + "what there is of generated comes behind texts. One of both is needed."
             ),
             .init(
+                "train_weights",
+                .array(.number(.above(0, through: 1e9)), count: 1...1024),
+                "A weight for each of train, of any sum: windows are then drawn from each in proportion, in the "
+                    + "order of Megatron's blends, each from one text alone. An epoch stays as many windows as "
+                    + "all texts hold. Without it they are read as one, each by its length."
+            ),
+            .init(
                 "generated",
                 .object(generated),
                 "Text that the model, or the teacher of a distillation, makes by itself before the first "

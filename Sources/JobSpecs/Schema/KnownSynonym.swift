@@ -98,6 +98,11 @@ enum KnownSynonym {
         (["$.quantization.scaling_granularity"], "group_size group blocksize q_group_size"),
         (["$.data.train"], "train_file train_files train_data train_dataset dataset datasets"),
         (["$.data.train"], "data_path data_prefix train_ds training"),
+        (
+            ["$.data.train_weights"],
+            "weights blend mixture mixture_weights dataset_weights data_weights"
+        ),
+        (["$.data.train_weights"], "train_data_weights sampling_weights probabilities proportions"),
         (["$.data.validation"], "validation_file val_file val_data eval_dataset valid val"),
         (["$.data.validation"], "validation_ds valid_data"),
         (["$.data.calibration"], "calibration_dataset calibration_data calib_data"),

@@ -62,6 +62,10 @@ struct ObjectReader {
         value(key)?.arrayValue?.compactMap(\.stringValue) ?? []
     }
 
+    func numbers(_ key: String) -> [Double] {
+        value(key)?.arrayValue?.compactMap(\.doubleValue) ?? []
+    }
+
     /// A reader of a member that is an object; of an empty object when it is missing, or a word.
     func object(_ key: String) -> ObjectReader {
         switch schema.field(key)?.value {

@@ -6,6 +6,7 @@ extension SchemaValidator {
     mutating func checkConsistency(of spec: JobSpec) {
         switch spec {
         case .quantize(let spec):
+            checkNames(spec.data)
             checkQuantization(
                 spec.quantization,
                 candidates: spec.quantization.postTraining?.mixedPrecision?.candidates ?? []
@@ -19,7 +20,9 @@ extension SchemaValidator {
             checkOptimizer(spec.optimizer)
             checkDistillation(spec.distillation)
             checkStages(spec.quantization)
+            checkNames(spec.data)
             checkTraining(spec.data)
+            checkMixture(spec.data)
             checkCorpora(spec)
             checkScales(spec.quantization)
             checkInputScales(spec.quantization)
@@ -142,39 +145,6 @@ extension SchemaValidator {
             report(
                 "\(exports[index].format.rawValue) is not allowed twice",
                 at: "$.export[\(index)].format"
-            )
-        }
-    }
-
-    private mutating func checkTraining(_ data: DataOptions) {
-        guard data.training.isEmpty, data.generated == nil else { return }
-        report(
-            "missing; name training texts, or let the teacher make some: "
-                + "\"generated\": {\"windows\": 1000}",
-            at: "$.data.train"
-        )
-    }
-
-    private mutating func checkCorpora(_ spec: TrainSpec) {
-        guard spec.data.implementation == .mmap else { return }
-        if spec.data.namesSampling {
-            report(
-                "not allowed with \"mmap\"; dataloader_type says in which order a corpus is read",
-                at: "$.data.sampling"
-            )
-        }
-        // NumPy, whose generator Megatron shuffles by, refuses more.
-        if spec.seed > UInt64(UInt32.max) {
-            report(
-                "\(spec.seed) is not allowed with \"mmap\"; expected at most \(UInt32.max), as Megatron "
-                    + "does",
-                at: "$.seed"
-            )
-        }
-        if let splits = spec.data.splits, splits.training == 0 {
-            report(
-                "not allowed: the first share, which is trained on, is 0",
-                at: "$.data.splits_string"
             )
         }
     }

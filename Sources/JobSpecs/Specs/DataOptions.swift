@@ -41,6 +41,8 @@ public struct DataOptions: Sendable, Equatable {
     public var implementation: Implementation
     /// Training texts.
     public var training: [String]
+    /// What of the training's windows each of these gives, by proportion; empty where they are read as one.
+    public var trainingWeights: [Double]
     /// Text behind them that the teacher makes; nil for none.
     public var generated: Generated?
     /// Validation texts.
@@ -77,6 +79,7 @@ public struct DataOptions: Sendable, Equatable {
     init(_ reader: ObjectReader) {
         implementation = reader.choice("data_impl")
         training = reader.texts("train")
+        trainingWeights = reader.numbers("train_weights")
         generated =
             reader.contains("generated") ? Generated(reader.object("generated")) : nil
         validation = reader.texts("validation")
@@ -105,6 +108,9 @@ public struct DataOptions: Sendable, Equatable {
 
     /// Tokens of the text that the teacher makes.
     public var generatedCount: Int { (generated?.windows ?? 0) * sequenceLength }
+
+    /// Whether training texts are drawn from by weight.
+    public var isMixture: Bool { !trainingWeights.isEmpty }
 
     /// Whether epochs of a training have the same windows.
     public var repeatsWindows: Bool {
@@ -145,17 +151,6 @@ public struct DataOptions: Sendable, Equatable {
                 "text of the teacher beside a corpus is not in this version; leave one of both out"
             )
         }
-        if implementation == .mmap {
-            for (key, names) in lists {
-                for (index, name) in names.enumerated() where Double(name) != nil {
-                    add(
-                        "\(key)[\(index)]",
-                        "the weight of a mixture is not in this version; name corpora alone, of which "
-                            + "the documents are read as those of one"
-                    )
-                }
-            }
-        }
         if !isTraining {
             for key in documentKeys {
                 add(key, "calibrating so is not in this version; write false")
@@ -171,6 +166,16 @@ public struct DataOptions: Sendable, Equatable {
             (resetsAttentionMask, "reset_attention_mask"),
             (masksEndOfDocumentLoss, "eod_mask_loss"),
         ].filter(\.0).map(\.1)
+    }
+
+    /// The places of weights among names, as Megatron's blends have them: `["0.3", "a", "0.7", "b"]`.
+    var weightsAmongNames: [String] {
+        lists.flatMap { key, names in
+            let numbers = names.indices.filter { Double(names[$0]) != nil }
+            let isBlend =
+                names.count % 2 == 0 && numbers == Array(stride(from: 0, to: names.count, by: 2))
+            return implementation == .mmap || isBlend ? numbers.map { "\(key)[\($0)]" } : []
+        }
     }
 
     private var lists: [(key: String, names: [String])] {

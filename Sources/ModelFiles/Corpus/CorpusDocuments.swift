@@ -150,17 +150,22 @@ public struct CorpusDocuments: Sendable {
 
 /// Documents as one text: their tokens in the order in which they are stored.
 public struct CorpusText: TokenText {
-    private let documents: CorpusDocuments
+    private let parts: [CorpusDocuments]
     private let vocabularySize: Int
+    /// Tokens of all documents.
+    public let count: Int
 
     /// The text of documents for a model with so many tokens.
     public init(_ documents: CorpusDocuments, vocabularySize: Int) {
-        self.documents = documents
-        self.vocabularySize = vocabularySize
+        self.init([documents], vocabularySize: vocabularySize)
     }
 
-    /// Tokens of all documents.
-    public var count: Int { documents.tokenCount }
+    /// The text of several sets of documents, one behind the other.
+    public init(_ parts: [CorpusDocuments], vocabularySize: Int) {
+        self.parts = parts
+        self.vocabularySize = vocabularySize
+        count = parts.reduce(0) { $0 + $1.tokenCount }
+    }
 
     /// Copies tokens.
     ///
@@ -168,9 +173,19 @@ public struct CorpusText: TokenText {
     public func copy(_ range: Range<Int>, to target: UnsafeMutablePointer<Int32>) throws {
         precondition(range.lowerBound >= 0 && range.upperBound <= count, "copy: \(range)")
         var end = target
-        try documents.forEachPart(range) { corpus, part throws(ModelFileError) in
-            try corpus.copy(part, to: end, vocabularySize: vocabularySize)
-            end += part.count
+        /// Tokens of the parts before.
+        var before = 0
+        for documents in parts {
+            let own = range.clamped(to: before..<before + documents.tokenCount)
+            before += documents.tokenCount
+            guard !own.isEmpty else { continue }
+            let start = before - documents.tokenCount
+            try documents.forEachPart(own.lowerBound - start..<own.upperBound - start) {
+                corpus,
+                part throws(ModelFileError) in
+                try corpus.copy(part, to: end, vocabularySize: vocabularySize)
+                end += part.count
+            }
         }
     }
 }

@@ -13,6 +13,8 @@ public struct MarkedText: Sendable {
 
     /// The tokens, one document's after the other's.
     public private(set) var tokens: [Int32] = []
+    /// The places of each file's tokens.
+    public private(set) var files: [Range<Int>] = []
     /// Whether one of the documents is a conversation.
     public private(set) var hasConversations = false
 
@@ -50,6 +52,7 @@ public struct MarkedText: Sendable {
             return self.tokens.count < enough
         }
         if let failure { throw failure }
+        files.append(start..<self.tokens.count)
         try tokens.requireRows(of: self.tokens[start...], in: file)
     }
 

@@ -21,6 +21,16 @@ struct CorpusFixture: Decodable {
         let windows: [[Int32]]
     }
 
+    struct Blend: Decodable {
+        let weights: [Double]
+        let length: Int
+        let samples: Int
+        let seed: UInt32
+        let split: String
+        let sources: [Int16]
+        let windows: [[Int32]]
+    }
+
     struct Permutation: Decodable {
         let seed: UInt32
         let count: Int
@@ -35,6 +45,7 @@ struct CorpusFixture: Decodable {
 
     let corpora: [Corpus]
     let orders: [Order]
+    let blends: [Blend]
     let permutations: [Permutation]
     let shuffles: [Shuffle]
 

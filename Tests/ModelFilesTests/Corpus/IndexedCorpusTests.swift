@@ -13,7 +13,7 @@ internal import Transformer
         for expected in try CorpusFixture.load().corpora {
             let corpus = try CorpusFixture.open(expected.name)
             #expect(corpus.name == expected.name)
-            #expect(corpus.type == (expected.name.hasSuffix("uint16") ? .uint16 : .int32))
+            #expect(corpus.type == (expected.name == "corpus-int32" ? .int32 : .uint16))
             #expect((0..<corpus.documentCount).map(corpus.length) == expected.sizes)
             let text = CorpusText(try CorpusDocuments([corpus]), vocabularySize: 70_001)
             #expect(try text.tokens == expected.tokens)

@@ -2,11 +2,12 @@
 
 usage: PYTHONPATH=SITE python3 make_corpus_fixtures.py FOLDER
 Made with Python 3.11.7, megatron-core 0.16.1 (wheel, unpacked into SITE), torch 2.13.0, numpy 2.4.6; seed 5.
-Writes corpus-uint16.{bin,idx} (31 sequences in 30 documents, one of them empty, every other one ended by token 0)
-and corpus-int32.{bin,idx}, and corpus.json:
+Writes corpus-uint16.{bin,idx} (31 sequences in 30 documents, one of them empty, every other one ended by token 0),
+corpus-int32.{bin,idx} and corpus-second.{bin,idx} (9 documents), and corpus.json:
   sizes, tokens     of each corpus
   orders            windows of GPTDataset in the order of its indices, for a seed, a split and a number of samples;
                     add_extra_token_to_sequence is False, so that a sample has seq_length tokens
+  blends            windows of BlendedDataset over corpus-uint16 and corpus-second by weights, which of both each is of
   masks             position ids, loss mask and attention mask of windows
   splits            borders of documents by a splits string, as BlendedMegatronDatasetBuilder rounds them
   permutations      torch.randperm by a generator of a seed, as MegatronPretrainingRandomSampler draws them
@@ -22,6 +23,8 @@ from megatron.core.datasets.gpt_dataset import GPTDataset, GPTDatasetConfig, _ge
 from megatron.core.datasets.indexed_dataset import DType, IndexedDatasetBuilder
 
 folder = sys.argv[1]
+# Blends ask for a rank.
+torch.distributed.init_process_group("gloo", init_method="tcp://127.0.0.1:29517", rank=0, world_size=1)
 rng = numpy.random.RandomState(5)
 
 
@@ -51,6 +54,25 @@ corpora = [write("corpus-uint16", documents, DType.optimal_dtype(300)),
            write("corpus-int32", [[[1, 70000, 2]], [[3, 0]]], DType.optimal_dtype(70001))]
 
 
+second = numpy.random.RandomState(6)
+corpora.append(write("corpus-second", [[second.randint(1, 300, size=second.randint(10, 50)).tolist() + [0]] for _ in range(9)],
+                     DType.optimal_dtype(300)))
+
+
+def blend(weights, length, samples, seed, split):
+    with tempfile.TemporaryDirectory() as cache:
+        config = GPTDatasetConfig(
+            random_seed=seed, sequence_length=length,
+            blend=([f"{folder}/corpus-uint16", f"{folder}/corpus-second"], weights), split=split, path_to_cache=cache,
+            tokenizer=Tokenizer(), reset_position_ids=False, reset_attention_mask=False, eod_mask_loss=False,
+            add_extra_token_to_sequence=False)
+        built = BlendedMegatronDatasetBuilder(
+            GPTDataset, [samples, 1, 1], lambda: True, config).build()[0]
+        items = [built[i] for i in range(samples)]
+    return {"weights": weights, "length": length, "samples": samples, "seed": seed, "split": split,
+            "sources": [int(i["dataset_id"]) for i in items], "windows": [i["tokens"].tolist() for i in items]}
+
+
 def order(length, samples, seed, split, which):
     with tempfile.TemporaryDirectory() as cache:
         config = GPTDatasetConfig(
@@ -70,6 +92,11 @@ orders = [order(16, 20, 1234, "100,0,0", 0),     # within one epoch
           order(32, 150, 4294967295, "90,10,0", 0),
           order(16, None, 42, "90,10,0", 0),     # one epoch, whatever a run takes
           order(8, 5, 3, "80,15,5", 1)]
+
+blends = [blend([0.3, 0.7], 16, 40, 1234, "100,0,0"),
+          blend([3.0, 1.0], 16, 101, 7, "100,0,0"),     # weights of any sum
+          blend([1.0, 1.0], 8, 33, 42, "90,10,0"),
+          blend([0.95, 0.05], 16, 7, 5, "100,0,0")]     # fewer windows than the second's share is ever due
 
 
 def masks(tokens, positions, attention, loss):
@@ -102,6 +129,7 @@ def shuffles(seed, count):
 result = {
     "corpora": corpora,
     "orders": orders,
+    "blends": blends,
     "masks": [masks(w, *s) for w in windows for s in switches],
     "splits": [{"split": s, "count": n, "borders": borders(s, n)}
                for s in ["99,1,0", "90,5,5", "949,50,1", "1,1,1", "100,0,0", "0,1,0", ".5,.25,.25", "969, 30, 1"]

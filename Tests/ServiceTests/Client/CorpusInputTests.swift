@@ -158,6 +158,33 @@ internal import Transformer
         )
     }
 
+    /// Each text of a mixture has to hold a window.
+    @Test func mixturesAreCheckedTextByText() async throws {
+        try await corpus("c", documents: 20)
+        try await corpus("one", documents: 1)
+        let mixed = #""train": ["c", "one"], "validation": ["c"], "train_weights": [1, 1]"#
+        #expect(try validate(train(mixed)).remarks.isEmpty)
+        #expect(
+            problems(train(mixed + #", "splits_string": "50,50,0""#)) == [
+                """
+                $.data.train[1]: the first share, 0 of 1 documents, has 0 tokens, fewer than one window of \
+                seq_length 16; take more documents
+                """
+            ]
+        )
+        let small = #""train": ["c", "one"], "validation": ["c"], "train_weights": [3, 0.1]"#
+        let remarks = try validate(train(small)).remarks.map(\.description)
+        #expect(remarks.count == 1)
+        #expect(remarks.first?.hasPrefix("$.data.train_weights[1]: its share of the run's") == true)
+        try folder.write("short.txt", "few words")
+        try folder.write("long.txt", String(repeating: "some words, ", count: 99))
+        let texts = train(
+            #""train": ["long.txt", "short.txt"], "validation": ["long.txt"], "train_weights": [1, 1]"#
+        ).replacing("mmap", with: "text")
+        #expect(problems(texts).count == 1)
+        #expect(problems(texts).first?.hasPrefix("$.data.train[1]: short.txt: 9 tokens") == true)
+    }
+
     /// Documents of a few words.
     private func corpus(_ name: String, documents: Int) async throws {
         let lines = (0..<documents).map { "{\"text\": \"some words for document \($0)\"}" }

@@ -65,11 +65,37 @@ internal import Testing
         (train("", #","seed":4294967296"#), "$.seed", "expected at most 4294967295"),
         (train(#","splits_string":"0,1,1""#), "$.data.splits_string", "the first share"),
         (train(#","num_workers":65"#), "$.data.num_workers", "64"),
+        (train(#","train_weights":[0.3,0.7]"#), "$.data.train_weights", "2 weights for 1 names"),
+        (train(#","train_weights":[0]"#), "$.data.train_weights[0]", "a number > 0"),
+        (train(#","calibration":["0.5"]"#), "$.data.calibration[0]", "a weight among names"),
+        (
+            train(#","train_weights":[1],"dataloader_type":"cyclic""#), "$.data.train_weights",
+            "not allowed with \"cyclic\""
+        ),
     ])
     func refusesWhatDoesNotGoTogether(json: String, path: String, message: String) throws {
         let error = #expect(throws: JobSpecError.self) { try Self.parse(json) }
         #expect(error?.violations.map(\.path) == [path])
         #expect(error?.violations.first?.message.contains(message) == true, "\(error as Any)")
+    }
+
+    /// As Megatron's configurations and commands have them.
+    @Test(arguments: [
+        (#""mmap","train":["0.3","a","0.7","b"]"#, ["train[0]", "train[2]"]),
+        (#""text","train":["30","a.txt","70","b.txt"]"#, ["train[0]", "train[2]"]),
+        (#""text","train":["30","a.txt","b.txt"]"#, []),
+    ])
+    func weightsAmongNamesAreAnswered(data: String, places: [String]) throws {
+        let json = """
+            {"model":"m","quantization":{"algorithm":"fp4"},"data":{"data_impl":\(data)}}
+            """
+        guard !places.isEmpty else {
+            _ = try Self.parse(json)
+            return
+        }
+        let error = #expect(throws: JobSpecError.self) { try Self.parse(json) }
+        #expect(error?.violations.map(\.path) == places.map { "$.data.\($0)" })
+        #expect(error?.violations.first?.message.contains("\"train_weights\": [0.3, 0.7]") == true)
     }
 
     @Test(arguments: [

@@ -51,10 +51,6 @@ internal import Testing
             train(data: #","data_impl":"mmap","generated":{"windows":4}"#),
             "$.data.generated"
         ),
-        (
-            train(data: #","data_impl":"mmap","validation":["c","0.3"]"#),
-            "$.data.validation[1]"
-        ),
         (train(more: #","export":[{"format":"gguf","precision":"fp8"}]"#), "$.export[0].precision"),
         (train(more: #","export":[{"format":"gguf","kv_cache":"fp8"}]"#), "$.export[0].kv_cache"),
     ])

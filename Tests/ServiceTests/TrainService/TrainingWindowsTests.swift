@@ -138,7 +138,7 @@ internal import Transformer
 
     @Test func aTextsWindowsAreTheSamplers() throws {
         let tokens = (0..<100).map { Int32($0) }
-        let texts = TrainingTexts(training: tokens, validation: nil, isMarked: false)
+        let texts = TrainingTexts(training: tokens, parts: nil, validation: nil, isMarked: false)
         #expect(texts.validation.count == 100 && texts.training.count == 100)
         let windows = try texts.windows(Self.plan("", steps: 3))
         var expected = [Int32](repeating: 0, count: 32)
