@@ -40,28 +40,40 @@ public struct LayerReport: Codable, Sendable {
 
     /// Measures every layer that a recipe quantizes at `progress`.
     ///
-    /// `onLayer`: Told how many are done and how many there are; throwing stops.
+    /// What its scales cannot hold is not counted of a weight that cannot be stored, as one that is not finite.
+    /// `onLayer`: Given each report, and what is stored of the weight; throwing stops.
     public static func measure(
         _ parameters: Parameters,
         recipe: QuantizationRecipe,
         progress: Double = 1,
         team: ThreadTeam,
-        onLayer: (Int, Int) throws -> Void = { _, _ in }
+        onLayer: (LayerReport, PackedTensor?) throws -> Void = { _, _ in }
     ) throws -> [LayerReport] {
         let weights = try parameters.quantizations(by: recipe, progress: progress, team: team)
         let rounded = AlignedBuffer<Float>(count: weights.map(\.entry.count).max() ?? 0)
-        var reports: [LayerReport] = []
-        for (index, weight) in weights.enumerated() {
+        return try weights.map { weight in
             weight.fakeQuantize(into: rounded.pointer)
-            let statistics = QuantizationStatistics(
-                values: parameters.storage.pointer + weight.entry.offset,
-                quantized: rounded.pointer,
-                count: weight.entry.count,
-                team: team
-            )
-            reports.append(LayerReport(weight.entry, weight.format, statistics))
-            try onLayer(index + 1, weights.count)
+            let values = UnsafePointer(parameters.storage.pointer + weight.entry.offset)
+            let packed = try? weight.quantize()
+            let statistics =
+                if let packed {
+                    QuantizationStatistics(
+                        values: values,
+                        quantized: rounded.pointer,
+                        packed: packed,
+                        team: team
+                    )
+                } else {
+                    QuantizationStatistics(
+                        values: values,
+                        quantized: rounded.pointer,
+                        count: weight.entry.count,
+                        team: team
+                    )
+                }
+            let report = LayerReport(weight.entry, weight.format, statistics)
+            try onLayer(report, packed)
+            return report
         }
-        return reports
     }
 }

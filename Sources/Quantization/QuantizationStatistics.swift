@@ -29,30 +29,8 @@ public struct QuantizationStatistics: Sendable, Codable, Equatable {
     /// Share of the blocks with non-zero values that round to nothing but zeros; nil if not counted.
     public var collapsedShare: Double?
 
-    /// Warnings a user should read, by the thresholds of the monitoring feature.
-    public var warnings: [String] {
-        var found: [String] = []
-        if meanAbsoluteError > 0.1 {
-            found.append("mean absolute quantization error \(meanAbsoluteError) exceeds 0.1")
-        }
-        if amax == 0 {
-            found.append("all weights are zero")
-        } else if standardDeviation == 0 {
-            found.append("all weights are \(maximum)")
-        } else if standardDeviation < 1e-6 {
-            found.append(
-                "the weights hardly differ: their standard deviation, \(standardDeviation), is below "
-                    + "1e-6"
-            )
-        }
-        if let collapsedShare, collapsedShare > 0.01 {
-            let percent = (collapsedShare * 1000).rounded() / 10
-            found.append(
-                "scale collapse: \(percent) % of the blocks with non-zero values round to zero"
-            )
-        }
-        return found
-    }
+    /// What a user should look at, as the monitoring feature asks for.
+    public var warnings: [String] { findings.map(\.text) }
 
     private static let chunk = 1 << 16
 

@@ -40,11 +40,13 @@ extension TrainingLoop {
             progress: progress,
             team: team
         )
-        let metrics = TrainingMetrics(nil, layers: layers, format: nil)
+        let figures = layers.map { layer in
+            (layer.module, LayerFigures(.init(report: layer, course: LayerCourse())))
+        }
         let place = DivergencePlace.sentence(
             recorder.history.rows,
             began: divergence.step - control.divergence.streak + 1,
-            last: (divergence.step, metrics.layers ?? [:])
+            last: (divergence.step, Dictionary(uniqueKeysWithValues: figures))
         )
         let message =
             "\(divergence.sentence); "

@@ -33,6 +33,13 @@ extension TrainingLoop {
             let rate = plan.schedule.rate(step: step) * control.rateFactor
             let progress = Double(step) / Double(plan.totalSteps)
             let stageStart = plan.schedule.stageStart(of: step)
+            if isLogged(step + 1) {
+                try monitor.remember(
+                    engine.parameters,
+                    recipe: plan.turns[plan.turn(ofStep: step)],
+                    progress: progress
+                )
+            }
             let result: StepResult
             do {
                 result = try engine.step(
@@ -89,8 +96,8 @@ extension TrainingLoop {
         at place: ComputeEvent
     ) throws {
         let step = engine.stepCount
-        if step % plan.logInterval == 0 || step == plan.totalSteps {
-            try monitor(engine, result, progress: progress, at: place)
+        if isLogged(step) {
+            try measureLayers(engine, result, progress: progress, at: place)
         }
         if control.rules.isValidationDue(step) {
             try judge(engine, values, &control, at: place)
@@ -158,20 +165,30 @@ extension TrainingLoop {
         }
     }
 
-    /// Live quantization statistics: the worst layers, and every warning, in each format.
-    private func monitor(
+    /// Whether layers are measured after a step, counted from 1.
+    private func isLogged(_ step: Int) -> Bool {
+        step % plan.logInterval == 0 || step == plan.totalSteps
+    }
+
+    /// Live quantization statistics: the worst layers, and every new warning, in each format.
+    private func measureLayers(
         _ engine: TrainingEngine,
         _ result: StepResult,
         progress: Double,
         at place: ComputeEvent
     ) throws {
         let taken = plan.turn(ofStep: engine.stepCount - 1)
-        for (turn, recipe) in plan.turns.enumerated() {
+        let gradientNorms = engine.gradientNorms
+        // The step's own format first: what it changed is known once.
+        let turns = [taken] + plan.turns.indices.filter { $0 != taken }
+        for turn in turns {
             let format = plan.formatName(ofTurn: turn)
-            let layers = try LayerReport.measure(
+            let layers = try monitor.measure(
                 engine.parameters,
-                recipe: recipe,
+                recipe: plan.turns[turn],
                 progress: progress,
+                step: engine.stepCount,
+                gradientNorms: turn == taken ? gradientNorms : [:],
                 team: team
             )
             let metrics = TrainingMetrics(
@@ -180,11 +197,8 @@ extension TrainingLoop {
                 format: format
             )
             try recorder.step(metrics, at: place, isTaken: turn == taken)
-            let name = format.map { " in \($0)" } ?? ""
-            for layer in layers {
-                for warning in layer.warnings {
-                    reporter.log("step \(engine.stepCount): \(layer.module)\(name): \(warning)")
-                }
+            for sentence in monitor.warnings.new(layers, format: format) {
+                reporter.log("step \(engine.stepCount): \(sentence)")
             }
         }
     }

@@ -27,6 +27,7 @@ struct TrainingLoop {
     let checkpoints: RunCheckpoints
     let start: StartWeights
     let recorder: RunRecorder
+    let monitor = LayerMonitor()
     /// Why this run begins where it does, if one before it diverged.
     let rollBack: RollBack?
     /// By turn; one where the training is for one format.

@@ -5,11 +5,11 @@ internal import Testing
 
 /// The layer that a divergence shows in first.
 @Suite struct DivergencePlaceTests {
-    private static func layer(std: Double) throws -> TrainingMetrics.Layer {
+    private static func layer(std: Double) throws -> LayerFigures {
         let text = """
             {"mean": 0, "std": \(std), "min": -1, "max": 1, "amax": 1, "mean_absolute_error": 0.01}
             """
-        return try JSONDecoder().decode(TrainingMetrics.Layer.self, from: Data(text.utf8))
+        return try JSONDecoder().decode(LayerFigures.self, from: Data(text.utf8))
     }
 
     private static func row(

@@ -106,6 +106,12 @@ struct AdapterTrainingTests {
         #expect(abs(loss - expected[0]) < 2e-5)
         let found = try Self.gradients(engine)
         #expect(relativeError(found, try fixture.vector("gradients")) < 1e-3)
+        // A and B of a module are counted together, under the module's name.
+        let squares = try fixture.vector("gradients").reduce(0) { $0 + Double($1) * Double($1) }
+        let norms = engine.gradientNorms
+        #expect(norms.keys.allSatisfy { engine.parameters.layout[$0 + ".weight"] != nil })
+        let all = norms.values.reduce(0) { $0 + $1 * $1 }
+        #expect(abs(all / squares - 1) < 2e-3)
     }
 
     /// The clipping estimator takes the gradient away of sums that saturate.

@@ -63,6 +63,14 @@ struct DistillationTests {
             let error = relativeError(found, expected[start..<start + entry.count])
             #expect(error <= Self.tolerance, "\(entry.name)")
         }
+        let norms = engine.gradientNorms
+        for entry in engine.parameters.layout.entries where entry.name.hasSuffix(".weight") {
+            let start = expected.startIndex + entry.offset
+            let norm = expected[start..<start + entry.count]
+                .reduce(0) { $0 + Double($1) * Double($1) }.squareRoot()
+            let found = try #require(norms[entry.module])
+            #expect(abs(found - norm) <= Self.tolerance * norm, "\(entry.name)")
+        }
     }
 
     /// What is asked of a device, step by step, allocates nothing and waits for the loss alone, whatever

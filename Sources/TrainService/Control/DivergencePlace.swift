@@ -29,7 +29,7 @@ enum DivergencePlace {
     static func sentence(
         _ rows: [RunHistory.Row],
         began: Int,
-        last: (step: Int, layers: [String: TrainingMetrics.Layer])
+        last: (step: Int, layers: [String: LayerFigures])
     ) -> String? {
         let measured = rows.compactMap { row in row.layers.map { (step: row.step, layers: $0) } }
         guard let reference = measured.last(where: { $0.step < began }) else { return nil }
@@ -45,14 +45,14 @@ enum DivergencePlace {
     }
 
     private static func largest(
-        from reference: [String: TrainingMetrics.Layer],
-        to row: (step: Int, layers: [String: TrainingMetrics.Layer])
+        from reference: [String: LayerFigures],
+        to row: (step: Int, layers: [String: LayerFigures])
     ) -> Growth? {
         row.layers.sorted { $0.key < $1.key }.flatMap { module, layer -> [Growth] in
             guard let before = reference[module] else { return [] }
             let figures = [
                 ("std", before.std, layer.std),
-                ("amax", Double(before.amax), Double(layer.amax)),
+                ("amax", before.amax, layer.amax),
                 ("mean absolute error", before.meanAbsoluteError, layer.meanAbsoluteError),
             ]
             return figures.filter { $0.1 > 0 }.map {

@@ -18,7 +18,7 @@ struct RunHistory: Equatable {
         /// Figures by name, as `loss`; what is not finite is left out.
         var values: [String: Double]
         /// Figures by module; nil where none were taken, or they are left out.
-        var layers: [String: TrainingMetrics.Layer]? = nil
+        var layers: [String: LayerFigures]? = nil
     }
 
     /// Rows that are kept.
@@ -86,7 +86,7 @@ extension RunHistory.Row: Codable {
         time = try container.decode(Double.self, forKey: .time)
         stage = try container.decodeIfPresent(String.self, forKey: .stage)
         layers = try container.decodeIfPresent(
-            [String: TrainingMetrics.Layer].self,
+            [String: LayerFigures].self,
             forKey: .layers
         )
         values = [:]

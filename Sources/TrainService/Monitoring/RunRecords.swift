@@ -40,16 +40,10 @@ enum RunRecords {
 
     /// A row per step and module.
     static func layerTable(of history: RunHistory) -> String {
-        let head = [
-            "step", "module", "mean", "std", "min", "max", "amax", "mean_absolute_error", "sqnr_db",
-        ]
+        let head = ["step", "module"] + LayerFigures.names
         let rows = history.rows.flatMap { row in
             (row.layers ?? [:]).sorted { $0.key < $1.key }.map { module, layer in
-                [
-                    "\(row.step)", field(module), "\(layer.mean)", "\(layer.std)", "\(layer.min)",
-                    "\(layer.max)",
-                    "\(layer.amax)", "\(layer.meanAbsoluteError)", text(layer.sqnrDecibels),
-                ]
+                ["\(row.step)", field(module)] + layer.values.map(text)
             }
         }
         return lines([head] + rows)

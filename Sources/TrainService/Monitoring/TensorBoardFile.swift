@@ -32,11 +32,13 @@ struct TensorBoardFile {
         name.contains("_perplexity") ? "validation/\(name)" : "train/\(name)"
     }
 
-    private static func histograms(_ layers: [String: TrainingMetrics.Layer]) -> [Summary] {
-        let figures: [(tag: String, value: (TrainingMetrics.Layer) -> Double?)] = [
+    private static func histograms(_ layers: [String: LayerFigures]) -> [Summary] {
+        let figures: [(tag: String, value: (LayerFigures) -> Double?)] = [
             ("layers/sqnr_db", \.sqnrDecibels),
             ("layers/mean_absolute_error", { $0.meanAbsoluteError }),
-            ("layers/amax", { Double($0.amax) }), ("layers/std", { $0.std }),
+            ("layers/amax", { $0.amax }), ("layers/std", { $0.std }),
+            ("layers/saturated_share", \.saturatedShare), ("layers/gradient_norm", \.gradientNorm),
+            ("layers/update_ratio", \.updateRatio), ("layers/flipped_share", \.flippedShare),
         ]
         return figures.compactMap { figure in
             let values = layers.values.compactMap(figure.value).filter(\.isFinite).sorted()

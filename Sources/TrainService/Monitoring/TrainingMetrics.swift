@@ -32,55 +32,30 @@ struct TrainingMetrics: Encodable {
     let meanAbsoluteErrorMax: Double
     let sqnrDbMin: Double
     let worstLayer: String
+    let updateRatioMax: Double?
+    let flippedShareMean: Double?
     /// By module; nil where they do not fit a message.
-    var layers: [String: Layer]?
+    var layers: [String: LayerFigures]?
 
-    /// One layer's figures, to six digits: hundreds of layers go into one message.
-    struct Layer: Codable, Equatable {
-        let mean: Double
-        let std: Double
-        let min: Float
-        let max: Float
-        /// The largest magnitude.
-        let amax: Float
-        let meanAbsoluteError: Double
-        /// Signal to quantization noise; nil without error.
-        let sqnrDecibels: Double?
-
-        private enum CodingKeys: String, CodingKey {
-            case mean, std, min, max, amax
-            case meanAbsoluteError = "mean_absolute_error"
-            case sqnrDecibels = "sqnr_db"
-        }
-
-        init(_ statistics: QuantizationStatistics) {
-            mean = Self.rounded(statistics.mean)
-            std = Self.rounded(statistics.standardDeviation)
-            min = statistics.minimum
-            max = statistics.maximum
-            amax = statistics.amax
-            meanAbsoluteError = Self.rounded(statistics.meanAbsoluteError)
-            let decibels = statistics.sqnrDecibels
-            sqnrDecibels = decibels.isFinite ? Self.rounded(decibels) : nil
-        }
-
-        private static func rounded(_ value: Double) -> Double {
-            Double(String(format: "%.6g", value)) ?? value
-        }
-    }
-
-    init(_ result: StepResult?, layers reports: [LayerReport], format: String?) {
+    init(_ result: StepResult?, layers: [LayerMonitor.Layer], format: String?) {
         self.format = format
         loss = result?.loss
         divergence = result?.divergence
         crossEntropy = result?.crossEntropy
         hiddenError = result?.hiddenError
         gradientNorm = result?.gradientNorm
-        let worst = reports.min { $0.statistics.sqnrDecibels < $1.statistics.sqnrDecibels }
-        meanAbsoluteErrorMax = reports.map(\.statistics.meanAbsoluteError).max() ?? 0
-        sqnrDbMin = worst?.statistics.sqnrDecibels ?? .infinity
-        worstLayer = worst?.module ?? ""
-        layers = Dictionary(uniqueKeysWithValues: reports.map { ($0.module, Layer($0.statistics)) })
+        let worst = layers.min {
+            $0.report.statistics.sqnrDecibels < $1.report.statistics.sqnrDecibels
+        }
+        meanAbsoluteErrorMax = layers.map(\.report.statistics.meanAbsoluteError).max() ?? 0
+        sqnrDbMin = worst?.report.statistics.sqnrDecibels ?? .infinity
+        worstLayer = worst?.report.module ?? ""
+        updateRatioMax = layers.compactMap(\.course.updateRatio).max()
+        let flipped = layers.compactMap(\.course.flippedShare)
+        flippedShareMean = flipped.isEmpty ? nil : flipped.reduce(0, +) / Double(flipped.count)
+        self.layers = Dictionary(
+            uniqueKeysWithValues: layers.map { ($0.report.module, LayerFigures($0)) }
+        )
     }
 
     /// The figures of the whole step by the names that streams, files and TensorBoard show.
@@ -89,6 +64,7 @@ struct TrainingMetrics: Encodable {
             "loss": loss, "divergence": divergence, "cross_entropy": crossEntropy,
             "hidden_error": hiddenError, "gradient_norm": gradientNorm,
             "mean_absolute_error_max": meanAbsoluteErrorMax, "sqnr_db_min": sqnrDbMin,
+            "update_ratio_max": updateRatioMax, "flipped_share_mean": flippedShareMean,
         ]
         return all.compactMapValues(\.self)
     }

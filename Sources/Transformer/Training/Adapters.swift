@@ -79,6 +79,9 @@ final class Adapters {
         targets.map(\.weight.count).max() ?? 0
     }
 
+    /// The modules of all A and B, in the gradients' order.
+    var modules: [String] { targets.flatMap { [$0.weight.module, $0.weight.module] } }
+
     private func target(_ module: LinearModule, _ layer: Int) -> AdapterConfiguration.Target? {
         indices[module.place(inLayer: layer)].map { targets[$0] }
     }

@@ -437,6 +437,22 @@ public final class TrainingEngine {
         return values
     }
 
+    /// L2 norms of the latest step's gradients of weights by module, before clipping; where adapters are
+    /// trained, of a module's two together.
+    public var gradientNorms: [String: Double] {
+        let arena = trainedGradients
+        let modules = adapters?.modules ?? arena.slots.map(\.entry.module)
+        let squares = zip(modules, arena.slots).reduce(into: [String: Double]()) { squares, slot in
+            let (module, slot) = slot
+            guard slot.entry.name.hasSuffix(".weight") else { return }
+            let norm = device.norm(
+                of: GradientArena.tensor(slot.entry, in: arena.storage.memory, at: slot.offset)
+            )
+            squares[module, default: 0] += norm * norm
+        }
+        return squares.mapValues { $0.squareRoot() }
+    }
+
     /// The latest step's gradient of the steps of a parameter's blocks; nil if they are not learned.
     package func scaleGradient(ofParameter name: String) -> [Float]? {
         learnedScales?.gradient(ofParameter: name)

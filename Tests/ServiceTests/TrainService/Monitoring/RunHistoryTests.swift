@@ -5,12 +5,12 @@ internal import Testing
 
 /// What a run measured: kept, thinned, and written in each of its shapes.
 struct RunHistoryTests {
-    private static func layer(_ decibels: Double?) throws -> TrainingMetrics.Layer {
+    private static func layer(_ decibels: Double?) throws -> LayerFigures {
         let value = decibels.map { "\($0)" } ?? "null"
         let json = """
             {"mean": 0.5, "std": 0.25, "min": -1, "max": 2, "amax": 2, "mean_absolute_error": 0.125, "sqnr_db": \(value)}
             """
-        return try JSONDecoder().decode(TrainingMetrics.Layer.self, from: Data(json.utf8))
+        return try JSONDecoder().decode(LayerFigures.self, from: Data(json.utf8))
     }
 
     private struct Events: Decodable {
@@ -81,8 +81,9 @@ struct RunHistoryTests {
         )
         #expect(
             RunRecords.layerTable(of: history)
-                == "step,module,mean,std,min,max,amax,mean_absolute_error,sqnr_db\r\n"
-                + "5,m,0.5,0.25,-1.0,2.0,2.0,0.125,\r\n"
+                == "step,module,mean,std,min,max,amax,mean_absolute_error,sqnr_db,"
+                + "saturated_share,gradient_norm,update_ratio,flipped_share\r\n"
+                + "5,m,0.5,0.25,-1.0,2.0,2.0,0.125,,,,,\r\n"
         )
     }
 
