@@ -21,6 +21,8 @@ extension GatewayAPI {
         let caller = Caller(principal, .removeJob)
         let removal = JobRemoval(engine: engine, artifacts: artifacts, logs: logs)
         let isPipeline = PipelineID.isPipeline(request.jobID)
+        // Before anything goes: what a job had could not be removed with it.
+        try artifacts.requirePresence()
         let gone: JobRemoval.Gone
         let user: User
         if isPipeline {
@@ -77,7 +79,9 @@ extension GatewayAPI {
         by principal: Principal
     ) async throws -> RemoveBlobsResponse {
         let caller = Caller(principal, .removeBlobs)
-        let blobs = try await removal(caller).remove(request.digests)
+        let removal = try removal(caller)
+        try artifacts.requirePresence()
+        let blobs = try await removal.remove(request.digests)
         for blob in blobs where blob.outcome != .refused {
             authority.audit.allow(caller, "sha256:\(blob.digest.hex) \(blob.outcome)")
         }
@@ -92,6 +96,7 @@ extension GatewayAPI {
     ) async throws {
         let caller = Caller(principal, .collectGarbage)
         let removal = try removal(caller)
+        try artifacts.requirePresence()
         // A user's own word on an age of 0 needs no clock.
         guard
             request.olderThanSeconds == 0 && !removal.user.isOperator

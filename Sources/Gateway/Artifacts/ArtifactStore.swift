@@ -37,8 +37,23 @@ struct ArtifactStore: Sendable {
         identity = try StoreIdentity(root: root)
     }
 
+    /// What tells this store from any other.
+    var id: String { identity.text }
+
     /// Whether the folder is the one of this store's start: while it is not, what is not found is not gone.
     var isThere: Bool { identity.isThere }
+
+    /// Why nothing can be stored, whatever room there is, in words that follow "the artifacts"; nil if it can.
+    ///
+    /// It writes nothing, and is asked often.
+    var obstacle: String? {
+        guard isThere else { return "are not there (a mount that is gone?)" }
+        // As after an error of the disk, when its file system is mounted anew to be read only.
+        guard access(root + "/tmp", W_OK | X_OK) == 0 else {
+            return "cannot be written: \(root)/tmp: \(String(cString: strerror(errno)))"
+        }
+        return nil
+    }
 
     /// - Throws: ``StoreError`` (`outOfOrder`) while the store's folder is not there.
     func requirePresence() throws {

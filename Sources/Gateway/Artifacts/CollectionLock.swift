@@ -30,7 +30,9 @@ final class CollectionLock: Sendable {
         let path = root + "/collecting.lock"
         let descriptor = Foundation.open(path, O_RDWR | O_CLOEXEC | flags, 0o600)
         guard descriptor >= 0 else {
-            throw StoreError(.unusable, "\(path): \(String(cString: strerror(errno)))")
+            let code = errno
+            let why = code == ENOENT ? " (are the artifacts there? a mount may be gone)" : ""
+            throw StoreError(.outOfOrder, "\(path): \(String(cString: strerror(code)))\(why)")
         }
         return descriptor
     }

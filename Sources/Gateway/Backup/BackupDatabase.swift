@@ -119,6 +119,10 @@ enum BackupDatabase {
                 sql: "UPDATE job SET epoch = epoch + ? WHERE state <> 'SUCCEEDED'",
                 arguments: [epochStride]
             )
+            // The artifacts are restored into a folder of their own.
+            if try db.tableExists("artifact_store") {
+                try db.execute(sql: "DELETE FROM artifact_store")
+            }
             let columns = try db.columns(in: "artifact_grant").map(\.name)
             if columns.contains("granted") {
                 try db.execute(

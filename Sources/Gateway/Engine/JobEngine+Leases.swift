@@ -21,7 +21,7 @@ extension JobEngine {
         }
         presence.note(obstacle: obstacle, of: holder)
         // Whoever got a job now would find its inputs missing.
-        guard obstacle == nil, hasArtifacts() else { return nil }
+        guard obstacle == nil, hasArtifacts else { return nil }
         var refused: Set<String> = []
         var unreadable: Set<String> = []
         while let next = try await store.nextQueued(

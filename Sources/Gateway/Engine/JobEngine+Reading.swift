@@ -210,9 +210,9 @@ extension JobEngine {
             guard !missing.isEmpty || !running.isEmpty else { return "is about to be queued" }
             return "waits for " + (outputs + ends).joined(separator: ", and ")
         case .queued:
-            guard hasArtifacts() else {
+            guard hasArtifacts else {
                 return
-                    "waits until the gateway's artifacts are there again: its operator must see to it"
+                    "waits until the gateway's artifacts can be used again: its operator must see to it"
             }
             return faults.withLock { $0[stored.job.id] } ?? waitReason(stored, busy: busy)
         default: return ""

@@ -27,23 +27,24 @@ final class JobEngine: Sendable {
     /// Why queued jobs could not be handed out, by their ids: something that is stored of them cannot be read.
     let faults = Mutex<[String: String]>([:])
     let remarks: Remarks
-    /// Whether the folder of the artifacts is there; without it no job is handed out.
-    let hasArtifacts: @Sendable () -> Bool
-    /// Whether it was when that was last looked at.
-    private let hadArtifacts = Mutex(true)
+    /// Why the artifacts cannot be read and written, in words that follow "the artifacts"; while there is a
+    /// reason no job is handed out.
+    let artifactObstacle: @Sendable () -> String?
+    /// What it was when that was last looked at.
+    private let knownObstacle = Mutex<String?>(nil)
     private let clock: @Sendable () -> Moment
 
     /// An engine on a store.
     ///
     /// `leaseDuration`: How long a lease lasts without a heartbeat. `policies`: What users may have.
-    /// `hasArtifacts`: Whether the folder of the artifacts is there. `clock`: Tests bring their own. `report`: Gets
-    /// what is wrong with what is stored.
+    /// `artifactObstacle`: Why the artifacts cannot be used, if so. `clock`: Tests bring their own. `report`:
+    /// Gets what is wrong with what is stored.
     init(
         store: any JobStore,
         leaseDuration: Duration,
         limits: JobLimits = JobLimits(),
         policies: PolicyFile = PolicyFile(AccessPolicy()),
-        hasArtifacts: @escaping @Sendable () -> Bool = { true },
+        artifactObstacle: @escaping @Sendable () -> String? = { nil },
         clock: @escaping @Sendable () -> Moment = { Moment.now },
         report: @escaping @Sendable (String) -> Void = { _ in }
     ) {
@@ -53,7 +54,7 @@ final class JobEngine: Sendable {
         rules = SubmissionRules(limits: limits)
         reportRules = ReportRules(limits: limits)
         remarks = Remarks(report)
-        self.hasArtifacts = hasArtifacts
+        self.artifactObstacle = artifactObstacle
         self.clock = clock
         lifecycle = JobLifecycle(leaseDuration: Int64(leaseDuration / .milliseconds(1)))
         presence = WorkerPresence(grace: lifecycle.leaseDuration)
@@ -63,18 +64,46 @@ final class JobEngine: Sendable {
 
     var now: Moment { clock() }
 
-    /// Looks whether the artifacts are there; workers that wait for a job look again when they are back.
+    /// Whether the artifacts can be used.
+    var hasArtifacts: Bool { artifactObstacle() == nil }
+
+    /// What became of the artifacts.
+    enum ArtifactChange: Equatable {
+        case back
+        case obstacle(String)
+    }
+
+    /// Looks whether the artifacts can be used; workers that wait for a job look again when they are back.
     ///
-    /// - Returns: Whether they are, if that changed.
-    func lookForArtifacts() -> Bool? {
-        let hasArtifacts = hasArtifacts()
-        let isChange = hadArtifacts.withLock { had in
-            defer { had = hasArtifacts }
-            return had != hasArtifacts
+    /// - Returns: What changed since the last look, if anything did.
+    func lookForArtifacts() -> ArtifactChange? {
+        let obstacle = artifactObstacle()
+        let isChange = knownObstacle.withLock { known in
+            defer { known = obstacle }
+            return known != obstacle
         }
         guard isChange else { return nil }
-        if hasArtifacts { hub.signal(Self.queueTopic) }
-        return hasArtifacts
+        guard let obstacle else {
+            hub.signal(Self.queueTopic)
+            return .back
+        }
+        return .obstacle(obstacle)
+    }
+
+    /// Does what follows from something that is stored: its failure is told to the operator and to nobody else,
+    /// since what it follows from stands.
+    func afterwards<Value>(
+        _ what: String,
+        _ body: () async throws -> Value
+    ) async -> Value? {
+        do {
+            return try await body()
+        } catch is CancellationError {
+            return nil
+        } catch {
+            remarks.tell("\(what): \(StoreError.sentence(of: error))")
+            return nil
+        }
     }
 
     /// Takes up what an earlier process left: its workers, its leases, deadlines, and dependents that it

@@ -36,7 +36,7 @@ struct GatewayService: Sendable {
             store: store,
             leaseDuration: leaseDuration,
             policies: policies,
-            hasArtifacts: { artifacts.isThere },
+            artifactObstacle: { artifacts.obstacle },
             report: { logger.error("\($0)") }
         )
         let logs = try jobLogs(in: folder)
@@ -102,12 +102,18 @@ struct GatewayService: Sendable {
         of store: SQLiteJobStore,
         in folder: String
     ) async throws -> ArtifactStore {
+        let root = folder + "/cas"
+        let known = try await store.artifactStore()
         try ArtifactPresence.check(
-            root: folder + "/cas",
+            root: root,
             database: folder + "/gateway.sqlite",
-            referenced: try await store.referenced(after: nil, limit: 1).first
+            referenced: try await store.referenced(after: nil, limit: 1).first,
+            known: known
         )
-        return try ArtifactStore(root: folder + "/cas")
+        let artifacts = try ArtifactStore(root: root)
+        try await store.setArtifactStore(artifacts.id)
+        ArtifactPresence.settle(root: root, known: known)
+        return artifacts
     }
 
     private func jobLogs(in folder: StateFolder) throws -> JobLogStore {

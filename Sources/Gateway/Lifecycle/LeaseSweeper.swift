@@ -37,14 +37,11 @@ struct LeaseSweeper: Service {
     }
 
     private func sweep() async {
-        if let isThere = engine.lookForArtifacts() {
-            if isThere {
-                logger.notice("the artifacts are there again: jobs are handed out")
-            } else {
-                logger.error(
-                    "the artifacts are not there (a mount that is gone?): no job is handed out until they are"
-                )
-            }
+        switch engine.lookForArtifacts() {
+        case .back: logger.notice("the artifacts can be used again: jobs are handed out")
+        case .obstacle(let words):
+            logger.error("the artifacts \(words): no job is handed out until that is mended")
+        case nil: break
         }
         await attempt {
             for id in try await engine.recoverExpired() {

@@ -19,7 +19,8 @@ struct ArtifactCollector: Sendable {
 
     /// Removes those of some artifacts that nobody refers to once openings have expired.
     ///
-    /// While a backup runs nothing is removed; what stays is found again by ``sweep(_:isDryRun:onRemoval:)``.
+    /// While a backup runs, and while the store is not there, nothing is removed; what stays is found again by
+    /// ``sweep(_:isDryRun:onRemoval:)``.
     @discardableResult
     func collect(
         _ digests: Set<SHA256Digest>,
@@ -39,7 +40,10 @@ struct ArtifactCollector: Sendable {
         portion: Set<SHA256Digest>,
         _ expiry: GrantExpiry
     ) async throws -> [Collected] {
-        guard let lock = try CollectionLock.shared(root: artifacts.root) else { return [] }
+        // What lies in another store's place is nobody's to remove.
+        guard artifacts.isThere, let lock = try CollectionLock.shared(root: artifacts.root) else {
+            return []
+        }
         // Condemned before anybody is asked: what is brought from here on stays.
         let condemned = artifacts.custody.condemn(portion)
         defer {
@@ -61,12 +65,14 @@ struct ArtifactCollector: Sendable {
     /// refers to.
     ///
     /// - Returns: The bytes that are stored afterwards.
+    /// - Throws: ``StoreError`` (`outOfOrder`) if the store is not there.
     @discardableResult
     func sweep(
         _ expiry: GrantExpiry,
         isDryRun: Bool = false,
         onRemoval: (Collected) async throws -> Void
     ) async throws -> UInt64 {
+        try artifacts.requirePresence()
         var left: UInt64 = 0
         for byte in UInt8.min...UInt8.max {
             let digests = try artifacts.digests(beginningWith: byte)

@@ -24,7 +24,7 @@ struct JobRemoval: Sendable {
         _ id: String,
         _ expiry: GrantExpiry
     ) async throws -> Gone {
-        try await collect([id], try await engine.remove(id), expiry)
+        await collect([id], try await engine.remove(id), expiry)
     }
 
     /// The same of all jobs of a pipeline, or none.
@@ -33,17 +33,25 @@ struct JobRemoval: Sendable {
         _ expiry: GrantExpiry
     ) async throws -> Gone {
         let (jobs, digests) = try await engine.removePipeline(id)
-        return try await collect(jobs, digests, expiry)
+        return await collect(jobs, digests, expiry)
     }
 
+    /// Removes what jobs had that are gone already: what cannot go now is found by the next round, and is no
+    /// failure of their removal.
     private func collect(
         _ jobs: [String],
         _ digests: Set<SHA256Digest>,
         _ expiry: GrantExpiry
-    ) async throws -> Gone {
-        let bytes = try jobs.reduce(UInt64(0)) { try $0 + logs.remove($1) }
+    ) async -> Gone {
+        var bytes: UInt64 = 0
+        for job in jobs {
+            bytes += await engine.afterwards("the log of job \(job)") { try logs.remove(job) } ?? 0
+        }
         let collector = ArtifactCollector(store: engine.store, artifacts: artifacts)
-        let gone = try await collector.collect(digests, expiry)
+        let gone =
+            await engine.afterwards("artifacts of removed jobs") {
+                try await collector.collect(digests, expiry)
+            } ?? []
         return Gone(
             artifacts: gone,
             logBytes: bytes,

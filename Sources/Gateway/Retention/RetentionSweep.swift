@@ -86,12 +86,19 @@ struct RetentionSweep: Sendable {
     /// The same; `tally` has what was done when it throws, too.
     func run(_ tally: inout Tally) async throws {
         try await attempt("histories", &tally, trimHistories)
-        try await attempt("checkpoints", &tally, forgetCheckpoints)
-        try await attempt("jobs", &tally, removeJobs)
-        try await attempt("logs", &tally, removeLogs)
         try await attempt("keys", &tally) { _ in
             _ = try await store.forgetKeys(before: rules.cutoff(policy.keys), limit: 1000)
         }
+        // What goes with its artifacts stays while these are not there.
+        do {
+            try artifacts.requirePresence()
+        } catch {
+            tally.faults.append("artifacts: \(StoreError.sentence(of: error))")
+            return
+        }
+        try await attempt("checkpoints", &tally, forgetCheckpoints)
+        try await attempt("jobs", &tally, removeJobs)
+        try await attempt("logs", &tally, removeLogs)
         try await attempt("artifacts", &tally, makeRoom)
         try await attempt("damaged artifacts", &tally) {
             let time = Date(timeIntervalSince1970: Double(rules.cutoff(policy.jobs)) / 1000)

@@ -48,14 +48,14 @@ struct StoreError: Error, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Runs what writes files; its errors become the store's.
+    /// Runs what writes files; its errors become the store's: what a disk refuses now, somebody can mend.
     static func ofFiles<Value>(
         _ body: () throws(DurableFileError) -> Value
     ) throws(StoreError) -> Value {
         do throws(DurableFileError) {
             return try body()
         } catch {
-            throw StoreError(error.isFull ? .noSpace : .unusable, error.description)
+            throw StoreError(error.isFull ? .noSpace : .outOfOrder, error.description)
         }
     }
 

@@ -14,12 +14,15 @@ struct ArtifactPresenceTests {
     private let folder = NSTemporaryDirectory() + "qat-presence-" + UUID().uuidString
     private var root: String { folder + "/cas" }
 
-    private func check(_ referenced: SHA256Digest?) throws {
+    /// As a start does: what is accepted is taken in.
+    private func check(_ referenced: SHA256Digest?, known: String? = nil) throws {
         try ArtifactPresence.check(
             root: root,
             database: folder + "/gateway.sqlite",
-            referenced: referenced
+            referenced: referenced,
+            known: known
         )
+        ArtifactPresence.settle(root: root, known: known)
     }
 
     @Test(arguments: [false, true])
@@ -44,6 +47,101 @@ struct ArtifactPresenceTests {
         try check(.of("m"))
         try store.remove(.of("other"))
         #expect(throws: StoreError.self) { try check(.of("m")) }
+    }
+
+    /// Seen: the folders of two gateways were exchanged; each removed most of the other's a minute later.
+    @Test func anotherStoreIsNotTakenForItsOwn() async throws {
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let own = try ArtifactStore(root: root)
+        try await own.put("m")
+        try check(.of("m"), known: own.id)
+        // Of a database that knows none yet, as one of an earlier version, it is taken in.
+        try check(.of("m"))
+        try FileManager.default.moveItem(atPath: root, toPath: root + ".away")
+        let foreign = try ArtifactStore(root: root)
+        try await foreign.put("theirs")
+        for referenced in [nil, SHA256Digest.of("m")] {
+            let error = #expect(throws: StoreError.self) { try check(referenced, known: own.id) }
+            let words = [root, "another gateway", foreign.id, own.id, "move its own folder"]
+            for word in words { #expect(error?.message.contains(word) == true, "\(word)") }
+        }
+        // A copy without its id is nobody knows whose.
+        unlink(root + "/id")
+        let error = #expect(throws: StoreError.self) { try check(nil, known: own.id) }
+        #expect(error?.message.contains("its id is missing") == true)
+        // The way on is in the sentence, and is taken once, by this database alone.
+        let command = try #require(error?.message.components(separatedBy: "for good, ").last)
+        #expect(try TestProgram.run("/bin/sh", ["-c", command]).status == 0)
+        #expect(throws: StoreError.self) { try check(nil, known: "another one") }
+        try check(nil, known: own.id)
+        #expect(throws: StoreError.self) { try check(nil, known: own.id) }
+    }
+
+    /// What a gateway's own start writes down is what it compares with; a restored one begins anew.
+    @Test func theDatabaseKnowsItsStore() async throws {
+        let fixture = try StoreFixture()
+        let store = try #require(fixture.engine.store as? SQLiteJobStore)
+        #expect(try await store.artifactStore() == nil)
+        try await store.setArtifactStore("one")
+        try await store.setArtifactStore("two")
+        #expect(try await store.artifactStore() == "two")
+        let copy = fixture.folder + "/copy.sqlite"
+        try BackupDatabase.snapshot(fixture.folder + "/gateway.sqlite", to: copy)
+        try BackupDatabase.prepare(copy)
+        let restored = SQLiteJobStore(pool: try GatewayDatabase.open(path: copy))
+        #expect(try await restored.artifactStore() == nil)
+        try restored.close()
+    }
+
+    /// Seen: `jobs rm` ended with "No such file", and the job was gone; `artifacts gc` removed what lay in the
+    /// folder's place.
+    @Test func whileTheFolderIsAwayNothingIsRemoved() async throws {
+        try await GatewayFixture.run { gateway in
+            let ada = try gateway.user("ada")
+            let job = try await gateway.submit(ada, key: "k")
+            _ = try await ada.call(QatMethods.cancelJob, CancelJobRequest(jobID: job))
+            let root = gateway.artifacts.root
+            try FileManager.default.moveItem(atPath: root, toPath: root + ".away")
+            let foreign = try ArtifactStore(root: root)
+            try await foreign.put("theirs")
+            try await expectUnavailable {
+                _ = try await ada.call(QatMethods.removeJob, RemoveJobRequest(jobID: job))
+            }
+            try await expectUnavailable {
+                _ = try await ada.call(
+                    QatMethods.removeBlobs,
+                    RemoveBlobsRequest(digests: [.of("m")])
+                )
+            }
+            _ = try await ada.call(QatMethods.getJob, GetJobRequest(jobID: job))
+            let collector = ArtifactCollector(
+                store: gateway.jobs.engine.store,
+                artifacts: gateway.artifacts
+            )
+            let gone = try await collector.collect([.of("theirs")], GrantExpiry(before: .max))
+            #expect(gone.isEmpty)
+            await #expect(throws: StoreError.self) {
+                try await collector.sweep(GrantExpiry(before: .max)) { _ in }
+            }
+            #expect(foreign.size(.of("theirs")) == 6)
+        }
+    }
+
+    /// Seen: with a store that was remounted to be read only, every job of the queue ended as CRASH_LOOP.
+    @Test func aStoreThatCannotBeWrittenIsAnObstacle() async throws {
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let store = try ArtifactStore(root: root)
+        #expect(store.obstacle == nil)
+        // Whoever is root may write everywhere; what is no folder takes no file.
+        try FileManager.default.removeItem(atPath: root + "/tmp")
+        #expect(store.obstacle?.hasPrefix("cannot be written: \(root)/tmp: ") == true)
+        let error = await #expect(throws: StoreError.self) { try await store.put("m") }
+        #expect(error?.rpcError().code == .unavailable)
+        try FileManager.default.createDirectory(
+            atPath: root + "/tmp",
+            withIntermediateDirectories: true
+        )
+        #expect(store.obstacle == nil)
     }
 
     /// Damaged ones are there, and the folder is the right one.
@@ -111,17 +209,17 @@ struct ArtifactPresenceTests {
             let summary = try await ada.call(QatMethods.getJob, GetJobRequest(jobID: waiting))
                 .summary
             #expect(summary.state == JobState.queued.rawValue)
-            #expect(summary.waitReason.contains("artifacts are there again"))
+            #expect(summary.waitReason.contains("artifacts can be used again"))
             let health = try await ada.call(QatMethods.healthCheck, HealthCheckRequest())
             #expect(health.status == .notServing)
             #expect(health.message.contains("artifacts in"))
-            #expect(gateway.jobs.engine.lookForArtifacts() == false)
+            #expect(gateway.jobs.engine.lookForArtifacts() == .obstacle("are away"))
             #expect(gateway.jobs.engine.lookForArtifacts() == nil)
 
             // With the folder back all goes on.
             try? FileManager.default.removeItem(atPath: root)
             try FileManager.default.moveItem(atPath: root + ".away", toPath: root)
-            #expect(gateway.jobs.engine.lookForArtifacts() == true)
+            #expect(gateway.jobs.engine.lookForArtifacts() == .back)
             #expect(try await gateway.get(.of("m"), worker) == "m")
             #expect(try await gateway.lease(other, "quant-2", boot: "b1").jobID == waiting)
             #expect(try await gateway.jobs.engine.store.job(held).job.state.isLeased)

@@ -42,7 +42,9 @@ final class StoreFixture: Sendable {
             limits: limits,
             policies: PolicyFile(policy),
             // As if a mount were gone: see ArtifactPresenceTests.
-            hasArtifacts: { !FileManager.default.fileExists(atPath: folder + "/cas.away") },
+            artifactObstacle: {
+                FileManager.default.fileExists(atPath: folder + "/cas.away") ? "are away" : nil
+            },
             clock: { clock.now },
             report: report
         )
@@ -139,6 +141,7 @@ final class StoreFixture: Sendable {
         boot: String = "b1",
         offer: Offer = Offer(kinds: [.train]),
         stateID: String? = nil,
+        memory: Int64 = 1 << 30,
         engine: JobEngine? = nil
     ) async throws {
         let role = try #require(offer.kinds.first).role
@@ -150,7 +153,7 @@ final class StoreFixture: Sendable {
                 address: "127.0.0.1:1",
                 offer: offer,
                 cores: 2,
-                memory: 1 << 30,
+                memory: memory,
                 version: "0",
                 registered: engine.now.unix,
                 stateID: stateID ?? "folder of \(instance ?? "\(role)-1")"

@@ -6,7 +6,7 @@ internal import Jobs
 /// Opens the gateway's SQLite file so that what is acknowledged is on disk.
 enum GatewayDatabase {
     /// The schema's version; a newer file is refused.
-    static let schemaVersion = 10
+    static let schemaVersion = 11
 
     /// Opens, checks and migrates the file.
     ///
@@ -186,6 +186,11 @@ enum GatewayDatabase {
             try db.execute(sql: "DROP INDEX IF EXISTS job_waiting")
             try db.execute(sql: "CREATE INDEX job_by_owner_state ON job (tenant, state)")
             try db.execute(sql: "PRAGMA user_version = 10")
+        }
+        // Which folder of artifacts is this database's; none until a gateway has seen it.
+        migrator.registerMigration("artifact store") { db in
+            try db.execute(sql: "CREATE TABLE artifact_store (id TEXT NOT NULL) STRICT")
+            try db.execute(sql: "PRAGMA user_version = 11")
         }
         return migrator
     }

@@ -8,6 +8,20 @@ extension SQLiteJobStore {
     /// SQLite takes a limited number of values in one statement.
     private static let portion = 500
 
+    /// What tells the store of this database's artifacts from others; nil until one was seen.
+    func artifactStore() async throws -> String? {
+        try await pool.read { db in try String.fetchOne(db, sql: "SELECT id FROM artifact_store") }
+    }
+
+    /// Makes a store this database's.
+    func setArtifactStore(_ id: String) async throws {
+        guard try await artifactStore() != id else { return }
+        try await pool.write { db in
+            try db.execute(sql: "DELETE FROM artifact_store")
+            try db.execute(sql: "INSERT INTO artifact_store (id) VALUES (?)", arguments: [id])
+        }
+    }
+
     func renew(_ digests: Set<SHA256Digest>, of holder: String, at time: Int64) async throws
         -> Set<SHA256Digest>
     {
