@@ -28,6 +28,7 @@ extension JobEngine {
             for: worker.offer,
             excluding: try await ownersAtQuota().union(refused),
             delayed: delays.pending(at: now.uptime).union(unreadable)
+                .union(memoryNeeds.jobs(beyond: worker.memory))
         ) {
             let decision = decide(.leased(holder), next.job)
             let lease: Lease
@@ -154,6 +155,13 @@ extension JobEngine {
                     )
                 }
             }
+            if case .failed(.exceedsMemory, let message) = completion,
+                let memory = memoryBelowOthers(of: holder, for: stored)
+            {
+                completion = .released(message, .exceedsMemory)
+                // Before it is in the queue again, where the same worker looks.
+                if stored.job.isHeld(by: claim) { memoryNeeds.note(stored.job.id, above: memory) }
+            }
             let decision = decide(.completed(claim, completion), stored.job)
             var batch = JobBatch()
             // Whoever does not hold the lease learns nothing of what is stored.
@@ -185,6 +193,16 @@ extension JobEngine {
             onSuccess(Set(freed.map(\.digest)))
         }
         return verdict
+    }
+
+    /// What memory a worker has, if another one that could take the job has more, be it away at this moment.
+    private func memoryBelowOthers(of holder: LeaseHolder, for stored: StoredJob) -> Int64? {
+        guard let memory = presence.worker(holder.worker)?.memory else { return nil }
+        let hasLarger = presence.all.contains { entry in
+            entry.worker.memory > memory
+                && entry.worker.offer.fits(stored.job.kind, stored.resources)
+        }
+        return hasLarger ? memory : nil
     }
 
     /// Changes a job for a worker that shows a lease; nil if there is no such job any more, or none that

@@ -152,9 +152,16 @@ extension JobEngine {
                 + offers.joined(separator: " or ")
         }
         let moment = now
-        let alive = fitting.filter { $0.isReachable(at: moment) }
+        let floor = memoryNeeds.floor(of: stored.job.id) ?? -1
+        let large = fitting.filter { $0.worker.memory > floor }
+        guard !large.isEmpty else {
+            let gigabytes = (Double(floor) / 1e8).rounded(.up) / 10
+            return
+                "waits for a worker with more memory than \(gigabytes) GB, which are too few for it"
+        }
+        let alive = large.filter { $0.isReachable(at: moment) }
         guard !alive.isEmpty else {
-            return "no worker for \(kind.rawValue) jobs answers; known: \(Self.names(fitting))"
+            return "no worker for \(kind.rawValue) jobs answers; known: \(Self.names(large))"
         }
         let ready = alive.filter { $0.hindrance(at: moment) == nil }
         guard !ready.isEmpty else {

@@ -20,6 +20,7 @@ final class JobEngine: Sendable {
     let hub = EventHub()
     let leases = LeaseTable()
     let delays = DelayTable()
+    let memoryNeeds = MemoryNeeds()
     let deadlines = DeadlineTable()
     let presence: WorkerPresence
     /// Ended jobs whose dependents were not all looked at yet.
@@ -252,6 +253,7 @@ final class JobEngine: Sendable {
             // Whoever retries it wants it now.
             delays.remove(id)
         }
+        if decision.job.state.isTerminal { memoryNeeds.forget(id) }
         if decision.isChange {
             faults.withLock { _ = $0.removeValue(forKey: id) }
             hub.signal(id)

@@ -305,6 +305,41 @@ struct LeaseTests {
         #expect(summary.state == "FAILED" && summary.reason == reason)
     }
 
+    /// Seen: a trainer with 1.2 GB failed the whole queue, a job in six seconds, beside one of 25 GB.
+    @Test func whatIsTooMuchForOneWorkerWaitsForALargerOne() async throws {
+        let fixture = try StoreFixture()
+        try await fixture.register("small", memory: 1_200_000_000)
+        try await fixture.register("large", memory: 25_300_000_000)
+        let id = try await fixture.submit("k")
+        let lease = try #require(try await fixture.acquire("small"))
+        _ = try await fixture.heartbeat(lease, instance: "small")
+        for _ in 0..<2 {
+            // Told again, after a lost answer, it is the same.
+            #expect(
+                try await fixture.complete(
+                    lease,
+                    .failed,
+                    reason: "EXCEEDS_MEMORY",
+                    instance: "small"
+                )
+            )
+            let summary = try await fixture.engine.detail(id).summary
+            #expect(summary.state == "QUEUED" && summary.reason == "EXCEEDS_MEMORY")
+        }
+        #expect(try await fixture.acquire("small") == nil)
+        // One that is as small has no more room; one that is larger has.
+        try await fixture.register("other", memory: 1_200_000_000)
+        #expect(try await fixture.acquire("other") == nil)
+        let again = try #require(try await fixture.acquire("large"))
+        _ = try await fixture.heartbeat(again, instance: "large")
+        // Nobody has more: it is final, and a retry begins anew.
+        #expect(
+            try await fixture.complete(again, .failed, reason: "EXCEEDS_MEMORY", instance: "large")
+        )
+        #expect(try await fixture.state(id) == "FAILED")
+        #expect(fixture.engine.memoryNeeds.floor(of: id) == nil)
+    }
+
     /// A word of another version is told, not only taken for a fault that is tried again.
     @Test func aReasonThatNobodyKnowsIsSaid() async throws {
         let fixture = try StoreFixture()
