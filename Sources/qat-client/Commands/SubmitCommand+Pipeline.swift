@@ -9,6 +9,7 @@ extension SubmitCommand {
         let submission = try await TypedSubmission(typed, options.typed, key: key, home) {
             try PipelinePlan($0, name: name)
         }
+        if submission.before == nil { try options.requireTime() }
         let (plan, jobFile) = (submission.plan, submission.references.file)
         let ahead =
             dryRun
@@ -22,7 +23,9 @@ extension SubmitCommand {
             return .succeeded
         }
         let submitted = try await GatewayConnection.with(home) { client in
-            try await MemoryComparison.check(plan.trainings, file: jobFile.name, client)
+            if submission.before == nil {
+                try await MemoryComparison.check(plan.trainings, file: jobFile.name, client)
+            }
             return try await submit(submission, home, client)
         }
         let response = submitted.response
@@ -57,13 +60,13 @@ extension SubmitCommand {
         _ client: RPCClient
     ) async throws -> Submitted<SubmitPipelineResponse> {
         let plan = submission.plan
-        return try await exactlyOnce(submission, home, client) { key, schedule in
-            let request = plan.request(key: key, schedule)
+        return try await exactlyOnce(submission, home, client) {
             for part in plan.parts {
                 try await Self.checkStored(part.plan, client)
             }
             try await BlobUploader.upload(plan.uniqueFiles, client)
-            return try await client.call(QatMethods.submitPipeline, request)
+        } send: { key, schedule in
+            try await client.call(QatMethods.submitPipeline, plan.request(key: key, schedule))
         }
     }
 

@@ -93,11 +93,13 @@ struct SubmitCommand: ClientVerb {
         let submission = try await TypedSubmission(typed, options.typed, key: key, home) {
             try SubmissionPlan($0, name: name)
         }
+        if submission.before == nil { try options.requireTime() }
         let (plan, jobFile) = (submission.plan, submission.references.file)
         let inputs = try InputValidation(plan, file: jobFile.name)
         let preview = try RecipePreview(plan.spec, inputs: plan.inputs)
-        let trainings = [preview?.memory].compactMap { $0 }
-            .map { MemoryComparison.Training(name: "the training", plan: $0) }
+        let trainings = [
+            MemoryComparison.Training(name: "the training", of: plan.spec, preview?.memory)
+        ].compactMap { $0 }
         let ahead =
             dryRun
             ? try await MemoryComparison.checkAhead(trainings, file: jobFile.name, home) : []
@@ -115,7 +117,10 @@ struct SubmitCommand: ClientVerb {
             return .succeeded
         }
         let submitted = try await GatewayConnection.with(home) { client in
-            try await MemoryComparison.check(trainings, file: jobFile.name, client)
+            // What was submitted before may be a job already, whatever workers there are now.
+            if submission.before == nil {
+                try await MemoryComparison.check(trainings, file: jobFile.name, client)
+            }
             return try await submit(submission, home, client)
         }
         let response = submitted.response
@@ -150,11 +155,11 @@ struct SubmitCommand: ClientVerb {
         _ client: RPCClient
     ) async throws -> Submitted<SubmitJobResponse> {
         let plan = submission.plan
-        return try await exactlyOnce(submission, home, client) { key, schedule in
+        return try await exactlyOnce(submission, home, client) {
             try await Self.checkStored(plan, client)
             try await BlobUploader.upload(plan.uniqueFiles, client)
-            let request = plan.request(key: key, schedule)
-            return try await client.call(QatMethods.submitJob, request)
+        } send: { key, schedule in
+            try await client.call(QatMethods.submitJob, plan.request(key: key, schedule))
         }
     }
 
@@ -170,11 +175,14 @@ struct SubmitCommand: ClientVerb {
 
     /// Runs a submission under a key that stands in the journal first; the key of an unfinished one of
     /// the same, if there is one, and with what its words meant when it was made.
+    ///
+    /// `prepare`: What comes before the submission itself; where it fails, nothing was submitted.
     func exactlyOnce<Plan, Response: Sendable>(
         _ submission: TypedSubmission<Plan>,
         _ home: QatHome,
         _ client: RPCClient,
-        _ send: (_ key: String, Schedule) async throws -> Response
+        prepare: () async throws -> Void,
+        send: (_ key: String, Schedule) async throws -> Response
     ) async throws -> Submitted<Response> {
         try home.create()
         let (journal, before) = (SubmitJournal(home), submission.before)
@@ -185,35 +193,53 @@ struct SubmitCommand: ClientVerb {
         } else {
             schedule = try await self.schedule(client)
         }
-        if let before, !schedule.text.isEmpty {
-            Console.note("note: goes on with the submission of \(before.time), \(schedule.text)")
+        if let sentence = before?.sentence(schedule) {
+            Console.note("note: goes on with \(sentence)")
         }
-        try journal.recordIntent(
-            key: key,
-            digest: submission.digest,
-            file: file,
-            schedule: schedule,
-            references: submission.references.ids,
-            unixMs: Int64(Date.now.timeIntervalSince1970 * 1000)
+        do {
+            try await prepare()
+        } catch let error as RPCError where error.isConnectionLoss && before != nil {
+            throw Self.resumable(error, key)
+        }
+        try journal.record(
+            .init(
+                key: key,
+                isOwnKey: self.key != nil,
+                digest: submission.digest,
+                file: file,
+                schedule: schedule,
+                references: submission.references.ids,
+                unixMs: Int64(Date.now.timeIntervalSince1970 * 1000)
+            )
         )
         do {
             let response = try await send(key, schedule)
             return Submitted(response: response, key: key, journal: journal)
         } catch let error as RPCError where error.isConnectionLoss {
-            throw ClientError(
-                ExitStatus(error),
-                "\(error.message); submit the same file again to continue under key \(key)"
-            )
-        } catch var error as RPCError where error.category == .permanent {
+            throw Self.resumable(error, key)
+        } catch var error as RPCError
+            where error.category == .permanent || error.code == .resourceExhausted
+        {
             error.message = Self.placed(error.message)
-            if let before, !schedule.text.isEmpty {
-                error.message +=
-                    "; that was the submission of \(before.time), \(schedule.text): submit the file "
-                    + "again for a new one"
+            if let sentence = before?.sentence(schedule) {
+                error.message += "; that was \(sentence): submit the file again for a new one"
             }
-            try journal.recordRefusal(key: key, reason: error.message)
+            try journal.recordRefusal(
+                key: key,
+                isOwnKey: self.key != nil,
+                digest: submission.digest,
+                reason: error.message
+            )
             throw error
         }
+    }
+
+    /// What is said of a submission of which nobody knows whether the gateway took it.
+    private static func resumable(_ error: RPCError, _ key: String) -> ClientError {
+        ClientError(
+            ExitStatus(error),
+            "\(error.message); submit the same file again to continue under key \(key)"
+        )
     }
 
     /// A gateway's sentence with the place in the job file as everything else writes it: `$.model` for

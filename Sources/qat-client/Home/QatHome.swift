@@ -20,6 +20,7 @@ struct QatHome: Sendable {
 
     var profilePath: String { path + "/profile.json" }
     var journalPath: String { path + "/submits.ndjson" }
+    var keysPath: String { path + "/keys" }
     var localPath: String { path + "/local" }
 
     /// Creates the folder, readable by its owner only.

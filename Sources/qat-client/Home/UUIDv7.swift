@@ -18,6 +18,11 @@ struct UUIDv7: CustomStringConvertible, Equatable {
         self.bytes = bytes
     }
 
+    /// Whether a text is an identifier as ``description`` writes it.
+    static func isOne(_ text: String) -> Bool {
+        text.utf8.count == 36 && UUID(uuidString: text) != nil
+    }
+
     /// A new identifier.
     static func now() -> UUIDv7 {
         var generator = SystemRandomNumberGenerator()

@@ -206,7 +206,7 @@ struct InputScanner {
     ) throws -> PlannedInput {
         let files = try paths.map { path in
             do {
-                let (digest, size) = try SHA256Digest.digest(ofFile: path)
+                let (digest, size) = try FileDigests.digest(ofFile: path)
                 let name =
                     root.map { String(path.dropFirst($0.count + 1)) }
                     ?? URL(filePath: path).lastPathComponent

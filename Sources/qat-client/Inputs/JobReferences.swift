@@ -13,8 +13,11 @@ struct JobReferences {
     /// The ids that words stand for.
     private(set) var ids: [String: String] = [:]
 
-    /// An id that is nobody's.
-    static let anyID = String(repeating: "0", count: 16)
+    /// An id that is nobody's, for the word at a place among all; another one for each.
+    static func nobody(_ place: Int) -> String {
+        let digits = String(place, radix: 16)
+        return String(repeating: "0", count: max(0, 16 - digits.count)) + digits
+    }
 
     /// Looks up what a file names; a file that names whole ids alone, or jobs of its own pipeline, asks nobody.
     ///
@@ -73,10 +76,13 @@ struct JobReferences {
         case problem(String)
     }
 
-    /// Says what the words of the file mean today, a line for each place.
-    func tell() {
+    /// Says what the words of the file mean, a line for each place.
+    ///
+    /// `time`: When they meant that, if it is not now.
+    func tell(since time: String?) {
+        let then = time.map { ", as in the submission of \($0)" } ?? ""
         for place in resolved {
-            Console.note("note: \(file.name): \(place.path): \(place.from) is \(place.to)")
+            Console.note("note: \(file.name): \(place.path): \(place.from) is \(place.to)\(then)")
         }
     }
 

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import JobInputs
+internal import JobSpecs
 internal import Protocol
 internal import Transformer
 
@@ -10,6 +11,18 @@ struct MemoryComparison {
         /// What messages call it, as in `the training`.
         let name: String
         let plan: MemoryPlan
+
+        init(name: String, plan: MemoryPlan) {
+            self.name = name
+            self.plan = plan
+        }
+
+        /// Nil of what is no training, or whose model is not at hand; and of one that waits for machines that
+        /// no worker offers: what theirs have nobody knows.
+        init?(name: String, of spec: JobSpec, _ plan: MemoryPlan?) {
+            guard let plan, spec.resources.waitReason == nil else { return nil }
+            self.init(name: name, plan: plan)
+        }
     }
 
     /// The worker that has most of those that train, and how much that is.

@@ -106,8 +106,11 @@ struct PipelinePlan: Sendable {
     /// The trainings whose memory is known.
     var trainings: [MemoryComparison.Training] {
         parts.compactMap { part in
-            guard let plan = part.preview?.memory else { return nil }
-            return MemoryComparison.Training(name: "the training \(part.name)", plan: plan)
+            MemoryComparison.Training(
+                name: "the training \(part.name)",
+                of: part.plan.spec,
+                part.preview?.memory
+            )
         }
     }
 

@@ -25,17 +25,11 @@ struct TypedSubmission<Plan: PlannedSubmission> {
         _ home: QatHome,
         plan: (JobFile) throws -> Plan
     ) async throws {
-        // One id for all words: what they mean is no part of what was typed.
-        let neutral = try await JobReferences(typed) { words in
-            Dictionary(uniqueKeysWithValues: words.map { ($0, .job(JobReferences.anyID)) })
-        }
-        let neutralPlan = try plan(neutral.file)
-        var typedWords = words
-        typedWords.references = neutral.ids.keys.sorted()
-        digest = neutralPlan.digest(typedWords)
+        let (neutral, neutralPlan, digest) = try await Self.neutral(typed, words, plan)
+        self.digest = digest
         let journal = SubmitJournal(home)
         before =
-            key.map { [digest] in journal.intent(key: $0, digest: digest) }
+            key.map { journal.intent(key: $0, digest: digest) }
             ?? journal.unfinished(digest: digest)
         guard !neutral.ids.isEmpty else {
             references = neutral
@@ -49,8 +43,40 @@ struct TypedSubmission<Plan: PlannedSubmission> {
             }
             return known.mapValues(JobReferences.Answer.job)
         }
-        references.tell()
+        references.tell(since: known.isEmpty ? nil : before?.time)
         self.plan = try plan(references.file)
+    }
+
+    /// A file as it was typed, with ids of nobody's for its words: what they mean is no part of it, and where each
+    /// stands is.
+    static func neutral(
+        _ typed: JobFile,
+        _ words: TypedSchedule,
+        _ plan: (JobFile) throws -> Plan
+    ) async throws -> (JobReferences, Plan, digest: String) {
+        let neutral = try await JobReferences(typed) { words in
+            let ids = words.sorted().enumerated().map { ($1, JobReferences.nobody($0)) }
+            return Dictionary(uniqueKeysWithValues: ids.map { ($0, .job($1)) })
+        }
+        let neutralPlan = try naming(neutral.ids) { try plan(neutral.file) }
+        var words = words
+        words.references = neutral.resolved.map { "\($0.path) \($0.from)" }.sorted()
+        return (neutral, neutralPlan, neutralPlan.digest(words))
+    }
+
+    /// Plans; what is wrong is said in the words that were typed, not in the ids that stand for them.
+    private static func naming(
+        _ ids: [String: String],
+        _ plan: () throws -> Plan
+    ) throws -> Plan {
+        do {
+            return try plan()
+        } catch let error as ClientError {
+            let lines = error.lines.map { line in
+                ids.reduce(line) { $0.replacing("job:" + $1.value, with: "job:" + $1.key) }
+            }
+            throw ClientError(error.status, lines)
+        }
     }
 }
 

@@ -94,7 +94,7 @@ enum Deadline: Equatable, Sendable {
         return try? style.parse(text)
     }
 
-    /// Why it is refused before it is sent; nil if it is not.
+    /// Why nothing can be submitted with it; nil if that can.
     func fault(now: Date = .now) -> String? {
         guard case .at(let instant) = self else { return nil }
         let distance = instant - Int64(now.timeIntervalSince1970 * 1000)
@@ -167,7 +167,7 @@ struct TypedSchedule: Equatable, Sendable {
     var rest = Schedule()
     /// A deadline that is a time of day.
     var clock: String?
-    /// The words in the file that stand for jobs.
+    /// The words in the file that stand for jobs, each behind its place.
     var references: [String] = []
 
     /// What makes it another submission; null if it says nothing.
@@ -207,8 +207,15 @@ struct ScheduleOptions: ParsableArguments {
                 "--deadline \(TerminalText.short(deadline)): expected \(Deadline.forms)."
             )
         }
+    }
+
+    /// Checks that something new can still be submitted with the deadline; what was submitted before may have
+    /// had it when there was time.
+    ///
+    /// - Throws: ``ClientError`` (`usage`).
+    func requireTime() throws {
         if let deadline, let fault = Deadline(deadline)?.fault() {
-            throw ValidationError("--deadline \(TerminalText.short(deadline)) \(fault).")
+            throw ClientError(.usage, "--deadline \(TerminalText.short(deadline)) \(fault)")
         }
     }
 

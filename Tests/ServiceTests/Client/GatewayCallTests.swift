@@ -152,6 +152,52 @@ internal import Testing
         #expect(key() == nil)
     }
 
+    private func typed(_ one: String, _ two: String) async throws -> String {
+        let file = try folder.write(
+            "e.json",
+            """
+            {"models": [{"label": "one", "model": "\(one)"}, {"label": "two", "model": "\(two)"}],
+             "tasks": [{"type": "perplexity", "text": "t.txt", "seq_length": 16}]}
+            """
+        )
+        return try await TypedSubmission<SubmissionPlan>.neutral(
+            JobFile(file, kind: nil, overrides: []),
+            TypedSchedule()
+        ) { try SubmissionPlan($0, name: nil) }.digest
+    }
+
+    /// Where each word stands is part of what was typed.
+    ///
+    /// Seen: with two models exchanged a file was the same, and the one that was meant became a second job.
+    @Test func filesWithWordsExchangedAreDifferent() async throws {
+        let digests = [
+            try await typed("job:qa", "job:qb"), try await typed("job:qb", "job:qa"),
+            try await typed("job:qa", "job:qa"), try await typed("job:qa", "job:qb"),
+        ]
+        #expect(Set(digests).count == 3 && digests[0] == digests[3])
+    }
+
+    /// Seen: `"job:0000000000000000//x" is not allowed`, which nobody had written.
+    @Test func whatIsWrongIsSaidInTheWordsThatWereTyped() async throws {
+        let error = await #expect(throws: ClientError.self) {
+            try await typed("job:qa", "job:qb//x")
+        }
+        let lines = (error?.lines ?? []).joined(separator: "\n")
+        #expect(lines.contains("job:qb//x") && !lines.contains("000000"), "\(lines)")
+    }
+
+    /// Seen: the same command with its own key was refused once its deadline had passed.
+    @Test func aDeadlineThatPassedIsNoObstacleToTheSameAgain() async throws {
+        let past = "2026-01-01T00:00:00Z"
+        let gateway = try ScriptedGateway()
+        let words = ["--key", "mine", "--deadline", past]
+        _ = try await submit(gateway, words)
+        let options = try SubmitCommand.parse(["train", "job.json"] + words).options
+        #expect(throws: ClientError.self) { try options.requireTime() }
+        _ = try await submit(gateway, words)
+        #expect(gateway.state.withLock { $0.submissions.map(\.key) } == ["mine", "mine"])
+    }
+
     @Test func namesStoredArtifactsByTheirDigests() async throws {
         let digest = SHA256Digest.digest(of: [1, 2, 3])
         let file = try folder.write(
@@ -163,6 +209,8 @@ internal import Testing
         let submit = { try await submitted(gateway, ["quantize", "stored.json"]) }
         let error = await #expect(throws: ClientError.self) { try await submit() }
         #expect(error?.status == .usage)
+        // Nothing was submitted, and nothing is gone on with.
+        #expect(!FileManager.default.fileExists(atPath: folder.home.journalPath))
         gateway.state.withLock { $0.blobs[digest] = [1, 2, 3] }
         _ = try await submit()
         let files = gateway.state.withLock { $0.submissions.first?.inputs.first?.files }
@@ -180,9 +228,11 @@ internal import Testing
         #expect(journal.unfinished(digest: plan.digest, isRunning: { _ in false })?.key == key)
     }
 
-    @Test func forgetsTheKeyWhenTheGatewayRefuses() async throws {
+    /// Seen: what was refused for a quota took the `latest` of then, once it was submitted again.
+    @Test(arguments: [RPCError.Code.invalidArgument, .resourceExhausted, .permissionDenied])
+    func forgetsTheKeyWhenTheGatewayRefuses(code: RPCError.Code) async throws {
         let gateway = try ScriptedGateway()
-        gateway.state.withLock { $0.submitError = RPCError(.invalidArgument, "no") }
+        gateway.state.withLock { $0.submitError = RPCError(code, "no") }
         await #expect(throws: RPCError.self) { try await submit(gateway) }
         let journal = SubmitJournal(folder.home)
         #expect(journal.unfinished(digest: plan.digest, isRunning: { _ in false })?.key == nil)

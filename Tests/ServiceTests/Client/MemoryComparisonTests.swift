@@ -31,6 +31,22 @@ internal import Transformer
         return .init(name: "the training", plan: try #require(preview.memory))
     }
 
+    /// What workers without GPUs have says nothing of a training on eight.
+    @Test func whatWaitsForOtherMachinesIsNotCompared() throws {
+        let plan = try training().plan
+        for (trainer, isCompared) in [
+            (#""max_steps": 1"#, true), (#""max_steps": 1, "accelerator": "gpu""#, false),
+            (#""max_steps": 1, "devices": 8"#, false),
+        ] {
+            let text =
+                #"{"model": "m", "quantization": {"algorithm": "mxfp4"}, "trainer": {\#(trainer)}, "#
+                + #""data": {"train": ["t.txt"]}}"#
+            let spec = try JobSpec.parse(kind: "train", json: Array(text.utf8))
+            let training = MemoryComparison.Training(name: "the training", of: spec, plan)
+            #expect((training != nil) == isCompared, "\(trainer)")
+        }
+    }
+
     private static func worker(_ name: String, _ memory: Int, role: String = "train") -> ServiceInfo
     {
         var service = ServiceInfo(role: role, instance: name)

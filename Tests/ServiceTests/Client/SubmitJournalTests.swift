@@ -13,7 +13,7 @@ internal import Testing
     }
 
     private func intend(_ key: String, _ digest: String) throws {
-        try journal.recordIntent(key: key, digest: digest, file: "job.json", unixMs: 0)
+        try journal.record(.init(key: key, digest: digest, file: "job.json", unixMs: 0))
     }
 
     @Test func offersTheKeyOfALostSubmission() throws {
@@ -31,10 +31,38 @@ internal import Testing
         try intend("k1", "d1")
         try journal.recordJob(key: "k1", jobID: "j1")
         try intend("k2", "d1")
-        try journal.recordRefusal(key: "k2", reason: "quota")
+        try journal.recordRefusal(key: "k2", digest: "d1", reason: "quota")
         #expect(journal.unfinished(digest: "d1", isRunning: { _ in false })?.key == nil)
         try intend("k3", "d1")
         #expect(journal.unfinished(digest: "d1", isRunning: { _ in false })?.key == "k3")
+    }
+
+    /// Seen: with the state folder made anew elsewhere, ids of the other gateway were sent.
+    @Test func whatWentToAnotherGatewayIsNotKnown() throws {
+        let (here, there) = ("127.0.0.1:7443", "10.0.0.1:7443")
+        let own = SubmitJournal(folder.home, gateway: here)
+        let other = SubmitJournal(folder.home, gateway: there)
+        let entry = SubmitJournal.Entry(
+            key: "k1",
+            isOwnKey: true,
+            digest: "d1",
+            file: "job.json",
+            unixMs: 0
+        )
+        try own.record(entry)
+        #expect(own.unfinished(digest: "d1", isRunning: { _ in false })?.key == "k1")
+        #expect(own.intent(key: "k1", digest: "d1") != nil)
+        #expect(other.unfinished(digest: "d1", isRunning: { _ in false }) == nil)
+        #expect(other.intent(key: "k1", digest: "d1") == nil)
+        // A line of an earlier version does not say.
+        #expect(SubmitJournal(folder.home, gateway: nil).intent(key: "k1", digest: "d1") != nil)
+    }
+
+    /// A refusal of something else under the key keeps nobody from what is unfinished.
+    @Test func aRefusalIsOfWhatWasRefused() throws {
+        try intend("k1", "d1")
+        try journal.recordRefusal(key: "k1", digest: "d2", reason: "another one")
+        #expect(journal.unfinished(digest: "d1", isRunning: { _ in false })?.key == "k1")
     }
 
     @Test func survivesALineCutOffByACrash() throws {
@@ -56,12 +84,8 @@ internal import Testing
             deadline: .at(1_795_800_000_000),
             reuse: true
         )
-        try journal.recordIntent(
-            key: "k1",
-            digest: "d1",
-            file: "job.json",
-            schedule: meant,
-            unixMs: 0
+        try journal.record(
+            .init(key: "k1", digest: "d1", file: "job.json", schedule: meant, unixMs: 0)
         )
         let found = journal.unfinished(digest: "d1", isRunning: { _ in false })
         #expect(found?.schedule == meant && found?.time == "1970-01-01T00:00:00.000Z")
@@ -87,12 +111,15 @@ internal import Testing
     /// Finished or not, by whichever process, from the first line on; a refusal forgets it.
     @Test func aKeyOfOnesOwnMeansWhatItMeantTheFirstTime() throws {
         func intend(_ id: String, _ key: String = #"k"1"#, _ digest: String = "d1") throws {
-            try journal.recordIntent(
-                key: key,
-                digest: digest,
-                file: "job.json",
-                schedule: Schedule(after: [id]),
-                unixMs: 0
+            try journal.record(
+                .init(
+                    key: key,
+                    isOwnKey: true,
+                    digest: digest,
+                    file: "job.json",
+                    schedule: Schedule(after: [id]),
+                    unixMs: 0
+                )
             )
         }
         func meant(_ digest: String = "d1") -> [String]? {
@@ -104,13 +131,59 @@ internal import Testing
         try journal.recordJob(key: #"k"1"#, jobID: "j1")
         try intend("second")
         #expect(meant() == ["first"] && meant("d2") == nil)
-        // Far more than is searched for unfinished ones.
-        let other = String(repeating: "x", count: 200)
-        for _ in 0..<2000 { try journal.recordJob(key: other, jobID: "j") }
+        // Repeated, it takes no more room than it took.
+        let keys = folder.home.keysPath
+        func room() throws -> [Int] {
+            try FileManager.default.contentsOfDirectory(atPath: keys).sorted().compactMap {
+                try FileManager.default.attributesOfItem(atPath: "\(keys)/\($0)")[.size] as? Int
+            }
+        }
+        let before = try room()
+        for _ in 0..<20 { try intend("again") }
+        #expect(try room() == before && meant() == ["first"])
+        // What was refused was something else: the key stays what it was.
+        try journal.recordRefusal(key: #"k"1"#, isOwnKey: true, digest: "d2", reason: "no")
         #expect(meant() == ["first"])
-        try journal.recordRefusal(key: #"k"1"#, reason: "no")
+        try journal.recordRefusal(key: #"k"1"#, isOwnKey: true, digest: "d1", reason: "no")
         #expect(meant() == nil)
         try intend("third")
         #expect(meant() == ["third"])
+    }
+
+    /// Seen: after 600 others a lost submission was forgotten, and its repeat made a second job; and the file
+    /// was never shortened.
+    @Test func staysSmallAndForgetsNothingUnfinished() throws {
+        func size() throws -> Int {
+            let path = folder.home.journalPath
+            return try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int ?? 0
+        }
+        try intend("lost", "d1")
+        // As a version before left it: what a key of one's own meant, here alone.
+        let own =
+            #"{"key":"mine","digest":"d9","file":"f","time":"t"}"# + "\n"
+            + #"{"key":"mine","job_id":"j"}"# + "\n"
+        let line =
+            #"{"key":"01a21eaf-880e-7965-8000-000000000000","job_id":"j","pad":"\#(String(repeating: "x", count: 400))"}"#
+        let handle = try #require(FileHandle(forWritingAtPath: folder.home.journalPath))
+        try handle.seekToEnd()
+        try handle.write(contentsOf: Data(own.utf8))
+        for _ in 0..<3000 { try handle.write(contentsOf: Data((line + "\n").utf8)) }
+        try handle.close()
+        #expect(try size() > 1 << 20)
+        #expect(journal.unfinished(digest: "d1", isRunning: { _ in false })?.key == "lost")
+        try journal.recordJob(key: "new", jobID: "j")
+        #expect(try size() < 4096)
+        #expect(journal.unfinished(digest: "d1", isRunning: { _ in false })?.key == "lost")
+        #expect(journal.intent(key: "mine", digest: "d9") != nil)
+    }
+
+    /// Seen: a client read a link to /dev/full until it had all memory.
+    @Test func whatHasNoEndIsNotRead() throws {
+        try FileManager.default.createSymbolicLink(
+            atPath: folder.home.journalPath,
+            withDestinationPath: "/dev/zero"
+        )
+        #expect(journal.unfinished(digest: "d1") == nil)
+        #expect(journal.intent(key: "k", digest: "d1") == nil)
     }
 }
