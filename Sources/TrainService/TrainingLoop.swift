@@ -185,6 +185,7 @@ struct TrainingLoop {
 
     /// Trains to the end; what is exported of it.
     private func trainedModel() throws -> TrainedModel {
+        recorder.speed = try comparedSpeed()
         // The student's own weights; `model` stays the unquantized teacher and yardstick. What adapters are
         // added to stays, too, and may be the same.
         let student = plan.sharesBase ? model.parameters : try model.parameters.copy(as: shape)
@@ -215,6 +216,30 @@ struct TrainingLoop {
         try train(engine, values: before, &control)
         tellEnd(of: engine, records)
         return try exported(of: engine, control, before: before, resumedFrom: resumed)
+    }
+
+    /// What the run's speed is compared with, found before its memory is taken.
+    private func comparedSpeed() throws -> ComparedSpeed {
+        let teacher = try plan.isDistilling ? teacherConfiguration() : nil
+        let work = TrainingWork(student: shape, teacher: teacher, length: plan.length)
+        let rate = CPUDevice(team: team, operands: plan.operands).productRate(
+            rows: plan.batchSize * plan.length,
+            inputs: shape.hiddenSize,
+            outputs: shape.intermediateSize
+        )
+        reporter.log(
+            String(
+                format: "products of this model reach %.0f GFLOP/s; a token takes %.2f GFLOP",
+                rate / 1e9,
+                work.operationsPerToken / 1e9
+            )
+        )
+        return ComparedSpeed(work: work, productRate: rate)
+    }
+
+    private func teacherConfiguration() throws -> ModelConfiguration {
+        try request.inputs["/distillation/teacher"]
+            .map { try ModelLoader.open(path: $0).configuration } ?? model.configuration
     }
 
     /// How the run is controlled from where it goes on.

@@ -2,11 +2,26 @@ internal import ComputeKit
 internal import Foundation
 internal import Jobs
 internal import ServiceKit
+internal import Transformer
+
+/// What a training's speed is compared with: what the products of its model reach on this machine alone.
+struct ComparedSpeed {
+    let work: TrainingWork
+    /// Floating-point operations a second.
+    let productRate: Double
+
+    /// The share of it that so many tokens a second are.
+    func share(of tokensPerSecond: Double) -> Double {
+        work.operationsPerToken * tokensPerSecond / productRate
+    }
+}
 
 /// Keeps what is measured while a job trains, and tells it as it comes.
 final class RunRecorder {
     private let reporter: ComputeReporter
     private(set) var history = RunHistory()
+    /// What the speed of steps is compared with; nil until that is known.
+    var speed: ComparedSpeed?
     private var hasToldOfLayers = false
 
     init(_ reporter: ComputeReporter) {
@@ -35,6 +50,9 @@ final class RunRecorder {
         var values = metrics.values
         values["learning_rate"] = progress.learningRate
         values["tokens_per_second"] = progress.tokensPerSecond
+        values["model_flops_utilization"] = progress.tokensPerSecond.flatMap {
+            speed?.share(of: $0)
+        }
         values["peak_memory_bytes"] = PeakMemory.byteCount().map(Double.init)
         history.append(
             .init(

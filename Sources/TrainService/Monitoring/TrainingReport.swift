@@ -122,6 +122,11 @@ struct TrainingReport: Encodable {
                 note: "A moving average.",
                 lines: lines([("tokens/s", "tokens_per_second")])
             ),
+            .init(
+                title: "Model FLOPs utilization",
+                note: "Relative to the rate of this machine's products alone.",
+                lines: lines([("share", "model_flops_utilization")])
+            ),
         ]
     }
 
