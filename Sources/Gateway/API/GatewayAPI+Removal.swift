@@ -22,7 +22,7 @@ extension GatewayAPI {
         let removal = JobRemoval(engine: engine, artifacts: artifacts, logs: logs)
         let isPipeline = PipelineID.isPipeline(request.jobID)
         // Before anything goes: what a job had could not be removed with it.
-        try artifacts.requirePresence()
+        try artifacts.requireUse()
         let gone: JobRemoval.Gone
         let user: User
         if isPipeline {
@@ -80,7 +80,7 @@ extension GatewayAPI {
     ) async throws -> RemoveBlobsResponse {
         let caller = Caller(principal, .removeBlobs)
         let removal = try removal(caller)
-        try artifacts.requirePresence()
+        try artifacts.requireUse()
         let blobs = try await removal.remove(request.digests)
         for blob in blobs where blob.outcome != .refused {
             authority.audit.allow(caller, "sha256:\(blob.digest.hex) \(blob.outcome)")
@@ -96,7 +96,7 @@ extension GatewayAPI {
     ) async throws {
         let caller = Caller(principal, .collectGarbage)
         let removal = try removal(caller)
-        try artifacts.requirePresence()
+        try artifacts.requireUse()
         // A user's own word on an age of 0 needs no clock.
         guard
             request.olderThanSeconds == 0 && !removal.user.isOperator

@@ -1,3 +1,4 @@
+internal import DurableFiles
 internal import Foundation
 internal import Protocol
 
@@ -7,45 +8,71 @@ enum ArtifactPresence {
     /// A file in the folder by which an operator says that what is gone is gone.
     static let acceptance = "accepted-gaps"
 
+    /// What a database knows of its store.
+    struct Expected: Sendable {
+        /// The database, for sentences.
+        let database: String
+        /// Some of the artifacts that it names, as jobs' or as what users brought: the first by digest.
+        var named: [SHA256Digest] = []
+        /// The identity of its store; nil of a database of an earlier version, or one that was restored.
+        var known: String?
+
+        /// Artifacts of a database that a folder is looked through for.
+        static let sample = 256
+    }
+
     /// Checks, before anything is made in the folder, that it is the database's own: neither another store, nor
-    /// empty or missing while jobs have files in it.
-    ///
-    /// `referenced`: One of the artifacts that the database refers to, if it refers to any. `known`: The
-    /// identity of the database's store, if it has one.
+    /// empty or missing while it names artifacts.
     ///
     /// - Throws: ``StoreError`` (`unusable`) that names folder and database, and says what to do.
-    static func check(
-        root: String,
-        database: String,
-        referenced: SHA256Digest?,
-        known: String?
-    ) throws {
+    static func check(root: String, _ expected: Expected) throws {
+        guard holdsAny(root) else { return try checkEmpty(root, expected) }
+        let found = StoreIdentity.known(root)
+        let present = expected.named.count { isThere($0, in: root) }
+        let isOwn =
+            expected.known.map { $0 == found } ?? (present > 0 || expected.named.isEmpty)
+        let exchanged = exchange(root, of: expected.known ?? "none")
+        guard !isOwn, !FileManager.default.fileExists(atPath: exchanged) else { return }
+        let ids =
+            switch (found, expected.known) {
+            case (nil, let known?):
+                "has no id, and the store of \(expected.database) has the id \(known): if it is the same, "
+                    + "write that back (printf %s \(known) > \(root)/id); if not"
+            case (let found?, let known?):
+                "is not the store that \(expected.database) knows: its id is \(found), and not \(known)"
+            case (_, nil): "is not the store of \(expected.database)"
+            }
+        throw StoreError(
+            .unusable,
+            """
+            \(root) \(ids); \(present) of \(expected.named.count) artifacts that were looked for are in it. What \
+            the database does not name would be removed: mount or move the right folder to its place; to go on \
+            with this one for good, touch \(exchanged)
+            """
+        )
+    }
+
+    private static func checkEmpty(_ root: String, _ expected: Expected) throws {
         let accepted = "\(root)/\(acceptance)"
-        if holdsAny(root) {
-            let found = StoreIdentity.known(root)
-            guard let known, found != known else { return }
-            let exchanged = exchange(root, of: known)
-            guard !FileManager.default.fileExists(atPath: exchanged) else { return }
-            throw StoreError(
-                .unusable,
-                """
-                \(root) holds the artifacts of another gateway (its id is \(found ?? "missing")), and \
-                \(database) those of \(known): most of it would be taken for what nobody needs, and removed; \
-                mount or move its own folder to its place; to go on with this one for good, \
-                touch \(exchanged)
-                """
-            )
-        }
-        guard let referenced, !FileManager.default.fileExists(atPath: accepted) else { return }
+        guard let named = expected.named.first,
+            !FileManager.default.fileExists(atPath: accepted)
+        else { return }
         let isThere = FileManager.default.fileExists(atPath: root)
         throw StoreError(
             .unusable,
             """
-            \(root) \(isThere ? "holds no artifacts" : "is missing"), but jobs in \(database) refer to some \
-            (sha256:\(referenced.hex.prefix(12))…); mount or move them to their place, or \
+            \(root) \(isThere ? "holds no artifacts" : "is missing"), but \(expected.database) names some \
+            (sha256:\(named.hex.prefix(12))…); mount or move them to their place, or \
             \(GatewayDatabase.restoration); to go on without them, mkdir -p \(root) && touch \(accepted)
             """
         )
+    }
+
+    /// Whether an artifact is there, whole or damaged.
+    private static func isThere(_ digest: SHA256Digest, in root: String) -> Bool {
+        ["sha256/\(digest.hex.prefix(2))", "damaged"].contains {
+            access("\(root)/\($0)/\(digest.hex)", F_OK) == 0
+        }
     }
 
     /// A file in a folder by which an operator says that it takes the place of the database's own.
@@ -60,7 +87,7 @@ enum ArtifactPresence {
     static func settle(root: String, known: String?) {
         guard holdsAny(root) else { return }
         unlink("\(root)/\(acceptance)")
-        if let known { unlink(exchange(root, of: known)) }
+        unlink(exchange(root, of: known ?? "none"))
     }
 
     /// Says of a folder that holds none of its artifacts that this is known.
@@ -98,10 +125,10 @@ struct StoreIdentity: Sendable {
             return
         }
         let fresh = UUID().uuidString.lowercased()
-        do {
-            try Data(fresh.utf8).write(to: URL(filePath: path))
-        } catch {
-            throw StoreError(.unusable, "\(path): cannot be written: \(error)")
+        // As durable as the database that is to know it.
+        let file = path
+        try StoreError.ofFiles { () throws(DurableFileError) in
+            try DurableFile.write(Array(fresh.utf8), to: file, readers: .owner)
         }
         text = fresh
     }

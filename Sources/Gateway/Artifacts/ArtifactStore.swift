@@ -68,6 +68,16 @@ struct ArtifactStore: Sendable {
         }
     }
 
+    /// - Throws: ``StoreError`` (`outOfOrder`) while nothing can be stored or removed.
+    func requireUse() throws {
+        try requirePresence()
+        guard let obstacle else { return }
+        throw StoreError(
+            .outOfOrder,
+            "the artifacts \(obstacle); nothing is removed until that is mended"
+        )
+    }
+
     /// What is said of an artifact that is not found.
     ///
     /// - Throws: ``StoreError`` (`outOfOrder`) if none would be.

@@ -23,12 +23,12 @@ final class CollectionLock: Sendable {
 
     /// Makes the lock's file, so that it belongs to the gateway, whoever makes the backups.
     static func create(root: String) throws {
-        close(try open(root, O_CREAT))
+        close(try open(root, O_RDWR | O_CREAT))
     }
 
     private static func open(_ root: String, _ flags: Int32) throws -> Int32 {
         let path = root + "/collecting.lock"
-        let descriptor = Foundation.open(path, O_RDWR | O_CLOEXEC | flags, 0o600)
+        let descriptor = Foundation.open(path, O_CLOEXEC | flags, 0o600)
         guard descriptor >= 0 else {
             let code = errno
             let why = code == ENOENT ? " (are the artifacts there? a mount may be gone)" : ""
@@ -38,7 +38,8 @@ final class CollectionLock: Sendable {
     }
 
     private static func take(_ root: String, _ operation: Int32) throws -> CollectionLock? {
-        let descriptor = try open(root, 0)
+        // Locks need no right to write: a store that can only be read is backed up all the same.
+        let descriptor = try open(root, O_RDONLY)
         guard flock(descriptor, operation | LOCK_NB) == 0 else {
             close(descriptor)
             return nil

@@ -68,6 +68,21 @@ enum BackupDatabase {
         }
     }
 
+    /// The identity of a database's store; nil if it knows none.
+    static func artifactStore(_ path: String) throws -> String? {
+        try GatewayDatabase.naming(path) {
+            var configuration = Configuration()
+            configuration.readonly = true
+            configuration.busyMode = .timeout(60)
+            let database = try DatabaseQueue(path: path, configuration: configuration)
+            defer { try? database.close() }
+            return try database.read { db in
+                guard try db.tableExists("artifact_store") else { return nil }
+                return try String.fetchOne(db, sql: "SELECT id FROM artifact_store")
+            }
+        }
+    }
+
     /// What a database refers to.
     struct Contents: Sendable {
         /// Every artifact.

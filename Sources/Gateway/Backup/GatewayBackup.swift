@@ -29,6 +29,7 @@ struct GatewayBackup {
             )
         }
         let created = Int64(Date.now.timeIntervalSince1970)
+        try checkStore()
         try checkTarget()
         let lock = try FolderLock(target)
         defer { withExtendedLifetime(lock) {} }
@@ -47,13 +48,26 @@ struct GatewayBackup {
             created: created,
             jobs: contents.jobs,
             artifacts: contents.artifacts.count - incomplete.count,
-            bytes: contents.artifacts.reduce(0) { $0 + $1.size },
+            bytes: contents.artifacts.filter { !incomplete.contains($0.digest) }
+                .reduce(0) { $0 + $1.size },
             incomplete: incomplete.map(\.hex),
             unreadable: contents.unreadable
         )
         try manifest.write(folder: target)
         prune(keeping: Set(contents.artifacts.map(\.digest)))
         return manifest
+    }
+
+    /// Checks that the artifacts are the database's: another store's would be left out one by one.
+    private func checkStore() throws {
+        let root = state + "/cas"
+        let known = try BackupDatabase.artifactStore("\(state)/\(Self.database)")
+        guard let known, StoreIdentity.known(root) != known else { return }
+        throw StoreError(
+            .outOfOrder,
+            "the artifacts in \(root) are not those of the database, whose store has the id \(known): the folder "
+                + "is missing, empty or another one, as when a mount is gone"
+        )
     }
 
     /// A new folder, an empty one, or one that a backup was begun in.

@@ -101,7 +101,9 @@ struct GatewayRestore {
         let databases = ["gateway.sqlite", "gateway.sqlite-wal", "gateway.sqlite-shm"]
         let names = isBegun ? databases : databases + ["cas", "logs"]
         if let name = names.first(where: {
+            // An empty folder may be a mount that waits for it.
             FileManager.default.fileExists(atPath: "\(state)/\($0)")
+                && ($0.hasPrefix("gateway.sqlite") || !BackupFiles.names("\(state)/\($0)").isEmpty)
         }) {
             throw StoreError(
                 .unusable,

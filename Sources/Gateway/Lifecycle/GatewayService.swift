@@ -104,12 +104,18 @@ struct GatewayService: Sendable {
     ) async throws -> ArtifactStore {
         let root = folder + "/cas"
         let known = try await store.artifactStore()
-        try ArtifactPresence.check(
-            root: root,
-            database: folder + "/gateway.sqlite",
-            referenced: try await store.referenced(after: nil, limit: 1).first,
-            known: known
-        )
+        var expected = ArtifactPresence.Expected(database: folder + "/gateway.sqlite", known: known)
+        let sample = ArtifactPresence.Expected.sample
+        expected.named = try await store.referenced(after: nil, limit: sample)
+        if expected.named.isEmpty {
+            // What users brought, and no job has used yet.
+            expected.named = try await store.grants(
+                GrantExpiry(before: .max),
+                after: nil,
+                limit: sample
+            ).map(\.digest)
+        }
+        try ArtifactPresence.check(root: root, expected)
         let artifacts = try ArtifactStore(root: root)
         try await store.setArtifactStore(artifacts.id)
         ArtifactPresence.settle(root: root, known: known)

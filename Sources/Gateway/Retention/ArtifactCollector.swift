@@ -36,6 +36,12 @@ struct ArtifactCollector: Sendable {
         return collected
     }
 
+    /// Whether anything can be removed at this moment: not while a backup runs, nor while the store is away.
+    func isFree() throws -> Bool {
+        guard artifacts.isThere else { return false }
+        return try CollectionLock.shared(root: artifacts.root) != nil
+    }
+
     private func collect(
         portion: Set<SHA256Digest>,
         _ expiry: GrantExpiry

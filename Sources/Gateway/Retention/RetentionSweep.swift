@@ -294,6 +294,8 @@ struct RetentionSweep: Sendable {
         try await forEach(.all, by: cutoff, &tally) { stored, tally in
             guard left > limit, !excess.isEmpty, rules.mayMakeRoom(stored.job) else { return false }
             let holder = Grant.holder(user: stored.owner)
+            // Jobs that go while a backup keeps what they have make no room; the next round has its turn.
+            guard try collector.isFree() else { return false }
             // One that lets go of nothing is no help.
             guard excess[holder] != nil, try await frees(stored) else { return true }
             let before = tally.artifactBytes

@@ -224,12 +224,14 @@ struct SubmitCommand: ClientVerb {
             if let sentence = before?.sentence(schedule) {
                 error.message += "; that was \(sentence): submit the file again for a new one"
             }
-            try journal.recordRefusal(
-                key: key,
-                isOwnKey: self.key != nil,
-                digest: submission.digest,
-                reason: error.message
-            )
+            for digest in Set([submission.digest, before?.digest ?? submission.digest]) {
+                try journal.recordRefusal(
+                    key: key,
+                    isOwnKey: self.key != nil,
+                    digest: digest,
+                    reason: error.message
+                )
+            }
             throw error
         }
     }

@@ -41,18 +41,29 @@ struct JournalFile {
         keeping live: ([JSONValue]) throws -> [JSONValue] = { $0 }
     ) throws {
         let lock = open(path + ".lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        // Without one, as on a file system that has none, all but writing anew is safe.
         defer { if lock >= 0 { close(lock) } }
-        if lock >= 0 { flock(lock, LOCK_EX) }
-        if lock >= 0, byteCount ?? 0 > limit {
-            var kept: [UInt8] = []
-            for line in try live(lines) { kept += line.canonicalBytes + [0x0A] }
-            // What cannot be left out, hundreds of lost answers, does not make every line cost as much.
-            if kept.count < limit / 2 { try PrivateFiles.replace(path, with: kept) }
-        }
+        // Without a lock, as on a file system that has none, all but writing anew is safe.
+        if lock >= 0, Self.take(lock), byteCount ?? 0 > limit { try replace(with: live(lines)) }
         // A crash may have left half a line; the line break keeps it from spoiling this one.
         let torn: [UInt8] = endsWithoutLineBreak ? [0x0A] : []
         try PrivateFiles.append(torn + value.canonicalBytes + [0x0A], to: path)
+    }
+
+    /// Writes the file anew.
+    ///
+    /// - Throws: ``ClientError``.
+    func replace(with lines: [JSONValue]) throws {
+        var bytes: [UInt8] = []
+        for line in lines { bytes += line.canonicalBytes + [0x0A] }
+        try PrivateFiles.replace(path, with: bytes)
+    }
+
+    /// Waits for a lock; false if there is none to be had.
+    private static func take(_ descriptor: Int32) -> Bool {
+        while flock(descriptor, LOCK_EX) != 0 {
+            guard errno == EINTR else { return false }
+        }
+        return true
     }
 
     private var endsWithoutLineBreak: Bool {

@@ -12,9 +12,26 @@ internal import Protocol
 /// What came to its end is left out once the file has a megabyte. What a key of one's own meant stands in a
 /// file of that key, so that it is known however much was submitted since.
 struct SubmitJournal {
+    /// What makes a submission the same: of what was typed, and of the content of the files that it names.
+    struct Digest {
+        let text: String
+        /// Whether it is as version 0.1.0 formed it until November 2026, which is looked for among its lines.
+        let isEarlier: Bool
+
+        init(_ text: String, isEarlier: Bool = false) {
+            self.text = text
+            self.isEarlier = isEarlier
+        }
+
+        fileprivate func matches(_ line: JSONValue) -> Bool {
+            line["digest"]?.stringValue == text && (!isEarlier || line["own_key"] == nil)
+        }
+    }
+
     /// A submission as it was made.
     struct Intent: Equatable {
         let key: String
+        let digest: String
         /// When and whether it is to run, by whole ids and instants; nil if its line does not say.
         let schedule: Schedule?
         /// The ids that words in its file stood for.
@@ -45,37 +62,62 @@ struct SubmitJournal {
         let unixMs: Int64
     }
 
+    /// Who submits to which gateway; keys and jobs are theirs.
+    struct Place: Equatable {
+        let gateway: String
+        /// The certificate's file.
+        let caller: String
+
+        init(gateway: String, caller: String) {
+            // The machine itself has several names.
+            self.gateway = ["localhost:", "[::1]:"].reduce(gateway) { text, name in
+                text.hasPrefix(name) ? "127.0.0.1:" + text.dropFirst(name.count) : text
+            }
+            self.caller = caller
+        }
+
+        init(_ profile: Profile) {
+            self.init(gateway: profile.gateway, caller: profile.certificatePath)
+        }
+    }
+
     private let path: String
     private let keyFolder: String
-    /// Which gateway is talked to; nil if that is not known.
-    private let gateway: String?
+    /// Nil if that is not known.
+    private let place: Place?
 
     /// From this size on what came to its end is left out.
     private static let byteLimit = 1 << 20
     /// Unfinished submissions that are kept then, the newest.
     private static let unfinishedLimit = 4096
+    /// Keys of one's own of an earlier version that get a file of their own at once.
+    private static let migrationLimit = 256
 
-    /// The journal of a home, of what went to one gateway: by its address, or that of the home's profile.
-    init(_ home: QatHome, gateway: String? = nil) {
+    /// The journal of a home, of what went to one place: by default that of the home's profile.
+    init(_ home: QatHome, place: Place? = nil) {
         path = home.journalPath
         keyFolder = home.keysPath
-        self.gateway = gateway ?? (try? Profile.load(home))?.gateway
+        self.place = place ?? (try? Profile.load(home)).map(Place.init)
     }
 
-    /// An unfinished submission of the same by a process that is gone.
-    ///
-    /// `digest`: Of what was typed, and of the content of the files that it names.
+    /// An unfinished submission of the same by a process that is gone, under no key of its submitter's.
     func unfinished(
-        digest: String,
+        _ digest: Digest,
         isRunning: (ProcessIdentity) -> Bool = \.isRunning
     ) -> Intent? {
-        let lines = JournalFile(path).lines.filter(isOfThisGateway)
+        let lines = JournalFile(path).lines.filter(isOfThisPlace)
         return Self.unfinished(lines).last { line in
-            guard line["digest"]?.stringValue == digest,
+            guard digest.matches(line), !Self.isOfOwnKey(line),
                 let process = ProcessIdentity(line["process"])
             else { return false }
             return !isRunning(process)
         }.flatMap(Intent.init)
+    }
+
+    /// Whether a line is of a key that its submitter chose; earlier versions do not say, but what they made is
+    /// told by its form.
+    private static func isOfOwnKey(_ line: JSONValue) -> Bool {
+        line["own_key"]?.booleanValue ?? !UUIDv7.isOne(line["key"]?.stringValue ?? "")
     }
 
     /// The lines of submissions that came to no end.
@@ -97,14 +139,14 @@ struct SubmitJournal {
 
     /// The first submission of the same under a key that its submitter chose, finished or not, since the
     /// gateway last refused it.
-    func intent(key: String, digest: String) -> Intent? {
-        let file = JournalFile(keyPath(key))
+    func intent(key: String, _ digest: Digest) -> Intent? {
         var first: JSONValue?
-        for line in (file.isThere ? file : JournalFile(path)).lines
-        where line["key"]?.stringValue == key && isOfThisGateway(line) {
+        // What an earlier version wrote stands in the journal alone, and came first.
+        for line in JournalFile(path).lines + JournalFile(keyPath(key)).lines
+        where line["key"]?.stringValue == key && isOfThisPlace(line) {
             if line["refused"] != nil {
-                if Self.isRefusal(line, of: .string(digest)) { first = nil }
-            } else if first == nil, line["digest"]?.stringValue == digest {
+                if Self.isRefusal(line, of: .string(digest.text)) { first = nil }
+            } else if first == nil, digest.matches(line) {
                 first = line
             }
         }
@@ -116,16 +158,17 @@ struct SubmitJournal {
         line["digest"] == nil || line["digest"] == digest
     }
 
-    /// Whether a line is of what went to this gateway; one of an earlier version does not say.
-    private func isOfThisGateway(_ line: JSONValue) -> Bool {
-        guard let gateway, let known = line["gateway"]?.stringValue else { return true }
-        return known == gateway
+    /// Whether a line is of what went to this place; one of an earlier version does not say.
+    private func isOfThisPlace(_ line: JSONValue) -> Bool {
+        guard let place, let gateway = line["gateway"]?.stringValue else { return true }
+        return Place(gateway: gateway, caller: line["caller"]?.stringValue ?? place.caller) == place
     }
 
     /// Records that something is about to be submitted; returns when that is on the disk.
     func record(_ entry: Entry) throws {
         let line: [String: JSONValue] = [
             "key": .string(entry.key),
+            "own_key": .boolean(entry.isOwnKey),
             "digest": .string(entry.digest),
             "file": .string(entry.file),
             "schedule": entry.schedule.members,
@@ -134,7 +177,7 @@ struct SubmitJournal {
             "process": ProcessIdentity.current.json,
         ]
         // Repeated, it means what it meant: the file of the key does not grow by it.
-        if entry.isOwnKey, intent(key: entry.key, digest: entry.digest) == nil {
+        if entry.isOwnKey, intent(key: entry.key, Digest(entry.digest)) == nil {
             try append(line, toKey: entry.key)
         }
         try append(line)
@@ -155,30 +198,40 @@ struct SubmitJournal {
     }
 
     private func append(_ members: [String: JSONValue]) throws {
-        try JournalFile(path).append(ofThisGateway(members), above: Self.byteLimit, keeping: live)
+        try JournalFile(path).append(ofThisPlace(members), above: Self.byteLimit, keeping: live)
     }
 
     private func append(_ members: [String: JSONValue], toKey key: String) throws {
         try PrivateFiles.createFolder(keyFolder)
-        try JournalFile(keyPath(key)).append(ofThisGateway(members))
+        try JournalFile(keyPath(key)).append(ofThisPlace(members))
     }
 
-    private func ofThisGateway(_ members: [String: JSONValue]) -> JSONValue {
+    private func ofThisPlace(_ members: [String: JSONValue]) -> JSONValue {
         var members = members
-        members["gateway"] = gateway.map(JSONValue.string)
+        members["gateway"] = (place?.gateway).map(JSONValue.string)
+        members["caller"] = (place?.caller).map(JSONValue.string)
         return .object(members)
     }
 
     /// The lines that are needed still.
     private func live(_ lines: [JSONValue]) throws -> [JSONValue] {
-        let isOwn = { (line: JSONValue) in
-            // An earlier version kept what keys of one's own meant here alone.
-            (line["key"]?.stringValue).map { key in
-                !UUIDv7.isOne(key) && !JournalFile(keyPath(key)).isThere
-            } ?? false
+        // An earlier version kept what keys of one's own meant here alone: they get files, some at a time.
+        let old = lines.filter {
+            $0["own_key"] == nil && $0["gateway"] == nil && Self.isOfOwnKey($0)
         }
-        return lines.filter(isOwn)
-            + Self.unfinished(lines).filter { !isOwn($0) }.suffix(Self.unfinishedLimit)
+        var keys: [String: [JSONValue]] = [:]
+        for line in old { keys[line["key"]?.stringValue ?? "", default: []].append(line) }
+        let moved = Set(keys.keys.sorted().prefix(Self.migrationLimit))
+        try PrivateFiles.createFolder(keyFolder)
+        for key in moved {
+            let file = JournalFile(keyPath(key))
+            try file.replace(with: (keys[key] ?? []) + file.lines)
+        }
+        let kept = old.filter { !moved.contains($0["key"]?.stringValue ?? "") }
+        let others = lines.filter {
+            !($0["own_key"] == nil && $0["gateway"] == nil && Self.isOfOwnKey($0))
+        }
+        return kept + Self.unfinished(others).suffix(Self.unfinishedLimit)
     }
 
     /// Where what a key means is kept.
@@ -192,6 +245,7 @@ extension SubmitJournal.Intent {
         guard let key = line["key"]?.stringValue else { return nil }
         self.init(
             key: key,
+            digest: line["digest"]?.stringValue ?? "",
             schedule: line["schedule"].flatMap(Schedule.init(members:)),
             references: (line["references"]?.objectValue ?? [:]).compactMapValues(\.stringValue),
             time: line["time"]?.stringValue ?? ""

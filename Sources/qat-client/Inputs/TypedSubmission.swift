@@ -28,9 +28,15 @@ struct TypedSubmission<Plan: PlannedSubmission> {
         let (neutral, neutralPlan, digest) = try await Self.neutral(typed, words, plan)
         self.digest = digest
         let journal = SubmitJournal(home)
-        before =
-            key.map { journal.intent(key: $0, digest: digest) }
-            ?? journal.unfinished(digest: digest)
+        func same(_ digest: SubmitJournal.Digest) -> SubmitJournal.Intent? {
+            key.map { journal.intent(key: $0, digest) } ?? journal.unfinished(digest)
+        }
+        var found = same(.init(digest))
+        if found == nil, !neutral.ids.isEmpty {
+            let earlier = try await Self.earlierDigest(typed, words, plan)
+            found = same(.init(earlier, isEarlier: true))
+        }
+        before = found
         guard !neutral.ids.isEmpty else {
             references = neutral
             self.plan = neutralPlan
@@ -62,6 +68,21 @@ struct TypedSubmission<Plan: PlannedSubmission> {
         var words = words
         words.references = neutral.resolved.map { "\($0.path) \($0.from)" }.sorted()
         return (neutral, neutralPlan, neutralPlan.digest(words))
+    }
+
+    /// The digest that version 0.1.0 formed until November 2026 of a file with words: of the words without their
+    /// places.
+    private static func earlierDigest(
+        _ typed: JobFile,
+        _ words: TypedSchedule,
+        _ plan: (JobFile) throws -> Plan
+    ) async throws -> String {
+        let neutral = try await JobReferences(typed) { words in
+            Dictionary(uniqueKeysWithValues: words.map { ($0, .job(JobReferences.nobody(0))) })
+        }
+        var words = words
+        words.references = neutral.ids.keys.sorted()
+        return try plan(neutral.file).digest(words)
     }
 
     /// Plans; what is wrong is said in the words that were typed, not in the ids that stand for them.

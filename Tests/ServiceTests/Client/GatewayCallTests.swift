@@ -145,7 +145,7 @@ internal import Testing
         let submitted = try await submitted(gateway, ["train", "job.json"])
         let journal = SubmitJournal(folder.home)
         func key() -> String? {
-            journal.unfinished(digest: plan.digest, isRunning: { _ in false })?.key
+            journal.unfinished(.init(plan.digest), isRunning: { _ in false })?.key
         }
         #expect(key() == submitted.key)
         try submitted.recordIfShown(submitted.response.jobID)
@@ -225,7 +225,7 @@ internal import Testing
         #expect(error?.status == .unreachable)
         #expect(error?.lines.first?.hasSuffix("continue under key \(key)") == true)
         let journal = SubmitJournal(folder.home)
-        #expect(journal.unfinished(digest: plan.digest, isRunning: { _ in false })?.key == key)
+        #expect(journal.unfinished(.init(plan.digest), isRunning: { _ in false })?.key == key)
     }
 
     /// Seen: what was refused for a quota took the `latest` of then, once it was submitted again.
@@ -235,7 +235,7 @@ internal import Testing
         gateway.state.withLock { $0.submitError = RPCError(code, "no") }
         await #expect(throws: RPCError.self) { try await submit(gateway) }
         let journal = SubmitJournal(folder.home)
-        #expect(journal.unfinished(digest: plan.digest, isRunning: { _ in false })?.key == nil)
+        #expect(journal.unfinished(.init(plan.digest), isRunning: { _ in false })?.key == nil)
     }
 }
 

@@ -18,13 +18,13 @@ internal import Testing
 
     @Test func offersTheKeyOfALostSubmission() throws {
         try intend("k1", "d1")
-        #expect(journal.unfinished(digest: "d1", isRunning: { _ in false })?.key == "k1")
-        #expect(journal.unfinished(digest: "d2", isRunning: { _ in false })?.key == nil)
+        #expect(journal.unfinished(.init("d1"), isRunning: { _ in false })?.key == "k1")
+        #expect(journal.unfinished(.init("d2"), isRunning: { _ in false })?.key == nil)
     }
 
     @Test func leavesTheKeyOfARunningProcessAlone() throws {
         try intend("k1", "d1")
-        #expect(journal.unfinished(digest: "d1")?.key == nil)
+        #expect(journal.unfinished(.init("d1"))?.key == nil)
     }
 
     @Test func offersNoKeyThatBecameAJobOrWasRefused() throws {
@@ -32,16 +32,17 @@ internal import Testing
         try journal.recordJob(key: "k1", jobID: "j1")
         try intend("k2", "d1")
         try journal.recordRefusal(key: "k2", digest: "d1", reason: "quota")
-        #expect(journal.unfinished(digest: "d1", isRunning: { _ in false })?.key == nil)
+        #expect(journal.unfinished(.init("d1"), isRunning: { _ in false })?.key == nil)
         try intend("k3", "d1")
-        #expect(journal.unfinished(digest: "d1", isRunning: { _ in false })?.key == "k3")
+        #expect(journal.unfinished(.init("d1"), isRunning: { _ in false })?.key == "k3")
     }
 
     /// Seen: with the state folder made anew elsewhere, ids of the other gateway were sent.
     @Test func whatWentToAnotherGatewayIsNotKnown() throws {
-        let (here, there) = ("127.0.0.1:7443", "10.0.0.1:7443")
-        let own = SubmitJournal(folder.home, gateway: here)
-        let other = SubmitJournal(folder.home, gateway: there)
+        func journal(_ gateway: String, _ caller: String = "/ada.pem") -> SubmitJournal {
+            SubmitJournal(folder.home, place: .init(gateway: gateway, caller: caller))
+        }
+        let own = journal("127.0.0.1:7443")
         let entry = SubmitJournal.Entry(
             key: "k1",
             isOwnKey: true,
@@ -50,19 +51,28 @@ internal import Testing
             unixMs: 0
         )
         try own.record(entry)
-        #expect(own.unfinished(digest: "d1", isRunning: { _ in false })?.key == "k1")
-        #expect(own.intent(key: "k1", digest: "d1") != nil)
-        #expect(other.unfinished(digest: "d1", isRunning: { _ in false }) == nil)
-        #expect(other.intent(key: "k1", digest: "d1") == nil)
-        // A line of an earlier version does not say.
-        #expect(SubmitJournal(folder.home, gateway: nil).intent(key: "k1", digest: "d1") != nil)
+        let lost = SubmitJournal.Entry(key: "k2", digest: "d2", file: "job.json", unixMs: 0)
+        try own.record(lost)
+        // By whatever name the machine goes.
+        for same in [own, journal("localhost:7443"), journal("[::1]:7443")] {
+            #expect(same.unfinished(.init("d2"), isRunning: { _ in false })?.key == "k2")
+            // A key of one's own is not gone on with unasked.
+            #expect(same.unfinished(.init("d1"), isRunning: { _ in false }) == nil)
+            #expect(same.intent(key: "k1", .init("d1")) != nil)
+        }
+        for other in [journal("10.0.0.1:7443"), journal("127.0.0.1:7443", "/bob.pem")] {
+            #expect(other.intent(key: "k1", .init("d1")) == nil)
+            // What another user's submission ends as is no end of this one's.
+            try other.recordRefusal(key: "k1", isOwnKey: true, digest: "d1", reason: "no")
+        }
+        #expect(own.intent(key: "k1", .init("d1")) != nil)
     }
 
     /// A refusal of something else under the key keeps nobody from what is unfinished.
     @Test func aRefusalIsOfWhatWasRefused() throws {
         try intend("k1", "d1")
         try journal.recordRefusal(key: "k1", digest: "d2", reason: "another one")
-        #expect(journal.unfinished(digest: "d1", isRunning: { _ in false })?.key == "k1")
+        #expect(journal.unfinished(.init("d1"), isRunning: { _ in false })?.key == "k1")
     }
 
     @Test func survivesALineCutOffByACrash() throws {
@@ -72,8 +82,8 @@ internal import Testing
         try handle.write(contentsOf: Array(#"{"key":"k2","dig"#.utf8))
         try handle.close()
         try intend("k3", "d3")
-        #expect(journal.unfinished(digest: "d1", isRunning: { _ in false })?.key == "k1")
-        #expect(journal.unfinished(digest: "d3", isRunning: { _ in false })?.key == "k3")
+        #expect(journal.unfinished(.init("d1"), isRunning: { _ in false })?.key == "k1")
+        #expect(journal.unfinished(.init("d3"), isRunning: { _ in false })?.key == "k3")
     }
 
     /// What `latest` and a time of day meant is sent again, not what they mean by now.
@@ -87,7 +97,7 @@ internal import Testing
         try journal.record(
             .init(key: "k1", digest: "d1", file: "job.json", schedule: meant, unixMs: 0)
         )
-        let found = journal.unfinished(digest: "d1", isRunning: { _ in false })
+        let found = journal.unfinished(.init("d1"), isRunning: { _ in false })
         #expect(found?.schedule == meant && found?.time == "1970-01-01T00:00:00.000Z")
         for deadline in [Deadline.after(3_600_000), nil] {
             var other = meant
@@ -101,11 +111,18 @@ internal import Testing
     @Test func aLineWithoutAScheduleHasNone() throws {
         try folder.write(
             URL(filePath: folder.home.journalPath).lastPathComponent,
-            #"{"digest":"d1","file":"f","key":"k1","process":{"boot_id":"b","pid":1,"start_ticks":1},"#
+            #"{"digest":"d1","file":"f","key":"01a21eaf-880e-7965-8000-000000000001","process":{"boot_id":"b","pid":1,"start_ticks":1},"#
                 + #""time":"t"}"# + "\n"
         )
-        let found = journal.unfinished(digest: "d1", isRunning: { _ in false })
-        #expect(found?.key == "k1" && found?.schedule == nil)
+        // It is found by the digest of its time, too, which lines of today are not.
+        for isEarlier in [false, true] {
+            let digest = SubmitJournal.Digest("d1", isEarlier: isEarlier)
+            let found = journal.unfinished(digest, isRunning: { _ in false })
+            #expect(found?.key.hasSuffix("0001") == true && found?.schedule == nil)
+        }
+        try intend("k2", "d2")
+        let today = SubmitJournal.Digest("d2", isEarlier: true)
+        #expect(journal.unfinished(today, isRunning: { _ in false }) == nil)
     }
 
     /// Finished or not, by whichever process, from the first line on; a refusal forgets it.
@@ -123,7 +140,7 @@ internal import Testing
             )
         }
         func meant(_ digest: String = "d1") -> [String]? {
-            journal.intent(key: #"k"1"#, digest: digest)?.schedule?.after
+            journal.intent(key: #"k"1"#, .init(digest))?.schedule?.after
         }
         #expect(meant() == nil)
         try intend("other", "k2")
@@ -170,11 +187,14 @@ internal import Testing
         for _ in 0..<3000 { try handle.write(contentsOf: Data((line + "\n").utf8)) }
         try handle.close()
         #expect(try size() > 1 << 20)
-        #expect(journal.unfinished(digest: "d1", isRunning: { _ in false })?.key == "lost")
+        #expect(journal.unfinished(.init("d1"), isRunning: { _ in false })?.key == "lost")
         try journal.recordJob(key: "new", jobID: "j")
         #expect(try size() < 4096)
-        #expect(journal.unfinished(digest: "d1", isRunning: { _ in false })?.key == "lost")
-        #expect(journal.intent(key: "mine", digest: "d9") != nil)
+        #expect(journal.unfinished(.init("d1"), isRunning: { _ in false })?.key == "lost")
+        #expect(journal.intent(key: "mine", .init("d9")) != nil)
+        // What is refused under such a key hides nothing of it.
+        try journal.recordRefusal(key: "mine", isOwnKey: true, digest: "d8", reason: "no")
+        #expect(journal.intent(key: "mine", .init("d9")) != nil)
     }
 
     /// Seen: a client read a link to /dev/full until it had all memory.
@@ -183,7 +203,7 @@ internal import Testing
             atPath: folder.home.journalPath,
             withDestinationPath: "/dev/zero"
         )
-        #expect(journal.unfinished(digest: "d1") == nil)
-        #expect(journal.intent(key: "k", digest: "d1") == nil)
+        #expect(journal.unfinished(.init("d1")) == nil)
+        #expect(journal.intent(key: "k", .init("d1")) == nil)
     }
 }

@@ -18,9 +18,11 @@ struct ArtifactPresenceTests {
     private func check(_ referenced: SHA256Digest?, known: String? = nil) throws {
         try ArtifactPresence.check(
             root: root,
-            database: folder + "/gateway.sqlite",
-            referenced: referenced,
-            known: known
+            .init(
+                database: folder + "/gateway.sqlite",
+                named: referenced.map { [$0] } ?? [],
+                known: known
+            )
         )
         ArtifactPresence.settle(root: root, known: known)
     }
@@ -44,9 +46,9 @@ struct ArtifactPresenceTests {
         // Said once: with artifacts there is nothing to accept, and what is lost then is lost anew.
         let store = try ArtifactStore(root: root)
         try await store.put("other")
-        try check(.of("m"))
+        try check(.of("m"), known: store.id)
         try store.remove(.of("other"))
-        #expect(throws: StoreError.self) { try check(.of("m")) }
+        #expect(throws: StoreError.self) { try check(.of("m"), known: store.id) }
     }
 
     /// Seen: the folders of two gateways were exchanged; each removed most of the other's a minute later.
@@ -55,26 +57,56 @@ struct ArtifactPresenceTests {
         let own = try ArtifactStore(root: root)
         try await own.put("m")
         try check(.of("m"), known: own.id)
-        // Of a database that knows none yet, as one of an earlier version, it is taken in.
+        // A database of an earlier version knows none yet: what it names is there.
         try check(.of("m"))
         try FileManager.default.moveItem(atPath: root, toPath: root + ".away")
         let foreign = try ArtifactStore(root: root)
         try await foreign.put("theirs")
-        for referenced in [nil, SHA256Digest.of("m")] {
+        for referenced in [nil, SHA256Digest.of("m"), .of("theirs")] {
             let error = #expect(throws: StoreError.self) { try check(referenced, known: own.id) }
-            let words = [root, "another gateway", foreign.id, own.id, "move its own folder"]
+            let words = [root, "is not the store", foreign.id, own.id, "move the right folder"]
             for word in words { #expect(error?.message.contains(word) == true, "\(word)") }
         }
-        // A copy without its id is nobody knows whose.
-        unlink(root + "/id")
-        let error = #expect(throws: StoreError.self) { try check(nil, known: own.id) }
-        #expect(error?.message.contains("its id is missing") == true)
+        // Nor by that database, or one that was restored.
+        let upgraded = #expect(throws: StoreError.self) { try check(.of("m")) }
+        #expect(upgraded?.message.contains("0 of 1 artifacts") == true)
+        try check(.of("theirs"))
         // The way on is in the sentence, and is taken once, by this database alone.
+        let error = #expect(throws: StoreError.self) { try check(nil, known: own.id) }
         let command = try #require(error?.message.components(separatedBy: "for good, ").last)
         #expect(try TestProgram.run("/bin/sh", ["-c", command]).status == 0)
         #expect(throws: StoreError.self) { try check(nil, known: "another one") }
         try check(nil, known: own.id)
         #expect(throws: StoreError.self) { try check(nil, known: own.id) }
+    }
+
+    /// Of its own store, copied without the id, it says how that comes back.
+    @Test func aStoreWithoutItsIDCanGetItBack() async throws {
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let own = try ArtifactStore(root: root)
+        try await own.put("m")
+        try Data().write(to: URL(filePath: root + "/id"))
+        let error = #expect(throws: StoreError.self) { try check(.of("m"), known: own.id) }
+        #expect(error?.message.contains("has no id") == true)
+        let command = try #require(error?.message.firstMatch(of: #/\((printf [^)]+)\)/#)?.output.1)
+        #expect(try TestProgram.run("/bin/sh", ["-c", String(command)]).status == 0)
+        try check(.of("m"), known: own.id)
+    }
+
+    /// While a backup holds the artifacts no job goes for room that its end would not make.
+    ///
+    /// Seen: 22 jobs went in a round beside a backup, and freed nothing.
+    @Test func nothingIsFreeWhileABackupRuns() async throws {
+        try await GatewayFixture.run { gateway in
+            let collector = ArtifactCollector(
+                store: gateway.jobs.engine.store,
+                artifacts: gateway.artifacts
+            )
+            #expect(try collector.isFree())
+            let backup = try #require(try CollectionLock.alone(root: gateway.artifacts.root))
+            #expect(try !collector.isFree())
+            withExtendedLifetime(backup) {}
+        }
     }
 
     /// What a gateway's own start writes down is what it compares with; a restored one begins anew.
