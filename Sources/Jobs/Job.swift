@@ -93,10 +93,17 @@ extension Job {
     /// How the last attempt of a job that waits for the next one ended; nil if there was none, or a user wanted
     /// another.
     static func account(ofAttempt job: Job) -> String? {
+        end(ofAttempt: job).map { "\(accountPrefix)\(job.attempt) ended: \($0)" }
+    }
+
+    /// The same without the attempt's number.
+    static func end(ofAttempt job: Job) -> String? {
         guard job.state == .queued, job.attempt > 0, !job.message.isEmpty else { return nil }
-        let reason = job.reason == .none ? "" : "\(job.reason.rawValue): "
+        // Of a pause the words say enough.
+        let isNamed = job.reason != .none && job.reason != .pausedBy
+        let reason = isNamed ? "\(job.reason.rawValue): " : ""
         let isTriedAgain = job.message.hasPrefix(JobLifecycle.retryPrefix)
         let words = job.message.dropFirst(isTriedAgain ? JobLifecycle.retryPrefix.count : 0)
-        return "\(accountPrefix)\(job.attempt) ended: \(reason)\(words)"
+        return "\(reason)\(words)"
     }
 }

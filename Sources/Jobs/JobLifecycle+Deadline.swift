@@ -11,16 +11,17 @@ extension JobLifecycle {
         return moment.uptime + max(0, min(deadline - moment.unix, deadline - job.created))
     }
 
-    /// A job's time is over: one that waits fails, one that runs is asked to stop, with a checkpoint.
+    /// A job's time is over: one that waits or rests fails, one that runs is asked to stop, with a checkpoint.
     func endInTime(_ job: Job, _ moment: Moment) -> Decision {
         var decision = Decision(job)
         // A job that is to end anyway ends for the reason it has.
         guard job.deadline != nil, job.cancellation == .none,
-            job.state.isWaiting || job.state == .starting || job.state == .running
+            job.state.isWaiting || [.starting, .running, .pausing].contains(job.state)
         else { return decision }
         decision.job.isOverdue = true
         guard job.state.isLeased else {
-            decision.enter(.failed, .deadline, "its deadline passed before it began", at: moment)
+            let when = job.state == .paused ? "while it was paused" : "before it began"
+            decision.enter(.failed, .deadline, "its deadline passed \(when)", at: moment)
             return decision
         }
         decision.job.cancellation = .gently

@@ -79,6 +79,7 @@ extension JobLifecycle {
         }
         // It waits for the next lease: what put it back may come again, and nothing else.
         if job.state == .queued, completion.mayHavePutBack(job) { return decision }
+        if mayHavePaused(job, claim, by: completion) { return decision }
         guard job.state.isLeased || job.state.isTerminal else {
             decision.verdict = .leaseLost
             return decision
@@ -97,6 +98,8 @@ extension JobLifecycle {
             // Outputs make checkpoints worthless.
             decision.job.checkpointStep = 0
             decision.job.checkpointEpoch = 0
+        case .stopped(let message) where job.isHeldBack || job.isResumed:
+            release(&decision, .pausedBy, message, moment)
         case .stopped(let message) where job.cancellation == .none:
             let sentence = "its worker stopped it, which nobody had asked for"
             fail(&decision, .internalError, Self.joined(sentence, message), moment)
@@ -142,6 +145,8 @@ extension JobLifecycle {
     ) {
         if decision.job.cancellation != .none {
             endStopped(&decision, message, moment)
+        } else if decision.before.state == .pausing {
+            rest(&decision, reason, message, moment)
         } else {
             decision.enter(.recovering, reason, message, at: moment)
             decision.enter(.queued, reason, message, at: moment)
@@ -167,15 +172,19 @@ extension JobLifecycle {
         } else {
             decision.enter(.recovering, reason, message, at: moment)
             decision.job.failures += 1
-            decision.enter(.queued, reason, Self.retryPrefix + message, at: moment)
+            if decision.before.state == .pausing {
+                rest(&decision, reason, message, moment)
+            } else {
+                decision.enter(.queued, reason, Self.retryPrefix + message, at: moment)
+            }
         }
     }
 
     /// What goes before the sentence of a failure after which a job waits for another attempt.
     static let retryPrefix = "trying again after: "
 
-    /// A lease that ended by itself: back into the queue, unless the job was to end anyway or gets
-    /// nowhere.
+    /// A lease that ended by itself: back into the queue, or to rest if a user holds the job back, unless it
+    /// was to end anyway or gets nowhere.
     ///
     /// Losses are judged by progress: a job may be lost any number of times, as long as each time it came
     /// beyond the furthest step before.
@@ -213,6 +222,8 @@ extension JobLifecycle {
                 """,
                 at: moment
             )
+        } else if job.state == .pausing {
+            rest(&decision, reason, message, moment)
         } else {
             decision.enter(.queued, reason, message, at: moment)
             decision.delay = decision.job.lossesAtStep > 1 ? Self.backoff : 0
@@ -230,8 +241,8 @@ extension Completion {
     fileprivate func mayHavePutBack(_ job: Job) -> Bool {
         switch self {
         case .succeeded: false
-        // Nobody had asked for it: then that is what it was taken for.
-        case .stopped: job.reason == .internalError
+        // Nobody had asked for it: then that is what it was taken for; or for a pause that was taken back.
+        case .stopped: job.reason == .internalError || job.reason == .pausedBy
         case .released(_, let reason): job.reason == reason
         case .failed(let reason, _):
             job.reason == (reason.isOfWorkers ? reason : .internalError)

@@ -50,6 +50,8 @@ public struct JobLifecycle: Sendable {
         case .checkpointed(let claim, let step): checkpoint(job, claim, step)
         case .completed(let claim, let completion): complete(job, claim, completion, moment)
         case .cancelled(let isNow, let user): cancel(job, isNow, user, moment)
+        case .paused(let user): pause(job, user, moment)
+        case .resumed(let user, let inputs): resume(job, user, inputs, moment)
         case .retried(let user, let inputs): retry(job, user, inputs, moment)
         case .checkpointExpired: forgetCheckpoint(job)
         case .deadlinePassed: endInTime(job, moment)
@@ -72,7 +74,7 @@ public struct JobLifecycle: Sendable {
         return decision
     }
 
-    private func leaveBlocked(
+    func leaveBlocked(
         _ decision: inout Decision,
         _ verdict: InputsVerdict,
         _ moment: Moment
@@ -138,9 +140,11 @@ public struct JobLifecycle: Sendable {
     ) -> Decision {
         var decision = Decision(job)
         guard job.state == .failed || job.state == .cancelled else {
-            decision.verdict = .refused(
-                "job \(job.id) is \(job.state.rawValue); only failed and cancelled jobs are retried"
-            )
+            let hint =
+                job.isHeldBack
+                ? "resume it (qat-client resume \(job.id))"
+                : "only failed and cancelled jobs are retried"
+            decision.verdict = .refused("job \(job.id) is \(job.state.rawValue); \(hint)")
             return decision
         }
         decision.enter(.blocked, .none, "retried by \(user)", at: moment)

@@ -30,6 +30,8 @@ public enum JobReason: String, Sendable, CaseIterable, Codable {
     case killed = "KILLED"
     /// The attempt's process said nothing for too long.
     case stalled = "STALLED"
+    /// A user holds it back.
+    case pausedBy = "PAUSED_BY"
     /// A user ended it.
     case cancelledBy = "CANCELLED_BY"
     /// A fault of the program.
@@ -53,7 +55,8 @@ public enum JobReason: String, Sendable, CaseIterable, Codable {
             .diverged,
             .killed, .stalled, .internalError, .artifactMissing:
             true
-        case .none, .dependencyFailed, .deadline, .workerLost, .crashLoop, .cancelledBy: false
+        case .none, .dependencyFailed, .deadline, .workerLost, .crashLoop, .pausedBy, .cancelledBy:
+            false
         }
     }
 

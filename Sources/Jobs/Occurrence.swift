@@ -12,6 +12,10 @@ public enum Occurrence: Sendable, Equatable {
     case completed(LeaseClaim, Completion)
     /// A user wants it to end: at once, or after a checkpoint.
     case cancelled(now: Bool, by: String)
+    /// A user holds it back.
+    case paused(by: String)
+    /// A user lets it go on; its inputs were looked at anew if it is paused.
+    case resumed(by: String, inputs: InputsVerdict)
     /// A user wants a failed or cancelled job to run again; its inputs were looked at anew.
     case retried(by: String, inputs: InputsVerdict)
     /// It ended so long ago that its checkpoint goes.
@@ -66,7 +70,7 @@ public enum Completion: Sendable, Equatable {
     case failed(JobReason, String)
     /// Because it was told to.
     case stopped(String)
-    /// The worker hands the job back, which is no loss: it goes away, or has no room for the job
-    /// (``JobReason/noDisk``).
+    /// The worker hands the job back, which is no loss: it goes away, has no room for the job
+    /// (``JobReason/noDisk``), or was asked to let it rest (``JobReason/pausedBy``).
     case released(String, JobReason = .none)
 }

@@ -40,7 +40,10 @@ struct JobLifecycleTests {
         .retried(by: "ada", inputs: .ready), .retried(by: "ada", inputs: .never("gone")),
         .leaseEnded("silence"), .checkpointExpired, .deadlinePassed,
         .inputsSettled(.neverStarts("it failed")), .inputsSettled(.reused(from: "x")),
-        .retried(by: "ada", inputs: .neverStarts("it failed")),
+        .retried(by: "ada", inputs: .neverStarts("it failed")), .paused(by: "ada"),
+        .resumed(by: "ada", inputs: .ready), .resumed(by: "ada", inputs: .waiting),
+        .resumed(by: "ada", inputs: .never("gone")),
+        .completed(claim(), .released("stopped as asked", .pausedBy)),
     ]
 
     /// Whatever happens to a job in whatever state: it moves along the table, its history has no
@@ -295,7 +298,8 @@ struct JobLifecycleTests {
     /// What only the gateway knows is no worker's to say: such an attempt is one that failed for a fault of
     /// the program, which is tried once more.
     @Test(arguments: [
-        JobReason.none, .dependencyFailed, .deadline, .workerLost, .crashLoop, .cancelledBy,
+        JobReason.none, .dependencyFailed, .deadline, .workerLost, .crashLoop, .pausedBy,
+        .cancelledBy,
     ])
     func aWorkerMayNotGiveReasonsOfTheGateway(reason: JobReason) {
         let claimed = Completion.failed(reason, "said so")
@@ -436,7 +440,7 @@ struct JobLifecycleTests {
 }
 
 /// A small generator with a seed: replays are exact.
-private struct SplitMix: RandomNumberGenerator {
+struct SplitMix: RandomNumberGenerator {
     var state: UInt64
 
     mutating func next() -> UInt64 {
