@@ -367,6 +367,96 @@ void   qat__v1__retry_pipeline_request__free_unpacked
   assert(message->base.descriptor == &qat__v1__retry_pipeline_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   qat__v1__pause_pipeline_request__init
+                     (Qat__V1__PausePipelineRequest         *message)
+{
+  static const Qat__V1__PausePipelineRequest init_value = QAT__V1__PAUSE_PIPELINE_REQUEST__INIT;
+  *message = init_value;
+}
+size_t qat__v1__pause_pipeline_request__get_packed_size
+                     (const Qat__V1__PausePipelineRequest *message)
+{
+  assert(message->base.descriptor == &qat__v1__pause_pipeline_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__pause_pipeline_request__pack
+                     (const Qat__V1__PausePipelineRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__pause_pipeline_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__pause_pipeline_request__pack_to_buffer
+                     (const Qat__V1__PausePipelineRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__pause_pipeline_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__PausePipelineRequest *
+       qat__v1__pause_pipeline_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__PausePipelineRequest *)
+     protobuf_c_message_unpack (&qat__v1__pause_pipeline_request__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__pause_pipeline_request__free_unpacked
+                     (Qat__V1__PausePipelineRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__pause_pipeline_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   qat__v1__resume_pipeline_request__init
+                     (Qat__V1__ResumePipelineRequest         *message)
+{
+  static const Qat__V1__ResumePipelineRequest init_value = QAT__V1__RESUME_PIPELINE_REQUEST__INIT;
+  *message = init_value;
+}
+size_t qat__v1__resume_pipeline_request__get_packed_size
+                     (const Qat__V1__ResumePipelineRequest *message)
+{
+  assert(message->base.descriptor == &qat__v1__resume_pipeline_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__resume_pipeline_request__pack
+                     (const Qat__V1__ResumePipelineRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__resume_pipeline_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__resume_pipeline_request__pack_to_buffer
+                     (const Qat__V1__ResumePipelineRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__resume_pipeline_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__ResumePipelineRequest *
+       qat__v1__resume_pipeline_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__ResumePipelineRequest *)
+     protobuf_c_message_unpack (&qat__v1__resume_pipeline_request__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__resume_pipeline_request__free_unpacked
+                     (Qat__V1__ResumePipelineRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__resume_pipeline_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   qat__v1__get_job_request__init
                      (Qat__V1__GetJobRequest         *message)
 {
@@ -590,6 +680,96 @@ void   qat__v1__cancel_job_request__free_unpacked
   if(!message)
     return;
   assert(message->base.descriptor == &qat__v1__cancel_job_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   qat__v1__pause_job_request__init
+                     (Qat__V1__PauseJobRequest         *message)
+{
+  static const Qat__V1__PauseJobRequest init_value = QAT__V1__PAUSE_JOB_REQUEST__INIT;
+  *message = init_value;
+}
+size_t qat__v1__pause_job_request__get_packed_size
+                     (const Qat__V1__PauseJobRequest *message)
+{
+  assert(message->base.descriptor == &qat__v1__pause_job_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__pause_job_request__pack
+                     (const Qat__V1__PauseJobRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__pause_job_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__pause_job_request__pack_to_buffer
+                     (const Qat__V1__PauseJobRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__pause_job_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__PauseJobRequest *
+       qat__v1__pause_job_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__PauseJobRequest *)
+     protobuf_c_message_unpack (&qat__v1__pause_job_request__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__pause_job_request__free_unpacked
+                     (Qat__V1__PauseJobRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__pause_job_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   qat__v1__resume_job_request__init
+                     (Qat__V1__ResumeJobRequest         *message)
+{
+  static const Qat__V1__ResumeJobRequest init_value = QAT__V1__RESUME_JOB_REQUEST__INIT;
+  *message = init_value;
+}
+size_t qat__v1__resume_job_request__get_packed_size
+                     (const Qat__V1__ResumeJobRequest *message)
+{
+  assert(message->base.descriptor == &qat__v1__resume_job_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t qat__v1__resume_job_request__pack
+                     (const Qat__V1__ResumeJobRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &qat__v1__resume_job_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t qat__v1__resume_job_request__pack_to_buffer
+                     (const Qat__V1__ResumeJobRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &qat__v1__resume_job_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Qat__V1__ResumeJobRequest *
+       qat__v1__resume_job_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Qat__V1__ResumeJobRequest *)
+     protobuf_c_message_unpack (&qat__v1__resume_job_request__descriptor,
+                                allocator, len, data);
+}
+void   qat__v1__resume_job_request__free_unpacked
+                     (Qat__V1__ResumeJobRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &qat__v1__resume_job_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   qat__v1__retry_job_request__init
@@ -1342,6 +1522,82 @@ const ProtobufCMessageDescriptor qat__v1__retry_pipeline_request__descriptor =
   (ProtobufCMessageInit) qat__v1__retry_pipeline_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor qat__v1__pause_pipeline_request__field_descriptors[1] =
+{
+  {
+    "pipeline_id",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__PausePipelineRequest, has_pipeline_id),
+    offsetof(Qat__V1__PausePipelineRequest, pipeline_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__pause_pipeline_request__field_indices_by_name[] = {
+  0,   /* field[0] = pipeline_id */
+};
+static const ProtobufCIntRange qat__v1__pause_pipeline_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor qat__v1__pause_pipeline_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.PausePipelineRequest",
+  "PausePipelineRequest",
+  "Qat__V1__PausePipelineRequest",
+  "qat.v1",
+  sizeof(Qat__V1__PausePipelineRequest),
+  1,
+  qat__v1__pause_pipeline_request__field_descriptors,
+  qat__v1__pause_pipeline_request__field_indices_by_name,
+  1,  qat__v1__pause_pipeline_request__number_ranges,
+  (ProtobufCMessageInit) qat__v1__pause_pipeline_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor qat__v1__resume_pipeline_request__field_descriptors[1] =
+{
+  {
+    "pipeline_id",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__ResumePipelineRequest, has_pipeline_id),
+    offsetof(Qat__V1__ResumePipelineRequest, pipeline_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__resume_pipeline_request__field_indices_by_name[] = {
+  0,   /* field[0] = pipeline_id */
+};
+static const ProtobufCIntRange qat__v1__resume_pipeline_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor qat__v1__resume_pipeline_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.ResumePipelineRequest",
+  "ResumePipelineRequest",
+  "Qat__V1__ResumePipelineRequest",
+  "qat.v1",
+  sizeof(Qat__V1__ResumePipelineRequest),
+  1,
+  qat__v1__resume_pipeline_request__field_descriptors,
+  qat__v1__resume_pipeline_request__field_indices_by_name,
+  1,  qat__v1__resume_pipeline_request__number_ranges,
+  (ProtobufCMessageInit) qat__v1__resume_pipeline_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCFieldDescriptor qat__v1__get_job_request__field_descriptors[2] =
 {
   {
@@ -1673,6 +1929,82 @@ const ProtobufCMessageDescriptor qat__v1__cancel_job_request__descriptor =
   qat__v1__cancel_job_request__field_indices_by_name,
   1,  qat__v1__cancel_job_request__number_ranges,
   (ProtobufCMessageInit) qat__v1__cancel_job_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor qat__v1__pause_job_request__field_descriptors[1] =
+{
+  {
+    "job_id",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__PauseJobRequest, has_job_id),
+    offsetof(Qat__V1__PauseJobRequest, job_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__pause_job_request__field_indices_by_name[] = {
+  0,   /* field[0] = job_id */
+};
+static const ProtobufCIntRange qat__v1__pause_job_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor qat__v1__pause_job_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.PauseJobRequest",
+  "PauseJobRequest",
+  "Qat__V1__PauseJobRequest",
+  "qat.v1",
+  sizeof(Qat__V1__PauseJobRequest),
+  1,
+  qat__v1__pause_job_request__field_descriptors,
+  qat__v1__pause_job_request__field_indices_by_name,
+  1,  qat__v1__pause_job_request__number_ranges,
+  (ProtobufCMessageInit) qat__v1__pause_job_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor qat__v1__resume_job_request__field_descriptors[1] =
+{
+  {
+    "job_id",
+    1,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Qat__V1__ResumeJobRequest, has_job_id),
+    offsetof(Qat__V1__ResumeJobRequest, job_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned qat__v1__resume_job_request__field_indices_by_name[] = {
+  0,   /* field[0] = job_id */
+};
+static const ProtobufCIntRange qat__v1__resume_job_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor qat__v1__resume_job_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "qat.v1.ResumeJobRequest",
+  "ResumeJobRequest",
+  "Qat__V1__ResumeJobRequest",
+  "qat.v1",
+  sizeof(Qat__V1__ResumeJobRequest),
+  1,
+  qat__v1__resume_job_request__field_descriptors,
+  qat__v1__resume_job_request__field_indices_by_name,
+  1,  qat__v1__resume_job_request__number_ranges,
+  (ProtobufCMessageInit) qat__v1__resume_job_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor qat__v1__retry_job_request__field_descriptors[2] =

@@ -1370,7 +1370,7 @@ const ProtobufCMessageDescriptor qat__v1__acquire_lease_response__descriptor =
   (ProtobufCMessageInit) qat__v1__acquire_lease_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor qat__v1__heartbeat_request__field_descriptors[6] =
+static const ProtobufCFieldDescriptor qat__v1__heartbeat_request__field_descriptors[7] =
 {
   {
     "job_id",
@@ -1444,6 +1444,18 @@ static const ProtobufCFieldDescriptor qat__v1__heartbeat_request__field_descript
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "knows_pause",
+    7,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Qat__V1__HeartbeatRequest, has_knows_pause),
+    offsetof(Qat__V1__HeartbeatRequest, knows_pause),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__heartbeat_request__field_indices_by_name[] = {
   3,   /* field[3] = boot_id */
@@ -1451,12 +1463,13 @@ static const unsigned qat__v1__heartbeat_request__field_indices_by_name[] = {
   4,   /* field[4] = events */
   2,   /* field[2] = instance */
   0,   /* field[0] = job_id */
+  6,   /* field[6] = knows_pause */
   5,   /* field[5] = running_phase */
 };
 static const ProtobufCIntRange qat__v1__heartbeat_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor qat__v1__heartbeat_request__descriptor =
 {
@@ -1466,30 +1479,32 @@ const ProtobufCMessageDescriptor qat__v1__heartbeat_request__descriptor =
   "Qat__V1__HeartbeatRequest",
   "qat.v1",
   sizeof(Qat__V1__HeartbeatRequest),
-  6,
+  7,
   qat__v1__heartbeat_request__field_descriptors,
   qat__v1__heartbeat_request__field_indices_by_name,
   1,  qat__v1__heartbeat_request__number_ranges,
   (ProtobufCMessageInit) qat__v1__heartbeat_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCEnumValue qat__v1__heartbeat_response__directive__enum_values_by_number[5] =
+static const ProtobufCEnumValue qat__v1__heartbeat_response__directive__enum_values_by_number[6] =
 {
   { "DIRECTIVE_UNSPECIFIED", "QAT__V1__HEARTBEAT_RESPONSE__DIRECTIVE__DIRECTIVE_UNSPECIFIED", 0 },
   { "DIRECTIVE_CONTINUE", "QAT__V1__HEARTBEAT_RESPONSE__DIRECTIVE__DIRECTIVE_CONTINUE", 1 },
   { "DIRECTIVE_CANCEL", "QAT__V1__HEARTBEAT_RESPONSE__DIRECTIVE__DIRECTIVE_CANCEL", 2 },
   { "DIRECTIVE_CANCEL_NOW", "QAT__V1__HEARTBEAT_RESPONSE__DIRECTIVE__DIRECTIVE_CANCEL_NOW", 3 },
   { "DIRECTIVE_LOST", "QAT__V1__HEARTBEAT_RESPONSE__DIRECTIVE__DIRECTIVE_LOST", 4 },
+  { "DIRECTIVE_PAUSE", "QAT__V1__HEARTBEAT_RESPONSE__DIRECTIVE__DIRECTIVE_PAUSE", 5 },
 };
 static const ProtobufCIntRange qat__v1__heartbeat_response__directive__value_ranges[] = {
-{0, 0},{0, 5}
+{0, 0},{0, 6}
 };
-static const ProtobufCEnumValueIndex qat__v1__heartbeat_response__directive__enum_values_by_name[5] =
+static const ProtobufCEnumValueIndex qat__v1__heartbeat_response__directive__enum_values_by_name[6] =
 {
   { "DIRECTIVE_CANCEL", 2 },
   { "DIRECTIVE_CANCEL_NOW", 3 },
   { "DIRECTIVE_CONTINUE", 1 },
   { "DIRECTIVE_LOST", 4 },
+  { "DIRECTIVE_PAUSE", 5 },
   { "DIRECTIVE_UNSPECIFIED", 0 },
 };
 const ProtobufCEnumDescriptor qat__v1__heartbeat_response__directive__descriptor =
@@ -1499,9 +1514,9 @@ const ProtobufCEnumDescriptor qat__v1__heartbeat_response__directive__descriptor
   "Directive",
   "Qat__V1__HeartbeatResponse__Directive",
   "qat.v1",
-  5,
+  6,
   qat__v1__heartbeat_response__directive__enum_values_by_number,
-  5,
+  6,
   qat__v1__heartbeat_response__directive__enum_values_by_name,
   1,
   qat__v1__heartbeat_response__directive__value_ranges,
@@ -1545,7 +1560,7 @@ const ProtobufCMessageDescriptor qat__v1__heartbeat_response__descriptor =
   (ProtobufCMessageInit) qat__v1__heartbeat_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor qat__v1__await_directive_request__field_descriptors[6] =
+static const ProtobufCFieldDescriptor qat__v1__await_directive_request__field_descriptors[7] =
 {
   {
     "job_id",
@@ -1619,6 +1634,18 @@ static const ProtobufCFieldDescriptor qat__v1__await_directive_request__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "knows_pause",
+    7,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Qat__V1__AwaitDirectiveRequest, has_knows_pause),
+    offsetof(Qat__V1__AwaitDirectiveRequest, knows_pause),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__await_directive_request__field_indices_by_name[] = {
   3,   /* field[3] = boot_id */
@@ -1626,12 +1653,13 @@ static const unsigned qat__v1__await_directive_request__field_indices_by_name[] 
   2,   /* field[2] = instance */
   0,   /* field[0] = job_id */
   4,   /* field[4] = known */
+  6,   /* field[6] = knows_pause */
   5,   /* field[5] = wait_seconds */
 };
 static const ProtobufCIntRange qat__v1__await_directive_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor qat__v1__await_directive_request__descriptor =
 {
@@ -1641,7 +1669,7 @@ const ProtobufCMessageDescriptor qat__v1__await_directive_request__descriptor =
   "Qat__V1__AwaitDirectiveRequest",
   "qat.v1",
   sizeof(Qat__V1__AwaitDirectiveRequest),
-  6,
+  7,
   qat__v1__await_directive_request__field_descriptors,
   qat__v1__await_directive_request__field_indices_by_name,
   1,  qat__v1__await_directive_request__number_ranges,

@@ -90,6 +90,10 @@ struct MessageCodecTests {
         try check(WatchJobRequest(jobID: "j", fromSeq: 1), WatchJobRequest())
         try check(CancelJobRequest(jobID: "j", now: true), CancelJobRequest())
         try check(RetryJobRequest(jobID: "j"), RetryJobRequest())
+        try check(PauseJobRequest(jobID: "j"), PauseJobRequest())
+        try check(ResumeJobRequest(jobID: "j"), ResumeJobRequest())
+        try check(PausePipelineRequest(pipelineID: "p"), PausePipelineRequest())
+        try check(ResumePipelineRequest(pipelineID: "p"), ResumePipelineRequest())
         try check(JobLogsRequest(jobID: "j", offset: 1, follow: true), JobLogsRequest())
         try check(LogChunk(offset: 1, data: [0, 255]), LogChunk())
         try check(ServiceInfo(role: "eval", running: 1, lastSeenUnixMs: 2), ServiceInfo())
@@ -168,7 +172,13 @@ struct MessageCodecTests {
         )
         try check(AcquireLeaseResponse(lease: Lease()), AcquireLeaseResponse())
         try check(HeartbeatRequest(jobID: "j", events: [Self.event]), HeartbeatRequest())
+        try check(HeartbeatRequest(jobID: "j", knowsPause: true), HeartbeatRequest())
+        try check(
+            AwaitDirectiveRequest(jobID: "j", known: .pause, waitSeconds: 1, knowsPause: true),
+            AwaitDirectiveRequest()
+        )
         try check(HeartbeatResponse(directive: .lost), HeartbeatResponse())
+        try check(HeartbeatResponse(directive: .pause), HeartbeatResponse())
         try check(AppendLogRequest(jobID: "j", offset: 1, data: [1]), AppendLogRequest())
         let kept = KeptJob(jobID: "j", step: .max, isFinished: true)
         try check(
@@ -209,6 +219,8 @@ struct MessageCodecTests {
         let halves: [UInt8] = [0x11, 0, 0, 0, 0, 0, 0, 0xE0, 0x3F]
         #expect(try bytes(StatusResponse(uptimeSeconds: 0.5)) == halves)
         #expect(try bytes(HeartbeatResponse(directive: .cancelNow)) == [0x08, 3])
+        #expect(try bytes(HeartbeatResponse(directive: .pause)) == [0x08, 5])
+        #expect(try bytes(AwaitDirectiveRequest(knowsPause: true)) == [0x28, 1, 0x38, 1])
         #expect(try bytes(HealthCheckRequest()) == [])
     }
 

@@ -137,6 +137,12 @@ static inline const ProtobufCMessageDescriptor *qat_schema_log_chunk(void) {
 static inline const ProtobufCMessageDescriptor *qat_schema_output_file(void) {
     return &qat__v1__output_file__descriptor;
 }
+static inline const ProtobufCMessageDescriptor *qat_schema_pause_job_request(void) {
+    return &qat__v1__pause_job_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_pause_pipeline_request(void) {
+    return &qat__v1__pause_pipeline_request__descriptor;
+}
 static inline const ProtobufCMessageDescriptor *qat_schema_pipeline_detail(void) {
     return &qat__v1__pipeline_detail__descriptor;
 }
@@ -172,6 +178,12 @@ static inline const ProtobufCMessageDescriptor *qat_schema_remove_job_response(v
 }
 static inline const ProtobufCMessageDescriptor *qat_schema_removed_blob(void) {
     return &qat__v1__removed_blob__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_resume_job_request(void) {
+    return &qat__v1__resume_job_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_resume_pipeline_request(void) {
+    return &qat__v1__resume_pipeline_request__descriptor;
 }
 static inline const ProtobufCMessageDescriptor *qat_schema_retry_job_request(void) {
     return &qat__v1__retry_job_request__descriptor;

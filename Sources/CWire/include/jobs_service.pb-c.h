@@ -25,11 +25,15 @@ typedef struct Qat__V1__SubmitPipelineResponse Qat__V1__SubmitPipelineResponse;
 typedef struct Qat__V1__GetPipelineRequest Qat__V1__GetPipelineRequest;
 typedef struct Qat__V1__CancelPipelineRequest Qat__V1__CancelPipelineRequest;
 typedef struct Qat__V1__RetryPipelineRequest Qat__V1__RetryPipelineRequest;
+typedef struct Qat__V1__PausePipelineRequest Qat__V1__PausePipelineRequest;
+typedef struct Qat__V1__ResumePipelineRequest Qat__V1__ResumePipelineRequest;
 typedef struct Qat__V1__GetJobRequest Qat__V1__GetJobRequest;
 typedef struct Qat__V1__ListJobsRequest Qat__V1__ListJobsRequest;
 typedef struct Qat__V1__ListJobsResponse Qat__V1__ListJobsResponse;
 typedef struct Qat__V1__WatchJobRequest Qat__V1__WatchJobRequest;
 typedef struct Qat__V1__CancelJobRequest Qat__V1__CancelJobRequest;
+typedef struct Qat__V1__PauseJobRequest Qat__V1__PauseJobRequest;
+typedef struct Qat__V1__ResumeJobRequest Qat__V1__ResumeJobRequest;
 typedef struct Qat__V1__RetryJobRequest Qat__V1__RetryJobRequest;
 typedef struct Qat__V1__JobLogsRequest Qat__V1__JobLogsRequest;
 typedef struct Qat__V1__LogChunk Qat__V1__LogChunk;
@@ -263,6 +267,40 @@ struct  Qat__V1__RetryPipelineRequest
 
 
 /*
+ * Asks that every job of a pipeline that is not over be held back until it is resumed.
+ */
+struct  Qat__V1__PausePipelineRequest
+{
+  ProtobufCMessage base;
+  /*
+   * The pipeline.
+   */
+  protobuf_c_boolean has_pipeline_id;
+  ProtobufCBinaryData pipeline_id;
+};
+#define QAT__V1__PAUSE_PIPELINE_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__pause_pipeline_request__descriptor) \
+    , 0, {0,NULL} }
+
+
+/*
+ * Asks that every job of a pipeline that is held back go on.
+ */
+struct  Qat__V1__ResumePipelineRequest
+{
+  ProtobufCMessage base;
+  /*
+   * The pipeline.
+   */
+  protobuf_c_boolean has_pipeline_id;
+  ProtobufCBinaryData pipeline_id;
+};
+#define QAT__V1__RESUME_PIPELINE_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__resume_pipeline_request__descriptor) \
+    , 0, {0,NULL} }
+
+
+/*
  * Asks for one job.
  */
 struct  Qat__V1__GetJobRequest
@@ -400,6 +438,40 @@ struct  Qat__V1__CancelJobRequest
 #define QAT__V1__CANCEL_JOB_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__cancel_job_request__descriptor) \
     , 0, {0,NULL}, 0, 0 }
+
+
+/*
+ * Asks that a job be held back until it is resumed.
+ */
+struct  Qat__V1__PauseJobRequest
+{
+  ProtobufCMessage base;
+  /*
+   * The job.
+   */
+  protobuf_c_boolean has_job_id;
+  ProtobufCBinaryData job_id;
+};
+#define QAT__V1__PAUSE_JOB_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__pause_job_request__descriptor) \
+    , 0, {0,NULL} }
+
+
+/*
+ * Asks that a job that is held back go on.
+ */
+struct  Qat__V1__ResumeJobRequest
+{
+  ProtobufCMessage base;
+  /*
+   * The job.
+   */
+  protobuf_c_boolean has_job_id;
+  ProtobufCBinaryData job_id;
+};
+#define QAT__V1__RESUME_JOB_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&qat__v1__resume_job_request__descriptor) \
+    , 0, {0,NULL} }
 
 
 /*
@@ -679,6 +751,44 @@ Qat__V1__RetryPipelineRequest *
 void   qat__v1__retry_pipeline_request__free_unpacked
                      (Qat__V1__RetryPipelineRequest *message,
                       ProtobufCAllocator *allocator);
+/* Qat__V1__PausePipelineRequest methods */
+void   qat__v1__pause_pipeline_request__init
+                     (Qat__V1__PausePipelineRequest         *message);
+size_t qat__v1__pause_pipeline_request__get_packed_size
+                     (const Qat__V1__PausePipelineRequest   *message);
+size_t qat__v1__pause_pipeline_request__pack
+                     (const Qat__V1__PausePipelineRequest   *message,
+                      uint8_t             *out);
+size_t qat__v1__pause_pipeline_request__pack_to_buffer
+                     (const Qat__V1__PausePipelineRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__PausePipelineRequest *
+       qat__v1__pause_pipeline_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__pause_pipeline_request__free_unpacked
+                     (Qat__V1__PausePipelineRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Qat__V1__ResumePipelineRequest methods */
+void   qat__v1__resume_pipeline_request__init
+                     (Qat__V1__ResumePipelineRequest         *message);
+size_t qat__v1__resume_pipeline_request__get_packed_size
+                     (const Qat__V1__ResumePipelineRequest   *message);
+size_t qat__v1__resume_pipeline_request__pack
+                     (const Qat__V1__ResumePipelineRequest   *message,
+                      uint8_t             *out);
+size_t qat__v1__resume_pipeline_request__pack_to_buffer
+                     (const Qat__V1__ResumePipelineRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__ResumePipelineRequest *
+       qat__v1__resume_pipeline_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__resume_pipeline_request__free_unpacked
+                     (Qat__V1__ResumePipelineRequest *message,
+                      ProtobufCAllocator *allocator);
 /* Qat__V1__GetJobRequest methods */
 void   qat__v1__get_job_request__init
                      (Qat__V1__GetJobRequest         *message);
@@ -773,6 +883,44 @@ Qat__V1__CancelJobRequest *
                       const uint8_t       *data);
 void   qat__v1__cancel_job_request__free_unpacked
                      (Qat__V1__CancelJobRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Qat__V1__PauseJobRequest methods */
+void   qat__v1__pause_job_request__init
+                     (Qat__V1__PauseJobRequest         *message);
+size_t qat__v1__pause_job_request__get_packed_size
+                     (const Qat__V1__PauseJobRequest   *message);
+size_t qat__v1__pause_job_request__pack
+                     (const Qat__V1__PauseJobRequest   *message,
+                      uint8_t             *out);
+size_t qat__v1__pause_job_request__pack_to_buffer
+                     (const Qat__V1__PauseJobRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__PauseJobRequest *
+       qat__v1__pause_job_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__pause_job_request__free_unpacked
+                     (Qat__V1__PauseJobRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Qat__V1__ResumeJobRequest methods */
+void   qat__v1__resume_job_request__init
+                     (Qat__V1__ResumeJobRequest         *message);
+size_t qat__v1__resume_job_request__get_packed_size
+                     (const Qat__V1__ResumeJobRequest   *message);
+size_t qat__v1__resume_job_request__pack
+                     (const Qat__V1__ResumeJobRequest   *message,
+                      uint8_t             *out);
+size_t qat__v1__resume_job_request__pack_to_buffer
+                     (const Qat__V1__ResumeJobRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Qat__V1__ResumeJobRequest *
+       qat__v1__resume_job_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   qat__v1__resume_job_request__free_unpacked
+                     (Qat__V1__ResumeJobRequest *message,
                       ProtobufCAllocator *allocator);
 /* Qat__V1__RetryJobRequest methods */
 void   qat__v1__retry_job_request__init
@@ -895,6 +1043,12 @@ typedef void (*Qat__V1__CancelPipelineRequest_Closure)
 typedef void (*Qat__V1__RetryPipelineRequest_Closure)
                  (const Qat__V1__RetryPipelineRequest *message,
                   void *closure_data);
+typedef void (*Qat__V1__PausePipelineRequest_Closure)
+                 (const Qat__V1__PausePipelineRequest *message,
+                  void *closure_data);
+typedef void (*Qat__V1__ResumePipelineRequest_Closure)
+                 (const Qat__V1__ResumePipelineRequest *message,
+                  void *closure_data);
 typedef void (*Qat__V1__GetJobRequest_Closure)
                  (const Qat__V1__GetJobRequest *message,
                   void *closure_data);
@@ -909,6 +1063,12 @@ typedef void (*Qat__V1__WatchJobRequest_Closure)
                   void *closure_data);
 typedef void (*Qat__V1__CancelJobRequest_Closure)
                  (const Qat__V1__CancelJobRequest *message,
+                  void *closure_data);
+typedef void (*Qat__V1__PauseJobRequest_Closure)
+                 (const Qat__V1__PauseJobRequest *message,
+                  void *closure_data);
+typedef void (*Qat__V1__ResumeJobRequest_Closure)
+                 (const Qat__V1__ResumeJobRequest *message,
                   void *closure_data);
 typedef void (*Qat__V1__RetryJobRequest_Closure)
                  (const Qat__V1__RetryJobRequest *message,
@@ -939,11 +1099,15 @@ extern const ProtobufCMessageDescriptor qat__v1__submit_pipeline_response__descr
 extern const ProtobufCMessageDescriptor qat__v1__get_pipeline_request__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__cancel_pipeline_request__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__retry_pipeline_request__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__pause_pipeline_request__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__resume_pipeline_request__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__get_job_request__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__list_jobs_request__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__list_jobs_response__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__watch_job_request__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__cancel_job_request__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__pause_job_request__descriptor;
+extern const ProtobufCMessageDescriptor qat__v1__resume_job_request__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__retry_job_request__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__job_logs_request__descriptor;
 extern const ProtobufCMessageDescriptor qat__v1__log_chunk__descriptor;

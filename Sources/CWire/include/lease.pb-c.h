@@ -59,7 +59,11 @@ typedef enum _Qat__V1__HeartbeatResponse__Directive {
   /*
    * The lease is gone: stop and discard.
    */
-  QAT__V1__HEARTBEAT_RESPONSE__DIRECTIVE__DIRECTIVE_LOST = 4
+  QAT__V1__HEARTBEAT_RESPONSE__DIRECTIVE__DIRECTIVE_LOST = 4,
+  /*
+   * Write a checkpoint, stop, and hand the lease back; told to who knows it.
+   */
+  QAT__V1__HEARTBEAT_RESPONSE__DIRECTIVE__DIRECTIVE_PAUSE = 5
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(QAT__V1__HEARTBEAT_RESPONSE__DIRECTIVE)
 } Qat__V1__HeartbeatResponse__Directive;
 /*
@@ -80,7 +84,7 @@ typedef enum _Qat__V1__CompleteLeaseRequest__Outcome {
    */
   QAT__V1__COMPLETE_LEASE_REQUEST__OUTCOME__OUTCOME_CANCELLED = 3,
   /*
-   * The worker goes away; the job waits for another, which is no loss.
+   * The worker goes away, or has no room, or is to pause it; the job waits, which is no loss.
    */
   QAT__V1__COMPLETE_LEASE_REQUEST__OUTCOME__OUTCOME_RELEASED = 4
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(QAT__V1__COMPLETE_LEASE_REQUEST__OUTCOME)
@@ -349,10 +353,15 @@ struct  Qat__V1__HeartbeatRequest
    */
   protobuf_c_boolean has_running_phase;
   ProtobufCBinaryData running_phase;
+  /*
+   * Whether it can be told DIRECTIVE_PAUSE; others are told to cancel.
+   */
+  protobuf_c_boolean has_knows_pause;
+  protobuf_c_boolean knows_pause;
 };
 #define QAT__V1__HEARTBEAT_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__heartbeat_request__descriptor) \
-    , 0, {0,NULL}, 0, 0, 0, {0,NULL}, 0, {0,NULL}, 0,NULL, 0, {0,NULL} }
+    , 0, {0,NULL}, 0, 0, 0, {0,NULL}, 0, {0,NULL}, 0,NULL, 0, {0,NULL}, 0, 0 }
 
 
 /*
@@ -408,10 +417,15 @@ struct  Qat__V1__AwaitDirectiveRequest
    */
   protobuf_c_boolean has_wait_seconds;
   uint32_t wait_seconds;
+  /*
+   * Whether it can be told DIRECTIVE_PAUSE; others are told to cancel.
+   */
+  protobuf_c_boolean has_knows_pause;
+  protobuf_c_boolean knows_pause;
 };
 #define QAT__V1__AWAIT_DIRECTIVE_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__await_directive_request__descriptor) \
-    , 0, {0,NULL}, 0, 0, 0, {0,NULL}, 0, {0,NULL}, 0, QAT__V1__HEARTBEAT_RESPONSE__DIRECTIVE__DIRECTIVE_UNSPECIFIED, 0, 0 }
+    , 0, {0,NULL}, 0, 0, 0, {0,NULL}, 0, {0,NULL}, 0, QAT__V1__HEARTBEAT_RESPONSE__DIRECTIVE__DIRECTIVE_UNSPECIFIED, 0, 0, 0, 0 }
 
 
 /*

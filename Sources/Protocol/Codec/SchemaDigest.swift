@@ -33,6 +33,7 @@ enum SchemaDigest {
         PipelineSummary.schema, PipelineDetail.schema, PipelineJob.schema,
         SubmitPipelineRequest.schema, SubmitPipelineResponse.schema, GetPipelineRequest.schema,
         CancelPipelineRequest.schema, RetryPipelineRequest.schema, KeptJob.schema,
-        ReviewKeptRequest.schema, ReviewKeptResponse.schema,
+        ReviewKeptRequest.schema, ReviewKeptResponse.schema, PauseJobRequest.schema,
+        ResumeJobRequest.schema, PausePipelineRequest.schema, ResumePipelineRequest.schema,
     ]
 }

@@ -84,7 +84,7 @@ public struct CompleteLeaseRequest: WireMessage, Equatable {
         case failed
         /// It stopped because it was told to.
         case cancelled
-        /// The worker goes away; the job waits for another, which is no loss.
+        /// The worker goes away, or has no room, or is to pause it; the job waits, which is no loss.
         case released
     }
 

@@ -117,6 +117,8 @@ public struct AwaitDirectiveRequest: WireMessage, Equatable {
     public var known: HeartbeatResponse.Directive
     /// How long to wait; at most 30.
     public var waitSeconds: UInt32
+    /// Whether it can be told to pause; others are told to cancel.
+    public var knowsPause: Bool
 
     /// Makes a message; every field has its wire default.
     public init(
@@ -125,7 +127,8 @@ public struct AwaitDirectiveRequest: WireMessage, Equatable {
         instance: String = "",
         bootID: String = "",
         known: HeartbeatResponse.Directive = .continue,
-        waitSeconds: UInt32 = 0
+        waitSeconds: UInt32 = 0,
+        knowsPause: Bool = false
     ) {
         self.jobID = jobID
         self.epoch = epoch
@@ -133,6 +136,7 @@ public struct AwaitDirectiveRequest: WireMessage, Equatable {
         self.bootID = bootID
         self.known = known
         self.waitSeconds = waitSeconds
+        self.knowsPause = knowsPause
     }
 
     /// The schema's name for this message.
@@ -146,6 +150,7 @@ public struct AwaitDirectiveRequest: WireMessage, Equatable {
         bootID = try reader.text(4)
         known = try reader.enumeration(5)
         waitSeconds = reader.uint32(6)
+        knowsPause = reader.bool(7)
     }
 
     /// Writes the fields.
@@ -156,5 +161,6 @@ public struct AwaitDirectiveRequest: WireMessage, Equatable {
         writer.set(4, bootID)
         writer.set(5, known)
         writer.set(6, waitSeconds)
+        writer.set(7, knowsPause)
     }
 }

@@ -106,6 +106,8 @@ public struct HeartbeatRequest: WireMessage, Equatable {
     public var events: [JobEvent]
     /// What the worker is doing.
     public var runningPhase: String
+    /// Whether it can be told to pause; others are told to cancel.
+    public var knowsPause: Bool
 
     /// Makes a message; every field has its wire default.
     public init(
@@ -114,7 +116,8 @@ public struct HeartbeatRequest: WireMessage, Equatable {
         instance: String = "",
         bootID: String = "",
         events: [JobEvent] = [],
-        runningPhase: String = ""
+        runningPhase: String = "",
+        knowsPause: Bool = false
     ) {
         self.jobID = jobID
         self.epoch = epoch
@@ -122,6 +125,7 @@ public struct HeartbeatRequest: WireMessage, Equatable {
         self.bootID = bootID
         self.events = events
         self.runningPhase = runningPhase
+        self.knowsPause = knowsPause
     }
 
     /// The schema's name for this message.
@@ -135,6 +139,7 @@ public struct HeartbeatRequest: WireMessage, Equatable {
         bootID = try reader.text(4)
         events = try reader.messages(5)
         runningPhase = try reader.text(6)
+        knowsPause = reader.bool(7)
     }
 
     /// Writes the fields.
@@ -145,6 +150,7 @@ public struct HeartbeatRequest: WireMessage, Equatable {
         writer.set(4, bootID)
         writer.set(5, events)
         writer.set(6, runningPhase)
+        writer.set(7, knowsPause)
     }
 }
 
@@ -160,6 +166,8 @@ public struct HeartbeatResponse: WireMessage, Equatable {
         case cancelNow
         /// The lease is gone: stop and discard.
         case lost
+        /// Write a checkpoint, stop, and hand the lease back; told to who knows it.
+        case pause
     }
 
     /// The order.

@@ -59,6 +59,16 @@ public enum QatMethods {
         name: "qat.v1.Jobs/Cancel",
         isIdempotent: true
     )
+    /// Asks that a job be held back until it is resumed.
+    public static let pauseJob = UnaryMethod<PauseJobRequest, JobSummary>(
+        name: "qat.v1.Jobs/Pause",
+        isIdempotent: true
+    )
+    /// Asks that a job that is held back go on.
+    public static let resumeJob = UnaryMethod<ResumeJobRequest, JobSummary>(
+        name: "qat.v1.Jobs/Resume",
+        isIdempotent: true
+    )
     /// Puts a failed or cancelled job back in the queue.
     public static let retryJob = UnaryMethod<RetryJobRequest, JobSummary>(
         name: "qat.v1.Jobs/Retry",
@@ -86,6 +96,16 @@ public enum QatMethods {
     /// Asks that every job of a pipeline be cancelled.
     public static let cancelPipeline = UnaryMethod<CancelPipelineRequest, PipelineDetail>(
         name: "qat.v1.Jobs/CancelPipeline",
+        isIdempotent: true
+    )
+    /// Asks that every job of a pipeline that is not over be held back until it is resumed.
+    public static let pausePipeline = UnaryMethod<PausePipelineRequest, PipelineDetail>(
+        name: "qat.v1.Jobs/PausePipeline",
+        isIdempotent: true
+    )
+    /// Asks that every job of a pipeline that is held back go on.
+    public static let resumePipeline = UnaryMethod<ResumePipelineRequest, PipelineDetail>(
+        name: "qat.v1.Jobs/ResumePipeline",
         isIdempotent: true
     )
     /// Puts every failed or cancelled job of a pipeline back in the queue.

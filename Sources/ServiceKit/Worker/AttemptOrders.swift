@@ -17,6 +17,7 @@ final class AttemptOrders: Sendable {
     fileprivate struct State {
         var given: ComputeProcess.Command?
         var isKillAskedFor = false
+        var isPause = false
         var work: (cancel: @Sendable () -> Void, interruption: Interruption)?
     }
 
@@ -37,13 +38,24 @@ final class AttemptOrders: Sendable {
     /// tell an end to.
     var isLost: Bool { state.withLock { $0.given == .kill && !$0.isKillAskedFor } }
 
+    /// Whether the last that somebody asked for was to stop and to go on some other time.
+    var isPause: Bool { state.withLock { $0.isPause } }
+
     func give(_ command: ComputeProcess.Command) { take(command, isAskedFor: true) }
+
+    /// A stop after which the lease is handed back.
+    func pause() { take(.stop, isAskedFor: true, isPause: true) }
 
     /// The lease is lost: as a kill, but for what ``isLost`` says.
     func lose() { take(.kill, isAskedFor: false) }
 
-    private func take(_ command: ComputeProcess.Command, isAskedFor: Bool) {
+    private func take(
+        _ command: ComputeProcess.Command,
+        isAskedFor: Bool,
+        isPause: Bool = false
+    ) {
         let cancel = state.withLock { state in
+            if isAskedFor { state.isPause = isPause }
             if state.given != .kill { state.given = command }
             if command == .kill, isAskedFor { state.isKillAskedFor = true }
             return state.cancelsWork ? state.work?.cancel : nil

@@ -46,7 +46,8 @@ struct AttemptReporter: Sendable {
                 instance: worker.instance,
                 bootID: worker.bootID,
                 known: known,
-                waitSeconds: 20
+                waitSeconds: 20,
+                knowsPause: true
             )
             do {
                 let response = try await link.client.call(
@@ -79,6 +80,7 @@ struct AttemptReporter: Sendable {
     private static func pass(_ directive: HeartbeatResponse.Directive, _ orders: AttemptOrders) {
         switch directive {
         case .cancel: orders.give(.stop)
+        case .pause: orders.pause()
         case .cancelNow: orders.give(.kill)
         case .lost: orders.lose()
         case .continue: break
@@ -129,7 +131,8 @@ struct AttemptReporter: Sendable {
             instance: worker.instance,
             bootID: worker.bootID,
             events: events,
-            runningPhase: journal.phase
+            runningPhase: journal.phase,
+            knowsPause: true
         )
         return try await link.client.call(QatMethods.heartbeat, request)
     }

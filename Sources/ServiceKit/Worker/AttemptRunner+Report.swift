@@ -25,7 +25,7 @@ extension AttemptRunner {
                         try await send(request)
                     }
                 } catch  where orders.isKillAskedFor {
-                    return try await complete(ended(isStopping))
+                    return try await complete(ended(orders, isStopping))
                 }
             }
         } catch is LostLease {
@@ -140,19 +140,28 @@ extension AttemptRunner {
             }
         } catch  where orders.given == .kill {}
         guard !orders.isLost else { throw LostLease() }
-        return ended(isStopping)
+        return ended(orders, isStopping)
     }
 
     /// What the gateway is told of an attempt that ends without a result, as it was asked to.
-    private func ended(_ isStopping: Bool) -> CompleteLeaseRequest {
-        CompleteLeaseRequest(
+    private func ended(_ orders: AttemptOrders, _ isStopping: Bool) -> CompleteLeaseRequest {
+        var request = CompleteLeaseRequest(
             jobID: lease.jobID,
             epoch: lease.epoch,
-            outcome: isStopping ? .released : .cancelled,
-            reason: isStopping ? "" : JobReason.cancelledBy.rawValue,
-            message: isStopping ? "worker \(worker.instance) is stopping" : "stopped as asked",
+            outcome: .cancelled,
+            reason: JobReason.cancelledBy.rawValue,
+            message: "stopped as asked",
             bootID: worker.bootID
         )
+        if isStopping {
+            request.outcome = .released
+            request.reason = ""
+            request.message = "worker \(worker.instance) is stopping"
+        } else if orders.isPause {
+            request.outcome = .released
+            request.reason = JobReason.pausedBy.rawValue
+        }
+        return request
     }
 
     /// The phase of a job whose outputs go to the gateway.

@@ -144,6 +144,72 @@ struct AttemptRunnerTests {
         #expect(gateway.state.withLock { $0.checkpoints.last?.step } == 33)
     }
 
+    /// Gives orders, each once the worker has the one before, and then lets the child go on, which waits for a file.
+    private func give(_ orders: [HeartbeatResponse.Directive]) async throws {
+        while gateway.state.withLock({ $0.known == nil }) {
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        for order in orders {
+            gateway.state.withLock { $0.directive = order }
+            while gateway.state.withLock({ $0.known != order }) {
+                try await Task.sleep(for: .milliseconds(10))
+            }
+        }
+        try Data().write(to: URL(filePath: gateway.folder.home.path + "/told"))
+    }
+
+    private var waitForAllOrders: String {
+        "read order; until [ -e \(gateway.folder.home.path)/told ]; do sleep 0.1; done; "
+    }
+
+    /// docs/JOBS.md, Pause: the checkpoint is stored first, and handing the lease back is no end of the job; nor
+    /// does it matter to the worker that the pause was taken back when its child has stopped.
+    @Test(arguments: [[.pause], [.pause, .continue]] as [[HeartbeatResponse.Directive]])
+    func aPauseHandsTheLeaseBackAfterTheLastCheckpoint(
+        orders: [HeartbeatResponse.Directive]
+    ) async throws {
+        let told = Task { try await give(orders) }
+        let end = try await gateway.run(
+            checkpoint(20) + waitForAllOrders + checkpoint(33) + "exit 75"
+        )
+        try await told.value
+        #expect(end == .reported(isDone: false))
+        let sent = gateway.state.withLock { $0.ends }
+        #expect(sent.map(\.outcome) == [.released])
+        #expect(sent.first?.reason == "PAUSED_BY" && sent.first?.message == "stopped as asked")
+        #expect(gateway.state.withLock { $0.checkpoints.last?.step } == 33)
+    }
+
+    /// Whoever cancels after a pause was asked for gets a cancelled job.
+    @Test func aCancelAfterAPauseIsReportedAsOne() async throws {
+        let told = Task { try await give([.pause, .cancel]) }
+        let end = try await gateway.run(waitForAllOrders + "exit 75")
+        try await told.value
+        #expect(end == .reported(isDone: false) && ends == [.cancelled])
+    }
+
+    /// Work without a checkpoint, such as fetching inputs, is given up at once.
+    @Test func aPauseWhileInputsAreFetchedHandsTheLeaseBack() async throws {
+        let gateway = gateway
+        let input = Input(
+            pointer: "/model",
+            source: "m",
+            files: [InputFile(path: "m", digest: .of("never"), size: 5)]
+        )
+        let order = Task {
+            while gateway.state.withLock({ $0.heartbeats < 1 }) {
+                try await Task.sleep(for: .milliseconds(10))
+            }
+            gateway.state.withLock { $0.directive = .pause }
+        }
+        let end = try await gateway.run("exit 1", inputs: [input])
+        try await order.value
+        #expect(end == .reported(isDone: false) && ends == [.released])
+        #expect(gateway.state.withLock { $0.ends.first?.reason } == "PAUSED_BY")
+        #expect(gateway.state.withLock { $0.knowPause.isEmpty == false })
+        #expect(gateway.state.withLock { $0.knowPause.allSatisfy(\.self) })
+    }
+
     /// cancel, then cancel --now took 112 s; a child that fetches its inputs was not asked at all.
     @Test func aKillActsWithinASecondInEveryPhase() async throws {
         let deaf = checkpoint(20) + "exec sleep 600"

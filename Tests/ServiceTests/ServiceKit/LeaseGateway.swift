@@ -25,6 +25,10 @@ final class LeaseGateway: Sendable {
         var checkpoints: [Checkpoint] = []
         var ends: [CompleteLeaseRequest] = []
         var directive = HeartbeatResponse.Directive.continue
+        /// The order that who waits for another one has, as it says.
+        var known: HeartbeatResponse.Directive?
+        /// Whether calls that are answered with orders say that they can be told to pause.
+        var knowPause: [Bool] = []
         /// Ends of earlier attempts.
         var endsBefore = 0
         /// Whether the worker of the current one was told that the lease is gone.
@@ -228,11 +232,16 @@ final class LeaseGateway: Sendable {
             if let error = state.withLock({ $0.refusal })?(request.events) { throw error }
             return state.withLock { state in
                 state.heartbeats += 1
+                state.knowPause.append(request.knowsPause)
                 state.news.append(request.events)
                 return HeartbeatResponse(directive: state.directive(of: request.jobID))
             }
         }
         router.unary(QatMethods.awaitDirective, allow: .workers) { [self] request, _ in
+            state.withLock { state in
+                state.known = request.known
+                state.knowPause.append(request.knowsPause)
+            }
             while state.withLock({ $0.directive(of: request.jobID) }) == request.known {
                 try await Task.sleep(for: .milliseconds(10))
             }
