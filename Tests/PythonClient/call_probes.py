@@ -38,8 +38,8 @@ def users_may_not_call_workers_methods(suite):
 @probe
 def workers_may_not_call_users_methods(suite):
     worker = suite.connect("eval-1")
-    for method in ("Jobs/Submit", "Jobs/Get", "Jobs/List", "Jobs/Cancel", "Jobs/Retry",
-                   "Admin/Status"):
+    for method in ("Jobs/Submit", "Jobs/Get", "Jobs/List", "Jobs/Cancel", "Jobs/Pause",
+                   "Jobs/Resume", "Jobs/Retry", "Admin/Status"):
         expect_status(PERMISSION_DENIED, lambda: worker.call(method), processed=NO)
     expect_status(PERMISSION_DENIED, lambda: list(worker.watch(b"x")), processed=NO)
 

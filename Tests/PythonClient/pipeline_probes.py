@@ -2,9 +2,11 @@
 
 import json
 import os
+import time
 
 import qat_client
-from expectations import ALREADY_EXISTS, NOT_FOUND, PERMISSION_DENIED, probe, refused
+from expectations import (
+    ALREADY_EXISTS, FAILED_PRECONDITION, NOT_FOUND, PERMISSION_DENIED, probe, refused)
 from qat.v1 import common_pb2, jobs_service_pb2
 
 AGAIN = {"model": "job:first/model", "quantization": {"algorithm": "mxfp8"}}
@@ -82,9 +84,34 @@ def a_pipeline_is_taken_whole_or_not_at_all(suite):
 def pipelines_are_their_owners(suite):
     eve = suite.connect(suite.issue("--user", "eve"))
     made = submit(suite.user, pipeline(suite))
-    for method in ("Jobs/GetPipeline", "Jobs/CancelPipeline", "Jobs/RetryPipeline"):
+    for method in ("Jobs/GetPipeline", "Jobs/CancelPipeline", "Jobs/PausePipeline",
+                   "Jobs/ResumePipeline", "Jobs/RetryPipeline"):
         refused(lambda: eve.call(method, pipeline_id=made.pipeline_id),
                 (NOT_FOUND, PERMISSION_DENIED))
     assert not eve.call("Admin/Status").pipelines
     ended = suite.user.call("Jobs/CancelPipeline", pipeline_id=made.pipeline_id, now=True)
     assert ended.summary.jobs == 2
+
+
+@probe
+def a_pipeline_rests_until_it_is_resumed(suite):
+    with suite.stopped("quant"):
+        made = submit(suite.user, pipeline(suite))
+        for _ in range(2):
+            paused = suite.user.call("Jobs/PausePipeline", pipeline_id=made.pipeline_id)
+            # A worker may have been given the first one before it stood still.
+            assert {job.state for job in paused.jobs} <= {b"PAUSED", b"PAUSING"}
+        assert suite.user.call("Jobs/Pause", job_id=made.jobs[1].job_id).state == b"PAUSED"
+    deadline = time.monotonic() + 60
+    while b"PAUSING" in (states := {suite.state(job.job_id) for job in made.jobs}):
+        assert time.monotonic() < deadline, states
+        time.sleep(0.05)
+    assert b"PAUSED" in states, states
+    for _ in range(2):
+        resumed = suite.user.call("Jobs/ResumePipeline", pipeline_id=made.pipeline_id)
+        assert not {job.state for job in resumed.jobs} & {b"PAUSED", b"PAUSING"}
+    for part in made.jobs:
+        assert qat_client.follow(suite.user, part.job_id)[-1].state == b"SUCCEEDED"
+    for method in ("Jobs/PausePipeline", "Jobs/ResumePipeline"):
+        refused(lambda: suite.user.call(method, pipeline_id=made.pipeline_id),
+                (FAILED_PRECONDITION,))

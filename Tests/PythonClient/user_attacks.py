@@ -21,7 +21,8 @@ def jobs_are_their_owners(suite):
     job_id = suite.submit(suite.user)
     for event in suite.user.watch(job_id):
         pass
-    for method in ("Jobs/Get", "Jobs/Cancel", "Jobs/Retry", "Jobs/Remove"):
+    for method in ("Jobs/Get", "Jobs/Cancel", "Jobs/Pause", "Jobs/Resume", "Jobs/Retry",
+                   "Jobs/Remove"):
         refused(lambda: eve.call(method, job_id=job_id), (NOT_FOUND, PERMISSION_DENIED))
     refused(lambda: list(eve.watch(job_id)), (NOT_FOUND, PERMISSION_DENIED))
     refused(lambda: list(eve.logs(job_id)), (NOT_FOUND, PERMISSION_DENIED))

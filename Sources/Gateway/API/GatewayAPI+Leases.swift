@@ -147,6 +147,7 @@ extension GatewayAPI {
             request.jobID,
             claim,
             request.events,
+            knowsPause: request.knowsPause,
             isConnected: principal.isConnected
         )
         if directive == .lost {
@@ -222,7 +223,11 @@ extension GatewayAPI {
         let claim = try claim(request.epoch, request.bootID, request.instance, caller)
         let directive = try await poll(request.jobID, seconds: request.waitSeconds) {
             try authority.admit(caller)
-            let directive = try await engine.directive(request.jobID, claim)
+            let directive = try await engine.directive(
+                request.jobID,
+                claim,
+                knowsPause: request.knowsPause
+            )
             if directive == .lost {
                 await denyLease(request.jobID, claim, caller)
             }

@@ -22,9 +22,13 @@ enum Operation: String, Sendable, CaseIterable {
     case listJobs = "qat.v1.Jobs/List"
     case watchJob = "qat.v1.Jobs/Watch"
     case cancelJob = "qat.v1.Jobs/Cancel"
+    case pauseJob = "qat.v1.Jobs/Pause"
+    case resumeJob = "qat.v1.Jobs/Resume"
     case retryJob = "qat.v1.Jobs/Retry"
     case removeJob = "qat.v1.Jobs/Remove"
     case cancelPipeline = "qat.v1.Jobs/CancelPipeline"
+    case pausePipeline = "qat.v1.Jobs/PausePipeline"
+    case resumePipeline = "qat.v1.Jobs/ResumePipeline"
     case retryPipeline = "qat.v1.Jobs/RetryPipeline"
     case jobLogs = "qat.v1.Jobs/Logs"
     case status = "qat.v1.Admin/Status"
@@ -50,8 +54,9 @@ extension Operation {
     var callers: AccessRule {
         switch self {
         case .submitJob, .submitPipeline, .getJob, .getPipeline, .listJobs, .watchJob, .cancelJob,
-            .retryJob, .removeJob, .cancelPipeline, .retryPipeline, .jobLogs, .status, .removeBlobs,
-            .collectGarbage, .verifyArtifacts:
+            .pauseJob, .resumeJob, .retryJob, .removeJob, .cancelPipeline, .pausePipeline,
+            .resumePipeline, .retryPipeline, .jobLogs, .status, .removeBlobs, .collectGarbage,
+            .verifyArtifacts:
             .users
         case .registerWorker, .acquireLease, .heartbeat, .awaitDirective, .saveCheckpoint,
             .appendLog, .completeLease, .reviewKept:

@@ -65,13 +65,22 @@ extension JobEngine {
     }
 
     /// What a worker is to do.
-    func directive(_ id: String, _ claim: LeaseClaim) async throws -> HeartbeatResponse.Directive {
+    ///
+    /// `knowsPause`: Whether it can be told to pause.
+    func directive(
+        _ id: String,
+        _ claim: LeaseClaim,
+        knowsPause: Bool = false
+    ) async throws -> HeartbeatResponse.Directive {
         guard try await holds(id, claim) else { return .lost }
-        return Self.directive(try await store.job(id).job)
+        return Self.directive(try await store.job(id).job, knowsPause: knowsPause)
     }
 
-    static func directive(_ job: Job) -> HeartbeatResponse.Directive {
+    /// A worker of before there were pauses would refuse an answer that it does not know, and with it the news
+    /// that it had sent: it is told to cancel, and what it then tells is taken for what was meant.
+    static func directive(_ job: Job, knowsPause: Bool) -> HeartbeatResponse.Directive {
         switch job.cancellation {
+        case .none where job.state == .pausing: knowsPause ? .pause : .cancel
         case .none: .continue
         case .gently: .cancel
         case .now: .cancelNow

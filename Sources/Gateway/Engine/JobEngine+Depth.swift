@@ -21,8 +21,8 @@ extension JobEngine {
                 stack.removeLast()
                 continue
             }
-            // Only a blocked job waits for others.
-            if job.job.state != .blocked || job.depth <= 1 {
+            // Only a blocked job waits for others, and one that rests may when it is resumed.
+            if ![.blocked, .paused].contains(job.job.state) || job.depth <= 1 {
                 depths[id] = 1
             } else if depths.count >= Self.walkLimit {
                 depths[id] = job.depth

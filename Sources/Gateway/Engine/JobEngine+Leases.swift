@@ -83,10 +83,13 @@ extension JobEngine {
     }
 
     /// Extends a lease and appends what the worker tells.
+    ///
+    /// `knowsPause`: Whether it can be told to pause.
     func heartbeat(
         _ id: String,
         _ claim: LeaseClaim,
         _ events: [JobEvent],
+        knowsPause: Bool = false,
         isConnected: (@Sendable () -> Bool)? = nil
     ) async throws -> HeartbeatResponse.Directive {
         presence.hear(claim.holder, at: now, isConnected: isConnected)
@@ -112,7 +115,7 @@ extension JobEngine {
             return (decision, batch)
         }
         guard let decision, decision.verdict == .accepted else { return .lost }
-        return Self.directive(decision.job)
+        return Self.directive(decision.job, knowsPause: knowsPause)
     }
 
     private static func trainingStep(_ event: JobEvent) -> Int64? {
@@ -229,10 +232,13 @@ extension JobEngine {
         case .released:
             .released(
                 reportRules.sentence(request.message),
-                request.reason == JobReason.noDisk.rawValue ? .noDisk : .none
+                Self.releaseReasons.first { $0.rawValue == request.reason } ?? .none
             )
         }
     }
+
+    /// Why a worker hands a lease back, beside going away.
+    private static let releaseReasons: [JobReason] = [.noDisk, .pausedBy]
 
     /// A word that is no reason is said, and taken for a fault of the program.
     private func failure(_ request: CompleteLeaseRequest) -> Completion {

@@ -215,6 +215,8 @@ extension JobEngine {
                     "waits until the gateway's artifacts can be used again: its operator must see to it"
             }
             return faults.withLock { $0[stored.job.id] } ?? waitReason(stored, busy: busy)
+        case .paused:
+            return "\(stored.job.pauseWords ?? ""); qat-client resume \(stored.job.id)"
         default: return ""
         }
     }

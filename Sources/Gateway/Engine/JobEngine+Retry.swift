@@ -40,10 +40,16 @@ extension JobEngine {
     ///   many waiting.
     func retryPipeline(_ id: String, by user: String) async throws {
         for _ in 0..<Self.attemptLimit {
-            let parts = try await store.parts(of: id).jobs
-                .filter { [.failed, .cancelled].contains($0.job.state) }
+            let all = try await store.parts(of: id).jobs
+            let parts = all.filter { [.failed, .cancelled].contains($0.job.state) }
             guard let owner = parts.first?.owner else {
-                throw StoreError(.invalidState, "no job of pipeline \(id) failed or was cancelled")
+                let hint =
+                    all.contains { $0.job.isHeldBack }
+                    ? "; resume what is paused (qat-client resume \(id))" : ""
+                throw StoreError(
+                    .invalidState,
+                    "no job of pipeline \(id) failed or was cancelled\(hint)"
+                )
             }
             var batch = JobBatch()
             var overlay = Overlay()

@@ -276,7 +276,8 @@ final class JobEngine: Sendable {
         return decision.isChange
     }
 
-    private static func check(_ decision: Decision) throws {
+    /// Throws what the rules refuse.
+    static func check(_ decision: Decision) throws {
         if case .refused(let message) = decision.verdict {
             throw StoreError(.invalidState, message)
         }

@@ -21,11 +21,15 @@ struct RPCAdapter: Sendable {
         add(QatMethods.getJob, .users, to: &router) { try await api.job($0, by: $1) }
         add(QatMethods.listJobs, .users, to: &router) { try await api.jobs($0, by: $1) }
         add(QatMethods.cancelJob, .users, to: &router) { try await api.cancel($0, by: $1) }
+        add(QatMethods.pauseJob, .users, to: &router) { try await api.pause($0, by: $1) }
+        add(QatMethods.resumeJob, .users, to: &router) { try await api.resume($0, by: $1) }
         add(QatMethods.retryJob, .users, to: &router) { try await api.retry($0, by: $1) }
         add(QatMethods.removeJob, .users, to: &router) { try await api.remove($0, by: $1) }
         add(QatMethods.submitPipeline, .users, to: &router) { try await api.submit($0, by: $1) }
         add(QatMethods.getPipeline, .users, to: &router) { try await api.pipeline($0, by: $1) }
         add(QatMethods.cancelPipeline, .users, to: &router) { try await api.cancel($0, by: $1) }
+        add(QatMethods.pausePipeline, .users, to: &router) { try await api.pause($0, by: $1) }
+        add(QatMethods.resumePipeline, .users, to: &router) { try await api.resume($0, by: $1) }
         add(QatMethods.retryPipeline, .users, to: &router) { try await api.retry($0, by: $1) }
         add(QatMethods.status, .users, to: &router) { try await api.status($0, by: $1) }
         stream(QatMethods.watchJob, .users, to: &router) { try await api.events($0, by: $1) }

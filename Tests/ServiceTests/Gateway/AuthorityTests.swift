@@ -228,6 +228,8 @@ struct AuthorityTests {
             let calls: [(RPCClient) async throws -> Void] = [
                 { _ = try await $0.call(QatMethods.getJob, Self.job(id)) },
                 { _ = try await $0.call(QatMethods.cancelJob, CancelJobRequest(jobID: id)) },
+                { _ = try await $0.call(QatMethods.pauseJob, PauseJobRequest(jobID: id)) },
+                { _ = try await $0.call(QatMethods.resumeJob, ResumeJobRequest(jobID: id)) },
                 { _ = try await $0.call(QatMethods.retryJob, RetryJobRequest(jobID: id)) },
                 {
                     try await $0.stream(QatMethods.watchJob, WatchJobRequest(jobID: id)) { _ in }

@@ -132,6 +132,8 @@ struct ExistenceTests {
             let asks: [Ask] = [
                 { try await eve.call(QatMethods.getJob, GetJobRequest(jobID: $0)).summary.state },
                 { try await eve.call(QatMethods.cancelJob, CancelJobRequest(jobID: $0)).state },
+                { try await eve.call(QatMethods.pauseJob, PauseJobRequest(jobID: $0)).state },
+                { try await eve.call(QatMethods.resumeJob, ResumeJobRequest(jobID: $0)).state },
                 { try await eve.call(QatMethods.retryJob, RetryJobRequest(jobID: $0)).state },
                 { try await eve.call(QatMethods.removeJob, RemoveJobRequest(jobID: $0)).jobID },
                 { id in
