@@ -14,6 +14,13 @@ extension SimulatedCluster {
             workers[index].lease = nil
         case .cancel, .cancelNow:
             try await complete(index, .cancelled)
+        case .pause:
+            #expect(
+                workers[index].knowsPause,
+                "seed \(history.seed): a worker was told what it does not know"
+            )
+            if chance(40) { try await save(index) }
+            try await complete(index, .released, reason: "PAUSED_BY")
         case .continue:
             switch Int.random(in: 0..<100, using: &random) {
             case 0..<55: try await heartbeat(index)
@@ -113,7 +120,10 @@ extension SimulatedCluster {
             )
         }
         let claim = LeaseClaim(epoch: Int64(lease.epoch), holder: workers[index].holder)
-        let order = try await attempt { try await engine.heartbeat(lease.jobID, claim, events) }
+        let knowsPause = workers[index].knowsPause
+        let order = try await attempt {
+            try await engine.heartbeat(lease.jobID, claim, events, knowsPause: knowsPause)
+        }
         workers[index].order = order ?? workers[index].order
         if order == .continue { workers[index].heard = engine.now.uptime }
     }

@@ -9,7 +9,7 @@ internal import Synchronization
 /// Everything that may go wrong between them does: commits fail before or after they are stored, the
 /// gateway and workers die at any call, answers are lost and calls come again, old leases and other
 /// workers' certificates are shown, other processes register in workers' names, checkpoints cannot be
-/// used, the wall clock jumps, users cancel and retry at any moment.
+/// used, the wall clock jumps, users cancel, pause, resume and retry at any moment, and some workers know no pause.
 final class SimulatedCluster {
     struct Worker {
         let identity: WorkerIdentity
@@ -19,6 +19,8 @@ final class SimulatedCluster {
         var heard = Int64.min / 2
         var lease: Lease?
         var step: UInt64 = 0
+        /// Whether it is of a version that can be told to pause.
+        var knowsPause = true
         /// What the gateway last told it to do.
         var order = HeartbeatResponse.Directive.continue
 
@@ -51,7 +53,7 @@ final class SimulatedCluster {
         history = SimulatedHistory(seed: seed)
         workers = [
             Worker(identity: WorkerIdentity(role: .train, instance: "train-1")),
-            Worker(identity: WorkerIdentity(role: .train, instance: "train-2")),
+            Worker(identity: WorkerIdentity(role: .train, instance: "train-2"), knowsPause: false),
             Worker(identity: WorkerIdentity(role: .quant, instance: "quant-1")),
         ]
         engine = JobEngine(store: store, leaseDuration: .seconds(30))
@@ -256,6 +258,62 @@ final class SimulatedCluster {
         }
     }
 
+    /// A user holds a job or a pipeline back.
+    func pause() async throws {
+        guard let id = store.ids.randomElement(using: &random) else { return }
+        if let pipeline = try await store.job(id).place?.pipeline, chance(30) {
+            let isDone = try await attempt {
+                _ = try await engine.pausePipeline(pipeline, by: "ada")
+                return true
+            }
+            for part in try await store.parts(of: pipeline).jobs where isDone == true {
+                notePause(part.job)
+            }
+            return
+        }
+        let isDone = try await attempt {
+            try await engine.pause(id, by: "ada")
+            return true
+        }
+        if isDone == true { notePause(try await store.job(id).job) }
+    }
+
+    private func notePause(_ job: Job) {
+        if job.isHeldBack {
+            history.paused(job.id, after: job.lastSeq)
+        } else if !job.state.isTerminal, job.state != .cancelling {
+            history.fail("\(job.id) was paused and is \(job.state)")
+        }
+    }
+
+    /// A user lets a job go on, or a pipeline, or all that are held back.
+    func resume() async throws {
+        guard let id = store.ids.randomElement(using: &random) else { return }
+        if let pipeline = try await store.job(id).place?.pipeline, chance(30) {
+            for part in try await store.parts(of: pipeline).jobs { history.mayResume(part.job.id) }
+            _ = try await attempt { try await engine.resumePipeline(pipeline, by: "ada") }
+        } else {
+            try await resume(id)
+        }
+    }
+
+    private func resume(_ id: String) async throws {
+        history.mayResume(id)
+        let isDone = try await attempt {
+            try await engine.resume(id, by: "ada")
+            return true
+        }
+        let job = try await store.job(id).job
+        if isDone == true, job.isHeldBack { history.fail("\(id) was resumed and is \(job.state)") }
+    }
+
+    /// Users let everything go on that is held back.
+    func resumeAll() async throws {
+        for stored in try await store.jobs(in: [.paused, .pausing], after: 0, limit: .max).jobs {
+            try await resume(stored.job.id)
+        }
+    }
+
     /// Somebody removes a job, or the gateway does, for its age; or it thins it out.
     func remove() async throws {
         guard let id = store.ids.randomElement(using: &random) else { return }
@@ -312,6 +370,7 @@ final class SimulatedCluster {
         // Stored or not answered: either way a cancellation may be over.
         for (id, seq) in store.lastSeqs where seq > before[id] ?? 0 {
             history.retried(id)
+            history.mayResume(id)
         }
     }
 }

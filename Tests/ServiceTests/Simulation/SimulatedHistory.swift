@@ -14,17 +14,23 @@ struct SimulatedHistory {
     private var completions: [String: Set<CompleteLeaseRequest.Outcome>] = [:]
     private var checkpoints: [String: (epoch: UInt64, step: UInt64)] = [:]
     private var cancellations: [String: Int64] = [:]
+    /// The last event of a job when a user was told that it is held back.
+    private var pauses: [String: Int64] = [:]
     private var removals: Set<String> = []
     private var thinnings: Set<String> = []
 
     /// What docs/JOBS.md says may follow a state.
     private static let table: [String: Set<String>] = [
-        "BLOCKED": ["QUEUED", "SUCCEEDED", "FAILED", "CANCELLED"],
-        "QUEUED": ["STARTING", "FAILED", "CANCELLED"],
-        "STARTING": ["RUNNING", "CANCELLING", "RECOVERING", "SUCCEEDED", "FAILED", "CANCELLED"],
-        "RUNNING": ["CANCELLING", "RECOVERING", "SUCCEEDED", "FAILED", "CANCELLED"],
+        "BLOCKED": ["QUEUED", "PAUSED", "SUCCEEDED", "FAILED", "CANCELLED"],
+        "QUEUED": ["STARTING", "PAUSED", "FAILED", "CANCELLED"],
+        "STARTING": [
+            "RUNNING", "PAUSING", "CANCELLING", "RECOVERING", "SUCCEEDED", "FAILED", "CANCELLED",
+        ],
+        "RUNNING": ["PAUSING", "CANCELLING", "RECOVERING", "SUCCEEDED", "FAILED", "CANCELLED"],
+        "PAUSING": ["RUNNING", "PAUSED", "CANCELLING", "RECOVERING", "SUCCEEDED", "FAILED"],
+        "PAUSED": ["BLOCKED", "FAILED", "CANCELLED"],
         "CANCELLING": ["RECOVERING", "SUCCEEDED", "FAILED", "CANCELLED"],
-        "RECOVERING": ["QUEUED", "FAILED", "CANCELLED"],
+        "RECOVERING": ["QUEUED", "PAUSED", "FAILED", "CANCELLED"],
         "SUCCEEDED": [], "FAILED": ["BLOCKED"], "CANCELLED": ["BLOCKED"],
     ]
 
@@ -62,6 +68,7 @@ struct SimulatedHistory {
     mutating func leased(_ lease: Lease, to holder: LeaseHolder) {
         #expect(lease.epoch > epochs[lease.jobID] ?? 0, "seed \(seed): an epoch came twice")
         epochs[lease.jobID] = lease.epoch
+        #expect(pauses[lease.jobID] == nil, "seed \(seed): a paused job is leased")
         #expect(
             lease.inputs.allSatisfy { !$0.files.isEmpty },
             "seed \(seed): job \(lease.jobID) is leased without its inputs"
@@ -96,8 +103,14 @@ struct SimulatedHistory {
     mutating func cancelled(_ job: String, after seq: Int64) { cancellations[job] = seq }
     mutating func retried(_ job: String) { cancellations[job] = nil }
 
+    mutating func paused(_ job: String, after seq: Int64) { pauses[job] = seq }
+    /// How often a state followed another one.
+    private(set) var courses: [String: Int] = [:]
+    /// It may go on again, whether anybody was told so or not.
+    mutating func mayResume(_ job: String) { pauses[job] = nil }
+
     /// Checks everything that is stored against what everybody was told.
-    func check(_ store: MemoryJobStore) async throws {
+    mutating func check(_ store: MemoryJobStore) async throws {
         for id in ids.values where !removals.contains(id) {
             _ = try await store.job(id)
         }
@@ -139,11 +152,25 @@ struct SimulatedHistory {
                 )
             }
             try await checkSequence(of: job, states, store)
+            checkPause(of: job, states)
+            for (from, to) in zip(states, states.dropFirst()) {
+                courses["\(from.state) \(to.state)", default: 0] += 1
+            }
             if let seq = cancellations[id] {
                 let isAgain = states.contains { $0.seq > UInt64(seq) && $0.state == "STARTING" }
                 #expect(!isAgain, "seed \(seed): \(id): leased after its cancellation")
             }
         }
+    }
+
+    /// A job that is held back waits for no worker before somebody lets it go on, or retries what became of it.
+    private func checkPause(of job: Job, _ states: [JobEvent]) {
+        guard let seq = pauses[job.id] else { return }
+        let later = states.filter { $0.seq > UInt64(seq) }
+        #expect(
+            !later.contains { ["QUEUED", "STARTING", "RUNNING"].contains($0.state) },
+            "seed \(seed): \(job.id): goes on, and nobody said so"
+        )
     }
 
     /// The job that made what another one has; nil if it was removed since.

@@ -17,16 +17,28 @@ struct SimulationTests {
     }()
 
     @Test func nothingIsLostDoubledForgedOrStuckWhateverFails() async throws {
+        var courses: [String: Int] = [:]
         for seed in Self.seeds {
             do {
-                try await Self.live(seed)
+                courses.merge(try await Self.live(seed)) { $0 + $1 }
             } catch {
                 Issue.record("seed \(seed): \(error)")
             }
         }
+        // Of enough lives, everything that docs/JOBS.md says of a pause happens in some.
+        guard Self.seeds.count >= 1_000 else { return }
+        for course in [
+            "BLOCKED PAUSED", "QUEUED PAUSED", "STARTING PAUSING", "RUNNING PAUSING",
+            "PAUSING PAUSED", "PAUSING RUNNING", "PAUSING CANCELLING", "PAUSING SUCCEEDED",
+            "PAUSING FAILED", "PAUSING RECOVERING", "RECOVERING PAUSED", "PAUSED BLOCKED",
+            "PAUSED CANCELLED", "PAUSED FAILED",
+        ] {
+            #expect(courses[course, default: 0] > 0, "no job went \(course)")
+        }
     }
 
-    private static func live(_ seed: UInt64) async throws {
+    /// How often a state followed another one.
+    private static func live(_ seed: UInt64) async throws -> [String: Int] {
         let cluster = try await SimulatedCluster(seed: seed)
         for _ in 0..<120 {
             try await act(cluster)
@@ -34,13 +46,16 @@ struct SimulationTests {
         try await cluster.history.check(cluster.store)
         try await finish(cluster, seed)
         try await cluster.history.check(cluster.store)
+        return cluster.history.courses
     }
 
     private static func act(_ cluster: SimulatedCluster) async throws {
         switch Int.random(in: 0..<100, using: &cluster.random) {
         case 0..<10: try await cluster.submit()
         case 10..<12: try await cluster.submitPipeline()
-        case 12..<66: try await cluster.work(Int.random(in: 0..<3, using: &cluster.random))
+        case 12..<14: try await cluster.pause()
+        case 14..<16: try await cluster.resume()
+        case 16..<66: try await cluster.work(Int.random(in: 0..<3, using: &cluster.random))
         case 66..<72: try await cluster.cancel()
         case 72..<76: try await cluster.retry()
         case 76..<79: try await cluster.forge()
@@ -56,6 +71,7 @@ struct SimulationTests {
     /// With nothing failing any more, every job ends.
     private static func finish(_ cluster: SimulatedCluster, _ seed: UInt64) async throws {
         cluster.isFaulty = false
+        try await cluster.resumeAll()
         while !cluster.unanswered.isEmpty { try await cluster.submit() }
         while !cluster.unansweredPipelines.isEmpty { try await cluster.submitPipeline() }
         for _ in 0..<2000 {
