@@ -18,7 +18,8 @@ struct QatClient: AsyncParsableCommand {
         subcommands: [
             LocalCommand.self, SubmitCommand.self, StatusCommand.self, WatchCommand.self,
             WaitCommand.self, LogsCommand.self, MetricsCommand.self, CancelCommand.self,
-            RetryCommand.self, ExplainCommand.self, ArtifactsCommand.self, JobsCommand.self,
+            PauseCommand.self, ResumeCommand.self, RetryCommand.self, ExplainCommand.self,
+            ArtifactsCommand.self, JobsCommand.self,
             DownloadCommand.self,
             GenerateCommand.self, TokenizeCommand.self, PreprocessCommand.self, CertsCommand.self,
         ]

@@ -91,6 +91,16 @@ enum JobVerb {
             ? error.message : "\(target.description): \(error.message)"
     }
 
+    /// Throws if a job that was to go on ended again at once: what it waits for will not come.
+    static func checkLife(of job: JobSummary) throws {
+        guard [.failed, .cancelled].contains(JobState(rawValue: job.state)) else { return }
+        throw RPCError(
+            .failedPrecondition,
+            "\(job.jobID) ended at once: \(job.reason): \(job.reasonMessage); retry what it waits "
+                + "for first"
+        )
+    }
+
     /// Prints how a pipeline and its jobs stand now.
     static func report(_ pipeline: PipelineDetail, json: Bool) {
         guard !json else {
@@ -136,13 +146,7 @@ struct RetryCommand: ClientVerb {
                     ? Console.print(JobAnswer.json(job))
                     : Console.print("\(job.jobID)  \(job.state)  attempt \(job.attempt)")
                 Self.tellDependents(job)
-                // Ended again at once: what it waits for will not come.
-                guard [.failed, .cancelled].contains(JobState(rawValue: job.state)) else { return }
-                throw RPCError(
-                    .failedPrecondition,
-                    "\(job.jobID) ended at once: \(job.reason): \(job.reasonMessage); retry what it waits "
-                        + "for first"
-                )
+                try JobVerb.checkLife(of: job)
             case .pipeline(let id):
                 let request = RetryPipelineRequest(pipelineID: id)
                 JobVerb.report(

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Jobs
 internal import Protocol
 
 /// Follows a job to its end, across outages of the gateway.
@@ -8,6 +9,8 @@ struct JobWatcher {
     /// The verb that goes on with what a long outage ended.
     var verb = "watch"
     var patience = Patience()
+    /// Told of a job whose end is waited for, and that a user holds back, in a sentence.
+    var onPause: @Sendable (String) -> Void = { _ in }
 
     /// Calls `onEvent` for each event after `fromSeq`, none twice, and returns the final state.
     ///
@@ -50,8 +53,19 @@ struct JobWatcher {
     func end(hasConnected: Bool = false) async throws -> JobDetail {
         let job = try await detail(hasConnected: hasConnected)
         guard ExitStatus(jobState: job.summary.state) == nil else { return job }
-        _ = try await follow(fromSeq: job.lastSeq, hasConnected: true) { _ in }
+        tellPause(job.summary.state, job.summary.reasonMessage)
+        _ = try await follow(fromSeq: job.lastSeq, hasConnected: true) { event in
+            if event.type == .state { tellPause(event.state, event.message) }
+        }
         return try await detail(hasConnected: true)
+    }
+
+    /// `message`: Who holds it back, and then how its attempt ended.
+    private func tellPause(_ state: String, _ message: String) {
+        guard state == JobState.paused.rawValue else { return }
+        onPause(
+            "job \(jobID) is \(message.prefix { $0 != ";" }), and waited for still; qat-client resume \(jobID)"
+        )
     }
 
     private func detail(hasConnected: Bool) async throws -> JobDetail {

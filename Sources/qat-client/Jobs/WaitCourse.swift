@@ -127,7 +127,9 @@ final class WaitCourse: Sendable {
         _ patience: Patience = Patience()
     ) async throws -> EndedTarget {
         func watcher(_ id: String) -> JobWatcher {
-            JobWatcher(client: client, jobID: id, verb: "wait", patience: patience)
+            var watcher = JobWatcher(client: client, jobID: id, verb: "wait", patience: patience)
+            watcher.onPause = { Console.note($0) }
+            return watcher
         }
         guard case .pipeline(let id) = target else {
             return .job(try await watcher(target.id).end())

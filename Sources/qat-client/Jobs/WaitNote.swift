@@ -6,7 +6,7 @@ internal import Synchronization
 /// Why a job waits, as the gateway says it.
 struct WaitNote: Sendable, Equatable {
     let jobID: String
-    /// Its state: `QUEUED`, `BLOCKED`.
+    /// Its state: `QUEUED`, `BLOCKED`, `PAUSED`.
     let state: String
     /// The sentence.
     let reason: String

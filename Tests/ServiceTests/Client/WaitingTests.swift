@@ -190,6 +190,68 @@ internal import Testing
         #expect(told.contains("b waits for the outputs of job:a/model"))
     }
 
+    /// docs/CLIENT.md: `watch` and `wait` go on over a pause, and say who holds the job back.
+    @Test func aPauseIsSaidAndWaitedOver() async throws {
+        let reason = "paused by ada; qat-client resume j"
+        let box = Mutex<Course?>(nil)
+        let gateway = try ScriptedGateway(playbacks: [
+            .init(
+                events: [
+                    Self.state(1, "PAUSING"), Self.state(2, "PAUSED"), Self.state(3, "RUNNING"),
+                    Self.state(4, "SUCCEEDED"),
+                ],
+                before: { event in
+                    guard let course = box.withLock({ $0 }), event.state == "RUNNING" else {
+                        return
+                    }
+                    try await Self.wait {
+                        course.state.withLock { $0.told.contains("j \(reason)") }
+                    }
+                }
+            )
+        ])
+        gateway.state.withLock {
+            $0.details = [JobDetail(summary: Self.summary("PAUSED", reason))]
+        }
+        let course = Course(gateway)
+        box.withLock { $0 = course }
+        try await follow(course, .job("j"))
+        #expect(
+            course.state.withLock { $0.told } == [
+                "j PAUSING", "j PAUSED", "j \(reason)", "j RUNNING", "j SUCCEEDED",
+            ]
+        )
+    }
+
+    @Test(arguments: [true, false])
+    func aWaitSaysWhoHoldsTheJobBack(isPausedAtFirst: Bool) async throws {
+        var paused = Self.state(2, "PAUSED")
+        paused.message = "paused by ada; stopped as asked"
+        let gateway = try ScriptedGateway(playbacks: [
+            .init(events: [paused, Self.state(3, "BLOCKED"), Self.state(4, "SUCCEEDED")])
+        ])
+        var first = JobDetail(summary: Self.summary("RUNNING", ""))
+        if isPausedAtFirst {
+            first.summary.state = "PAUSED"
+            first.summary.reasonMessage = paused.message
+            first.lastSeq = 2
+        }
+        let done = JobDetail(summary: Self.summary("SUCCEEDED", ""))
+        gateway.state.withLock { [first] in $0.details = [first, done] }
+        let notes = Mutex<[String]>([])
+        let end = try await gateway.serve { client in
+            var watcher = JobWatcher(client: client, jobID: "j", verb: "wait")
+            watcher.onPause = { note in notes.withLock { $0.append(note) } }
+            return try await watcher.end()
+        }
+        #expect(end.summary.state == "SUCCEEDED")
+        #expect(
+            notes.withLock { $0 } == [
+                "job j is paused by ada, and waited for still; qat-client resume j"
+            ]
+        )
+    }
+
     @Test func secondsThatCountDownAreNoNews() {
         let first = Self.note("is kept back for another 30 s")
         #expect(first.isNews(after: nil))

@@ -18,6 +18,7 @@ internal import Testing
         (["submit", "--prio"], ["--priority"]), (["submit", "--dead"], ["--deadline"]),
         (["submit", "--reu"], ["--reuse"]), (["submit", "--se"], ["--set"]),
         (["submit", "--priority", "hi"], ["high"]), (["status", "--state", "qu"], ["queued"]),
+        (["status", "--state", "pau"], ["paused"]), (["pau"], ["pause"]), (["resu"], ["resume"]),
         (["status", "--kind", "ev"], ["evaluate"]), (["status", "--mi"], ["--mine"]),
         (["jobs", "rm", "--old"], ["--older-than"]), (["jobs", "rm", "--dry"], ["--dry-run"]),
         (["jobs", "rm", "--state", "fai"], ["failed"]),

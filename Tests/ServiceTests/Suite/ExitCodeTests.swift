@@ -17,7 +17,8 @@ internal import Testing
     /// Every verb that talks to the gateway.
     private static let verbs = [
         "status", "status latest", "status --mine", "watch latest", "wait latest", "logs latest",
-        "metrics latest", "cancel latest", "retry latest", "download latest", "jobs rm latest",
+        "metrics latest", "cancel latest", "pause latest", "resume latest", "retry latest",
+        "download latest", "jobs rm latest",
         "jobs rm --state failed", "submit job.json", "submit job.json --after latest",
         "submit pipeline pipeline.json", "artifacts ls", "artifacts ls latest",
         "artifacts put job.json", "artifacts get sha256:\(digest) --to got",
