@@ -86,6 +86,8 @@ let package = Package(
         ),
         .target(name: "CWire", dependencies: ["CProtobufC"]),
         .target(name: "CKernels"),
+        // Message passing among ranks, by a library that is loaded at run time.
+        .target(name: "CMPI"),
         // What daemons ask of the system in C: signals before main(), the memory of a child that ended.
         .target(name: "CSignals"),
 
@@ -108,7 +110,7 @@ let package = Package(
         ),
         .target(
             name: "Devices",
-            dependencies: ["Formats", "Kernels", "Quantization"],
+            dependencies: ["CMPI", "Formats", "Kernels", "Quantization"],
             swiftSettings: strict
         ),
         .target(
@@ -272,7 +274,7 @@ let package = Package(
         .testTarget(
             name: "TrainServiceTests",
             dependencies: numeric + [
-                "TrainService", "ComputeKit", "JobSpecs", "ServiceKit", "TestProgram",
+                "TrainService", "ComputeKit", "Jobs", "JobSpecs", "ServiceKit", "TestProgram",
             ],
             swiftSettings: strict
         ),

@@ -24,7 +24,8 @@ final class HostMemory: DeviceMemory, @unchecked Sendable {
 }
 
 extension DeviceTensor {
-    private var address: UnsafeMutableRawPointer {
+    /// The first element, whatever its type.
+    var address: UnsafeMutableRawPointer {
         guard let host = memory as? HostMemory else {
             preconditionFailure("a tensor of another device")
         }
