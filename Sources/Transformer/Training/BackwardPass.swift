@@ -12,6 +12,7 @@ final class BackwardPass {
     private let adapters: Adapters?
     private let clips: InputClips?
     private let buffers: GradientBuffers
+    private let reduction: GradientReduction?
 
     private var weights: LayerWeights { pass.weights }
     private var configuration: ModelConfiguration { pass.configuration }
@@ -23,9 +24,11 @@ final class BackwardPass {
         attention: WholeSequences,
         gradients: GradientArena,
         adapters: Adapters? = nil,
-        clips: InputClips? = nil
+        clips: InputClips? = nil,
+        reduction: GradientReduction? = nil
     ) {
         self.adapters = adapters
+        self.reduction = reduction
         self.clips = clips
         self.pass = pass
         self.attention = attention
@@ -41,7 +44,12 @@ final class BackwardPass {
     /// embedding.
     ///
     /// `streamGradients`: Of a loss on the residual stream after each layer, `[layers · rows, hidden]`.
-    func run(finalNormGradient: DeviceTensor, streamGradients: DeviceTensor? = nil) {
+    /// `onLayer`: Told each layer whose gradients, and those of all behind it, are complete.
+    func run(
+        finalNormGradient: DeviceTensor,
+        streamGradients: DeviceTensor? = nil,
+        onLayer: (Int) -> Void = { _ in }
+    ) {
         device.clear(buffers.stream)
         addNorm(
             weights.finalNorm,
@@ -61,6 +69,7 @@ final class BackwardPass {
             pass.restore(layer: index)
             transformBackward(index, layer)
             attendBackward(index, layer)
+            onLayer(index)
         }
         if let table = gradients.gradient(of: weights.parameters.layout.embedding) {
             device.scale(buffers.stream, by: architecture.embeddingMultiplier)
@@ -275,14 +284,16 @@ final class BackwardPass {
                 isAccumulating: isAccumulating
             )
         )
+        // Buckets of the layers behind this one are on their way.
+        reduction?.advance()
     }
 
-    /// Adds the gradient of `factor · Σ (w - Q(w))²` over the decoder's rounded weights, whose centres Q(w)
-    /// stand still and which count nothing where they saturate.
+    /// Adds the gradient of `factor · Σ (w - Q(w))²` over the rounded weights of some layers, whose centres
+    /// Q(w) stand still and which count nothing where they saturate.
     ///
     /// - SeeAlso: Nagel et al. 2022, arXiv:2203.11086, "oscillation dampening".
-    func dampen(by factor: Float) {
-        for layer in 0..<configuration.layerCount {
+    func dampen(by factor: Float, layers: Range<Int>) {
+        for layer in layers {
             for module in LinearModule.allCases {
                 guard let entry = weights.module(module, layer: layer)?.weight else { continue }
                 let gradient = gradients.gradient(of: entry)
@@ -299,10 +310,11 @@ final class BackwardPass {
         }
     }
 
-    /// Zeroes weight gradients where the forward pass saturated, if the recipe's estimator clips.
-    func clipSaturated() {
+    /// Zeroes weight gradients of some layers where the forward pass saturated, if the recipe's estimator
+    /// clips.
+    func clipSaturated(layers: Range<Int>) {
         guard weights.recipe.straightThrough == .clip else { return }
-        for layer in 0..<configuration.layerCount {
+        for layer in layers {
             for module in LinearModule.allCases {
                 guard let format = weights.format(module, layer: layer),
                     let entry = weights.module(module, layer: layer)?.weight,

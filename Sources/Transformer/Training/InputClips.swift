@@ -30,6 +30,7 @@ final class InputClips: @unchecked Sendable {
     private let indices: [Int?]
     private let regularization: Double
     private let device: any ComputeDevice
+    private let ranks: (any RankGroup)?
     /// Calibrated thresholds; empty until they are.
     private var calibrated: [Float] = []
     /// Shares of them, and their two moments.
@@ -48,10 +49,12 @@ final class InputClips: @unchecked Sendable {
     init?(
         _ settings: TrainingEngine.Settings,
         of configuration: ModelConfiguration,
+        ranks: (any RankGroup)? = nil,
         device: any ComputeDevice
     ) {
         guard settings.inputScales != .dynamic else { return nil }
         self.device = device
+        self.ranks = ranks
         learns = settings.inputScales == .learned
         regularization = settings.clipRegularization
         let inputs = ActivationQuantization(settings.recipe, of: configuration).inputs
@@ -176,7 +179,10 @@ final class InputClips: @unchecked Sendable {
 
     /// The latest step's gradients of the numbers that multiply thresholds, by the first module of each
     /// place.
+    ///
+    /// Of several ranks, those of this one's windows.
     func gradientsByModule() -> [String: Double] {
+        device.download(sums, into: &found)
         findGradients()
         return Dictionary(
             uniqueKeysWithValues: sites.indices.map {
@@ -186,7 +192,6 @@ final class InputClips: @unchecked Sendable {
     }
 
     private func findGradients() {
-        device.download(sums, into: &found)
         for index in sites.indices {
             found[index] =
                 Double(calibrated[index]) * found[index]
@@ -203,6 +208,8 @@ final class InputClips: @unchecked Sendable {
         stepCount: Int
     ) {
         guard learns, !calibrated.isEmpty, !sites.isEmpty else { return }
+        device.download(sums, into: &found)
+        found.withUnsafeMutableBufferPointer { ranks?.sum($0) }
         findGradients()
         device.upload(rounded, to: gradients.reshaped(rows: 1, columns: sites.count))
         device.adamW(

@@ -36,6 +36,8 @@ public final class LearnedScales: @unchecked Sendable {
     private let slots: [Slot]
     private let device: any ComputeDevice
     private let gradients: DeviceTensor
+    /// Nil in one process.
+    private let reduction: WholeReduction?
     /// Steps, then the two moments.
     private let buffers: [AlignedBuffer<Float>]
     private let memories: [any DeviceMemory]
@@ -44,6 +46,7 @@ public final class LearnedScales: @unchecked Sendable {
     init(
         weights: LayerWeights,
         gradients weightGradients: GradientArena,
+        ranks: (any RankGroup)? = nil,
         device: any ComputeDevice
     ) {
         self.device = device
@@ -67,7 +70,9 @@ public final class LearnedScales: @unchecked Sendable {
             }
         }
         self.slots = slots
-        gradients = device.tensor(columns: max(total, 1))
+        let gradients = device.tensor(columns: max(total, 1))
+        self.gradients = gradients
+        reduction = ranks.map { WholeReduction(gradients, ranks: $0, device: device) }
         buffers = (0..<3).map { _ in AlignedBuffer(count: max(total, 1)) }
         memories = buffers.map(device.adopt)
     }
@@ -141,9 +146,16 @@ public final class LearnedScales: @unchecked Sendable {
         DeviceTensor(gradients.memory, offset: slot.offset, columns: slot.count)
     }
 
-    /// Finds the gradients from those of the rounded weights.
-    func findGradients(_ weights: LayerWeights, from weightGradients: GradientArena) {
-        for slot in slots {
+    /// Adds the gradients of all ranks up.
+    func reduceGradients() { reduction?.run() }
+
+    /// Finds the gradients from those of the rounded weights of some layers.
+    func findGradients(
+        _ weights: LayerWeights,
+        from weightGradients: GradientArena,
+        layers: Range<Int>
+    ) {
+        for slot in slots where layers.contains(slot.layer) {
             guard let gradient = weightGradients.gradient(of: slot.entry),
                 weights.storedScales(slot.module, layer: slot.layer) != nil
             else { continue }

@@ -22,6 +22,9 @@ public final class OptimizerState: @unchecked Sendable {
     /// Of AdamW.
     private let second: Moment?
     private let device: any ComputeDevice
+    /// What of the parameters this process updates: all, or a rank's own.
+    private let segments: [GradientReduction.Segment]
+    private let reduction: GradientReduction?
 
     /// A moment of all trainable parameters.
     private struct Moment {
@@ -46,10 +49,15 @@ public final class OptimizerState: @unchecked Sendable {
         slots: [GradientArena.Slot],
         count: Int,
         configuration: OptimizerConfiguration,
+        reduction: GradientReduction? = nil,
         device: any ComputeDevice
     ) {
         self.slots = slots
         self.device = device
+        self.reduction = reduction
+        segments =
+            reduction?.ownSegments
+            ?? slots.indices.map { .init(slot: $0, range: 0..<slots[$0].entry.count) }
         rule = configuration.rule
         precision = configuration.moments
         var offsets: [Int] = []
@@ -126,11 +134,62 @@ public final class OptimizerState: @unchecked Sendable {
         for memory in memories { device.refresh(memory) }
     }
 
-    /// Sets all moments to zero.
+    /// Sets all moments to zero that this process has.
     func clear() {
-        for memory in memories {
-            device.clear(DeviceTensor(memory, columns: memory.byteCount / 4))
+        for segment in segments {
+            for moment in [first, second].compactMap(\.self) {
+                let part = tensor(of: moment, segment)
+                device.clear(part.values)
+                part.scales.map(device.clear)
+            }
         }
+    }
+
+    // MARK: Ranks
+
+    /// Brings all ranks' moments to rank 0, which writes them into checkpoints.
+    ///
+    /// Others touch their own alone: memory that nobody touches takes no room.
+    func collect() { move { $0.collect($1, parts: $2) } }
+
+    /// Brings each rank its moments from rank 0, which restored them.
+    func spread() { move { $0.spread($1, parts: $2) } }
+
+    private func move(_ operation: (any RankGroup, DeviceTensor, [Range<Int>]) -> Void) {
+        guard let reduction else { return }
+        for moment in [first, second].compactMap(\.self) {
+            reduction.forEachBucket { range, parts in
+                let values = DeviceTensor(
+                    moment.memory,
+                    offset: range.lowerBound,
+                    columns: range.count,
+                    type: elementType
+                )
+                operation(reduction.ranks, values, parts)
+                guard let scales = moment.scaleMemory else { return }
+                let start = scaleIndex(at: range.lowerBound)
+                let places = parts.map { part in
+                    let lower = scaleIndex(at: range.lowerBound + part.lowerBound)
+                    let upper = scaleIndex(at: range.lowerBound + part.upperBound)
+                    return lower - start..<upper - start
+                }
+                let count = scaleIndex(at: range.upperBound) - start
+                operation(
+                    reduction.ranks,
+                    DeviceTensor(scales, offset: start, columns: count),
+                    places
+                )
+            }
+        }
+    }
+
+    /// The scale of the first block at or after an arena's element, where a bucket or a part of it begins or
+    /// ends.
+    private func scaleIndex(at position: Int) -> Int {
+        guard let slot = slots.lastIndex(where: { $0.offset <= position }) else { return 0 }
+        let block = OptimizerKernels.momentBlock
+        let blocks = (position - slots[slot].offset + block - 1) / block
+        return blockOffsets[slot] + min(blocks, Self.blockCount(slots[slot].entry.count))
     }
 
     /// One update of all trainable parameters, each where `tensor` says; `age` is how many updates moments
@@ -151,21 +210,23 @@ public final class OptimizerState: @unchecked Sendable {
             seed: seed,
             gradientScale: gradientScale
         )
-        for (index, slot) in slots.enumerated() {
+        for segment in segments {
+            let slot = slots[segment.slot]
             adamW.weightDecay = slot.entry.shape.count > 1 ? Float(configuration.weightDecay) : 0
-            let weight = tensor(slot.entry)
+            let weight = tensor(slot.entry).part(segment.range)
             let gradient = GradientArena.tensor(
                 slot.entry,
                 in: gradients.storage.memory,
                 at: slot.offset
-            )
-            let moment = self.tensor(of: first, index)
+            ).part(segment.range)
+            let place = slot.offset + segment.range.lowerBound
+            let moment = self.tensor(of: first, segment)
             guard let second else {
                 let tensors = LionTensors(
                     weight: weight,
                     gradient: gradient,
                     moment: moment,
-                    place: slot.offset
+                    place: place
                 )
                 device.lion(tensors, step: LionStep(adamW))
                 continue
@@ -175,33 +236,36 @@ public final class OptimizerState: @unchecked Sendable {
                     weight: weight,
                     gradient: gradient,
                     firstMoment: moment,
-                    secondMoment: self.tensor(of: second, index),
-                    place: slot.offset
+                    secondMoment: self.tensor(of: second, segment),
+                    place: place
                 ),
                 step: adamW
             )
         }
     }
 
-    private func tensor(of moment: Moment, _ index: Int) -> MomentTensor {
-        let slot = slots[index]
-        let type: ElementType =
-            switch precision {
-            case .float32: .float32
-            case .bfloat16: .bfloat16
-            case .int8: .uint8
-            }
+    private var elementType: ElementType {
+        switch precision {
+        case .float32: .float32
+        case .bfloat16: .bfloat16
+        case .int8: .uint8
+        }
+    }
+
+    private func tensor(of moment: Moment, _ segment: GradientReduction.Segment) -> MomentTensor {
+        let slot = slots[segment.slot]
         let values = GradientArena.tensor(
             slot.entry,
             in: moment.memory,
             at: slot.offset,
-            type: type
-        )
+            type: elementType
+        ).part(segment.range)
         let scales = moment.scaleMemory.map {
             DeviceTensor(
                 $0,
-                offset: blockOffsets[index],
-                columns: Self.blockCount(slot.entry.count)
+                offset: blockOffsets[segment.slot]
+                    + segment.range.lowerBound / OptimizerKernels.momentBlock,
+                columns: Self.blockCount(segment.range.count)
             )
         }
         return MomentTensor(values, scales: scales)

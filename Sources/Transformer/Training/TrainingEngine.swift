@@ -1,6 +1,6 @@
 public import Devices
-public import Formats
-public import Kernels
+internal import Formats
+internal import Kernels
 
 #if canImport(Glibc)
     internal import Glibc
@@ -51,104 +51,21 @@ public final class TrainingEngine {
     /// Scales that are trained beside the weights; nil if none are.
     public let learnedScales: LearnedScales?
 
-    /// What a run is like, beside its model.
-    public struct Settings: Sendable {
-        /// How weights and inputs are rounded as the run goes.
-        public var recipe: QuantizationRecipe
-        /// What is lowered.
-        public var objective: TrainingObjective
-        /// The optimizer's constants.
-        public var optimizer: OptimizerConfiguration
-        /// What becomes of moments where a stage begins.
-        public var stageMoments: StageChange.Moments
-        /// The decay of the weights' moving average, above 0 and below 1; nil for none.
-        public var averageDecay: Double?
-        /// The weight, at the run's end, of weights' squared distance from what they are rounded to; 0 for
-        /// none.
-        public var damping: Double
-        /// When weights that flip are frozen; nil for never.
-        public var freezing: FlipRule?
-        /// Windows per micro-batch; at least 1.
-        public var batchSize: Int
-        /// Micro-batches per step; at least 1.
-        public var accumulation: Int
-        /// Tokens per window; at least 2.
-        public var length: Int
-        /// Whether of each layer only its input is kept, and the rest computed again in the backward
-        /// pass: the same bits for less memory and a third more work.
-        public var checkpointsActivations: Bool
-        /// Whether block scales of the parameters' ``Parameters/fixedScales`` are trained beside them.
-        public var learnsScales: Bool
-        /// What weights are rounded up or down by at random, step by step; nil rounds to nearest.
-        public var roundingSeed: UInt64?
-        /// Where the scales of inputs come from; others than dynamic ones take effect with
-        /// ``TrainingEngine/clipInputs(at:)``.
-        public var inputScales: InputScaleSource
-        /// What of the squares of learned thresholds, relative to the calibrated ones, is added to the loss.
-        public var clipRegularization: Double
-        /// The adapters that are trained in place of all parameters; nil for none.
-        public var adapters: AdapterConfiguration?
-        /// What begins anew where a document ends, for student and teacher; nil for nothing.
-        public var documents: DocumentRules?
-
-        /// Settings; the defaults are cross-entropy, the product's AdamW and one micro-batch a step.
-        public init(
-            recipe: QuantizationRecipe,
-            objective: TrainingObjective = .crossEntropy,
-            optimizer: OptimizerConfiguration = OptimizerConfiguration(),
-            stageMoments: StageChange.Moments = StageChange().moments,
-            averageDecay: Double? = nil,
-            damping: Double = 0,
-            batchSize: Int,
-            accumulation: Int = 1,
-            length: Int,
-            checkpointsActivations: Bool = false,
-            learnsScales: Bool = false,
-            roundingSeed: UInt64? = nil,
-            adapters: AdapterConfiguration? = nil,
-            inputScales: InputScaleSource = .dynamic,
-            clipRegularization: Double = 0,
-            freezing: FlipRule? = nil,
-            documents: DocumentRules? = nil
-        ) {
-            self.documents = documents
-            self.freezing = freezing
-            self.inputScales = inputScales
-            self.clipRegularization = clipRegularization
-            self.adapters = adapters
-            self.roundingSeed = roundingSeed
-            self.learnsScales = learnsScales
-            self.checkpointsActivations = checkpointsActivations
-            self.stageMoments = stageMoments
-            self.averageDecay = averageDecay
-            self.damping = damping
-            self.recipe = recipe
-            self.objective = objective
-            self.optimizer = optimizer
-            self.batchSize = batchSize
-            self.accumulation = accumulation
-            self.length = length
-        }
-
-        /// Tokens per micro-batch.
-        var rows: Int { batchSize * length }
-
-        func kept(as type: ElementType) -> KeptActivations {
-            checkpointsActivations ? .inputs : type == .bfloat16 ? .halves : .all
-        }
-    }
-
-    private let device: any ComputeDevice
-    private let settings: Settings
-    private let weights: LayerWeights
-    private let pass: DecoderPass
-    private let teacher: Teacher?
+    let device: any ComputeDevice
+    let settings: Settings
+    let weights: LayerWeights
+    let pass: DecoderPass
+    let teacher: Teacher?
     private let gradients: GradientArena
-    private let adapters: Adapters?
-    private let clips: InputClips?
-    private let frozenCodes: FrozenCodes?
+    let adapters: Adapters?
+    let clips: InputClips?
+    let frozenCodes: FrozenCodes?
     private let backward: BackwardPass
     private let average: WeightAverage?
+    /// Nil in one process.
+    let reduction: GradientReduction?
+    /// Of the current step.
+    private var dampingFactor: Float?
     private let head: LossHead
     /// Of the current micro-batch.
     private let targets: NextTokenTargets
@@ -163,6 +80,7 @@ public final class TrainingEngine {
     /// `parameters`: The model, updated in place, but left as it is where adapters are trained. `teacher`: The unquantized model to distill from, of
     /// the same vocabulary; needed for distillation only. `isFrozen`: Which parameters, by name, take no
     /// gradient; with adapters, none does. `records`: What the teacher said before, where its most likely tokens are kept.
+    /// `ranks`: The processes that train this model together, see ``shareState()``; nil for this one alone.
     ///
     /// - Throws: ``TransformerError``: `invalidRecipe` for a recipe that does not fit,
     ///   `parameterMismatch` for a teacher that does not.
@@ -172,6 +90,7 @@ public final class TrainingEngine {
         settings: Settings,
         isFrozen: (String) -> Bool,
         records: (any TeacherRecords)? = nil,
+        ranks: (any RankGroup)? = nil,
         device: any ComputeDevice
     ) throws {
         self.device = device
@@ -194,24 +113,24 @@ public final class TrainingEngine {
             keeping: settings.kept(as: device.activationType)
         )
         self.teacher = try Self.teacher(teacher, of: model, settings, records, device)
-        clips = InputClips(settings, of: model, device: device)
-        let layout = parameters.layout
-        gradients = GradientArena(
-            adapters == nil ? layout.entries.filter { !isFrozen($0.name) } : [],
-            device: device
-        )
+        clips = InputClips(settings, of: model, ranks: ranks, device: device)
+        let entries = parameters.layout.entries.filter { adapters == nil && !isFrozen($0.name) }
+        gradients = GradientArena(entries, device: device)
+        let trained = adapters?.gradients ?? gradients
+        reduction = ranks.map { GradientReduction(trained, ranks: $0, settings, device) }
         backward = BackwardPass(
             pass: pass,
             attention: attention,
             gradients: gradients,
             adapters: adapters,
-            clips: clips
+            clips: clips,
+            reduction: reduction
         )
-        let trained = adapters?.gradients ?? gradients
         optimizer = OptimizerState(
             slots: trained.slots,
             count: trained.storage.count,
             configuration: settings.optimizer,
+            reduction: reduction,
             device: device
         )
         average = try WeightAverage(
@@ -223,7 +142,8 @@ public final class TrainingEngine {
         frozenCodes = FrozenCodes(settings, weights, gradients: gradients, device: device)
         learnedScales =
             settings.learnsScales
-            ? LearnedScales(weights: weights, gradients: gradients, device: device) : nil
+            ? LearnedScales(weights: weights, gradients: gradients, ranks: ranks, device: device)
+            : nil
         learnedScales?.begin(at: parameters.fixedScales)
         head = Self.head(of: model, self.teacher, settings, device)
         targets = NextTokenTargets(settings, device: device)
@@ -306,7 +226,7 @@ public final class TrainingEngine {
         take(atStep: step)
     }
 
-    private func take(atStep step: Int) {
+    func take(atStep step: Int) {
         adapters?.refresh(weights.parameters)
         weights.refresh()
         adapters?.merge(into: weights)
@@ -388,17 +308,12 @@ public final class TrainingEngine {
         trainedGradients.clear()
         clips?.clear()
         counts = lossRows.count(tokens, windows: windowsPerStep)
-        var loss = LossParts()
-        for micro in 0..<settings.accumulation {
-            loss.add(accumulate(tokens + micro * pass.rows))
-        }
-        // Before gradients of saturated values are taken away: it is these that ask for another scale.
-        learnedScales?.findGradients(weights, from: gradients)
-        backward.clipSaturated()
-        if settings.damping > 0 {
-            backward.dampen(by: Float(settings.damping * Self.dampingShare(progress)))
-        }
-        let norm = trainedGradients.norm()
+        // Once in a step, whoever adds it.
+        let isFirstRank = reduction.map { $0.ranks.rank == 0 } ?? true
+        dampingFactor =
+            settings.damping > 0 && isFirstRank
+            ? Float(settings.damping * Self.dampingShare(progress)) : nil
+        let (loss, norm) = accumulate(tokens)
         var result = loss.result(settings.objective)
         result.gradientNorm = norm
         guard result.loss.isFinite, norm.isFinite else {
@@ -429,6 +344,8 @@ public final class TrainingEngine {
 
     /// The latest step's gradient of a parameter, or of an adapter's, row-major; nil if it is frozen or
     /// unknown.
+    ///
+    /// Of several ranks none has it.
     package func gradient(ofParameter name: String) -> [Float]? {
         let found = weights.parameters.layout[name].flatMap { gradients.gradient(of: $0) }
         guard let gradient = found ?? adapters?.gradient(named: name) else { return nil }
@@ -442,13 +359,14 @@ public final class TrainingEngine {
     public var gradientNorms: [String: Double] {
         let arena = trainedGradients
         let modules = adapters?.modules ?? arena.slots.map(\.entry.module)
-        let squares = zip(modules, arena.slots).reduce(into: [String: Double]()) { squares, slot in
-            let (module, slot) = slot
-            guard slot.entry.name.hasSuffix(".weight") else { return }
-            let norm = device.norm(
-                of: GradientArena.tensor(slot.entry, in: arena.storage.memory, at: slot.offset)
-            )
-            squares[module, default: 0] += norm * norm
+        var squares: [String: Double] = [:]
+        for (index, slot) in arena.slots.enumerated() where slot.entry.name.hasSuffix(".weight") {
+            let norm =
+                reduction?.norm(ofSlot: index)
+                ?? device.norm(
+                    of: GradientArena.tensor(slot.entry, in: arena.storage.memory, at: slot.offset)
+                )
+            squares[modules[index], default: 0] += norm * norm
         }
         return squares.mapValues { $0.squareRoot() }
     }
@@ -458,7 +376,47 @@ public final class TrainingEngine {
         learnedScales?.gradient(ofParameter: name)
     }
 
-    private func accumulate(_ tokens: UnsafePointer<Int32>) -> LossParts {
+    /// Runs over this process's micro-batches of a step; the loss, and the norm of the gradients, of all.
+    private func accumulate(_ tokens: UnsafePointer<Int32>) -> (LossParts, norm: Double) {
+        let layers = 0..<pass.configuration.layerCount
+        var loss = LossParts()
+        guard let reduction else {
+            for micro in 0..<settings.accumulation {
+                loss.add(accumulate(tokens, micro) { _ in })
+            }
+            finishGradients(layers)
+            return (loss, trainedGradients.norm())
+        }
+        reduction.begin()
+        for micro in ownMicroBatches {
+            let isLast = micro + reduction.ranks.count >= settings.accumulation
+            loss.add(
+                accumulate(tokens, micro) { layer in
+                    guard isLast else { return }
+                    finishGradients(layer..<layer + 1)
+                    reduction.release(layer: layer)
+                }
+            )
+        }
+        learnedScales?.reduceGradients()
+        let norm = reduction.complete()
+        return (reduction.sum(loss), norm)
+    }
+
+    /// What is done to the gradients of layers once all micro-batches are in.
+    private func finishGradients(_ layers: Range<Int>) {
+        // Before gradients of saturated values are taken away: it is these that ask for another scale.
+        learnedScales?.findGradients(weights, from: gradients, layers: layers)
+        backward.clipSaturated(layers: layers)
+        if let dampingFactor { backward.dampen(by: dampingFactor, layers: layers) }
+    }
+
+    private func accumulate(
+        _ step: UnsafePointer<Int32>,
+        _ micro: Int,
+        onLayer: (Int) -> Void
+    ) -> LossParts {
+        let tokens = step + micro * pass.rows
         pass.forward(tokens)
         lossRows.set(tokens)
         let gradient = LossHead.HeadGradient(
@@ -480,7 +438,8 @@ public final class TrainingEngine {
         }
         backward.run(
             finalNormGradient: hiddenGradient,
-            streamGradients: teacher?.streamGradients
+            streamGradients: teacher?.streamGradients,
+            onLayer: onLayer
         )
         return parts
     }
@@ -521,18 +480,18 @@ public final class TrainingEngine {
         var place = ""
         if loss.isFinite {
             place = "; the first NaN or infinity is a gradient"
-            if let name = trainedGradients.lastNonFinite() { place += ", that of \(name)" }
-        }
-        for micro in 0..<settings.accumulation where !loss.isFinite {
-            let start = tokens + micro * pass.rows
-            if let module = pass.firstNonFinite(start, rows: pass.rows) {
-                place = "; a NaN or an infinity first appears in \(module)"
-            } else if let module = teacher?.firstNonFinite(start) {
-                place = "; a NaN or an infinity first appears in the teacher's \(module)"
-            } else {
-                continue
+            let name = reduction.map { $0.lastNonFinite() } ?? trainedGradients.lastNonFinite()
+            if let name { place += ", that of \(name)" }
+        } else if let reduction {
+            var found: (Int, String)?
+            for micro in ownMicroBatches where found == nil {
+                found = divergencePlace(tokens, micro).map { (micro, $0) }
             }
-            break
+            place = reduction.first(of: found)
+        } else {
+            place =
+                (0..<settings.accumulation).lazy.compactMap { self.divergencePlace(tokens, $0) }
+                .first ?? ""
         }
         return TransformerError(
             .diverged,
@@ -541,6 +500,17 @@ public final class TrainingEngine {
             rate
             """
         )
+    }
+
+    /// The first module of a micro-batch whose output is not finite, as a part of a sentence.
+    private func divergencePlace(_ tokens: UnsafePointer<Int32>, _ micro: Int) -> String? {
+        let start = tokens + micro * pass.rows
+        if let module = pass.firstNonFinite(start, rows: pass.rows) {
+            return "; a NaN or an infinity first appears in \(module)"
+        }
+        return teacher?.firstNonFinite(start).map {
+            "; a NaN or an infinity first appears in the teacher's \($0)"
+        }
     }
 
     private func update(
@@ -566,6 +536,7 @@ public final class TrainingEngine {
             seed: stepCount,
             gradientScale: Float(scale)
         )
+        reduction?.shareWeights { adapters?.tensor($0) ?? weights.tensor($0) }
         learnedScales?.update(
             weights,
             learningRate: scaleLearningRate,
