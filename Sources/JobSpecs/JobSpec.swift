@@ -12,7 +12,7 @@ public enum JobSpec: Sendable, Equatable {
     /// Reads and checks a job file.
     ///
     /// What no engine of this version does is refused with what is wrong, unless the job waits for
-    /// machines that nobody offers; see ``UnsupportedFeature``.
+    /// GPUs, which nobody offers; see ``UnsupportedFeature``.
     ///
     /// - Parameters:
     ///   - kind: `quantize`, `train` or `evaluate`.
@@ -59,7 +59,14 @@ public enum JobSpec: Sendable, Equatable {
         }
     }
 
-    /// The machines the job asks for.
+    /// Devices of each node that compute the job on a worker that has so many: as many as it asks for, or
+    /// those that there are.
+    public func devices(of offered: Int) -> Int {
+        guard case .train(let spec) = self else { return 1 }
+        return min(spec.trainer.devices, offered)
+    }
+
+    /// The machines the job asks for, at least.
     public var resources: Resources {
         guard case .train(let spec) = self else {
             return Resources()
@@ -109,7 +116,7 @@ public struct ParsedJob: Sendable {
         case .evaluate: spec = .evaluate(EvaluateSpec(reader))
         }
         validator.checkConsistency(of: spec)
-        if spec.resources.waitReason == nil {
+        if spec.resources.accelerator != .gpu {
             for feature in spec.unsupported {
                 validator.report(feature.message, at: feature.path)
             }

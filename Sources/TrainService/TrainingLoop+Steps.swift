@@ -42,8 +42,8 @@ extension TrainingLoop {
             }
             let result: StepResult
             do {
-                result = try engine.step(
-                    tokens: reader.read(),
+                let tokens = try reader.read()
+                let order = StepOrder(
                     learningRate: rate,
                     progress: progress,
                     stageStart: stageStart,
@@ -51,6 +51,8 @@ extension TrainingLoop {
                         / max(plan.schedule.peak, 1e-300),
                     clipLearningRate: plan.clipRate * rate / max(plan.schedule.peak, 1e-300)
                 )
+                ranks?.step(order, tokens, count: engine.windowsPerStep * plan.length)
+                result = try engine.step(tokens, order)
             } catch let error as TransformerError where error.code == .diverged {
                 let found = Divergence(step: step + 1, cause: .step)
                 throw try remedy(for: found, saying: error.message, control)
@@ -137,8 +139,10 @@ extension TrainingLoop {
     ) throws {
         let step = engine.stepCount
         if control.isOver(at: step) {
+            ranks?.collect(engine)
             try saveTrained(engine, values, &control, isBest: isBest)
         } else if reporter.isStopRequested || control.isCheckpointDue(step, isBest: isBest) {
+            ranks?.collect(engine)
             try checkpoints.save(engine, values, &control, isBest: isBest)
         }
         if reporter.isStopRequested {

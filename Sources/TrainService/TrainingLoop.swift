@@ -30,6 +30,8 @@ struct TrainingLoop {
     let monitor = LayerMonitor()
     /// Why this run begins where it does, if one before it diverged.
     let rollBack: RollBack?
+    /// The processes that compute this job together; nil for this one alone.
+    let ranks: LeadingRank?
     /// By turn; one where the training is for one format.
     let layerTables: [LayerTable]
     let warnings: [String]
@@ -38,8 +40,10 @@ struct TrainingLoop {
     init(
         _ request: ComputeRequest,
         _ reporter: ComputeReporter,
-        after rollBack: RollBack? = nil
+        after rollBack: RollBack? = nil,
+        ranks: LeadingRank? = nil
     ) throws {
+        self.ranks = ranks
         self.request = request
         self.reporter = reporter
         self.rollBack = rollBack
@@ -61,6 +65,7 @@ struct TrainingLoop {
             """
         )
         try Self.requireMemory(spec, model.configuration, request, reporter)
+        if let ranks { reporter.log(ranks.sentence(request, spec.trainer)) }
         texts =
             switch spec.data.implementation {
             case .text: try Self.texts(spec, request, reporter, model, team)
@@ -159,15 +164,18 @@ struct TrainingLoop {
         let plan = MemoryPlan(spec, model: model, teacher: teacher, threads: request.threads)
         let sentence = plan.sentence
         let limit = MemoryLimit.current
-        guard plan.byteCount > limit.byteCount else {
-            reporter.log(sentence)
+        let ranks = request.ranksPerNode ?? 1
+        let (byteCount, isHuge) = plan.byteCount.multipliedReportingOverflow(by: ranks)
+        guard isHuge || byteCount > limit.byteCount else {
+            let each = ranks > 1 ? "; so much at most for each of \(ranks) ranks" : ""
+            reporter.log(sentence + each)
             return
         }
         throw ComputeFailure(
             .exceedsMemory,
             """
             this worker has \(MemoryPlan.text(limit.byteCount)) (\(limit.name)), and the training takes \
-            \(sentence); lower micro_batch_size or seq_length, freeze parameters, or let a larger \
+            \(ranks > 1 ? "for each of \(ranks) ranks " : "")\(sentence); lower micro_batch_size or seq_length, freeze parameters, or let a larger \
             worker take it
             """
         )
@@ -190,7 +198,9 @@ struct TrainingLoop {
         // added to stays, too, and may be the same.
         let student = plan.sharesBase ? model.parameters : try model.parameters.copy(as: shape)
         let records = teacherCache()
-        let engine = try engine(student, records)
+        let teacher =
+            plan.isDistilling ? try Self.teacher(of: model, request, team) : nil
+        let engine = try engine(student, teacher, records)
         let restored = checkpoints.restore(engine)
         var control = try control(restored)
         // A run that goes on from a checkpoint is past its start.
@@ -212,8 +222,17 @@ struct TrainingLoop {
         TrainingResults.keep(cache, in: &before)
         TrainingResults.keep(inputs, in: &before)
         let resumed = engine.stepCount
-        releaseModel(engine, isOver: control.isOver(at: engine.stepCount))
+        let isOver = control.isOver(at: engine.stepCount)
+        if !isOver || control.lacksValidation(at: engine.stepCount) {
+            try ranks?.begin(
+                briefing(engine.stored, teacher, cache, inputs),
+                teacher: teacher,
+                engine
+            )
+        }
+        releaseModel(engine, isOver: isOver)
         try train(engine, values: before, &control)
+        ranks?.rest()
         tellEnd(of: engine, records)
         return try exported(of: engine, control, before: before, resumedFrom: resumed)
     }
@@ -304,31 +323,39 @@ struct TrainingLoop {
         }
     }
 
-    private func engine(_ student: Parameters, _ records: TeacherCache?) throws -> TrainingEngine {
+    /// What other ranks need to know.
+    private func briefing(
+        _ stored: Parameters,
+        _ teacher: Parameters?,
+        _ cache: CacheRanges?,
+        _ inputs: InputRanges?
+    ) -> RankBriefing {
+        RankBriefing(
+            request: request,
+            trainTokenCount: texts.training.count,
+            student: stored.configuration,
+            teacher: teacher?.configuration,
+            documents: documents.map { .init($0) },
+            scales: stored.fixedScales.mapValues { .init($0) },
+            keys: cache?.keys,
+            values: cache?.values,
+            inputs: inputs?.amax,
+            processor: RankBriefing.processor
+        )
+    }
+
+    private func engine(
+        _ student: Parameters,
+        _ teacher: Parameters?,
+        _ records: TeacherCache?
+    ) throws -> TrainingEngine {
         try TrainingEngine(
             parameters: student,
-            teacher: plan.isDistilling ? try Self.teacher(of: model, request, team) : nil,
-            settings: .init(
-                recipe: plan.recipe,
-                objective: plan.objective,
-                optimizer: plan.optimizer,
-                stageMoments: plan.schedule.stageChange.moments,
-                averageDecay: plan.averageDecay,
-                damping: plan.damping,
-                batchSize: plan.batchSize,
-                accumulation: plan.accumulation,
-                length: plan.length,
-                checkpointsActivations: plan.checkpointsActivations,
-                learnsScales: plan.scaleRate != nil,
-                roundingSeed: plan.roundingSeed,
-                adapters: plan.adapters,
-                inputScales: plan.inputScales,
-                clipRegularization: plan.clipRegularization,
-                freezing: plan.freezing,
-                documents: documents
-            ),
+            teacher: teacher,
+            settings: plan.settings(documents),
             isFrozen: { plan.isFrozen($0) },
             records: records,
+            ranks: ranks?.ranks,
             device: CPUDevice(team: team, operands: plan.operands)
         )
     }
@@ -356,6 +383,9 @@ struct TrainingLoop {
                     share
                 )
             )
+        }
+        if let traffic = engine.traffic, traffic.steps > 0 {
+            reporter.log(traffic.sentence)
         }
         if let records {
             reporter.log(

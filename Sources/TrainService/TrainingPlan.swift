@@ -40,6 +40,7 @@ struct TrainingPlan {
     /// Whether these are added to the model's own weights, as they came.
     let sharesBase: Bool
     let batchSize: Int
+    /// Micro-batches of a step, of all devices together, however many ranks compute them.
     let accumulation: Int
     let length: Int
     let checkpointsActivations: Bool
@@ -197,6 +198,31 @@ struct TrainingPlan {
         _ request: ComputeRequest
     ) throws -> [String] {
         try texts.indices.map { try request.path("\(pointer)/\($0)") }
+    }
+}
+
+extension TrainingPlan {
+    /// What an engine is told of the run.
+    func settings(_ documents: DocumentRules?) -> TrainingEngine.Settings {
+        TrainingEngine.Settings(
+            recipe: recipe,
+            objective: objective,
+            optimizer: optimizer,
+            stageMoments: schedule.stageChange.moments,
+            averageDecay: averageDecay,
+            damping: damping,
+            batchSize: batchSize,
+            accumulation: accumulation,
+            length: length,
+            checkpointsActivations: checkpointsActivations,
+            learnsScales: scaleRate != nil,
+            roundingSeed: roundingSeed,
+            adapters: adapters,
+            inputScales: inputScales,
+            clipRegularization: clipRegularization,
+            freezing: freezing,
+            documents: documents
+        )
     }
 }
 

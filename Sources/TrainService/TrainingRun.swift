@@ -2,14 +2,18 @@ internal import ServiceKit
 
 /// A training job, however often its run goes back.
 enum TrainingRun {
-    /// Trains, exports and answers.
+    /// Trains, exports and answers; `ranks`: the processes that train with this one.
     ///
     /// - Throws: What the job fails by.
-    static func run(_ request: ComputeRequest, _ reporter: ComputeReporter) throws {
+    static func run(
+        _ request: ComputeRequest,
+        _ reporter: ComputeReporter,
+        ranks: LeadingRank? = nil
+    ) throws {
         var rollBack: RollBack?
         while true {
             do {
-                return try TrainingLoop(request, reporter, after: rollBack).run()
+                return try TrainingLoop(request, reporter, after: rollBack, ranks: ranks).run()
             } catch let found as RollBack {
                 rollBack = found
             }

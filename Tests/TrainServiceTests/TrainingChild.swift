@@ -15,10 +15,12 @@ final class TrainingChild: Sendable {
         case kill(Int)
         /// Asked to, as by a daemon that stops: with a checkpoint.
         case stop(Int)
+        /// The process of a rank is killed.
+        case killRank(Int, at: Int)
 
         var step: Int {
             switch self {
-            case .kill(let step), .stop(let step): step
+            case .kill(let step), .stop(let step), .killRank(_, let step): step
             }
         }
     }
@@ -28,6 +30,9 @@ final class TrainingChild: Sendable {
         /// All that was printed, of all attempts.
         var events: [[String: Any]] = []
         var attempts = 0
+        var statuses: [Int32] = []
+        /// What was printed on standard error.
+        var errors = ""
         /// The folder of its outputs.
         let folder: String
 
@@ -93,12 +98,14 @@ final class TrainingChild: Sendable {
     /// Runs a job to its end.
     ///
     /// `breaks`: How attempts end, one after the other, before one that is left alone. `moves`: Whether each
-    /// begins on another machine, which has the newest checkpoint and nothing else.
+    /// begins on another machine, which has the newest checkpoint and nothing else. `ranks`: Of each attempt, the
+    /// last one's of all after it.
     func run(
         _ name: String,
         _ members: String,
         breaks: [Break] = [],
         moves: Bool = false,
+        ranks: [Int] = [1],
         spec text: String? = nil
     ) throws -> Outcome {
         let spec =
@@ -134,7 +141,8 @@ final class TrainingChild: Sendable {
                 threads: 1
             )
             outcome.attempts += 1
-            try attempt(request, until: end, &outcome)
+            let count = ranks[min(index, ranks.count - 1)]
+            try attempt(request, ranks: count, until: end, &outcome)
         }
         return outcome
     }
@@ -152,15 +160,23 @@ final class TrainingChild: Sendable {
 
     private func attempt(
         _ request: ComputeRequest,
+        ranks: Int,
         until end: Break?,
         _ outcome: inout Outcome
     ) throws {
         let (input, output) = (Pipe(), Pipe())
+        let command =
+            ranks == 1
+            ? [program, "compute"]
+            : try OpenMPI.command(ranks) + [program, "compute", "--ranks", "\(ranks)"]
+        let errors = "\(folder)/errors-\(UUID().uuidString)"
         let child = try TestProgram(
-            program,
-            ["compute"],
+            command[0],
+            Array(command.dropFirst()),
+            environment: OpenMPI.environment(folder),
             input: .descriptor(input.fileHandleForReading.fileDescriptor),
-            output: .descriptor(output.fileHandleForWriting.fileDescriptor)
+            output: .descriptor(output.fileHandleForWriting.fileDescriptor),
+            errors: .file(errors)
         )
         try output.fileHandleForWriting.close()
         var line = try JSONEncoder().encode(request)
@@ -182,14 +198,17 @@ final class TrainingChild: Sendable {
                 isEnding = true
                 switch end {
                 case .kill: child.signal(SIGKILL)
+                case .killRank(let rank, _):
+                    kill(try OpenMPI.process(ofRank: rank, of: folder), SIGKILL)
                 case .stop:
                     let line = Data("{\"command\":\"cancel\"}\n".utf8)
                     try input.fileHandleForWriting.write(contentsOf: line)
                 }
             }
         }
-        child.wait()
+        outcome.statuses.append(child.wait().status)
         try input.fileHandleForWriting.close()
+        outcome.errors += (try? String(contentsOfFile: errors, encoding: .utf8)) ?? ""
     }
 
     /// A random model whose tokens are single bytes.

@@ -10,4 +10,8 @@ void qat_ignore_hangups(void);
  * for yet; it can be waited for afterwards. 0 while it runs, -1 where the system does not tell. */
 long long qat_peak_of_ended_child(int pid);
 
+/* Has the system kill this process when the one that started it ends, as far as it can; whether that one is there
+ * still. */
+int qat_die_with_parent(void);
+
 #endif

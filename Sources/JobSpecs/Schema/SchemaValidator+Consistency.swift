@@ -16,6 +16,7 @@ extension SchemaValidator {
             checkCandidates(spec)
             checkExports(spec.exports)
         case .train(let spec):
+            checkMachines(spec.trainer)
             checkQuantization(spec.quantization)
             checkOptimizer(spec.optimizer)
             checkDistillation(spec.distillation)
@@ -53,6 +54,15 @@ extension SchemaValidator {
             report(
                 "not allowed with \(format.name), which has no blocks",
                 at: "\(path)\(place).scaling_granularity"
+            )
+        }
+    }
+
+    private mutating func checkMachines(_ trainer: TrainerOptions) {
+        if trainer.resources.devices > trainer.devices {
+            report(
+                "\(trainer.resources.devices) is not allowed; it is at most devices, \(trainer.devices)",
+                at: "$.trainer.min_devices"
             )
         }
     }

@@ -2,7 +2,8 @@ internal import Jobs
 
 /// Schemas of the `trainer`, `optim` and `distillation` sections.
 enum TrainerSchema {
-    private static let oneDevice = "write 1, or leave it out; a worker uses all its processors"
+    private static let oneDevice =
+        "write 1, or leave it out; a worker uses all its processor's cores for one device"
 
     private static let steps: ClosedRange<Int> = 1...1_000_000_000
 
@@ -23,9 +24,22 @@ enum TrainerSchema {
             .integer(1...1024),
             default: .number(1),
             pasted: ["\"auto\"": oneDevice, "-1": oneDevice, "\"-1\"": oneDevice],
-            "Processors per node."
+            "Processes per node that train the model together (data parallel), each on its share of a step's "
+                + "micro-batches: a step takes micro_batch_size × accumulate_grad_batches × devices × num_nodes "
+                + "windows. Workers offer several where a launcher is configured."
         ),
-        .init("num_nodes", .integer(1...1024), default: .number(1), "Nodes."),
+        .init(
+            "num_nodes",
+            .integer(1...1024),
+            default: .number(1),
+            "Nodes with so many devices each."
+        ),
+        .init(
+            "min_devices",
+            .integer(1...1024),
+            "Devices per node that do, too, where no worker has as many as devices says: the same windows are "
+                + "dealt to fewer. Left out, all must be there."
+        ),
         .init(
             "precision",
             .wordOrInteger([

@@ -1,4 +1,5 @@
 public import Formats
+internal import Jobs
 
 /// A job that trains a model under quantization (QAT).
 public struct TrainSpec: Sendable, Equatable {
@@ -153,6 +154,15 @@ public struct TrainSpec: Sendable, Equatable {
                     "$.start",
                     "\(obstacle) with a schedule is not in this version; training would begin in the "
                         + "schedule's first format: leave one of both out"
+                )
+            )
+        }
+        if distillation?.topCount != nil, trainer.devices * trainer.resources.nodes > 1 {
+            features.append(
+                UnsupportedFeature(
+                    "$.distillation.teacher_cache",
+                    "with several devices or nodes is not in this version: what one process keeps the others "
+                        + "would compute all the same; leave it out, or train on one device"
                 )
             )
         }

@@ -21,14 +21,19 @@ extension Resources {
     public var waitReason: String? {
         let wants = description
         guard !wants.isEmpty else { return nil }
-        return "waits for \(wants); the workers offer \(Offer(kinds: []).description)"
+        return accelerator == .gpu
+            ? "waits for \(wants); the workers offer \(Offer(kinds: []).description)"
+            : "waits for \(wants), which workers with a launcher offer"
     }
 }
 
 /// The `trainer` section of a training job.
 public struct TrainerOptions: Sendable, Equatable {
-    /// The machines.
+    /// The machines that a worker must offer at least; see ``devices``.
     public var resources: Resources
+    /// Processors per node that are asked for: as many ranks compute a step there, or as few as a worker has
+    /// beyond `resources.devices`.
+    public var devices: Int
     /// The precision asked for.
     public var precision: String
     /// What ``maximumEpochs`` is where the steps alone end a run.
@@ -39,7 +44,7 @@ public struct TrainerOptions: Sendable, Equatable {
     public var maximumSteps: Int?
     /// Windows per forward pass.
     public var microBatchSize: Int
-    /// Forward passes per optimizer step.
+    /// Forward passes per optimizer step, of all devices of all nodes that are asked for.
     public var accumulatedBatches: Int
     /// Whether of each layer only its input is kept for the backward pass.
     public var checkpointsActivations: Bool
@@ -68,9 +73,10 @@ public struct TrainerOptions: Sendable, Equatable {
     public var hasMixedPrecision: Bool { Self.mixedPrecisions.contains(precision) }
 
     init(_ reader: ObjectReader) {
+        devices = reader.integer("devices")
         resources = Resources(
             accelerator: reader.choice("accelerator"),
-            devices: reader.integer("devices"),
+            devices: reader.optionalInteger("min_devices") ?? devices,
             nodes: reader.integer("num_nodes")
         )
         precision = reader.word("precision")
@@ -79,7 +85,9 @@ public struct TrainerOptions: Sendable, Equatable {
         let epochs = reader.optionalInteger("max_epochs")
         maximumEpochs = epochs ?? (maximumSteps == nil ? 1 : Self.unlimitedEpochs)
         microBatchSize = reader.integer("micro_batch_size")
-        accumulatedBatches = reader.integer("accumulate_grad_batches")
+        // Dealt to whatever ranks there are: a step is the same on fewer of them.
+        accumulatedBatches =
+            reader.integer("accumulate_grad_batches") * devices * resources.nodes
         checkpointsActivations = reader.boolean("activation_checkpointing")
         averageDecay = reader.optionalNumber("ema")
         validationInterval = reader.extent("val_check_interval")

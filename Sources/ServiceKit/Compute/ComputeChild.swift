@@ -1,3 +1,4 @@
+internal import CSignals
 internal import Foundation
 internal import Jobs
 internal import Protocol
@@ -53,6 +54,33 @@ public enum ComputeChild {
             report(error, reporter)
             _exit(failedStatus)
         }
+    }
+
+    /// Runs the work of a rank other than 0, which talks to no daemon, and exits.
+    ///
+    /// It ends with the process that started it. What it fails by goes to standard error, with its rank, and
+    /// `abort` has to end all others.
+    public static func follow(
+        rank: Int,
+        _ work: () throws -> Void,
+        abort: (_ status: Int32) -> Never
+    ) -> Never {
+        signal(SIGINT, SIG_IGN)
+        guard qat_die_with_parent() != 0 else { _exit(failedStatus) }
+        do {
+            try work()
+            _exit(0)
+        } catch {
+            let text = FileFault.text(of: error).replacingOccurrences(of: "\n", with: " ")
+            StandardStreams.note("rank \(rank): \(text)")
+            abort(failedStatus)
+        }
+    }
+
+    /// Ends a process that cannot become a rank.
+    public static func end(saying message: String) -> Never {
+        StandardStreams.complain(message)
+        _exit(failedStatus)
     }
 
     private static let noMemory = String(cString: strerror(ENOMEM))

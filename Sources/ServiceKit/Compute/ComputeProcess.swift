@@ -35,6 +35,8 @@ struct ComputeProcess: Sendable {
     let stopGrace: Duration
     /// How long a child may print nothing, signs of life included, before it counts as hung.
     var stallLimit = Duration.seconds(1800)
+    /// What starts several processes that compute it, of which rank 0 is the child; nil for one.
+    var launch: (launcher: RankLauncher, ranks: RankLauncher.Ranks)?
 
     /// Runs the child to its end.
     ///
@@ -49,9 +51,10 @@ struct ComputeProcess: Sendable {
         let line = try JSONEncoder().encode(request)
         let notes = ChildNotes()
         let killsBefore = OutOfMemoryKills.counted()
+        let command = self.command
         let result = try await Subprocess.run(
-            .path(FilePath(executable)),
-            arguments: ["compute"],
+            .path(FilePath(command[0])),
+            arguments: Arguments(Array(command.dropFirst())),
             // A trap says what it is in one line; a backtrace is for developers.
             environment: .inherit.updating(["SWIFT_BACKTRACE": "enable=no"]),
             input: .inputWriter,
@@ -66,13 +69,13 @@ struct ComputeProcess: Sendable {
                             let text = Array((ComputeRequest.cancelLine + "\n").utf8)
                             _ = try? await execution.standardInputWriter.write(text)
                         } else {
-                            try? execution.send(signal: .kill)
+                            await end { try? execution.send(signal: $0) }
                         }
                     }
                 }
                 group.addTask {
                     try await watch(notes)
-                    try? execution.send(signal: .kill)
+                    await end { try? execution.send(signal: $0) }
                 }
                 async let standardError: Void = {
                     for try await line in execution.standardError.strings() {
@@ -101,7 +104,31 @@ struct ComputeProcess: Sendable {
             }
         }
         let kills = OutOfMemoryKills.counted().since(killsBefore)
-        return Self.classify(result.terminationStatus, notes.testimony(kills: kills))
+        let testimony = notes.testimony(kills: kills)
+        guard let launch else { return Self.classify(result.terminationStatus, testimony) }
+        return Self.classify(result.terminationStatus, of: launch.ranks.count, testimony)
+    }
+
+    /// The program to start, and its arguments.
+    private var command: [String] {
+        guard let launch else { return [executable, "compute"] }
+        return launch.launcher.command(
+            launch.ranks,
+            RankLauncher.path(of: executable),
+            ["compute", "--ranks", String(launch.ranks.count)]
+        )
+    }
+
+    /// How long a launcher may take to end its ranks, on other nodes, too.
+    private static let launcherGrace = Duration.seconds(5)
+
+    /// Kills a child; a launcher is asked first to kill its ranks and what it keeps beside.
+    private func end(_ send: (Subprocess.Signal) -> Void) async {
+        if launch != nil {
+            send(.terminate)
+            try? await Task.sleep(for: Self.launcherGrace)
+        }
+        send(.kill)
     }
 
     /// Does what is asked of the child: `tell(true)` asks it to stop, `tell(false)` kills it.
@@ -188,6 +215,35 @@ struct ComputeProcess: Sendable {
         case .signaled(let signal):
             return child.wasKilled ? .killed : death(signal, child)
         }
+    }
+
+    /// What the end of a launcher of so many ranks means.
+    ///
+    /// It tells of a rank that died by its own exit status, as a shell does, or not at all, as where a node is
+    /// gone; that is a loss like any other, and the job goes on from its checkpoint.
+    static func classify(
+        _ status: TerminationStatus,
+        of ranks: Int,
+        _ child: ChildTestimony
+    ) -> Outcome {
+        guard case .exited(let code) = status, child.stalledAfter == nil else {
+            return classify(status, child)
+        }
+        if child.wasKilled, child.last == nil, code != ComputeChild.stoppedStatus { return .killed }
+        // What rank 0 told last holds, whatever became of the launcher then.
+        if child.last != nil || code == ComputeChild.stoppedStatus || code == 0 {
+            return classify(status, child)
+        }
+        if code > 128, code != 128 + SIGKILL, code != 128 + SIGTERM {
+            return death(code - 128, child)
+        }
+        // Launchers frame what they say with lines.
+        let words = child.lastWords.filter { $0.contains(where: \.isLetter) }.suffix(2)
+        let said = words.isEmpty ? "" : ": " + words.joined(separator: " | ")
+        return .failed(
+            reason: .killed,
+            message: "one of the job's \(ranks) ranks was lost (status \(code))\(said)"
+        )
     }
 
     /// What is known of a signal that nobody here sent.

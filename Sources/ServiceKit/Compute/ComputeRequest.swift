@@ -40,6 +40,8 @@ public struct ComputeRequest: Codable, Sendable, Equatable {
     public var checkpointFolder: String
     /// Threads to compute with.
     public var threads: Int
+    /// Processes on this node that compute the job together; nil for this one alone.
+    public var ranksPerNode: Int?
 
     /// A request.
     public init(
@@ -51,8 +53,10 @@ public struct ComputeRequest: Codable, Sendable, Equatable {
         inputFiles: [String: [InputFile]] = [:],
         outputFolder: String,
         checkpointFolder: String,
-        threads: Int
+        threads: Int,
+        ranksPerNode: Int? = nil
     ) {
+        self.ranksPerNode = ranksPerNode
         self.jobID = jobID
         self.kind = kind
         self.attempt = attempt

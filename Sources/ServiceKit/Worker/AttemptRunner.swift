@@ -1,4 +1,5 @@
 internal import Foundation
+internal import JobSpecs
 internal import Jobs
 internal import Logging
 internal import Protocol
@@ -15,6 +16,8 @@ struct AttemptRunner: Sendable {
     let link: GatewayLink
     let executable: String
     let threads: Int
+    /// Starts the ranks of a job for several devices; nil where none is offered.
+    var launcher: RankLauncher?
     let stallLimit: Duration
     /// How long the attempt of a stopping daemon waits for the gateway in the end.
     var gatewayLimit = Self.gatewayLimit
@@ -141,6 +144,7 @@ struct AttemptRunner: Sendable {
         FinishedWork.remove(from: jobFolder)
         try? FileManager.default.removeItem(atPath: output)
         try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
+        let launch = launch()
         let process = ComputeProcess(
             executable: executable,
             request: ComputeRequest(
@@ -152,10 +156,12 @@ struct AttemptRunner: Sendable {
                 inputFiles: lease.inputFiles,
                 outputFolder: output,
                 checkpointFolder: checkpoints.folder,
-                threads: threads
+                threads: max(1, threads / (launch?.ranks.devices ?? 1)),
+                ranksPerNode: launch?.ranks.devices
             ),
             stopGrace: Self.stopGrace,
-            stallLimit: stallLimit
+            stallLimit: stallLimit,
+            launch: launch
         )
         let staged = StagedCheckpoints(checkpoints, logger: logger)
         let uploads = Task {
@@ -189,6 +195,19 @@ struct AttemptRunner: Sendable {
         staged.close()
         await finish(uploads, staged, orders)
         return try result.get()
+    }
+
+    /// How the job's ranks are started; nil where one process computes it.
+    private func launch() -> (launcher: RankLauncher, ranks: RankLauncher.Ranks)? {
+        // What cannot be read the child refuses.
+        guard let launcher,
+            let spec = try? JobSpec.parse(kind: lease.kind, json: Array(lease.specJSON))
+        else { return nil }
+        let ranks = RankLauncher.Ranks(
+            devices: spec.devices(of: launcher.offered.devices),
+            nodes: min(spec.resources.nodes, launcher.offered.nodes)
+        )
+        return ranks.count > 1 ? (launcher, ranks) : nil
     }
 
     /// Waits for uploads; for those that find no room, until somebody asks for a kill.

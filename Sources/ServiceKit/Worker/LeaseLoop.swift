@@ -20,14 +20,16 @@ public final class LeaseLoop: Service {
     private let farewell = Mutex<Task<Void, Never>?>(nil)
     private let room: DiskRoom
     private let leftovers: Leftovers
+    private let launcher: RankLauncher?
 
-    /// A loop for jobs that fit `offer`; `certificateEnds` is what status warns of, in Unix milliseconds.
+    /// A loop for jobs that fit `offer`, whose several devices `launcher` starts; `certificateEnds` is what status warns of, in Unix milliseconds.
     public convenience init(
         configuration: DaemonConfiguration,
         client: RPCClient,
         folder: StateFolder,
         offer: Offer,
         certificateEnds: Int64,
+        launcher: RankLauncher? = nil,
         logger: Logger
     ) {
         self.init(
@@ -37,6 +39,7 @@ public final class LeaseLoop: Service {
             offer: offer,
             certificateEnds: certificateEnds,
             room: DiskRoom(path: folder.path),
+            launcher: launcher,
             logger: logger
         )
     }
@@ -48,8 +51,10 @@ public final class LeaseLoop: Service {
         offer: Offer,
         certificateEnds: Int64,
         room: DiskRoom,
+        launcher: RankLauncher? = nil,
         logger: Logger
     ) {
+        self.launcher = launcher
         self.configuration = configuration
         self.client = client
         self.folder = folder
@@ -206,6 +211,7 @@ public final class LeaseLoop: Service {
             link: link,
             executable: "/proc/self/exe",
             threads: configuration.threads,
+            launcher: launcher,
             stallLimit: configuration.stallLimit,
             logger: logger
         )

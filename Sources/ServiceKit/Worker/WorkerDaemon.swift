@@ -9,14 +9,26 @@ internal import UnixSignals
 public struct WorkerDaemon: Sendable {
     private let configuration: DaemonConfiguration
     private let offer: Offer
+    private let launcher: RankLauncher?
 
     /// A worker for the jobs of its role.
     ///
     /// `offer`: What it computes with and for which jobs; by default one host's processor, for all that the
-    /// role has.
-    public init(configuration: DaemonConfiguration, offer: Offer? = nil) {
+    /// role has. `launcher`: What starts several processes for a job; the offer has as many devices and nodes then.
+    public init(
+        configuration: DaemonConfiguration,
+        offer: Offer? = nil,
+        launcher: RankLauncher? = nil
+    ) {
         self.configuration = configuration
-        self.offer = offer ?? Offer(kinds: configuration.role.kinds)
+        self.launcher = launcher
+        self.offer =
+            offer
+            ?? Offer(
+                kinds: configuration.role.kinds,
+                devices: launcher?.offered.devices ?? 1,
+                nodes: launcher?.offered.nodes ?? 1
+            )
     }
 
     /// Runs until SIGTERM or SIGINT.
@@ -28,6 +40,10 @@ public struct WorkerDaemon: Sendable {
             throw ServiceError(.invalidConfiguration, "--gateway is missing")
         }
         let certificate = try configuration.checkedCertificate()
+        if let launcher {
+            try await launcher.tryOut("/proc/self/exe")
+            logger.info("\(launcher.offered.count) ranks start and hear each other")
+        }
         let folder = try StateFolder(path: configuration.stateFolder)
         folder.removeAddress()
         let client = RPCClient(
@@ -44,6 +60,7 @@ public struct WorkerDaemon: Sendable {
             folder: folder,
             offer: offer,
             certificateEnds: certificate.endsUnixMs,
+            launcher: launcher,
             logger: logger
         )
         var router = RPCRouter()

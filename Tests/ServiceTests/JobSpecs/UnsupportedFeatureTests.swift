@@ -107,15 +107,52 @@ internal import Testing
 
     /// The contract: a job that asks for machines which nobody offers waits, and status says why.
     @Test func aJobForOtherMachinesWaitsInstead() throws {
-        for machines in [#""accelerator":"gpu""#, #""devices":8"#, #""num_nodes":2"#] {
+        let json = Self.train(
+            data: #","splits_string":"9,1,0""#,
+            more: #","trainer":{"accelerator":"gpu","devices":8}"#
+        )
+        let job = try JobSpec.parse(kind: "train", json: Array(json.utf8))
+        #expect(job.resources.waitReason != nil)
+        #expect(job.unsupported.map(\.path) == ["$.data.splits_string"])
+    }
+
+    /// Several devices are processors', and no worker of them does what this version does not.
+    @Test func aJobForSeveralDevicesIsRefusedAsAny() throws {
+        for machines in [#""devices":8"#, #""num_nodes":2"#] {
             let json = Self.train(
                 data: #","splits_string":"9,1,0""#,
                 more: #","trainer":{\#(machines)}"#
             )
-            let job = try JobSpec.parse(kind: "train", json: Array(json.utf8))
-            #expect(job.resources.waitReason != nil)
-            #expect(job.unsupported.map(\.path) == ["$.data.splits_string"])
+            let error = try #require(refusal("train", json))
+            #expect(error.violations.map(\.path) == ["$.data.splits_string"])
+            let cached = Self.train(
+                more: #","trainer":{\#(machines)},"distillation":{"teacher_cache":{"top_k":4}}"#
+            )
+            let paths = try #require(refusal("train", cached)).violations.map(\.path)
+            #expect(paths == ["$.distillation.teacher_cache"])
         }
+    }
+
+    /// A worker with fewer devices takes a job that allows it; a step is the same.
+    @Test func fewerDevicesTakeTheSameSteps() throws {
+        let more =
+            #","trainer":{"devices":4,"num_nodes":2,"accumulate_grad_batches":3,"#
+            + #""min_devices":2}"#
+        let job = try JobSpec.parse(kind: "train", json: Array(Self.train(more: more).utf8))
+        guard case .train(let spec) = job else {
+            Issue.record("no training")
+            return
+        }
+        #expect(job.resources == .init(accelerator: .auto, devices: 2, nodes: 2))
+        #expect(spec.trainer.devices == 4 && spec.trainer.accumulatedBatches == 24)
+        #expect([1, 2, 3, 8].map { job.devices(of: $0) } == [1, 2, 3, 4])
+        #expect(
+            job.resources.waitReason
+                == "waits for 2 devices, 2 nodes, which workers with a launcher offer"
+        )
+        let above = Self.train(more: #","trainer":{"devices":2,"min_devices":3}"#)
+        let error = try #require(refusal("train", above))
+        #expect(error.violations.map(\.path) == ["$.trainer.min_devices"])
     }
 
     @Test func keysAndValuesMayBeQuantized() throws {

@@ -1,0 +1,130 @@
+internal import Devices
+internal import Foundation
+internal import JobSpecs
+internal import Kernels
+internal import Quantization
+internal import ServiceKit
+internal import Transformer
+
+/// What rank 0 tells the others to do next.
+struct RankOrder: BitwiseCopyable {
+    /// What is to be done.
+    enum Kind: UInt8, BitwiseCopyable {
+        /// Take part in a training, of which a ``RankBriefing`` follows.
+        case begin
+        /// Take a step; its windows follow.
+        case step
+        /// Bring what a checkpoint holds to rank 0.
+        case collect
+        /// Let the training's memory go.
+        case rest
+        /// End.
+        case leave
+    }
+
+    var kind: Kind
+    /// Bytes of a briefing.
+    var byteCount = 0
+    var step = StepOrder()
+
+    /// Tells all other ranks, or hears it.
+    mutating func broadcast(_ ranks: any RankGroup) {
+        withUnsafeMutableBytes(of: &self) { ranks.broadcast($0) }
+    }
+}
+
+/// A step, but for its windows.
+struct StepOrder: BitwiseCopyable {
+    var learningRate = 0.0
+    var progress = 0.0
+    var stageStart = 0
+    var scaleLearningRate = 0.0
+    var clipLearningRate = 0.0
+}
+
+extension TrainingEngine {
+    /// Takes a step.
+    func step(_ tokens: UnsafePointer<Int32>, _ order: StepOrder) throws -> StepResult {
+        try step(
+            tokens: tokens,
+            learningRate: order.learningRate,
+            progress: order.progress,
+            stageStart: order.stageStart,
+            scaleLearningRate: order.scaleLearningRate,
+            clipLearningRate: order.clipLearningRate
+        )
+    }
+}
+
+/// What a rank needs to know of a training beside weights, which come from rank 0, too: it reads no file.
+struct RankBriefing: Codable {
+    let request: ComputeRequest
+    /// Tokens of the training text, which a plan depends on.
+    let trainTokenCount: Int
+    let student: ModelConfiguration
+    /// Nil where nothing is distilled.
+    let teacher: ModelConfiguration?
+    let documents: Documents?
+    let scales: [String: Scales]
+    let keys: [Float]?
+    let values: [Float]?
+    let inputs: [String: Float]?
+    /// What rank 0 computes with: what every rank computes for itself has to come out alike.
+    let processor: String
+
+    /// ``DocumentRules``.
+    struct Documents: Codable {
+        var endToken: Int32?
+        var resetsPositions: Bool
+        var resetsAttention: Bool
+        var masksLoss: Bool
+    }
+
+    /// ``BlockScales``.
+    struct Scales: Codable {
+        var blocks: Data
+        var factors: [Float]
+    }
+
+    static var processor: String {
+        "kernels \(ProcessorDescription.kernels), OpenBLAS for \(ProcessorDescription.blasCore), "
+            + "BF16 products \(ProcessorDescription.multipliesBF16 ? "its own" : "none")"
+    }
+
+    var documentRules: DocumentRules? {
+        documents.map {
+            DocumentRules(
+                endToken: $0.endToken,
+                resetsPositions: $0.resetsPositions,
+                resetsAttention: $0.resetsAttention,
+                masksLoss: $0.masksLoss
+            )
+        }
+    }
+
+    var fixedScales: [String: BlockScales] {
+        scales.mapValues { BlockScales(blocks: [UInt8]($0.blocks), factors: $0.factors) }
+    }
+
+    var cacheRanges: CacheRanges? {
+        guard let keys, let values else { return nil }
+        return CacheRanges(keys: keys, values: values)
+    }
+}
+
+extension RankBriefing.Documents {
+    init(_ rules: DocumentRules) {
+        self.init(
+            endToken: rules.endToken,
+            resetsPositions: rules.resetsPositions,
+            resetsAttention: rules.resetsAttention,
+            masksLoss: rules.masksLoss
+        )
+    }
+}
+
+extension RankBriefing.Scales {
+    init(_ scales: BlockScales) {
+        self.init(blocks: Data(scales.blocks), factors: scales.factors)
+    }
+}
