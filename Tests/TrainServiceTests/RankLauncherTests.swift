@@ -36,8 +36,8 @@ struct RankLauncherTests {
             (nil, "2", nil, "without --launcher"), (nil, nil, "3", "without --launcher"),
             ("env {ranks}", nil, nil, "--devices or --nodes above 1"),
             ("env -n 2", "2", nil, "a command with {ranks} is needed"),
-            ("no-such-launcher {ranks}", "2", nil, "\"no-such-launcher\" is not found"),
-            ("/no/mpirun -n {ranks}", "2", nil, "\"/no/mpirun\" is not found"),
+            ("no-such-launcher {ranks}", "2", nil, "no-such-launcher is not found"),
+            ("/no/mpirun -n {ranks}", "2", nil, "/no/mpirun is not found"),
             ("env {ranks}", "two", nil, "--devices is two"),
             ("env {ranks}", "2", "0", "--nodes is 0"),
         ] as [(String?, String?, String?, String)]
@@ -51,6 +51,8 @@ struct RankLauncherTests {
     }
 
     /// A folder with a launcher that is a script.
+    ///
+    /// It reads no request: that may fail, and what it ends with counts.
     private static func scripted(_ script: String) throws -> RankLauncher {
         let path = NSTemporaryDirectory() + "/qat-launcher-" + UUID().uuidString
         try TestProgram.install(script: script, at: path)

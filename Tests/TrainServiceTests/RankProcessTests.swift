@@ -98,7 +98,7 @@ struct RankProcessTests {
             ranks: [4, 2, 1, 3]
         )
         #expect(moved.failure == nil, "\(moved.failure ?? "") \(moved.errors)")
-        #expect(moved.log.filter { $0.hasPrefix("ranks: ") }.count == 3)
+        #expect(moved.log.filter { $0.hasSuffix("are asked for)") }.count == 3)
         try Self.expectAlike(moved, whole)
     }
 

@@ -61,7 +61,11 @@ struct ComputeProcess: Sendable {
             output: .sequence,
             error: .sequence
         ) { execution in
-            _ = try await execution.standardInputWriter.write(Array(line) + [10])
+            do {
+                _ = try await execution.standardInputWriter.write(Array(line) + [10])
+            } catch  where launch != nil {
+                // A launcher that found no node reads nothing; its end says so.
+            }
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask {
                     try await obey(commands, notes) { stop in
