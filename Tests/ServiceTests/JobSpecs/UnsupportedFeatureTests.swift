@@ -1,4 +1,5 @@
 internal import JobSpecs
+internal import Jobs
 internal import Testing
 
 /// What this version does not do is refused by its place, as docs/DATA.md lists it; what waits for other
