@@ -238,7 +238,9 @@ struct ComputeProcess: Sendable {
         if child.last != nil || code == ComputeChild.stoppedStatus || code == 0 {
             return classify(status, child)
         }
-        if code > 128, code != 128 + SIGKILL, code != 128 + SIGTERM {
+        // Signals of faults; above them statuses are the launcher's own.
+        let signals = 129...(128 + SIGSYS)
+        if signals.contains(code), code != 128 + SIGKILL, code != 128 + SIGTERM {
             return death(code - 128, child)
         }
         // Launchers frame what they say with lines.
