@@ -6,7 +6,10 @@ internal import Testing
 @testable internal import Transformer
 
 /// One model, trained by several ranks, against one process that takes the same steps.
-struct RankTrainingTests {
+///
+/// One run at a time, and on threads of its own: those that tests share are as many as processors, and calls of
+/// other tests run out of time while these wait for each other on them.
+@Suite(.serialized) struct RankTrainingTests {
     /// What a run ends with.
     private struct End: Sendable, Equatable {
         var weights: [Float]
@@ -161,10 +164,12 @@ struct RankTrainingTests {
     /// AdamW turns that of gradients near zero into a part of a step, so that weights differ by less than
     /// 1e-3 (the rate) times what gradients do, relative to themselves.
     @Test(arguments: kinds, [2, 3, 4])
-    func equalsOneProcess(kind: Kind, count: Int) throws {
-        let alone = try Self.engine(kind, ranks: nil)
-        let expected = Self.end(alone, try Self.run(alone))
-        let found = try Self.ranks(count, kind)
+    func equalsOneProcess(kind: Kind, count: Int) async throws {
+        let (expected, found, again) = try await ThreadRanks.apart {
+            let alone = try Self.engine(kind, ranks: nil)
+            let expected = Self.end(alone, try Self.run(alone))
+            return (expected, try Self.ranks(count, kind), try Self.ranks(count, kind))
+        }
         for (rank, end) in found.enumerated() {
             #expect(end.weights == found[0].weights, "rank \(rank)")
             #expect(end.losses == found[0].losses && end.norms == found[0].norms)
@@ -182,7 +187,6 @@ struct RankTrainingTests {
         for (module, norm) in expected.modules {
             #expect(abs((first.modules[module] ?? 0) - norm) <= 1e-3 * norm + 1e-7, "\(module)")
         }
-        let again = try Self.ranks(count, kind)
         #expect(again[0] == first)
     }
 

@@ -63,6 +63,17 @@ final class ThreadRanks: RankGroup, @unchecked Sendable {
         return try results.wait(count).map { try $0.get() }
     }
 
+    /// Runs what waits for ranks on a thread of its own, and none that tests share.
+    static func apart<Value: Sendable>(
+        _ body: @escaping @Sendable () throws -> Value
+    ) async throws -> Value {
+        try await withCheckedThrowingContinuation { continuation in
+            let thread = Thread { continuation.resume(with: Swift.Result { try body() }) }
+            thread.stackSize = 8 << 20
+            thread.start()
+        }
+    }
+
     private final class Results<Value: Sendable>: @unchecked Sendable {
         private let condition = NSCondition()
         private var found: [Int: Swift.Result<Value, any Error>] = [:]
