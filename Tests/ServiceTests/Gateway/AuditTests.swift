@@ -116,7 +116,9 @@ struct AuditTests {
             for _ in 0..<3 {
                 _ = try await ada.call(
                     QatMethods.cancelPipeline,
-                    CancelPipelineRequest(pipelineID: id)
+                    CancelPipelineRequest(pipelineID: id),
+                    // What is counted is said, not how soon all other tests leave it a processor.
+                    timeout: .seconds(120)
                 )
             }
             #expect(Self.allowed(gateway, "Jobs/CancelPipeline") == ["pipeline \(id)"])
