@@ -41,14 +41,25 @@ public struct LayerReport: Codable, Sendable {
     /// Measures every layer that a recipe quantizes at `progress`.
     ///
     /// What its scales cannot hold is not counted of a weight that cannot be stored, as one that is not finite.
-    /// `onLayer`: Given each report, and what is stored of the weight; throwing stops.
     public static func measure(
         _ parameters: Parameters,
         recipe: QuantizationRecipe,
         progress: Double = 1,
-        team: ThreadTeam,
-        onLayer: (LayerReport, PackedTensor?) throws -> Void = { _, _ in }
+        team: ThreadTeam
     ) throws -> [LayerReport] {
+        try measure(parameters, recipe: recipe, progress: progress, team: team) { report, _ in
+            report
+        }
+    }
+
+    /// The same, for what `body` makes of each report and of what is stored of the weight; throwing stops.
+    public static func measure<Value>(
+        _ parameters: Parameters,
+        recipe: QuantizationRecipe,
+        progress: Double,
+        team: ThreadTeam,
+        _ body: (LayerReport, PackedTensor?) throws -> Value
+    ) throws -> [Value] {
         let weights = try parameters.quantizations(by: recipe, progress: progress, team: team)
         let rounded = AlignedBuffer<Float>(count: weights.map(\.entry.count).max() ?? 0)
         return try weights.map { weight in
@@ -71,9 +82,7 @@ public struct LayerReport: Codable, Sendable {
                         team: team
                     )
                 }
-            let report = LayerReport(weight.entry, weight.format, statistics)
-            try onLayer(report, packed)
-            return report
+            return try body(LayerReport(weight.entry, weight.format, statistics), packed)
         }
     }
 }

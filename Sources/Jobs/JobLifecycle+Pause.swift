@@ -36,9 +36,7 @@ extension JobLifecycle {
         switch job.state {
         case .paused:
             decision.enter(.blocked, .none, Job.resumptionWords(of: user), at: moment)
-            leaveBlocked(&decision, inputs, moment)
-            // Said in its history; what it waits for now is another matter.
-            if decision.job.state == .blocked { decision.job.message = "" }
+            waitAgain(&decision, inputs, moment)
             if decision.job.state == .queued, !job.wordsAfterPause.isEmpty {
                 decision.job.reason = .pausedBy
                 decision.job.message = job.wordsAfterPause

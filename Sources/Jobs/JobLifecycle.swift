@@ -74,7 +74,7 @@ public struct JobLifecycle: Sendable {
         return decision
     }
 
-    func leaveBlocked(
+    private func leaveBlocked(
         _ decision: inout Decision,
         _ verdict: InputsVerdict,
         _ moment: Moment
@@ -159,9 +159,14 @@ public struct JobLifecycle: Sendable {
         // A deadline that has passed would end it again at once.
         if job.isOverdue || (job.deadline ?? .max) <= moment.unix { decision.job.deadline = nil }
         decision.job.isOverdue = false
+        waitAgain(&decision, inputs, moment)
+        return decision
+    }
+
+    /// Has a job that a user brought back wait for what it needs, or go on.
+    func waitAgain(_ decision: inout Decision, _ inputs: InputsVerdict, _ moment: Moment) {
         leaveBlocked(&decision, inputs, moment)
         // Said in its history; what it waits for now is another matter.
         if decision.job.state == .blocked { decision.job.message = "" }
-        return decision
     }
 }

@@ -193,13 +193,13 @@ struct TrainingLoop {
 
     /// Trains to the end; what is exported of it.
     private func trainedModel() throws -> TrainedModel {
-        recorder.speed = try comparedSpeed()
         // The student's own weights; `model` stays the unquantized teacher and yardstick. What adapters are
         // added to stays, too, and may be the same.
         let student = plan.sharesBase ? model.parameters : try model.parameters.copy(as: shape)
         let records = teacherCache()
         let teacher =
             plan.isDistilling ? try Self.teacher(of: model, request, team) : nil
+        recorder.speed = comparedSpeed(teacher: teacher?.configuration)
         let engine = try engine(student, teacher, records)
         let restored = checkpoints.restore(engine)
         var control = try control(restored)
@@ -237,9 +237,8 @@ struct TrainingLoop {
         return try exported(of: engine, control, before: before, resumedFrom: resumed)
     }
 
-    /// What the run's speed is compared with, found before its memory is taken.
-    private func comparedSpeed() throws -> ComparedSpeed {
-        let teacher = try plan.isDistilling ? teacherConfiguration() : nil
+    /// What the run's speed is compared with, found before the engine's memory is taken.
+    private func comparedSpeed(teacher: ModelConfiguration?) -> ComparedSpeed {
         let work = TrainingWork(student: shape, teacher: teacher, length: plan.length)
         let rate = CPUDevice(team: team, operands: plan.operands).productRate(
             rows: plan.batchSize * plan.length,
@@ -254,11 +253,6 @@ struct TrainingLoop {
             )
         )
         return ComparedSpeed(work: work, productRate: rate)
-    }
-
-    private func teacherConfiguration() throws -> ModelConfiguration {
-        try request.inputs["/distillation/teacher"]
-            .map { try ModelLoader.open(path: $0).configuration } ?? model.configuration
     }
 
     /// How the run is controlled from where it goes on.
@@ -335,7 +329,7 @@ struct TrainingLoop {
             trainTokenCount: texts.training.count,
             student: stored.configuration,
             teacher: teacher?.configuration,
-            documents: documents.map { .init($0) },
+            documents: documents,
             scales: stored.fixedScales.mapValues { .init($0) },
             keys: cache?.keys,
             values: cache?.values,

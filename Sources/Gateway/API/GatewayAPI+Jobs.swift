@@ -15,12 +15,22 @@ extension GatewayAPI {
 
     /// Asks that a job be cancelled; a waiting one ends at once.
     func cancel(_ request: CancelJobRequest, by principal: Principal) async throws -> JobSummary {
-        let caller = Caller(principal, .cancelJob)
-        let user = try await user(caller, to: .act, request.jobID)
-        if try await engine.cancel(request.jobID, now: request.now, by: user.name) {
-            authority.audit.allow(caller, "job \(request.jobID)")
+        try await change(request.jobID, Caller(principal, .cancelJob)) { user in
+            try await engine.cancel(request.jobID, now: request.now, by: user.name)
         }
-        return try await engine.detail(request.jobID).summary
+    }
+
+    /// Changes a job for a user who may have their way with it; the audit log says so if it is a change.
+    ///
+    /// `body`: Makes it, and says whether anything changed.
+    func change(
+        _ id: String,
+        _ caller: Caller,
+        _ body: (User) async throws -> Bool
+    ) async throws -> JobSummary {
+        let user = try await user(caller, to: .act, id)
+        if try await body(user) { authority.audit.allow(caller, "job \(id)") }
+        return try await engine.detail(id).summary
     }
 
     /// Puts a failed or cancelled job back into the queue.

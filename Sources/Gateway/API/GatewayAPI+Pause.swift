@@ -4,22 +4,16 @@ internal import Protocol
 extension GatewayAPI {
     /// Asks that a job be held back; one that waits rests at once.
     func pause(_ request: PauseJobRequest, by principal: Principal) async throws -> JobSummary {
-        let caller = Caller(principal, .pauseJob)
-        let user = try await user(caller, to: .act, request.jobID)
-        if try await engine.pause(request.jobID, by: user.name) {
-            authority.audit.allow(caller, "job \(request.jobID)")
+        try await change(request.jobID, Caller(principal, .pauseJob)) { user in
+            try await engine.pause(request.jobID, by: user.name)
         }
-        return try await engine.detail(request.jobID).summary
     }
 
     /// Lets a job go on that is held back.
     func resume(_ request: ResumeJobRequest, by principal: Principal) async throws -> JobSummary {
-        let caller = Caller(principal, .resumeJob)
-        let user = try await user(caller, to: .act, request.jobID)
-        if try await engine.resume(request.jobID, by: user.name) {
-            authority.audit.allow(caller, "job \(request.jobID)")
+        try await change(request.jobID, Caller(principal, .resumeJob)) { user in
+            try await engine.resume(request.jobID, by: user.name)
         }
-        return try await engine.detail(request.jobID).summary
     }
 
     /// Asks that every job of a pipeline be held back that is not over, or about to be.
@@ -27,13 +21,9 @@ extension GatewayAPI {
         _ request: PausePipelineRequest,
         by principal: Principal
     ) async throws -> PipelineDetail {
-        let id = request.pipelineID
-        let caller = Caller(principal, .pausePipeline)
-        let user = try await user(caller, to: .act, pipeline: id)
-        if try await engine.pausePipeline(id, by: user.name) {
-            authority.audit.allow(caller, "pipeline \(id)")
+        try await change(pipeline: request.pipelineID, Caller(principal, .pausePipeline)) { user in
+            try await engine.pausePipeline(request.pipelineID, by: user.name)
         }
-        return try await engine.pipeline(id)
     }
 
     /// Lets every job of a pipeline go on that is held back.
@@ -41,12 +31,8 @@ extension GatewayAPI {
         _ request: ResumePipelineRequest,
         by principal: Principal
     ) async throws -> PipelineDetail {
-        let id = request.pipelineID
-        let caller = Caller(principal, .resumePipeline)
-        let user = try await user(caller, to: .act, pipeline: id)
-        if try await engine.resumePipeline(id, by: user.name) {
-            authority.audit.allow(caller, "pipeline \(id)")
+        try await change(pipeline: request.pipelineID, Caller(principal, .resumePipeline)) { user in
+            try await engine.resumePipeline(request.pipelineID, by: user.name)
         }
-        return try await engine.pipeline(id)
     }
 }

@@ -128,12 +128,22 @@ extension GatewayAPI {
         _ request: CancelPipelineRequest,
         by principal: Principal
     ) async throws -> PipelineDetail {
-        let id = request.pipelineID
-        let caller = Caller(principal, .cancelPipeline)
-        let user = try await user(caller, to: .act, pipeline: id)
-        if try await engine.cancelPipeline(id, now: request.now, by: user.name) {
-            authority.audit.allow(caller, "pipeline \(id)")
+        try await change(pipeline: request.pipelineID, Caller(principal, .cancelPipeline)) { user in
+            try await engine.cancelPipeline(request.pipelineID, now: request.now, by: user.name)
         }
+    }
+
+    /// Changes the jobs of a pipeline for a user who may have their way with them; the audit log says so if it is
+    /// a change.
+    ///
+    /// `body`: Makes it, and says whether anything changed.
+    func change(
+        pipeline id: String,
+        _ caller: Caller,
+        _ body: (User) async throws -> Bool
+    ) async throws -> PipelineDetail {
+        let user = try await user(caller, to: .act, pipeline: id)
+        if try await body(user) { authority.audit.allow(caller, "pipeline \(id)") }
         return try await engine.pipeline(id)
     }
 

@@ -379,23 +379,6 @@ private final class IncomingBytes: Sendable {
     }
 }
 
-/// What a file was when its bytes were last verified.
-private struct FileVersion: Equatable, Sendable {
-    let size: Int
-    let inode: UInt64
-    /// When its bytes changed, and when anything of it did, which nobody can set.
-    let times: [Int]
-
-    /// Nil if there is no such file.
-    init?(_ path: String) {
-        var status = stat()
-        guard stat(path, &status) == 0 else { return nil }
-        size = Int(status.st_size)
-        inode = UInt64(status.st_ino)
-        times = [status.st_mtim, status.st_ctim].flatMap { [Int($0.tv_sec), Int($0.tv_nsec)] }
-    }
-}
-
 /// The files whose bytes this process has verified; a bounded memory, the oldest forgotten first.
 private final class VerifiedFiles: Sendable {
     private static let limit = 100_000

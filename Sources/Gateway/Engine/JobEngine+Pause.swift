@@ -7,9 +7,7 @@ extension JobEngine {
     /// - Throws: ``StoreError`` (`notFound`; `invalidState` if it is over, or about to end).
     @discardableResult
     func pause(_ id: String, by user: String) async throws -> Bool {
-        let decision = try await apply(.paused(by: user), to: id)
-        try Self.check(decision)
-        return decision.isChange
+        try Self.isChange(try await apply(.paused(by: user), to: id))
     }
 
     /// Lets a job go on that is held back; what it needs is looked at anew.
@@ -20,9 +18,7 @@ extension JobEngine {
     /// - Throws: ``StoreError`` (`notFound`; `invalidState` if it is over, or about to end).
     @discardableResult
     func resume(_ id: String, by user: String) async throws -> Bool {
-        let decision = try await resumeOne(id, by: user)
-        try Self.check(decision)
-        return decision.isChange
+        try Self.isChange(try await resumeOne(id, by: user))
     }
 
     private func resumeOne(_ id: String, by user: String) async throws -> Decision {

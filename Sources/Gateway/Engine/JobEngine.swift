@@ -271,13 +271,18 @@ final class JobEngine: Sendable {
     /// - Returns: Whether that changed anything: not of a job that is over, or was asked already.
     @discardableResult
     func cancel(_ id: String, now isNow: Bool, by user: String) async throws -> Bool {
-        let decision = try await apply(.cancelled(now: isNow, by: user), to: id)
-        try Self.check(decision)
+        try Self.isChange(try await apply(.cancelled(now: isNow, by: user), to: id))
+    }
+
+    /// Whether a user's wish changed anything.
+    ///
+    /// - Throws: ``StoreError`` (`invalidState`) if the rules refuse it.
+    static func isChange(_ decision: Decision) throws -> Bool {
+        try check(decision)
         return decision.isChange
     }
 
-    /// Throws what the rules refuse.
-    static func check(_ decision: Decision) throws {
+    private static func check(_ decision: Decision) throws {
         if case .refused(let message) = decision.verdict {
             throw StoreError(.invalidState, message)
         }

@@ -69,8 +69,8 @@ final class LayerMonitor {
         gradientNorms: [String: Double],
         team: ThreadTeam
     ) throws -> [Layer] {
-        var layers: [Layer] = []
-        _ = try LayerReport.measure(
+        defer { before = [:] }
+        return try LayerReport.measure(
             parameters,
             recipe: recipe,
             progress: progress,
@@ -83,10 +83,8 @@ final class LayerMonitor {
                 course.updateRatio = Self.ratio(before, Self.followed(parameters, entry))
             }
             if let packed { takeCodes(packed, report, step, &course) }
-            layers.append(Layer(report: report, course: course))
+            return Layer(report: report, course: course)
         }
-        before = [:]
-        return layers
     }
 
     private func takeCodes(

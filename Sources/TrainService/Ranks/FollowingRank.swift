@@ -73,7 +73,7 @@ struct FollowingRank {
         if let teacher {
             ranks.broadcast(UnsafeMutableRawBufferPointer(teacher.storage.elements))
         }
-        var settings = plan.settings(briefing.documentRules)
+        var settings = plan.settings(briefing.documents)
         // Rank 0 validates and exports it.
         settings.averageDecay = nil
         let engine = try TrainingEngine(

@@ -64,7 +64,7 @@ struct RankBriefing: Codable {
     let student: ModelConfiguration
     /// Nil where nothing is distilled.
     let teacher: ModelConfiguration?
-    let documents: Documents?
+    let documents: DocumentRules?
     let scales: [String: Scales]
     let keys: [Float]?
     let values: [Float]?
@@ -72,15 +72,7 @@ struct RankBriefing: Codable {
     /// What rank 0 computes with: what every rank computes for itself has to come out alike.
     let processor: String
 
-    /// ``DocumentRules``.
-    struct Documents: Codable {
-        var endToken: Int32?
-        var resetsPositions: Bool
-        var resetsAttention: Bool
-        var masksLoss: Bool
-    }
-
-    /// ``BlockScales``.
+    /// ``BlockScales``, of which bytes go as such: a model has millions.
     struct Scales: Codable {
         var blocks: Data
         var factors: [Float]
@@ -91,17 +83,6 @@ struct RankBriefing: Codable {
             + "BF16 products \(ProcessorDescription.multipliesBF16 ? "its own" : "none")"
     }
 
-    var documentRules: DocumentRules? {
-        documents.map {
-            DocumentRules(
-                endToken: $0.endToken,
-                resetsPositions: $0.resetsPositions,
-                resetsAttention: $0.resetsAttention,
-                masksLoss: $0.masksLoss
-            )
-        }
-    }
-
     var fixedScales: [String: BlockScales] {
         scales.mapValues { BlockScales(blocks: [UInt8]($0.blocks), factors: $0.factors) }
     }
@@ -109,17 +90,6 @@ struct RankBriefing: Codable {
     var cacheRanges: CacheRanges? {
         guard let keys, let values else { return nil }
         return CacheRanges(keys: keys, values: values)
-    }
-}
-
-extension RankBriefing.Documents {
-    init(_ rules: DocumentRules) {
-        self.init(
-            endToken: rules.endToken,
-            resetsPositions: rules.resetsPositions,
-            resetsAttention: rules.resetsAttention,
-            masksLoss: rules.masksLoss
-        )
     }
 }
 

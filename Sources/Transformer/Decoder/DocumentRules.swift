@@ -5,7 +5,7 @@ internal import Kernels
 ///
 /// - SeeAlso: Megatron-Core 0.16, `megatron/core/datasets/gpt_dataset.py`,
 ///   `_get_ltor_masks_and_position_ids`.
-public struct DocumentRules: Sendable, Equatable {
+public struct DocumentRules: Sendable, Equatable, Codable {
     /// The token that ends a document, of which it is the last; with nil, documents end where tokens are
     /// marked so (``MarkedToken/documentEnd``).
     public var endToken: Int32?

@@ -29,9 +29,7 @@ struct CancelCommand: ClientVerb {
             case .job(let id):
                 let request = CancelJobRequest(jobID: id, now: now)
                 let job = try await client.call(QatMethods.cancelJob, request)
-                output.json
-                    ? Console.print(JobAnswer.json(job))
-                    : Console.print("\(job.jobID)  \(job.state)")
+                JobVerb.report(job, json: output.json)
                 if !now, job.state == JobState.cancelling.rawValue { Console.note(Self.patience) }
             case .pipeline(let id):
                 let request = CancelPipelineRequest(pipelineID: id, now: now)
@@ -101,6 +99,13 @@ enum JobVerb {
         )
     }
 
+    /// Prints how a job stands now; `more` follows its state, for people.
+    static func report(_ job: JobSummary, json: Bool, more: String = "") {
+        json
+            ? Console.print(JobAnswer.json(job))
+            : Console.print("\(job.jobID)  \(job.state)\(more)")
+    }
+
     /// Prints how a pipeline and its jobs stand now.
     static func report(_ pipeline: PipelineDetail, json: Bool) {
         guard !json else {
@@ -142,9 +147,7 @@ struct RetryCommand: ClientVerb {
             case .job(let id):
                 let request = RetryJobRequest(jobID: id, withDependents: withDependents)
                 let job = try await client.call(QatMethods.retryJob, request)
-                output.json
-                    ? Console.print(JobAnswer.json(job))
-                    : Console.print("\(job.jobID)  \(job.state)  attempt \(job.attempt)")
+                JobVerb.report(job, json: output.json, more: "  attempt \(job.attempt)")
                 Self.tellDependents(job)
                 try JobVerb.checkLife(of: job)
             case .pipeline(let id):

@@ -25,9 +25,7 @@ struct PauseCommand: ClientVerb {
             switch target {
             case .job(let id):
                 let job = try await client.call(QatMethods.pauseJob, PauseJobRequest(jobID: id))
-                output.json
-                    ? Console.print(JobAnswer.json(job))
-                    : Console.print("\(job.jobID)  \(job.state)")
+                JobVerb.report(job, json: output.json)
                 Self.note(of: [job]).map(Console.note)
             case .pipeline(let id):
                 let request = PausePipelineRequest(pipelineID: id)
@@ -80,9 +78,7 @@ struct ResumeCommand: ClientVerb {
             switch target {
             case .job(let id):
                 let job = try await client.call(QatMethods.resumeJob, ResumeJobRequest(jobID: id))
-                output.json
-                    ? Console.print(JobAnswer.json(job))
-                    : Console.print("\(job.jobID)  \(job.state)")
+                JobVerb.report(job, json: output.json)
                 try JobVerb.checkLife(of: job)
             case .pipeline(let id):
                 let request = ResumePipelineRequest(pipelineID: id)

@@ -216,11 +216,12 @@ struct SubmitJournal {
     /// The lines that are needed still.
     private func live(_ lines: [JSONValue]) throws -> [JSONValue] {
         // An earlier version kept what keys of one's own meant here alone: they get files, some at a time.
-        let old = lines.filter {
-            $0["own_key"] == nil && $0["gateway"] == nil && Self.isOfOwnKey($0)
+        var (old, others): ([JSONValue], [JSONValue]) = ([], [])
+        for line in lines {
+            let isOld = line["own_key"] == nil && line["gateway"] == nil && Self.isOfOwnKey(line)
+            isOld ? old.append(line) : others.append(line)
         }
-        var keys: [String: [JSONValue]] = [:]
-        for line in old { keys[line["key"]?.stringValue ?? "", default: []].append(line) }
+        let keys = Dictionary(grouping: old) { $0["key"]?.stringValue ?? "" }
         let moved = Set(keys.keys.sorted().prefix(Self.migrationLimit))
         try PrivateFiles.createFolder(keyFolder)
         for key in moved {
@@ -228,9 +229,6 @@ struct SubmitJournal {
             try file.replace(with: (keys[key] ?? []) + file.lines)
         }
         let kept = old.filter { !moved.contains($0["key"]?.stringValue ?? "") }
-        let others = lines.filter {
-            !($0["own_key"] == nil && $0["gateway"] == nil && Self.isOfOwnKey($0))
-        }
         return kept + Self.unfinished(others).suffix(Self.unfinishedLimit)
     }
 
