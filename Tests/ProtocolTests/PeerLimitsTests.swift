@@ -141,6 +141,8 @@ struct PeerLimitsTests {
         #expect(limit.note(at: start + .seconds(61)) == " (90 more were not noted)")
     }
 
+    /// Calls on one connection, unless a test says otherwise.
+    private static let connection = ObjectIdentifier(PeerLimitsTests.self)
     private static let bob = PeerIdentity(trustDomain: "t", subject: .user(name: "bob"))
     private static let carl = PeerIdentity(trustDomain: "t", subject: .user(name: "carl"))
     private static let train = PeerIdentity(
@@ -156,24 +158,30 @@ struct PeerLimitsTests {
         (limits.runningUserCalls, limits.runningUserStreams) = (5, 5)
         limits.reservedUserCalls = 0
         let activity = ServerActivity(limits: limits)
-        for _ in 0..<3 { try activity.callBegins(by: Self.ada, in: lane) }
+        for _ in 0..<3 { try activity.callBegins(by: Self.ada, in: lane, on: Self.connection) }
         let full = #expect(throws: RPCError.self) {
-            try activity.callBegins(by: Self.ada, in: lane)
+            try activity.callBegins(by: Self.ada, in: lane, on: Self.connection)
         }
         // To be repeated later, and safely.
         #expect(full?.code == .unavailable && full?.processed == .no)
         #expect(full?.message.contains("3 \(lane) of spiffe://t/user/ada") == true)
-        for _ in 0..<2 { try activity.callBegins(by: Self.bob, in: lane) }
-        #expect(throws: RPCError.self) { try activity.callBegins(by: Self.bob, in: lane) }
+        for _ in 0..<2 { try activity.callBegins(by: Self.bob, in: lane, on: Self.connection) }
+        #expect(throws: RPCError.self) {
+            try activity.callBegins(by: Self.bob, in: lane, on: Self.connection)
+        }
         // Users, however many, keep no worker out.
-        for _ in 0..<3 { try activity.callBegins(by: Self.train, in: lane) }
-        #expect(throws: RPCError.self) { try activity.callBegins(by: Self.train, in: lane) }
+        for _ in 0..<3 { try activity.callBegins(by: Self.train, in: lane, on: Self.connection) }
+        #expect(throws: RPCError.self) {
+            try activity.callBegins(by: Self.train, in: lane, on: Self.connection)
+        }
         // A refused call takes nobody's place, one that ended gives its own back.
-        activity.callEnded(by: Self.ada, in: lane)
-        try activity.callBegins(by: Self.bob, in: lane)
-        #expect(throws: RPCError.self) { try activity.callBegins(by: Self.ada, in: lane) }
-        activity.callEnded(by: Self.bob, in: lane)
-        try activity.callBegins(by: Self.ada, in: lane)
+        activity.callEnded(by: Self.ada, in: lane, on: Self.connection)
+        try activity.callBegins(by: Self.bob, in: lane, on: Self.connection)
+        #expect(throws: RPCError.self) {
+            try activity.callBegins(by: Self.ada, in: lane, on: Self.connection)
+        }
+        activity.callEnded(by: Self.bob, in: lane, on: Self.connection)
+        try activity.callBegins(by: Self.ada, in: lane, on: Self.connection)
     }
 
     /// Seen: who watched four pipelines of 64 jobs could neither ask for their states nor cancel them.
@@ -182,14 +190,18 @@ struct PeerLimitsTests {
         (limits.runningCallsPerPeer, limits.runningStreamsPerPeer) = (3, 3)
         let activity = ServerActivity(limits: limits)
         for lane in [CallLane.streams, .calls] {
-            for _ in 0..<3 { try activity.callBegins(by: Self.ada, in: lane) }
+            for _ in 0..<3 { try activity.callBegins(by: Self.ada, in: lane, on: Self.connection) }
         }
         for lane in [CallLane.streams, .calls] {
-            #expect(throws: RPCError.self) { try activity.callBegins(by: Self.ada, in: lane) }
+            #expect(throws: RPCError.self) {
+                try activity.callBegins(by: Self.ada, in: lane, on: Self.connection)
+            }
         }
-        activity.callEnded(by: Self.ada, in: .calls)
-        #expect(throws: RPCError.self) { try activity.callBegins(by: Self.ada, in: .streams) }
-        try activity.callBegins(by: Self.ada, in: .calls)
+        activity.callEnded(by: Self.ada, in: .calls, on: Self.connection)
+        #expect(throws: RPCError.self) {
+            try activity.callBegins(by: Self.ada, in: .streams, on: Self.connection)
+        }
+        try activity.callBegins(by: Self.ada, in: .calls, on: Self.connection)
     }
 
     /// Seen: four users with 256 waiting streams each, and a fifth, who held nothing, could not call.
@@ -201,18 +213,69 @@ struct PeerLimitsTests {
         limits.reservedUserCalls = 2
         let activity = ServerActivity(limits: limits)
         for peer in [Self.ada, Self.bob] {
-            for _ in 0..<4 { try activity.callBegins(by: peer, in: lane) }
+            for _ in 0..<4 { try activity.callBegins(by: peer, in: lane, on: Self.connection) }
         }
-        for _ in 0..<2 { try activity.callBegins(by: Self.carl, in: lane) }
-        #expect(throws: RPCError.self) { try activity.callBegins(by: Self.carl, in: lane) }
+        for _ in 0..<2 { try activity.callBegins(by: Self.carl, in: lane, on: Self.connection) }
+        #expect(throws: RPCError.self) {
+            try activity.callBegins(by: Self.carl, in: lane, on: Self.connection)
+        }
         // Their place comes back as often as they like.
         for _ in 0..<20 {
-            activity.callEnded(by: Self.carl, in: lane)
-            try activity.callBegins(by: Self.carl, in: lane)
+            activity.callEnded(by: Self.carl, in: lane, on: Self.connection)
+            try activity.callBegins(by: Self.carl, in: lane, on: Self.connection)
         }
         // The others have no more for it, and the log can say who they are.
-        #expect(throws: RPCError.self) { try activity.callBegins(by: Self.ada, in: lane) }
+        #expect(throws: RPCError.self) {
+            try activity.callBegins(by: Self.ada, in: lane, on: Self.connection)
+        }
         #expect(activity.busiestUser(in: lane)?.hasSuffix(": 4") == true)
+    }
+
+    /// Seen: 64 windows in which one user watched jobs, and no connection was left to cancel one.
+    @Test func whoFollowsInManyWindowsHasConnectionsLeft() throws {
+        var limits = ConnectionLimits()
+        limits.connectionsPerPeer = 8
+        let activity = ServerActivity(limits: limits)
+        let links = (0..<8).map { _ in Self.link() }
+        let connections = links.map { ObjectIdentifier($0) }
+        for connection in connections[..<6] {
+            // A pipeline takes a stream for each job, and one connection.
+            for _ in 0..<5 { try activity.callBegins(by: Self.ada, in: .streams, on: connection) }
+        }
+        let refusal = #expect(throws: RPCError.self) {
+            try activity.callBegins(by: Self.ada, in: .streams, on: connections[6])
+        }
+        #expect(refusal?.code == .unavailable && refusal?.processed == .no)
+        #expect(refusal?.message.contains("6 connections of spiffe://t/user/ada follow") == true)
+        try activity.callBegins(by: Self.ada, in: .calls, on: connections[6])
+        try activity.callBegins(by: Self.bob, in: .streams, on: connections[7])
+        try activity.callBegins(by: Self.ada, in: .streams, on: connections[0])
+        // The place is free when the last stream of a connection ended.
+        for _ in 0..<5 { activity.callEnded(by: Self.ada, in: .streams, on: connections[1]) }
+        try activity.callBegins(by: Self.ada, in: .streams, on: connections[6])
+    }
+
+    /// Seen: "the peer closed the connection", and nobody knew why.
+    @Test func aConnectionTooManyIsToldSo() async throws {
+        let authority = try TestAuthority()
+        var limits = ConnectionLimits()
+        limits.connectionsPerPeer = 1
+        try await withServer(authority: authority, limits: limits) { router in
+            router.unary(QatMethods.healthCheck, allow: .users) { _, _ in HealthCheckResponse() }
+        } _: { _, address in
+            let user = try authority.user()
+            try await withClient(address, user, attempts: 1) { first in
+                _ = try await first.call(QatMethods.healthCheck, HealthCheckRequest())
+                let error = try await rpcError {
+                    try await withClient(address, user, attempts: 1) { second in
+                        _ = try await second.call(QatMethods.healthCheck, HealthCheckRequest())
+                    }
+                }
+                #expect(error.code == .resourceExhausted && error.processed == .no)
+                #expect(error.message.contains("has as many connections as it may"))
+                _ = try await first.call(QatMethods.healthCheck, HealthCheckRequest())
+            }
+        }
     }
 
     /// The same over real connections: a watch that waits is not in the way of a call.

@@ -345,7 +345,7 @@ extension GatewayAPI {
     /// Removes what was a checkpoint and is needed by nobody else.
     private func collect(_ digests: Set<SHA256Digest>) async {
         _ = await engine.afterwards("files of an earlier checkpoint") {
-            try await ArtifactCollector(store: engine.store, artifacts: artifacts)
+            try await ArtifactCollector(engine: engine, artifacts: artifacts)
                 .collect(digests, GrantExpiry(before: engine.now.unix - retention.uploads))
         }
     }

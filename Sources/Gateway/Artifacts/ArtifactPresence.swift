@@ -37,7 +37,7 @@ enum ArtifactPresence {
             switch (found, expected.known) {
             case (nil, let known?):
                 "has no id, and the store of \(expected.database) has the id \(known): if it is the same, "
-                    + "write that back (printf %s \(known) > \(root)/id); if not"
+                    + "write that back (printf %s \(known) > \(root)/id)"
             case (let found?, let known?):
                 "is not the store that \(expected.database) knows: its id is \(found), and not \(known)"
             case (_, nil): "is not the store of \(expected.database)"
@@ -144,6 +144,9 @@ struct StoreIdentity: Sendable {
     }
 
     private static func read(_ path: String) -> String? {
-        FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) }
+        // Written back by hand it may have a line's end.
+        FileManager.default.contents(atPath: path).map {
+            String(decoding: $0, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+        }
     }
 }

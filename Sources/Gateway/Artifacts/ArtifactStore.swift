@@ -239,19 +239,28 @@ struct ArtifactStore: Sendable {
         guard FileVersion(path) == version else {
             return try await verify(digest, isTrusting: isTrusting)
         }
-        let aside = "\(root)/damaged/\(digest.hex)"
-        try StoreError.ofFiles { () throws(DurableFileError) in
-            try DurableFile.move(path, to: aside)
-        }
-        // Its age is counted from now, not from when it was stored.
-        try? FileManager.default.setAttributes([.modificationDate: Date()], ofItemAtPath: aside)
         throw StoreError(
             .corrupt,
             """
-            artifact sha256:\(digest.hex) is damaged: its bytes have the digest \(found.hex); it is \
-            set aside in \(aside) and counts as missing until it is put again
+            artifact sha256:\(digest.hex) is damaged: its bytes have the digest \(found.hex); it \
+            \(setAside(path, digest)), and counts as missing until it is put again
             """
         )
+    }
+
+    /// Moves a damaged file out of the way; what became of it, in words.
+    ///
+    /// Where the disk takes no move, what was found stays true.
+    private func setAside(_ path: String, _ digest: SHA256Digest) -> String {
+        let aside = "\(root)/damaged/\(digest.hex)"
+        do {
+            try DurableFile.move(path, to: aside)
+        } catch {
+            return "stays where it is, for it cannot be set aside (\(error))"
+        }
+        // Its age is counted from now, not from when it was stored.
+        try? FileManager.default.setAttributes([.modificationDate: Date()], ofItemAtPath: aside)
+        return "is set aside in \(aside)"
     }
 
     /// The digest of a file, read in pieces between which others have their turn.

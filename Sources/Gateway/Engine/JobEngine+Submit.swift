@@ -91,9 +91,11 @@ extension JobEngine {
     }
 
     /// Whether what a refusal is about may have been otherwise when the same was submitted before: the
-    /// job that makes an input may be removed since, or have ended without it; a quota may be less.
+    /// job that makes an input may be removed since, have ended without it, or be damaged; a quota may be less.
+    ///
+    /// All but what the key was looked up for, and what keeps everything from being looked up.
     static func mayBeRepeated(_ error: StoreError) -> Bool {
-        [.notFound, .missingArtifacts, .invalidArgument, .quota].contains(error.code)
+        ![.alreadyExists, .unusable, .busy, .stopping, .outOfOrder].contains(error.code)
     }
 
     static let artifactsGone = StoreError(

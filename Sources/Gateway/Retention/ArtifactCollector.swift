@@ -5,8 +5,10 @@ internal import Protocol
 /// Removes artifacts that nobody refers to: no job, nobody who brought them lately, nobody who is
 /// bringing them.
 struct ArtifactCollector: Sendable {
-    let store: any JobStore
+    let engine: JobEngine
     let artifacts: ArtifactStore
+
+    private var store: any JobStore { engine.store }
 
     /// What was removed.
     struct Collected: Sendable, Equatable {
@@ -36,9 +38,10 @@ struct ArtifactCollector: Sendable {
         return collected
     }
 
-    /// Whether anything can be removed at this moment: not while a backup runs, nor while the store is away.
+    /// Whether anything can be removed at this moment: not while a backup runs, nor while the store is away or
+    /// cannot be written.
     func isFree() throws -> Bool {
-        guard artifacts.isThere else { return false }
+        guard artifacts.obstacle == nil else { return false }
         return try CollectionLock.shared(root: artifacts.root) != nil
     }
 
@@ -47,7 +50,8 @@ struct ArtifactCollector: Sendable {
         _ expiry: GrantExpiry
     ) async throws -> [Collected] {
         // What lies in another store's place is nobody's to remove.
-        guard artifacts.isThere, let lock = try CollectionLock.shared(root: artifacts.root) else {
+        guard artifacts.obstacle == nil, let lock = try CollectionLock.shared(root: artifacts.root)
+        else {
             return []
         }
         // Condemned before anybody is asked: what is brought from here on stays.
@@ -59,7 +63,14 @@ struct ArtifactCollector: Sendable {
         var collected: [Collected] = []
         for digest in try await store.release(condemned, expiry)
         where artifacts.size(digest) != nil {
-            let size = try artifacts.custody.execute(digest) { try artifacts.remove(digest) }
+            let size: UInt64?
+            do {
+                size = try artifacts.custody.execute(digest) { try artifacts.remove(digest) }
+            } catch {
+                // One file that stays, as an immutable one, keeps no other; the next round finds it again.
+                engine.remarks.tell("an artifact stays: \(StoreError.sentence(of: error))")
+                continue
+            }
             if let size {
                 collected.append(Collected(digest: digest, size: size))
             }

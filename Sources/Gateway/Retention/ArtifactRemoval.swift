@@ -12,7 +12,7 @@ struct ArtifactRemoval: Sendable {
 
     private var store: any JobStore { engine.store }
     private var collector: ArtifactCollector {
-        ArtifactCollector(store: store, artifacts: artifacts)
+        ArtifactCollector(engine: engine, artifacts: artifacts)
     }
     /// Whose openings end; nil for everybody's.
     private var holder: String? { user.isOperator ? nil : Grant.holder(user: user.name) }

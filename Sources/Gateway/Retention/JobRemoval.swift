@@ -47,7 +47,7 @@ struct JobRemoval: Sendable {
         for job in jobs {
             bytes += await engine.afterwards("the log of job \(job)") { try logs.remove(job) } ?? 0
         }
-        let collector = ArtifactCollector(store: engine.store, artifacts: artifacts)
+        let collector = ArtifactCollector(engine: engine, artifacts: artifacts)
         let gone =
             await engine.afterwards("artifacts of removed jobs") {
                 try await collector.collect(digests, expiry)

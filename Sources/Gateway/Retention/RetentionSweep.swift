@@ -10,7 +10,7 @@ struct RetentionSweep: Sendable {
     let policy: RetentionPolicy
 
     private var store: any JobStore { engine.store }
-    var collector: ArtifactCollector { ArtifactCollector(store: store, artifacts: artifacts) }
+    var collector: ArtifactCollector { ArtifactCollector(engine: engine, artifacts: artifacts) }
     /// Jobs that one page of a round has.
     private static let page = 64
 
@@ -89,9 +89,9 @@ struct RetentionSweep: Sendable {
         try await attempt("keys", &tally) { _ in
             _ = try await store.forgetKeys(before: rules.cutoff(policy.keys), limit: 1000)
         }
-        // What goes with its artifacts stays while these are not there.
+        // What goes with its artifacts stays while these are not there, or cannot go.
         do {
-            try artifacts.requirePresence()
+            try artifacts.requireUse()
         } catch {
             tally.faults.append("artifacts: \(StoreError.sentence(of: error))")
             return
@@ -301,6 +301,13 @@ struct RetentionSweep: Sendable {
             let before = tally.artifactBytes
             _ = try await remove(stored, endedBy: cutoff, &pipelines, &tally)
             let gone = tally.artifactBytes - before
+            // A disk that takes nothing away: each further job would go for nothing.
+            guard gone > 0 else {
+                tally.faults.append(
+                    "artifacts: job \(stored.job.id) went, and none of what it held could: no other goes for room"
+                )
+                return false
+            }
             left -= min(left, gone)
             excess.take(Int64(clamping: gone), from: holder)
             return true

@@ -20,6 +20,8 @@ final class ServerActivity: Sendable {
     private struct Lane {
         var perPeer: [PeerIdentity: Int] = [:]
         var ofUsers = 0
+        /// Running calls by name and connection.
+        var perLink: [PeerIdentity: [ObjectIdentifier: Int]] = [:]
     }
 
     private let limits: ConnectionLimits
@@ -98,13 +100,19 @@ final class ServerActivity: Sendable {
         }
     }
 
-    /// A handler is to begin for a caller.
+    /// A handler is to begin for a caller, on one of its connections.
     ///
     /// - Throws: ``RPCError`` (`unavailable`, not processed) if as many run as may; it is not counted then.
-    func callBegins(by peer: PeerIdentity, in lane: CallLane) throws {
+    func callBegins(by peer: PeerIdentity, in lane: CallLane, on link: ObjectIdentifier) throws {
         let refusal: String? = state.withLock { state in
             let running = state.lanes[lane, default: Lane()]
             let own = running.perPeer[peer, default: 0]
+            let links = running.perLink[peer, default: [:]]
+            // Whoever follows jobs in many windows can still ask and cancel in another.
+            if lane == .streams, links[link] == nil, links.count >= limits.streamingConnections {
+                return
+                    "\(links.count) connections of \(peer) follow something; the others are for calls"
+            }
             guard own < limits.callsPerPeer(lane) else {
                 return "\(own) \(lane) of \(peer) run, on all its connections; that is the limit"
             }
@@ -115,6 +123,7 @@ final class ServerActivity: Sendable {
                 return "\(running.ofUsers) \(lane) of users run; that is the limit"
             }
             state.lanes[lane, default: Lane()].perPeer[peer] = own + 1
+            state.lanes[lane, default: Lane()].perLink[peer, default: [:]][link, default: 0] += 1
             if peer.role == nil { state.lanes[lane, default: Lane()].ofUsers += 1 }
             state.runningCalls += 1
             return nil
@@ -133,10 +142,14 @@ final class ServerActivity: Sendable {
     func handlerReturned() { change { $0.runningCalls -= 1 } }
 
     /// Nothing is left of a call.
-    func callEnded(by peer: PeerIdentity, in lane: CallLane) {
+    func callEnded(by peer: PeerIdentity, in lane: CallLane, on link: ObjectIdentifier) {
         state.withLock { state in
             let left = state.lanes[lane, default: Lane()].perPeer[peer, default: 1] - 1
             state.lanes[lane, default: Lane()].perPeer[peer] = left == 0 ? nil : left
+            var links = state.lanes[lane, default: Lane()].perLink[peer, default: [:]]
+            let here = links[link, default: 1] - 1
+            links[link] = here == 0 ? nil : here
+            state.lanes[lane, default: Lane()].perLink[peer] = links.isEmpty ? nil : links
             if peer.role == nil { state.lanes[lane, default: Lane()].ofUsers -= 1 }
         }
     }
@@ -191,6 +204,9 @@ extension ConnectionLimits {
     fileprivate func callsPerPeer(_ lane: CallLane) -> Int {
         lane == .calls ? runningCallsPerPeer : runningStreamsPerPeer
     }
+
+    /// Connections under one name on which streams run: a quarter of them is left for calls.
+    fileprivate var streamingConnections: Int { connectionsPerPeer - connectionsPerPeer / 4 }
 
     fileprivate func userCalls(_ lane: CallLane) -> Int {
         lane == .calls ? runningUserCalls : runningUserStreams

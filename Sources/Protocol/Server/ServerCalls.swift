@@ -10,6 +10,10 @@ final class ServerCalls: ConnectionOwner {
     private let logger: Logger
     private let clock = ContinuousClock()
     private let denials = NoteLimit()
+    /// What every call is told, of a connection that is one too many.
+    private let refusal = Mutex<RPCError?>(nil)
+    /// How long such a connection is kept for the call that is told so.
+    private static let patience = Duration.seconds(5)
 
     init(router: RPCRouter, activity: ServerActivity, logger: Logger) {
         self.router = router
@@ -22,11 +26,23 @@ final class ServerCalls: ConnectionOwner {
     func ready(_ link: ConnectionLink, _ limits: NegotiatedLimits, peer: PeerIdentity) {
         guard activity.opened(link, by: peer) else {
             logger.warning("connection refused: too many", metadata: ["peer": "\(peer)"])
-            return link.close(
-                RPCError(.resourceExhausted, "\(peer) has too many connections", processed: .no)
-            )
+            return refuse(link, peer)
         }
         logger.debug("client connected", metadata: ["peer": "\(peer)"])
+    }
+
+    /// A connection that is closed at once tells nobody why: it stays for a call that is told.
+    private func refuse(_ link: ConnectionLink, _ peer: PeerIdentity) {
+        let error = RPCError(
+            .resourceExhausted,
+            "\(peer) has as many connections as it may; end some of what it follows (watch, wait, logs) first",
+            processed: .no
+        )
+        refusal.withLock { $0 = error }
+        Task { [clock] in
+            try? await clock.sleep(for: Self.patience)
+            link.close(error)
+        }
     }
 
     func open(
@@ -44,8 +60,9 @@ final class ServerCalls: ConnectionOwner {
             isConnected: { link.isOpen }
         )
         do {
+            if let refusal = refusal.withLock({ $0 }) { throw refusal }
             let route = try route(envelope, peer)
-            try begin(route, peer)
+            try begin(route, peer, link)
             // The bridge from the event loop's callback to the handler's task.
             return Task { await self.run(route, stream, context) }
         } catch {
@@ -56,9 +73,13 @@ final class ServerCalls: ConnectionOwner {
     }
 
     /// Counts a call; who is refused often is named in the log, for others are refused for their sake.
-    private func begin(_ route: RPCRouter.Route, _ peer: PeerIdentity) throws {
+    private func begin(
+        _ route: RPCRouter.Route,
+        _ peer: PeerIdentity,
+        _ link: ConnectionLink
+    ) throws {
         do {
-            try activity.callBegins(by: peer, in: route.lane)
+            try activity.callBegins(by: peer, in: route.lane, on: ObjectIdentifier(link))
         } catch {
             if let note = denials.note(at: clock.now) {
                 logger.notice(
@@ -138,7 +159,7 @@ final class ServerCalls: ConnectionOwner {
         activity.handlerReturned()
         // An answer that nobody reads keeps its place.
         await stream.outbox.waitUntilOver()
-        activity.callEnded(by: context.peer, in: route.lane)
+        activity.callEnded(by: context.peer, in: route.lane, on: ObjectIdentifier(stream.link))
     }
 
     private func fail(_ stream: CallStream, _ error: any Error, _ context: CallContext) {

@@ -99,6 +99,20 @@ enum JobVerb {
         )
     }
 
+    /// The same of a pipeline of which nothing goes on.
+    static func checkLife(of pipeline: PipelineDetail) throws {
+        guard [.failed, .cancelled].contains(JobState(rawValue: pipeline.summary.state)),
+            let job = pipeline.jobs.first(where: {
+                [.failed, .cancelled].contains(JobState(rawValue: $0.state))
+            })
+        else { return }
+        throw RPCError(
+            .failedPrecondition,
+            "all of \(pipeline.summary.pipelineID) ended at once; \(job.part) (\(job.jobID)): "
+                + "\(job.reason): \(job.reasonMessage)"
+        )
+    }
+
     /// Prints how a job stands now; `more` follows its state, for people.
     static func report(_ job: JobSummary, json: Bool, more: String = "") {
         json
@@ -152,10 +166,9 @@ struct RetryCommand: ClientVerb {
                 try JobVerb.checkLife(of: job)
             case .pipeline(let id):
                 let request = RetryPipelineRequest(pipelineID: id)
-                JobVerb.report(
-                    try await client.call(QatMethods.retryPipeline, request),
-                    json: output.json
-                )
+                let pipeline = try await client.call(QatMethods.retryPipeline, request)
+                JobVerb.report(pipeline, json: output.json)
+                try JobVerb.checkLife(of: pipeline)
             }
         }
     }

@@ -82,10 +82,9 @@ struct ResumeCommand: ClientVerb {
                 try JobVerb.checkLife(of: job)
             case .pipeline(let id):
                 let request = ResumePipelineRequest(pipelineID: id)
-                JobVerb.report(
-                    try await client.call(QatMethods.resumePipeline, request),
-                    json: output.json
-                )
+                let pipeline = try await client.call(QatMethods.resumePipeline, request)
+                JobVerb.report(pipeline, json: output.json)
+                try JobVerb.checkLife(of: pipeline)
             }
         }
     }

@@ -61,9 +61,7 @@ extension SubmitCommand {
     ) async throws -> Submitted<SubmitPipelineResponse> {
         let plan = submission.plan
         return try await exactlyOnce(submission, home, client) {
-            for part in plan.parts {
-                try await Self.checkStored(part.plan, client)
-            }
+            try await checkStored(plan.parts.map(\.plan), submission.before, client)
             try await BlobUploader.upload(plan.uniqueFiles, client)
         } send: { key, schedule in
             try await client.call(QatMethods.submitPipeline, plan.request(key: key, schedule))

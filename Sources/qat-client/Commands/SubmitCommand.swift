@@ -156,7 +156,7 @@ struct SubmitCommand: ClientVerb {
     ) async throws -> Submitted<SubmitJobResponse> {
         let plan = submission.plan
         return try await exactlyOnce(submission, home, client) {
-            try await Self.checkStored(plan, client)
+            try await checkStored([plan], submission.before, client)
             try await BlobUploader.upload(plan.uniqueFiles, client)
         } send: { key, schedule in
             try await client.call(QatMethods.submitJob, plan.request(key: key, schedule))
@@ -221,6 +221,12 @@ struct SubmitCommand: ClientVerb {
             where error.category == .permanent || error.code == .resourceExhausted
         {
             error.message = Self.placed(error.message)
+            // Who was refused before the gateway looked up the key does not know yet what became of it.
+            if before != nil, error.processed != .yes {
+                error.message +=
+                    "; whether it was taken before is not known: the same command asks again"
+                throw error
+            }
             if let sentence = before?.sentence(schedule) {
                 error.message += "; that was \(sentence): submit the file again for a new one"
             }
@@ -260,9 +266,15 @@ struct SubmitCommand: ClientVerb {
             + spec.unsupported.map { "no worker of this version does this: \($0)" }
     }
 
-    static func checkStored(_ plan: SubmissionPlan, _ client: RPCClient) async throws {
-        let digests = plan.inputs.flatMap(\.stored).map(\.digest)
-        guard !digests.isEmpty else {
+    /// Refuses what names artifacts that the gateway lacks, before anything is sent; unless it may be a job
+    /// already, which was made when they were there: then the gateway says so.
+    func checkStored(
+        _ plans: [SubmissionPlan],
+        _ before: SubmitJournal.Intent?,
+        _ client: RPCClient
+    ) async throws {
+        let digests = plans.flatMap { $0.inputs.flatMap(\.stored).map(\.digest) }
+        guard !digests.isEmpty, before == nil, key == nil else {
             return
         }
         let request = FindMissingRequest(digests: digests)

@@ -228,6 +228,43 @@ internal import Testing
         #expect(journal.unfinished(.init(plan.digest), isRunning: { _ in false })?.key == key)
     }
 
+    /// docs/CLIENT.md, Once.
+    ///
+    /// Seen: a job was made and its id lost; a policy refused the same for an hour; then it was made again.
+    @Test func aRefusalThatDidNotLookKeepsTheKey() async throws {
+        let gateway = try ScriptedGateway()
+        let journal = SubmitJournal(folder.home)
+        func isKnown() -> Bool { journal.intent(key: "k", .init(plan.digest)) != nil }
+        func refuse(_ error: RPCError) async -> RPCError? {
+            gateway.state.withLock { $0.submitError = error }
+            return await #expect(throws: RPCError.self) {
+                try await submit(gateway, ["--key", "k"])
+            }
+        }
+        gateway.state.withLock { $0.submitError = RPCError(.unavailable, "gone") }
+        await #expect(throws: ClientError.self) { try await submit(gateway, ["--key", "k"]) }
+        for code in [RPCError.Code.permissionDenied, .invalidArgument] {
+            let error = await refuse(RPCError(code, "no", processed: .no))
+            #expect(error?.message.contains("the same command asks again") == true)
+            #expect(isKnown())
+        }
+        // What was refused once the key had been looked up is no job.
+        _ = await refuse(RPCError(.failedPrecondition, "no", processed: .yes))
+        #expect(!isKnown())
+    }
+
+    /// Seen: what had been submitted under a key was refused by the client once its artifact was damaged.
+    @Test func whatMayBeAJobAlreadyIsAskedAboutWhateverIsStored() async throws {
+        let digest = SHA256Digest.of("artifact")
+        try folder.write(
+            "stored.json",
+            #"{"model": "sha256:\#(digest.hex)", "quantization": {"algorithm": "fp4"}}"#
+        )
+        let gateway = try ScriptedGateway()
+        _ = try await submitted(gateway, ["quantize", "stored.json", "--key", "k"])
+        #expect(gateway.state.withLock { $0.submissions.map(\.key) } == ["k"])
+    }
+
     /// Seen: what was refused for a quota took the `latest` of then, once it was submitted again.
     @Test(arguments: [RPCError.Code.invalidArgument, .resourceExhausted, .permissionDenied])
     func forgetsTheKeyWhenTheGatewayRefuses(code: RPCError.Code) async throws {

@@ -49,6 +49,23 @@ struct PauseCommandTests {
         #expect(ExitStatus(jobState: "PAUSED") == nil && ExitStatus(jobState: "PAUSING") == nil)
     }
 
+    /// Seen: a pipeline all of whose jobs failed at once was resumed with exit 0, and no sentence.
+    @Test func aPipelineOfWhichNothingGoesOnIsRefused() throws {
+        var lost = Self.job("train", "FAILED")
+        (lost.part, lost.reason, lost.reasonMessage) = ("b", "DEPENDENCY_FAILED", "a was cancelled")
+        func pipeline(_ state: String, _ jobs: [JobSummary]) -> PipelineDetail {
+            PipelineDetail(summary: PipelineSummary(pipelineID: "p-1", state: state), jobs: jobs)
+        }
+        let error = #expect(throws: RPCError.self) {
+            try JobVerb.checkLife(
+                of: pipeline("FAILED", [Self.job("quantize", "SUCCEEDED"), lost])
+            )
+        }
+        #expect(ExitStatus(try #require(error)) == .rejected)
+        #expect(error?.message.contains("b (00ab00000000000a): DEPENDENCY_FAILED") == true)
+        try JobVerb.checkLife(of: pipeline("RUNNING", [Self.job("train", "RUNNING"), lost]))
+    }
+
     @Test func itTakesSeveralAsCancelDoes() throws {
         for verb in ["pause", "resume"] {
             _ = try QatClient.parseAsRoot([verb, "00ab", "my-job", "nightly/train", "--json"])

@@ -91,6 +91,9 @@ struct ArtifactPresenceTests {
         let command = try #require(error?.message.firstMatch(of: #/\((printf [^)]+)\)/#)?.output.1)
         #expect(try TestProgram.run("/bin/sh", ["-c", String(command)]).status == 0)
         try check(.of("m"), known: own.id)
+        // An editor, or echo, puts a line's end behind it.
+        try Data("\(own.id)\n".utf8).write(to: URL(filePath: root + "/id"))
+        try check(.of("m"), known: own.id)
     }
 
     /// While a backup holds the artifacts no job goes for room that its end would not make.
@@ -99,7 +102,7 @@ struct ArtifactPresenceTests {
     @Test func nothingIsFreeWhileABackupRuns() async throws {
         try await GatewayFixture.run { gateway in
             let collector = ArtifactCollector(
-                store: gateway.jobs.engine.store,
+                engine: gateway.jobs.engine,
                 artifacts: gateway.artifacts
             )
             #expect(try collector.isFree())
@@ -147,7 +150,7 @@ struct ArtifactPresenceTests {
             }
             _ = try await ada.call(QatMethods.getJob, GetJobRequest(jobID: job))
             let collector = ArtifactCollector(
-                store: gateway.jobs.engine.store,
+                engine: gateway.jobs.engine,
                 artifacts: gateway.artifacts
             )
             let gone = try await collector.collect([.of("theirs")], GrantExpiry(before: .max))
@@ -174,6 +177,23 @@ struct ArtifactPresenceTests {
             withIntermediateDirectories: true
         )
         #expect(store.obstacle == nil)
+    }
+
+    /// Seen: `artifacts verify --all` of a read-only store ended with "rename: Read-only file system".
+    @Test func damageIsSaidWhereNothingCanBeSetAside() async throws {
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let store = try ArtifactStore(root: root)
+        try await store.put("m")
+        try Data("n".utf8).write(to: URL(filePath: store.path(.of("m"))))
+        try FileManager.default.removeItem(atPath: root + "/damaged")
+        for _ in 0..<2 {
+            let error = await #expect(throws: StoreError.self) {
+                try await store.verify(.of("m"), isTrusting: false)
+            }
+            #expect(error?.code == .corrupt)
+            #expect(error?.message.contains("is damaged") == true)
+            #expect(error?.message.contains("cannot be set aside") == true)
+        }
     }
 
     /// Damaged ones are there, and the folder is the right one.

@@ -40,7 +40,7 @@ struct CheckpointSpaceTests {
             Checkpoint(step: step, files: files)
         )
         guard let replaced else { return nil }
-        let collector = ArtifactCollector(store: fixture.engine.store, artifacts: artifacts)
+        let collector = ArtifactCollector(engine: fixture.engine, artifacts: artifacts)
         let gone = try await collector.collect(replaced, GrantExpiry(before: now))
         return Set(gone.map(\.digest))
     }

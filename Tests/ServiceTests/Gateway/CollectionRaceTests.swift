@@ -262,7 +262,7 @@ internal import Testing
     private static func collect(_ scene: Scene, _ seed: SplitMix) async throws {
         var random = seed
         let engine = scene.gateway.jobs.engine
-        let collector = ArtifactCollector(store: engine.store, artifacts: scene.gateway.artifacts)
+        let collector = ArtifactCollector(engine: engine, artifacts: scene.gateway.artifacts)
         while !scene.record.isDone {
             scene.gateway.jobs.advance(seconds: .random(in: 1...60 * hour, using: &random))
             let all = Set(contents.map(SHA256Digest.of))

@@ -169,6 +169,54 @@ struct RetentionSweepTests {
         #expect(left == Array(ids[2...].reversed()))
     }
 
+    /// Seen: five jobs of eight days went from a store that was read-only, and nothing was freed.
+    @Test func nothingGoesWhereNothingCanBeRemoved() async throws {
+        try await fixture.register()
+        for index in 0..<4 { _ = try await run("k\(index)", .failed) }
+        fixture.advance(seconds: 400 * Self.day)
+        // Whoever is root may write everywhere; what is no folder takes no file.
+        try FileManager.default.removeItem(atPath: artifacts.root + "/tmp")
+        let tally = try await sweep {
+            ($0.artifactBytes, $0.endedJobs) = (1, 0)
+        }
+        #expect(tally.jobs == 0 && tally.checkpoints == 0 && tally.logs == 0)
+        #expect(tally.faults.contains { $0.contains("cannot be written") }, "\(tally.faults)")
+        #expect(try await fixture.engine.list(pageSize: 9, before: nil).jobs.count == 4)
+    }
+
+    /// One file that cannot be removed: the job that held it is gone, and no other goes for its room.
+    @Test func jobsDoNotGoForRoomThatIsNotMade() async throws {
+        try await fixture.register()
+        for index in 0..<4 {
+            _ = try await run("k\(index)", .failed)
+            fixture.advance(seconds: 60)
+        }
+        fixture.advance(seconds: 8 * Self.day)
+        // In the place of each checkpoint stands what unlink(2) does not take.
+        for index in 0..<4 {
+            let path = artifacts.path(.of("state of k\(index)"))
+            try FileManager.default.removeItem(atPath: path)
+            try FileManager.default.createDirectory(
+                atPath: path,
+                withIntermediateDirectories: false
+            )
+        }
+        let tally = try await sweep { $0.artifactBytes = 1 }
+        #expect(tally.jobs == 1 && tally.artifacts == 0)
+        #expect(tally.faults.contains { $0.contains("no other goes for room") }, "\(tally.faults)")
+    }
+
+    /// One file that stays keeps none behind it.
+    @Test func oneFileThatStaysKeepsNoOtherFromGoing() async throws {
+        let texts = (0..<20).map { "garbage \($0)" }
+        for text in texts { try await artifacts.put(text) }
+        let stuck = artifacts.path(.of(texts[7]))
+        try FileManager.default.removeItem(atPath: stuck)
+        try FileManager.default.createDirectory(atPath: stuck, withIntermediateDirectories: false)
+        let tally = try await sweep()
+        #expect(tally.artifacts == 19)
+    }
+
     /// Seen: a user who submitted and cancelled two hundred jobs made the gateway remove all of another's.
     @Test func oneUsersJobsPushOutNobodyElses() async throws {
         try await fixture.register()
