@@ -55,6 +55,7 @@ extension InputCheck {
         let tokenCount = parts.reduce(0) { $0 + $1.documents.tokenCount }
         batches(spec.trainer, tokenCount / windows.length, windows)
         documentEnds(data, model) { end in parts.contains { $0.documents.hasEnd(end) } }
+        innerEnds(parts, data, model)
         guard let samples = mixture(spec, windowsPerEpoch: tokenCount / windows.length) else {
             return
         }

@@ -35,6 +35,32 @@ extension InputCheck {
 }
 
 extension InputCheck {
+    /// Says of corpora whose documents hold the token that ends one, that each of these ends one.
+    mutating func innerEnds(
+        _ parts: [(path: String, documents: CorpusDocuments)],
+        _ data: DataOptions,
+        _ model: Model
+    ) {
+        guard !data.documentKeys.isEmpty,
+            let token = TextTokens.endOfText(of: model.configuration)
+        else { return }
+        for (path, documents) in parts {
+            let count = documents.innerEndCount(token)
+            guard count > 0 else { continue }
+            remark(
+                path,
+                """
+                \(count) of the first \(min(documents.range.count, 1000)) documents hold token \(token), the model's \
+                end-of-text token, before their end: \(data.documentKeys.joined(separator: ", ")) take each for \
+                the end of a document, as Megatron does, so that a conversation's answer does not see its \
+                question; conversations as JSON lines are kept whole
+                """
+            )
+        }
+    }
+}
+
+extension InputCheck {
     /// Renders all conversations of texts, and says if a key is about none.
     mutating func conversations(_ spec: TrainSpec, _ model: Model?) {
         guard let tokens = model?.tokens else { return }

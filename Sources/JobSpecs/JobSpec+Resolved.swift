@@ -7,13 +7,16 @@ extension ParsedJob {
     ///
     /// Left out is what would not be read as the same job, or would be warned about, if it were written: a
     /// default that is of no effect beside the other members.
-    public var resolved: JSONValue {
+    ///
+    /// `holdsConversations`: Whether the training text has some, of which it may be said what is learned.
+    public func resolved(holdsConversations: Bool) -> JSONValue {
         let kind = spec.kind.rawValue
         let schema = JobSchema.schema(of: spec.kind)
         let expected = warnings.map(\.withoutLine)
         var document = document
         for (place, value) in schema.defaults(beside: document) + derivedDefaults {
-            guard let trial = document.inserting(value, at: place[...]), trial != document,
+            guard holdsConversations || place != ["data", "answer_only_loss"],
+                let trial = document.inserting(value, at: place[...]), trial != document,
                 let read = try? ParsedJob(kind: kind, json: Array(trial.canonicalText.utf8)),
                 read.spec.means(spec), read.warnings.map(\.withoutLine) == expected
             else { continue }
@@ -48,6 +51,10 @@ extension JobSpec {
             return self == other
         }
         spec.namesFrozen = other.namesFrozen
+        spec.data.namesSampling = other.data.namesSampling
+        if spec.data.learnsAnswersOnly == other.data.learnsAnswersOnly {
+            spec.data.namedAnswersOnly = other.data.namedAnswersOnly
+        }
         return spec == other
     }
 }

@@ -194,8 +194,12 @@ extension TrainingLoop {
         try JobReport.write(report, to: request.outputFolder)
         try JobReport.write(html: page.html(), to: request.outputFolder)
         try RunRecords.write(recorder.history, to: request.outputFolder)
-        try RunDescription(request, seed: plan.seed, resumedFrom: step)
-            .write(to: request.outputFolder + "/run")
+        try RunDescription(
+            request,
+            seed: plan.seed,
+            resumedFrom: step,
+            holdsConversations: texts.isMarked
+        ).write(to: request.outputFolder + "/run")
     }
 
     /// Validates what was written, read back: BF16 parts are rounded, scales are as stored, inputs are

@@ -201,7 +201,7 @@ extension TrainingLoop {
                 format: format
             )
             try recorder.step(metrics, at: place, isTaken: turn == taken)
-            for sentence in monitor.warnings.new(layers, format: format) {
+            for sentence in recorder.newWarnings(of: layers, format: format) {
                 reporter.log("step \(engine.stepCount): \(sentence)")
             }
         }

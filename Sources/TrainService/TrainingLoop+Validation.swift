@@ -169,7 +169,7 @@ extension TrainingLoop {
             device: CPUDevice(team: team)
         )
         let name = validation.rawValue + (format.map { " \($0)" } ?? "")
-        let windows = min(plan.validationWindows, texts.validation.count / plan.length)
+        let windows = plan.validationWindows(of: texts.validation.count / plan.length)
         return try evaluator.evaluate(texts.validation, windows: windows) { done in
             var event = place
             event.phase = "\(name) \(done)/\(windows)"

@@ -48,7 +48,8 @@ struct TrainingPlan {
     let totalSteps: Int
     /// When the run is validated, kept, ended and taken back.
     let control: RunControl.Rules
-    let validationWindows: Int
+    /// Windows of a validation, or their share; nil for all.
+    private let validationShare: Extent?
     let logInterval: Int
     let seed: UInt64
     let sampling: WindowSampler.Order
@@ -100,7 +101,7 @@ struct TrainingPlan {
         let (windowsPerEpoch, stepsPerEpoch) = Self.epoch(spec, tokenCount: trainTokenCount)
         totalSteps = Self.stepCount(spec, tokenCount: trainTokenCount)
         control = RunControl.Rules(spec, totalSteps: totalSteps, stepsPerEpoch: stepsPerEpoch)
-        validationWindows = trainer.validationBatches?.count(of: windowsPerEpoch) ?? .max
+        validationShare = trainer.validationBatches
         logInterval = trainer.logInterval
         schedule = LearningRateSchedule(spec.optimizer, recipe: recipe, totalSteps: totalSteps)
         seed = spec.seed
@@ -137,6 +138,11 @@ struct TrainingPlan {
         }
         self.warnings = warnings
         fingerprint = SHA256Digest.digest(of: Array(specText.utf8)).hex
+    }
+
+    /// Windows of a validation, of as many as its text holds.
+    func validationWindows(of available: Int) -> Int {
+        min(validationShare?.count(of: available) ?? available, available)
     }
 
     /// Windows and steps of an epoch: as many windows as the text holds end to end, however they are drawn.

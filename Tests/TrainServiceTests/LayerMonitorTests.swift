@@ -143,6 +143,7 @@ internal import Transformer
     @Test func warningsAreSaidOnce() throws {
         let (monitor, parameters) = (LayerMonitor(), try Self.parameters())
         let recipe = QuantizationRecipe(defaultFormat: .mxfp4)
+        var said: Set<String> = []
         func warnings(_ step: Int, format: String? = nil, gradient: Double = 1) throws -> [String] {
             let layer = try Self.measure(
                 monitor,
@@ -150,7 +151,7 @@ internal import Transformer
                 step: step,
                 norms: [Self.module: gradient]
             )
-            return monitor.warnings.new([layer], format: format)
+            return LayerWarnings.new([layer], format: format, said: &said)
         }
         try Self.set([Float](repeating: 2, count: 32), parameters)
         let constant = try warnings(1)

@@ -120,27 +120,41 @@ internal import Testing
     @Test(arguments: jobs)
     func aJobWithItsDefaultsIsTheSameJob(members: String) throws {
         let job = try Self.job(members)
-        let text = job.resolved.indentedText
+        let resolved = job.resolved(holdsConversations: false)
+        let text = resolved.indentedText
         let again = try ParsedJob(kind: "train", json: Array(text.utf8))
         guard case .train(let spec) = job.spec, case .train(var found) = again.spec else {
             return #expect(Bool(false), "not a training job")
         }
         found.namesFrozen = spec.namesFrozen
+        found.data.namesSampling = spec.data.namesSampling
         #expect(found == spec)
         #expect(again.warnings.map(\.withoutLine) == job.warnings.map(\.withoutLine))
-        #expect(again.resolved == job.resolved)
-        #expect(again.document == job.resolved)
-        for key in ["trainer", "optim"] { #expect(job.resolved[key]?.objectValue != nil) }
-        let trainer = try #require(job.resolved["trainer"])
+        #expect(again.resolved(holdsConversations: false) == resolved)
+        #expect(again.document == resolved)
+        for key in ["trainer", "optim"] { #expect(resolved[key]?.objectValue != nil) }
+        let trainer = try #require(resolved["trainer"])
         #expect(trainer["checkpoint_every_steps"] == .number(50))
         #expect(trainer["divergence_guard"]?["loss_factor"] == .number(2))
-        #expect(job.resolved["seed"] != nil && job.resolved["export_from"] != nil)
+        #expect(resolved["seed"] != nil && resolved["export_from"] != nil)
+    }
+
+    /// Seen: a run's configuration did not say that only answers had been learned, or which windows there were.
+    @Test func whatIsLearnedOfConversationsIsWrittenOut() throws {
+        let job = try Self.job(#""trainer": {"max_steps": 5}"#)
+        let resolved = job.resolved(holdsConversations: true)
+        #expect(resolved["data"]?["answer_only_loss"] == .boolean(true))
+        #expect(resolved["data"]?["sampling"] == .string("random"))
+        // Of texts without any it would be warned about.
+        let plain = job.resolved(holdsConversations: false)
+        #expect(plain["data"]?["answer_only_loss"] == nil)
+        #expect(plain["data"]?["sampling"] == .string("random"))
     }
 
     /// What would be warned about is left out, and what was not said to be none stays so.
     @Test func defaultsWithoutEffectAreLeftOut() throws {
         let job = try Self.job(#""trainer": {"max_steps": 5}"#)
-        let resolved = job.resolved
+        let resolved = job.resolved(holdsConversations: false)
         #expect(
             resolved["optim"]?["sched"]
                 == .object(["name": .string("constant"), "warmup_steps": .number(0)])
@@ -150,7 +164,7 @@ internal import Testing
         for key in ["distillation", "lora", "start", "frozen"] {
             #expect(resolved[key] == nil, "\(key)")
         }
-        let distilled = try Self.job(#""distillation": {}"#).resolved
+        let distilled = try Self.job(#""distillation": {}"#).resolved(holdsConversations: false)
         #expect(distilled["frozen"] == .array([.string("*embed_tokens*")]))
         #expect(resolved["trainer"]?["early_stopping"] == nil)
         #expect(resolved["trainer"]?["max_epochs"] == nil)

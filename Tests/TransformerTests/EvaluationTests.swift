@@ -101,6 +101,29 @@ struct PerplexityEvaluatorTests {
     }
 }
 
+struct RatioEstimateTests {
+    /// Of 21 in 12 targets; residuals 1.25, 0.25 and -1.5; Student's t of two degrees is 4.302653.
+    @Test func windowsCountByTheirTargets() throws {
+        let found = RatioEstimate([(10, 5), (2, 1), (9, 6)])
+        #expect(found.ratio == 1.75)
+        let interval = try #require(found.interval)
+        let margin = 4.302653 * (1.5 * 3.875).squareRoot() / 12
+        #expect(abs(interval[0] - (1.75 - margin)) < 1e-6)
+        #expect(abs(interval[1] - (1.75 + margin)) < 1e-6)
+        #expect(RatioEstimate([(3, 2)]).interval == nil)
+    }
+
+    /// Where all have as many targets, it is the mean of means, and its interval.
+    @Test func equalWindowsAreMeans() throws {
+        let found = RatioEstimate([(8, 4), (12, 4), (10, 4), (14, 4)])
+        #expect(found.ratio == 2.75)
+        // Means 2, 3, 2.5, 3.5: a variance of 5/12, over four; t of three degrees is 3.182446.
+        let margin = 3.182446 * (5.0 / 12 / 4).squareRoot()
+        let interval = try #require(found.interval)
+        #expect(abs(interval[1] - interval[0] - 2 * margin) < 1e-6)
+    }
+}
+
 struct GeneratorTests {
     @Test(arguments: [1, 3, 128])
     func cacheEqualsAWholePass(chunk: Int) throws {

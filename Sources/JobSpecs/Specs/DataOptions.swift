@@ -64,7 +64,7 @@ public struct DataOptions: Sendable, Equatable {
     /// Which windows of a training text there are.
     public var sampling: Sampling
     /// Whether the job itself says so.
-    let namesSampling: Bool
+    var namesSampling: Bool
     /// Whether positions restart behind a document's end.
     public var resetsPositions: Bool
     /// Whether attention ends at a document's end.
@@ -72,7 +72,7 @@ public struct DataOptions: Sendable, Equatable {
     /// Whether the position of an end-of-document token counts in no loss.
     public var masksEndOfDocumentLoss: Bool
     /// Whether only what the assistant says is learned of conversations; nil if the job does not say.
-    private let namedAnswersOnly: Bool?
+    var namedAnswersOnly: Bool?
     /// Whether a training does not read its corpus once in advance.
     public var skipsWarmUp: Bool
 

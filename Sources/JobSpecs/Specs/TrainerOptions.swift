@@ -17,13 +17,13 @@ public enum Extent: Sendable, Equatable {
 }
 
 extension Resources {
-    /// Why CPU workers on single hosts cannot run this, or nil if they can; such a job waits in the queue.
+    /// What a job wants that not every worker offers, in words that follow "the job"; nil if any will do.
     public var waitReason: String? {
         let wants = description
         guard !wants.isEmpty else { return nil }
         return accelerator == .gpu
             ? "waits for \(wants); the workers offer \(Offer(kinds: []).description)"
-            : "waits for \(wants), which workers with a launcher offer"
+            : "takes \(wants), which workers with a launcher offer; while none does, it waits, and status says so"
     }
 }
 

@@ -118,6 +118,18 @@ public struct CorpusDocuments: Sendable {
         }
     }
 
+    /// How many of the first thousand documents hold a token before their last one, as conversations do whose
+    /// turns end with it; of a long document its first hundred thousand tokens are looked at.
+    public func innerEndCount(_ token: Int32) -> Int {
+        range.prefix(1000).count { document in
+            let count = min(length(of: document) - 1, 100_000)
+            guard count > 0 else { return false }
+            var tokens = [Int32](repeating: -1, count: count)
+            try? copy(0..<count, of: document, to: &tokens, vocabularySize: Int(Int32.max))
+            return tokens.contains(token)
+        }
+    }
+
     /// Reads all tokens, and checks that a model has a row for each.
     ///
     /// `onRead`: Told every hundred megabytes or so how many tokens are read; throwing stops.

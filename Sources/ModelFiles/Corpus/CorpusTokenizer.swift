@@ -14,6 +14,8 @@ public struct CorpusTokenizer: Sendable {
         public var documentCount = 0
         /// Documents without a token, which are left out.
         public var emptyCount = 0
+        /// Documents that hold the model's end-of-text token themselves.
+        public var innerEndCount = 0
     }
 
     private let tokens: TextTokens
@@ -96,6 +98,7 @@ public struct CorpusTokenizer: Sendable {
                 continue
             }
             try tokens.requireRows(of: document, in: file)
+            if let end = tokens.endOfText, document.contains(end) { progress.innerEndCount += 1 }
             try writer.append(document + (endToken.map { [$0] } ?? []))
             progress.documentCount += 1
         }

@@ -63,7 +63,7 @@ struct RunCheckpoints {
             parameters: engine.stored,
             state: engine.state,
             values: values.merging(control.values) { $1 },
-            history: try recorder.history.jsonLines(),
+            history: try recorder.history.stored(),
             companions: control.companions(of: step).map { .init(.init($0.role), step: $0.step) }
         )
         reporter.checkpoint(step: step, name: name)

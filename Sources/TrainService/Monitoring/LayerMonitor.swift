@@ -35,8 +35,6 @@ final class LayerMonitor {
 
     /// Weights of a module that are followed.
     static let limit = 16_384
-    /// What was warned of.
-    var warnings = LayerWarnings()
     /// By module: followed weights before the step.
     private var before: [String: [Float]] = [:]
     /// By format and module.

@@ -3,7 +3,7 @@ internal import Foundation
 internal import Quantization
 
 /// What a user should look at in layers while they are trained, each once, with what to do.
-struct LayerWarnings {
+enum LayerWarnings {
     /// A rule over what steps do to a layer.
     private enum Rule: String {
         /// A step changes more of the weight than training does.
@@ -19,12 +19,16 @@ struct LayerWarnings {
     /// Shares of the codes that flip per step, from which on it is warned.
     static let flipRate = 0.02
 
-    private var said: Set<String> = []
-
     /// Warnings of these layers that were not said before; `format` names the one of several.
-    mutating func new(_ layers: [LayerMonitor.Layer], format: String?) -> [String] {
+    ///
+    /// `said`: What was, by layer, format and rule; it is added to.
+    static func new(
+        _ layers: [LayerMonitor.Layer],
+        format: String?,
+        said: inout Set<String>
+    ) -> [String] {
         layers.flatMap { layer in
-            (Self.warnings(layer.report.statistics) + Self.warnings(layer.course))
+            (warnings(layer.report.statistics) + warnings(layer.course))
                 .filter {
                     said.insert("\(format ?? "") \(layer.report.module) \($0.rule)").inserted
                 }

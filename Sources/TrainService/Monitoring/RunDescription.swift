@@ -59,10 +59,17 @@ struct RunDescription {
 
     /// Describes a run on this machine; `resumedFrom`: The step that its last attempt began at.
     ///
+    /// `holdsConversations`: Whether its texts have some.
+    ///
     /// - Throws: `JobSpecError` if the request's specification is none.
-    init(_ request: ComputeRequest, seed: UInt64, resumedFrom step: Int) throws {
+    init(
+        _ request: ComputeRequest,
+        seed: UInt64,
+        resumedFrom step: Int,
+        holdsConversations: Bool
+    ) throws {
         let job = try ParsedJob(kind: request.kind, json: Array(request.spec.utf8))
-        config = job.resolved.indentedText + "\n"
+        config = job.resolved(holdsConversations: holdsConversations).indentedText + "\n"
         inputs = job.spec.inputReferences.map { reference in
             Input(
                 place: JSONPath.path(ofPointer: reference.pointer),

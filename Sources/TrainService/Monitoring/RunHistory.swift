@@ -5,8 +5,8 @@ internal import ServiceKit
 /// What was measured while a job trained, in order of the steps.
 ///
 /// It is kept with the job's checkpoints, so that an attempt elsewhere goes on with it, and written beside the
-/// model at the end. It stays small however long a run takes: beyond ``limit`` rows every second of what steps
-/// measured is left out, and of the layers' figures beyond ``layerLimit``.
+/// model at the end. It stays small however long a run takes: beyond ``limit`` rows of steps, or of validations,
+/// or ``layerLimit`` of layers' figures, those that stay are half as many, spread evenly over the run.
 struct RunHistory: Equatable {
     /// What was measured at one step.
     struct Row: Equatable {
@@ -21,37 +21,57 @@ struct RunHistory: Equatable {
         var layers: [String: LayerFigures]? = nil
     }
 
-    /// Rows that are kept.
+    /// Rows of steps that are kept, and as many of validations.
     static let limit = 20_000
     /// Rows whose layers' figures are kept.
     static let layerLimit = 100
 
     private(set) var rows: [Row] = []
+    /// What was warned of, by names that ``LayerWarnings`` gives: it is not said again by another attempt.
+    var warned: Set<String> = []
 
     /// Adds what was measured.
     mutating func append(_ row: Row) {
         var row = row
         row.values = row.values.filter(\.value.isFinite)
         rows.append(row)
-        if rows.count(where: { $0.layers != nil }) > Self.layerLimit { thinLayers() }
-        if rows.count > Self.limit { thinRows() }
+        if row.layers != nil { thinLayers() }
+        let isStep = row.stage != nil
+        thinRows { ($0.stage != nil) == isStep }
     }
 
     private mutating func thinLayers() {
         let places = rows.indices.filter { rows[$0].layers != nil }
-        // The first and the newest stay.
-        for (order, place) in places.dropLast().enumerated() where order % 2 == 1 {
-            rows[place].layers = nil
-        }
+        let kept = Set(spread(places, Self.layerLimit))
+        for place in places where !kept.contains(place) { rows[place].layers = nil }
     }
 
-    private mutating func thinRows() {
-        var count = 0
-        rows = rows.enumerated().filter { place, row in
-            guard row.stage != nil, place < rows.count - 1 else { return true }
-            count += 1
-            return count % 2 == 1
-        }.map(\.element)
+    private mutating func thinRows(_ isOfKind: (Row) -> Bool) {
+        // Until there are so many of both kinds, none is looked at.
+        guard rows.count > Self.limit else { return }
+        let places = rows.indices.filter { isOfKind(rows[$0]) }
+        let kept = Set(spread(places, Self.limit))
+        guard kept.count < places.count else { return }
+        rows = rows.indices.filter { !isOfKind(rows[$0]) || kept.contains($0) }.map { rows[$0] }
+    }
+
+    /// Which of some places stay, `limit` at most, the first and the newest among them.
+    ///
+    /// Beyond the limit every second goes. From then on what comes is held to the same distance, which the
+    /// first two have: otherwise a run's beginning would be halved again and again, and its end be whole.
+    private func spread(_ places: [Int], _ limit: Int) -> [Int] {
+        guard places.count > 2 else { return places }
+        func distance(_ first: Int, _ second: Int) -> Int {
+            rows[places[second]].step - rows[places[first]].step
+        }
+        var kept = places
+        let newest = places.count - 1
+        if places.count > limit / 2, distance(newest - 2, newest - 1) < distance(0, 1) {
+            kept.remove(at: newest - 1)
+        }
+        guard kept.count > limit else { return kept }
+        return kept.dropLast().enumerated().filter { $0.offset.isMultiple(of: 2) }.map(\.element)
+            + kept.suffix(1)
     }
 }
 
@@ -107,13 +127,26 @@ extension RunHistory {
         return text
     }
 
-    /// Reads what ``jsonLines()`` wrote.
+    /// What a checkpoint keeps: a line of what was warned of before the rows.
+    func stored() throws -> Data {
+        try ResultJSON.data(Warned(warned: warned.sorted())) + [UInt8(ascii: "\n")] + jsonLines()
+    }
+
+    /// Reads what ``stored()`` or ``jsonLines()`` wrote.
     ///
     /// - Throws: `DecodingError` if a line is none of it.
     init(jsonLines data: Data) throws {
         let decoder = JSONDecoder()
-        rows = try data.split(separator: UInt8(ascii: "\n")).map {
-            try decoder.decode(Row.self, from: $0)
+        for line in data.split(separator: UInt8(ascii: "\n")) {
+            if rows.isEmpty, let found = try? decoder.decode(Warned.self, from: line) {
+                warned = Set(found.warned)
+            } else {
+                rows.append(try decoder.decode(Row.self, from: line))
+            }
         }
+    }
+
+    private struct Warned: Codable {
+        let warned: [String]
     }
 }

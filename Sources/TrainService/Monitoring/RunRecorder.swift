@@ -30,6 +30,9 @@ final class RunRecorder {
 
     /// Goes on with what a checkpoint holds.
     func restore(_ kept: [UInt8]) {
+        // What this attempt said already, before it went back, stays said.
+        let warned = history.warned
+        defer { history.warned.formUnion(warned) }
         do {
             history = try RunHistory(jsonLines: Data(kept))
         } catch {
@@ -63,6 +66,11 @@ final class RunRecorder {
                 layers: metrics.layers
             )
         )
+    }
+
+    /// Warnings of layers that neither this attempt nor an earlier one has said.
+    func newWarnings(of layers: [LayerMonitor.Layer], format: String?) -> [String] {
+        LayerWarnings.new(layers, format: format, said: &history.warned)
     }
 
     /// What of the metrics goes into one message.

@@ -12,7 +12,7 @@ internal import Kernels
 public struct PerplexityResult: Sendable, Codable, Equatable {
     /// `exp(meanLoss)`; at least 1.
     public var perplexity: Double
-    /// 95 % confidence interval of the perplexity over windows: `exp(mean ± t · s / √n)` with
+    /// 95 % confidence interval of the perplexity over windows, each of which counts by its targets, with
     /// Student's t; nil of one window, which has no spread to measure.
     public var confidenceInterval: [Double]?
     /// Mean cross-entropy per target, in nats; 0 or more.
@@ -160,38 +160,46 @@ public final class PerplexityEvaluator {
     }
 
     private func summary(of windows: [LossSum]) -> PerplexityResult {
-        let losses = Spread(windows.map { $0.loss / Double($0.rows) })
-        let hits = Spread(windows.map { Double($0.correct) / Double($0.rows) })
-        let correct = windows.reduce(0) { $0 + $1.correct }
-        let rows = windows.reduce(0) { $0 + $1.rows }
+        let losses = RatioEstimate(windows.map { ($0.loss, $0.rows) })
+        let hits = RatioEstimate(windows.map { (Double($0.correct), $0.rows) })
         return PerplexityResult(
-            perplexity: exp(losses.mean),
+            perplexity: exp(losses.ratio),
             confidenceInterval: losses.interval?.map(exp),
-            meanLoss: losses.mean,
-            accuracy: Double(correct) / Double(max(rows, 1)),
+            meanLoss: losses.ratio,
+            accuracy: hits.ratio,
             accuracyInterval: hits.interval?.map { min(max($0, 0), 1) },
             windowCount: windows.count,
-            targetCount: rows
+            targetCount: windows.reduce(0) { $0 + $1.rows }
         )
     }
 }
 
-/// The mean of some windows' figures, and how sure it is.
-private struct Spread {
-    let mean: Double
-    /// 95 % confidence interval; nil of one figure.
+/// What some windows' sums come to per target, and how sure it is: a window counts by its targets, of which
+/// masks leave some windows more than others.
+///
+/// The interval is that of a ratio of sums (linearized; Cochran 1977, Sampling Techniques, 6.3), with Student's
+/// t; where all windows have as many targets, that of the mean of the windows' means.
+struct RatioEstimate {
+    let ratio: Double
+    /// 95 % confidence interval; nil of one window.
     let interval: [Double]?
 
-    init(_ figures: [Double]) {
-        let n = Double(figures.count)
-        let mean = figures.reduce(0, +) / n
-        self.mean = mean
-        guard figures.count > 1 else {
+    /// Of windows' sums and targets, at least one of each.
+    init(_ windows: [(sum: Double, targets: Int)]) {
+        let n = Double(windows.count)
+        let targets = Double(windows.reduce(0) { $0 + $1.targets })
+        let ratio = windows.reduce(0) { $0 + $1.sum } / targets
+        self.ratio = ratio
+        guard windows.count > 1 else {
             interval = nil
             return
         }
-        let variance = figures.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / (n - 1)
-        let margin = StudentT.quantile975(figures.count - 1) * (variance / n).squareRoot()
-        interval = [mean - margin, mean + margin]
+        let squares = windows.reduce(0) { sum, window in
+            let residual = window.sum - ratio * Double(window.targets)
+            return sum + residual * residual
+        }
+        let error = (n / (n - 1) * squares).squareRoot() / targets
+        let margin = StudentT.quantile975(windows.count - 1) * error
+        interval = [ratio - margin, ratio + margin]
     }
 }

@@ -54,6 +54,16 @@ struct PreprocessCommand: ClientVerb {
             throw ClientError(.usage, error.message)
         }
         meter.clear()
+        if progress.innerEndCount > 0 {
+            Console.note(
+                """
+                note: \(progress.innerEndCount) of \(writer.documentCount) documents hold the model's end-of-text \
+                token themselves, as conversations do whose turns end with it: reset_position_ids, \
+                reset_attention_mask and eod_mask_loss take each for the end of a document; a job that reads \
+                conversations as JSON lines keeps them whole
+                """
+            )
+        }
         let seconds = (ContinuousClock.now - start) / .seconds(1)
         guard !output.json else {
             Console.print(
@@ -62,6 +72,7 @@ struct PreprocessCommand: ClientVerb {
                     "documents": .number(Double(writer.documentCount)),
                     "tokens": .number(Double(writer.tokenCount)),
                     "empty_documents": .number(Double(progress.emptyCount)),
+                    "documents_with_inner_ends": .number(Double(progress.innerEndCount)),
                     "token_type": .string("\(writer.type)"),
                     "seconds": .number(seconds),
                 ])

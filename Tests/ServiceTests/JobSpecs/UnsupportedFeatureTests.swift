@@ -149,7 +149,7 @@ internal import Testing
         #expect([1, 2, 3, 8].map { job.devices(of: $0) } == [1, 2, 3, 4])
         #expect(
             job.resources.waitReason
-                == "waits for 2 devices, 2 nodes, which workers with a launcher offer"
+                == "takes 2 devices, 2 nodes, which workers with a launcher offer; while none does, it waits, and status says so"
         )
         let above = Self.train(more: #","trainer":{"devices":2,"min_devices":3}"#)
         let error = try #require(refusal("train", above))

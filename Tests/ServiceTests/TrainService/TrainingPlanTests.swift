@@ -48,9 +48,14 @@ internal import Transformer
         let plan = try Self.plan(trainer, tokens: 1000)
         #expect(plan.totalSteps == 6)
         #expect(plan.schedule.totalSteps == 6)
-        // A third of an epoch of three steps; half of 15 windows.
+        // A third of an epoch of three steps; half of the validation's windows, however many an epoch has.
         #expect(plan.validationInterval == 1)
-        #expect(plan.validationWindows == 8)
+        #expect(plan.validationWindows(of: 300) == 150)
+        #expect(plan.validationWindows(of: 1) == 1)
+        let all = try Self.plan(trainer.replacing("0.5", with: "1.0"), tokens: 1000)
+        #expect(all.validationWindows(of: 300) == 300)
+        let some = try Self.plan(trainer.replacing("0.5", with: "40"), tokens: 1000)
+        #expect(some.validationWindows(of: 300) == 40 && some.validationWindows(of: 7) == 7)
         let steps = trainer.replacing("\"max_epochs\"", with: "\"max_steps\": 4, \"max_epochs\"")
         #expect(try Self.plan(steps, tokens: 1000).totalSteps == 4)
     }
@@ -82,7 +87,7 @@ internal import Transformer
             tokens: 100
         )
         #expect(plan.totalSteps == 3 && plan.validationInterval == 1)
-        #expect(plan.validationWindows == .max)
+        #expect(plan.validationWindows(of: .max) == .max)
     }
 
     @Test func stepsBeyondAllNumbersAreTheLargest() throws {

@@ -99,7 +99,7 @@ struct RunHistoryTests {
                 history.append(.init(step: step, time: 0, values: ["validation_perplexity": 2]))
             }
         }
-        #expect(history.rows.count <= RunHistory.limit)
+        #expect(history.rows.count <= RunHistory.limit + 3)
         #expect(history.rows.count > RunHistory.limit / 3)
         let steps = history.rows.map(\.step)
         #expect(steps == steps.sorted() && steps.first == 1 && steps.last == 3 * RunHistory.limit)
@@ -107,5 +107,42 @@ struct RunHistoryTests {
         let shown = history.rows.filter { $0.layers != nil }.map(\.step)
         #expect((RunHistory.layerLimit / 3...RunHistory.layerLimit).contains(shown.count))
         #expect(shown.first == 1)
+    }
+
+    /// Seen: of a run of 1,000 steps the layers' figures had step 1, then none until 665, and half of them
+    /// were the last fifty's.
+    @Test(arguments: [1_000, 2_345, 100_000])
+    func whatStaysIsSpreadOverTheRun(count: Int) throws {
+        var history = RunHistory()
+        let layers = ["m": try Self.layer(17)]
+        for step in 1...count {
+            history.append(
+                .init(step: step, time: 0, stage: "mxfp4", values: ["loss": 1], layers: layers)
+            )
+        }
+        func fullness(_ steps: [Int], tenth: Int) -> Int {
+            steps.count { ($0 - 1) * 10 / count == tenth }
+        }
+        let shown = history.rows.filter { $0.layers != nil }.map(\.step)
+        let all = history.rows.map(\.step)
+        #expect(shown.first == 1 && all.first == 1 && all.last == count)
+        #expect((50...100).contains(shown.count) && all.count <= RunHistory.limit)
+        // Each tenth of the run has a tenth of them, but for one at its border and the newest.
+        for tenth in 0..<10 {
+            #expect(abs(fullness(shown, tenth: tenth) * 10 - shown.count) <= 20, "\(shown)")
+            #expect(abs(fullness(all, tenth: tenth) * 10 - all.count) <= 20)
+        }
+    }
+
+    /// Seen: after a pause and its end, each layer's warnings were said again.
+    @Test func whatWasWarnedOfGoesWithTheCheckpoint() throws {
+        var history = RunHistory()
+        history.append(.init(step: 3, time: 1, stage: "mxfp4", values: ["loss": 0.5]))
+        history.warned = [" a.b flips", "mxfp4 c noGradient"]
+        let again = try RunHistory(jsonLines: history.stored())
+        #expect(again == history)
+        // The records that a user reads have rows alone.
+        #expect(try RunHistory(jsonLines: history.jsonLines()).rows == history.rows)
+        #expect(try !String(decoding: history.jsonLines(), as: UTF8.self).contains("warned"))
     }
 }
