@@ -127,6 +127,13 @@ let package = Package(
             swiftSettings: strict
         ),
 
+        // Texts that models write: which tokens are computed when, how the next is drawn, where a text ends.
+        .target(
+            name: "Inference",
+            dependencies: ["Kernels", "Devices", "Transformer", "ModelFiles"],
+            swiftSettings: strict
+        ),
+
         // The language of chat templates: pure, and of no other module.
         .target(name: "Jinja", dependencies: [orderedCollections], swiftSettings: strict),
 
@@ -191,9 +198,8 @@ let package = Package(
         .executableTarget(
             name: "qat-client",
             dependencies: numeric + [
-                "DurableFiles", "Jobs", "Protocol", "JobSpecs", "JobInputs", argumentParser,
-                logging,
-                yams,
+                "DurableFiles", "Inference", "Jobs", "Protocol", "JobSpecs", "JobInputs",
+                argumentParser, logging, yams,
             ],
             swiftSettings: strict
         ),
@@ -250,6 +256,12 @@ let package = Package(
                 "CHeapUse", "CKernels", "Formats", "Kernels", "Quantization", "Devices",
                 "Transformer",
             ],
+            resources: [.copy("Fixtures")],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "InferenceTests",
+            dependencies: numeric + ["Inference"],
             resources: [.copy("Fixtures")],
             swiftSettings: strict
         ),

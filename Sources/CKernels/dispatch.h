@@ -14,3 +14,4 @@
 #endif
 
 int qat_uses_avx2(void);
+int qat_uses_avx512(void);

@@ -109,6 +109,17 @@ public protocol ComputeDevice: AnyObject, Sendable {
     )
     /// Attention of one sequence's latest rows over all its keys and values.
     func attend(_ attention: CachedAttentionOperation, _ tensors: AttentionTensors)
+    /// Puts each row's keys, or values, `[rows, heads · dimension]`, into its place in its sequence's pages.
+    func store(_ source: DeviceTensor, of batch: PagedBatch, in pages: PagedRows)
+    /// Attention of rows of several sequences over what their pages hold. What a row gets depends on its
+    /// query and its sequence alone, to the bit: not on the rows beside it, nor on the number of threads.
+    func attend(
+        _ attention: PagedAttentionOperation,
+        query: DeviceTensor,
+        keys: PagedRows,
+        values: PagedRows,
+        into output: DeviceTensor
+    )
     /// `output = f(gate) · up`, or `f(up)` without a gate.
     func activate(_ activation: DecoderKernels.Activation, _ tensors: GatedTensors)
     /// Overwrites the gradients of gate (if there is one) and up.

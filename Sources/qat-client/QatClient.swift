@@ -21,7 +21,8 @@ struct QatClient: AsyncParsableCommand {
             PauseCommand.self, ResumeCommand.self, RetryCommand.self, ExplainCommand.self,
             ArtifactsCommand.self, JobsCommand.self,
             DownloadCommand.self,
-            GenerateCommand.self, TokenizeCommand.self, PreprocessCommand.self, CertsCommand.self,
+            GenerateCommand.self, ChatCommand.self, TokenizeCommand.self, PreprocessCommand.self,
+            CertsCommand.self,
         ]
     )
 

@@ -91,6 +91,62 @@ struct ArchitectureTests {
         }
     }
 
+    /// Three texts at a time: the prompt, twice and in pieces, beside another.
+    @Test(arguments: ArchitectureFixture.all)
+    func batchesWriteWhatTransformersWrites(fixture: ArchitectureFixture) throws {
+        let expected = try fixture.expected()
+        let parameters = try fixture.parameters()
+        let limits = BatchLimits(
+            rows: 40,
+            sequences: 3,
+            length: expected.prompt.count + 32,
+            pageRows: 8
+        )
+        let device = CPUDevice(team: ThreadTeam(threadCount: 2))
+        let decoder: BatchDecoder
+        do {
+            decoder = try BatchDecoder(parameters: parameters, limits: limits, device: device)
+        } catch let error as TransformerError {
+            // What turns keys otherwise where a text grows beyond a length is refused, and nothing else.
+            #expect(expected.crossing != nil && error.code == .invalidConfiguration)
+            return
+        }
+        for sequence in 0..<3 {
+            for page in 0..<decoder.limits.pagesPerSequence {
+                decoder.setPage(page * 3 + sequence, at: page, of: sequence)
+            }
+        }
+        let prompts = [expected.prompt, Array(expected.prompt.reversed()), expected.prompt]
+        var (done, texts) = ([0, 0, 0], prompts)
+        var logits = [Float](repeating: 0, count: parameters.configuration.vocabularySize)
+        while texts[0].count < expected.prompt.count + 32
+            || texts[2].count < expected.prompt.count + 32
+        {
+            var batch = Batch()
+            var asked: [(sequence: Int, index: Int)] = []
+            for (sequence, text) in texts.enumerated() where done[sequence] < decoder.limits.length
+            {
+                let end = min(text.count, done[sequence] + [16, 7, 3][sequence])
+                let index = batch.append(
+                    text[done[sequence]..<end],
+                    at: done[sequence],
+                    of: sequence,
+                    wantsLogits: end == text.count
+                )
+                done[sequence] = end
+                if let index { asked.append((sequence, index)) }
+            }
+            decoder.run(batch)
+            for (sequence, index) in asked where texts[sequence].count < decoder.limits.length {
+                decoder.logits(index, into: &logits)
+                let best = logits.indices.max { logits[$0] < logits[$1] } ?? 0
+                texts[sequence].append(Int32(best))
+            }
+        }
+        #expect(Array(texts[0].suffix(32)) == expected.greedy)
+        #expect(Array(texts[2].suffix(32)) == expected.greedy)
+    }
+
     @Test(arguments: ArchitectureFixture.all, [1, 2, 3])
     func aStepEqualsPyTorch(fixture: ArchitectureFixture, threads: Int) throws {
         let expected = try fixture.expected()

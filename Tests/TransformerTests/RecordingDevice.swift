@@ -243,6 +243,22 @@ final class RecordingDevice: ComputeDevice, @unchecked Sendable {
         device.attend(attention, tensors)
     }
 
+    func store(_ source: DeviceTensor, of batch: PagedBatch, in pages: PagedRows) {
+        note("store", source)
+        device.store(source, of: batch, in: pages)
+    }
+
+    func attend(
+        _ attention: PagedAttentionOperation,
+        query: DeviceTensor,
+        keys: PagedRows,
+        values: PagedRows,
+        into output: DeviceTensor
+    ) {
+        note("attend paged", query)
+        device.attend(attention, query: query, keys: keys, values: values, into: output)
+    }
+
     func activate(_ activation: DecoderKernels.Activation, _ tensors: GatedTensors) {
         note("activate", tensors.output)
         device.activate(activation, tensors)

@@ -1,5 +1,6 @@
 // Umbrella header of the compute kernels.
 #pragma once
+#include "qat_cached_attention.h"
 #include "qat_convert.h"
 #include "qat_optimizer.h"
 #include "qat_product.h"

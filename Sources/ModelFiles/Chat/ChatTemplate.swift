@@ -94,6 +94,16 @@ public struct ChatTemplate: Sendable {
             return Rendering(text: text, answers: answers)
         }
 
+        /// The text of a conversation with the prompt for an answer.
+        ///
+        /// - Throws: As ``render(_:findsAnswers:place:)``.
+        func prompt(
+            _ conversation: Conversation,
+            place: String
+        ) throws(ModelFileError) -> String {
+            try text(of: conversation, conversation.messages.count, true, place).text
+        }
+
         private func text(
             of conversation: Conversation,
             _ count: Int,

@@ -8,9 +8,16 @@ protocol Attention: AnyObject {
     var firstPosition: Int { get }
     /// Where documents begin in the rows of a pass; nil where nothing goes by that.
     var documents: DocumentMarks? { get }
+    /// Each row's position, int32; nil where rows of a sequence follow each other.
+    var positions: DeviceTensor? { get }
 
     /// `slot.attention` from its rotated queries and keys and its values.
     func forward(layer: Int, slot: ActivationArena.Layer)
+}
+
+extension Attention {
+    /// Those of documents.
+    var positions: DeviceTensor? { documents?.positions }
 }
 
 extension ModelConfiguration {

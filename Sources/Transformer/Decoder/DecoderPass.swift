@@ -301,7 +301,7 @@ final class DecoderPass {
                 sequenceLength: attention.sequenceLength(rows: rows),
                 firstPosition: attention.firstPosition,
                 headDimension: configuration.headDimension,
-                positions: attention.documents?.positions
+                positions: attention.positions
             ),
             isInverse: isInverse
         )

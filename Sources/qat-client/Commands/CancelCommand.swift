@@ -189,25 +189,3 @@ extension RetryCommand {
         }
     }
 }
-
-/// `generate`: not in this version.
-struct GenerateCommand: ClientVerb {
-    static let configuration = CommandConfiguration(
-        commandName: "generate",
-        abstract: "Generate text from a model (not in this version)."
-    )
-
-    @Option(help: "A model: a path or job:ID.")
-    var model: String?
-    @Argument(help: "Prompts.")
-    var prompts: [String] = []
-    @OptionGroup var output: OutputOptions
-
-    func perform() async throws -> ExitStatus {
-        throw ClientError(
-            .usage,
-            "unimplemented: generate is not in this version; "
-                + "\"qat-client download\" fetches a model for other servers"
-        )
-    }
-}

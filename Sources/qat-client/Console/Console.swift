@@ -44,6 +44,12 @@ enum Console {
         write(TerminalText.lines(text) + "\n", to: STDOUT_FILENO)
     }
 
+    /// Writes a piece of a text to the output; what a terminal would obey in it is written out.
+    static func stream(_ text: String) {
+        closeNote()
+        write(TerminalText.lines(text), to: STDOUT_FILENO)
+    }
+
     /// Writes a value as one line of JSON to the output; what a terminal would obey is `\u….`.
     static func print(_ value: JSONValue) {
         closeNote()
