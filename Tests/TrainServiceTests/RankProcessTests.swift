@@ -1,4 +1,5 @@
 internal import Foundation
+internal import ModelFiles
 internal import Testing
 
 /// Trainings of several ranks, in the processes that mpirun starts.
@@ -100,6 +101,55 @@ struct RankProcessTests {
         #expect(moved.failure == nil, "\(moved.failure ?? "") \(moved.errors)")
         #expect(moved.log.filter { $0.hasSuffix("are asked for)") }.count == 3)
         try Self.expectAlike(moved, whole)
+    }
+
+    /// The configuration that guides to NeMo print, with another model, corpus, accelerator, number of devices
+    /// and, so that it is soon over, length of windows.
+    ///
+    /// Of 100 documents of 66 tokens 99 are trained on: 102 windows of 64, of which two ranks take 51 times two an
+    /// epoch; a quarter of 51 is 13.
+    @Test func theGuidesConfigurationTrains() throws {
+        let child = try TrainingChild()
+        let corpus = try CorpusWriter(prefix: child.folder + "/corpus", vocabularySize: 256)
+        for document in 0..<100 {
+            try corpus.append((0..<66).map { Int32(33 + ($0 * $0 + document) % 90) })
+        }
+        try corpus.commit()
+        let example = URL(filePath: #filePath).resolvingSymlinksInPath()
+            .appending(path: "../../../examples/train-nemo.json").standardized
+        var job = try TrainingChild.object(String(contentsOf: example, encoding: .utf8))
+        func set(_ section: String, _ values: [String: Any]) throws {
+            let members = try #require(job[section] as? [String: Any])
+            job[section] = members.merging(values) { $1 }
+        }
+        job["model"] = "model"
+        try set("trainer", ["devices": 2, "accelerator": "cpu"])
+        try set("data", ["train": ["corpus"], "seq_length": 64])
+        let spec = try JSONSerialization.data(withJSONObject: job)
+        let found = try child.run(
+            "guide",
+            "",
+            ranks: [2],
+            spec: String(decoding: spec, as: UTF8.self),
+            text: "corpus"
+        )
+        #expect(found.failure == nil && found.statuses == [0], "\(found.failure ?? found.errors)")
+        #expect(found.log.contains { $0.hasPrefix("ranks: 2 with 1 threads") })
+        #expect(found.log.contains { $0.hasPrefix("keys and values: FP8 under scales") })
+        let results = try found.results()
+        #expect(results["steps"] as? Int == 5 * 51)
+        #expect(results["tokens"] as? Int == 5 * 51 * 2 * 64)
+        let rows = try found.rows()
+        let validated = rows.filter { $0["validation_perplexity"] != nil }
+        #expect(validated.compactMap { $0["step"] as? Int }.starts(with: [13, 26, 39, 52]))
+        let rates = rows.compactMap { row in
+            (row["learning_rate"] as? Double).map { (row["step"] as? Int ?? 0, $0) }
+        }
+        for (step, rate) in rates where step <= 100 {
+            #expect(abs(rate - 1e-5 * Double(step) / 100) <= 1e-12, "step \(step)")
+        }
+        // By hand, the end of half a cosine; nothing stays constant behind it.
+        #expect(abs((rates.last?.1 ?? 0) - 1e-6) <= 1e-8)
     }
 
     /// What is trained beside the weights, or in their place, comes through, from a start method to the best

@@ -99,17 +99,18 @@ final class TrainingChild: Sendable {
     ///
     /// `breaks`: How attempts end, one after the other, before one that is left alone. `moves`: Whether each
     /// begins on another machine, which has the newest checkpoint and nothing else. `ranks`: Of each attempt, the
-    /// last one's of all after it.
+    /// last one's of all after it. `text`: What stands at `/data/train/0`.
     func run(
         _ name: String,
         _ members: String,
         breaks: [Break] = [],
         moves: Bool = false,
         ranks: [Int] = [1],
-        spec text: String? = nil
+        spec given: String? = nil,
+        text: String = "train.txt"
     ) throws -> Outcome {
         let spec =
-            text ?? """
+            given ?? """
                 {"model": "model",
                  \(members.contains("\"quantization\"") ? "" : #""quantization": {"algorithm": "mxfp4"},"#)
                  "data": {"train": ["train.txt"], "validation": ["validation.txt"], "seq_length": 32},
@@ -132,7 +133,7 @@ final class TrainingChild: Sendable {
                 attempt: index + 1,
                 spec: spec,
                 inputs: [
-                    "/model": "\(folder)/model", "/data/train/0": "\(folder)/train.txt",
+                    "/model": "\(folder)/model", "/data/train/0": "\(folder)/\(text)",
                     "/data/validation/0": "\(folder)/validation.txt",
                 ],
                 inputFiles: ["/data/train/0": [.init(path: "train.txt", size: 1, sha256: "ab")]],
