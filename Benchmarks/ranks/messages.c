@@ -22,7 +22,9 @@ static int ascending(const void *a, const void *b) {
 }
 
 struct parts {
-    int counts[rank_limit], offsets[rank_limit], incoming_counts[rank_limit], incoming_offsets[rank_limit];
+    int counts[rank_limit], offsets[rank_limit];
+    /* Nothing of a rank's own is sent. */
+    int sent_counts[rank_limit], incoming_counts[rank_limit], incoming_offsets[rank_limit];
 };
 
 static void cut(struct parts *parts, int count, int rank, int ranks) {
@@ -32,14 +34,14 @@ static void cut(struct parts *parts, int count, int rank, int ranks) {
         parts->counts[r] = (int)(to - from);
     }
     for (int r = 0; r < ranks; r++) {
-        parts->incoming_counts[r] = parts->counts[rank];
-        parts->incoming_offsets[r] = r * parts->counts[rank];
+        parts->sent_counts[r] = r == rank ? 0 : parts->counts[r];
+        parts->incoming_counts[r] = r == rank ? 0 : parts->counts[rank];
+        parts->incoming_offsets[r] = (r > rank ? r - 1 : r) * parts->counts[rank];
     }
 }
 
-static void add_up(float *own, const float *incoming, int count, int ranks) {
-    memcpy(own, incoming, (size_t)count * sizeof(float));
-    for (int r = 1; r < ranks; r++)
+static void add_up(float *own, const float *incoming, int count, int others) {
+    for (int r = 0; r < others; r++)
         for (int i = 0; i < count; i++) own[i] += incoming[(size_t)r * count + i];
 }
 
@@ -80,11 +82,11 @@ int main(int argc, char **argv) {
             if (done >= 0) {
                 qat_mpi_wait(&requests[slot]);
                 add_up(values + (size_t)done * bucket + parts[done].offsets[rank], incoming,
-                       parts[done].counts[rank], ranks);
+                       parts[done].counts[rank], ranks - 1);
             }
             if (b < buckets)
                 qat_mpi_exchange_floats(
-                    values + (size_t)b * bucket, parts[b].counts, parts[b].offsets, incoming,
+                    values + (size_t)b * bucket, parts[b].sent_counts, parts[b].offsets, incoming,
                     parts[b].incoming_counts, parts[b].incoming_offsets, &requests[slot]);
         }
         barrier();

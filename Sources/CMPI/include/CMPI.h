@@ -34,8 +34,8 @@ void qat_mpi_broadcast(void *bytes, int count, qat_mpi_request *request);
 /* `own` doubles of each rank, behind one another in `all`. */
 void qat_mpi_gather_doubles(const double *own, int count, double *all, qat_mpi_request *request);
 
-/* Of `values`, the part of each rank goes there; of each rank, what it has for this one comes into `incoming`, one
- * behind the other. `incoming_counts` are all the same, the length of this rank's part. */
+/* Of `values`, the part of each rank goes there; of each rank, what it has for this one comes into `incoming`. A
+ * rank's counts of itself are 0, and `incoming_counts` of the others all the same, the length of this rank's part. */
 void qat_mpi_exchange_floats(
     const float *values, const int *counts, const int *offsets,
     float *incoming, const int *incoming_counts, const int *incoming_offsets,

@@ -55,7 +55,7 @@ public final class MPIRanks: RankGroup, @unchecked Sendable {
     public func begin(_ exchange: RankExchange) {
         let layout = exchange.layout
         // Arrays of constant properties keep their place; the layout lives as long as the exchange.
-        layout.counts.withUnsafeBufferPointer { counts in
+        layout.sentCounts.withUnsafeBufferPointer { counts in
             layout.offsets.withUnsafeBufferPointer { offsets in
                 layout.incomingCounts.withUnsafeBufferPointer { incomingCounts in
                     layout.incomingOffsets.withUnsafeBufferPointer { incomingOffsets in
@@ -141,7 +141,7 @@ public final class MPIRanks: RankGroup, @unchecked Sendable {
 
     private func move(_ tensor: DeviceTensor, _ parts: [Range<Int>], _ operation: Move) {
         let unit = tensor.type.byteCount
-        let layout = RankLayout(parts: parts, ownCount: parts[rank].count, unit: unit)
+        let layout = RankLayout(parts: parts, rank: rank, unit: unit)
         let start = tensor.address
         var request: UnsafeMutableRawPointer?
         layout.counts.withUnsafeBufferPointer { counts in

@@ -8,13 +8,13 @@ public protocol RankGroup: AnyObject, Sendable {
     /// All of them; 2 or more.
     var count: Int { get }
 
-    /// Begins to bring of ``RankExchange/values`` each rank its part, and returns at once.
+    /// Begins to bring of ``RankExchange/values`` each other rank its part, and returns at once.
     ///
     /// Until ``finish(_:)`` the values stay as they are.
     func begin(_ exchange: RankExchange)
     /// Gives an exchange that was begun time to go on; it may stand still without.
     func advance(_ exchange: RankExchange)
-    /// Waits until ``RankExchange/incoming`` holds what all ranks had for this one.
+    /// Waits until ``RankExchange/incoming`` holds what the other ranks had for this one.
     func finish(_ exchange: RankExchange)
     /// Makes each rank's part of an exchange's values those of all.
     func share(_ exchange: RankExchange)
@@ -37,7 +37,7 @@ public final class RankExchange: @unchecked Sendable {
     public let values: DeviceTensor
     /// By rank, one behind the other.
     public let parts: [Range<Int>]
-    /// A row for each rank, as long as this rank's part.
+    /// A row for each other rank, in order, as long as this rank's part.
     public let incoming: DeviceTensor
     /// This rank's part.
     public let own: DeviceTensor
@@ -48,14 +48,20 @@ public final class RankExchange: @unchecked Sendable {
 
     /// An exchange of `values` among as many ranks as there are `parts`, which cover them in order.
     ///
-    /// `room`: Single precision, for as many elements as this rank's part has, from each rank.
+    /// `room`: Single precision, for as many elements as this rank's part has, from each other rank.
     public init(_ values: DeviceTensor, parts: [Range<Int>], rank: Int, room: DeviceTensor) {
         self.values = values
         self.parts = parts
         let part = parts[rank]
         own = values.part(part)
-        incoming = room.reshaped(rows: parts.count, columns: part.count)
-        layout = RankLayout(parts: parts, ownCount: part.count)
+        incoming = room.reshaped(rows: parts.count - 1, columns: part.count)
+        layout = RankLayout(parts: parts, rank: rank)
+    }
+
+    /// What another rank had for this one.
+    public func incoming(from rank: Int, to own: Int) -> DeviceTensor {
+        let row = rank < own ? rank : rank - 1
+        return incoming.rows(row..<row + 1)
     }
 }
 
@@ -63,14 +69,18 @@ public final class RankExchange: @unchecked Sendable {
 final class RankLayout {
     let counts: [Int32]
     let offsets: [Int32]
+    /// Of what goes to others: nothing of a rank's own.
+    let sentCounts: [Int32]
     let incomingCounts: [Int32]
     let incomingOffsets: [Int32]
 
-    init(parts: [Range<Int>], ownCount: Int, unit: Int = 1) {
+    init(parts: [Range<Int>], rank: Int, unit: Int = 1) {
         counts = parts.map { Int32($0.count * unit) }
         offsets = parts.map { Int32($0.lowerBound * unit) }
-        incomingCounts = parts.map { _ in Int32(ownCount * unit) }
-        incomingOffsets = parts.indices.map { Int32($0 * ownCount * unit) }
+        let own = parts[rank].count * unit
+        sentCounts = parts.enumerated().map { $0 == rank ? 0 : Int32($1.count * unit) }
+        incomingCounts = parts.indices.map { $0 == rank ? 0 : Int32(own) }
+        incomingOffsets = parts.indices.map { Int32(($0 > rank ? $0 - 1 : $0) * own) }
     }
 }
 

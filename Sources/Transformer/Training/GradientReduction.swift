@@ -74,7 +74,7 @@ final class GradientReduction {
             target: settings.bucketCount
         )
         let parts = plan.buckets.map { plan.parts(of: $0.range, ranks: ranks.count) }
-        let room = parts.map { ranks.count * $0[ranks.rank].count }.max() ?? 0
+        let room = parts.map { (ranks.count - 1) * $0[ranks.rank].count }.max() ?? 0
         let rooms = (0..<Self.flights).map { _ in device.tensor(columns: max(room, 1)) }
         let buckets = zip(plan.buckets, parts).enumerated().map { index, found in
             let (bucket, parts) = found
@@ -142,7 +142,7 @@ final class GradientReduction {
     private func finishNext() {
         let exchange = buckets[finished].exchange
         ranks.finish(exchange)
-        exchange.addUp(device)
+        exchange.addUp(rank: ranks.rank, device)
         finished += 1
     }
 
@@ -214,7 +214,7 @@ final class WholeReduction {
         )
         let parts = plan.buckets.map { plan.parts(of: $0.range, ranks: ranks.count) }
         let room = device.tensor(
-            columns: max(parts.map { ranks.count * $0[ranks.rank].count }.max() ?? 0, 1)
+            columns: max(parts.map { (ranks.count - 1) * $0[ranks.rank].count }.max() ?? 0, 1)
         )
         exchanges = zip(plan.buckets, parts).map { bucket, parts in
             RankExchange(tensor.part(bucket.range), parts: parts, rank: ranks.rank, room: room)
@@ -226,16 +226,21 @@ final class WholeReduction {
         for exchange in exchanges {
             ranks.begin(exchange)
             ranks.finish(exchange)
-            exchange.addUp(device)
+            exchange.addUp(rank: ranks.rank, device)
             ranks.share(exchange)
         }
     }
 }
 
 extension RankExchange {
-    /// Makes this rank's part the sum of what came in, in the order of ranks.
-    fileprivate func addUp(_ device: any ComputeDevice) {
-        device.copy(incoming.first(1), to: own)
-        for rank in 1..<parts.count { device.add(incoming.rows(rank..<rank + 1), to: own) }
+    /// Makes this rank's part the sum of all ranks', in their order.
+    fileprivate func addUp(rank: Int, _ device: any ComputeDevice) {
+        // What comes before this rank is added up where it lies; a sum of two is the same either way round.
+        if rank > 0 {
+            let sum = incoming(from: 0, to: rank)
+            for other in 1..<rank { device.add(incoming(from: other, to: rank), to: sum) }
+            device.add(sum, to: own)
+        }
+        for other in rank + 1..<parts.count { device.add(incoming(from: other, to: rank), to: own) }
     }
 }

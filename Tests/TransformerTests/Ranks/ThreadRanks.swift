@@ -112,9 +112,9 @@ final class ThreadRanks: RankGroup, @unchecked Sendable {
             while board.exchanges[number]?.count != count { board.condition.wait() }
             return board.exchanges[number] ?? [:]
         }
-        for (source, other) in all {
+        for (source, other) in all where source != rank {
             let part = other.values.part(exchange.parts[rank])
-            let row = exchange.incoming.rows(source..<source + 1)
+            let row = exchange.incoming(from: source, to: rank)
             row.floats.update(from: part.floats, count: part.count)
         }
         // The others' values stay until all have read them.
