@@ -90,6 +90,8 @@ let package = Package(
         .target(name: "CMPI"),
         // What daemons ask of the system in C: signals before main(), the memory of a child that ended.
         .target(name: "CSignals"),
+        // Running what nobody has read: namespaces, Landlock, seccomp.
+        .target(name: "CSandbox"),
 
         // Files that a crash leaves old or new, and how they are called: no other module.
         .target(name: "DurableFiles", swiftSettings: strict),
@@ -133,6 +135,9 @@ let package = Package(
             dependencies: ["Kernels", "Devices", "Transformer", "ModelFiles"],
             swiftSettings: strict
         ),
+
+        // Programs that models wrote, run where they do no harm: of no other module.
+        .target(name: "Sandbox", dependencies: ["CSandbox"], swiftSettings: strict),
 
         // The language of chat templates: pure, and of no other module.
         .target(name: "Jinja", dependencies: [orderedCollections], swiftSettings: strict),
@@ -221,6 +226,12 @@ let package = Package(
             name: "JinjaTests",
             dependencies: ["Jinja", orderedCollections],
             resources: [.copy("Fixtures")],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "SandboxTests",
+            dependencies: ["Sandbox", "TestProgram"],
+            resources: [.copy("Programs")],
             swiftSettings: strict
         ),
         .target(name: "CHeapUse", path: "Tests/CHeapUse"),

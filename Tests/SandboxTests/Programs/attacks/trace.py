@@ -1,0 +1,18 @@
+# Into other processes, and out of the filter by a tracer.
+for request, target in ((0, 0), (16, PARENT), (0x4206, PARENT), (16, 1)):
+    call(f"ptrace {request} {target}", 101, 117, request, target, 0, 0)
+call("process_vm_writev", 311, 271, PARENT, 0, 0, 0, 0, 0)
+call("seccomp", 317, 277, 1, 0, ctypes.create_string_buffer(16))
+call("prctl seccomp", 157, 167, 22, 2, ctypes.create_string_buffer(16))
+call("perf_event_open", 298, 241, ctypes.create_string_buffer(128), PARENT, -1, -1, 0)
+call("bpf", 321, 280, 5, ctypes.create_string_buffer(128), 128)
+call("userfaultfd", 323, 282, 0)
+call("keyctl", 250, 219, 0, -3, 0, 0, 0)
+call("add_key", 248, 217, b"user", b"x", b"x", 1, -3)
+call("request_key", 249, 218, b"user", b"x", 0, -3)
+call("pidfd_getfd", 438, 438, 0, 0, 0)
+call("msgget", 68, 186, 1, 0o1666)
+call("semget", 64, 190, 1, 1, 0o1666)
+call("mq_open", 240, 180, b"queue", 0o102, 0o600, 0)
+call("inotify", 294, 26, 0)
+call("fanotify", 300, 262, 0, 0)
