@@ -817,7 +817,7 @@ void   qat__v1__review_kept_response__free_unpacked
   assert(message->base.descriptor == &qat__v1__review_kept_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor qat__v1__register_worker_request__field_descriptors[13] =
+static const ProtobufCFieldDescriptor qat__v1__register_worker_request__field_descriptors[14] =
 {
   {
     "role",
@@ -975,6 +975,18 @@ static const ProtobufCFieldDescriptor qat__v1__register_worker_request__field_de
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "runs_code",
+    14,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BOOL,
+    offsetof(Qat__V1__RegisterWorkerRequest, has_runs_code),
+    offsetof(Qat__V1__RegisterWorkerRequest, runs_code),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned qat__v1__register_worker_request__field_indices_by_name[] = {
   8,   /* field[8] = accelerator */
@@ -988,13 +1000,14 @@ static const unsigned qat__v1__register_worker_request__field_indices_by_name[] 
   6,   /* field[6] = memory_bytes */
   10,   /* field[10] = nodes */
   0,   /* field[0] = role */
+  13,   /* field[13] = runs_code */
   12,   /* field[12] = state_id */
   7,   /* field[7] = version */
 };
 static const ProtobufCIntRange qat__v1__register_worker_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 13 }
+  { 0, 14 }
 };
 const ProtobufCMessageDescriptor qat__v1__register_worker_request__descriptor =
 {
@@ -1004,7 +1017,7 @@ const ProtobufCMessageDescriptor qat__v1__register_worker_request__descriptor =
   "Qat__V1__RegisterWorkerRequest",
   "qat.v1",
   sizeof(Qat__V1__RegisterWorkerRequest),
-  13,
+  14,
   qat__v1__register_worker_request__field_descriptors,
   qat__v1__register_worker_request__field_indices_by_name,
   1,  qat__v1__register_worker_request__number_ranges,

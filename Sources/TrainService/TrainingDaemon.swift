@@ -50,7 +50,8 @@ struct TrainingDaemon: AsyncParsableCommand {
                 devices: devices ?? settings.own["devices"],
                 nodes: nodes ?? settings.own["nodes"]
             )
-            try await WorkerDaemon(configuration: settings, launcher: launcher).run()
+            try await WorkerDaemon(configuration: settings, tools: WorkerTools(launcher: launcher))
+                .run()
         }
     }
 

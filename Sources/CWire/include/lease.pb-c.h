@@ -163,10 +163,15 @@ struct  Qat__V1__RegisterWorkerRequest
    */
   protobuf_c_boolean has_state_id;
   ProtobufCBinaryData state_id;
+  /*
+   * Whether it runs programs that a model wrote.
+   */
+  protobuf_c_boolean has_runs_code;
+  protobuf_c_boolean runs_code;
 };
 #define QAT__V1__REGISTER_WORKER_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&qat__v1__register_worker_request__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0,NULL, 0, 0, 0, 0, 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, 0, 0, 0, {0,NULL} }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0, {0,NULL}, 0,NULL, 0, 0, 0, 0, 0, {0,NULL}, 0, {0,NULL}, 0, 0, 0, 0, 0, 0, 0, {0,NULL}, 0, 0 }
 
 
 /*

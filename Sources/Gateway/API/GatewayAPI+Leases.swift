@@ -47,7 +47,8 @@ extension GatewayAPI {
                 kinds: kinds,
                 accelerator: accelerator,
                 devices: max(1, Int(request.devices)),
-                nodes: max(1, Int(request.nodes))
+                nodes: max(1, Int(request.nodes)),
+                runsCode: request.runsCode
             ),
             cores: Int64(request.cores),
             memory: Int64(clamping: request.memoryBytes),

@@ -28,6 +28,8 @@ public struct RegisterWorkerRequest: WireMessage, Equatable {
     public var certificateEndsUnixMs: Int64
     /// Names its state folder, which one process at a time can lock; empty is unknown.
     public var stateID: String
+    /// Whether it runs programs that a model wrote.
+    public var runsCode: Bool
 
     /// Makes a message; every field has its wire default.
     public init(
@@ -43,7 +45,8 @@ public struct RegisterWorkerRequest: WireMessage, Equatable {
         devices: UInt32 = 0,
         nodes: UInt32 = 0,
         certificateEndsUnixMs: Int64 = 0,
-        stateID: String = ""
+        stateID: String = "",
+        runsCode: Bool = false
     ) {
         self.role = role
         self.instance = instance
@@ -58,6 +61,7 @@ public struct RegisterWorkerRequest: WireMessage, Equatable {
         self.nodes = nodes
         self.certificateEndsUnixMs = certificateEndsUnixMs
         self.stateID = stateID
+        self.runsCode = runsCode
     }
 
     /// The schema's name for this message.
@@ -78,6 +82,7 @@ public struct RegisterWorkerRequest: WireMessage, Equatable {
         nodes = reader.uint32(11)
         certificateEndsUnixMs = reader.int64(12)
         stateID = try reader.text(13)
+        runsCode = reader.bool(14)
     }
 
     /// Writes the fields.
@@ -95,6 +100,7 @@ public struct RegisterWorkerRequest: WireMessage, Equatable {
         writer.set(11, nodes)
         writer.set(12, certificateEndsUnixMs)
         writer.set(13, stateID)
+        writer.set(14, runsCode)
     }
 }
 

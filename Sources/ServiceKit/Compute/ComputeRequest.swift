@@ -42,6 +42,8 @@ public struct ComputeRequest: Codable, Sendable, Equatable {
     public var threads: Int
     /// Processes on this node that compute the job together; nil for this one alone.
     public var ranksPerNode: Int?
+    /// The interpreter that programs of models may be run by; nil where they may not.
+    public var codeInterpreter: String?
 
     /// A request.
     public init(
@@ -54,9 +56,11 @@ public struct ComputeRequest: Codable, Sendable, Equatable {
         outputFolder: String,
         checkpointFolder: String,
         threads: Int,
-        ranksPerNode: Int? = nil
+        ranksPerNode: Int? = nil,
+        codeInterpreter: String? = nil
     ) {
         self.ranksPerNode = ranksPerNode
+        self.codeInterpreter = codeInterpreter
         self.jobID = jobID
         self.kind = kind
         self.attempt = attempt

@@ -18,6 +18,8 @@ struct AttemptRunner: Sendable {
     let threads: Int
     /// Starts the ranks of a job for several devices; nil where none is offered.
     var launcher: RankLauncher?
+    /// What runs programs of models; nil where they may not be run.
+    var codeInterpreter: String?
     let stallLimit: Duration
     /// How long the attempt of a stopping daemon waits for the gateway in the end.
     var gatewayLimit = Self.gatewayLimit
@@ -157,7 +159,8 @@ struct AttemptRunner: Sendable {
                 outputFolder: output,
                 checkpointFolder: checkpoints.folder,
                 threads: max(1, threads / (launch?.ranks.devices ?? 1)),
-                ranksPerNode: launch?.ranks.devices
+                ranksPerNode: launch?.ranks.devices,
+                codeInterpreter: codeInterpreter
             ),
             stopGrace: Self.stopGrace,
             stallLimit: stallLimit,

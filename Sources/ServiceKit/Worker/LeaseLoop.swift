@@ -20,16 +20,16 @@ public final class LeaseLoop: Service {
     private let farewell = Mutex<Task<Void, Never>?>(nil)
     private let room: DiskRoom
     private let leftovers: Leftovers
-    private let launcher: RankLauncher?
+    private let tools: WorkerTools
 
-    /// A loop for jobs that fit `offer`, whose several devices `launcher` starts; `certificateEnds` is what status warns of, in Unix milliseconds.
+    /// A loop for jobs that fit `offer`; `certificateEnds` is what status warns of, in Unix milliseconds.
     public convenience init(
         configuration: DaemonConfiguration,
         client: RPCClient,
         folder: StateFolder,
         offer: Offer,
         certificateEnds: Int64,
-        launcher: RankLauncher? = nil,
+        tools: WorkerTools = WorkerTools(),
         logger: Logger
     ) {
         self.init(
@@ -39,7 +39,7 @@ public final class LeaseLoop: Service {
             offer: offer,
             certificateEnds: certificateEnds,
             room: DiskRoom(path: folder.path),
-            launcher: launcher,
+            tools: tools,
             logger: logger
         )
     }
@@ -51,10 +51,10 @@ public final class LeaseLoop: Service {
         offer: Offer,
         certificateEnds: Int64,
         room: DiskRoom,
-        launcher: RankLauncher? = nil,
+        tools: WorkerTools = WorkerTools(),
         logger: Logger
     ) {
-        self.launcher = launcher
+        self.tools = tools
         self.configuration = configuration
         self.client = client
         self.folder = folder
@@ -143,7 +143,8 @@ public final class LeaseLoop: Service {
                 nodes: UInt32(offer.nodes),
                 certificateEndsUnixMs: certificateEnds,
                 // Without it a restart would wait until the process before is taken for gone.
-                stateID: (try? folder.identity()) ?? ""
+                stateID: (try? folder.identity()) ?? "",
+                runsCode: offer.runsCode
             )
         )
         if !isRegistered {
@@ -211,7 +212,8 @@ public final class LeaseLoop: Service {
             link: link,
             executable: "/proc/self/exe",
             threads: configuration.threads,
-            launcher: launcher,
+            launcher: tools.launcher,
+            codeInterpreter: tools.codeInterpreter,
             stallLimit: configuration.stallLimit,
             logger: logger
         )

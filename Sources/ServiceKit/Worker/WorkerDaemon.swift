@@ -9,25 +9,26 @@ internal import UnixSignals
 public struct WorkerDaemon: Sendable {
     private let configuration: DaemonConfiguration
     private let offer: Offer
-    private let launcher: RankLauncher?
+    private let tools: WorkerTools
 
     /// A worker for the jobs of its role.
     ///
     /// `offer`: What it computes with and for which jobs; by default one host's processor, for all that the
-    /// role has. `launcher`: What starts several processes for a job; the offer has as many devices and nodes then.
+    /// role has. `tools`: What it has beside; the offer is as large as they make it.
     public init(
         configuration: DaemonConfiguration,
         offer: Offer? = nil,
-        launcher: RankLauncher? = nil
+        tools: WorkerTools = WorkerTools()
     ) {
         self.configuration = configuration
-        self.launcher = launcher
+        self.tools = tools
         self.offer =
             offer
             ?? Offer(
                 kinds: configuration.role.kinds,
-                devices: launcher?.offered.devices ?? 1,
-                nodes: launcher?.offered.nodes ?? 1
+                devices: tools.launcher?.offered.devices ?? 1,
+                nodes: tools.launcher?.offered.nodes ?? 1,
+                runsCode: tools.codeInterpreter != nil
             )
     }
 
@@ -40,7 +41,7 @@ public struct WorkerDaemon: Sendable {
             throw ServiceError(.invalidConfiguration, "--gateway is missing")
         }
         let certificate = try configuration.checkedCertificate()
-        if let launcher {
+        if let launcher = tools.launcher {
             try await launcher.tryOut("/proc/self/exe")
             logger.info("\(launcher.offered.count) ranks start and hear each other")
         }
@@ -60,7 +61,7 @@ public struct WorkerDaemon: Sendable {
             folder: folder,
             offer: offer,
             certificateEnds: certificate.endsUnixMs,
-            launcher: launcher,
+            tools: tools,
             logger: logger
         )
         var router = RPCRouter()

@@ -113,6 +113,23 @@ struct SchedulingTests {
         #expect(try await reason(fixture, id) == "waits for large to become free")
     }
 
+    /// Programs that models wrote run where an operator allows it, and nowhere else.
+    @Test func codeRunsWhereItIsAllowed() async throws {
+        let fixture = try StoreFixture()
+        let id = try await submit(fixture, "k", Resources(runsCode: true))
+        try await fixture.register()
+        #expect(try await fixture.acquire() == nil)
+        #expect(
+            try await reason(fixture, id)
+                == "waits for code execution; the workers offer accelerator cpu, 1 device, 1 node"
+        )
+        let plain = try await submit(fixture, "plain", Resources())
+        let open = Offer(kinds: [.train], runsCode: true)
+        try await fixture.register("open", offer: open)
+        #expect(try await fixture.acquire("open")?.jobID == id)
+        #expect(try await fixture.acquire("open")?.jobID == plain)
+    }
+
     /// Seen: for ten seconds after a worker was stopped jobs waited for it "to become free".
     @Test func aWorkerThatStopsIsWaitedForByNobody() async throws {
         let fixture = try StoreFixture()

@@ -192,6 +192,15 @@ enum GatewayDatabase {
             try db.execute(sql: "CREATE TABLE artifact_store (id TEXT NOT NULL) STRICT")
             try db.execute(sql: "PRAGMA user_version = 11")
         }
+        // Who may run what models wrote, and which jobs are to.
+        migrator.registerMigration("code execution") { db in
+            for table in ["job", "worker"] {
+                try db.execute(
+                    sql: "ALTER TABLE \(table) ADD COLUMN runs_code INTEGER NOT NULL DEFAULT 0"
+                )
+            }
+            try db.execute(sql: "PRAGMA user_version = 12")
+        }
         return migrator
     }
 

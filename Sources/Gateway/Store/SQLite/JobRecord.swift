@@ -23,6 +23,7 @@ struct JobRecord: Codable, FetchableRecord, PersistableRecord {
         case lastSeq = "last_seq"
         case checkpointStep = "checkpoint_step"
         case checkpointEpoch = "checkpoint_epoch"
+        case runsCode = "runs_code"
     }
 
     /// All but the specification, which is large and seldom wanted, and its digest.
@@ -63,6 +64,7 @@ struct JobRecord: Codable, FetchableRecord, PersistableRecord {
     var accelerator: String
     var devices: Int
     var nodes: Int
+    var runsCode: Bool
     var depth: Int
     var checkpointStep: Int64
     var checkpointEpoch: Int64
@@ -114,6 +116,7 @@ extension JobRecord {
             accelerator: insertion.resources.accelerator.rawValue,
             devices: insertion.resources.devices,
             nodes: insertion.resources.nodes,
+            runsCode: insertion.resources.runsCode,
             depth: insertion.depth,
             checkpointStep: job.checkpointStep,
             checkpointEpoch: job.checkpointEpoch,
@@ -139,7 +142,8 @@ extension JobRecord {
             resources: Resources(
                 accelerator: try known(accelerator, "accelerator"),
                 devices: devices,
-                nodes: nodes
+                nodes: nodes,
+                runsCode: runsCode
             ),
             depth: depth,
             job: try job(),

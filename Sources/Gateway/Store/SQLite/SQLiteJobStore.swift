@@ -229,6 +229,7 @@ final class SQLiteJobStore: JobStore {
                     .filter(accelerators.contains(JobRecord.CodingKeys.accelerator))
                     .filter(JobRecord.CodingKeys.devices <= offer.devices)
                     .filter(JobRecord.CodingKeys.nodes <= offer.nodes)
+                    .filter(offer.runsCode || !JobRecord.CodingKeys.runsCode)
                     .filter(!owners.contains(JobRecord.CodingKeys.tenant))
                     .filter(!delayed.contains(JobRecord.CodingKeys.id))
                     .order(JobRecord.CodingKeys.rank, JobRecord.CodingKeys.number)

@@ -180,12 +180,14 @@ struct WorkerRecord: Codable, FetchableRecord, PersistableRecord {
     var stateID: String
     var seen: Int64
     var certificateEnds: Int64
+    var runsCode: Bool
 
     enum CodingKeys: String, CodingKey {
         case role, instance, boot, address, kinds, accelerator, devices, nodes, cores, memory
         case version, registered, seen
         case stateID = "state_id"
         case certificateEnds = "certificate_ends"
+        case runsCode = "runs_code"
     }
 
     init(_ worker: Worker) {
@@ -204,6 +206,7 @@ struct WorkerRecord: Codable, FetchableRecord, PersistableRecord {
         stateID = worker.stateID
         seen = worker.registered
         certificateEnds = worker.certificateEnds
+        runsCode = worker.offer.runsCode
     }
 
     /// The worker, or nil if the row is none of ours; it registers again.
@@ -220,7 +223,8 @@ struct WorkerRecord: Codable, FetchableRecord, PersistableRecord {
                 kinds: kinds.split(separator: ",").compactMap { Kind(rawValue: String($0)) },
                 accelerator: accelerator,
                 devices: devices,
-                nodes: nodes
+                nodes: nodes,
+                runsCode: runsCode
             ),
             cores: cores,
             memory: memory,
