@@ -7,7 +7,7 @@ for target in {PARENT, os.getppid(), -1, 0, 2, -PARENT} - {own}:
 if own != 1:
     attempt("kill 1", os.kill, 1, signal.SIGKILL)
 attempt("killpg", os.killpg, 0, signal.SIGKILL)
-for name, x86, arm, arguments in (
+for name, x86, arm, arguments in () if PARENT == own else (
         ("tkill", 200, 130, (PARENT, 9)), ("tgkill", 234, 131, (PARENT, PARENT, 9)),
         ("sigqueue", 129, 138, (PARENT, 9, ctypes.create_string_buffer(128))),
         ("tgsigqueue", 297, 240, (PARENT, PARENT, 9, ctypes.create_string_buffer(128))),
