@@ -15,8 +15,10 @@ RUN swift build -c release --static-swift-stdlib \
     && strip /out/*
 
 FROM debian:bookworm-slim
+# python3, for an eval worker that may run what models write: docs/OPERATIONS.md, Code execution.
+ARG PYTHON=
 RUN apt-get update && apt-get install -y --no-install-recommends \
-    libprotobuf-c1 libssl3 libopenblas0-pthread libsqlite3-0 \
+    libprotobuf-c1 libssl3 libopenblas0-pthread libsqlite3-0 ${PYTHON} \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 10001 qat && useradd --uid 10001 --gid 10001 --home-dir /state qat \
     && install --directory --owner 10001 --group 10001 /state

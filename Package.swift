@@ -197,7 +197,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "EvalService",
-            dependencies: daemon + numeric + ["ComputeKit", "JobInputs"],
+            dependencies: daemon + numeric + ["ComputeKit", "JobInputs", "Sandbox"],
             swiftSettings: strict
         ),
         .executableTarget(
@@ -232,6 +232,14 @@ let package = Package(
             name: "SandboxTests",
             dependencies: ["Sandbox", "TestProgram"],
             resources: [.copy("Programs")],
+            swiftSettings: strict
+        ),
+        // Programs that models write, apart from the services' tests, which compile for minutes.
+        .testTarget(
+            name: "CodeEvaluationTests",
+            dependencies: [
+                "EvalService", "JobInputs", "JobSpecs", "Jobs", "ModelFiles", "Sandbox",
+            ],
             swiftSettings: strict
         ),
         .target(name: "CHeapUse", path: "Tests/CHeapUse"),

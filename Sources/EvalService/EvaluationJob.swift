@@ -34,7 +34,7 @@ struct EvaluationJob {
         team = ThreadTeam(threadCount: request.threads)
         reporter.follow { [team] in team.pieceCount }
         tasks = try spec.tasks.enumerated().map { index, task in
-            try Self.task(task, index: index, of: spec, request)
+            try Self.task(task, index: index, of: spec, request, reporter)
         }
     }
 
@@ -42,7 +42,8 @@ struct EvaluationJob {
         _ task: EvaluateSpec.Task,
         index: Int,
         of spec: EvaluateSpec,
-        _ request: ComputeRequest
+        _ request: ComputeRequest,
+        _ reporter: ComputeReporter
     ) throws -> any EvaluationTask {
         func path() throws -> String { try request.path("/tasks/\(index)/text") }
         switch task {
@@ -52,6 +53,13 @@ struct EvaluationJob {
             return AccuracyTask(index: index, windows: windows, path: try path())
         case .benchmark(let settings):
             return BenchmarkTask(index: index, settings: settings)
+        case .code(let problems):
+            return try HumanEvalTask(
+                index: index,
+                settings: problems,
+                seed: spec.seed,
+                request
+            ) { reporter.log($0) }
         case .questions: throw JobSpecification.refusal(of: spec.unsupported)
         }
     }

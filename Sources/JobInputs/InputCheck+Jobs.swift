@@ -187,8 +187,25 @@ extension InputCheck {
             case .perplexity(let windows), .accuracy(let windows):
                 check(windows, index: index, spec, models)
             case .benchmark(let settings): check(settings, index: index, spec, models)
+            case .code(let problems): check(problems, index: index)
             case .questions: break
             }
+        }
+    }
+
+    private mutating func check(_ task: EvaluateSpec.CodeProblems, index: Int) {
+        let pointer = "/tasks/\(index)/problems"
+        guard let path = path(pointer),
+            let problems = attempt(
+                JSONPath.path(ofPointer: pointer),
+                { try CodeProblem.read(path: path, limit: task.limit) }
+            )
+        else { return }
+        if let limit = task.limit, problems.count < limit {
+            remark(
+                "$.tasks[\(index)].limit",
+                "the file has \(problems.count) problems, fewer than \(limit); all are used"
+            )
         }
     }
 

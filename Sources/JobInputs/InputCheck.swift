@@ -41,6 +41,9 @@ struct InputCheck {
         self.readsValues = readsValues
     }
 
+    /// Where an input is; nil if it is not at hand.
+    func path(_ pointer: String) -> String? { paths[pointer] }
+
     mutating func problem(_ path: String, _ message: String) {
         let finding = JobInputs.Finding(path: path, message: message)
         if !problems.contains(finding) { problems.append(finding) }

@@ -68,10 +68,11 @@ public enum JobSpec: Sendable, Equatable {
 
     /// The machines the job asks for, at least.
     public var resources: Resources {
-        guard case .train(let spec) = self else {
-            return Resources()
+        switch self {
+        case .quantize: Resources()
+        case .train(let spec): spec.trainer.resources
+        case .evaluate(let spec): Resources(runsCode: spec.runsCode)
         }
-        return spec.trainer.resources
     }
 }
 

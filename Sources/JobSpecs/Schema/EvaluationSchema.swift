@@ -37,7 +37,8 @@ enum EvaluationSchema {
         return switch type {
         case .perplexity, .accuracy: windows(word())
         case .benchmark: benchmark(word())
-        case .mmlu, .gsm8k, .humaneval: questions(word("The task; not in this version."))
+        case .humaneval: code(word("The task; for workers that may run code."))
+        case .mmlu, .gsm8k: questions(word("The task; not in this version."))
         }
     }
 

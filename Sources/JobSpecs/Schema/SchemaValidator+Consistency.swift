@@ -34,6 +34,7 @@ extension SchemaValidator {
         case .evaluate(let spec):
             checkLabels(spec.models)
             checkTable(spec)
+            checkCode(spec.tasks)
         }
     }
 
@@ -309,6 +310,7 @@ extension EvaluateSpec.Task {
         switch self {
         case .perplexity(let windows), .accuracy(let windows): 2 * windows.text.utf8.count + 250
         case .questions(_, let file, _): 2 * file.utf8.count + 250
+        case .code(let problems): problems.k.count * (2 * problems.file.utf8.count + 250)
         case .benchmark: 500
         }
     }

@@ -74,6 +74,12 @@ public struct EvaluateSpec: Sendable, Equatable {
         case latency = "latency_ms"
         /// Generated tokens per second, prompt included.
         case throughput = "tokens_per_s"
+        /// Share of problems that one program out of one solves, by its tests.
+        case passAt1 = "pass@1"
+        /// Share of problems of which at least one program out of ten passes.
+        case passAt10 = "pass@10"
+        /// Share of problems of which at least one program out of a hundred passes.
+        case passAt100 = "pass@100"
     }
 
     /// A public set of questions.
@@ -82,8 +88,6 @@ public struct EvaluateSpec: Sendable, Equatable {
         case mmlu
         /// Mathematical problems in words.
         case gsm8k
-        /// Python functions to complete.
-        case humaneval
     }
 
     /// One measurement.
@@ -94,6 +98,8 @@ public struct EvaluateSpec: Sendable, Equatable {
         case accuracy(TextWindows)
         /// Latency, tokens per second and peak memory.
         case benchmark(Benchmark)
+        /// Programs that the model writes, run.
+        case code(CodeProblems)
         /// A task over the questions of a file.
         case questions(QuestionSet, file: String, limit: Int?)
     }
@@ -135,10 +141,13 @@ public struct EvaluateSpec: Sendable, Equatable {
                     "\(settings.batchSize) is not in this version; write 1: one sequence is "
                         + "generated at a time"
                 )
-            case .perplexity, .accuracy, .benchmark: nil
+            case .perplexity, .accuracy, .benchmark, .code: nil
             }
         }
     }
+
+    /// Whether programs that a model wrote are run, which not every worker does.
+    public var runsCode: Bool { tasks.contains { $0.type == .humaneval } }
 
     /// The inputs the job names, models first.
     public var inputs: [InputReference] {
@@ -147,7 +156,11 @@ public struct EvaluateSpec: Sendable, Equatable {
         }
         let texts = tasks.enumerated().compactMap { index, task in
             task.file.map {
-                InputReference(pointer: "/tasks/\(index)/text", text: $0, role: .text)
+                InputReference(
+                    pointer: "/tasks/\(index)/\(task.fileKey)",
+                    text: $0,
+                    role: .text
+                )
             }
         }
         return models + texts
@@ -163,7 +176,7 @@ extension EvaluateSpec.Task {
         case .benchmark: .benchmark
         case .questions(.mmlu, _, _): .mmlu
         case .questions(.gsm8k, _, _): .gsm8k
-        case .questions(.humaneval, _, _): .humaneval
+        case .code: .humaneval
         }
     }
 
@@ -187,7 +200,7 @@ extension EvaluateSpec.Task {
             )
         case .mmlu: self = questions(.mmlu)
         case .gsm8k: self = questions(.gsm8k)
-        case .humaneval: self = questions(.humaneval)
+        case .humaneval: self = .code(EvaluateSpec.CodeProblems(reader))
         }
     }
 
@@ -195,9 +208,13 @@ extension EvaluateSpec.Task {
         switch self {
         case .perplexity(let windows), .accuracy(let windows): windows.text
         case .questions(_, let file, _): file
+        case .code(let problems): problems.file
         case .benchmark: nil
         }
     }
+
+    /// The key of the file that it reads, if it reads one.
+    public var fileKey: String { type == .humaneval ? "problems" : "text" }
 }
 
 extension EvaluateSpec {
@@ -219,10 +236,10 @@ extension EvaluateSpec.TaskType {
     /// Why a task is refused; nil if this version has it.
     var refusal: String? {
         switch self {
-        case .perplexity, .accuracy, .benchmark: nil
-        case .mmlu, .gsm8k, .humaneval:
-            "\"\(rawValue)\" is not in this version; write \"perplexity\", \"accuracy\" or "
-                + "\"benchmark\""
+        case .perplexity, .accuracy, .benchmark, .humaneval: nil
+        case .mmlu, .gsm8k:
+            "\"\(rawValue)\" is not in this version; write \"perplexity\", \"accuracy\", "
+                + "\"benchmark\" or \"humaneval\""
         }
     }
 }

@@ -21,6 +21,9 @@ extension Resources {
     public var waitReason: String? {
         let wants = description
         guard !wants.isEmpty else { return nil }
+        guard !runsCode else {
+            return "waits for \(wants), which eval workers with --allow-code-execution offer"
+        }
         return accelerator == .gpu
             ? "waits for \(wants); the workers offer \(Offer(kinds: []).description)"
             : "takes \(wants), which workers with a launcher offer; while none does, it waits, and status says so"

@@ -26,6 +26,13 @@ struct LocalCommand: AsyncParsableCommand {
         var detach = false
         @Option(help: "The gateway's port on 127.0.0.1. (default: that of the last time, or 7443)")
         var port: Int?
+        @Option(
+            help: ArgumentHelp(
+                "Lets evaluations run programs that models wrote, by this interpreter of Python.",
+                valueName: "path"
+            )
+        )
+        var allowCodeExecution: String?
         @OptionGroup var output: OutputOptions
 
         func validate() throws {
@@ -70,6 +77,13 @@ struct LocalCommand: AsyncParsableCommand {
         private func start(_ suite: LocalSuite) async throws -> Bool {
             let nowUnixMs = Int64(Date.now.timeIntervalSince1970 * 1000)
             if suite.supervisor != nil, let running = suite.port {
+                guard allowCodeExecution == nil else {
+                    throw ClientError(
+                        .usage,
+                        "the suite is already running, and --allow-code-execution is for its start; stop "
+                            + "it first: qat-client local down"
+                    )
+                }
                 guard port == nil || port == running else {
                     throw ClientError(
                         .usage,
@@ -85,7 +99,7 @@ struct LocalCommand: AsyncParsableCommand {
                 return false
             }
             let place = Self.port(port, of: suite)
-            try await suite.start(port: place)
+            try await suite.start(port: place, codeInterpreter: allowCodeExecution)
             do {
                 try await LocalReadiness(suite: suite, port: place, sinceUnixMs: nowUnixMs).wait()
                 try suite.saveProfile(port: place)
@@ -162,12 +176,14 @@ struct LocalCommand: AsyncParsableCommand {
 
         @Option var home: String
         @Option var port: Int
+        @Option var allowCodeExecution: String?
 
         func perform() async throws -> ExitStatus {
             var supervisor = Supervisor(
                 layout: LocalLayout(QatHome(path: home)),
                 port: port,
-                executableFolder: try LocalLayout.executableFolder()
+                executableFolder: try LocalLayout.executableFolder(),
+                codeInterpreter: allowCodeExecution
             )
             await supervisor.run()
             return .succeeded

@@ -22,12 +22,16 @@ struct MeasuredTasks: Equatable {
             return
         }
         for (index, task) in spec.tasks.enumerated() {
-            let read = job.inputs.first { $0.pointer == "/tasks/\(index)/text" }?.files ?? []
+            let read =
+                job.inputs.first { $0.pointer == "/tasks/\(index)/\(task.fileKey)" }?.files ?? []
             switch task {
             case .perplexity(let windows): texts.append(.perplexity(Self.resolved(windows, read)))
             case .accuracy(let windows): texts.append(.accuracy(Self.resolved(windows, read)))
             case .questions(let set, let file, let limit):
                 texts.append(.questions(set, file: Self.resolved(file, read), limit: limit))
+            case .code(var problems):
+                problems.file = Self.resolved(problems.file, read)
+                texts.append(.code(problems))
             case .benchmark(var settings):
                 // What is allowed is not measured.
                 settings.allowsLongContext = false

@@ -117,6 +117,7 @@ extension ResultsTable {
         case .accuracy: Quantities.decimals(value, 4)
         case .latency: Quantities.milliseconds(value)
         case .throughput: Quantities.decimals(value, 1)
+        case .passAt1, .passAt10, .passAt100: Quantities.decimals(value, 4)
         }
     }
 
@@ -124,6 +125,7 @@ extension ResultsTable {
     private static func hasColumn(_ metric: EvaluateSpec.Metric) -> Bool {
         switch metric {
         case .perplexity, .accuracy, .latency, .throughput: true
+        case .passAt1, .passAt10, .passAt100: false
         }
     }
 

@@ -69,7 +69,13 @@ struct LocalLayout: Sendable {
     }
 
     /// The command line of a daemon.
-    func arguments(_ daemon: LocalDaemon, port: Int) -> [String] {
+    ///
+    /// `codeInterpreter`: What the eval worker may run programs of models by.
+    func arguments(
+        _ daemon: LocalDaemon,
+        port: Int,
+        codeInterpreter: String? = nil
+    ) -> [String] {
         let address = "127.0.0.1:\(port)"
         let common = [
             "--state", stateFolder(daemon),
@@ -81,7 +87,9 @@ struct LocalLayout: Sendable {
         guard daemon != .gateway else {
             return ["--listen", address] + common
         }
+        let code = daemon == .eval ? codeInterpreter : nil
         return ["--gateway", address, "--listen", "127.0.0.1:0"] + common
+            + (code.map { ["--allow-code-execution", $0] } ?? [])
     }
 
     /// The folder of this program, where the daemons are, too.

@@ -94,8 +94,10 @@ struct LocalSuite {
 
     /// Starts the supervisor, which starts the daemons.
     ///
+    /// `codeInterpreter`: What the eval worker may run programs of models by; nil for none.
+    ///
     /// - Throws: ``ClientError`` (`failed`) when the port is taken or an executable is missing.
-    func start(port: Int) async throws {
+    func start(port: Int, codeInterpreter: String? = nil) async throws {
         let folder = try LocalLayout.executableFolder()
         for daemon in LocalDaemon.allCases {
             let path = folder + daemon.executable
@@ -119,7 +121,8 @@ struct LocalSuite {
         try PrivateFiles.replace(layout.portPath, with: Array(String(port).utf8))
         let supervisor = try ProcessLauncher.start(
             folder + "qat-client",
-            ["local", "supervise", "--home", home.path, "--port", String(port)],
+            ["local", "supervise", "--home", home.path, "--port", String(port)]
+                + (codeInterpreter.map { ["--allow-code-execution", $0] } ?? []),
             log: layout.supervisorLogPath,
             ownSession: true
         )

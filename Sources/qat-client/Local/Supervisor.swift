@@ -16,10 +16,17 @@ struct Supervisor {
 
     private let layout: LocalLayout
     private let port: Int
+    private let codeInterpreter: String?
     private let executableFolder: String
     private var wards = LocalDaemon.allCases.map { Ward(daemon: $0) }
 
-    init(layout: LocalLayout, port: Int, executableFolder: String) {
+    init(
+        layout: LocalLayout,
+        port: Int,
+        executableFolder: String,
+        codeInterpreter: String? = nil
+    ) {
+        self.codeInterpreter = codeInterpreter
         self.layout = layout
         self.port = port
         self.executableFolder = executableFolder
@@ -71,7 +78,7 @@ struct Supervisor {
         do {
             let process = try ProcessLauncher.start(
                 executableFolder + ward.daemon.executable,
-                layout.arguments(ward.daemon, port: port),
+                layout.arguments(ward.daemon, port: port, codeInterpreter: codeInterpreter),
                 log: layout.logPath(ward.daemon),
                 ownSession: false
             )

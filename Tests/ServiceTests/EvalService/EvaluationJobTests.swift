@@ -142,7 +142,7 @@ internal import Transformer
     }
 
     @Test func questionsAndOtherJobsAreRefused() throws {
-        for set in ["mmlu", "gsm8k", "humaneval"] {
+        for set in ["mmlu", "gsm8k"] {
             let error = #expect(throws: ComputeFailure.self) {
                 try run(request([#"{"type": "\#(set)", "text": "text.txt"}"#]))
             }
@@ -155,6 +155,41 @@ internal import Transformer
         other.spec = #"{"model": "m", "quantization": {"algorithm": "mxfp4"}}"#
         let error = #expect(throws: ComputeFailure.self) { try run(other) }
         #expect(error?.reason == .invalidSpec)
+    }
+
+    /// Whatever the model writes stands in a text of one program, so that tests alone decide.
+    @Test func programsThatPassAreCounted() throws {
+        let lines = [("T/0", 1), ("T/1", 2)].map { id, value in
+            """
+            {"task_id": "\(id)", "prompt": "f = lambda: 1\\nx = r'''", "entry_point": "f", \
+            "canonical_solution": "", "test": "'''\\ndef check(c):\\n    assert c() == \(value)"}
+            """
+        }
+        var job = request([
+            #"{"type": "humaneval", "problems": "p.jsonl", "max_tokens": 5, "timeout_s": 20}"#
+        ])
+        job.inputs["/tasks/0/problems"] = try home.write(
+            "p.jsonl",
+            lines.joined(separator: "\n")
+        )
+        let refusal = #expect(throws: ComputeFailure.self) { try run(job) }
+        #expect(refusal?.reason == .userError)
+        #expect(refusal?.message.contains("--allow-code-execution") == true)
+        job.codeInterpreter = "/usr/bin/python3"
+        let events = try run(job)
+        for row in try results(events) {
+            #expect(row.measurements.map(\.name) == ["pass@1"])
+            #expect(row.measurements.map(\.value) == [0.5])
+            #expect(row.measurements.map(\.count) == [2])
+        }
+        #expect(events.contains { $0.message?.contains("Landlock") == true })
+        let samples = try String(
+            contentsOfFile: home.home.path + "/output/samples/task-0-humaneval.jsonl",
+            encoding: .utf8
+        ).split(separator: "\n")
+        #expect(samples.count == 4)
+        #expect(samples.map { $0.contains(#""passed":true"#) } == [true, false, true, false])
+        #expect(samples[1].contains(#""result":"failed: AssertionError""#))
     }
 
     @Test func stopsBetweenWindows() throws {

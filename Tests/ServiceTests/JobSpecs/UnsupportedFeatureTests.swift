@@ -77,7 +77,7 @@ internal import Testing
         #expect(error.violations.map(\.path) == ["$.data.\(key)"])
     }
 
-    @Test(arguments: ["mmlu", "gsm8k", "humaneval"])
+    @Test(arguments: ["mmlu", "gsm8k"])
     func questionsAreRefused(type: String) throws {
         let json = """
             {"models": [{"label": "a", "model": "m"}],
