@@ -59,7 +59,7 @@ internal import Testing
             // A main program is none of a text that is executed.
             "    return x + 1\n\nif __name__ == '__main__':\n    raise SystemExit(1)\n",
             // Any character of a program.
-            "    s = \"\\\"\\\\\\n\\t\\x00\" + 'ä\u{1F600}\u{2028}\u{7F}\t'\n    return x + len(s) - 11\n",
+            "    s = \"\\\"\\\\\\n\\t\\x00\" + 'ä\u{1F600}\u{2028}\u{7F}\t'\n    return x + len(s) - 9\n",
             "    return x + 1  # \r\n",
         ]
         for (completion, verdict) in zip(right, try verdicts(right)) {
