@@ -2,7 +2,7 @@
 /// shuffles that they draw with it.
 ///
 /// - SeeAlso: Matsumoto and Nishimura 1998, doi:10.1145/272991.272995.
-struct MersenneTwister {
+package struct MersenneTwister {
     private static let size = 624
     private static let middle = 397
     private var state: [UInt32]
@@ -14,6 +14,41 @@ struct MersenneTwister {
         for place in 1..<Self.size {
             let last = state[place - 1]
             state[place] = 1_812_433_253 &* (last ^ (last >> 30)) &+ UInt32(place)
+        }
+    }
+
+    /// The state that Python's `random.seed` makes of a whole number below 2³².
+    ///
+    /// - SeeAlso: `init_by_array` of the authors' mt19937ar.c, 2002.
+    package init(pythonSeed seed: UInt32) {
+        self.init(seed: 19_650_218)
+        var place = 1
+        func advance(_ state: inout [UInt32]) {
+            place += 1
+            guard place >= Self.size else { return }
+            state[0] = state[Self.size - 1]
+            place = 1
+        }
+        for _ in 0..<Self.size {
+            let last = state[place - 1]
+            state[place] = (state[place] ^ ((last ^ (last >> 30)) &* 1_664_525)) &+ seed
+            advance(&state)
+        }
+        for _ in 1..<Self.size {
+            let last = state[place - 1]
+            state[place] =
+                (state[place] ^ ((last ^ (last >> 30)) &* 1_566_083_941)) &- UInt32(place)
+            advance(&state)
+        }
+        state[0] = 0x8000_0000
+    }
+
+    /// A number in `0 ..< bound`, as Python's `random.randrange` draws it; `bound` is 1 or more.
+    package mutating func pythonNumber(below bound: UInt32) -> UInt32 {
+        let shift = UInt32(bound.leadingZeroBitCount)
+        while true {
+            let value = next() >> shift
+            if value < bound { return value }
         }
     }
 
