@@ -119,6 +119,12 @@ final class CachedAttention: Attention {
     /// Counts the rows of each sequence in a pass that every layer has seen.
     func advance(rows: Int) { firstPosition += rows }
 
+    /// Forgets all rows of each sequence but the first `count`, as many as there are at most.
+    func rewind(to count: Int) {
+        precondition(count <= firstPosition, "rewind: to \(count) of \(firstPosition)")
+        firstPosition = count
+    }
+
     /// Forgets everything.
     func clear() { firstPosition = 0 }
 
