@@ -139,6 +139,13 @@ let package = Package(
         // Programs that models wrote, run where they do no harm: of no other module.
         .target(name: "Sandbox", dependencies: ["CSandbox"], swiftSettings: strict),
 
+        // Public sets of questions: layouts, prompts, scores and statistics.
+        .target(
+            name: "Questions",
+            dependencies: ["Devices", "Transformer", "ModelFiles"],
+            swiftSettings: strict
+        ),
+
         // The language of chat templates: pure, and of no other module.
         .target(name: "Jinja", dependencies: [orderedCollections], swiftSettings: strict),
 
@@ -168,7 +175,7 @@ let package = Package(
         // What jobs ask of models and texts, for the client and the compute children alike.
         .target(
             name: "JobInputs",
-            dependencies: numeric + ["JobSpecs"],
+            dependencies: numeric + ["JobSpecs", "Questions"],
             swiftSettings: strict
         ),
 
@@ -197,7 +204,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "EvalService",
-            dependencies: daemon + numeric + ["ComputeKit", "JobInputs", "Sandbox"],
+            dependencies: daemon + numeric + ["ComputeKit", "JobInputs", "Questions", "Sandbox"],
             swiftSettings: strict
         ),
         .executableTarget(
@@ -298,6 +305,13 @@ let package = Package(
             dependencies: [
                 "Formats", "Kernels", "Quantization", "Devices", "Transformer", "ModelFiles",
             ],
+            resources: [.copy("Fixtures")],
+            swiftSettings: strict
+        ),
+        // Public sets of questions against lm-evaluation-harness.
+        .testTarget(
+            name: "QuestionsTests",
+            dependencies: numeric + ["Questions"],
             resources: [.copy("Fixtures")],
             swiftSettings: strict
         ),
