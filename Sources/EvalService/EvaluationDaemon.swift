@@ -11,7 +11,7 @@ internal import ServiceKit
 struct EvaluationDaemon: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "qat-evald",
-        abstract: "Evaluates models: perplexity, next-token accuracy, generation speed, code.",
+        abstract: "Evaluates models: perplexity, accuracy, public tasks, code, generation speed.",
         discussion: """
             Registers with the gateway and runs one job at a time in a child process. Settings come
             from a file (--config), the environment (QAT_…) and flags, the later ones winning.

@@ -14,7 +14,6 @@ struct EvaluationJob {
     private let request: ComputeRequest
     private let reporter: ComputeReporter
     private let team: ThreadTeam
-    private let tasks: [any EvaluationTask]
     private let interval: Duration
 
     /// `interval`: Time between reports within a step.
@@ -33,24 +32,28 @@ struct EvaluationJob {
         self.reporter = reporter
         team = ThreadTeam(threadCount: request.threads)
         reporter.follow { [team] in team.pieceCount }
-        tasks = try spec.tasks.enumerated().map { index, task in
-            try Self.task(task, index: index, of: spec, request, reporter)
-        }
     }
 
-    private static func task(
+    private func task(
         _ task: EvaluateSpec.Task,
-        index: Int,
-        of spec: EvaluateSpec,
-        _ request: ComputeRequest,
-        _ reporter: ComputeReporter
+        index: Int
     ) throws -> any EvaluationTask {
         func path() throws -> String { try request.path("/tasks/\(index)/text") }
+        func files(_ key: String, _ names: [String]) throws -> [String] {
+            try names.indices.map { try request.path("/tasks/\(index)/\(key)/\($0)") }
+        }
         switch task {
         case .perplexity(let windows):
             return PerplexityTask(index: index, windows: windows, path: try path())
         case .accuracy(let windows):
             return AccuracyTask(index: index, windows: windows, path: try path())
+        case .divergence(let windows, let reference):
+            return DivergenceTask(
+                index: index,
+                windows: windows,
+                reference: reference,
+                path: try path()
+            )
         case .benchmark(let settings):
             return BenchmarkTask(index: index, settings: settings)
         case .code(let problems):
@@ -60,7 +63,28 @@ struct EvaluationJob {
                 seed: spec.seed,
                 request
             ) { reporter.log($0) }
-        case .questions: throw JobSpecification.refusal(of: spec.unsupported)
+        case .choices(let questions):
+            return try ChoiceQuestionsTask(
+                index: index,
+                settings: questions,
+                questions.choices(
+                    questions: files("questions", questions.questions),
+                    examples: files("examples", questions.examples)
+                ),
+                samples: SampleFile(index, questions.type, in: request.outputFolder),
+                seed: spec.seed
+            )
+        case .problems(let questions):
+            return try WordProblemsTask(
+                index: index,
+                settings: questions,
+                questions.problems(
+                    questions: files("questions", questions.questions),
+                    examples: files("examples", questions.examples)
+                ),
+                samples: SampleFile(index, questions.type, in: request.outputFolder),
+                seed: spec.seed
+            )
         }
     }
 
@@ -68,23 +92,43 @@ struct EvaluationJob {
         for remark in try JobInputs.accept(.evaluate(spec), request, reporter) {
             reporter.log(remark)
         }
-        var rows: [EvaluationRow] = []
+        let tasks = try spec.tasks.enumerated().map { try task($1, index: $0) }
+        var rows: [Int: EvaluationRow] = [:]
         let paths = try spec.models.indices.map { try request.path("/models/\($0)/model") }
-        let progress = try progress(paths)
-        for (index, entry) in spec.models.enumerated() {
+        let progress = try progress(of: tasks, paths)
+        for index in order {
+            let entry = spec.models[index]
             progress.report("\(entry.label): load")
             PeakMemory.reset()
-            let row = try row(of: entry, path: paths[index], progress)
-            try reporter.metric(step: index + 1, row)
-            rows.append(row)
+            let row = try row(of: entry, path: paths[index], tasks, progress)
+            rows[index] = row
+            try reporter.metric(step: rows.count, row)
         }
-        let results = EvaluationResults(rows: rows)
+        // A reference ran before those that stand before it.
+        let labels = spec.models.map(\.label)
+        let comparisons = tasks.flatMap { $0.comparisons(of: labels) }
+        let results = EvaluationResults(
+            rows: spec.models.indices.compactMap { rows[$0] },
+            comparisons: comparisons.isEmpty ? nil : comparisons
+        )
         try JobReport.write(results, to: request.outputFolder)
         try reporter.result(results)
     }
 
+    /// The models, references of others first.
+    private var order: [Int] {
+        let references = spec.tasks.compactMap { task in
+            if case .divergence(_, let label) = task { label } else { nil }
+        }
+        let isFirst = spec.models.map { references.contains($0.label) }
+        return isFirst.indices.filter { isFirst[$0] } + isFirst.indices.filter { !isFirst[$0] }
+    }
+
     /// Counts what is to be done with all models.
-    private func progress(_ paths: [String]) throws -> EvaluationProgress {
+    private func progress(
+        of tasks: [any EvaluationTask],
+        _ paths: [String]
+    ) throws -> EvaluationProgress {
         let efforts = try paths.flatMap { path in
             let plan = try EvaluationSubject.Plan(path: path)
             let parameterCount = plan.parameterCount
@@ -96,6 +140,7 @@ struct EvaluationJob {
     private func row(
         of entry: EvaluateSpec.Model,
         path: String,
+        _ tasks: [any EvaluationTask],
         _ progress: EvaluationProgress
     ) throws -> EvaluationRow {
         let model = try ModelLoader.load(path: path, team: team)

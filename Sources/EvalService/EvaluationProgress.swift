@@ -2,7 +2,7 @@ internal import ServiceKit
 
 /// What a task has to do with one model.
 struct TaskEffort: Sendable, Equatable {
-    /// Windows, or runs.
+    /// Windows, runs or questions.
     let count: Int
     /// Tokens that go through the model in each.
     let tokenCount: Int
@@ -10,7 +10,7 @@ struct TaskEffort: Sendable, Equatable {
 
 /// How far an evaluation is over all its models and tasks, and how long it will take.
 ///
-/// A step is a window of a text or a run of a benchmark. What is left is told by the time that tokens
+/// A step is a window of a text, a run of a benchmark or a question. What is left is told by the time that tokens
 /// have taken so far, those of a larger model in proportion to its parameters.
 final class EvaluationProgress {
     private let reporter: ComputeReporter
@@ -57,6 +57,9 @@ final class EvaluationProgress {
         }
         reporter.send(event)
     }
+
+    /// Says something in the job's log.
+    func log(_ message: String) { reporter.log(message) }
 
     /// Says, at times, how far a step is; throws if the job is to stop.
     ///

@@ -66,4 +66,6 @@ struct EvaluationRow: Encodable, Sendable {
 struct EvaluationResults: Encodable, Sendable {
     /// One row per model, in the job's order.
     var rows: [EvaluationRow]
+    /// How models compare with the first one on the same questions; absent where there are none.
+    var comparisons: [Comparison]?
 }

@@ -10,7 +10,7 @@ struct Measurement: Encodable, Sendable, Equatable {
     var task: EvaluateSpec.TaskType
     /// The task's place among the job's tasks.
     var index: Int
-    /// The text, as the job names it; nil of a task without.
+    /// The text, or the only file of questions, as the job names it; nil of a task without.
     @NullIfNone var text: String?
     /// What is measured.
     var name: Name
@@ -18,6 +18,18 @@ struct Measurement: Encodable, Sendable, Equatable {
     var value: Double
     /// Both ends of its 95 % confidence interval; nil where one sample leaves no spread to see.
     @NullIfNone var interval: [Double]?
-    /// Samples: windows of a text, runs of a benchmark.
+    /// Samples: windows of a text, runs of a benchmark, questions.
+    var count: Int
+    /// The same figure of each subject; absent where there are none.
+    var subjects: [SubjectFigure]?
+}
+
+/// A figure of one subject's questions.
+struct SubjectFigure: Encodable, Sendable, Equatable {
+    /// The subject's name in the files.
+    var subject: String
+    /// The figure; finite.
+    var value: Double
+    /// Questions.
     var count: Int
 }

@@ -186,9 +186,12 @@ extension InputCheck {
             switch task {
             case .perplexity(let windows), .accuracy(let windows):
                 check(windows, index: index, spec, models)
+            case .divergence(let windows, let reference):
+                check(windows, index: index, spec, models)
+                check(reference, index: index, spec, models)
             case .benchmark(let settings): check(settings, index: index, spec, models)
             case .code(let problems): check(problems, index: index)
-            case .questions: break
+            case .choices(let questions), .problems(let questions): check(questions, index: index)
             }
         }
     }
@@ -205,6 +208,29 @@ extension InputCheck {
             remark(
                 "$.tasks[\(index)].limit",
                 "the file has \(problems.count) problems, fewer than \(limit); all are used"
+            )
+        }
+    }
+
+    /// Checks that all models have the reference's tokens: their distributions are compared.
+    private mutating func check(
+        _ reference: String,
+        index: Int,
+        _ spec: EvaluateSpec,
+        _ models: [Model?]
+    ) {
+        let found = zip(spec.models, models).first { $0.0.label == reference }?.1
+        guard let found, let tokenizer = found.tokens?.tokenizer else { return }
+        for (row, model) in zip(spec.models, models) {
+            guard let model, let own = model.tokens?.tokenizer else { continue }
+            guard
+                own.vocabulary != tokenizer.vocabulary
+                    || model.configuration.vocabularySize != found.configuration.vocabularySize
+            else { continue }
+            problem(
+                "$.tasks[\(index)].reference",
+                "model \(row.label.debugDescription) has other tokens than \(reference.debugDescription): the "
+                    + "distributions of their next tokens cannot be compared"
             )
         }
     }

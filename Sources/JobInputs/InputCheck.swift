@@ -32,7 +32,7 @@ struct InputCheck {
     let version: String
     /// Whether the values of weights and corpora are read, all of them.
     let readsValues: Bool
-    private let paths: [String: String]
+    let paths: [String: String]
     private var texts: [String: TextFile?] = [:]
 
     init(paths: [String: String], version: String, readsValues: Bool) {

@@ -17,6 +17,14 @@ protocol EvaluationTask {
     ///
     /// - Throws: ``ComputeFailure`` and what the numeric modules throw.
     func run(_ subject: EvaluationSubject) throws -> [Measurement]
+
+    /// How the models that were run compare with the first of the job's `labels`; none of tasks without
+    /// questions.
+    func comparisons(of labels: [String]) -> [Comparison]
+}
+
+extension EvaluationTask {
+    func comparisons(of labels: [String]) -> [Comparison] { [] }
 }
 
 /// A model that is evaluated, with what its tasks share.
@@ -62,10 +70,18 @@ final class EvaluationSubject {
 
         /// The windows of the text at `path`; none where they are another task's, too.
         func effort(of windows: EvaluateSpec.TextWindows, path: String) throws -> TaskEffort {
-            let length = windows.sequenceLength
             guard counted.insert(windows).inserted else {
-                return TaskEffort(count: 0, tokenCount: length)
+                return TaskEffort(count: 0, tokenCount: windows.sequenceLength)
             }
+            return try separateEffort(of: windows, path: path)
+        }
+
+        /// The same where nothing is shared with other tasks.
+        func separateEffort(
+            of windows: EvaluateSpec.TextWindows,
+            path: String
+        ) throws -> TaskEffort {
+            let length = windows.sequenceLength
             let file = try TextFile(path: path, key: windows.textKey)
             let wanted = windows.windowCount ?? .max
             let count = try TextCorpus.windowCount(of: length, in: [file], upTo: wanted, tokens)
@@ -83,6 +99,9 @@ final class EvaluationSubject {
         )
     }
 
+    /// Says something about the model in the job's log.
+    func log(_ message: String) { progress.log("\(label): \(message)") }
+
     /// Says that a step of a task is done: one of `count`, of so many tokens.
     func finishStep(_ task: String, _ step: Int, of count: Int, tokenCount: Int) throws {
         try progress.finishStep(
@@ -92,20 +111,26 @@ final class EvaluationSubject {
         )
     }
 
-    /// The model's result on windows of the text at `path`.
-    func result(of windows: EvaluateSpec.TextWindows, path: String) throws -> PerplexityResult {
-        if let result = measured[windows] { return result }
+    /// The tokens of the text at `path`, a window at least.
+    func tokens(of windows: EvaluateSpec.TextWindows, path: String) throws -> [Int32] {
         let tokens = try TextCorpus.load(
             paths: [path],
             key: windows.textKey,
             TextTokens(model.tokenizer, model.configuration, model.files)
         )
-        let length = windows.sequenceLength
         try TextCorpus.requireWindow(
-            of: length,
+            of: windows.sequenceLength,
             tokenCount: tokens.count,
             paths: [windows.text]
         )
+        return tokens
+    }
+
+    /// The model's result on windows of the text at `path`.
+    func result(of windows: EvaluateSpec.TextWindows, path: String) throws -> PerplexityResult {
+        if let result = measured[windows] { return result }
+        let tokens = try tokens(of: windows, path: path)
+        let length = windows.sequenceLength
         let count = min(windows.windowCount ?? .max, tokens.count / length)
         let evaluator = try PerplexityEvaluator(
             parameters: model.parameters,

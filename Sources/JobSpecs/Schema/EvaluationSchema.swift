@@ -25,8 +25,7 @@ enum EvaluationSchema {
     static let tasks = EvaluateSpec.TaskType.allCases.map { type in
         ValueSchema.Variant(
             name: type.rawValue,
-            schema: schema(of: type),
-            refusal: type.refusal
+            schema: schema(of: type)
         )
     }
 
@@ -36,30 +35,46 @@ enum EvaluationSchema {
         }
         return switch type {
         case .perplexity, .accuracy: windows(word())
+        case .divergence:
+            windows(
+                word(),
+                .init(
+                    "reference",
+                    .text(maximumByteCount: 64),
+                    required: true,
+                    "The label of the model that the others are compared with."
+                )
+            )
         case .benchmark: benchmark(word())
         case .humaneval: code(word("The task; for workers that may run code."))
-        case .mmlu, .gsm8k: questions(word("The task; not in this version."))
+        case .mmlu, .hellaswag, .arcEasy, .arcChallenge, .piqa, .winogrande, .truthfulQAOne,
+            .truthfulQASeveral, .boolq, .gsm8k:
+            QuestionSchema.schema(of: type, word())
         }
     }
 
-    private static func windows(_ type: ObjectSchema.Field) -> ObjectSchema {
-        ObjectSchema([
-            type,
-            .init("text", .input(.text), required: true, "The text."),
-            .init(
-                "seq_length",
-                .integer(2...1_048_576),
-                default: .number(512),
-                "Tokens per window."
-            ),
-            .init(
-                "windows",
-                .integer(1...1_000_000),
-                "Windows from the text's start; all by default."
-            ),
-            DataSchema.textKey,
-            DataSchema.longContext,
-        ])
+    private static func windows(
+        _ type: ObjectSchema.Field,
+        _ more: ObjectSchema.Field...
+    ) -> ObjectSchema {
+        ObjectSchema(
+            [type] + more + [
+                .init("text", .input(.text), required: true, "The text."),
+                .init(
+                    "seq_length",
+                    .integer(2...1_048_576),
+                    default: .number(512),
+                    "Tokens per window."
+                ),
+                .init(
+                    "windows",
+                    .integer(1...1_000_000),
+                    "Windows from the text's start; all by default."
+                ),
+                DataSchema.textKey,
+                DataSchema.longContext,
+            ]
+        )
     }
 
     private static func benchmark(_ type: ObjectSchema.Field) -> ObjectSchema {
@@ -76,14 +91,6 @@ enum EvaluationSchema {
             .init("num_runs", .integer(1...100_000), default: .number(100), "Measured runs."),
             .init("warm_up", .integer(0...100_000), default: .number(10), "Runs before them."),
             DataSchema.longContext,
-        ])
-    }
-
-    private static func questions(_ type: ObjectSchema.Field) -> ObjectSchema {
-        ObjectSchema([
-            type,
-            .init("text", .input(.text), required: true, "The questions."),
-            .init("limit", .integer(1...1_000_000), "Questions asked; all by default."),
         ])
     }
 }

@@ -32,8 +32,7 @@ extension SchemaValidator {
             checkExports(spec.exports)
             checkFormats(spec)
         case .evaluate(let spec):
-            checkLabels(spec.models)
-            checkTable(spec)
+            checkEvaluation(spec)
             checkCode(spec.tasks)
         }
     }
@@ -275,43 +274,6 @@ extension SchemaValidator {
                     + "expected 1 for the last stage",
                 at: "$.quantization.schedule.stages[\(stages.count - 1)].until"
             )
-        }
-    }
-
-    private mutating func checkLabels(_ models: [EvaluateSpec.Model]) {
-        var seen: Set<String> = []
-        for (index, row) in models.enumerated() where !seen.insert(row.label).inserted {
-            let label = JSONValue.string(row.label).canonicalText
-            report(
-                "\(label) is not allowed twice; expected a label of its own for each model",
-                at: "$.models[\(index)].label"
-            )
-        }
-    }
-
-    /// Results reach the gateway in one message: a table beyond its limit would be computed in vain.
-    private mutating func checkTable(_ spec: EvaluateSpec) {
-        // What stands in a row beside names, at most; names may be escaped.
-        let measurements = spec.tasks.reduce(0) { $0 + $1.resultByteCount }
-        let size = spec.models.reduce(0) { $0 + 2 * $1.label.utf8.count + 500 + measurements }
-        let limit = JobLimits().resultBytes
-        guard size > limit else { return }
-        report(
-            "\(spec.models.count) models × \(spec.tasks.count) tasks make a table of up to \(size) bytes, "
-                + "the limit is \(limit); make two jobs of it",
-            at: "$.tasks"
-        )
-    }
-}
-
-extension EvaluateSpec.Task {
-    /// What its measurements take in a row, at most.
-    fileprivate var resultByteCount: Int {
-        switch self {
-        case .perplexity(let windows), .accuracy(let windows): 2 * windows.text.utf8.count + 250
-        case .questions(_, let file, _): 2 * file.utf8.count + 250
-        case .code(let problems): problems.k.count * (2 * problems.file.utf8.count + 250)
-        case .benchmark: 500
         }
     }
 }

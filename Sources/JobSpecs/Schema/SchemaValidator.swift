@@ -178,14 +178,7 @@ struct SchemaValidator {
             checkScalar(type, against: names, path: path + ".type")
             return
         }
-        guard let refusal = variant.refusal else {
-            checkObject(value, against: variant.schema, path: path)
-            return
-        }
-        // What is wrong within something that is not there at all helps nobody.
-        var trial = self
-        trial.checkObject(value, against: variant.schema, path: path)
-        if trial.violations.count > violations.count { report(refusal, at: path + ".type") }
+        checkObject(value, against: variant.schema, path: path)
     }
 
     private mutating func checkScalar(

@@ -41,8 +41,6 @@ public indirect enum ValueSchema: Sendable {
         public let name: String
         /// The object, `type` included.
         public let schema: ObjectSchema
-        /// Why this version takes none; nil if it does.
-        var refusal: String?
     }
 
     /// One of the raw values of an enumeration.

@@ -54,10 +54,28 @@ public struct EvaluateSpec: Sendable, Equatable {
         case perplexity
         /// The share of next tokens that are the most probable one.
         case accuracy
+        /// How far next tokens are from a reference model's.
+        case divergence = "kl_divergence"
         /// A timed generation.
         case benchmark
         /// Questions of many subjects with four answers each.
         case mmlu
+        /// Which of four sentences goes on.
+        case hellaswag
+        /// School's questions, the easier ones.
+        case arcEasy = "arc_easy"
+        /// School's questions, the harder ones.
+        case arcChallenge = "arc_challenge"
+        /// Which of two ways leads to a goal.
+        case piqa
+        /// Which of two words a blank stands for.
+        case winogrande
+        /// Whether the true answer is the likeliest.
+        case truthfulQAOne = "truthfulqa_mc1"
+        /// How much probability lies on true answers.
+        case truthfulQASeveral = "truthfulqa_mc2"
+        /// Questions about a passage that yes or no answers.
+        case boolq
         /// Mathematical problems in words.
         case gsm8k
         /// Python functions to complete.
@@ -80,14 +98,21 @@ public struct EvaluateSpec: Sendable, Equatable {
         case passAt10 = "pass@10"
         /// Share of problems of which at least one program out of a hundred passes.
         case passAt100 = "pass@100"
-    }
-
-    /// A public set of questions.
-    public enum QuestionSet: Sendable, Equatable {
-        /// Many subjects, four answers each.
-        case mmlu
-        /// Mathematical problems in words.
-        case gsm8k
+        /// Share of questions whose likeliest answer is right; of truthfulqa_mc2, mean share of the
+        /// probability that is on right answers.
+        case choiceAccuracy = "acc"
+        /// The same by log-likelihood per character.
+        case normalizedChoiceAccuracy = "acc_norm"
+        /// KL(reference ‖ model) of next tokens, in nats.
+        case divergence = "kl_divergence"
+        /// Share of positions where model and reference find the same token likeliest.
+        case topAgreement = "top1_agreement"
+        /// Share of next tokens that one of both hits and the other misses.
+        case flips
+        /// Share of problems whose answer ends with the right number behind `####`.
+        case strictMatch = "exact_match_strict"
+        /// Share of problems whose answer's last number is right.
+        case flexibleMatch = "exact_match_flexible"
     }
 
     /// One measurement.
@@ -96,12 +121,16 @@ public struct EvaluateSpec: Sendable, Equatable {
         case perplexity(TextWindows)
         /// The share of next tokens that are the most probable one.
         case accuracy(TextWindows)
+        /// How far next tokens are from those of the model with a label.
+        case divergence(TextWindows, reference: String)
         /// Latency, tokens per second and peak memory.
         case benchmark(Benchmark)
         /// Programs that the model writes, run.
         case code(CodeProblems)
-        /// A task over the questions of a file.
-        case questions(QuestionSet, file: String, limit: Int?)
+        /// Questions with answers to choose from.
+        case choices(QuestionFiles)
+        /// Mathematical problems in words, whose answers are generated.
+        case problems(QuestionFiles)
     }
 
     /// A name for people; not unique.
@@ -133,15 +162,13 @@ public struct EvaluateSpec: Sendable, Equatable {
     public var unsupported: [UnsupportedFeature] {
         tasks.enumerated().compactMap { index, task in
             switch task {
-            case .questions:
-                task.type.refusal.map { UnsupportedFeature("$.tasks[\(index)].type", $0) }
             case .benchmark(let settings) where settings.batchSize > 1:
                 UnsupportedFeature(
                     "$.tasks[\(index)].batch_size",
                     "\(settings.batchSize) is not in this version; write 1: one sequence is "
                         + "generated at a time"
                 )
-            case .perplexity, .accuracy, .benchmark, .code: nil
+            case .perplexity, .accuracy, .divergence, .benchmark, .choices, .problems, .code: nil
             }
         }
     }
@@ -154,13 +181,9 @@ public struct EvaluateSpec: Sendable, Equatable {
         let models = models.enumerated().map { index, row in
             InputReference(pointer: "/models/\(index)/model", text: row.model, role: .model)
         }
-        let texts = tasks.enumerated().compactMap { index, task in
-            task.file.map {
-                InputReference(
-                    pointer: "/tasks/\(index)/\(task.fileKey)",
-                    text: $0,
-                    role: .text
-                )
+        let texts = tasks.enumerated().flatMap { index, task in
+            task.files.map {
+                InputReference(pointer: "/tasks/\(index)/\($0.key)", text: $0.file, role: .text)
             }
         }
         return models + texts
@@ -173,20 +196,23 @@ extension EvaluateSpec.Task {
         switch self {
         case .perplexity: .perplexity
         case .accuracy: .accuracy
+        case .divergence: .divergence
         case .benchmark: .benchmark
-        case .questions(.mmlu, _, _): .mmlu
-        case .questions(.gsm8k, _, _): .gsm8k
+        case .choices(let questions), .problems(let questions): questions.type
         case .code: .humaneval
         }
     }
 
     init(_ reader: ObjectReader) {
-        func questions(_ set: EvaluateSpec.QuestionSet) -> Self {
-            .questions(set, file: reader.text("text"), limit: reader.optionalInteger("limit"))
-        }
-        switch reader.choice("type", as: EvaluateSpec.TaskType.self) {
+        let type = reader.choice("type", as: EvaluateSpec.TaskType.self)
+        switch type {
         case .perplexity: self = .perplexity(EvaluateSpec.TextWindows(reader))
         case .accuracy: self = .accuracy(EvaluateSpec.TextWindows(reader))
+        case .divergence:
+            self = .divergence(
+                EvaluateSpec.TextWindows(reader),
+                reference: reader.text("reference")
+            )
         case .benchmark:
             self = .benchmark(
                 EvaluateSpec.Benchmark(
@@ -198,23 +224,32 @@ extension EvaluateSpec.Task {
                     allowsLongContext: reader.boolean("allow_long_context")
                 )
             )
-        case .mmlu: self = questions(.mmlu)
-        case .gsm8k: self = questions(.gsm8k)
+        case .mmlu, .hellaswag, .arcEasy, .arcChallenge, .piqa, .winogrande, .truthfulQAOne,
+            .truthfulQASeveral, .boolq:
+            self = .choices(EvaluateSpec.QuestionFiles(type, reader))
+        case .gsm8k: self = .problems(EvaluateSpec.QuestionFiles(type, reader))
         case .humaneval: self = .code(EvaluateSpec.CodeProblems(reader))
         }
     }
 
-    var file: String? {
+    /// Its questions, of a task that has some.
+    var questionFiles: EvaluateSpec.QuestionFiles? {
         switch self {
-        case .perplexity(let windows), .accuracy(let windows): windows.text
-        case .questions(_, let file, _): file
-        case .code(let problems): problems.file
-        case .benchmark: nil
+        case .choices(let questions), .problems(let questions): questions
+        case .perplexity, .accuracy, .divergence, .benchmark, .code: nil
         }
     }
 
-    /// The key of the file that it reads, if it reads one.
-    public var fileKey: String { type == .humaneval ? "problems" : "text" }
+    /// The files that it names, by the end of their pointers.
+    var files: [(key: String, file: String)] {
+        switch self {
+        case .perplexity(let windows), .accuracy(let windows), .divergence(let windows, _):
+            [("text", windows.text)]
+        case .choices(let questions), .problems(let questions): questions.files
+        case .code(let problems): [("problems", problems.file)]
+        case .benchmark: []
+        }
+    }
 }
 
 extension EvaluateSpec {
@@ -224,23 +259,13 @@ extension EvaluateSpec {
         guard let type = document["type"]?.stringValue.flatMap(TaskType.init) else { return nil }
         let key: String
         switch type {
-        case .perplexity, .accuracy: key = "seq_length"
+        case .perplexity, .accuracy, .divergence: key = "seq_length"
         case .benchmark: key = "input_len"
-        case .mmlu, .gsm8k, .humaneval: return nil
+        case .mmlu, .hellaswag, .arcEasy, .arcChallenge, .piqa, .winogrande, .truthfulQAOne,
+            .truthfulQASeveral, .boolq, .gsm8k, .humaneval:
+            return nil
         }
         return ObjectReader(document, EvaluationSchema.schema(of: type)).optionalInteger(key)
-    }
-}
-
-extension EvaluateSpec.TaskType {
-    /// Why a task is refused; nil if this version has it.
-    var refusal: String? {
-        switch self {
-        case .perplexity, .accuracy, .benchmark, .humaneval: nil
-        case .mmlu, .gsm8k:
-            "\"\(rawValue)\" is not in this version; write \"perplexity\", \"accuracy\", "
-                + "\"benchmark\" or \"humaneval\""
-        }
     }
 }
 

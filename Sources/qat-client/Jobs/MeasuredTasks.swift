@@ -21,15 +21,28 @@ struct MeasuredTasks: Equatable {
             unread = JobAnswer.document(job.specJSON)["tasks"] ?? .null
             return
         }
-        for (index, task) in spec.tasks.enumerated() {
-            let read =
-                job.inputs.first { $0.pointer == "/tasks/\(index)/\(task.fileKey)" }?.files ?? []
+        for (place, task) in spec.tasks.enumerated() {
+            let read = job.inputs.first { $0.pointer == "/tasks/\(place)/text" }?.files ?? []
             switch task {
             case .perplexity(let windows): texts.append(.perplexity(Self.resolved(windows, read)))
             case .accuracy(let windows): texts.append(.accuracy(Self.resolved(windows, read)))
-            case .questions(let set, let file, let limit):
-                texts.append(.questions(set, file: Self.resolved(file, read), limit: limit))
+            case .divergence(let windows, let reference):
+                texts.append(.divergence(Self.resolved(windows, read), reference: reference))
+            case .choices(let task), .problems(let task):
+                var task = task
+                func bytes(_ key: String, _ index: Int) -> [InputFile] {
+                    let pointer = "/tasks/\(place)/\(key)/\(index)"
+                    return job.inputs.first { $0.pointer == pointer }?.files ?? []
+                }
+                task.questions = task.questions.enumerated().map {
+                    Self.resolved($1, bytes("questions", $0))
+                }
+                task.examples = task.examples.enumerated().map {
+                    Self.resolved($1, bytes("examples", $0))
+                }
+                texts.append(task.type == .gsm8k ? .problems(task) : .choices(task))
             case .code(var problems):
+                let read = job.inputs.first { $0.pointer == "/tasks/\(place)/problems" }?.files ?? []
                 problems.file = Self.resolved(problems.file, read)
                 texts.append(.code(problems))
             case .benchmark(var settings):

@@ -67,7 +67,7 @@ extension ResultsTable {
             let label = row["label"]?.stringValue ?? "-"
             table.append([label] + figures.map { $0.cell(row) ?? "-" })
         }
-        return lines(of: table) + measurements(rows)
+        return lines(of: table) + measurements(rows) + comparisons
     }
 
     private func figures(_ rows: [JSONValue]) -> [Figure] {
@@ -114,10 +114,12 @@ extension ResultsTable {
     private static func text(of metric: EvaluateSpec.Metric, _ value: Double) -> String {
         switch metric {
         case .perplexity: Quantities.perplexity(value)
-        case .accuracy: Quantities.decimals(value, 4)
+        case .accuracy, .choiceAccuracy, .normalizedChoiceAccuracy, .topAgreement, .flips,
+            .strictMatch, .flexibleMatch, .passAt1, .passAt10, .passAt100:
+            Quantities.decimals(value, 4)
+        case .divergence: Quantities.decimals(value, 5)
         case .latency: Quantities.milliseconds(value)
         case .throughput: Quantities.decimals(value, 1)
-        case .passAt1, .passAt10, .passAt100: Quantities.decimals(value, 4)
         }
     }
 
@@ -125,7 +127,9 @@ extension ResultsTable {
     private static func hasColumn(_ metric: EvaluateSpec.Metric) -> Bool {
         switch metric {
         case .perplexity, .accuracy, .latency, .throughput: true
-        case .passAt1, .passAt10, .passAt100: false
+        case .choiceAccuracy, .normalizedChoiceAccuracy, .divergence, .topAgreement, .flips,
+            .strictMatch, .flexibleMatch, .passAt1, .passAt10, .passAt100:
+            false
         }
     }
 
@@ -183,7 +187,8 @@ extension ResultsTable {
         ]
     }
 
-    private func lines(of table: TextTable) -> [String] {
+    /// A table as wide as the terminal.
+    func lines(of table: TextTable) -> [String] {
         table.rendered(within: columns).split(
             separator: "\n",
             omittingEmptySubsequences: false

@@ -33,6 +33,29 @@ internal import Testing
         )
     }
 
+    /// Figures of questions have no column of their own; comparisons stand below them.
+    @Test func questionsAndComparisonsHaveTheirOwnTables() {
+        let results = """
+            {"rows":[{"label":"base","memory_bytes":1000,"memory_ratio":0.5,"measurements":[
+              {"task":"mmlu","index":0,"text":null,"name":"acc","value":0.25,
+               "interval":[0.125,0.375],"count":24}]}],
+             "comparisons":[{"task":"mmlu","index":0,"name":"acc","label":"QAT","reference":"base",
+              "difference":-0.125,"interval":[-0.25,0.0125],"wins":1,"losses":4,"flips":0.2083,
+              "p_value":0.375,"count":24}]}
+            """
+        let shown = lines(results, spec: #"{"tasks":[{"type":"mmlu"}]}"#)
+        #expect(
+            shown.dropFirst(2).joined(separator: "\n") == """
+
+                LABEL  TASK      TEXT  LENGTH   VALUE          95 % CI  COUNT
+                base   mmlu acc  -          -  0.2500  0.1250 – 0.3750     24
+
+                LABEL  AGAINST  TASK      DIFFERENCE            95 % CI  WON  LOST      P
+                QAT    base     mmlu acc     −0.1250  −0.2500 – +0.0125    1     4  0.375
+                """
+        )
+    }
+
     @Test(arguments: [30, 40, 60, 80, 140])
     func itFitsTheTerminal(columns: Int) {
         let shown = lines(Self.compared, columns: columns)

@@ -141,15 +141,7 @@ internal import Transformer
         )
     }
 
-    @Test func questionsAndOtherJobsAreRefused() throws {
-        for set in ["mmlu", "gsm8k"] {
-            let error = #expect(throws: ComputeFailure.self) {
-                try run(request([#"{"type": "\#(set)", "text": "text.txt"}"#]))
-            }
-            #expect(error?.reason == .invalidSpec)
-            #expect(error?.message.contains("tasks[0].type") == true)
-            #expect(error?.message.contains(set) == true)
-        }
+    @Test func otherJobsAreRefused() throws {
         var other = request([])
         other.kind = "quantize"
         other.spec = #"{"model": "m", "quantization": {"algorithm": "mxfp4"}}"#

@@ -186,12 +186,14 @@ internal import Testing
         .init(
             #"{"models": [{"label": "a", "model": "m"}], "tasks": [{"type": "perplexty"}]}"#,
             "$.tasks[0].type: \"perplexty\" is not allowed; expected one of perplexity, accuracy, ",
-            "benchmark, mmlu, gsm8k, humaneval; did you mean \"perplexity\"? (line 1)"
+            "kl_divergence, benchmark, mmlu, hellaswag, arc_easy, arc_challenge, piqa, winogrande, ",
+            "truthfulqa_mc1, truthfulqa_mc2, boolq, gsm8k, humaneval; did you mean \"perplexity\"? (line 1)"
         ),
         .init(
             #"{"models": [{"label": "a", "model": "m"}], "tasks": [{"text": "t"}]}"#,
-            "$.tasks[0].type: missing; expected one of perplexity, accuracy, benchmark, mmlu, ",
-            "gsm8k, humaneval"
+            "$.tasks[0].type: missing; expected one of perplexity, accuracy, kl_divergence, benchmark, ",
+            "mmlu, hellaswag, arc_easy, arc_challenge, piqa, winogrande, truthfulqa_mc1, truthfulqa_mc2, ",
+            "boolq, gsm8k, humaneval"
         ),
         .init(
             #"{"models": [{"label": "a", "model": "m"}, {"label": "a", "model": "n"}], "tasks": [{"type": "benchmark"}]}"#,

@@ -129,6 +129,25 @@ internal import Testing
         }
     }
 
+    @Test func readsTheExampleOfPublicTasks() throws {
+        let job = try example("evaluate-tasks.json", kind: "evaluate")
+        guard case .evaluate(let spec) = job else {
+            Issue.record("not an evaluation job")
+            return
+        }
+        let types: [EvaluateSpec.TaskType] = [
+            .mmlu, .hellaswag, .arcChallenge, .gsm8k, .divergence,
+        ]
+        #expect(spec.tasks.map(\.type) == types)
+        guard case .choices(let questions) = spec.tasks[0] else {
+            Issue.record("no questions with answers to choose from")
+            return
+        }
+        #expect(questions.exampleCount == 5 && questions.subjects.isEmpty)
+        let pointers = job.inputReferences.map(\.pointer)
+        #expect(pointers.contains("/tasks/0/examples/1") && pointers.contains("/tasks/4/text"))
+    }
+
     @Test func readsTheEvaluationExample() throws {
         let job = try example("evaluate.json", kind: "evaluate")
         guard case .evaluate(let spec) = job else {

@@ -70,16 +70,6 @@ internal import Testing
         #expect(speed.contains(#"did you mean "benchmark"?"#), "\(speed)")
     }
 
-    /// What is wrong within a task that is not there at all is not the matter.
-    @Test func aTaskThatIsNotThereIsRefusedBeforeItsKeys() {
-        let refused = #"$.tasks[0].type: "mmlu" is not in this version"#
-        for more in ["", #", "text": "t", "seq_length": 4"#, #", "text": "t""#] {
-            let text = evaluation(model, #"{"type": "mmlu"\#(more)}"#)
-            #expect(text.contains(refused) && !text.contains("seq_length"), "\(text)")
-            #expect(!text.contains("missing"), "\(text)")
-        }
-    }
-
     @Test(arguments: [("yes", "true"), ("on", "true"), ("No", "false"), ("off", "false")])
     func wordsOfYAMLAreTranslated(word: String, value: String) {
         let text = refusal(

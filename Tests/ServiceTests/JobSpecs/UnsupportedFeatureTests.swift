@@ -77,19 +77,6 @@ internal import Testing
         #expect(error.violations.map(\.path) == ["$.data.\(key)"])
     }
 
-    @Test(arguments: ["mmlu", "gsm8k"])
-    func questionsAreRefused(type: String) throws {
-        let json = """
-            {"models": [{"label": "a", "model": "m"}],
-             "tasks": [{"type": "benchmark"},
-                       {"type": "\(type)", "text": "t"}]}
-            """
-        let error = try #require(refusal("evaluate", json))
-        #expect(error.violations.map(\.path) == ["$.tasks[1].type"])
-        #expect(error.violations[0].line == 3)
-        #expect(error.violations[0].message.hasPrefix("\"\(type)\" is not in this version"))
-    }
-
     @Test func oneSequenceIsGeneratedAtATime() throws {
         let json =
             #"{"models":[{"label":"a","model":"m"}],"tasks":[{"type":"benchmark","batch_size":2}]}"#
