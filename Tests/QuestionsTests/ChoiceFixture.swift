@@ -32,7 +32,8 @@ struct ChoiceFixture: CustomTestStringConvertible, Sendable {
 
     static let all: [ChoiceFixture] = [
         .mmlu("abstract_algebra", 0), .mmlu("abstract_algebra", 5),
-        .mmlu("high_school_us_history", 5), .mmlu("virology", 0), .mmlu("virology", 5),
+        .mmlu("high_school_us_history", 0), .mmlu("high_school_us_history", 5),
+        .mmlu("virology", 0), .mmlu("virology", 5),
         .lines("hellaswag_0", HellaSwag()), .lines("hellaswag_3", HellaSwag()),
         .lines("arc_easy_0", ARC()), .lines("arc_easy_3", ARC()), .lines("arc_easy_3_cut", ARC()),
         .lines("piqa_0", PIQA()), .lines("piqa_2", PIQA()),

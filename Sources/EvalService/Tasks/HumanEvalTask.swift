@@ -28,7 +28,7 @@ struct HumanEvalTask: EvaluationTask {
             limit: settings.limit
         )
         runner = try CodeRunner(request, timeoutSeconds: settings.timeoutSeconds, log: log)
-        samples = try SampleFile("task-\(index)-humaneval.jsonl", in: request.outputFolder)
+        samples = SampleFile(index, .humaneval, in: request.outputFolder)
     }
 
     func effort(on plan: EvaluationSubject.Plan) -> TaskEffort {

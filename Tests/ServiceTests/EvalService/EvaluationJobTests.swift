@@ -176,7 +176,7 @@ internal import Transformer
         }
         #expect(events.contains { $0.message?.contains("Landlock") == true })
         let samples = try String(
-            contentsOfFile: home.home.path + "/output/samples/task-0-humaneval.jsonl",
+            contentsOfFile: home.home.path + "/output/samples/0-humaneval.jsonl",
             encoding: .utf8
         ).split(separator: "\n")
         #expect(samples.count == 4)
