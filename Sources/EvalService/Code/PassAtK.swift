@@ -35,6 +35,7 @@ enum PassAtK {
         let center = (mean + z * z / (2 * n)) / (1 + z * z / n)
         let variance: Double = mean * (1 - mean) / n + z * z / (4 * n * n)
         let half = z / (1 + z * z / n) * variance.squareRoot()
-        return [max(0, center - half), min(1, center + half)]
+        // Rounding leaves the mean within, also where it is an end.
+        return [max(0, min(mean, center - half)), min(1, max(mean, center + half))]
     }
 }
