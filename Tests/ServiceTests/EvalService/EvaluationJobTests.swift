@@ -149,12 +149,21 @@ internal import Transformer
         #expect(error?.reason == .invalidSpec)
     }
 
-    /// Whatever the model writes stands in a text of one program, so that tests alone decide.
+    /// A line of the file of samples.
+    private struct Sample: Decodable {
+        let model: String
+        let taskId: String
+        let completion: String
+        let passed: Bool
+        let result: String
+    }
+
+    /// What the model writes stands in a comment, as long as it writes no line end: then tests alone decide.
     @Test func programsThatPassAreCounted() throws {
         let lines = [("T/0", 1), ("T/1", 2)].map { id, value in
             """
-            {"task_id": "\(id)", "prompt": "f = lambda: 1\\nx = r'''", "entry_point": "f", \
-            "canonical_solution": "", "test": "'''\\ndef check(c):\\n    assert c() == \(value)"}
+            {"task_id": "\(id)", "prompt": "f = lambda: 1\\n#a", "entry_point": "f", \
+            "canonical_solution": "", "test": "def check(c):\\n    assert c() == \(value)"}
             """
         }
         var job = request([
@@ -169,19 +178,27 @@ internal import Transformer
         #expect(refusal?.message.contains("--allow-code-execution") == true)
         job.codeInterpreter = "/usr/bin/python3"
         let events = try run(job)
-        for row in try results(events) {
-            #expect(row.measurements.map(\.name) == ["pass@1"])
-            #expect(row.measurements.map(\.value) == [0.5])
-            #expect(row.measurements.map(\.count) == [2])
-        }
         #expect(events.contains { $0.message?.contains("Landlock") == true })
+
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
         let samples = try String(
             contentsOfFile: home.home.path + "/output/samples/0-humaneval.jsonl",
             encoding: .utf8
-        ).split(separator: "\n")
-        #expect(samples.count == 4)
-        #expect(samples.map { $0.contains(#""passed":true"#) } == [true, false, true, false])
-        #expect(samples[1].contains(#""result":"failed: AssertionError""#))
+        ).split(separator: "\n").map { try decoder.decode(Sample.self, from: Data($0.utf8)) }
+        #expect(samples.map(\.model) == ["a", "a", "b", "b"])
+        #expect(samples.map(\.taskId) == ["T/0", "T/1", "T/0", "T/1"])
+        for sample in samples {
+            let isComment = sample.completion.unicodeScalars.allSatisfy { $0.value >= 0x20 }
+            #expect(sample.passed == (isComment && sample.taskId == "T/0"), "\(sample)")
+            if isComment, !sample.passed { #expect(sample.result == "failed: AssertionError") }
+        }
+        for row in try results(events) {
+            let passed = samples.count { $0.model == row.label && $0.passed }
+            #expect(row.measurements.map(\.name) == ["pass@1"])
+            #expect(row.measurements.map(\.value) == [Double(passed) / 2])
+            #expect(row.measurements.map(\.count) == [2])
+        }
     }
 
     @Test func stopsBetweenWindows() throws {
