@@ -2,7 +2,9 @@
 #include "qat_transformer.h"
 
 // Rounded one by one on every processor.
+#if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
+#endif
 
 void qat_add_low_rank_f32_ref(float *out, const float *base, const float *b, const float *a,
                               size_t R, size_t K, size_t C, float scale) {

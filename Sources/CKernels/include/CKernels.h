@@ -3,6 +3,7 @@
 #include "qat_cached_attention.h"
 #include "qat_convert.h"
 #include "qat_optimizer.h"
+#include "qat_packed.h"
 #include "qat_product.h"
 #include "qat_ptq.h"
 #include "qat_quantize.h"
