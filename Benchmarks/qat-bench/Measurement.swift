@@ -9,6 +9,14 @@ func timed(_ work: () throws -> Void) rethrows -> Double {
     return Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) * 1e-18
 }
 
+/// Seconds of processor time of all threads so far: what `work` takes of it on one thread is what it would
+/// take on a machine of its own.
+func processorSeconds() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+}
+
 /// The middle value; the upper one of an even count.
 func median(_ values: [Double]) -> Double {
     values.sorted()[values.count / 2]

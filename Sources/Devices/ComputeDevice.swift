@@ -23,6 +23,9 @@ public protocol ComputeDevice: AnyObject, Sendable {
     /// Memory that holds what `host` does. A device that computes in the host's memory uses it as it
     /// is; others hold a copy until ``settle(_:)``.
     func adopt(_ host: AlignedBuffer<Float>) -> any DeviceMemory
+    /// A packed weight for products and ``embed(_:packed:into:)``. A device that computes in the host's
+    /// memory reads it where it is.
+    func adopt(_ host: PackedWeight) -> PackedOperand
     /// Takes what the host changed in a buffer since it was adopted.
     func refresh(_ memory: any DeviceMemory)
     /// Brings adopted memory's content back into the host's buffer.
@@ -82,6 +85,8 @@ public protocol ComputeDevice: AnyObject, Sendable {
 
     /// Copies the rows of `table` that `tokens` (int32, one per row of `output`) name.
     func embed(_ tokens: DeviceTensor, table: DeviceTensor, into output: DeviceTensor)
+    /// The same of a packed table: its rows' FP32 values.
+    func embed(_ tokens: DeviceTensor, packed table: PackedOperand, into output: DeviceTensor)
     /// Adds each row's gradient to its token's row of `tableGradient`.
     func embedGradient(
         _ tokens: DeviceTensor,

@@ -7,12 +7,15 @@ public enum WeightOperand: Sendable {
     case tensor(DeviceTensor)
     /// In a device's own form, in memory that ``ComputeDevice/prepare(_:in:)`` was given.
     case prepared(DeviceTensor, rows: Int, columns: Int)
+    /// Packed, and never changed again: for products forward, in FP32 whatever others multiply.
+    case packed(PackedOperand)
 
     /// The layer's outputs.
     public var rows: Int {
         switch self {
         case .tensor(let tensor): tensor.rows
         case .prepared(_, let rows, _): rows
+        case .packed(let operand): operand.layout.rows
         }
     }
 
@@ -21,7 +24,28 @@ public enum WeightOperand: Sendable {
         switch self {
         case .tensor(let tensor): tensor.columns
         case .prepared(_, _, let columns): columns
+        case .packed(let operand): operand.layout.columns
         }
+    }
+}
+
+/// A packed weight where a device finds it.
+public struct PackedOperand: Sendable {
+    /// Its bytes.
+    public let memory: DeviceTensor
+    /// How they lie.
+    public let layout: PackedLayout
+
+    /// A weight in memory of bytes.
+    ///
+    /// - Precondition: The layout's bytes are there.
+    public init(memory: DeviceTensor, layout: PackedLayout) {
+        precondition(
+            memory.type == .uint8 && memory.count >= layout.byteCount,
+            "a packed weight of \(layout.byteCount) bytes in \(memory.count)"
+        )
+        self.memory = memory
+        self.layout = layout
     }
 }
 

@@ -58,6 +58,12 @@ public protocol ModelSource {
         rows: Range<Int>,
         in format: QuantizationFormat
     ) throws -> BlockScales?
+
+    /// What is stored of a parameter, codes and scales, in the model's order of rows; nil where that is no
+    /// tensor of one of the suite's formats.
+    ///
+    /// - Throws: ``ModelFileError``, naming the tensor.
+    func packed(_ entry: ParameterLayout.Entry) throws -> PackedTensor?
 }
 
 extension ModelSource {
@@ -67,6 +73,9 @@ extension ModelSource {
         rows: Range<Int>,
         in format: QuantizationFormat
     ) throws -> BlockScales? { nil }
+
+    /// None, unless the kind of file can say so.
+    public func packed(_ entry: ParameterLayout.Entry) throws -> PackedTensor? { nil }
 
     /// The tokenizer.json it comes with; nil for GGUF.
     public var tokenizerJSON: [UInt8]? { files.tokenizerJSON }

@@ -195,6 +195,17 @@ final class RecordingDevice: ComputeDevice, @unchecked Sendable {
         device.embed(tokens, table: table, into: output)
     }
 
+    func adopt(_ host: PackedWeight) -> PackedOperand { device.adopt(host) }
+
+    func embed(
+        _ tokens: DeviceTensor,
+        packed table: PackedOperand,
+        into output: DeviceTensor
+    ) {
+        note("embed packed", output)
+        device.embed(tokens, packed: table, into: output)
+    }
+
     func embedGradient(
         _ tokens: DeviceTensor,
         outputGradient: DeviceTensor,

@@ -16,6 +16,24 @@ extension CPUDevice {
         )
     }
 
+    /// On the calling thread.
+    public func embed(
+        _ tokens: DeviceTensor,
+        packed table: PackedOperand,
+        into output: DeviceTensor
+    ) {
+        precondition(
+            tokens.count == output.rows && table.layout.columns == output.columns,
+            "embed: tensors that do not fit"
+        )
+        PackedProduct.unpack(
+            table.layout,
+            at: table.memory.bytes,
+            rows: UnsafeBufferPointer(start: tokens.tokens, count: tokens.count),
+            into: output.floats
+        )
+    }
+
     /// On the calling thread: rows of a token are added in order.
     public func embedGradient(
         _ tokens: DeviceTensor,

@@ -14,6 +14,7 @@ internal import Quantization
 public final class CPUDevice: ComputeDevice, @unchecked Sendable {
     let team: ThreadTeam
     let product: MatrixProduct
+    private let packedProduct: PackedProduct
     // One caller at a time, as the team has it.
     var scores = Scratch<Float>()
     var scoreGradients = Scratch<Float>()
@@ -33,6 +34,7 @@ public final class CPUDevice: ComputeDevice, @unchecked Sendable {
     public init(team: ThreadTeam, operands: OperandPrecision = .float32) {
         self.team = team
         product = MatrixProduct(team: team, operands: operands)
+        packedProduct = PackedProduct(team: team)
     }
 
     /// BF16 where products have such operands: what a weight's gradient multiplies is rounded to that
@@ -51,6 +53,13 @@ public final class CPUDevice: ComputeDevice, @unchecked Sendable {
 
     /// The buffer itself: the CPU computes in the host's memory.
     public func adopt(_ host: AlignedBuffer<Float>) -> any DeviceMemory { HostMemory(lent: host) }
+
+    /// The weight itself.
+    public func adopt(_ host: PackedWeight) -> PackedOperand {
+        let memory = HostMemory(lent: host.memory)
+        let bytes = DeviceTensor(memory, columns: host.layout.byteCount, type: .uint8)
+        return PackedOperand(memory: bytes, layout: host.layout)
+    }
 
     /// Nothing: what the host wrote is there.
     public func refresh(_ memory: any DeviceMemory) {}
@@ -317,12 +326,23 @@ extension CPUDevice {
         switch weight {
         case .tensor(let tensor): .rows(tensor.floats)
         case .prepared(let memory, _, _): .packed(memory.words)
+        case .packed: preconditionFailure("a packed weight is multiplied forward only")
         }
     }
 
-    /// By OpenBLAS, sliced over the team, or with operands rounded to BF16.
+    /// By OpenBLAS, sliced over the team, or with operands rounded to BF16; packed weights by kernels of
+    /// their own.
     public func multiply(_ product: LinearProduct) {
         switch product {
+        case .forward(let input, .packed(let weight), let output):
+            let shape = shape(of: .packed(weight), rows: output, input: input)
+            packedProduct.multiply(
+                weight.layout,
+                at: weight.memory.bytes,
+                input: input.floats,
+                rows: shape.rows,
+                output: output.floats
+            )
         case .forward(let input, let weight, let output):
             let shape = shape(of: weight, rows: output, input: input)
             self.product.linear(

@@ -16,8 +16,8 @@ final class HostMemory: DeviceMemory, @unchecked Sendable {
         owner = buffer
     }
 
-    init(lent buffer: AlignedBuffer<Float>) {
-        byteCount = buffer.count * MemoryLayout<Float>.stride
+    init<Element>(lent buffer: AlignedBuffer<Element>) {
+        byteCount = buffer.count * MemoryLayout<Element>.stride
         start = UnsafeMutableRawPointer(buffer.pointer)
         owner = buffer
     }

@@ -1,4 +1,6 @@
+internal import Formats
 internal import Kernels
+internal import Quantization
 internal import Transformer
 
 /// A model in a GGUF file.
@@ -110,6 +112,41 @@ struct GGUFReader: ModelSource {
             }
         }
         MappedFile.dropPages(of: tensor.bytes)
+    }
+
+    func packed(_ entry: ParameterLayout.Entry) throws -> PackedTensor? {
+        let place = layout.place(of: entry)
+        let tensor = try tensor(place)
+        guard entry.shape.count > 1, let format = tensor.type.format else { return nil }
+        let rowBytes = entry.columns / tensor.type.blockSize * tensor.type.blockByteCount
+        var codes: [UInt8] = []
+        var scales: [UInt8] = []
+        codes.reserveCapacity(entry.count * format.element.bitWidth / 8)
+        scales.reserveCapacity(format.blockScaleCount(rows: entry.rows, columns: entry.columns))
+        for row in 0..<entry.rows {
+            let source =
+                place.permutedHeads.map {
+                    GGUFLayout.fileRow(row, rows: entry.rows, heads: $0)
+                } ?? row
+            let first = (place.firstRow + source) * rowBytes
+            let bytes = tensor.bytes[first..<first + rowBytes]
+            guard
+                tensor.type.unpack(
+                    UnsafeRawBufferPointer(rebasing: bytes),
+                    codes: &codes,
+                    scales: &scales
+                )
+            else { return nil }
+        }
+        MappedFile.dropPages(of: tensor.bytes)
+        return try PackedTensor(
+            format: format,
+            rows: entry.rows,
+            columns: entry.columns,
+            codes: codes,
+            scales: scales,
+            floatScales: format.scaleKind.hasTensorScale ? [try tensorScale(tensor)] : []
+        )
     }
 
     /// The tensor of a parameter, whose shape fits.

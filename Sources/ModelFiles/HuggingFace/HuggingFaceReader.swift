@@ -131,6 +131,13 @@ struct HuggingFaceReader: ModelSource {
         return try weight.packed(rows: stored).map(BlockScales.init)
     }
 
+    func packed(_ entry: ParameterLayout.Entry) throws -> PackedTensor? {
+        guard let place = places[entry.name], case .quantized(let weight) = place.stored,
+            !weight.hasColumnFactors
+        else { return nil }
+        return try weight.packed(rows: place.firstRow..<place.firstRow + entry.rows)
+    }
+
     /// The tensors of a module, as the configuration has them.
     private static func stored(
         _ module: StoredModule,

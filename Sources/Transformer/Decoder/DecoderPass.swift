@@ -185,7 +185,11 @@ final class DecoderPass {
     func embed(_ tokens: UnsafePointer<Int32>, into output: DeviceTensor) {
         for row in 0..<rows { plainTokens.pointer[row] = MarkedToken.token(tokens[row]) }
         device.upload(plainTokens.pointer, to: self.tokens)
-        device.embed(self.tokens, table: weights.embedding, into: output)
+        if let table = weights.packedEmbedding {
+            device.embed(self.tokens, packed: table, into: output)
+        } else {
+            device.embed(self.tokens, table: weights.embedding, into: output)
+        }
         if let format = weights.embeddingFormat {
             device.fakeQuantize(
                 output,

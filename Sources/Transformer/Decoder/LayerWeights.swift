@@ -48,6 +48,11 @@ final class LayerWeights {
     private var offsets: [DeviceTensor?] = []
     /// Nil where products read weights as they are, or where each is used once.
     let prepared: PreparedWeights?
+    // By layer and module; nil where a weight is not packed.
+    private let packed: [WeightOperand?]
+    /// The embedding, where it is packed.
+    let packedEmbedding: PackedOperand?
+    private let packedHead: PackedOperand?
     /// Another's embedding and head, which stay what these were before ``release(borrowing:where:)``.
     var borrowed = BorrowedWeights()
     private let scratch: DeviceTensor
@@ -99,12 +104,30 @@ final class LayerWeights {
                 } + [preparedLayer == nil ? layout.head : nil],
                 device: device
             ) : nil
+        func adopted(_ entry: ParameterLayout.Entry) -> PackedOperand? {
+            parameters.packedWeight(entry).map { device.adopt($0) }
+        }
+        packed = layers.flatMap { layer in
+            layer.linear.map { module in
+                module.flatMap { adopted($0.weight) }.map(WeightOperand.packed)
+            }
+        }
+        packedEmbedding = adopted(layout.embedding)
+        packedHead = layout.head == layout.embedding ? packedEmbedding : adopted(layout.head)
         scratch = device.tensor(columns: Self.roundedCount(configuration))
         magnitude = device.tensor(columns: 1)
         turns = recipe.turns
         for turn in turns {
             for progress in [0] + recipe.boundaries + [1] {
-                _ = try parameters.quantizedEntries(of: turn, progress: progress)
+                let entries = try parameters.quantizedEntries(of: turn, progress: progress)
+                if let (entry, _) = entries.first(where: {
+                    parameters.packedWeight($0.0) != nil
+                }) {
+                    throw TransformerError(
+                        .invalidRecipe,
+                        "\(entry.name) is packed; a recipe rounds weights in full precision"
+                    )
+                }
             }
         }
         setProgress(0)
@@ -125,8 +148,9 @@ final class LayerWeights {
         guard stage != currentStage else {
             return
         }
+        // Nothing was made of weights yet.
+        if currentStage != nil { invalidate() }
         currentStage = stage
-        invalidate()
         let layout = parameters.layout
         formatsByTurn = turns.map { recipe in
             func format(_ module: String) -> QuantizationFormat? {
@@ -240,6 +264,7 @@ final class LayerWeights {
 
     /// The weight as products use it, `[out, in]`; valid until the next call.
     func operand(_ module: LinearModule, layer: Int) -> WeightOperand {
+        if let packed = packed[module.place(inLayer: layer)] { return packed }
         guard let prepared else { return .tensor(effective(module, layer: layer)) }
         return prepared.operand(module.place(inLayer: layer)) {
             effective(module, layer: layer)
@@ -340,6 +365,7 @@ final class LayerWeights {
     /// The head `[vocabulary, hidden]` as products use it; valid until the next call.
     func headOperand() -> WeightOperand {
         if let operand = borrowed.headOperand { return operand() }
+        if let packedHead { return .packed(packedHead) }
         guard let prepared else { return .tensor(effectiveHead()) }
         return prepared.operand(layers.count * LinearModule.allCases.count, effectiveHead)
     }

@@ -15,6 +15,8 @@ public final class Parameters: @unchecked Sendable {
     /// Scales that stay while weights change, by parameter name; those of other weights are found from
     /// their values.
     public var fixedScales: [String: BlockScales] = [:]
+    /// Weights that are packed and have no FP32 values here, by offset.
+    private var packedWeights: [Int: PackedWeight] = [:]
     /// Parameters whose values are gone, by offset.
     private var released: Set<Int> = []
     /// Whether no parameter's values were given up by ``release(_:)``.
@@ -77,6 +79,31 @@ public final class Parameters: @unchecked Sendable {
         for entry in entries where holds(entry) {
             storage.discard(entry.offset..<entry.offset + entry.count)
             released.insert(entry.offset)
+        }
+    }
+
+    /// Keeps a weight packed instead of its FP32 values, which go: for inference alone.
+    ///
+    /// - Precondition: Its shape is the parameter's, a matrix's.
+    public func hold(_ weight: PackedWeight, as entry: ParameterLayout.Entry) {
+        precondition(
+            entry.shape == [weight.layout.rows, weight.layout.columns],
+            "\(entry.name) \(entry.shape) as [\(weight.layout.rows), \(weight.layout.columns)]"
+        )
+        release([entry])
+        packedWeights[entry.offset] = weight
+    }
+
+    /// A weight that is held packed; nil of others.
+    public func packedWeight(_ entry: ParameterLayout.Entry) -> PackedWeight? {
+        packedWeights.isEmpty ? nil : packedWeights[entry.offset]
+    }
+
+    /// What all parameters take in memory, packed or as FP32 values, in bytes.
+    public var residentByteCount: Int {
+        layout.entries.reduce(0) { sum, entry in
+            let floats = holds(entry) ? entry.count * MemoryLayout<Float>.stride : 0
+            return sum + (packedWeight(entry)?.layout.byteCount ?? floats)
         }
     }
 
