@@ -52,7 +52,7 @@ public final class LoadedEngine {
     ///
     /// - Throws: ``ModelFileError``; ``TransformerError`` of what cannot be served (``BatchDecoder``).
     public init(path: String, options: EngineOptions, team: ThreadTeam) throws {
-        let model = try ModelLoader.load(path: path, team: team)
+        let model = try ModelLoader.loadPacked(ModelLoader.open(path: path), team: team)
         let configuration = model.configuration
         let longest = configuration.maximumPositions
         let length = options.length ?? min(longest, Self.usualLength)

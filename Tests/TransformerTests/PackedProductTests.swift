@@ -32,13 +32,17 @@ struct PackedProductTests {
     }
 
     private static func tensor(_ format: QuantizationFormat) throws -> PackedTensor {
-        try BlockQuantizer.quantize(
-            UnsafeBufferPointer(values(shape.rows * shape.columns, seed: 5).elements),
-            rows: shape.rows,
-            columns: shape.columns,
-            format: format,
-            team: ThreadTeam(threadCount: 1)
-        )
+        let source = values(shape.rows * shape.columns, seed: 5)
+        // The buffer itself is not used again: without this it is gone before it is read.
+        return try withExtendedLifetime(source) {
+            try BlockQuantizer.quantize(
+                UnsafeBufferPointer(source.elements),
+                rows: shape.rows,
+                columns: shape.columns,
+                format: format,
+                team: ThreadTeam(threadCount: 1)
+            )
+        }
     }
 
     private static func dequantized(_ tensor: PackedTensor) throws -> [Float] {

@@ -47,8 +47,8 @@ struct RunHistory: Equatable {
     }
 
     private mutating func thinRows(_ isOfKind: (Row) -> Bool) {
-        // Until there are so many of both kinds, none is looked at.
-        guard rows.count > Self.limit else { return }
+        // Until then nothing is left out.
+        guard rows.count > Self.limit / 2 else { return }
         let places = rows.indices.filter { isOfKind(rows[$0]) }
         let kept = Set(spread(places, Self.limit))
         guard kept.count < places.count else { return }

@@ -42,7 +42,8 @@ struct MeasuredTasks: Equatable {
                 }
                 texts.append(task.type == .gsm8k ? .problems(task) : .choices(task))
             case .code(var problems):
-                let read = job.inputs.first { $0.pointer == "/tasks/\(place)/problems" }?.files ?? []
+                let read =
+                    job.inputs.first { $0.pointer == "/tasks/\(place)/problems" }?.files ?? []
                 problems.file = Self.resolved(problems.file, read)
                 texts.append(.code(problems))
             case .benchmark(var settings):

@@ -6,7 +6,7 @@ internal import Jobs
 /// Opens the gateway's SQLite file so that what is acknowledged is on disk.
 enum GatewayDatabase {
     /// The schema's version; a newer file is refused.
-    static let schemaVersion = 11
+    static let schemaVersion = 12
 
     /// Opens, checks and migrates the file.
     ///
