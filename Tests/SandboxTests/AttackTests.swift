@@ -7,7 +7,8 @@ internal import Testing
 /// down to the machine's own files as root, where Landlock and the filter alone stand between.
 ///
 /// A program says HARM of what was possible to it; what it did is looked at from outside, too.
-@Suite(.serialized) struct AttackTests {
+@Suite(.serialized, .enabled(if: SandboxFixture.isSupported, "no Landlock or no filters here"))
+struct AttackTests {
     /// How an attack ends.
     enum End: Sendable {
         /// All was refused; the program came to its end.

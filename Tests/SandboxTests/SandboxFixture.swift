@@ -12,7 +12,16 @@ struct SandboxFixture {
     var secret: String { outside + "/secret" }
     let interpreter: PythonInterpreter
 
-    static let confinements = SandboxSupport.candidates
+    /// Whether this machine has what every sandbox needs; where not, nothing is run in one.
+    static let isSupported = (try? SandboxSupport.minimum()) != nil
+
+    /// Those that this machine, or the container that the tests run in, lets through.
+    static let confinements: [Confinement] = {
+        guard isSupported, let python = try? PythonInterpreter(path: "/usr/bin/python3") else {
+            return []
+        }
+        return SandboxSupport.candidates.filter { SandboxSupport.fault(of: $0, python) == nil }
+    }()
 
     init() throws {
         folder = NSTemporaryDirectory() + "/qat-sandbox-test-" + UUID().uuidString
