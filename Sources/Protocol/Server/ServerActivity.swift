@@ -12,6 +12,8 @@ final class ServerActivity: Sendable {
         var openings: [(link: ConnectionLink, host: String)] = []
         var runningCalls = 0
         var lanes: [CallLane: Lane] = [:]
+        /// Running streams by name and connection; of calls nobody asks.
+        var streams: [PeerIdentity: [ObjectIdentifier: Int]] = [:]
         var isDraining = false
         var idleWaiter: CheckedContinuation<Void, Never>?
     }
@@ -20,8 +22,6 @@ final class ServerActivity: Sendable {
     private struct Lane {
         var perPeer: [PeerIdentity: Int] = [:]
         var ofUsers = 0
-        /// Running calls by name and connection.
-        var perLink: [PeerIdentity: [ObjectIdentifier: Int]] = [:]
     }
 
     private let limits: ConnectionLimits
@@ -107,7 +107,7 @@ final class ServerActivity: Sendable {
         let refusal: String? = state.withLock { state in
             let running = state.lanes[lane, default: Lane()]
             let own = running.perPeer[peer, default: 0]
-            let links = running.perLink[peer, default: [:]]
+            let links = state.streams[peer, default: [:]]
             // Whoever follows jobs in many windows can still ask and cancel in another.
             if lane == .streams, links[link] == nil, links.count >= limits.streamingConnections {
                 return
@@ -123,7 +123,7 @@ final class ServerActivity: Sendable {
                 return "\(running.ofUsers) \(lane) of users run; that is the limit"
             }
             state.lanes[lane, default: Lane()].perPeer[peer] = own + 1
-            state.lanes[lane, default: Lane()].perLink[peer, default: [:]][link, default: 0] += 1
+            if lane == .streams { state.streams[peer, default: [:]][link, default: 0] += 1 }
             if peer.role == nil { state.lanes[lane, default: Lane()].ofUsers += 1 }
             state.runningCalls += 1
             return nil
@@ -146,10 +146,12 @@ final class ServerActivity: Sendable {
         state.withLock { state in
             let left = state.lanes[lane, default: Lane()].perPeer[peer, default: 1] - 1
             state.lanes[lane, default: Lane()].perPeer[peer] = left == 0 ? nil : left
-            var links = state.lanes[lane, default: Lane()].perLink[peer, default: [:]]
-            let here = links[link, default: 1] - 1
-            links[link] = here == 0 ? nil : here
-            state.lanes[lane, default: Lane()].perLink[peer] = links.isEmpty ? nil : links
+            if lane == .streams {
+                var links = state.streams[peer, default: [:]]
+                let here = links[link, default: 1] - 1
+                links[link] = here == 0 ? nil : here
+                state.streams[peer] = links.isEmpty ? nil : links
+            }
             if peer.role == nil { state.lanes[lane, default: Lane()].ofUsers -= 1 }
         }
     }
