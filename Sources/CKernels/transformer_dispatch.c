@@ -15,8 +15,9 @@ int qat_uses_avx2(void) {
 // What the twins for it are compiled for; those that multiply BF16 ask for more.
 int qat_uses_avx512(void) {
 #if QAT_HAS_AVX2
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512dq") && qat_uses_avx2();
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           qat_uses_avx2();
 #else
     return 0;
 #endif

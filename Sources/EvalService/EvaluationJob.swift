@@ -39,8 +39,15 @@ struct EvaluationJob {
         index: Int
     ) throws -> any EvaluationTask {
         func path() throws -> String { try request.path("/tasks/\(index)/text") }
-        func files(_ key: String, _ names: [String]) throws -> [String] {
-            try names.indices.map { try request.path("/tasks/\(index)/\(key)/\($0)") }
+        func paths(
+            of task: EvaluateSpec.QuestionFiles
+        ) throws -> (questions: [String], examples: [String]) {
+            func paths(_ key: String, _ names: [String]) throws -> [String] {
+                try names.indices.map { try request.path("/tasks/\(index)/\(key)/\($0)") }
+            }
+            return (
+                try paths("questions", task.questions), try paths("examples", task.examples)
+            )
         }
         switch task {
         case .perplexity(let windows):
@@ -64,24 +71,20 @@ struct EvaluationJob {
                 request
             ) { reporter.log($0) }
         case .choices(let questions):
+            let paths = try paths(of: questions)
             return try ChoiceQuestionsTask(
                 index: index,
                 settings: questions,
-                questions.choices(
-                    questions: files("questions", questions.questions),
-                    examples: files("examples", questions.examples)
-                ),
+                questions.choices(questions: paths.questions, examples: paths.examples),
                 samples: SampleFile(index, questions.type, in: request.outputFolder),
                 seed: spec.seed
             )
         case .problems(let questions):
+            let paths = try paths(of: questions)
             return try WordProblemsTask(
                 index: index,
                 settings: questions,
-                questions.problems(
-                    questions: files("questions", questions.questions),
-                    examples: files("examples", questions.examples)
-                ),
+                questions.problems(questions: paths.questions, examples: paths.examples),
                 samples: SampleFile(index, questions.type, in: request.outputFolder),
                 seed: spec.seed
             )

@@ -284,15 +284,23 @@ private struct PagedHeads {
             let place = (row - rows.lowerBound) * queryHeads.count + head - queryHeads.lowerBound
             return work.scores + place * scoreWidth
         }
-        for page in pages {
-            let first = page * layout.rows
-            let key = keys.decode(
-                page: index.page(page, of: sequence),
-                head: keyHead,
-                rows: min(layout.rows, last + 1 - first),
-                floats: work.page,
-                codes: work.codes
-            )
+        func forEachPage(
+            of cache: PageCodec,
+            _ body: (_ first: Int, _ floats: UnsafePointer<Float>) -> Void
+        ) {
+            for page in pages {
+                let first = page * layout.rows
+                let floats = cache.decode(
+                    page: index.page(page, of: sequence),
+                    head: keyHead,
+                    rows: min(layout.rows, last + 1 - first),
+                    floats: work.page,
+                    codes: work.codes
+                )
+                body(first, floats)
+            }
+        }
+        forEachPage(of: keys) { first, key in
             forEachLine(rows, queryHeads, first) { row, head, seen in
                 CachedAttentionKernels.scores(
                     line(row, head) + first + seen.lowerBound,
@@ -310,15 +318,7 @@ private struct PagedHeads {
                     .update(repeating: 0, count: layout.dimension)
             }
         }
-        for page in pages {
-            let first = page * layout.rows
-            let value = values.decode(
-                page: index.page(page, of: sequence),
-                head: keyHead,
-                rows: min(layout.rows, last + 1 - first),
-                floats: work.page,
-                codes: work.codes
-            )
+        forEachPage(of: values) { first, value in
             forEachLine(rows, queryHeads, first) { row, head, seen in
                 CachedAttentionKernels.mix(
                     into: output + row * width + head * layout.dimension,

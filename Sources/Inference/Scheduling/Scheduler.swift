@@ -15,7 +15,7 @@ struct Scheduler {
     }
 
     /// Some tokens of one text.
-    struct Share: Equatable {
+    struct Share {
         let text: Int
         /// The text's place among those that have pages.
         let place: Int
@@ -25,11 +25,6 @@ struct Scheduler {
         let isLast: Bool
         /// Pages that the text got for them, by their index.
         let newPages: [(index: Int, page: Int)]
-
-        static func == (a: Share, b: Share) -> Bool {
-            a.text == b.text && a.place == b.place && a.tokens == b.tokens && a.isLast == b.isLast
-                && a.newPages.elementsEqual(b.newPages, by: ==)
-        }
     }
 
     private struct Text {

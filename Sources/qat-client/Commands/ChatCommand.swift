@@ -50,20 +50,14 @@ struct ChatCommand: ClientVerb {
         } catch {
             throw ClientError(.usage, error.message)
         }
-        let start = ContinuousClock.now
         _ = model.engine.add(try generation.request(tokens, of: model.engine))
         var (text, count) = ("", 0)
-        while !model.engine.isIdle {
-            for event in model.engine.step(at: ContinuousClock.now - start) {
-                text += event.text
-                if event.token != nil { count += 1 }
-                if !output.json { Console.stream(event.text) }
-                guard let finish = event.finish else { continue }
-                if finish == .nonFinite {
-                    throw ClientError(.failed, "a logit of the model is NaN or infinite")
-                }
-                end(text, count, tokens.count, finish)
-            }
+        try generation.write(model.engine) { event in
+            text += event.text
+            if event.token != nil { count += 1 }
+            if !output.json { Console.stream(event.text) }
+            guard let finish = event.finish, finish != .nonFinite else { return }
+            end(text, count, tokens.count, finish)
         }
         return text
     }

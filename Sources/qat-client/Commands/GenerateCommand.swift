@@ -39,19 +39,13 @@ struct GenerateCommand: ClientVerb {
             texts[number] = Text(prompt: prompt, promptTokens: tokens.count)
         }
         let streams = prompts.count == 1 && !output.json
-        while !model.engine.isIdle {
-            for event in model.engine.step(at: ContinuousClock.now - start) {
-                texts[event.request]?.text += event.text
-                if event.token != nil { texts[event.request]?.tokens += 1 }
-                if streams { Console.stream(event.text) }
-                guard let finish = event.finish, let text = texts[event.request] else { continue }
-                if finish == .nonFinite {
-                    throw ClientError(.failed, "a logit of the model is NaN or infinite")
-                }
-                if !streams || !text.text.hasSuffix("\n") {
-                    tell(text, finish, event.stop, streams)
-                }
-            }
+        try generation.write(model.engine) { event in
+            texts[event.request]?.text += event.text
+            if event.token != nil { texts[event.request]?.tokens += 1 }
+            if streams { Console.stream(event.text) }
+            guard let finish = event.finish, finish != .nonFinite, let text = texts[event.request]
+            else { return }
+            if !streams || !text.text.hasSuffix("\n") { tell(text, finish, event.stop, streams) }
         }
         if !output.json { note(texts.values.reduce(0) { $0 + $1.tokens }, since: start) }
         return .succeeded

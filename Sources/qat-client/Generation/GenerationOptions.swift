@@ -90,6 +90,21 @@ struct GenerationOptions: ParsableArguments {
         }
     }
 
+    /// Writes until there is nothing to do, and hands out what becomes known.
+    ///
+    /// - Throws: ``ClientError`` (failed) of a model whose logits are no numbers; what `body` throws.
+    func write(_ engine: InferenceEngine, _ body: (GenerationEvent) throws -> Void) throws {
+        let start = ContinuousClock.now
+        while !engine.isIdle {
+            for event in engine.step(at: ContinuousClock.now - start) {
+                try body(event)
+                if event.finish == .nonFinite {
+                    throw ClientError(.failed, "a logit of the model is NaN or infinite")
+                }
+            }
+        }
+    }
+
     /// A request, checked.
     ///
     /// - Throws: ``ClientError`` (usage) of what cannot be served.
