@@ -108,6 +108,24 @@ struct InferenceEngineTests {
         }
     }
 
+    /// Seen: a pass of more rows than a text has positions ended the process.
+    @Test func shortTextsFillAPassTogether() throws {
+        let parameters = try Self.parameters()
+        let prompts = (1...5).map { Self.prompt(UInt64($0), 6) }
+        func request(_ prompt: [Int32]) -> GenerationRequest {
+            GenerationRequest(prompt: prompt, tokenLimit: 6, endsAtEndTokens: false)
+        }
+        let together = try Self.engine(parameters, rows: 32, length: 12)
+        let numbers = prompts.map { together.add(request($0)) }
+        let found = Self.run(together)
+        for (number, prompt) in zip(numbers, prompts) {
+            let alone = try Self.engine(parameters)
+            let single = alone.add(request(prompt))
+            #expect(found[number]?.tokens.count == 6)
+            #expect(Self.run(alone)[single]?.tokens == found[number]?.tokens)
+        }
+    }
+
     @Test(arguments: [SamplingParameters(), SamplingParameters(temperature: 1, topP: 0.9, seed: 4)])
     func writesTheSameAloneAndInABatchOfSixteen(sampling: SamplingParameters) throws {
         let parameters = try Self.parameters()

@@ -58,9 +58,14 @@ extension CPUDevice {
     public func rotate(_ values: DeviceTensor, _ rotation: RotationOperation, isInverse: Bool) {
         let (start, width, length) = (values.floats, values.columns, rotation.sequenceLength)
         precondition(
-            values.rows % length == 0 && width % rotation.headDimension == 0
-                && rotation.firstPosition + length <= rotation.cosine.rows,
+            values.rows % length == 0 && width % rotation.headDimension == 0,
             "rotate: tensors that do not fit"
+        )
+        // Rows that tell their positions themselves may be more than there are positions.
+        precondition(
+            rotation.positions != nil
+                || rotation.firstPosition + length <= rotation.cosine.rows,
+            "rotate: \(rotation.cosine.rows) positions"
         )
         precondition(
             rotation.positions.map { $0.count >= values.rows } ?? true,
