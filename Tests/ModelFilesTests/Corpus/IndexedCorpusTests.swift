@@ -153,6 +153,24 @@ internal import Transformer
         #expect(part == [5, 1])
     }
 
+    /// A conversation holds its model's end of text behind each turn, a document of plain text behind its
+    /// last token alone.
+    ///
+    /// Here 9 ends: two of the four documents hold it before their end.
+    @Test func endsInsideOfDocumentsAreCounted() throws {
+        let corpus = try write(
+            Index(sizes: [3, 4, 2, 0]),
+            [1, 0, 9, 0, 9, 0, 9, 0, 2, 0, 3, 0, 4, 0, 5, 0, 9, 0]
+        )
+        let all = try CorpusDocuments([corpus])
+        #expect(all.innerEndCount(9) == 2)
+        #expect(all.hasEnd(9) && !all.hasEnd(3))
+        #expect(all.documents(2..<4).innerEndCount(9) == 0)
+        #expect(all.documents(1..<4).innerEndCount(9) == 1)
+        #expect(all.innerEndCount(5) == 1)
+        #expect(all.innerEndCount(7) == 0)
+    }
+
     private func write(
         _ index: Index,
         _ bin: [UInt8],

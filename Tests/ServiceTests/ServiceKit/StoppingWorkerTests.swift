@@ -49,8 +49,8 @@ struct StoppingWorkerTests {
         )
         #expect(end == .abandoned && ends.isEmpty && runs == 1)
         // It waited for ever. Here it may wait one second, and a connection takes ten at most; two
-        // cores that run every test at once take their time for the rest.
-        #expect(ContinuousClock.now - start < .seconds(60))
+        // cores that run every test at once, beside builds, take their time for the rest (69 s were seen).
+        #expect(ContinuousClock.now - start < .seconds(300))
         gateway.state.withLock { $0.isAway = false }
     }
 
