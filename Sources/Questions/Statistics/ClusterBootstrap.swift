@@ -54,8 +54,13 @@ public struct ClusterBootstrap: Sendable {
             }
             means.append(sum / Double(count))
         }
-        means.sort()
-        return [Self.quantile(0.025, of: means), Self.quantile(0.975, of: means)]
+        return Self.ends(of: means)
+    }
+
+    /// Both ends of the middle 95 % of what was drawn.
+    static func ends(of drawn: [Double]) -> [Double] {
+        let sorted = drawn.sorted()
+        return [quantile(0.025, of: sorted), quantile(0.975, of: sorted)]
     }
 
     /// By linear interpolation, as NumPy's.

@@ -1,6 +1,6 @@
 public import Devices
 public import Formats
-internal import Kernels
+public import Kernels
 
 #if canImport(Glibc)
     internal import Glibc
@@ -110,6 +110,20 @@ public final class PerplexityEvaluator {
         progress: Double = 1,
         onWindow: (Int) throws -> Void = { _ in }
     ) throws -> PerplexityResult {
+        PerplexityResult(
+            try sums(text, windows: windows, progress: progress, onWindow: onWindow)
+        )
+    }
+
+    /// What each window with targets comes to, at least one, in the text's order.
+    ///
+    /// - Throws: As ``evaluate(_:windows:progress:onWindow:)``.
+    public func sums(
+        _ text: any TokenText,
+        windows: Int,
+        progress: Double = 1,
+        onWindow: (Int) throws -> Void = { _ in }
+    ) throws -> [LossSum] {
         let count = min(windows, text.count / length)
         guard count > 0, length > 1 else {
             throw TransformerError(
@@ -136,7 +150,7 @@ public final class PerplexityEvaluator {
         guard !sums.isEmpty else {
             throw TransformerError(.invalidTokens, "no token of the text counts in the loss")
         }
-        return summary(of: sums)
+        return sums
     }
 
     private func isKnown(_ token: Int32) -> Bool {
@@ -158,11 +172,14 @@ public final class PerplexityEvaluator {
             gradient: nil
         )
     }
+}
 
-    private func summary(of windows: [LossSum]) -> PerplexityResult {
+extension PerplexityResult {
+    /// What windows come to together, at least one.
+    public init(_ windows: [LossSum]) {
         let losses = RatioEstimate(windows.map { ($0.loss, $0.rows) })
         let hits = RatioEstimate(windows.map { (Double($0.correct), $0.rows) })
-        return PerplexityResult(
+        self.init(
             perplexity: exp(losses.ratio),
             confidenceInterval: losses.interval?.map(exp),
             meanLoss: losses.ratio,
