@@ -142,7 +142,7 @@ let package = Package(
         // Public sets of questions: layouts, prompts, scores and statistics.
         .target(
             name: "Questions",
-            dependencies: ["Devices", "Transformer", "ModelFiles"],
+            dependencies: ["Transformer", "ModelFiles", "Inference"],
             swiftSettings: strict
         ),
 
@@ -204,7 +204,9 @@ let package = Package(
         ),
         .executableTarget(
             name: "EvalService",
-            dependencies: daemon + numeric + ["ComputeKit", "JobInputs", "Questions", "Sandbox"],
+            dependencies: daemon + numeric + [
+                "ComputeKit", "Inference", "JobInputs", "Questions", "Sandbox",
+            ],
             swiftSettings: strict
         ),
         .executableTarget(
@@ -311,7 +313,7 @@ let package = Package(
         // Public sets of questions against lm-evaluation-harness.
         .testTarget(
             name: "QuestionsTests",
-            dependencies: numeric + ["Questions"],
+            dependencies: numeric + ["Inference", "Questions"],
             resources: [.copy("Fixtures")],
             swiftSettings: strict
         ),
@@ -326,7 +328,8 @@ let package = Package(
         .testTarget(
             name: "ServiceTests",
             dependencies: daemon + numeric + [
-                "Gateway", "QuantService", "TrainService", "EvalService", "qat-client", grdb,
+                "Gateway", "QuantService", "TrainService", "EvalService", "qat-client", "Questions",
+                grdb,
                 subprocess, "ComputeKit", "DurableFiles", "JobInputs", "TestProgram",
             ],
             resources: [.copy("Fixtures")],

@@ -11,6 +11,18 @@ public enum JobReport {
 
     /// Writes `report.html`.
     public static func write(html: String, to outputFolder: String) throws {
-        try Data(html.utf8).write(to: URL(fileURLWithPath: outputFolder + "/report.html"))
+        try write(html, extension: "html", to: outputFolder)
+    }
+
+    /// Writes the comparison of models as `report.html`, `report.md`, `report.csv` and `report.tex`.
+    public static func write(_ table: ComparisonTable, to outputFolder: String) throws {
+        try write(html: ComparisonPage(table).html(), to: outputFolder)
+        try write(table.markdown(), extension: "md", to: outputFolder)
+        try write(table.csv(), extension: "csv", to: outputFolder)
+        try write(table.latex(), extension: "tex", to: outputFolder)
+    }
+
+    private static func write(_ text: String, extension: String, to outputFolder: String) throws {
+        try Data(text.utf8).write(to: URL(filePath: "\(outputFolder)/report.\(`extension`)"))
     }
 }

@@ -51,9 +51,21 @@ struct EvaluationJob {
         }
         switch task {
         case .perplexity(let windows):
-            return PerplexityTask(index: index, windows: windows, path: try path())
+            return WindowsTask(
+                .perplexity,
+                index: index,
+                windows: windows,
+                path: try path(),
+                seed: spec.seed
+            )
         case .accuracy(let windows):
-            return AccuracyTask(index: index, windows: windows, path: try path())
+            return WindowsTask(
+                .accuracy,
+                index: index,
+                windows: windows,
+                path: try path(),
+                seed: spec.seed
+            )
         case .divergence(let windows, let reference):
             return DivergenceTask(
                 index: index,
@@ -107,15 +119,51 @@ struct EvaluationJob {
             rows[index] = row
             try reporter.metric(step: rows.count, row)
         }
-        // A reference ran before those that stand before it.
-        let labels = spec.models.map(\.label)
-        let comparisons = tasks.flatMap { $0.comparisons(of: labels) }
-        let results = EvaluationResults(
-            rows: spec.models.indices.compactMap { rows[$0] },
+        let results = results(spec.models.indices.compactMap { rows[$0] }, tasks)
+        try JobReport.write(results, to: request.outputFolder)
+        try JobReport.write(
+            results.table(title: spec.name ?? "Evaluation"),
+            to: request.outputFolder
+        )
+        try reporter.result(answer(results))
+    }
+
+    /// Results as the gateway keeps them.
+    private func answer(_ results: EvaluationResults) throws -> EvaluationResults {
+        guard results.comparisons != nil,
+            try ResultJSON.data(results).count > JobLimits().resultBytes
+        else { return results }
+        reporter.log(
+            "the comparisons of \(results.rows.count) models do not fit the job's answer; report.json has them"
+        )
+        var answer = results
+        answer.comparisons = nil
+        return answer
+    }
+
+    /// `rows`: In the job's order; a reference ran before those that stand before it.
+    private func results(
+        _ rows: [EvaluationRow],
+        _ tasks: [any EvaluationTask]
+    ) -> EvaluationResults {
+        let labels = rows.map(\.label)
+        let baseline = spec.baseline ?? labels[0]
+        let comparisons = tasks.flatMap {
+            $0.comparisons(of: [baseline] + labels.filter { $0 != baseline })
+        }
+        var results = EvaluationResults(
+            rows: rows,
+            baseline: baseline,
             comparisons: comparisons.isEmpty ? nil : comparisons
         )
-        try JobReport.write(results, to: request.outputFolder)
-        try reporter.result(results)
+        if let best = rows.first(where: { $0.label == baseline }),
+            let worst = rows.first(where: { $0.label == spec.recoveredFrom })
+        {
+            let recovered = RecoveredShare(baseline: best, worst: worst)
+            results.rows = rows.map(recovered.applied)
+            results.recoveredFrom = worst.label
+        }
+        return results
     }
 
     /// The models, references of others first.
@@ -146,38 +194,21 @@ struct EvaluationJob {
         _ tasks: [any EvaluationTask],
         _ progress: EvaluationProgress
     ) throws -> EvaluationRow {
-        let model = try ModelLoader.load(path: path, team: team)
-        let activations =
-            switch entry.activations ?? spec.activations {
-            case .asExported: try Self.activations(of: model)
-            case .none: ActivationQuantization.none
-            }
-        let subject = EvaluationSubject(
+        let subject = try EvaluationSubject(
             label: entry.label,
-            model: model,
-            activations: activations,
+            path: path,
+            roundsActivations: (entry.activations ?? spec.activations) == .asExported,
             team: team,
             progress: progress
         )
         var row = EvaluationRow(
             label: entry.label,
-            storedByteCount: model.storedByteCount,
-            bf16ByteCount: model.bf16ByteCount,
-            activations: activations
+            storedByteCount: subject.storedByteCount,
+            bf16ByteCount: 2 * ParameterLayout(configuration: subject.configuration).totalCount,
+            activations: subject.activations
         )
         for task in tasks { row.measurements += try task.run(subject) }
         row.peakMemoryBytes = PeakMemory.byteCount()
         return row
-    }
-
-    private static func activations(of model: LoadedModel) throws -> ActivationQuantization {
-        do {
-            return try model.activations.complete()
-        } catch let error as ModelFileError {
-            throw ComputeFailure(
-                .userError,
-                "\(error.message); \"activations\": \"none\" evaluates the weights alone"
-            )
-        }
     }
 }

@@ -51,6 +51,8 @@ public final class InferenceEngine {
 
     /// Tokens of a prompt and its text together, at most.
     public var length: Int { decoder.limits.length }
+    /// Texts that are written at the same time, at most.
+    public var sequences: Int { decoder.limits.sequences }
     /// Whether there is nothing to do.
     public var isIdle: Bool { texts.isEmpty }
 

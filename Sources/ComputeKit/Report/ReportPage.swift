@@ -51,32 +51,16 @@ public struct ReportPage: Sendable {
     ///
     /// - Complexity: O(layers); some 1.5 kB per layer.
     public func html() -> String {
-        """
-        <!DOCTYPE html>
-        <html lang="en">
-        <head>
-        <meta charset="utf-8"/>
-        <meta name="viewport" content="width=device-width, initial-scale=1"/>
-        <meta name="color-scheme" content="light dark"/>
-        <meta http-equiv="Content-Security-Policy" content="\(Self.policy)"/>
-        <title>\(HTMLText.escaped(title))</title>
-        <style>\(ReportStyle.layout)\(ReportColors.style)\(ReportStyle.media)</style>
-        </head>
-        <body>
-        <main>
-        \(ReportSummary(page: self).html())
-        \(course.map { CoursePlots($0).html() } ?? "")
-        \(ReportPlots(page: self).html())
-        \(ReportTable(layers: layers).html())
-        </main>
-        <script>\(ReportScript.sorting)</script>
-        </body>
-        </html>
-
-        """
+        HTMLPage(
+            kind: subject.rawValue,
+            title: title,
+            sections: [
+                ReportSummary(page: self).html(),
+                course.map { CoursePlots($0).html() } ?? "",
+                ReportPlots(page: self).html(),
+                ReportTable(layers: layers).html(),
+            ],
+            script: ReportScript.sorting
+        ).html()
     }
-
-    // Nothing is ever loaded, whatever a browser finds on the page.
-    private static let policy =
-        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 }

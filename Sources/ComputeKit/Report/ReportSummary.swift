@@ -1,4 +1,4 @@
-/// The top of the page: title, warnings, the numbers that sum the job up, and its facts.
+/// The top of the page: warnings, the numbers that sum the job up, and its facts.
 struct ReportSummary {
     private let page: ReportPage
 
@@ -7,13 +7,9 @@ struct ReportSummary {
         self.page = page
     }
 
-    /// The header and its sections.
+    /// Its sections.
     func html() -> String {
         """
-        <header>
-        <p class="kind">\(page.subject.rawValue)</p>
-        <h1>\(HTMLText.escaped(page.title))</h1>
-        </header>
         \(warnings())
         \(tiles())
         \(facts())

@@ -18,18 +18,7 @@ struct CodeProgram {
     /// What ends a completion: a new thing at the top level.
     ///
     /// - SeeAlso: Chen et al. 2021, arXiv:2107.03374, 3.2; humaneval.yaml of lm-evaluation-harness.
-    static let stops = ["\nclass", "\ndef", "\n#", "\nif", "\nprint"].map { Array($0.utf8) }
-
-    /// A completion up to the first stop, and whether there is one.
-    static func completion(of text: String) -> (text: String, isEnded: Bool) {
-        let bytes = Array(text.utf8)
-        let ends = bytes.indices.lazy.filter { start in
-            bytes[start] == UInt8(ascii: "\n")
-                && stops.contains { bytes[start...].starts(with: $0) }
-        }
-        guard let end = ends.first else { return (text, false) }
-        return (String(decoding: bytes[..<end], as: UTF8.self), true)
-    }
+    static let stops = ["\nclass", "\ndef", "\n#", "\nif", "\nprint"]
 
     /// The program's text.
     let text: String

@@ -66,6 +66,10 @@ struct EvaluationRow: Encodable, Sendable {
 struct EvaluationResults: Encodable, Sendable {
     /// One row per model, in the job's order.
     var rows: [EvaluationRow]
-    /// How models compare with the first one on the same questions; absent where there are none.
+    /// The label of the model that the others are compared with.
+    var baseline: String
+    /// The label of the model whose loss `recovered` is a share of; absent where the job names none.
+    var recoveredFrom: String?
+    /// How models compare with the baseline on the same questions or windows; absent where there are none.
     var comparisons: [Comparison]?
 }

@@ -22,6 +22,9 @@ struct Measurement: Encodable, Sendable, Equatable {
     var count: Int
     /// The same figure of each subject; absent where there are none.
     var subjects: [SubjectFigure]?
+    /// The share of what another model loses that this one wins back, 1 for all; absent where the job asks for
+    /// none, or next to nothing was lost.
+    var recovered: Double?
 }
 
 /// A figure of one subject's questions.

@@ -43,7 +43,7 @@ final class ChoiceQuestionsTask: EvaluationTask {
     }
 
     func run(_ subject: EvaluationSubject) throws -> [Measurement] {
-        var asking = QuestionScoring(subject)
+        var asking = try QuestionScoring(subject)
         let tokenCount = tokenCount
         let scores = try asked.questions.indices.map { place in
             let score = try asking.score(asked.questions[place], prefix: asked.prefix(of: place))

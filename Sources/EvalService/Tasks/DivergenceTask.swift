@@ -41,7 +41,7 @@ final class DivergenceTask: EvaluationTask {
         }
         guard subject.label != reference else {
             outputs = try ReferenceOutputs(
-                parameters: subject.model.parameters,
+                parameters: subject.model().parameters,
                 activations: subject.activations,
                 tokens: tokens,
                 length: length,
@@ -53,7 +53,7 @@ final class DivergenceTask: EvaluationTask {
         }
         guard let outputs else { preconditionFailure("the reference runs first") }
         let found = try outputs.compare(
-            subject.model.parameters,
+            subject.model().parameters,
             activations: subject.activations,
             onWindow: tell
         )

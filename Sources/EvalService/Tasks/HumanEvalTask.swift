@@ -1,16 +1,17 @@
+internal import Inference
 internal import JobInputs
 internal import JobSpecs
 internal import ServiceKit
-internal import Transformer
 
 /// Programs that the model writes, run with their tests in a sandbox: pass@k.
-struct HumanEvalTask: EvaluationTask {
-    let index: Int
-    let settings: EvaluateSpec.CodeProblems
-    let problems: [CodeProblem]
-    let runner: CodeRunner
-    let samples: SampleFile
-    let seed: UInt64
+final class HumanEvalTask: EvaluationTask {
+    private let index: Int
+    private let settings: EvaluateSpec.CodeProblems
+    private let problems: [CodeProblem]
+    private let runner: CodeRunner
+    private let samples: SampleFile
+    private let seed: UInt64
+    private var answers: PairedAnswers
 
     /// A task of a job: its problems are read and its sandbox is tried before any model is loaded.
     init(
@@ -29,6 +30,7 @@ struct HumanEvalTask: EvaluationTask {
         )
         runner = try CodeRunner(request, timeoutSeconds: settings.timeoutSeconds, log: log)
         samples = SampleFile(index, .humaneval, in: request.outputFolder)
+        answers = PairedAnswers(subjects: problems.map { _ in nil }, seed: seed)
     }
 
     func effort(on plan: EvaluationSubject.Plan) -> TaskEffort {
@@ -52,26 +54,17 @@ struct HumanEvalTask: EvaluationTask {
     }
 
     func run(_ subject: EvaluationSubject) throws -> [Measurement] {
-        let generator = try CompletionGenerator(
-            subject,
-            settings,
-            prompts: problems,
-            seed: seed
+        let asking = try CompletionRequests(subject, settings, problems, seed: seed)
+        let texts = try subject.write(
+            asking.requests,
+            length: asking.length,
+            task: "humaneval",
+            tokenCount: settings.maximumTokens
         )
         var passed: [Int] = []
         for (number, problem) in problems.enumerated() {
-            let completions = try (0..<settings.sampleCount).map { sample in
-                let made = try generator.completion(of: problem) { done in
-                    try subject.advance("humaneval", done, of: settings.maximumTokens)
-                }
-                try subject.finishStep(
-                    "humaneval",
-                    number * settings.sampleCount + sample + 1,
-                    of: problems.count * settings.sampleCount,
-                    tokenCount: settings.maximumTokens
-                )
-                return made
-            }
+            let first = number * settings.sampleCount
+            let completions = texts[first..<first + settings.sampleCount]
             let runs = try runner.run(problem, completions.map(\.text))
             passed.append(runs.count { $0.verdict.isPassed })
             for (sample, (made, run)) in zip(completions, runs).enumerated() {
@@ -81,7 +74,7 @@ struct HumanEvalTask: EvaluationTask {
                         taskId: problem.id,
                         sample: sample,
                         completion: made.text,
-                        tokens: made.tokenCount,
+                        tokens: made.tokens.count,
                         passed: run.verdict.isPassed,
                         result: run.verdict.words,
                         processorS: run.processorSeconds,
@@ -89,27 +82,39 @@ struct HumanEvalTask: EvaluationTask {
                     )
                 )
             }
+            try subject.say("humaneval programs \(number + 1)/\(problems.count)")
         }
-        return measurements(passed)
+        let figures = settings.k.compactMap { values(passed, k: $0) }
+        let measurements = figures.map(measurement)
+        answers.add(subject.label, figures, measurements)
+        return measurements
     }
 
+    func comparisons(of labels: [String]) -> [Comparison] { answers.comparisons(of: labels) }
+
     /// `passed`: How many programs of each problem pass.
-    private func measurements(_ passed: [Int]) -> [Measurement] {
-        settings.k.compactMap { k in
-            guard let name = EvaluateSpec.CodeProblems.metric(k) else { return nil }
-            let sum = passed.reduce(0.0) {
-                $0 + PassAtK.estimate(k, count: settings.sampleCount, passed: $1)
-            }
-            let mean = sum / Double(passed.count)
-            return Measurement(
-                task: .humaneval,
-                index: index,
-                text: settings.file,
+    private func values(_ passed: [Int], k: Int) -> PairedAnswers.Values? {
+        EvaluateSpec.CodeProblems.metric(k).map { name in
+            PairedAnswers.Values(
                 name: name,
-                value: mean,
-                interval: PassAtK.interval(mean: mean, count: passed.count),
-                count: passed.count
+                values: passed.map {
+                    PassAtK.estimate(k, count: settings.sampleCount, passed: $0)
+                },
+                isBinary: settings.sampleCount == 1
             )
         }
+    }
+
+    private func measurement(_ figure: PairedAnswers.Values) -> Measurement {
+        let mean = figure.values.reduce(0, +) / Double(figure.values.count)
+        return Measurement(
+            task: .humaneval,
+            index: index,
+            text: settings.file,
+            name: figure.name,
+            value: mean,
+            interval: PassAtK.interval(mean: mean, count: figure.values.count),
+            count: figure.values.count
+        )
     }
 }

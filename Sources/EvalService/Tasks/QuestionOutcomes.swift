@@ -1,25 +1,15 @@
 internal import JobSpecs
 internal import Questions
-internal import ServiceKit
 
-/// What models come to on the same questions: their measurements, and how they compare with the first.
+/// What models come to on the same questions: their measurements, and how they compare.
 struct QuestionOutcomes {
-    /// A figure of each question.
-    struct Values {
-        /// What it is.
-        let name: Measurement.Name
-        /// In 0 … 1, in the order of questions.
-        let values: [Double]
-        /// Whether they are 0 or 1.
-        let isBinary: Bool
-    }
+    typealias Values = PairedAnswers.Values
 
     private let index: Int
     private let settings: EvaluateSpec.QuestionFiles
     private let subjects: [String?]
     private let seed: UInt64
-    /// In the order of runs.
-    private var models: [(label: String, values: [Values], measurements: [Measurement])] = []
+    private var answers: PairedAnswers
 
     /// `subjects`: Of each question; `seed`: of the intervals' draws.
     init(
@@ -32,12 +22,13 @@ struct QuestionOutcomes {
         self.settings = settings
         self.subjects = subjects
         self.seed = seed
+        answers = PairedAnswers(subjects: subjects, seed: seed)
     }
 
     /// Takes what a model came to, and returns its measurements.
     mutating func add(_ label: String, _ values: [Values]) -> [Measurement] {
         let measurements = values.map { measurement($0) }
-        models.append((label, values, measurements))
+        answers.add(label, values, measurements)
         return measurements
     }
 
@@ -71,25 +62,5 @@ struct QuestionOutcomes {
     }
 
     /// Each model but the first of `labels` beside the first, in their order.
-    func comparisons(of labels: [String]) -> [Comparison] {
-        let ordered = labels.compactMap { label in models.first { $0.label == label } }
-        guard let first = ordered.first else { return [] }
-        return ordered.dropFirst().flatMap { model in
-            zip(zip(model.values, first.values), model.measurements).map { pair, measurement in
-                let (own, reference) = pair
-                return Comparison(
-                    measurement,
-                    label: model.label,
-                    reference: first.label,
-                    PairedComparison(
-                        own.values,
-                        reference: reference.values,
-                        clusters: subjects,
-                        isBinary: own.isBinary,
-                        seed: seed
-                    )
-                )
-            }
-        }
-    }
+    func comparisons(of labels: [String]) -> [Comparison] { answers.comparisons(of: labels) }
 }

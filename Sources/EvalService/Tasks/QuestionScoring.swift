@@ -15,13 +15,13 @@ struct QuestionScoring {
     /// With room for the longest question so far.
     private var scorer: (scorer: ContinuationScorer, capacity: Int)?
 
-    init(_ subject: EvaluationSubject) {
+    init(_ subject: EvaluationSubject) throws {
         self.subject = subject
-        positions = subject.model.configuration.maximumPositions
+        positions = subject.configuration.maximumPositions
         tokenizer = AnswerTokenizer(
-            subject.model.tokenizer,
+            try subject.model().tokenizer,
             // The harness adds a start to Gemma's texts alone.
-            addsSpecialTokens: subject.model.configuration.architecture.family.hasPrefix("gemma"),
+            addsSpecialTokens: subject.configuration.architecture.family.hasPrefix("gemma"),
             positions: positions
         )
     }
@@ -64,7 +64,7 @@ struct QuestionScoring {
         // Twice as much, so that few are made.
         let capacity = min(max(2 * count, 256), max(positions, count))
         let made = try ContinuationScorer(
-            parameters: subject.model.parameters,
+            parameters: subject.model().parameters,
             activations: subject.activations,
             capacity: capacity,
             device: CPUDevice(team: subject.team)

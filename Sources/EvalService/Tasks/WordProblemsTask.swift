@@ -1,9 +1,8 @@
-internal import Devices
+internal import Inference
 internal import JobSpecs
 internal import ModelFiles
 internal import Questions
 internal import ServiceKit
-internal import Transformer
 
 /// Problems in words: a model generates answers, and the numbers in them are compared.
 final class WordProblemsTask: EvaluationTask {
@@ -41,30 +40,25 @@ final class WordProblemsTask: EvaluationTask {
     }
 
     func run(_ subject: EvaluationSubject) throws -> [Measurement] {
-        var writer = AnswerWriter(
-            subject.model,
-            activations: subject.activations,
-            device: CPUDevice(team: subject.team)
+        let asking = try AnswerRequests(
+            asked.problems.indices.map(asked.prompt),
+            subject.tokenizer(),
+            subject.configuration
         )
-        var found: [ProblemSample] = []
-        for (place, problem) in asked.problems.enumerated() {
-            let text = try writer.answer(to: asked.prompt(of: place)) { made, capacity in
-                try subject.advance(name, made, of: capacity)
-            }
-            let sample = ProblemSample(subject.label, place, problem, text: text)
-            try samples.append(sample)
-            found.append(sample)
-            try subject.finishStep(
-                name,
-                place + 1,
-                of: asked.problems.count,
-                tokenCount: tokenCount
-            )
+        let texts = try subject.write(
+            asking.requests,
+            length: asking.length,
+            task: name,
+            tokenCount: tokenCount
+        )
+        let found = zip(asked.problems, texts).enumerated().map { place, pair in
+            ProblemSample(subject.label, place, pair.0, text: asking.answer(pair.1))
         }
-        if writer.cutCount > 0 {
+        for sample in found { try samples.append(sample) }
+        if asking.cutCount > 0 {
             subject.log(
                 """
-                \(name): \(writer.cutCount) of \(asked.problems.count) prompts leave no room for \
+                \(name): \(asking.cutCount) of \(asked.problems.count) prompts leave no room for \
                 \(GSM8K.answerLength) tokens in the model's positions and lack their beginning
                 """
             )

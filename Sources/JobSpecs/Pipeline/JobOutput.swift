@@ -8,7 +8,7 @@ public struct JobOutput: Sendable, Hashable {
         case model
         /// A file that tells of the results.
         case report
-        /// A folder with the records of a training.
+        /// A folder with the records of a training, or of single questions.
         case records
     }
 
@@ -28,7 +28,7 @@ public struct JobOutput: Sendable, Hashable {
         switch (role, kind) {
         case (.model, .model): return nil
         case (.model, .report): return "is a report, no model"
-        case (.model, .records): return "holds a training's records, no model"
+        case (.model, .records): return "holds records, no model"
         case (.text, .model): return isWhole ? "is a folder with a model, no text" : nil
         case (.text, .report): return nil
         case (.text, .records): return isWhole ? "is a folder, no text" : nil
@@ -68,7 +68,10 @@ extension JobSpec {
         case .train(let spec):
             Self.models(spec.exportGroups.flatMap(\.outputs)) + Self.reports
                 + [JobOutput(path: "run", kind: .records)]
-        case .evaluate: [JobOutput(path: "report.json", kind: .report)]
+        case .evaluate(let spec):
+            ["json", "html", "md", "csv", "tex"].map {
+                JobOutput(path: "report." + $0, kind: .report)
+            } + (spec.hasSamples ? [JobOutput(path: "samples", kind: .records)] : [])
         }
     }
 

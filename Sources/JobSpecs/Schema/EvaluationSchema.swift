@@ -22,6 +22,19 @@ enum EvaluationSchema {
         )
     }
 
+    static let baseline = ObjectSchema.Field(
+        "baseline",
+        .text(maximumByteCount: 64),
+        "The label of the model that the others are compared with; the first by default."
+    )
+
+    static let recoveredFrom = ObjectSchema.Field(
+        "recovered_from",
+        .text(maximumByteCount: 64),
+        "The label of a model, as one rounded to nearest: of what it loses against the baseline, each row says "
+            + "the share that its model wins back."
+    )
+
     static let tasks = EvaluateSpec.TaskType.allCases.map { type in
         ValueSchema.Variant(
             name: type.rawValue,
@@ -82,12 +95,22 @@ enum EvaluationSchema {
             type,
             .init(
                 "batch_size",
-                .integer(1...4096),
+                .integer(1...256),
                 default: .number(1),
-                "Sequences at once; 1 in this version."
+                "Texts at once."
             ),
-            .init("input_len", .integer(1...1_048_576), default: .number(256), "Prompt tokens."),
-            .init("output_len", .integer(1...1_048_576), default: .number(64), "Generated tokens."),
+            .init(
+                "input_len",
+                .integer(1...1_048_576),
+                default: .number(256),
+                "Prompt tokens of each."
+            ),
+            .init(
+                "output_len",
+                .integer(1...1_048_576),
+                default: .number(64),
+                "Generated tokens of each."
+            ),
             .init("num_runs", .integer(1...100_000), default: .number(100), "Measured runs."),
             .init("warm_up", .integer(0...100_000), default: .number(10), "Runs before them."),
             DataSchema.longContext,

@@ -208,6 +208,8 @@ public enum JobSchema {
             "The measurements."
         ),
         EvaluationSchema.activations(default: .asExported),
+        EvaluationSchema.baseline,
+        EvaluationSchema.recoveredFrom,
         seed,
     ])
 }

@@ -6,6 +6,7 @@ extension SchemaValidator {
         checkLabels(spec.models)
         checkExamples(spec.tasks)
         checkReferences(spec)
+        checkComparison(spec)
         checkTable(spec)
     }
 
@@ -37,28 +38,40 @@ extension SchemaValidator {
         let labels = spec.models.map(\.label)
         for (index, task) in spec.tasks.enumerated() {
             guard case .divergence(_, let reference) = task else { continue }
-            let path = "$.tasks[\(index)].reference"
-            if !labels.contains(reference) {
-                let words = ([reference] + labels).map { JSONValue.string($0).canonicalText }
-                report(
-                    "\(words[0]) is not allowed; expected the label of one of the models, "
-                        + words.dropFirst().joined(separator: ", "),
-                    at: path
-                )
-            } else if labels.count == 1 {
-                report("not allowed with one model: there is none to compare with it", at: path)
-            }
+            checkLabel(reference, of: labels, at: "$.tasks[\(index)].reference")
+        }
+    }
+
+    private mutating func checkLabel(_ label: String, of labels: [String], at path: String) {
+        if !labels.contains(label) {
+            let words = ([label] + labels).map { JSONValue.string($0).canonicalText }
+            report(
+                "\(words[0]) is not allowed; expected the label of one of the models, "
+                    + words.dropFirst().joined(separator: ", "),
+                at: path
+            )
+        } else if labels.count == 1 {
+            report("not allowed with one model: there is none to compare with it", at: path)
+        }
+    }
+
+    private mutating func checkComparison(_ spec: EvaluateSpec) {
+        let labels = spec.models.map(\.label)
+        if let baseline = spec.baseline { checkLabel(baseline, of: labels, at: "$.baseline") }
+        guard let lost = spec.recoveredFrom else { return }
+        checkLabel(lost, of: labels, at: "$.recovered_from")
+        if labels.count > 1, lost == spec.baseline ?? labels.first {
+            report("not allowed to be the baseline, which loses nothing", at: "$.recovered_from")
         }
     }
 
     /// Results reach the gateway in one message: a table beyond its limit would be computed in vain.
+    ///
+    /// Comparisons that do not fit beside it stand in report.json alone.
     private mutating func checkTable(_ spec: EvaluateSpec) {
         // What stands in a row beside names, at most; names may be escaped.
         let measurements = spec.tasks.reduce(0) { $0 + $1.resultByteCount }
-        let comparisons = spec.tasks.reduce(0) { $0 + $1.comparisonByteCount }
-        let size = spec.models.reduce(0) {
-            $0 + 2 * $1.label.utf8.count + 500 + measurements + comparisons
-        }
+        let size = spec.models.reduce(0) { $0 + 2 * $1.label.utf8.count + 500 + measurements }
         let limit = JobLimits().resultBytes
         guard size > limit else { return }
         report(
@@ -78,15 +91,7 @@ extension EvaluateSpec.Task {
         case .choices(let task), .problems(let task):
             task.resultByteCount
         case .code(let problems): problems.k.count * (2 * problems.file.utf8.count + 250)
-        case .benchmark: 500
-        }
-    }
-
-    /// What the comparison of a model with the first one takes, at most.
-    fileprivate var comparisonByteCount: Int {
-        switch self {
-        case .choices, .problems: EvaluateSpec.QuestionFiles.figureCount * 600
-        case .perplexity, .accuracy, .divergence, .code, .benchmark: 0
+        case .benchmark: 7 * 250
         }
     }
 }

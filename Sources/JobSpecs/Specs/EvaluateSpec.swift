@@ -32,13 +32,13 @@ public struct EvaluateSpec: Sendable, Equatable {
         public var allowsLongContext = false
     }
 
-    /// A timed generation.
+    /// Texts that are written at once and timed.
     public struct Benchmark: Sendable, Equatable {
-        /// Sequences at once.
+        /// Texts at once.
         public var batchSize: Int
-        /// Tokens of the prompt.
+        /// Tokens of each prompt.
         public var inputLength: Int
-        /// Tokens generated.
+        /// Tokens generated of each.
         public var outputLength: Int
         /// Measured runs.
         public var runCount: Int
@@ -88,10 +88,20 @@ public struct EvaluateSpec: Sendable, Equatable {
         case perplexity
         /// Share of next tokens that the most likely one hits.
         case accuracy
-        /// Milliseconds of one generation, prompt included; the median of the runs.
+        /// Milliseconds of one run, prompts included; the median of the runs.
         case latency = "latency_ms"
-        /// Generated tokens per second, prompt included.
+        /// Generated tokens of all texts per second, prompts included.
         case throughput = "tokens_per_s"
+        /// Milliseconds that 99 of 100 runs do not exceed.
+        case latencyTail = "latency_ms_p99"
+        /// Milliseconds until a text's first token; the median over texts of all runs.
+        case firstToken = "ttft_ms"
+        /// What 99 of 100 texts do not exceed.
+        case firstTokenTail = "ttft_ms_p99"
+        /// Milliseconds between two tokens of a text; the median.
+        case betweenTokens = "itl_ms"
+        /// What 99 of 100 such times do not exceed.
+        case betweenTokensTail = "itl_ms_p99"
         /// Share of problems that one program out of one solves, by its tests.
         case passAt1 = "pass@1"
         /// Share of problems of which at least one program out of ten passes.
@@ -141,6 +151,10 @@ public struct EvaluateSpec: Sendable, Equatable {
     public var tasks: [Task]
     /// How activations are rounded, unless a model's own entry says.
     public var activations: Activations
+    /// The label of the model that others are compared with; nil for the first.
+    public var baseline: String?
+    /// The label of the model whose loss against the baseline others win back a share of; nil for none.
+    public var recoveredFrom: String?
     /// The seed of everything random.
     public var seed: UInt64
 
@@ -155,26 +169,23 @@ public struct EvaluateSpec: Sendable, Equatable {
         }
         tasks = reader.objects("tasks").map(Task.init)
         activations = reader.choice("activations")
+        baseline = reader.optionalText("baseline")
+        recoveredFrom = reader.optionalText("recovered_from")
         seed = UInt64(reader.integer("seed"))
-    }
-
-    /// What the job asks for and no engine of this version does.
-    public var unsupported: [UnsupportedFeature] {
-        tasks.enumerated().compactMap { index, task in
-            switch task {
-            case .benchmark(let settings) where settings.batchSize > 1:
-                UnsupportedFeature(
-                    "$.tasks[\(index)].batch_size",
-                    "\(settings.batchSize) is not in this version; write 1: one sequence is "
-                        + "generated at a time"
-                )
-            case .perplexity, .accuracy, .divergence, .benchmark, .choices, .problems, .code: nil
-            }
-        }
     }
 
     /// Whether programs that a model wrote are run, which not every worker does.
     public var runsCode: Bool { tasks.contains { $0.type == .humaneval } }
+
+    /// Whether outputs tell of single questions.
+    public var hasSamples: Bool {
+        tasks.contains {
+            switch $0 {
+            case .choices, .problems, .code: true
+            case .perplexity, .accuracy, .divergence, .benchmark: false
+            }
+        }
+    }
 
     /// The inputs the job names, models first.
     public var inputs: [InputReference] {
@@ -187,6 +198,21 @@ public struct EvaluateSpec: Sendable, Equatable {
             }
         }
         return models + texts
+    }
+}
+
+extension EvaluateSpec.Metric {
+    /// Whether a higher figure is the better model; nil of what is no model's quality, or is that of two.
+    public var isHigherBetter: Bool? {
+        switch self {
+        case .perplexity: false
+        case .accuracy, .choiceAccuracy, .normalizedChoiceAccuracy, .strictMatch, .flexibleMatch,
+            .passAt1, .passAt10, .passAt100:
+            true
+        case .latency, .throughput, .latencyTail, .firstToken, .firstTokenTail, .betweenTokens,
+            .betweenTokensTail, .divergence, .topAgreement, .flips:
+            nil
+        }
     }
 }
 

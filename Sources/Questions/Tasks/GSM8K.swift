@@ -95,11 +95,6 @@ public struct GSM8K: Sendable {
             return String(text[..<end])
         }
     }
-
-    /// Whether a text holds what ends an answer.
-    public static func ends(_ text: String) -> Bool {
-        stops.contains { text.firstIndex(ofScalars: $0) != nil }
-    }
 }
 
 extension String {

@@ -1,12 +1,12 @@
 internal import JobSpecs
 
 extension ResultsTable {
-    /// How models compare with the first one on the same questions; nothing of results without.
+    /// How models compare with the baseline on the same questions or windows; nothing of results without.
     var comparisons: [String] {
         guard let found = results["comparisons"]?.arrayValue, !found.isEmpty else { return [] }
         var table = TextTable(columns: [
             .init(heading: "LABEL", least: 8), .init(heading: "AGAINST", least: 8, dropOrder: 3),
-            .init(heading: "TASK"),
+            .init(heading: "TASK"), .init(heading: "TEXT", least: 8, dropOrder: 4),
             .init(heading: "DIFFERENCE", isNumber: true),
             .init(heading: "95 % CI", isNumber: true, dropOrder: 2),
             .init(heading: "WON", isNumber: true, dropOrder: 1),
@@ -14,12 +14,14 @@ extension ResultsTable {
             .init(heading: "P", isNumber: true),
         ])
         for comparison in found {
-            let task = comparison["task"]?.stringValue ?? "-"
-            let name = comparison["name"]?.stringValue ?? ""
             table.append([
                 comparison["label"]?.stringValue ?? "-",
                 comparison["reference"]?.stringValue ?? "-",
-                "\(task) \(name)",
+                Self.task(
+                    comparison["task"]?.stringValue ?? "-",
+                    comparison["name"]?.stringValue ?? ""
+                ),
+                text(ofTask: comparison["index"]?.integerValue) ?? "-",
                 comparison["difference"]?.doubleValue.map(Self.signed) ?? "-",
                 Self.signedInterval(comparison["interval"]) ?? "-",
                 comparison["wins"]?.integerValue.map(String.init) ?? "-",
@@ -28,6 +30,13 @@ extension ResultsTable {
             ])
         }
         return [""] + lines(of: table)
+    }
+
+    /// The text that a task's measurements name.
+    private func text(ofTask index: Int?) -> String? {
+        (results["rows"]?.arrayValue ?? []).lazy
+            .flatMap { $0["measurements"]?.arrayValue ?? [] }
+            .first { $0["index"]?.integerValue == index }?["text"]?.stringValue
     }
 
     /// `+0.0125`.

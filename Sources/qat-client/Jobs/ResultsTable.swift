@@ -95,6 +95,7 @@ extension ResultsTable {
                 }
                 return Self.change(from: first, to: value)
             },
+            figure("RECOVERED", drop: 11) { Self.recovered($0["measurements"]?.arrayValue?.first) },
             figure("ACCURACY", drop: 9) { Self.text(of: .accuracy, in: $0) },
             figure("LATENCY", drop: 7) { Self.text(of: .latency, in: $0) },
             figure("TOKENS/S", drop: 8) { Self.text(of: .throughput, in: $0) },
@@ -118,7 +119,9 @@ extension ResultsTable {
             .strictMatch, .flexibleMatch, .passAt1, .passAt10, .passAt100:
             Quantities.decimals(value, 4)
         case .divergence: Quantities.decimals(value, 5)
-        case .latency: Quantities.milliseconds(value)
+        case .latency, .latencyTail, .firstToken, .firstTokenTail, .betweenTokens,
+            .betweenTokensTail:
+            Quantities.milliseconds(value)
         case .throughput: Quantities.decimals(value, 1)
         }
     }
@@ -128,7 +131,9 @@ extension ResultsTable {
         switch metric {
         case .perplexity, .accuracy, .latency, .throughput: true
         case .choiceAccuracy, .normalizedChoiceAccuracy, .divergence, .topAgreement, .flips,
-            .strictMatch, .flexibleMatch, .passAt1, .passAt10, .passAt100:
+            .strictMatch, .flexibleMatch, .passAt1, .passAt10, .passAt100, .latencyTail,
+            .firstToken,
+            .firstTokenTail, .betweenTokens, .betweenTokensTail:
             false
         }
     }
@@ -148,17 +153,21 @@ extension ResultsTable {
         guard !isComplete else {
             return []
         }
-        var table = TextTable(columns: [
-            .init(heading: "LABEL", least: 8), .init(heading: "TASK"),
-            .init(heading: "TEXT", least: 8, dropOrder: 4),
-            .init(heading: "LENGTH", isNumber: true, dropOrder: 3),
-            .init(heading: "VALUE", isNumber: true),
-            .init(heading: "95 % CI", isNumber: true, dropOrder: 2),
-            .init(heading: "COUNT", isNumber: true, dropOrder: 1),
-        ])
+        let hasShares = results["recovered_from"] != nil
+        var table = TextTable(
+            columns: [
+                .init(heading: "LABEL", least: 8), .init(heading: "TASK"),
+                .init(heading: "TEXT", least: 8, dropOrder: 4),
+                .init(heading: "LENGTH", isNumber: true, dropOrder: 3),
+                .init(heading: "VALUE", isNumber: true),
+                .init(heading: "95 % CI", isNumber: true, dropOrder: 2),
+                .init(heading: "COUNT", isNumber: true, dropOrder: 1),
+            ] + (hasShares ? [.init(heading: "RECOVERED", isNumber: true, dropOrder: 5)] : [])
+        )
         for (row, list) in zip(rows, lists) {
             for measurement in list {
-                table.append([row["label"]?.stringValue ?? "-"] + cells(measurement))
+                let share = hasShares ? [Self.recovered(measurement) ?? "-"] : []
+                table.append([row["label"]?.stringValue ?? "-"] + cells(measurement) + share)
             }
         }
         return [""] + lines(of: table)
@@ -176,15 +185,25 @@ extension ResultsTable {
             guard let metric else { return Quantities.decimals(value, 4) }
             return Self.text(of: metric, value) + (metric == .throughput ? " tok/s" : "")
         }
-        let isNamed = type == name || EvaluateSpec.TaskType(rawValue: type) == .benchmark
         return [
-            isNamed ? type : "\(type) \(name)",
+            Self.task(type, name),
             measurement["text"]?.stringValue ?? "-",
             EvaluateSpec.length(ofTask: task).map(String.init) ?? "-",
             shown ?? "-",
             Self.interval(measurement["interval"]) ?? "-",
             measurement["count"]?.integerValue.map(String.init) ?? "-",
         ]
+    }
+
+    /// A task, with what is measured where that says more.
+    static func task(_ type: String, _ name: String) -> String {
+        let isNamed = type == name || EvaluateSpec.TaskType(rawValue: type) == .benchmark
+        return isNamed ? type : "\(type) \(name)"
+    }
+
+    /// `91.0 %` of what another model loses; nil where nothing is said of it.
+    private static func recovered(_ measurement: JSONValue?) -> String? {
+        measurement?["recovered"]?.doubleValue.map(Quantities.percent)
     }
 
     /// A table as wide as the terminal.

@@ -50,8 +50,8 @@ internal import Testing
                 LABEL  TASK      TEXT  LENGTH   VALUE          95 % CI  COUNT
                 base   mmlu acc  -          -  0.2500  0.1250 – 0.3750     24
 
-                LABEL  AGAINST  TASK      DIFFERENCE            95 % CI  WON  LOST      P
-                QAT    base     mmlu acc     −0.1250  −0.2500 – +0.0125    1     4  0.375
+                LABEL  AGAINST  TASK      TEXT  DIFFERENCE            95 % CI  WON  LOST      P
+                QAT    base     mmlu acc  -        −0.1250  −0.2500 – +0.0125    1     4  0.375
                 """
         )
     }

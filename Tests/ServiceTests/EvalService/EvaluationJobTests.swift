@@ -244,8 +244,13 @@ internal import Transformer
         let throughput = try #require(row.tokensPerS)
         // Five tokens in the median run.
         #expect(latency > 0 && abs(latency / 1000 * throughput - 5) <= 1e-9)
-        #expect(row.measurements.map(\.name) == ["latency_ms", "tokens_per_s"])
-        #expect(row.measurements.map(\.count) == [3, 3])
+        #expect(
+            row.measurements.map(\.name) == [
+                "latency_ms", "tokens_per_s", "latency_ms_p99", "ttft_ms", "ttft_ms_p99", "itl_ms",
+                "itl_ms_p99",
+            ]
+        )
+        #expect(row.measurements.map(\.count) == [3, 3, 3, 3, 3, 12, 12])
         // Warm-ups are runs, too, but do not count.
         let runs = events.filter { $0.phase?.hasPrefix("a: benchmark") == true }
         #expect(runs.map(\.step) == [1, 2, 3, 4, 5])
@@ -274,15 +279,28 @@ internal import Transformer
         #expect(progress.allSatisfy { ($0.etaSeconds != nil) == (1..<18).contains($0.step ?? 0) })
     }
 
-    @Test func severalSequencesAtOnceAreRefused() throws {
-        let error = #expect(throws: ComputeFailure.self) {
-            try run(
-                request([
-                    #"{"type": "benchmark", "batch_size": 2, "input_len": 8, "output_len": 4}"#
-                ])
-            )
-        }
-        #expect(error?.reason == .invalidSpec)
-        #expect(error?.message.contains("batch_size") == true)
+    /// Three texts at once: as many first tokens as texts, and four times between tokens of each.
+    @Test func severalTextsAreTimedAtOnce() throws {
+        let settings = """
+            {"type": "benchmark", "batch_size": 3, "input_len": 8, "output_len": 5, "num_runs": 2, "warm_up": 1}
+            """
+        let row = try results(try run(request([settings])))[0]
+        let latency = try #require(row.latencyMs)
+        let throughput = try #require(row.tokensPerS)
+        #expect(abs(latency / 1000 * throughput - 15) <= 1e-9)
+        #expect(row.measurements.map(\.count) == [2, 2, 2, 6, 6, 24, 24])
+        let values = row.measurements.map(\.value)
+        // A text begins before its run ends, and tails are no shorter than medians.
+        #expect(values[3] <= values[4] && values[4] <= values[2] && values[5] <= values[6])
+    }
+
+    /// Of a hundred values, the 50th and the 99th; of few, the nearest that no smaller share exceeds.
+    @Test func percentilesAreValues() {
+        let hundred = (1...100).map(Double.init).shuffled()
+        #expect(BenchmarkTask.percentile(50, of: hundred) == 50)
+        #expect(BenchmarkTask.percentile(99, of: hundred) == 99)
+        #expect(BenchmarkTask.percentile(50, of: [3, 1, 2]) == 2)
+        #expect(BenchmarkTask.percentile(99, of: [3, 1, 2]) == 3)
+        #expect(BenchmarkTask.percentile(50, of: [7]) == 7)
     }
 }

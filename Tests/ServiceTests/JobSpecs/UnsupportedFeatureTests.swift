@@ -77,13 +77,6 @@ internal import Testing
         #expect(error.violations.map(\.path) == ["$.data.\(key)"])
     }
 
-    @Test func oneSequenceIsGeneratedAtATime() throws {
-        let json =
-            #"{"models":[{"label":"a","model":"m"}],"tasks":[{"type":"benchmark","batch_size":2}]}"#
-        let error = try #require(refusal("evaluate", json))
-        #expect(error.violations.map(\.path) == ["$.tasks[0].batch_size"])
-    }
-
     @Test func everythingIsNamedAtOnce() throws {
         let json = Self.train(
             quantization: #""algorithm":"fp4","method":"gptq""#,
