@@ -26,6 +26,11 @@ struct DecodeBenchmark: ParsableCommand {
     @Option(help: "Prompt tokens.") var prompt = 512
     @Option(help: "Generated tokens.") var generated = 64
     @Option(help: "Tokens of the prompt that are processed at once.") var chunk = 128
+    @Option(
+        help:
+            "Sequences that are generated at once; their prompts are processed one after the other."
+    )
+    var batch = 1
     @Option(help: "Rounds; the first does not count.") var rounds = 4
     @Option(help: "A text to continue greedily; prints its tokens and the continuation's, untimed.")
     var text: String?
@@ -37,9 +42,11 @@ struct DecodeBenchmark: ParsableCommand {
         guard text == nil || (model != nil && text?.isEmpty == false) else {
             throw ValidationError("--text needs --model and is not empty")
         }
-        guard prompt > 0, generated > 0, chunk > 0, rounds > 1, (1...256).contains(threads) else {
+        guard prompt > 0, generated > 0, chunk > 0, (1...256).contains(batch), rounds > 1,
+            (1...256).contains(threads)
+        else {
             throw ValidationError(
-                "--prompt, --generated, --chunk and --threads are at least 1, --rounds 2"
+                "--prompt, --generated, --chunk, --batch and --threads are at least 1, --rounds 2"
             )
         }
         guard storage != "file" || model != nil else {
@@ -52,13 +59,14 @@ struct DecodeBenchmark: ParsableCommand {
         let team = ThreadTeam(threadCount: threads)
         let source = try model.map { try ModelLoader.open(path: $0) }
         let parameters = try parameters(source, team)
-        let generator = try Generator(
-            parameters: parameters,
-            capacity: prompt + generated,
+        let decoding = try GreedyDecoding(
+            parameters,
+            length: prompt + generated,
+            sequences: batch,
             chunk: chunk,
             device: CPUDevice(team: team)
         )
-        if let text, let source { return try continueGreedily(generator, source, text) }
+        if let text, let source { return try continueGreedily(decoding, source, text) }
         let vocabulary = parameters.configuration.vocabularySize
         let tokens = (0..<prompt).map { Int32((1000 + $0) % vocabulary) }
         var prefill: [Double] = []
@@ -67,23 +75,19 @@ struct DecodeBenchmark: ParsableCommand {
         var prefillByTime: [Double] = []
         var decodeByTime: [Double] = []
         for _ in 0..<rounds {
-            generator.reset()
             let begin = processorSeconds()
-            prefill.append(Double(prompt) / (try timed { try generator.append(tokens) }))
+            let read = timed { for sequence in 0..<batch { decoding.read(tokens, sequence) } }
             let middle = processorSeconds()
-            let seconds = try timed {
-                for _ in 0..<generated {
-                    try generator.append([generator.sample(SamplingOptions())])
-                }
-            }
-            decode.append(Double(generated) / seconds)
-            prefillByTime.append(Double(prompt) / (middle - begin))
-            decodeByTime.append(Double(generated) / (processorSeconds() - middle))
+            let written = timed { for _ in 0..<generated { decoding.step() } }
+            prefill.append(Double(batch * prompt) / read)
+            decode.append(Double(batch * generated) / written)
+            prefillByTime.append(Double(batch * prompt) / (middle - begin))
+            decodeByTime.append(Double(batch * generated) / (processorSeconds() - middle))
         }
         printJSON([
             ("bench", "decode"), ("model", model ?? shape), ("format", storage),
             ("twin", storage == "f32" ? "blas" : PackedProduct.twin),
-            ("threads", threads), ("prompt", prompt), ("chunk", chunk),
+            ("threads", threads), ("prompt", prompt), ("chunk", chunk), ("batch", batch),
             ("prefill_tps", median(Array(prefill.dropFirst()))),
             ("decode_tps", median(Array(decode.dropFirst()))),
             ("decode_best_tps", decode.max() ?? 0),
@@ -118,7 +122,7 @@ struct DecodeBenchmark: ParsableCommand {
 
     /// What other engines are compared with: the most likely tokens, one after the other.
     private func continueGreedily(
-        _ generator: Generator,
+        _ decoding: GreedyDecoding,
         _ source: any ModelSource,
         _ text: String
     ) throws {
@@ -126,13 +130,91 @@ struct DecodeBenchmark: ParsableCommand {
         guard tokens.count <= prompt else {
             throw ValidationError("--text has \(tokens.count) tokens, more than --prompt")
         }
-        try generator.append(tokens)
+        decoding.read(tokens, 0)
         var continuation: [Int32] = []
         for _ in 0..<generated {
-            let token = generator.sample(SamplingOptions())
-            continuation.append(token)
-            try generator.append([token])
+            continuation.append(decoding.next[0])
+            decoding.step()
         }
         print(#"{"prompt_tokens": \#(tokens), "greedy_tokens": \#(continuation)}"#)
+    }
+}
+
+/// Sequences that go on with their most likely tokens, all of them by one token at a time.
+private final class GreedyDecoding {
+    /// The most likely token of each sequence.
+    private(set) var next: [Int32]
+    private let decoder: BatchDecoder
+    private var batch = Batch()
+    private var positions: [Int]
+    private let chunk: Int
+    private let logits: UnsafeMutableBufferPointer<Float>
+
+    /// Sequences of `length` tokens; `chunk`: tokens of a prompt that are processed at once.
+    init(
+        _ parameters: Parameters,
+        length: Int,
+        sequences: Int,
+        chunk: Int,
+        device: any ComputeDevice
+    ) throws {
+        self.chunk = chunk
+        decoder = try BatchDecoder(
+            parameters: parameters,
+            limits: BatchLimits(rows: max(chunk, sequences), sequences: sequences, length: length),
+            device: device
+        )
+        next = Array(repeating: 0, count: sequences)
+        positions = next.map { _ in 0 }
+        logits = .allocate(capacity: parameters.configuration.vocabularySize)
+        let pages = decoder.limits.pagesPerSequence
+        for sequence in 0..<sequences {
+            for index in 0..<pages {
+                decoder.setPage(sequence * pages + index, at: index, of: sequence)
+            }
+        }
+    }
+
+    deinit { logits.deallocate() }
+
+    /// Begins a sequence with a prompt.
+    func read(_ tokens: [Int32], _ sequence: Int) {
+        for start in stride(from: 0, to: tokens.count, by: chunk) {
+            let end = min(start + chunk, tokens.count)
+            batch.removeAll()
+            batch.append(
+                tokens[start..<end],
+                at: start,
+                of: sequence,
+                wantsLogits: end == tokens.count
+            )
+            decoder.run(batch)
+        }
+        positions[sequence] = tokens.count
+        next[sequence] = mostLikely(0)
+    }
+
+    /// Appends its most likely token to each sequence.
+    func step() {
+        batch.removeAll()
+        for sequence in next.indices {
+            batch.append(
+                CollectionOfOne(next[sequence]),
+                at: positions[sequence],
+                of: sequence,
+                wantsLogits: true
+            )
+            positions[sequence] += 1
+        }
+        decoder.run(batch)
+        for sequence in next.indices { next[sequence] = mostLikely(sequence) }
+    }
+
+    private func mostLikely(_ index: Int) -> Int32 {
+        guard let start = logits.baseAddress else { return 0 }
+        decoder.logits(index, into: start)
+        var best = 0
+        for token in logits.indices where logits[token] > logits[best] { best = token }
+        return Int32(best)
     }
 }
