@@ -6,7 +6,8 @@ internal import Synchronization
 /// Content-addressed files: `sha256/ab/<digest>`, written whole or not at all.
 ///
 /// An artifact whose bytes are no longer those of its digest is set aside under `damaged/` when that
-/// is found, and counts as missing from then on: the next put of the right bytes repairs it.
+/// is found, and counts as missing from then on: the next put of the right bytes repairs it. Where the disk takes no
+/// move, it counts as missing as long as this process lives.
 struct ArtifactStore: Sendable {
     /// Where the store is.
     let root: String
@@ -20,7 +21,10 @@ struct ArtifactStore: Sendable {
     var promiseStep: UInt64 = 64 << 20
     private let identity: StoreIdentity
     private let incoming = IncomingBytes()
-    private let verified = VerifiedFiles()
+    /// Files whose bytes this process has verified.
+    private let verified = KnownVersions()
+    /// Damaged files that could not be set aside.
+    private let damaged = KnownVersions()
 
     /// A store below `root`; what an earlier process left half-written is removed.
     init(root: String) throws {
@@ -91,8 +95,14 @@ struct ArtifactStore: Sendable {
         "\(root)/sha256/\(digest.hex.prefix(2))/\(digest.hex)"
     }
 
-    /// Bytes of an artifact, or nil if it is not stored.
+    /// Bytes of an artifact, or nil if it is not stored, or known to be damaged.
     func size(_ digest: SHA256Digest) -> UInt64? {
+        let isDamaged = damaged.knows(digest) && damaged.holds(digest, FileVersion(path(digest)))
+        return isDamaged ? nil : fileSize(digest)
+    }
+
+    /// Bytes of an artifact's file, whole or damaged; nil if there is none.
+    func fileSize(_ digest: SHA256Digest) -> UInt64? {
         var status = stat()
         guard stat(path(digest), &status) == 0 else {
             return nil
@@ -166,6 +176,7 @@ struct ArtifactStore: Sendable {
             try requirePresence()
             throw error
         }
+        damaged.forget(digest)
         verified.insert(digest, FileVersion(path(digest)))
     }
 
@@ -234,7 +245,10 @@ struct ArtifactStore: Sendable {
         guard let version = FileVersion(path) else { throw try absence(of: digest) }
         if isTrusting, verified.holds(digest, version) { return }
         let found = try await Self.digest(ofFile: path)
-        if found == digest { return verified.insert(digest, version) }
+        if found == digest {
+            damaged.forget(digest)
+            return verified.insert(digest, version)
+        }
         // Repaired or removed meanwhile: what was read is not what is there.
         guard FileVersion(path) == version else {
             return try await verify(digest, isTrusting: isTrusting)
@@ -243,24 +257,28 @@ struct ArtifactStore: Sendable {
             .corrupt,
             """
             artifact sha256:\(digest.hex) is damaged: its bytes have the digest \(found.hex); it \
-            \(setAside(path, digest)), and counts as missing until it is put again
+            \(setAside(path, version, digest))
             """
         )
     }
 
     /// Moves a damaged file out of the way; what became of it, in words.
     ///
-    /// Where the disk takes no move, what was found stays true.
-    private func setAside(_ path: String, _ digest: SHA256Digest) -> String {
+    /// Where the disk takes no move, what was found stays true, and is remembered.
+    private func setAside(_ path: String, _ version: FileVersion, _ digest: SHA256Digest) -> String
+    {
         let aside = "\(root)/damaged/\(digest.hex)"
         do {
             try DurableFile.move(path, to: aside)
         } catch {
-            return "stays where it is, for it cannot be set aside (\(error))"
+            damaged.insert(digest, version)
+            return
+                "stays where it is, for it cannot be set aside (\(error)), and counts as missing until it is put "
+                + "again, or the gateway starts anew"
         }
         // Its age is counted from now, not from when it was stored.
         try? FileManager.default.setAttributes([.modificationDate: Date()], ofItemAtPath: aside)
-        return "is set aside in \(aside)"
+        return "is set aside in \(aside), and counts as missing until it is put again"
     }
 
     /// The digest of a file, read in pieces between which others have their turn.
@@ -300,7 +318,7 @@ struct ArtifactStore: Sendable {
     /// - Returns: The bytes that it had; 0 if it was not stored.
     @discardableResult
     func remove(_ digest: SHA256Digest) throws -> UInt64 {
-        let size = size(digest) ?? 0
+        let size = fileSize(digest) ?? 0
         guard unlink(path(digest)) == 0 || errno == ENOENT else {
             throw Self.failure("remove", path(digest))
         }
@@ -388,17 +406,24 @@ private final class IncomingBytes: Sendable {
     }
 }
 
-/// The files whose bytes this process has verified; a bounded memory, the oldest forgotten first.
-private final class VerifiedFiles: Sendable {
+/// Files of which this process knows something as they are; a bounded memory, the oldest forgotten first.
+private final class KnownVersions: Sendable {
     private static let limit = 100_000
 
     private let state = Mutex<(versions: [SHA256Digest: FileVersion], order: [SHA256Digest])>(
         ([:], [])
     )
 
-    func holds(_ digest: SHA256Digest, _ version: FileVersion) -> Bool {
-        state.withLock { $0.versions[digest] == version }
+    /// Whether a file is known in some version.
+    func knows(_ digest: SHA256Digest) -> Bool { state.withLock { $0.versions[digest] != nil } }
+
+    /// Whether a file is known in this version.
+    func holds(_ digest: SHA256Digest, _ version: FileVersion?) -> Bool {
+        state.withLock { $0.versions[digest] != nil && $0.versions[digest] == version }
     }
+
+    /// Its place in the order is given up with the others of its time.
+    func forget(_ digest: SHA256Digest) { state.withLock { $0.versions[digest] = nil } }
 
     func insert(_ digest: SHA256Digest, _ version: FileVersion?) {
         guard let version else { return }

@@ -21,7 +21,7 @@ struct ArtifactAudit: Sendable {
         var damaged: Set<SHA256Digest> = []
         for byte in UInt8.min...UInt8.max {
             for digest in try artifacts.digests(beginningWith: byte) {
-                guard let size = artifacts.size(digest) else { continue }
+                guard let size = artifacts.fileSize(digest) else { continue }
                 if let fault = try await fault(in: digest) {
                     damaged.insert(digest)
                     try await tell(fault, &state, report)

@@ -44,7 +44,7 @@ struct ArtifactRemoval: Sendable {
                 message: "no artifact sha256:\(digest.hex)"
             )
         }
-        var blob = RemovedBlob(digest: digest, size: artifacts.size(digest) ?? 0)
+        var blob = RemovedBlob(digest: digest, size: artifacts.fileSize(digest) ?? 0)
         if let refusal = try await refusal(of: digest) {
             blob.outcome = .refused
             blob.message = refusal
@@ -55,7 +55,7 @@ struct ArtifactRemoval: Sendable {
             GrantExpiry(before: .max, holder: holder, includesUsed: holder != nil)
         )
         guard gone.isEmpty else { return blob }
-        if artifacts.size(digest) == nil { return blob }
+        if artifacts.fileSize(digest) == nil { return blob }
         // Another user's, or of a job that was submitted at this moment, or of a backup that runs.
         blob.outcome = user.isOperator ? .refused : .closed
         blob.message =
@@ -70,7 +70,7 @@ struct ArtifactRemoval: Sendable {
         guard user.isOperator else {
             return !(try await store.granted([digest], to: Grant.holder(user: user.name))).isEmpty
         }
-        if artifacts.size(digest) != nil { return true }
+        if artifacts.fileSize(digest) != nil { return true }
         return try await store.references(to: digest, limit: 1).count > 0
     }
 
