@@ -60,11 +60,11 @@ public struct Retention: Sendable {
         /// Its job.
         public let job: String
         /// Whose job that is; empty where nobody knows.
-        public let owner: String
+        public var owner: String
         /// Its bytes.
         public let bytes: Int64
         /// When the job ended; nil while it is not over.
-        public let finished: Int64?
+        public var finished: Int64?
 
         /// A log of its parts.
         public init(job: String, owner: String, bytes: Int64, finished: Int64?) {

@@ -16,6 +16,19 @@ struct ArtifactCollector: Sendable {
         let size: UInt64
     }
 
+    /// What became of some artifacts.
+    struct Collection: Sendable {
+        /// Those that were removed.
+        var gone: [Collected] = []
+        /// How many nobody refers to and the disk did not let go of.
+        var stuckCount = 0
+
+        static func += (left: inout Collection, right: Collection) {
+            left.gone += right.gone
+            left.stuckCount += right.stuckCount
+        }
+    }
+
     /// Artifacts that one step looks at.
     static let portion = 256
 
@@ -28,8 +41,16 @@ struct ArtifactCollector: Sendable {
         _ digests: Set<SHA256Digest>,
         _ expiry: GrantExpiry
     ) async throws -> [Collected] {
+        try await collection(of: digests, expiry).gone
+    }
+
+    /// The same; also what was to go and did not.
+    func collection(
+        of digests: Set<SHA256Digest>,
+        _ expiry: GrantExpiry
+    ) async throws -> Collection {
         let all = Array(digests)
-        var collected: [Collected] = []
+        var collected = Collection()
         for start in stride(from: 0, to: all.count, by: Self.portion) {
             try Task.checkCancellation()
             let part = Set(all[start..<min(start + Self.portion, all.count)])
@@ -48,11 +69,11 @@ struct ArtifactCollector: Sendable {
     private func collect(
         portion: Set<SHA256Digest>,
         _ expiry: GrantExpiry
-    ) async throws -> [Collected] {
+    ) async throws -> Collection {
         // What lies in another store's place is nobody's to remove.
         guard artifacts.obstacle == nil, let lock = try CollectionLock.shared(root: artifacts.root)
         else {
-            return []
+            return Collection()
         }
         // Condemned before anybody is asked: what is brought from here on stays.
         let condemned = artifacts.custody.condemn(portion)
@@ -60,19 +81,20 @@ struct ArtifactCollector: Sendable {
             artifacts.custody.absolve(condemned)
             withExtendedLifetime(lock) {}
         }
-        var collected: [Collected] = []
+        var collected = Collection()
         for digest in try await store.release(condemned, expiry)
-        where artifacts.size(digest) != nil {
+        where artifacts.fileSize(digest) != nil {
             let size: UInt64?
             do {
                 size = try artifacts.custody.execute(digest) { try artifacts.remove(digest) }
             } catch {
                 // One file that stays, as an immutable one, keeps no other; the next round finds it again.
+                collected.stuckCount += 1
                 engine.remarks.tell("an artifact stays: \(StoreError.sentence(of: error))")
                 continue
             }
             if let size {
-                collected.append(Collected(digest: digest, size: size))
+                collected.gone.append(Collected(digest: digest, size: size))
             }
         }
         return collected
@@ -95,7 +117,7 @@ struct ArtifactCollector: Sendable {
             let digests = try artifacts.digests(beginningWith: byte)
             for start in stride(from: 0, to: digests.count, by: Self.portion) {
                 let part = Set(digests[start..<min(start + Self.portion, digests.count)])
-                let sizes = part.reduce(UInt64(0)) { $0 + (artifacts.size($1) ?? 0) }
+                let sizes = part.reduce(UInt64(0)) { $0 + (artifacts.fileSize($1) ?? 0) }
                 let gone = try await removed(part, expiry, isDryRun)
                 left += sizes - min(sizes, gone.reduce(0) { $0 + $1.size })
                 for one in gone { try await onRemoval(one) }
@@ -137,7 +159,7 @@ struct ArtifactCollector: Sendable {
         guard isDryRun else { return try await collect(digests, expiry) }
         return try await store.releasable(digests, expiry)
             .filter { !artifacts.custody.isHeld($0) }
-            .map { Collected(digest: $0, size: artifacts.size($0) ?? 0) }
+            .map { Collected(digest: $0, size: artifacts.fileSize($0) ?? 0) }
     }
 
     /// Lets calls have the database and the processors between two portions.

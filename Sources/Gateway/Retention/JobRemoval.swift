@@ -15,6 +15,8 @@ struct JobRemoval: Sendable {
         let logBytes: UInt64
         /// The artifacts that it referred to and that stay.
         let kept: Set<SHA256Digest>
+        /// How many of its artifacts nobody refers to any more and the disk did not let go of.
+        let stuckCount: Int
     }
 
     /// Removes a job that is over.
@@ -48,14 +50,15 @@ struct JobRemoval: Sendable {
             bytes += await engine.afterwards("the log of job \(job)") { try logs.remove(job) } ?? 0
         }
         let collector = ArtifactCollector(engine: engine, artifacts: artifacts)
-        let gone =
+        let collected =
             await engine.afterwards("artifacts of removed jobs") {
-                try await collector.collect(digests, expiry)
-            } ?? []
+                try await collector.collection(of: digests, expiry)
+            } ?? ArtifactCollector.Collection()
         return Gone(
-            artifacts: gone,
+            artifacts: collected.gone,
             logBytes: bytes,
-            kept: digests.subtracting(gone.map(\.digest))
+            kept: digests.subtracting(collected.gone.map(\.digest)),
+            stuckCount: collected.stuckCount
         )
     }
 }

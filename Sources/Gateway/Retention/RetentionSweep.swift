@@ -150,7 +150,9 @@ struct RetentionSweep: Sendable {
     private func trimHistories(_ tally: inout Tally) async throws {
         try await engine.forEach(in: JobState.living) { stored in
             try Task.checkCancellation()
-            tally.events += try await engine.trim(stored, keeping: policy.jobEvents)
+            try await attempt("job \(stored.job.id)", &tally) { tally in
+                tally.events += try await engine.trim(stored, keeping: policy.jobEvents)
+            }
         }
         try await forEach(.untrimmed, by: rules.cutoff(policy.events), &tally) { stored, tally in
             tally.events += try await engine.trim(stored)
@@ -187,34 +189,43 @@ struct RetentionSweep: Sendable {
             guard isOver || stored.job.finished ?? .max <= cutoff else { return !excess.isEmpty }
             let time = isOver ? present : cutoff
             let gone = try await remove(stored, endedBy: time, &pipelines, &tally)
-            excess.take(Int64(gone), from: owner)
+            excess.take(Int64(gone?.jobs ?? 0), from: owner)
             return true
         }
+    }
+
+    /// What went with a job, or with the pipeline that it is of.
+    private struct Removed {
+        let jobs: Int
+        let artifactBytes: UInt64
+        /// How many files were to go that the disk did not let go of.
+        let stuckCount: Int
     }
 
     /// Removes a job unless it is needed; of a pipeline all jobs, or none.
     ///
     /// `time`: When a pipeline's last job must have ended. `pipelines`: Those that were looked at.
     ///
-    /// - Returns: How many jobs went.
+    /// - Returns: What went; nil if all of it stays, which is the job's own affair and no reason to look at no
+    ///   other.
     private func remove(
         _ stored: StoredJob,
         endedBy time: Int64,
         _ pipelines: inout Set<String>,
         _ tally: inout Tally
-    ) async throws -> Int {
+    ) async throws -> Removed? {
         let removal = JobRemoval(engine: engine, artifacts: artifacts, logs: logs)
         var count = 1
         do {
             let gone: JobRemoval.Gone
             if let pipeline = stored.place?.pipeline {
-                guard pipelines.insert(pipeline).inserted else { return 0 }
+                guard pipelines.insert(pipeline).inserted else { return nil }
                 let parts = try await store.parts(of: pipeline)
                 // Of a row that cannot be read, nobody knows that it is over.
                 guard parts.unreadable.isEmpty,
                     parts.jobs.allSatisfy({ $0.job.state.isTerminal }),
                     parts.jobs.allSatisfy({ $0.job.finished ?? .max <= time })
-                else { return 0 }
+                else { return nil }
                 count = parts.jobs.count
                 gone = try await removal.removePipeline(pipeline, expiry)
             } else {
@@ -227,12 +238,16 @@ struct RetentionSweep: Sendable {
             tally.logs += gone.logBytes > 0 ? 1 : 0
             tally.logBytes += gone.logBytes
             tally.add(gone.artifacts)
-            return count
+            return Removed(
+                jobs: count,
+                artifactBytes: gone.artifacts.reduce(0) { $0 + $1.size },
+                stuckCount: gone.stuckCount
+            )
         } catch let error as StoreError
             where [.invalidState, .notFound, .busy].contains(error.code)
         {
             // Needed, retried, or removed by somebody else: the next round looks again.
-            return 0
+            return nil
         }
     }
 
@@ -240,35 +255,18 @@ struct RetentionSweep: Sendable {
         var known: [Retention.Log] = []
         for log in try logs.all() {
             try Task.checkCancellation()
-            do {
-                let stored = try await store.job(log.job)
-                known.append(
-                    Retention.Log(
-                        job: log.job,
-                        owner: stored.owner,
-                        bytes: Int64(clamping: log.bytes),
-                        finished: stored.job.state.isTerminal ? stored.job.finished : nil
-                    )
-                )
-            } catch let error as StoreError where error.code == .notFound {
+            try await attempt("log of job \(log.job)", &tally) { tally in
+                if let fact = try await fact(of: log) { return known.append(fact) }
                 // Of a job that was removed while the gateway died.
                 tally.logBytes += try logs.remove(log.job)
                 tally.logs += 1
-            } catch let error as StoreError where error.code == .corrupt {
-                // Of a row that cannot be read, nobody knows that it is over: its log stays.
-                known.append(
-                    Retention.Log(
-                        job: log.job,
-                        owner: "",
-                        bytes: Int64(clamping: log.bytes),
-                        finished: nil
-                    )
-                )
             }
         }
         for log in rules.expired(known) {
-            tally.logBytes += try logs.remove(log.job)
-            tally.logs += 1
+            try await attempt("log of job \(log.job)", &tally) { tally in
+                tally.logBytes += try logs.remove(log.job)
+                tally.logs += 1
+            }
         }
     }
 
@@ -297,32 +295,56 @@ struct RetentionSweep: Sendable {
             // Jobs that go while a backup keeps what they have make no room; the next round has its turn.
             guard try collector.isFree() else { return false }
             // One that lets go of nothing is no help.
-            guard excess[holder] != nil, try await frees(stored) else { return true }
-            let before = tally.artifactBytes
-            _ = try await remove(stored, endedBy: cutoff, &pipelines, &tally)
-            let gone = tally.artifactBytes - before
+            guard excess[holder] != nil, try await frees(stored),
+                let gone = try await remove(stored, endedBy: cutoff, &pipelines, &tally)
+            else { return true }
             // A disk that takes nothing away: each further job would go for nothing.
-            guard gone > 0 else {
+            guard gone.artifactBytes > 0 || gone.stuckCount == 0 else {
                 tally.faults.append(
-                    "artifacts: job \(stored.job.id) went, and none of what it held could: no other goes for room"
+                    """
+                    artifacts: job \(stored.job.id) went, and no file could that it held alone \
+                    (\(gone.stuckCount)): no other goes for room
+                    """
                 )
                 return false
             }
-            left -= min(left, gone)
-            excess.take(Int64(clamping: gone), from: holder)
+            left -= min(left, gone.artifactBytes)
+            excess.take(Int64(clamping: gone.artifactBytes), from: holder)
             return true
         }
     }
 }
 
 extension RetentionSweep {
-    /// Whether anything is free once a job, or the pipeline that it is of, is gone.
+    /// What a log's age and share are counted by; nil of a job that there is not.
+    private func fact(of log: (job: String, bytes: UInt64)) async throws -> Retention.Log? {
+        var fact = Retention.Log(
+            job: log.job,
+            owner: "",
+            bytes: Int64(clamping: log.bytes),
+            finished: nil
+        )
+        do {
+            let stored = try await store.job(log.job)
+            fact.owner = stored.owner
+            fact.finished = stored.job.state.isTerminal ? stored.job.finished : nil
+        } catch let error as StoreError where error.code == .notFound {
+            return nil
+        } catch let error as StoreError where error.code == .corrupt {
+            // Of a row that cannot be read, nobody knows that it is over: its log stays.
+        }
+        return fact
+    }
+
+    /// Whether any file is free once a job, or the pipeline that it is of, is gone: one that is missing, or was
+    /// set aside as damaged, makes no room.
     private func frees(_ stored: StoredJob) async throws -> Bool {
         var jobs = [stored.job.id]
         if let pipeline = stored.place?.pipeline {
             jobs = try await store.parts(of: pipeline).jobs.map(\.job.id)
         }
-        return try await store.bytes(freedBy: jobs, expiry) > 0
+        return try await store.digests(freedBy: jobs, expiry)
+            .contains { artifacts.fileSize($0) ?? 0 > 0 }
     }
 }
 

@@ -71,9 +71,9 @@ protocol JobStore: PipelineStore {
     /// Bytes of all artifacts that are open to a holder.
     func byteCount(of holder: String) async throws -> Int64
 
-    /// Bytes of what would be free if some jobs were removed together: files of theirs that no other job refers
-    /// to, and nobody brought since an expiry.
-    func bytes(freedBy jobs: [String], _ expiry: GrantExpiry) async throws -> Int64
+    /// The artifacts that would be free if some jobs were removed together: files of theirs that no other job
+    /// refers to, and nobody brought since an expiry.
+    func digests(freedBy jobs: [String], _ expiry: GrantExpiry) async throws -> Set<SHA256Digest>
 
     /// Bytes of the artifacts that each holder has: what is open to them, as ``byteCount(of:)`` counts it, and the
     /// checkpoints of their jobs.

@@ -193,6 +193,28 @@ struct ArtifactPresenceTests {
             #expect(error?.code == .corrupt)
             #expect(error?.message.contains("is damaged") == true)
             #expect(error?.message.contains("cannot be set aside") == true)
+            #expect(error?.message.contains("counts as missing") == true)
+        }
+        // As it says: whoever has the bytes is asked for them.
+        #expect(store.missing([.of("m")]) == [.of("m")] && store.size(.of("m")) == nil)
+        try await store.put("m")
+        #expect(store.missing([.of("m")]).isEmpty)
+        try await store.verify(.of("m"), isTrusting: false)
+    }
+
+    /// It takes its room until it goes, and can go.
+    @Test func whatIsDamagedInItsPlaceIsRemovedAsAnyOther() async throws {
+        try await GatewayFixture.run { gateway in
+            let store = gateway.artifacts
+            try await store.put("m")
+            try Data("n".utf8).write(to: URL(filePath: store.path(.of("m"))))
+            try FileManager.default.removeItem(atPath: store.root + "/damaged")
+            await #expect(throws: StoreError.self) {
+                try await store.verify(.of("m"), isTrusting: false)
+            }
+            let collector = ArtifactCollector(engine: gateway.jobs.engine, artifacts: store)
+            let gone = try await collector.collect([.of("m")], GrantExpiry(before: .max))
+            #expect(gone.map(\.size) == [1] && store.fileSize(.of("m")) == nil)
         }
     }
 

@@ -206,6 +206,57 @@ struct RetentionSweepTests {
         #expect(tally.faults.contains { $0.contains("no other goes for room") }, "\(tally.faults)")
     }
 
+    /// Seen: one old job that a paused one needed kept 117 MB that nobody needed, for good, and the log said that
+    /// it "went".
+    @Test func aJobThatCannotGoKeepsNoOtherFromMakingRoom() async throws {
+        try await fixture.register()
+        let needed = try await run("needed")
+        let old = try await run("old", .failed)
+        var waiting = try fixture.submission("waiting")
+        waiting.after = [needed]
+        let user = try await fixture.engine.submit(waiting).id
+        #expect(try await fixture.engine.pause(user, by: "ada"))
+        let pipeline = try await fixture.engine.submit(try fixture.pipeline("p")).id
+        let parts = try await fixture.engine.store.parts(of: pipeline).jobs
+        _ = try await fixture.engine.cancel(parts[0].job.id, now: true, by: "ada")
+        fixture.advance(seconds: 8 * Self.day)
+        let tally = try await sweep { $0.artifactBytes = 1 }
+        // The success left its checkpoint's file, which nobody refers to.
+        #expect(tally.jobs == 1 && tally.artifacts == 2 && tally.faults.isEmpty, "\(tally)")
+        let left = try await fixture.engine.list(pageSize: 9, before: nil).jobs.map(\.jobID)
+        #expect(!left.contains(old) && left.contains(needed) && left.count == 4)
+        // Nobody needs it any more.
+        _ = try await fixture.engine.cancel(user, now: true, by: "ada")
+        #expect(try await sweep { $0.artifactBytes = 1 }.jobs == 1)
+    }
+
+    /// A job whose files are missing makes no room: it stays, and the next one goes.
+    @Test func aJobWithoutItsFilesDoesNotGoForRoom() async throws {
+        try await fixture.register()
+        let bare = try await run("k0", .failed)
+        _ = try await run("k1", .failed)
+        fixture.advance(seconds: 8 * Self.day)
+        try FileManager.default.removeItem(atPath: artifacts.path(.of("state of k0")))
+        let tally = try await sweep { $0.artifactBytes = 1 }
+        #expect(tally.jobs == 1 && tally.artifacts == 1 && tally.faults.isEmpty, "\(tally.faults)")
+        let left = try await fixture.engine.list(pageSize: 9, before: nil).jobs.map(\.jobID)
+        #expect(left == [bare])
+    }
+
+    /// A log that stays keeps no other.
+    @Test func aLogThatCannotBeRemovedKeepsNoOtherFromGoing() async throws {
+        try await fixture.register()
+        let stuck = try await run("k0", .failed)
+        _ = try await run("k1", .failed)
+        fixture.advance(seconds: 31 * Self.day)
+        let path = "\(fixture.folder)/logs/\(stuck).log"
+        try FileManager.default.removeItem(atPath: path)
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+        let tally = try await sweep()
+        #expect(tally.logs == 1)
+        #expect(tally.faults.contains { $0.contains("log of job \(stuck)") }, "\(tally.faults)")
+    }
+
     /// One file that stays keeps none behind it.
     @Test func oneFileThatStaysKeepsNoOtherFromGoing() async throws {
         let texts = (0..<20).map { "garbage \($0)" }

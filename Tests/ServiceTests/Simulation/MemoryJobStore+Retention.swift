@@ -36,7 +36,10 @@ extension MemoryJobStore {
             .reduce(into: [:]) { $0[$1.owner, default: 0] += 1 }
     }
 
-    func bytes(freedBy jobs: [String], _ expiry: GrantExpiry) async throws -> Int64 { 0 }
+    func digests(
+        freedBy jobs: [String],
+        _ expiry: GrantExpiry
+    ) async throws -> Set<SHA256Digest> { [] }
 
     func heldBytes() async throws -> [String: Int64] { [:] }
 

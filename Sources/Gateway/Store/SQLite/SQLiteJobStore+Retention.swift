@@ -49,11 +49,14 @@ extension SQLiteJobStore {
         }
     }
 
-    func bytes(freedBy jobs: [String], _ expiry: GrantExpiry) async throws -> Int64 {
+    func digests(
+        freedBy jobs: [String],
+        _ expiry: GrantExpiry
+    ) async throws -> Set<SHA256Digest> {
         // Ids are the gateway's own, and are looked at all the same.
         let ids = jobs.filter(JobID.isWhole).map { "'\($0)'" }.joined(separator: ", ")
         let tables = ["input_file", "output", "checkpoint_file"]
-        let files = tables.map { "SELECT digest, size FROM \($0) WHERE job IN (\(ids))" }
+        let files = tables.map { "SELECT digest FROM \($0) WHERE job IN (\(ids))" }
         let others = tables.map {
             """
             AND NOT EXISTS (SELECT 1 FROM \($0)
@@ -61,16 +64,17 @@ extension SQLiteJobStore {
             """
         }
         return try await pool.read { db in
-            try Int64.fetchOne(
+            let found = try Data.fetchAll(
                 db,
                 sql: """
-                    SELECT SUM(size) FROM (\(files.joined(separator: " UNION "))) AS file
+                    SELECT digest FROM (\(files.joined(separator: " UNION "))) AS file
                     WHERE NOT EXISTS (SELECT 1 FROM artifact_grant
                         WHERE artifact_grant.digest = file.digest AND granted >= ?)
                     \(others.joined(separator: " "))
                     """,
                 arguments: [expiry.before]
-            ) ?? 0
+            )
+            return Set(found.compactMap { SHA256Digest(bytes: Array($0)) })
         }
     }
 
