@@ -138,7 +138,39 @@ struct RPCBehaviourTests {
                 let other = try await rpcError {
                     _ = try await client.call(QatMethods.getJob, GetJobRequest())
                 }
-                #expect(other.code == .internal && other.processed == .yes)
+                #expect(other.code == .internal && other.processed == .maybe)
+            }
+        }
+    }
+
+    /// What a call comes to is said of all its attempts.
+    ///
+    /// Seen: a job was taken, its answer lost, the second attempt refused unread, and the client told that nothing
+    /// had been processed.
+    @Test(arguments: [
+        (RPCError.Processed.maybe, RPCError.Processed.maybe), (.no, .no),
+    ])
+    func aRefusalUnreadSaysNothingOfAnEarlierAttempt(
+        first: RPCError.Processed,
+        expected: RPCError.Processed
+    ) async throws {
+        let tries = Mutex(0)
+        try await withServer(authority: authority) { router in
+            router.unary(QatMethods.submitJob, allow: .users) { _, _ in
+                let count = tries.withLock { tries in
+                    tries += 1
+                    return tries
+                }
+                if count == 1 { throw RPCError(.unavailable, "lost", processed: first) }
+                throw RPCError(.resourceExhausted, "too many", processed: .no)
+            }
+        } _: { _, address in
+            try await withClient(address, authority.user()) { client in
+                let error = try await rpcError {
+                    _ = try await client.call(QatMethods.submitJob, SubmitJobRequest())
+                }
+                #expect(error.code == .resourceExhausted && error.processed == expected)
+                #expect(tries.withLock { $0 } == 2)
             }
         }
     }

@@ -159,6 +159,8 @@ extension RPCClient {
             isIdempotent: isIdempotent
         )
         var attempt = 1
+        // Whether an attempt may have been served whose answer did not come.
+        var isUncertain = false
         while true {
             do {
                 let connection = try await connector.current()
@@ -167,7 +169,10 @@ extension RPCClient {
                     throw RPCError(.deadlineExceeded, "the call's time ran out", processed: .no)
                 }
                 return try await body(connection, left, UInt32(attempt))
-            } catch let error as RPCError {
+            } catch var error as RPCError {
+                // That one attempt was not processed says nothing of those before it.
+                if error.processed == .no, isUncertain { error.processed = .maybe }
+                isUncertain = isUncertain || error.processed != .no
                 let jitter = Double.random(in: 0..<1)
                 guard let delay = policy.delay(after: error, attempt: attempt, jitter: jitter)
                 else {

@@ -38,13 +38,15 @@ extension RPCError {
     }
 
     /// Any error a handler threw, as one that may leave the process.
+    ///
+    /// One that broke off, or broke, had come so far as nobody can tell.
     package init(handlerError error: any Error) {
         switch error {
         case let error as RPCError: self = error
         case is CancellationError:
-            self.init(.cancelled, "the call was cancelled", processed: .yes)
+            self.init(.cancelled, "the call was cancelled", processed: .maybe)
         default:
-            self.init(.internal, FileFault.text(of: error), processed: .yes, cause: error)
+            self.init(.internal, FileFault.text(of: error), processed: .maybe, cause: error)
         }
     }
 

@@ -50,11 +50,11 @@ public struct RPCError: Error, Sendable {
         case unimplemented = 4
     }
 
-    /// Whether the call's handler ran.
+    /// Whether the call's handler ran and came to an answer.
     public enum Processed: UInt32, Sendable, CaseIterable {
-        /// It certainly did not.
+        /// It certainly did not run.
         case no = 1
-        /// Nobody can tell.
+        /// Nobody can tell, or it did not come to its end.
         case maybe = 2
         /// It did.
         case yes = 3
@@ -66,7 +66,7 @@ public struct RPCError: Error, Sendable {
     public var message: String
     /// What the caller should do about it.
     public var category: Category
-    /// Whether the call's handler ran.
+    /// Whether the call's handler ran, in any of its attempts, and came to an answer.
     public var processed: Processed
     /// How long to wait before trying again, when the other side said so.
     public var retryAfter: Duration?
