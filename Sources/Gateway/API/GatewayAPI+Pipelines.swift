@@ -92,7 +92,11 @@ extension GatewayAPI {
     /// The pipeline that the same request made before.
     private func known(_ request: SubmitPipelineRequest, of user: User) async throws -> String? {
         let digests = request.jobs.compactMap { Self.digest($0.job) }
-        guard digests.count == request.jobs.count else { return nil }
+        guard digests.count == request.jobs.count else {
+            let known = try await engine.store.pipeline(owner: user.name, key: request.key)
+            try Self.refuseUnreadable(key: request.key, of: known.map { "pipeline \($0.id)" })
+            return nil
+        }
         return try await engine.known(
             pipeline: request.key,
             of: user.name,

@@ -10,19 +10,18 @@ extension GatewayAPI {
     ) async throws -> SubmitJobResponse {
         let caller = Caller(principal, .submitJob)
         let user = try authority.user(caller)
-        let submission: JobEngine.Submission
+        let (id, isCreated): (String, Bool)
         do {
             try await checkRoom(of: user.name)
-            submission = try await read(request, by: user, caller).job
+            (id, isCreated) = try await engine.submit(
+                try await read(request, by: user, caller).job,
+                quota: authority.policy.quota(of: user.name)
+            )
         } catch let error as StoreError where JobEngine.mayBeRepeated(error) {
-            // Repeated after the answer was lost: what it names may be gone since.
-            guard let id = try await known(request, of: user) else { throw error }
-            return try await response(id, isCreated: false)
+            // Repeated after the answer was lost: what it names may be gone since, and limits be lower.
+            guard let known = try await known(request, of: user) else { throw error }
+            (id, isCreated) = (known, false)
         }
-        let (id, isCreated) = try await engine.submit(
-            submission,
-            quota: authority.policy.quota(of: user.name)
-        )
         if isCreated { authority.audit.allow(caller, "job \(id)") }
         return try await response(id, isCreated: isCreated)
     }
@@ -49,9 +48,26 @@ extension GatewayAPI {
     }
 
     /// The job that the same request made before.
+    ///
+    /// - Throws: ``StoreError`` (`alreadyExists`) if that was another one, or this one cannot be read.
     private func known(_ request: SubmitJobRequest, of user: User) async throws -> String? {
-        guard let digest = Self.digest(request) else { return nil }
+        guard let digest = Self.digest(request) else {
+            // What this version refuses an earlier one may have taken.
+            let known = try await engine.store.submission(owner: user.name, key: request.key)
+            try Self.refuseUnreadable(key: request.key, of: known.map { "job \($0.id)" })
+            return nil
+        }
         return try await engine.known(request.key, of: user.name, digest)
+    }
+
+    /// `known`: What a key of a request belongs to that cannot be read, if to anything.
+    static func refuseUnreadable(key: String, of known: String?) throws {
+        guard let known else { return }
+        throw StoreError(
+            .alreadyExists,
+            "key \(key) belongs to \(known), and what is submitted now cannot be read by this version; "
+                + "for a new one choose another key"
+        )
     }
 
     /// The digest of a request whose specification can be read, whatever became of what it names.

@@ -68,8 +68,9 @@ struct StoreError: Error, Sendable, CustomStringConvertible {
 
     /// The same, as a call's failure.
     ///
-    /// `isHandled`: Whether a handler ended with it, of which a repetition would do the same; of what may
-    /// pass, clients are to try again.
+    /// `isHandled`: Whether a handler ended with it, of which a repetition would do the same. Of what may pass,
+    /// clients are to try again; and of what a database that cannot be read answers nobody knows what it would
+    /// have been otherwise, nor whether what was asked for is done already.
     func rpcError(isHandled: Bool = false) -> RPCError {
         let code: RPCError.Code =
             switch code {
@@ -84,7 +85,7 @@ struct StoreError: Error, Sendable, CustomStringConvertible {
             case .busy: .aborted
             case .quota: .resourceExhausted
             }
-        let mayPass = [.unavailable, .aborted].contains(code)
-        return RPCError(code, message, processed: isHandled && !mayPass ? .yes : .maybe)
+        let isAnswer = ![.unavailable, .aborted, .dataLoss].contains(code)
+        return RPCError(code, message, processed: isHandled && isAnswer ? .yes : .maybe)
     }
 }

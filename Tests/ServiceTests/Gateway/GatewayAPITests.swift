@@ -156,6 +156,53 @@ struct GatewayAPITests {
         }
     }
 
+    /// Whether what was asked for is done already nobody knows who could not read it.
+    ///
+    /// Seen: a damaged database refused a submission that it had taken before, and said that this was its answer.
+    @Test(
+        arguments: [
+            (.unusable, false), (.corrupt, false), (.noSpace, false), (.busy, false),
+            (.stopping, false), (.outOfOrder, false), (.notFound, true), (.alreadyExists, true),
+            (.invalidState, true), (.missingArtifacts, true), (.invalidArgument, true),
+            (.tooLarge, true), (.quota, true),
+        ] as [(StoreError.Code, Bool)]
+    )
+    func onlyWhatWasLookedUpIsAnAnswer(code: StoreError.Code, isAnswer: Bool) {
+        let error = StoreError(code, "no").rpcError(isHandled: true)
+        #expect(error.processed == (isAnswer ? .yes : .maybe))
+    }
+
+    /// The same over a real connection: the index of keys is gone, and with it what was submitted.
+    @Test func aDatabaseThatCannotBeReadLeavesOpenWhatWasTaken() async throws {
+        try await GatewayFixture.run { gateway in
+            let ada = try gateway.user("ada")
+            try await gateway.submit(ada)
+            try await gateway.jobs.execute("ALTER TABLE job RENAME TO elsewhere")
+            let error = await #expect(throws: RPCError.self) { try await gateway.submit(ada) }
+            #expect(error?.processed == .maybe, "\(error.map(String.init(describing:)) ?? "")")
+        }
+    }
+
+    /// What this version refuses was taken by an earlier one, or what a limit forbids, before it was lowered.
+    @Test func aKeyIsLookedUpForWhateverIsRefused() async throws {
+        try await GatewayFixture.run { gateway in
+            let ada = try gateway.user("ada")
+            let id = try await gateway.submit(ada)
+            for json in [#"{"model": 7}"#, "no JSON"] {
+                let request = SubmitJobRequest(
+                    kind: "quantize",
+                    name: "n",
+                    key: "k",
+                    specJSON: Array(json.utf8)
+                )
+                let error = await #expect(throws: RPCError.self) {
+                    _ = try await ada.call(QatMethods.submitJob, request)
+                }
+                #expect(error?.code == .alreadyExists && error?.message.contains(id) == true)
+            }
+        }
+    }
+
     /// What a worker may have, for whoever submits what needs much.
     @Test func theListOfWorkersSaysTheirMemory() async throws {
         try await GatewayFixture.run { gateway in
