@@ -67,6 +67,48 @@ struct PeerLimitsTests {
         #expect(activity.admit(next, from: "a") && activity.opened(next, by: Self.ada))
     }
 
+    /// Seen: one user, with connections above the limit that were kept to be told so, shut out all others behind
+    /// the same address, and with five addresses everybody.
+    @Test func whatOneNameHasTooMuchIsInNobodysWay() {
+        var limits = Self.limits()
+        (limits.connectionsPerPeer, limits.connections) = (2, 6)
+        (limits.surplusPerPeer, limits.surplus) = (2, 3)
+        let activity = ServerActivity(limits: limits)
+        func open(_ peer: PeerIdentity, _ host: String = "a") -> (ConnectionLink, Bool)? {
+            let link = Self.link()
+            guard activity.admit(link, from: host) else { return nil }
+            return (link, activity.opened(link, by: peer))
+        }
+        for _ in 0..<2 { #expect(open(Self.ada)?.1 == true) }
+        let surplus = (0..<50).compactMap { _ in open(Self.ada) }
+        #expect(surplus.count == 50 && !surplus.contains { $0.1 })
+        // Two of them, the newest, are left to be told; the others were closed.
+        #expect(activity.surplusCount == 2)
+        for _ in 0..<2 { #expect(open(Self.bob)?.1 == true) }
+        #expect(open(Self.bob)?.1 == false)
+        #expect(open(Self.carl)?.1 == true)
+        // Five that count are what the address may have, and six are all.
+        #expect(open(Self.carl) == nil && open(Self.carl, "b")?.1 == true)
+        #expect(open(Self.train, "c") == nil)
+        // Names together leave no more than that either.
+        #expect(activity.surplusCount == 3)
+        // One that goes gives nobody's place back.
+        for (link, _) in surplus { activity.remove(link, from: "a") }
+        #expect(activity.surplusCount == 1 && open(Self.carl) == nil)
+    }
+
+    /// One that gave way before it could say HELLO counts for nobody.
+    @Test func aConnectionThatGaveWayHoldsNoPlaceOfItsName() {
+        var limits = Self.limits()
+        (limits.openingsPerHost, limits.connectionsPerPeer) = (1, 1)
+        let activity = ServerActivity(limits: limits)
+        let (old, new) = (Self.link(), Self.link())
+        #expect(activity.admit(old, from: "a") && activity.admit(new, from: "a"))
+        _ = activity.opened(old, by: Self.ada)
+        activity.remove(old, from: "a")
+        #expect(activity.opened(new, by: Self.ada))
+    }
+
     @Test func silentOpeningsFromManyAddressesLockNobodyOut() {
         let activity = ServerActivity(limits: Self.limits())
         for host in 0..<50 {
@@ -274,6 +316,37 @@ struct PeerLimitsTests {
                 #expect(error.code == .resourceExhausted && error.processed == .no)
                 #expect(error.message.contains("has as many connections as it may"))
                 _ = try await first.call(QatMethods.healthCheck, HealthCheckRequest())
+            }
+        }
+    }
+
+    /// Told once, it is closed at once, and the same client's next call has a new one.
+    @Test func aConnectionTooManyIsClosedOnceItIsTold() async throws {
+        let authority = try TestAuthority()
+        var limits = ConnectionLimits()
+        limits.connectionsPerPeer = 1
+        try await withServer(authority: authority, limits: limits) { router in
+            router.unary(QatMethods.healthCheck, allow: .users) { _, _ in HealthCheckResponse() }
+        } _: { _, address in
+            let user = try authority.user()
+            try await withClient(address, user, attempts: 1) { second in
+                try await withClient(address, user, attempts: 1) { first in
+                    _ = try await first.call(QatMethods.healthCheck, HealthCheckRequest())
+                    let error = try await rpcError {
+                        _ = try await second.call(QatMethods.healthCheck, HealthCheckRequest())
+                    }
+                    #expect(error.code == .resourceExhausted)
+                }
+                // The server hears of the first one's end a moment later.
+                let start = ContinuousClock.now
+                var isTaken = false
+                while !isTaken, start.duration(to: .now) < .seconds(4) {
+                    isTaken =
+                        (try? await second.call(QatMethods.healthCheck, HealthCheckRequest()))
+                        != nil
+                    try await Task.sleep(for: .milliseconds(20))
+                }
+                #expect(isTaken)
             }
         }
     }

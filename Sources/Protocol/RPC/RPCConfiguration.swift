@@ -36,6 +36,10 @@ public struct ConnectionLimits: Sendable, Hashable {
     public var connectionsPerHost = 256
     /// Connections under one certificate's name.
     public var connectionsPerPeer = 64
+    /// Connections above that under one name which are kept for a moment to be told so.
+    public var surplusPerPeer = 4
+    /// The same under all names.
+    public var surplus = 64
     /// Connections from one address, and from all four times as many, that have not said HELLO yet.
     public var openingsPerHost = 64
     /// Time for TCP, TLS and HELLO together.

@@ -140,7 +140,9 @@ public final class RPCServer: Sendable {
         let host = channel.remoteAddress?.ipAddress ?? ""
         let link = ConnectionLink(eventLoop: channel.eventLoop)
         guard activity.admit(link, from: host) else {
-            logger.warning("connection refused: too many", metadata: ["host": "\(host)"])
+            if let note = activity.refusals.note() {
+                logger.warning("connection refused\(note): too many", metadata: ["host": "\(host)"])
+            }
             throw RPCError(.resourceExhausted, "too many connections")
         }
         let activity = activity

@@ -10,6 +10,8 @@ final class ServerActivity: Sendable {
         var peers: [ObjectIdentifier: PeerIdentity] = [:]
         /// Those that have not said HELLO yet, the oldest first.
         var openings: [(link: ConnectionLink, host: String)] = []
+        /// Those above their names' limits, which are there to be told so, the oldest first.
+        var surplus: [(link: ConnectionLink, peer: PeerIdentity)] = []
         var runningCalls = 0
         var lanes: [CallLane: Lane] = [:]
         /// Running streams by name and connection; of calls nobody asks.
@@ -24,6 +26,8 @@ final class ServerActivity: Sendable {
         var ofUsers = 0
     }
 
+    /// Notes of connections that are one too many: whoever opens them in a loop fills no log.
+    let refusals = NoteLimit()
     private let limits: ConnectionLimits
     private let state = Mutex(State())
 
@@ -48,7 +52,7 @@ final class ServerActivity: Sendable {
                 evicted.append(Self.evict(first, &state))
             }
             if state.openings.count >= 4 * limits.openingsPerHost
-                || state.connections.count >= limits.connections
+                || state.connections.count - state.surplus.count >= limits.connections
             {
                 guard !state.openings.isEmpty else { return (false, evicted) }
                 evicted.append(Self.evict(0, &state))
@@ -65,15 +69,46 @@ final class ServerActivity: Sendable {
 
     /// A connection has said HELLO, under a certificate's name.
     ///
+    /// One that this name may not have any more counts for nothing, neither for its address nor among all; so few
+    /// of these are kept at once, of each name and of all, that they are in nobody's way, and the oldest gives way.
+    ///
     /// - Returns: Whether that name may have one more.
     func opened(_ link: ConnectionLink, by peer: PeerIdentity) -> Bool {
-        state.withLock { state in
-            state.openings.removeAll { $0.link === link }
-            guard state.perPeer[peer, default: 0] < limits.connectionsPerPeer else { return false }
-            state.perPeer[peer, default: 0] += 1
-            state.peers[ObjectIdentifier(link)] = peer
-            return true
+        let (isTaken, evicted) = state.withLock { state -> (Bool, [ConnectionLink]) in
+            let place = state.openings.firstIndex { $0.link === link }
+            // One that gave way is about to close.
+            guard let place else { return (true, []) }
+            let host = state.openings.remove(at: place).host
+            guard state.perPeer[peer, default: 0] >= limits.connectionsPerPeer else {
+                state.perPeer[peer, default: 0] += 1
+                state.peers[ObjectIdentifier(link)] = peer
+                return (true, [])
+            }
+            Self.leave(host, &state)
+            state.surplus.append((link, peer))
+            var evicted: [ConnectionLink] = []
+            if state.surplus.count(where: { $0.peer == peer }) > limits.surplusPerPeer,
+                let first = state.surplus.firstIndex(where: { $0.peer == peer })
+            {
+                evicted.append(Self.evict(surplus: first, &state))
+            }
+            if state.surplus.count > limits.surplus {
+                evicted.append(Self.evict(surplus: 0, &state))
+            }
+            return (false, evicted)
         }
+        let error = RPCError(.unavailable, "gave way to newer connections above a limit")
+        for link in evicted { link.close(error) }
+        return isTaken
+    }
+
+    /// Connections above their names' limits that are kept at this moment.
+    var surplusCount: Int { state.withLock { $0.surplus.count } }
+
+    private static func evict(surplus index: Int, _ state: inout State) -> ConnectionLink {
+        let link = state.surplus.remove(at: index).link
+        state.connections[ObjectIdentifier(link)] = nil
+        return link
     }
 
     private static func evict(_ index: Int, _ state: inout State) -> ConnectionLink {
@@ -84,12 +119,21 @@ final class ServerActivity: Sendable {
 
     private static func forget(_ link: ConnectionLink, _ host: String, _ state: inout State) {
         guard state.connections.removeValue(forKey: ObjectIdentifier(link)) != nil else { return }
-        let left = state.perHost[host, default: 1] - 1
-        state.perHost[host] = left == 0 ? nil : left
+        if let place = state.surplus.firstIndex(where: { $0.link === link }) {
+            state.surplus.remove(at: place)
+            return
+        }
+        leave(host, &state)
         if let peer = state.peers.removeValue(forKey: ObjectIdentifier(link)) {
             let left = state.perPeer[peer, default: 1] - 1
             state.perPeer[peer] = left == 0 ? nil : left
         }
+    }
+
+    /// One connection less counts for an address.
+    private static func leave(_ host: String, _ state: inout State) {
+        let left = state.perHost[host, default: 1] - 1
+        state.perHost[host] = left == 0 ? nil : left
     }
 
     /// A connection that was admitted is gone.

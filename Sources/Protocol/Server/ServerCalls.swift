@@ -12,7 +12,7 @@ final class ServerCalls: ConnectionOwner {
     private let denials = NoteLimit()
     /// What every call is told, of a connection that is one too many.
     private let refusal = Mutex<RPCError?>(nil)
-    /// How long such a connection is kept for the call that is told so.
+    /// How long such a connection is kept for the first call that is told so.
     private static let patience = Duration.seconds(5)
 
     init(router: RPCRouter, activity: ServerActivity, logger: Logger) {
@@ -25,13 +25,15 @@ final class ServerCalls: ConnectionOwner {
 
     func ready(_ link: ConnectionLink, _ limits: NegotiatedLimits, peer: PeerIdentity) {
         guard activity.opened(link, by: peer) else {
-            logger.warning("connection refused: too many", metadata: ["peer": "\(peer)"])
+            if let note = activity.refusals.note(at: clock.now) {
+                logger.warning("connection refused\(note): too many", metadata: ["peer": "\(peer)"])
+            }
             return refuse(link, peer)
         }
         logger.debug("client connected", metadata: ["peer": "\(peer)"])
     }
 
-    /// A connection that is closed at once tells nobody why: it stays for a call that is told.
+    /// A connection that is closed at once tells nobody why: it stays for one call, which is told.
     private func refuse(_ link: ConnectionLink, _ peer: PeerIdentity) {
         let error = RPCError(
             .resourceExhausted,
@@ -68,6 +70,8 @@ final class ServerCalls: ConnectionOwner {
         } catch {
             fail(stream, error, context)
             stream.link.handlerReturned(stream)
+            // Said once, it has served its purpose.
+            if refusal.withLock({ $0 }) != nil { link.drain() }
             return nil
         }
     }
