@@ -46,12 +46,15 @@ struct LogsCommand: ClientVerb {
             hasConnected: false,
             patience: patience
         )
+        let refusalNote = RefusalNote(.job(id))
         while true {
+            var known: JobSummary?
             do {
                 if follow, offset == 0 || outage.isOn {
                     // A log that does not grow says nothing, however well it is connected.
-                    _ = try await client.call(QatMethods.getJob, GetJobRequest(jobID: id))
-                    outage.end()
+                    known = try await client.call(QatMethods.getJob, GetJobRequest(jobID: id))
+                        .summary
+                    outage.answer()
                 }
                 try await stream(id, client, from: &offset) { outage.end() }
                 guard follow else {
@@ -64,6 +67,17 @@ struct LogsCommand: ClientVerb {
                 }
                 try await patience.sleep(.seconds(1))
             } catch let error as RPCError where error.isConnectionLoss {
+                if error.isRefusalForNow,
+                    let status = known.flatMap({ ExitStatus(jobState: $0.state) })
+                {
+                    Console.note(
+                        "job \(id) has ended, and its log from byte \(offset) on could not be read: \(error.message)"
+                    )
+                    return status
+                }
+                if known != nil {
+                    error.isRefusalForNow ? refusalNote.say(error) : outage.end()
+                }
                 try await outage.outlast(error)
             }
         }

@@ -74,6 +74,12 @@ extension RPCError {
         code == .unavailable || code == .deadlineExceeded
     }
 
+    /// Whether a gateway that is there did not begin the call, and may later: the caller has as much under way as
+    /// it may have.
+    var isRefusalForNow: Bool {
+        code == .unavailable && category == .retryLater && processed == .no
+    }
+
     /// Whether one side of the connection does not accept the other.
     ///
     /// Its authority, its name, or its language: the same later fails again.

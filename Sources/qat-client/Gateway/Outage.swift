@@ -1,4 +1,5 @@
 internal import Protocol
+internal import Synchronization
 
 /// How long a verb that waits for jobs goes on without a gateway.
 struct Patience: Sendable {
@@ -10,6 +11,26 @@ struct Patience: Sendable {
     var sleep: @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
 
     private static let began = ContinuousClock.now
+}
+
+/// Says, once, that a gateway which answers does not let something be followed, as of who follows too much already.
+final class RefusalNote: Sendable {
+    private let target: JobTarget
+    private let isSaid = Mutex(false)
+
+    init(_ target: JobTarget) { self.target = target }
+
+    func say(_ error: RPCError) {
+        let isNews = isSaid.withLock { isSaid in
+            defer { isSaid = true }
+            return !isSaid
+        }
+        if isNews { Console.note(sentence(error)) }
+    }
+
+    func sentence(_ error: RPCError) -> String {
+        "\(target.description) cannot be followed, and is asked about now and then: \(error.message)"
+    }
 }
 
 /// The outages of the gateway that a wait for a job or a pipeline lives through.
@@ -52,6 +73,12 @@ struct Outage {
         hasConnected = true
         lostSince = nil
         pause = Self.firstPause
+    }
+
+    /// The gateway has answered a question; whether it also tells what happens, nobody knows yet.
+    mutating func answer() {
+        hasConnected = true
+        lostSince = nil
     }
 
     /// Waits until it is time to try again.

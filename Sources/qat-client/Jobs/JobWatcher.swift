@@ -9,10 +9,15 @@ struct JobWatcher {
     /// The verb that goes on with what a long outage ended.
     var verb = "watch"
     var patience = Patience()
+    /// What says that it can only be asked about; nil for one of its own.
+    var refusalNote: RefusalNote?
     /// Told of a job whose end is waited for, and that a user holds back, in a sentence.
     var onPause: @Sendable (String) -> Void = { _ in }
 
     /// Calls `onEvent` for each event after `fromSeq`, none twice, and returns the final state.
+    ///
+    /// A gateway that answers and does not let the events be followed is asked for the state now and then: then
+    /// it ends with the job, of which events may be missing.
     ///
     /// `hasConnected`: Whether the gateway has answered before; if not, it has to be there at first.
     ///
@@ -25,12 +30,15 @@ struct JobWatcher {
     ) async throws -> String {
         var seen = fromSeq
         var outage = outage(hasConnected)
+        let refusalNote = refusalNote ?? RefusalNote(.job(jobID))
         while true {
+            var known: JobSummary?
             do {
                 if outage.isOn {
                     // A job that is quiet says nothing on the stream, however well it is connected.
-                    _ = try await client.call(QatMethods.getJob, GetJobRequest(jobID: jobID))
-                    outage.end()
+                    let request = GetJobRequest(jobID: jobID)
+                    known = try await client.call(QatMethods.getJob, request).summary
+                    outage.answer()
                 }
                 if let ended = try await stream(after: &seen, { outage.end() }, onEvent) {
                     return ended
@@ -42,6 +50,13 @@ struct JobWatcher {
                 outage.end()
                 try await outage.breathe()
             } catch let error as RPCError where error.isConnectionLoss {
+                if let known, error.isRefusalForNow, ExitStatus(jobState: known.state) != nil {
+                    return known.state
+                }
+                if known != nil {
+                    // The pauses grow while it is the gateway's answer, and not its loss.
+                    error.isRefusalForNow ? refusalNote.say(error) : outage.end()
+                }
                 try await outage.outlast(error)
             }
         }

@@ -79,17 +79,19 @@ struct TargetWatcher {
         let jobs = try await start(waiting, &outage, onStart)
         // A pipeline has told which jobs they are.
         let isThere = hasConnected || target.isPipeline
+        let refusalNote = RefusalNote(target)
         let (news, continuation) = AsyncThrowingStream<JobNews, any Error>.makeStream()
         let following = Task { [client, patience] in
             do {
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     for id in jobs {
                         group.addTask {
-                            let watcher = JobWatcher(
+                            var watcher = JobWatcher(
                                 client: client,
                                 jobID: id,
                                 patience: patience
                             )
+                            watcher.refusalNote = refusalNote
                             _ = try await watcher.follow(
                                 fromSeq: seen[id] ?? 0,
                                 hasConnected: isThere

@@ -126,8 +126,10 @@ final class WaitCourse: Sendable {
         _ client: RPCClient,
         _ patience: Patience = Patience()
     ) async throws -> EndedTarget {
+        let refusalNote = RefusalNote(target)
         func watcher(_ id: String) -> JobWatcher {
             var watcher = JobWatcher(client: client, jobID: id, verb: "wait", patience: patience)
+            watcher.refusalNote = refusalNote
             watcher.onPause = { Console.note($0) }
             return watcher
         }

@@ -125,6 +125,50 @@ internal import Testing
         #expect(line.contains(words), "\(line)")
     }
 
+    /// A gateway that answers and tells nothing more, as it does to who follows too much.
+    private static let refused = ScriptedGateway.Playback(
+        events: [],
+        error: RPCError(.unavailable, "48 connections of ada follow something", processed: .no)
+    )
+
+    /// Seen: the job was cancelled, and `wait` and `logs --follow` went on without a word for 190 s.
+    @Test(arguments: [Wait.wait, .logs, .watchPipeline, .waitPipeline])
+    func whatCannotBeFollowedIsAskedAboutUntilItsEnd(_ wait: Wait) async throws {
+        let gateway = try Self.gateway([Self.refused])
+        let states = Array(repeating: "RUNNING", count: 40) + ["SUCCEEDED"]
+        gateway.state.withLock {
+            $0.details = states.map { JobDetail(summary: JobSummary(jobID: "j", state: $0)) }
+        }
+        try await gateway.serve { try await wait.run($0, gateway.patience) }
+        let (time, tries) = gateway.state.withLock {
+            ($0.time, $0.watches.count + $0.logReads.count)
+        }
+        // Beyond two minutes, each time up to five seconds later.
+        #expect(time > .seconds(120) && time < .seconds(220), "\(time)")
+        #expect((20...60).contains(tries))
+    }
+
+    @Test func itIsSaidThatAJobIsOnlyAskedAbout() throws {
+        let error = try #require(Self.refused.error)
+        #expect(error.isRefusalForNow && !ScriptedGateway.loss.isRefusalForNow)
+        let line = RefusalNote(.job("j")).sentence(error)
+        #expect(
+            line == "job j cannot be followed, and is asked about now and then: "
+                + "48 connections of ada follow something"
+        )
+    }
+
+    /// Who asks for the events themselves is told that there are none.
+    @Test func aWatchThatCannotBeginEndsAndSaysWhy() async throws {
+        let gateway = try Self.gateway([Self.refused])
+        let error = await #expect(throws: ClientError.self) {
+            try await gateway.serve { try await Wait.watch.run($0, gateway.patience) }
+        }
+        #expect(error?.status == .unreachable)
+        #expect(error?.lines.first?.contains("48 connections of ada") == true)
+        #expect(gateway.state.withLock { $0.time } == .zero)
+    }
+
     /// Without a gateway there is nothing to wait for: nobody knows whether there is such a job.
     @Test(arguments: Wait.allCases)
     func aGatewayThatNeverAnsweredIsNotWaitedFor(_ wait: Wait) async throws {
