@@ -78,6 +78,11 @@ enum JobVerb {
             } catch let error as RPCError where !error.isConnectionLoss && targets.count > 1 {
                 Console.complain([complaint(error, of: target)])
                 status = status == .succeeded ? ExitStatus(error) : status
+            } catch let error as EndedAtOnce where targets.count > 1 {
+                Console.complain(error.lines)
+                status = status == .succeeded ? error.status : status
+            } catch let error as EndedAtOnce {
+                throw ClientError(error.status, error.lines)
             }
         }
         return status
@@ -91,26 +96,43 @@ enum JobVerb {
 
     /// Throws if a job that was to go on ended again at once: what it waits for will not come.
     static func checkLife(of job: JobSummary) throws {
-        guard [.failed, .cancelled].contains(JobState(rawValue: job.state)) else { return }
-        throw RPCError(
-            .failedPrecondition,
-            "\(job.jobID) ended at once: \(job.reason): \(job.reasonMessage); retry what it waits "
-                + "for first"
+        guard hasFailed(job) else { return }
+        throw EndedAtOnce(
+            jobs: [job],
+            lines: [
+                "\(job.jobID) ended at once: \(job.reason): \(job.reasonMessage); retry what it waits "
+                    + "for first"
+            ]
         )
     }
 
-    /// The same of a pipeline of which nothing goes on.
-    static func checkLife(of pipeline: PipelineDetail) throws {
-        guard [.failed, .cancelled].contains(JobState(rawValue: pipeline.summary.state)),
-            let job = pipeline.jobs.first(where: {
-                [.failed, .cancelled].contains(JobState(rawValue: $0.state))
-            })
-        else { return }
-        throw RPCError(
-            .failedPrecondition,
-            "all of \(pipeline.summary.pipelineID) ended at once; \(job.part) (\(job.jobID)): "
-                + "\(job.reason): \(job.reasonMessage)"
+    /// The same of jobs of a pipeline that was to go on, whatever the others do.
+    ///
+    /// `before`: The pipeline as it was then: what had ended and was left alone is not among them.
+    static func checkLife(of pipeline: PipelineDetail, before: PipelineDetail) throws {
+        let old = Dictionary(before.jobs.map { ($0.jobID, $0) }) { first, _ in first }
+        let ended = pipeline.jobs.filter { job in
+            guard hasFailed(job) else { return false }
+            guard let old = old[job.jobID] else { return true }
+            return old.state != job.state || old.finishedUnixMs != job.finishedUnixMs
+        }
+        guard !ended.isEmpty else { return }
+        let isOver = JobState(rawValue: pipeline.summary.state)?.isTerminal == true
+        throw EndedAtOnce(
+            jobs: ended,
+            lines: ended.map { job in
+                "\(job.part) (\(job.jobID)) ended at once: \(job.reason): \(job.reasonMessage)"
+            } + (isOver ? ["nothing of \(pipeline.summary.pipelineID) goes on"] : [])
         )
+    }
+
+    /// A pipeline as it stands now.
+    static func pipeline(_ id: String, _ client: RPCClient) async throws -> PipelineDetail {
+        try await client.call(QatMethods.getPipeline, GetPipelineRequest(pipelineID: id))
+    }
+
+    private static func hasFailed(_ job: JobSummary) -> Bool {
+        [.failed, .cancelled].contains(JobState(rawValue: job.state))
     }
 
     /// Prints how a job stands now; `more` follows its state, for people.
@@ -134,6 +156,19 @@ enum JobVerb {
                 )
             )
         }
+    }
+}
+
+/// Jobs that were to go on and ended then and there.
+struct EndedAtOnce: Error, Equatable {
+    /// As of jobs that were waited for.
+    let status: ExitStatus
+    /// Which, and why.
+    let lines: [String]
+
+    init(jobs: [JobSummary], lines: [String]) {
+        status = .worst(jobs.compactMap { ExitStatus(jobState: $0.state) })
+        self.lines = lines
     }
 }
 
@@ -165,10 +200,11 @@ struct RetryCommand: ClientVerb {
                 Self.tellDependents(job)
                 try JobVerb.checkLife(of: job)
             case .pipeline(let id):
+                let before = try await JobVerb.pipeline(id, client)
                 let request = RetryPipelineRequest(pipelineID: id)
                 let pipeline = try await client.call(QatMethods.retryPipeline, request)
                 JobVerb.report(pipeline, json: output.json)
-                try JobVerb.checkLife(of: pipeline)
+                try JobVerb.checkLife(of: pipeline, before: before)
             }
         }
     }

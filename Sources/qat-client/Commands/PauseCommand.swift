@@ -81,10 +81,11 @@ struct ResumeCommand: ClientVerb {
                 JobVerb.report(job, json: output.json)
                 try JobVerb.checkLife(of: job)
             case .pipeline(let id):
+                let before = try await JobVerb.pipeline(id, client)
                 let request = ResumePipelineRequest(pipelineID: id)
                 let pipeline = try await client.call(QatMethods.resumePipeline, request)
                 JobVerb.report(pipeline, json: output.json)
-                try JobVerb.checkLife(of: pipeline)
+                try JobVerb.checkLife(of: pipeline, before: before)
             }
         }
     }

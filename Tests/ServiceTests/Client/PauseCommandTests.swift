@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import JobSpecs
 internal import Protocol
+internal import Synchronization
 internal import Testing
 @testable internal import qat_client
 
@@ -49,21 +50,76 @@ struct PauseCommandTests {
         #expect(ExitStatus(jobState: "PAUSED") == nil && ExitStatus(jobState: "PAUSING") == nil)
     }
 
-    /// Seen: a pipeline all of whose jobs failed at once was resumed with exit 0, and no sentence.
-    @Test func aPipelineOfWhichNothingGoesOnIsRefused() throws {
-        var lost = Self.job("train", "FAILED")
-        (lost.part, lost.reason, lost.reasonMessage) = ("b", "DEPENDENCY_FAILED", "a was cancelled")
-        func pipeline(_ state: String, _ jobs: [JobSummary]) -> PipelineDetail {
-            PipelineDetail(summary: PipelineSummary(pipelineID: "p-1", state: state), jobs: jobs)
+    private static func part(_ part: String, _ state: String, finished: Int64?) -> JobSummary {
+        var job = JobSummary(jobID: "id-\(part)", state: state, finishedUnixMs: finished)
+        (job.part, job.reason, job.reasonMessage) = (part, "REASON_\(part)", "since \(part)")
+        return job
+    }
+
+    private static func pipeline(_ state: String, _ jobs: [JobSummary]) -> PipelineDetail {
+        PipelineDetail(summary: PipelineSummary(pipelineID: "p-1", state: state), jobs: jobs)
+    }
+
+    /// Seen: a pipeline all of whose jobs failed at once was resumed with exit 0, and no sentence; then the one
+    /// that was named had been cancelled by hand long before.
+    @Test func whatEndedAtOnceIsNamedAndNothingElse() throws {
+        let others = [
+            Self.part("a", "CANCELLED", finished: 1), Self.part("s", "SUCCEEDED", finished: 2),
+        ]
+        let paused = Self.pipeline("PAUSED", others + [Self.part("b", "PAUSED", finished: nil)])
+        let lost = Self.pipeline("FAILED", others + [Self.part("b", "FAILED", finished: 9)])
+        let error = #expect(throws: EndedAtOnce.self) {
+            try JobVerb.checkLife(of: lost, before: paused)
         }
-        let error = #expect(throws: RPCError.self) {
-            try JobVerb.checkLife(
-                of: pipeline("FAILED", [Self.job("quantize", "SUCCEEDED"), lost])
+        #expect(
+            error?.lines == [
+                "b (id-b) ended at once: REASON_b: since b", "nothing of p-1 goes on",
+            ]
+        )
+        #expect(error?.status == .failed)
+        // The same again, of what had failed before: one that is left alone is no news.
+        try JobVerb.checkLife(of: lost, before: lost)
+    }
+
+    /// Seen: `retry` of a pipeline of which one job failed at once, and another was queued: exit 0, and no word.
+    @Test func whatEndsAtOnceIsSaidWhileOthersGoOn() throws {
+        let before = Self.pipeline(
+            "FAILED",
+            [Self.part("a", "CANCELLED", finished: 1), Self.part("b", "FAILED", finished: 2)]
+        )
+        for (state, status) in [
+            ("FAILED", qat_client.ExitStatus.failed), ("CANCELLED", .cancelled),
+        ] {
+            let after = Self.pipeline(
+                "QUEUED",
+                [Self.part("a", "QUEUED", finished: nil), Self.part("b", state, finished: 9)]
             )
+            let error = #expect(throws: EndedAtOnce.self) {
+                try JobVerb.checkLife(of: after, before: before)
+            }
+            #expect(error?.lines == ["b (id-b) ended at once: REASON_b: since b"])
+            #expect(error?.status == status)
+            // Of one job alone the exit is the same.
+            let alone = #expect(throws: EndedAtOnce.self) {
+                try JobVerb.checkLife(of: after.jobs[1])
+            }
+            #expect(alone?.status == status && alone?.lines.count == 1)
         }
-        #expect(ExitStatus(try #require(error)) == .rejected)
-        #expect(error?.message.contains("b (00ab00000000000a): DEPENDENCY_FAILED") == true)
-        try JobVerb.checkLife(of: pipeline("RUNNING", [Self.job("train", "RUNNING"), lost]))
+    }
+
+    /// One of several is no obstacle to the others, and its exit is the verb's.
+    @Test func oneThatEndsAtOnceKeepsNoOtherFromGoingOn() async throws {
+        let ended = EndedAtOnce(jobs: [Self.job("train", "FAILED")], lines: ["no"])
+        let seen = Mutex<[JobTarget]>([])
+        let status = try await JobVerb.each(of: [.job("a"), .job("b")], .succeeded) { target in
+            seen.withLock { $0.append(target) }
+            if target == .job("a") { throw ended }
+        }
+        #expect(status == .failed && seen.withLock { $0 } == [.job("a"), .job("b")])
+        let error = await #expect(throws: ClientError.self) {
+            try await JobVerb.each(of: [.job("a")], .succeeded) { _ in throw ended }
+        }
+        #expect(error?.status == .failed && error?.lines == ["no"])
     }
 
     @Test func itTakesSeveralAsCancelDoes() throws {
