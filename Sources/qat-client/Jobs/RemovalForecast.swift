@@ -11,6 +11,8 @@ struct RemovalForecast {
     private var gone: Set<String> = []
     /// Jobs that are not over, with those that they need; nil until somebody asks.
     private var living: [Living]?
+    /// Whether the gateway can remove anything at this moment, once somebody asked.
+    private var isPossible = false
 
     private struct Living {
         let job: JobSummary
@@ -25,6 +27,7 @@ struct RemovalForecast {
     ///
     /// - Throws: What the gateway would refuse it with.
     mutating func remove(_ id: String) async throws {
+        try await checkPossible()
         guard PipelineID.isPipeline(id) else {
             let request = GetJobRequest(jobID: id)
             let job = try await client.call(QatMethods.getJob, request).summary
@@ -38,6 +41,18 @@ struct RemovalForecast {
         }
         let request = GetPipelineRequest(pipelineID: id)
         try await remove(try await client.call(QatMethods.getPipeline, request).jobs, as: id)
+    }
+
+    /// A removal begins with whether the store takes any; the removal of no artifact at all tells, and changes
+    /// nothing.
+    private mutating func checkPossible() async throws {
+        guard !isPossible else { return }
+        do {
+            _ = try await client.call(QatMethods.removeBlobs, RemoveBlobsRequest())
+        } catch let error as RPCError where error.code == .permissionDenied {
+            // Who may remove jobs and no artifacts is not told.
+        }
+        isPossible = true
     }
 
     private mutating func remove(_ jobs: [JobSummary], as id: String) async throws {
