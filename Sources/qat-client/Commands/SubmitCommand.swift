@@ -221,10 +221,11 @@ struct SubmitCommand: ClientVerb {
             where error.category == .permanent || error.code == .resourceExhausted
         {
             error.message = Self.placed(error.message)
-            // Who was refused before the gateway looked up the key does not know yet what became of it.
-            if before != nil, error.processed != .yes {
+            // Who was refused before the gateway looked up the key does not know yet what became of what was sent
+            // under it, by an earlier command or an attempt of this one.
+            if error.processed == .maybe || before != nil && error.processed == .no {
                 error.message +=
-                    "; whether it was taken before is not known: the same command asks again"
+                    "; whether it was taken is not known: the same command asks again"
                 throw error
             }
             if let sentence = before?.sentence(schedule) {
@@ -262,7 +263,14 @@ struct SubmitCommand: ClientVerb {
 
     /// What the submitter should know though nothing is wrong.
     static func warnings(_ spec: JobSpec) -> [String] {
-        (spec.resources.waitReason.map { ["the job \($0)"] } ?? [])
+        let resources = spec.resources
+        // Whether a worker offers that is the gateway's to know.
+        let wants =
+            resources.runsCode
+            ? "takes \(resources.description), which eval workers with --allow-code-execution offer; "
+                + "while none does, it waits, and status says so"
+            : resources.waitReason
+        return (wants.map { ["the job \($0)"] } ?? [])
             + spec.unsupported.map { "no worker of this version does this: \($0)" }
     }
 

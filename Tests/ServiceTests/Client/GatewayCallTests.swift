@@ -76,11 +76,12 @@ internal import Testing
 
     private func submitted(
         _ gateway: ScriptedGateway,
-        _ arguments: [String]
+        _ arguments: [String],
+        attempts: Int = 1
     ) async throws -> Submitted<SubmitJobResponse> {
         let home = folder.home
         let file = folder.home.path + "/" + (arguments.first { $0.hasSuffix(".json") } ?? "")
-        return try await gateway.serve { client in
+        return try await gateway.serve(attempts: attempts) { client in
             let command = try SubmitCommand.parse(arguments)
             let submission = try await TypedSubmission(
                 JobFile(file, kind: command.kind, overrides: []),
@@ -253,6 +254,34 @@ internal import Testing
         #expect(!isKnown())
     }
 
+    /// Seen: a job was taken and its answer lost; the same command's own second try was refused unread, and the
+    /// command again made a second job.
+    @Test(
+        arguments: [
+            [
+                RPCError(.unavailable, "lost"),
+                RPCError(.resourceExhausted, "too many connections", processed: .no),
+            ],
+            [RPCError(.unavailable, "lost"), RPCError(.permissionDenied, "no", processed: .no)],
+            // An answer that cannot be read, and one of a database that cannot.
+            [RPCError(.dataLoss, "the message has an odd end")],
+            [RPCError(.internal, "broken")],
+        ]
+    )
+    func aRefusalThatDidNotLookKeepsTheKeyOfOneCommand(errors: [RPCError]) async throws {
+        let gateway = try ScriptedGateway()
+        gateway.state.withLock { $0.submitErrors = errors }
+        let error = await #expect(throws: RPCError.self) {
+            try await submitted(gateway, ["train", "job.json"], attempts: 3)
+        }
+        #expect(error?.message.contains("the same command asks again") == true)
+        let keys = Set(gateway.state.withLock { $0.submissions.map(\.key) })
+        let journal = SubmitJournal(folder.home)
+        let known = journal.unfinished(.init(plan.digest), isRunning: { _ in false })?.key
+        #expect(keys.count == 1 && known != nil && keys.first == known)
+        #expect(gateway.state.withLock { $0.submissions.count } == errors.count)
+    }
+
     /// Seen: what had been submitted under a key was refused by the client once its artifact was damaged.
     @Test func whatMayBeAJobAlreadyIsAskedAboutWhateverIsStored() async throws {
         let digest = SHA256Digest.of("artifact")
@@ -266,10 +295,18 @@ internal import Testing
     }
 
     /// Seen: what was refused for a quota took the `latest` of then, once it was submitted again.
-    @Test(arguments: [RPCError.Code.invalidArgument, .resourceExhausted, .permissionDenied])
-    func forgetsTheKeyWhenTheGatewayRefuses(code: RPCError.Code) async throws {
+    ///
+    /// A first try that was refused unread is no job either.
+    @Test(
+        arguments: [RPCError.Code.invalidArgument, .resourceExhausted, .permissionDenied],
+        [RPCError.Processed.yes, .no]
+    )
+    func forgetsTheKeyWhenTheGatewayRefuses(
+        code: RPCError.Code,
+        processed: RPCError.Processed
+    ) async throws {
         let gateway = try ScriptedGateway()
-        gateway.state.withLock { $0.submitError = RPCError(code, "no") }
+        gateway.state.withLock { $0.submitError = RPCError(code, "no", processed: processed) }
         await #expect(throws: RPCError.self) { try await submit(gateway) }
         let journal = SubmitJournal(folder.home)
         #expect(journal.unfinished(.init(plan.digest), isRunning: { _ in false })?.key == nil)

@@ -13,6 +13,8 @@ final class ScriptedGateway: Sendable {
         var watches: [WatchJobRequest] = []
         var logReads: [JobLogsRequest] = []
         var submitError: RPCError?
+        /// What the next submissions are refused with before that, the first one first.
+        var submitErrors: [RPCError] = []
         /// What the next uploads are refused with, the first one first.
         var uploadErrors: [RPCError] = []
         /// The last event that was sent of each job.
@@ -77,6 +79,7 @@ final class ScriptedGateway: Sendable {
 
     /// Runs `body` with a client of this gateway while it serves.
     func serve<Result: Sendable>(
+        attempts: Int = 1,
         _ body: @Sendable (RPCClient) async throws -> Result
     ) async throws -> Result {
         let server = RPCServer(
@@ -98,7 +101,7 @@ final class ScriptedGateway: Sendable {
                 privateKeyPath: user.privateKeyPath,
                 trustRootsPath: user.trustRootsPath
             )
-            return try await GatewayConnection.with(profile, attempts: 1, body)
+            return try await GatewayConnection.with(profile, attempts: attempts, body)
         }
     }
 
@@ -160,7 +163,8 @@ final class ScriptedGateway: Sendable {
         router.unary(QatMethods.submitJob, allow: .users) { [self] request, _ in
             let error = state.withLock { state in
                 state.submissions.append(request)
-                return state.submitError
+                return state.submitErrors.isEmpty
+                    ? state.submitError : state.submitErrors.removeFirst()
             }
             if let error {
                 throw error

@@ -52,6 +52,24 @@ internal import Testing
         """
     }
 
+    /// Whether a job waits for what not every worker offers the gateway alone knows.
+    ///
+    /// Seen: "the job waits for code execution" of one that a worker took at once.
+    @Test func whatOneWorkerMayOfferIsNotSaidToBeWaitedFor() throws {
+        let file = try folder.write(
+            "job.json",
+            #"{"models": [{"label": "m", "model": "m"}], "tasks": [{"type": "humaneval", "problems": "t.txt"}]}"#
+        )
+        let plan = try SubmissionPlan(kind: "evaluate", file: file, name: nil)
+        let notes = SubmitCommand.warnings(plan.spec).filter { $0.contains("code execution") }
+        #expect(
+            notes == [
+                "the job takes code execution, which eval workers with --allow-code-execution offer; "
+                    + "while none does, it waits, and status says so"
+            ]
+        )
+    }
+
     /// MX blocks of 32 elements share a scale of 8 bits (OCP MX 1.0): 4.25 bits, and 8.25.
     @Test func aBudgetHasToHoldTheSmallestCandidates() throws {
         func job(_ bits: String, _ rules: String = "") -> String {
