@@ -66,17 +66,13 @@ extension InputCheck {
         }
     }
 
-    /// Checks that a run's order of a mixture can be made.
+    /// Checks that a run's order of a mixture can be made; `windowsPerEpoch` is nil where only all tokens would
+    /// say it.
     ///
     /// - Returns: The windows that the order of each source is made of, nil being one epoch of it; nil if
     ///   there is no order.
-    mutating func mixture(_ spec: TrainSpec, windowsPerEpoch: Int) -> [Int?]? {
-        let wanted = spec.trainer.microBatchSize * spec.trainer.accumulatedBatches
-        let (epochs, isHuge) = max(windowsPerEpoch / wanted, 1)
-            .multipliedReportingOverflow(by: spec.trainer.maximumEpochs)
-        let steps = min(spec.trainer.maximumSteps ?? .max, isHuge ? .max : epochs)
-        let (count, isBeyond) = steps.multipliedReportingOverflow(by: wanted)
-        let samples = isBeyond ? Int.max : count
+    mutating func mixture(_ spec: TrainSpec, windowsPerEpoch: Int?) -> [Int?]? {
+        let samples = RunLength(spec.trainer, windowsPerEpoch: windowsPerEpoch).windows
         guard spec.data.isMixture else {
             return [spec.data.loaderType == .cyclic ? nil : samples]
         }

@@ -100,7 +100,7 @@ extension InputCheck {
         if spec.trainer.maximumSteps != nil,
             spec.trainer.maximumEpochs == TrainerOptions.unlimitedEpochs
         {
-            _ = mixture(spec, windowsPerEpoch: .max)
+            _ = mixture(spec, windowsPerEpoch: nil)
         }
     }
 

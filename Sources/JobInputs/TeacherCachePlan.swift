@@ -12,20 +12,13 @@ public struct TeacherCachePlan: Sendable, Equatable {
 
     /// The plan of a job that keeps any; nil where nothing bounds it.
     ///
-    /// `tokenCount`: Tokens of the training text, or more. `steps`: Steps of the run, or more; nil for
-    /// what the job says.
-    public init?(_ spec: TrainSpec, tokenCount: Int?, steps: Int? = nil) {
+    /// `tokenCount`: Tokens of the training text, or more; nil where it is not known yet.
+    public init?(_ spec: TrainSpec, tokenCount: Int?) {
         guard let count = spec.distillation?.topCount else { return nil }
-        let length = spec.data.sequenceLength
-        let perStep = spec.trainer.microBatchSize * spec.trainer.accumulatedBatches
-        let perEpoch = tokenCount.map { max($0 / length, 1) }
-        let epochSteps = perEpoch.map {
-            Self.product(max($0 / perStep, 1), spec.trainer.maximumEpochs)
-        }
-        let steps = steps ?? min(spec.trainer.maximumSteps ?? .max, epochSteps ?? .max)
-        let drawn = Self.product(steps, perStep)
-        let windows = spec.data.repeatsWindows ? min(drawn, perEpoch ?? .max) : drawn
-        recordByteCount = Self.recordByteCount(length: length, count: count)
+        let run = spec.runLength(tokenCount: tokenCount)
+        let windows =
+            spec.data.repeatsWindows ? min(run.windows, run.windowsPerEpoch ?? .max) : run.windows
+        recordByteCount = Self.recordByteCount(length: spec.data.sequenceLength, count: count)
         guard windows < .max / recordByteCount else { return nil }
         self.windows = windows
     }
@@ -34,10 +27,5 @@ public struct TeacherCachePlan: Sendable, Equatable {
     /// that of the rest, and a digest.
     public static func recordByteCount(length: Int, count: Int) -> Int {
         8 + 4 * length * (2 + 2 * count) + 32
-    }
-
-    private static func product(_ a: Int, _ b: Int) -> Int {
-        let (product, isHuge) = a.multipliedReportingOverflow(by: b)
-        return isHuge ? .max : product
     }
 }

@@ -90,7 +90,7 @@ extension TrainingLoop {
         let count = texts.tokens.count + options.windows * spec.data.sequenceLength
         reporter.begin(
             at: TrainingPlan.reachedStep(in: request.checkpointFolder),
-            of: TrainingPlan.stepCount(spec, tokenCount: count)
+            of: spec.runLength(tokenCount: count).steps
         )
         let teacher = try Self.teacher(of: model, request, team)
         texts.append(try generated.tokens(of: teacher, model.tokenizer, team: team))

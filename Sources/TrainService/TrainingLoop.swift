@@ -52,7 +52,7 @@ struct TrainingLoop {
         team = ThreadTeam(threadCount: request.threads)
         // Until the training begins: an earlier attempt, here or elsewhere, may have come to this step.
         let reached = TrainingPlan.reachedStep(in: request.checkpointFolder)
-        reporter.begin(at: reached, of: TrainingPlan.stepCount(spec.trainer) ?? 0)
+        reporter.begin(at: reached, of: spec.trainer.stepCount ?? 0)
         reporter.follow { [team] in team.pieceCount }
         let remarks = try JobInputs.accept(.train(spec), request, reporter)
         reporter.progress(phase: "load")

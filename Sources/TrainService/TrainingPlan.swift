@@ -98,9 +98,9 @@ struct TrainingPlan {
         length = spec.data.sequenceLength
         checkpointsActivations = trainer.checkpointsActivations
         operands = trainer.hasMixedPrecision ? .bfloat16 : .float32
-        let (windowsPerEpoch, stepsPerEpoch) = Self.epoch(spec, tokenCount: trainTokenCount)
-        totalSteps = Self.stepCount(spec, tokenCount: trainTokenCount)
-        control = RunControl.Rules(spec, totalSteps: totalSteps, stepsPerEpoch: stepsPerEpoch)
+        let run = spec.runLength(tokenCount: trainTokenCount)
+        totalSteps = run.steps
+        control = RunControl.Rules(spec, run)
         validationShare = trainer.validationBatches
         logInterval = trainer.logInterval
         schedule = LearningRateSchedule(spec.optimizer, recipe: recipe, totalSteps: totalSteps)
@@ -108,7 +108,7 @@ struct TrainingPlan {
         sampling = spec.data.sampling == .epoch ? .epoch : .random
         loaderType = spec.data.loaderType
         workerCount = spec.data.workerCount
-        teacherCache = TeacherCachePlan(spec, tokenCount: trainTokenCount, steps: totalSteps)
+        teacherCache = TeacherCachePlan(spec, tokenCount: trainTokenCount)
         exports = spec.exportGroups
         frozen = spec.frozen
         var warnings = specWarnings.map(\.description)
@@ -128,11 +128,11 @@ struct TrainingPlan {
             )
         }
         if let teacherCache, spec.data.repeatsWindows, !spec.data.isMixture,
-            totalSteps <= windowsPerEpoch / (batchSize * accumulation)
+            let held = run.windowsPerEpoch, totalSteps <= held / run.windowsPerStep
         {
             warnings.append(
                 "$.distillation.teacher_cache: the run's \(totalSteps) steps see \(teacherCache.windows) of "
-                    + "\(windowsPerEpoch) windows, each once: nothing that is kept is found again but by "
+                    + "\(held) windows, each once: nothing that is kept is found again but by "
                     + "another attempt"
             )
         }
@@ -143,29 +143,6 @@ struct TrainingPlan {
     /// Windows of a validation, of as many as its text holds.
     func validationWindows(of available: Int) -> Int {
         min(validationShare?.count(of: available) ?? available, available)
-    }
-
-    /// Windows and steps of an epoch: as many windows as the text holds end to end, however they are drawn.
-    private static func epoch(
-        _ spec: TrainSpec,
-        tokenCount: Int
-    ) -> (windows: Int, steps: Int) {
-        let trainer = spec.trainer
-        let windows = max(tokenCount / spec.data.sequenceLength, 1)
-        return (windows, max(windows / (trainer.microBatchSize * trainer.accumulatedBatches), 1))
-    }
-
-    /// The steps of a run over a text of so many tokens.
-    static func stepCount(_ spec: TrainSpec, tokenCount: Int) -> Int {
-        let trainer = spec.trainer
-        let (steps, isHuge) = epoch(spec, tokenCount: tokenCount).steps
-            .multipliedReportingOverflow(by: trainer.maximumEpochs)
-        return min(trainer.maximumSteps ?? .max, isHuge ? .max : steps)
-    }
-
-    /// The steps of a run whose text is not known yet; nil if that may end it.
-    static func stepCount(_ trainer: TrainerOptions) -> Int? {
-        trainer.maximumEpochs == TrainerOptions.unlimitedEpochs ? trainer.maximumSteps : nil
     }
 
     /// The step of the newest checkpoint in a folder, whole or not; 0 without one.
@@ -233,12 +210,12 @@ extension TrainingPlan {
 }
 
 extension RunControl.Rules {
-    fileprivate init(_ spec: TrainSpec, totalSteps: Int, stepsPerEpoch: Int) {
+    fileprivate init(_ spec: TrainSpec, _ run: RunLength) {
         let trainer = spec.trainer
         self.init(
-            totalSteps: totalSteps,
-            validationInterval: trainer.validationInterval?.count(of: stepsPerEpoch)
-                ?? stepsPerEpoch,
+            totalSteps: run.steps,
+            validationInterval: trainer.validationInterval?.count(of: run.stepsPerEpoch)
+                ?? run.stepsPerEpoch,
             checkpointInterval: trainer.checkpointInterval,
             keepsBest: spec.exportSource == .best,
             earlyStopping: trainer.earlyStopping.map {

@@ -64,7 +64,7 @@ internal import Transformer
     @Test func theStepsAreKnownBeforeTheTextIfItCannotEndThem() throws {
         func count(_ trainer: String) throws -> Int? {
             let request = Self.request(#""trainer": {\#(trainer)},"#)
-            return TrainingPlan.stepCount(try TrainingPlan.specification(request).0.trainer)
+            return try TrainingPlan.specification(request).0.trainer.stepCount
         }
         #expect(try count(#""max_steps": 600"#) == 600)
         #expect(try count(#""max_steps": 600, "max_epochs": 2"#) == nil)
