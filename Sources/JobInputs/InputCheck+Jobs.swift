@@ -28,7 +28,7 @@ extension InputCheck {
         guard count > 0 else { return }
         let windows = Self.windows(spec.data)
         context(windows, model)
-        guard spec.data.implementation == .text else {
+        guard !spec.data.implementation.isCorpus else {
             return calibration(spec.data, windows, model)
         }
         texts(count, "/data/calibration", isJoined: false, windows, model)
@@ -53,7 +53,7 @@ extension InputCheck {
                 "\(count) is not allowed: the model has \(model.configuration.vocabularySize) tokens"
             )
         }
-        guard spec.data.implementation == .text else { return corpora(spec, windows, model) }
+        guard !spec.data.implementation.isCorpus else { return corpora(spec, windows, model) }
         if !spec.data.training.isEmpty {
             // Generated windows may make up for what texts lack.
             let files = texts(

@@ -39,7 +39,7 @@ extension SchemaValidator {
                 at: path
             )
         }
-        if data.implementation == .mmap, data.loaderType == .cyclic {
+        if data.implementation.isCorpus, data.loaderType == .cyclic {
             report(
                 "not allowed with \"cyclic\", which goes through one text; leave dataloader_type out",
                 at: path
@@ -49,7 +49,7 @@ extension SchemaValidator {
 
     /// Checks what corpora do not go with.
     mutating func checkCorpora(_ spec: TrainSpec) {
-        guard spec.data.implementation == .mmap else { return }
+        guard spec.data.implementation.isCorpus else { return }
         if spec.data.namesSampling {
             report(
                 "not allowed with \"mmap\"; dataloader_type says in which order a corpus is read",

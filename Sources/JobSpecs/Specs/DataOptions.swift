@@ -6,6 +6,14 @@ public struct DataOptions: Sendable, Equatable {
         case text
         /// Megatron's `.bin` and `.idx` pairs.
         case mmap
+
+        /// Whether it holds tokens, document by document, and not text.
+        public var isCorpus: Bool {
+            switch self {
+            case .text: false
+            case .mmap: true
+            }
+        }
     }
 
     /// In which order a training reads the windows of a corpus.
@@ -122,7 +130,7 @@ public struct DataOptions: Sendable, Equatable {
 
     /// Whether a training is validated on a share of its corpus.
     public var validatesOnShare: Bool {
-        implementation == .mmap && validation.isEmpty && (splits?.validation ?? 0) > 0
+        implementation.isCorpus && validation.isEmpty && (splits?.validation ?? 0) > 0
     }
 
     /// What this section asks for and the engines do not carry yet.
@@ -138,14 +146,14 @@ public struct DataOptions: Sendable, Equatable {
                 "splits_string",
                 "calibrating on a share of a corpus is not in this version; leave it out"
             )
-        } else if splits != nil, implementation == .text {
+        } else if splits != nil, !implementation.isCorpus {
             add(
                 "splits_string",
                 "splitting a text is not in this version; leave it out, and name validation texts in "
                     + "$.data.validation, or make a corpus of it (qat-client preprocess)"
             )
         }
-        if implementation == .mmap, generated != nil {
+        if implementation.isCorpus, generated != nil {
             add(
                 "generated",
                 "text of the teacher beside a corpus is not in this version; leave one of both out"
@@ -174,7 +182,7 @@ public struct DataOptions: Sendable, Equatable {
             let numbers = names.indices.filter { Double(names[$0]) != nil }
             let isBlend =
                 names.count % 2 == 0 && numbers == Array(stride(from: 0, to: names.count, by: 2))
-            return implementation == .mmap || isBlend ? numbers.map { "\(key)[\($0)]" } : []
+            return implementation.isCorpus || isBlend ? numbers.map { "\(key)[\($0)]" } : []
         }
     }
 
@@ -184,7 +192,7 @@ public struct DataOptions: Sendable, Equatable {
 
     /// The inputs this section names.
     var inputs: [InputReference] {
-        let role: InputReference.Role = implementation == .mmap ? .corpus : .text
+        let role: InputReference.Role = implementation.isCorpus ? .corpus : .text
         return lists.flatMap { key, texts in
             texts.enumerated().map { index, text in
                 InputReference(pointer: "/data/\(key)/\(index)", text: text, role: role)

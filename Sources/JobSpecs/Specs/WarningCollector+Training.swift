@@ -79,7 +79,7 @@ extension WarningCollector {
     ) {
         guard let options = spec.distillation else { return }
         if options.topCount != nil, !spec.data.repeatsWindows {
-            let isText = spec.data.implementation == .text
+            let isText = !spec.data.implementation.isCorpus
             warn(
                 "$.distillation.teacher_cache",
                 (isText
