@@ -37,10 +37,12 @@ extension InputCheck {
     ) {
         let data = spec.data
         let sets = data.isMixture ? corpora.map { [$0] } : [corpora]
+        var opened: [CorpusDocuments] = []
         var parts: [(path: String, documents: CorpusDocuments)] = []
         for (index, set) in sets.enumerated() {
             let path = data.isMixture ? "$.data.train[\(index)]" : "$.data.train"
             guard let all = attempt(path, { try CorpusDocuments(set) }) else { continue }
+            opened.append(all)
             let documents = all.share(.training, of: data.splits)
             let name =
                 data.splits == nil ? "" : "the first share, \(Self.text(documents, of: all)), has "
@@ -49,8 +51,8 @@ extension InputCheck {
             {
                 parts.append((path, documents))
             }
-            if data.validation.isEmpty { validation(spec, all, windows, model) }
         }
+        if opened.count == sets.count { validation(data, opened, windows, model) }
         guard let model, parts.count == sets.count else { return }
         let tokenCount = parts.reduce(0) { $0 + $1.documents.tokenCount }
         batches(spec.trainer, tokenCount / windows.length, windows)
@@ -111,19 +113,31 @@ extension InputCheck {
         )
     }
 
-    /// Checks the share of a corpus that a training without a validation text is validated on.
+    /// Checks the shares that a training without a validation text is validated on: they are read as one text, those
+    /// of a mixture, too.
     private mutating func validation(
-        _ spec: TrainSpec,
-        _ all: CorpusDocuments,
+        _ data: DataOptions,
+        _ sets: [CorpusDocuments],
         _ windows: Windows,
         _ model: Model?
     ) {
-        guard let splits = spec.data.splits, splits.validation > 0 else { return }
-        let documents = all.share(.validation, of: splits)
+        guard data.validatesOnShare else { return }
+        let shares = sets.map { $0.share(.validation, of: data.splits) }
         let path = "$.data.splits_string"
-        let label = "the second share, \(Self.text(documents, of: all)), has "
-        if holdsWindow(documents, path, label: label, windows) {
-            _ = tokens(documents, path, model)
+        let tokenCount = shares.reduce(0) { $0 + $1.tokenCount }
+        guard tokenCount >= windows.length else {
+            let counts = [shares, sets].map { $0.reduce(0) { $0 + $1.range.count } }
+            let name = shares.count > 1 ? "the second shares of all corpora" : "the second share"
+            let verb = shares.count > 1 ? "have" : "has"
+            problem(
+                path,
+                "\(name), \(counts[0]) of \(counts[1]) documents, \(verb) "
+                    + Self.tooShort(tokenCount, windows)
+            )
+            return
+        }
+        for share in shares {
+            guard tokens(share, path, model) else { return }
         }
     }
 
