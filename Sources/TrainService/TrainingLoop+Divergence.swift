@@ -43,9 +43,12 @@ extension TrainingLoop {
         let figures = layers.map { layer in
             (layer.module, LayerFigures(.init(report: layer, course: LayerCourse())))
         }
+        // The suspicious steps are those of one format, with the others' between them.
+        let turn = plan.turn(ofStep: divergence.step - 1)
+        let streak = control.divergence.levels[turn]?.streak ?? 1
         let place = DivergencePlace.sentence(
             recorder.history.rows,
-            began: divergence.step - control.divergence.streak + 1,
+            began: divergence.step - (streak - 1) * plan.turns.count,
             last: (divergence.step, Dictionary(uniqueKeysWithValues: figures))
         )
         let message =

@@ -132,7 +132,7 @@ internal import Testing
         for loss in losses.suffix(10) { expected += (loss - expected) / 50 }
         let level = try #require(control.divergence.levels[0])
         #expect(abs(level.mean - expected) < 1e-12 && level.count == 60)
-        #expect(control.divergence.streak == 2)
+        #expect(level.streak == 2 && control.divergence.isSuspicious)
     }
 
     /// A format's losses are another's business, and so are a stage's.
@@ -148,6 +148,31 @@ internal import Testing
             #expect(control.take(9, step: step, turn: step % 2, stageStart: 60) == nil)
         }
         #expect(control.divergence.levels.mapValues(\.mean) == [0: 9, 1: 9])
+    }
+
+    /// By hand: the twentieth loss of turn 1 is that of step 40; from then on its losses are 50, and the third of
+    /// them is that of step 46, however good those of turn 0 are between them.
+    @Test func aFormatThatDivergesIsFoundBesideAGoodOne() {
+        var control = RunControl(Self.rules())
+        var found: Divergence?
+        var step = 0
+        while found == nil, step < 1000 {
+            step += 1
+            let turn = (step - 1) % 2
+            found = control.take(
+                turn == 1 && step > 40 ? 50 : 2,
+                step: step,
+                turn: turn,
+                stageStart: 0
+            )
+            if step == 43 {
+                // The newest loss is good, the one before is not: nothing to go back to.
+                control.noteCheckpoint(25, isBest: false)
+                #expect(control.anchor == 0 && control.divergence.isSuspicious)
+            }
+        }
+        #expect(found == Divergence(step: 46, cause: .spike, loss: 50, level: 2))
+        #expect(control.divergence.levels[1]?.streak == 3)
     }
 
     // MARK: Going back
@@ -195,7 +220,7 @@ internal import Testing
         var (control, _) = Self.run([Double](repeating: 2, count: 24) + [9], Self.rules())
         control.noteCheckpoint(25, isBest: false)
         #expect(control.anchor == 0)
-        control.divergence.streak = 0
+        control.divergence.levels[0]?.streak = 0
         control.noteCheckpoint(50, isBest: false)
         #expect(control.anchor == 0)
         _ = control.validate(1, step: 50)
@@ -223,6 +248,18 @@ internal import Testing
 
     // MARK: Checkpoints
 
+    /// What no test sets comes back from a checkpoint that forgot it: it is what it is without.
+    private func expectAllSet(_ value: Any, beside usual: Any, _ path: String = "control") {
+        let (mirror, plain) = (Mirror(reflecting: value), Mirror(reflecting: usual))
+        guard mirror.displayStyle == .struct, !mirror.children.isEmpty else {
+            #expect(String(describing: value) != String(describing: usual), "\(path)")
+            return
+        }
+        for (child, other) in zip(mirror.children, plain.children) where child.label != "rules" {
+            expectAllSet(child.value, beside: other.value, "\(path).\(child.label ?? "")")
+        }
+    }
+
     @Test func allOfItStandsInCheckpoints() {
         let rules = Self.rules(
             keepsBest: true,
@@ -243,9 +280,32 @@ internal import Testing
             divergence: .init(step: 40, cause: .spike, loss: 9.5, level: 0.1),
             target: 25
         )
-        #expect(control.end != nil && control.divergence.streak == 1)
+        #expect(control.divergence.levels.mapValues(\.streak) == [1: 1, 2: 0])
+        expectAllSet(control, beside: RunControl(rules))
         let values = control.values.merging(["baseline": 4]) { $1 }
         #expect(RunControl(rules, values: values) == control)
         #expect(RunControl.others(in: values) == ["baseline": 4])
+    }
+
+    /// A version before had one count of suspicious steps for all turns.
+    @Test func checkpointsOfBeforeAreStillRead() {
+        let old: [String: Double] = [
+            "control.guard.streak": 5, "control.guard.stage_start": 100,
+            "control.guard.level.0": 2, "control.guard.count.0": 40, "control.guard.level.1": 3,
+            "control.guard.count.1": 41,
+        ]
+        let found = RunControl(Self.rules(), values: old).divergence
+        #expect(found.stageStart == 100 && found.isSuspicious)
+        // Five steps of two turns: two of one, three of the other, or the reverse.
+        #expect(
+            found.levels == [
+                0: .init(mean: 2, count: 40, streak: 3), 1: .init(mean: 3, count: 41, streak: 3),
+            ]
+        )
+        let good = old.merging(["control.guard.streak": 0]) { $1 }
+        #expect(!RunControl(Self.rules(), values: good).divergence.isSuspicious)
+        #expect(
+            !RunControl(Self.rules(), values: good).values.keys.contains("control.guard.streak")
+        )
     }
 }

@@ -40,7 +40,7 @@ enum RunControlSchema {
             "patience",
             .integer(1...10_000),
             default: .number(10),
-            "Steps in a row above that."
+            "Steps in a row above that; of several formats, of the steps that take one."
         ),
     ])
 }

@@ -2,28 +2,30 @@
 ///
 /// The level is a moving average over the losses of one stage and, where steps take several formats in turn, one
 /// format: the mean of the first ``window``, then one that forgets. A loss is suspicious when it is more than the
-/// rule's factor times the level, and by more than ``minimumRise``; such losses do not count in the level.
+/// rule's factor times the level, and by more than ``minimumRise``; such losses do not count in the level. How many come
+/// in a row is counted for each level, so that a format which diverges is found however good the others' losses are.
 struct DivergenceGuard: Equatable {
     /// What counts as diverged.
     struct Rule: Equatable {
         /// How many times its level a loss must be.
         var lossFactor: Double
-        /// Suspicious steps in a row.
+        /// Suspicious steps in a row, of those that a level is of.
         var patience: Int
     }
 
-    /// A moving average.
+    /// A moving average, and what came since.
     struct Level: Equatable {
         var mean: Double
         /// Losses in it.
         var count: Int
+        /// Suspicious steps in a row since the newest of them.
+        var streak = 0
     }
 
     /// Losses that stayed above.
     struct Spike: Equatable {
         let loss: Double
         let level: Double
-        let steps: Int
     }
 
     /// Steps over which the level forgets.
@@ -35,10 +37,11 @@ struct DivergenceGuard: Equatable {
 
     /// By turn.
     var levels: [Int: Level] = [:]
-    /// Suspicious steps in a row.
-    var streak = 0
     /// The first step of the stage that the levels are of.
     var stageStart = 0
+
+    /// Whether the newest loss of any level is far above it.
+    var isSuspicious: Bool { levels.values.contains { $0.streak > 0 } }
 
     /// Takes a step's loss, which is finite; returns what diverged, if it is enough of it.
     mutating func take(
@@ -55,11 +58,12 @@ struct DivergenceGuard: Equatable {
         if level.count >= Self.minimumCount, loss > rule.lossFactor * level.mean,
             loss > level.mean + Self.minimumRise
         {
-            streak += 1
-            guard streak >= rule.patience else { return nil }
-            return Spike(loss: loss, level: level.mean, steps: streak)
+            level.streak += 1
+            levels[turn] = level
+            guard level.streak >= rule.patience else { return nil }
+            return Spike(loss: loss, level: level.mean)
         }
-        streak = 0
+        level.streak = 0
         level.count += 1
         level.mean += (loss - level.mean) / Double(min(level.count, Self.window))
         levels[turn] = level

@@ -9,7 +9,6 @@ extension RunControl {
         static let waited = prefix + "early_stopping.waited"
         static let endStep = prefix + "end.step"
         static let endCause = prefix + "end.cause"
-        static let streak = prefix + "guard.streak"
         static let stageStart = prefix + "guard.stage_start"
         static let anchor = prefix + "guard.anchor"
         static let target = prefix + "rolled_back.target"
@@ -20,6 +19,9 @@ extension RunControl {
         // A turn's number follows.
         static let mean = prefix + "guard.level."
         static let count = prefix + "guard.count."
+        static let streak = prefix + "guard.streak."
+        /// Of earlier versions: one for all turns.
+        static let commonStreak = prefix + "guard.streak"
     }
 
     /// Its state by names; what there is none of has no name.
@@ -32,7 +34,6 @@ extension RunControl {
             Key.waited: Double(earlyStopping.waited),
             Key.endStep: end.map { Double($0.step) },
             Key.endCause: end.map { Double($0.cause.rawValue) },
-            Key.streak: Double(divergence.streak),
             Key.stageStart: Double(divergence.stageStart),
             Key.anchor: Double(anchor),
             Key.target: rollBack.map { Double($0.target) },
@@ -44,6 +45,7 @@ extension RunControl {
         for (turn, level) in divergence.levels {
             all["\(Key.mean)\(turn)"] = level.mean
             all["\(Key.count)\(turn)"] = Double(level.count)
+            all["\(Key.streak)\(turn)"] = Double(level.streak)
         }
         return all.compactMapValues(\.self)
     }
@@ -63,7 +65,6 @@ extension RunControl {
         {
             end = EarlyEnd(step: step, cause: cause)
         }
-        divergence.streak = whole(Key.streak) ?? 0
         divergence.stageStart = whole(Key.stageStart) ?? 0
         anchor = whole(Key.anchor) ?? 0
         if let target = whole(Key.target), let step = whole(Key.divergedStep),
@@ -83,7 +84,18 @@ extension RunControl {
             guard let turn = Int(key.dropFirst(Key.mean.count)),
                 let count = whole("\(Key.count)\(turn)")
             else { continue }
-            divergence.levels[turn] = .init(mean: mean, count: count)
+            divergence.levels[turn] = .init(
+                mean: mean,
+                count: count,
+                streak: whole("\(Key.streak)\(turn)") ?? 0
+            )
+        }
+        if let common = whole(Key.commonStreak), common > 0 {
+            // So many steps, which took the turns one after the other.
+            let turns = max(divergence.levels.count, 1)
+            for turn in divergence.levels.keys {
+                divergence.levels[turn]?.streak = (common + turns - 1) / turns
+            }
         }
     }
 

@@ -109,7 +109,7 @@ struct RunControl: Equatable {
     /// Notes that a checkpoint is written: one that the run may go back to if it comes to it in every course,
     /// whenever it is stopped, and nothing is suspicious.
     mutating func noteCheckpoint(_ step: Int, isBest: Bool) {
-        if guardsRun, isCheckpointDue(step, isBest: isBest), divergence.streak == 0,
+        if guardsRun, isCheckpointDue(step, isBest: isBest), !divergence.isSuspicious,
             !lacksValidation(at: step)
         {
             anchor = step
