@@ -323,6 +323,7 @@ let package = Package(
             dependencies: numeric + [
                 "TrainService", "ComputeKit", "Jobs", "JobSpecs", "ServiceKit", "TestProgram",
             ],
+            resources: [.copy("Fixtures")],
             swiftSettings: strict
         ),
         .testTarget(
@@ -332,7 +333,6 @@ let package = Package(
                 grdb,
                 subprocess, "ComputeKit", "DurableFiles", "JobInputs", "TestProgram",
             ],
-            resources: [.copy("Fixtures")],
             swiftSettings: strict
         ),
     ]

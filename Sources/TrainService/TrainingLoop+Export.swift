@@ -43,7 +43,8 @@ extension TrainingLoop {
         for turn in found {
             recorder.keep(
                 step: trained.steps,
-                [TrainingResults.Earlier.key("qat", in: turn.format): turn.perplexity.perplexity]
+                [.qatPerplexity: turn.perplexity.perplexity],
+                in: turn.format
             )
         }
         try write(

@@ -30,27 +30,17 @@ extension TrainingLoop {
         }
         while !control.isOver(at: engine.stepCount) {
             let step = engine.stepCount
-            let rate = plan.schedule.rate(step: step) * control.rateFactor
-            let progress = Double(step) / Double(plan.totalSteps)
-            let stageStart = plan.schedule.stageStart(of: step)
-            if isLogged(step + 1) {
+            let order = plan.order(ofStep: step, rateFactor: control.rateFactor)
+            if plan.isMeasured(step + 1) {
                 try monitor.remember(
                     engine.parameters,
                     recipe: plan.turns[plan.turn(ofStep: step)],
-                    progress: progress
+                    progress: order.progress
                 )
             }
             let result: StepResult
             do {
                 let tokens = try reader.read()
-                let order = StepOrder(
-                    learningRate: rate,
-                    progress: progress,
-                    stageStart: stageStart,
-                    scaleLearningRate: (plan.scaleRate ?? 0) * rate
-                        / max(plan.schedule.peak, 1e-300),
-                    clipLearningRate: plan.clipRate * rate / max(plan.schedule.peak, 1e-300)
-                )
                 ranks?.step(order, tokens, count: engine.windowsPerStep * plan.length)
                 result = try engine.step(tokens, order)
             } catch let error as TransformerError where error.code == .diverged {
@@ -58,32 +48,31 @@ extension TrainingLoop {
                 throw try remedy(for: found, saying: error.message, control)
             }
             pace.finishStep()
-            let place = report(engine.stepCount, result, rate, progress, pace)
+            let place = report(engine.stepCount, result, order, pace)
             let diverged = control.take(
                 result.loss,
                 step: engine.stepCount,
                 turn: plan.turn(ofStep: step),
-                stageStart: stageStart
+                stageStart: order.stageStart
             )
-            if let diverged { throw try remedy(for: diverged, engine, control, progress) }
-            try afterStep(engine, result, values, &control, progress, at: place)
+            if let diverged { throw try remedy(for: diverged, engine, control, order.progress) }
+            try afterStep(engine, result, values, &control, order.progress, at: place)
         }
     }
 
     private func report(
         _ step: Int,
         _ result: StepResult,
-        _ rate: Double,
-        _ progress: Double,
+        _ order: StepOrder,
         _ pace: Pace
     ) -> ComputeEvent {
         var event = position(step)
         event.phase = JobProgress.trainingPhase
         event.loss = result.loss
-        event.learningRate = rate
+        event.learningRate = order.learningRate
         event.tokensPerSecond = pace.tokensPerSecond
         event.etaSeconds = pace.secondsPerStep * Double(plan.totalSteps - step)
-        event.precision = layerTables[plan.turn(ofStep: step - 1)].precision(at: progress)
+        event.precision = layerTables[plan.turn(ofStep: step - 1)].precision(at: order.progress)
         reporter.send(event)
         return event
     }
@@ -98,7 +87,7 @@ extension TrainingLoop {
         at place: ComputeEvent
     ) throws {
         let step = engine.stepCount
-        if isLogged(step) {
+        if plan.isMeasured(step) {
             try measureLayers(engine, result, progress: progress, at: place)
         }
         if control.rules.isValidationDue(step) {
@@ -169,41 +158,22 @@ extension TrainingLoop {
         }
     }
 
-    /// Whether layers are measured after a step, counted from 1.
-    private func isLogged(_ step: Int) -> Bool {
-        step % plan.logInterval == 0 || step == plan.totalSteps
-    }
-
-    /// Live quantization statistics: the worst layers, and every new warning, in each format.
+    /// Live quantization statistics, in the format that the step took.
     private func measureLayers(
         _ engine: TrainingEngine,
         _ result: StepResult,
         progress: Double,
         at place: ComputeEvent
     ) throws {
-        let taken = plan.turn(ofStep: engine.stepCount - 1)
-        let gradientNorms = engine.gradientNorms
-        // The step's own format first: what it changed is known once.
-        let turns = [taken] + plan.turns.indices.filter { $0 != taken }
-        for turn in turns {
-            let format = plan.formatName(ofTurn: turn)
-            let layers = try monitor.measure(
-                engine.parameters,
-                recipe: plan.turns[turn],
-                progress: progress,
-                step: engine.stepCount,
-                gradientNorms: turn == taken ? gradientNorms : [:],
-                team: team
-            )
-            let metrics = TrainingMetrics(
-                turn == taken ? result : nil,
-                layers: layers,
-                format: format
-            )
-            try recorder.step(metrics, at: place, isTaken: turn == taken)
-            for sentence in recorder.newWarnings(of: layers, format: format) {
-                reporter.log("step \(engine.stepCount): \(sentence)")
-            }
-        }
+        let turn = plan.turn(ofStep: engine.stepCount - 1)
+        let layers = try monitor.measure(
+            engine.parameters,
+            recipe: plan.turns[turn],
+            progress: progress,
+            step: engine.stepCount,
+            gradientNorms: engine.gradientNorms,
+            team: team
+        )
+        try recorder.step(result, layers, at: place, in: plan.formatName(ofTurn: turn))
     }
 }

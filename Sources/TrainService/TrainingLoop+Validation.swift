@@ -49,7 +49,11 @@ extension TrainingLoop {
                     + (format.map { " in \($0)" } ?? "")
             )
         }
-        recorder.keep(step: step, TrainingResults.perplexities(in: values))
+        let formats: [String?] = plan.turns.indices.compactMap(plan.formatName)
+        for format in [nil] + formats {
+            let found = TrainingResults.perplexities(in: values, format: format)
+            if !found.isEmpty { recorder.keep(step: step, found, in: format) }
+        }
         return values
     }
 
@@ -102,7 +106,7 @@ extension TrainingLoop {
         at place: ComputeEvent
     ) throws -> Double? {
         var losses = 0.0
-        var found: [ValidationMetrics] = []
+        var found: [(format: String?, perplexity: Double)] = []
         do {
             for turn in plan.turns.indices {
                 let result = try validate(
@@ -116,18 +120,15 @@ extension TrainingLoop {
                     at: place
                 )
                 losses += result.meanLoss
-                found.append(
-                    ValidationMetrics(
-                        format: plan.formatName(ofTurn: turn),
-                        validationPerplexity: result.perplexity
-                    )
-                )
+                found.append((plan.formatName(ofTurn: turn), result.perplexity))
             }
         } catch is AttemptStopped {
             reporter.log("step \(engine.stepCount): stopped in a validation, which is made again")
             return nil
         }
-        for metrics in found { try recorder.validation(step: engine.stepCount, metrics) }
+        for (format, perplexity) in found {
+            try recorder.validation(step: engine.stepCount, perplexity: perplexity, in: format)
+        }
         return losses / Double(plan.turns.count)
     }
 

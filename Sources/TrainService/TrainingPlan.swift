@@ -158,6 +158,28 @@ struct TrainingPlan {
     /// The turn that a step (from 0) takes, as the engine has it.
     func turn(ofStep step: Int) -> Int { step % turns.count }
 
+    /// What a step (from 0) takes; `rateFactor` multiplies all of its rates.
+    func order(ofStep step: Int, rateFactor: Double) -> StepOrder {
+        let rate = schedule.rate(step: step) * rateFactor
+        // What is learned beside the weights takes their course, from peaks of its own.
+        let peak = max(schedule.peak, 1e-300)
+        return StepOrder(
+            learningRate: rate,
+            progress: Double(step) / Double(totalSteps),
+            stageStart: schedule.stageStart(of: step),
+            scaleLearningRate: (scaleRate ?? 0) * rate / peak,
+            clipLearningRate: clipRate * rate / peak
+        )
+    }
+
+    /// Whether a step, counted from 1, is measured: every ``logInterval``-th and the last one; of a training for
+    /// several formats the last that each format takes up to there.
+    func isMeasured(_ step: Int) -> Bool {
+        let after = step % logInterval
+        let next = after == 0 ? 0 : logInterval - after
+        return min(next, totalSteps - step) < turns.count
+    }
+
     /// The turn whose format `model/` is in.
     var firstTurn: Int { exports.first?.turn ?? 0 }
 

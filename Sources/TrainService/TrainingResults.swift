@@ -73,14 +73,19 @@ struct TrainingResults: Encodable, Sendable {
 
 extension TrainingResults {
     /// A model that is measured before the first step; raw values are keys of a checkpoint's values.
-    enum Earlier: String {
+    enum Earlier: String, CaseIterable {
         case baseline, ptq, start
 
-        func key(in format: String?) -> String { Self.key(rawValue, in: format) }
-
-        static func key(_ name: String, in format: String?) -> String {
-            name + (format.map { "." + $0 } ?? "")
+        /// The perplexity among a run's records.
+        var figure: RunFigure {
+            switch self {
+            case .baseline: .baselinePerplexity
+            case .ptq: .ptqPerplexity
+            case .start: .startPerplexity
+            }
         }
+
+        func key(in format: String?) -> String { rawValue + (format.map { "." + $0 } ?? "") }
     }
 
     /// Puts a measurement where checkpoints keep it: an attempt that resumes measures none again.
@@ -99,13 +104,13 @@ extension TrainingResults {
         values[key + ".high"] = ends[1]
     }
 
-    /// The perplexities among a checkpoint's values, by model and, of a training for several formats, format.
-    static func perplexities(in values: [String: Double]) -> [String: Double] {
-        values.filter { key, _ in
-            let parts = key.split(separator: ".", maxSplits: 1).map(String.init)
-            return parts.first.flatMap(Earlier.init) != nil
-                && !["low", "high"].contains { key.hasSuffix("." + $0) }
+    /// The perplexities among a checkpoint's values; of a training for several formats those of one, or, without a
+    /// format, of the model as it came.
+    static func perplexities(in values: [String: Double], format: String?) -> [RunFigure: Double] {
+        let found = Earlier.allCases.compactMap { model in
+            values[model.key(in: format)].map { (model.figure, $0) }
         }
+        return Dictionary(uniqueKeysWithValues: found)
     }
 
     /// Puts ranges of keys and values where checkpoints keep them.

@@ -101,7 +101,7 @@ internal import Transformer
         let (monitor, parameters) = (LayerMonitor(), try Self.parameters())
         try Self.set([7.5, 1], parameters)
         let layer = try Self.measure(monitor, parameters, step: 1)
-        #expect(LayerFigures(layer).saturatedShare == 1.0 / 32)
+        #expect(LayerFigures(layer)[.saturatedShare] == 1.0 / 32)
     }
 
     /// Codes by hand: 4 bits low nibble first, 6 bits four in three bytes, a byte each; zeros of either sign

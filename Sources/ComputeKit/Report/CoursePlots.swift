@@ -21,10 +21,16 @@ struct CoursePlots {
                 legend(curve) + picture(curve)
             )
         }
-        if let map = CourseMap(samples: course.samples) {
+        // Formats differ by more than a training changes: one scale for all would show nothing else.
+        var shown: Set<String?> = []
+        let formats = course.samples.map(\.format).filter { shown.insert($0).inserted }
+        for format in formats {
+            let samples = course.samples.filter { $0.format == format }
+            guard let map = CourseMap(samples: samples) else { continue }
+            let name = format.map { " in \($0)" } ?? ""
             figures.append(
                 ReportPlots.figure(
-                    "Signal to quantization noise over time",
+                    HTMLText.escaped("Signal to quantization noise over time\(name)"),
                     "The lowest of each decoder layer's modules at each logged step, in dB; darker is better.",
                     map.html()
                 )

@@ -44,23 +44,26 @@ extension ReportPage {
             }
         }
 
-        /// One module at one step.
+        /// The modules at one step.
         public struct Sample: Sendable {
             /// The step.
             public var step: Int
+            /// What the step rounds to, of a training for several formats.
+            public var format: String?
             /// Signal to quantization noise in decibels by module; infinite without error.
             public var sqnrDecibels: [String: Double]
 
             /// What was measured at a step.
-            public init(step: Int, sqnrDecibels: [String: Double]) {
+            public init(step: Int, format: String? = nil, sqnrDecibels: [String: Double]) {
                 self.step = step
+                self.format = format
                 self.sqnrDecibels = sqnrDecibels
             }
         }
 
         /// The figures, in order.
         public var curves: [Curve]
-        /// The layers as they were at some steps, in order.
+        /// The layers as they were at some steps, in order; a map for each format.
         public var samples: [Sample]
 
         /// A course of what is given.

@@ -51,9 +51,9 @@ enum DivergencePlace {
         row.layers.sorted { $0.key < $1.key }.flatMap { module, layer -> [Growth] in
             guard let before = reference[module] else { return [] }
             let figures = [
-                ("std", before.std, layer.std),
-                ("amax", before.amax, layer.amax),
-                ("mean absolute error", before.meanAbsoluteError, layer.meanAbsoluteError),
+                ("std", before[.std] ?? .nan, layer[.std] ?? .nan),
+                ("amax", before[.amax] ?? .nan, layer[.amax] ?? .nan),
+                ("mean absolute error", before[.meanAbsoluteError] ?? .nan, layer[.meanAbsoluteError] ?? .nan),
             ]
             return figures.filter { $0.1 > 0 }.map {
                 Growth(

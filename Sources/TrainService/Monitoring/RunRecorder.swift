@@ -17,6 +17,8 @@ struct ComparedSpeed {
 }
 
 /// Keeps what is measured while a job trains, and tells it as it comes.
+///
+/// One serves a whole attempt, however often the run goes back in it: what was said once stays said.
 final class RunRecorder {
     private let reporter: ComputeReporter
     private(set) var history = RunHistory()
@@ -28,13 +30,19 @@ final class RunRecorder {
         self.reporter = reporter
     }
 
+    /// Begins a course of the run: what an earlier one measured comes again, what it said does not.
+    func begin() {
+        let warned = history.warned
+        history = RunHistory()
+        history.warned = warned
+    }
+
     /// Goes on with what a checkpoint holds.
     func restore(_ kept: [UInt8]) {
-        // What this attempt said already, before it went back, stays said.
-        let warned = history.warned
-        defer { history.warned.formUnion(warned) }
         do {
-            history = try RunHistory(jsonLines: Data(kept))
+            var found = try RunHistory(jsonLines: Data(kept))
+            found.warned.formUnion(history.warned)
+            history = found
         } catch {
             reporter.log(
                 "the run's records up to the checkpoint cannot be read, new ones begin here: \(error)"
@@ -44,83 +52,74 @@ final class RunRecorder {
 
     /// Tells what a logged step measured; `progress` is what was told of it.
     ///
-    /// `isTaken`: Whether the step took the format that this is of; of a training for several, the other
-    /// formats' figures are told and not kept.
-    func step(_ metrics: TrainingMetrics, at progress: ComputeEvent, isTaken: Bool) throws {
-        let step = progress.step ?? 0
-        try reporter.metric(step: step, told(metrics))
-        guard isTaken else { return }
-        var values = metrics.values
-        values["learning_rate"] = progress.learningRate
-        values["tokens_per_second"] = progress.tokensPerSecond
-        values["model_flops_utilization"] = progress.tokensPerSecond.flatMap {
-            speed?.share(of: $0)
-        }
-        values["peak_memory_bytes"] = PeakMemory.byteCount().map(Double.init)
-        history.append(
-            .init(
-                step: step,
-                time: now,
-                stage: progress.precision ?? "",
-                values: values,
-                layers: metrics.layers
-            )
+    /// `format`: The one that the step took, of a training for several.
+    func step(
+        _ result: StepResult,
+        _ layers: [LayerMonitor.Layer],
+        at progress: ComputeEvent,
+        in format: String?
+    ) throws {
+        let step = StepMeasurement(
+            result: result,
+            layers: layers,
+            progress: progress,
+            format: format,
+            utilization: progress.tokensPerSecond.flatMap { speed?.share(of: $0) },
+            peakMemoryByteCount: PeakMemory.byteCount()
         )
-    }
-
-    /// Warnings of layers that neither this attempt nor an earlier one has said.
-    func newWarnings(of layers: [LayerMonitor.Layer], format: String?) -> [String] {
-        LayerWarnings.new(layers, format: format, said: &history.warned)
-    }
-
-    /// What of the metrics goes into one message.
-    private func told(_ metrics: TrainingMetrics) throws -> TrainingMetrics {
-        var told = metrics
-        guard try ResultJSON.data(metrics).count > JobLimits().metricBytes else { return told }
-        told.layers = nil
-        if !hasToldOfLayers {
-            hasToldOfLayers = true
-            reporter.log(
-                "metrics: the figures of \(metrics.layers?.count ?? 0) layers do not fit a message; run/layers.csv has them"
-            )
+        let row = step.row(time: now)
+        try tell(RowMessage(row: row, worstLayer: step.worst?.report.module))
+        history.append(row)
+        for sentence in LayerWarnings.new(layers, format: format, said: &history.warned) {
+            reporter.log("step \(row.step): \(sentence)")
         }
-        return told
+    }
+
+    /// Tells what fits a message.
+    private func tell(_ message: RowMessage) throws {
+        var message = message
+        if try ResultJSON.data(message).count > JobLimits().metricBytes {
+            message.hasLayers = false
+            if !hasToldOfLayers {
+                hasToldOfLayers = true
+                reporter.log(
+                    "metrics: the figures of \(message.row.layers?.count ?? 0) layers do not fit a message; run/layers.csv has them"
+                )
+            }
+        }
+        try reporter.metric(step: message.row.step, message)
     }
 
     /// Tells what a validation between steps measured.
-    func validation(step: Int, _ metrics: ValidationMetrics) throws {
-        try reporter.metric(step: step, metrics)
-        let key = TrainingResults.Earlier.key("validation", in: metrics.format)
-        keep(step: step, [key: metrics.validationPerplexity])
+    ///
+    /// `format`: What the model was rounded to, of a training for several.
+    func validation(step: Int, perplexity: Double, in format: String?) throws {
+        try tell(step: step, [.validationPerplexity: perplexity], in: format)
     }
 
     /// Tells that the run goes on from a step, after it diverged later.
     func keep(_ rollBack: RollBack, step: Int) throws {
-        let metrics = RollBackMetrics(
-            rolledBackFrom: rollBack.divergence.step,
-            learningRateFactor: RollBack.rateFactor
-        )
-        try reporter.metric(step: step, metrics)
-        history.append(
-            .init(
-                step: step,
-                time: now,
-                values: [
-                    "rolled_back_from": Double(metrics.rolledBackFrom),
-                    "learning_rate_factor": metrics.learningRateFactor,
-                ]
-            )
+        try tell(
+            step: step,
+            [
+                .rolledBackFrom: Double(rollBack.divergence.step),
+                .learningRateFactor: RollBack.rateFactor,
+            ],
+            in: nil
         )
     }
 
-    /// Keeps perplexities by model and, of a training for several formats, format: `ptq`, `qat.mxfp4`.
-    func keep(step: Int, _ perplexities: [String: Double]) {
-        let values = perplexities.reduce(into: [String: Double]()) { values, found in
-            let parts = found.key.split(separator: ".", maxSplits: 1).map(String.init)
-            let format = parts.count > 1 ? parts[1] : nil
-            values[TrainingResults.Earlier.key("\(parts[0])_perplexity", in: format)] = found.value
-        }
-        history.append(.init(step: step, time: now, values: values))
+    private func tell(step: Int, _ values: [RunFigure: Double], in format: String?) throws {
+        let row = RunHistory.Row(step: step, time: now, format: format, values: values)
+        try tell(RowMessage(row: row))
+        history.append(row)
+    }
+
+    /// Keeps what the results say, too, untold.
+    ///
+    /// `format`: That of the model, of a training for several.
+    func keep(step: Int, _ values: [RunFigure: Double], in format: String?) {
+        history.append(.init(step: step, time: now, format: format, values: values))
     }
 
     private var now: Double { Date().timeIntervalSince1970 }

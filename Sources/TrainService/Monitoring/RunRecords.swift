@@ -3,7 +3,8 @@ internal import Foundation
 /// Writes what was measured while a job trained into its output folder, as `run/`.
 ///
 /// `metrics.jsonl` has a line per logged step and validation, `metrics.csv` the same figures without the layers',
-/// `layers.csv` these, and `tensorboard/` an event file.
+/// `layers.csv` these, and `tensorboard/` an event file. Of a training for several formats lines say which one they are
+/// of.
 enum RunRecords {
     /// Writes the files of a run.
     ///
@@ -29,24 +30,35 @@ enum RunRecords {
 
     /// A row per step: what was not measured there is empty.
     static func table(of history: RunHistory) -> String {
-        let names = Set(history.rows.flatMap(\.values.keys)).sorted()
-        let head = ["step", "time", "stage"] + names
+        let figures = Set(history.rows.flatMap(\.values.keys)).sorted {
+            $0.rawValue < $1.rawValue
+        }
+        let head = ["step", "time", "stage"] + formatHead(history) + figures.map(\.rawValue)
         let rows = history.rows.map { row in
-            ["\(row.step)", "\(row.time)", field(row.stage ?? "")]
-                + names.map { text(row.values[$0]) }
+            ["\(row.step)", "\(row.time)", field(row.stage ?? "")] + format(row, history)
+                + figures.map { text(row.values[$0]) }
         }
         return lines([head] + rows)
     }
 
     /// A row per step and module.
     static func layerTable(of history: RunHistory) -> String {
-        let head = ["step", "module"] + LayerFigures.names
+        let head = ["step"] + formatHead(history) + ["module"] + LayerFigure.allCases.map(\.name)
         let rows = history.rows.flatMap { row in
             (row.layers ?? [:]).sorted { $0.key < $1.key }.map { module, layer in
-                ["\(row.step)", field(module)] + layer.values.map(text)
+                ["\(row.step)"] + format(row, history) + [field(module)]
+                    + LayerFigure.allCases.map { text(layer[$0]) }
             }
         }
         return lines([head] + rows)
+    }
+
+    private static func formatHead(_ history: RunHistory) -> [String] {
+        history.hasFormats ? ["format"] : []
+    }
+
+    private static func format(_ row: RunHistory.Row, _ history: RunHistory) -> [String] {
+        history.hasFormats ? [field(row.format ?? "")] : []
     }
 
     private static func text(_ value: Double?) -> String { value.map { "\($0)" } ?? "" }

@@ -4,7 +4,7 @@ internal import Foundation
 ///
 /// A record is its length (8 bytes, little-endian), the masked CRC-32C of these, the event, and the masked CRC-32C
 /// of it (TensorFlow's `record_writer.h`). Events hold scalars by name, and of the layers' figures their
-/// distribution over the layers as a histogram.
+/// distribution over the layers as a histogram. Names of what each of several formats has end with the format.
 struct TensorBoardFile {
     private var bytes: [UInt8] = []
 
@@ -15,10 +15,10 @@ struct TensorBoardFile {
         let start = history.rows.first?.time ?? 0
         add(Event(time: start, step: 0, body: .version))
         for row in history.rows {
-            let scalars = row.values.sorted { $0.key < $1.key }.map {
-                Summary.scalar(tag: Self.tag(of: $0.key), value: Float($0.value))
+            let scalars = row.values.sorted { $0.key.rawValue < $1.key.rawValue }.map {
+                Summary.scalar(tag: $0.key.tag(in: row.format), value: Float($0.value))
             }
-            let histograms = row.layers.map(Self.histograms) ?? []
+            let histograms = Self.histograms(row)
             guard !scalars.isEmpty || !histograms.isEmpty else { continue }
             add(Event(time: row.time, step: row.step, body: .summary(scalars + histograms)))
         }
@@ -27,22 +27,12 @@ struct TensorBoardFile {
     /// The whole file.
     var data: Data { Data(bytes) }
 
-    /// Figures of one kind lie under one heading.
-    private static func tag(of name: String) -> String {
-        name.contains("_perplexity") ? "validation/\(name)" : "train/\(name)"
-    }
-
-    private static func histograms(_ layers: [String: LayerFigures]) -> [Summary] {
-        let figures: [(tag: String, value: (LayerFigures) -> Double?)] = [
-            ("layers/sqnr_db", \.sqnrDecibels),
-            ("layers/mean_absolute_error", { $0.meanAbsoluteError }),
-            ("layers/amax", { $0.amax }), ("layers/std", { $0.std }),
-            ("layers/saturated_share", \.saturatedShare), ("layers/gradient_norm", \.gradientNorm),
-            ("layers/update_ratio", \.updateRatio), ("layers/flipped_share", \.flippedShare),
-        ]
-        return figures.compactMap { figure in
-            let values = layers.values.compactMap(figure.value).filter(\.isFinite).sorted()
-            return values.isEmpty ? nil : .histogram(tag: figure.tag, values: values)
+    private static func histograms(_ row: RunHistory.Row) -> [Summary] {
+        let suffix = row.format.map { ".\($0)" } ?? ""
+        return LayerFigure.allCases.filter { $0.display == .histogram }.compactMap { figure in
+            let values = (row.layers ?? [:]).values.compactMap { $0[figure] }.sorted()
+            let tag = "layers/\(figure.name)\(suffix)"
+            return values.isEmpty ? nil : .histogram(tag: tag, values: values)
         }
     }
 

@@ -14,7 +14,12 @@ struct TrainingReport: Encodable {
             facts: facts(spec, jobID),
             warnings: results.warnings,
             layers: layers.map(ReportPage.Layer.init),
-            course: .init(curves: curves(history), samples: Self.samples(history))
+            course: TrainingCourse(
+                history,
+                formats: results.formats?.map(\.format),
+                baseline: results.baselinePerplexity,
+                ptq: results.ptqPerplexity
+            ).course
         )
     }
 
@@ -68,76 +73,6 @@ struct TrainingReport: Encodable {
                 " [\(rounded($0[0])), \(rounded($0[1]))]"
             }
             return (entry.title, rounded(value) + (interval ?? ""))
-        }
-    }
-
-    private func curves(_ history: RunHistory) -> [ReportPage.Course.Curve] {
-        func line(_ name: String, _ key: String) -> ReportPage.Course.Curve.Line {
-            let points = history.rows.compactMap { row in
-                row.values[key].map { (step: row.step, value: $0) }
-            }
-            return .init(name: name, points: points)
-        }
-        func lines(_ pairs: [(String, String)]) -> [ReportPage.Course.Curve.Line] {
-            pairs.map(line).filter { !$0.points.isEmpty }
-        }
-        // At most four lines: of a training for several formats those of the first ones.
-        let formats: [String?] = results.formats.map { $0.prefix(4).map(\.format) } ?? [nil]
-        let validation = formats.map { format in
-            let name = format ?? "in training"
-            let keys = ["validation_perplexity", "qat_perplexity"].map {
-                TrainingResults.Earlier.key($0, in: format)
-            }
-            return ReportPage.Course.Curve.Line(
-                name: name,
-                points: keys.flatMap { line(name, $0).points }
-            )
-        }
-        let levels = [("before", results.baselinePerplexity), ("PTQ", results.ptqPerplexity)]
-        return [
-            .init(
-                title: "Loss",
-                note: "As it is minimized, at the logged steps.",
-                lines: lines([
-                    ("loss", "loss"), ("divergence", "divergence"),
-                    ("cross-entropy", "cross_entropy"),
-                    ("hidden states", "hidden_error"),
-                ])
-            ),
-            .init(
-                title: "Validation perplexity",
-                note: "The last point is of the export, read back.",
-                lines: validation,
-                levels: levels.compactMap { name, value in value.map { (name: name, value: $0) } }
-            ),
-            .init(
-                title: "Gradient norm",
-                note: "Before clipping.",
-                isLogarithmic: true,
-                lines: lines([("norm", "gradient_norm")])
-            ),
-            .init(title: "Learning rate", note: "", lines: lines([("rate", "learning_rate")])),
-            .init(
-                title: "Tokens per second",
-                note: "A moving average.",
-                lines: lines([("tokens/s", "tokens_per_second")])
-            ),
-            .init(
-                title: "Model FLOPs utilization",
-                note: "Relative to the rate of this machine's products alone.",
-                lines: lines([("share", "model_flops_utilization")])
-            ),
-        ]
-    }
-
-    private static func samples(_ history: RunHistory) -> [ReportPage.Course.Sample] {
-        history.rows.compactMap { row in
-            row.layers.map { layers in
-                .init(
-                    step: row.step,
-                    sqnrDecibels: layers.mapValues { $0.sqnrDecibels ?? .infinity }
-                )
-            }
         }
     }
 }

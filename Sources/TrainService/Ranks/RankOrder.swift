@@ -34,7 +34,7 @@ struct RankOrder: BitwiseCopyable {
 }
 
 /// A step, but for its windows.
-struct StepOrder: BitwiseCopyable {
+struct StepOrder: BitwiseCopyable, Equatable {
     var learningRate = 0.0
     var progress = 0.0
     var stageStart = 0

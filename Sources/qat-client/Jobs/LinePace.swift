@@ -52,7 +52,9 @@ struct LinePace {
             timeUnixMs: event.timeUnixMs,
             share: share(of: event.progress?.step ?? 0)
         )
-        let kind = Set(members.keys)
+        // What comes of several formats at once is not the same.
+        let format = values["format"]?.stringValue.map { ["format: \($0)"] } ?? []
+        let kind = Set(members.keys).union(format)
         guard isDue(place, after: metrics[kind]) else { return false }
         metrics[kind] = place
         return true

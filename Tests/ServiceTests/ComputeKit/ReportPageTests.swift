@@ -231,6 +231,35 @@ internal import Testing
         #expect(read.coordinates.allSatisfy { Double($0)?.isFinite == true })
     }
 
+    /// Seen: one map of a training for two formats was striped; each has its own, with its own scale.
+    @Test func eachFormatHasAMap() throws {
+        let samples = [(9, "mxfp8", 30.0), (10, "mxfp4", 17), (19, "mxfp8", 31), (20, "mxfp4", 18)]
+            .map { step, format, decibels in
+                ReportPage.Course.Sample(
+                    step: step,
+                    format: format,
+                    sqnrDecibels: ["model.layers.0.a": decibels]
+                )
+            }
+        let html = Self.page(.init(curves: [], samples: samples)).html()
+        let text = try PageReader.read(html).text
+        let title = "Signal to quantization noise over time"
+        let parts = text.components(separatedBy: title + " in ")
+        #expect(parts.count == 3 && !parts[0].contains(title))
+        for (part, format, own, other) in [
+            (parts[1], "mxfp8", "30.0", "17.0"), (parts[2], "mxfp4", "17.0", "30.0"),
+        ] {
+            #expect(part.hasPrefix(format))
+            #expect(part.contains("model.layers.0.a \(own) dB"))
+            #expect(!part.contains("model.layers.0.a \(other) dB"))
+        }
+        let one = samples.map {
+            ReportPage.Course.Sample(step: $0.step, sqnrDecibels: $0.sqnrDecibels)
+        }
+        let plain = try PageReader.read(Self.page(.init(curves: [], samples: one)).html()).text
+        #expect(plain.components(separatedBy: title).count == 2 && !plain.contains(title + " in"))
+    }
+
     /// A long run of a deep model stays a page that a browser opens at once.
     @Test func staysSmall() throws {
         let points = (1...20_000).map { (step: $0, value: 1 / Double($0)) }
