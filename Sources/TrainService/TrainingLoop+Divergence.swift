@@ -34,9 +34,10 @@ extension TrainingLoop {
         _ control: RunControl,
         _ progress: Double
     ) throws -> any Error {
+        let turn = plan.turn(ofStep: divergence.step - 1)
         let layers = try LayerReport.measure(
             engine.parameters,
-            recipe: plan.turns[plan.turn(ofStep: engine.stepCount - 1)],
+            recipe: plan.turns[turn],
             progress: progress,
             team: team
         )
@@ -44,12 +45,18 @@ extension TrainingLoop {
             (layer.module, LayerFigures(.init(report: layer, course: LayerCourse())))
         }
         // The suspicious steps are those of one format, with the others' between them.
-        let turn = plan.turn(ofStep: divergence.step - 1)
         let streak = control.divergence.levels[turn]?.streak ?? 1
         let place = DivergencePlace.sentence(
             recorder.history.rows,
             began: divergence.step - (streak - 1) * plan.turns.count,
-            last: (divergence.step, Dictionary(uniqueKeysWithValues: figures))
+            last: RunHistory.Row(
+                step: divergence.step,
+                time: 0,
+                stage: layerTables[turn].precision(at: progress),
+                format: plan.formatName(ofTurn: turn),
+                values: [:],
+                layers: Dictionary(uniqueKeysWithValues: figures)
+            )
         )
         let message =
             "\(divergence.sentence); "
