@@ -2,10 +2,31 @@ internal import JobSpecs
 internal import Kernels
 internal import ModelFiles
 internal import ServiceKit
+internal import Transformer
 
 extension TrainingLoop {
-    /// The texts of a job that names text files.
+    /// What a job trains on, and is validated on.
     static func texts(
+        _ spec: TrainSpec,
+        _ request: ComputeRequest,
+        _ reporter: ComputeReporter,
+        _ model: LoadedModel,
+        _ team: ThreadTeam
+    ) throws -> TrainingTexts {
+        switch spec.data.implementation {
+        case .text: try textFiles(spec, request, reporter, model, team)
+        case .mmap:
+            try TrainingTexts(
+                corporaOf: spec,
+                request,
+                reporter,
+                vocabularySize: model.configuration.vocabularySize
+            )
+        }
+    }
+
+    /// The texts of a job that names text files.
+    private static func textFiles(
         _ spec: TrainSpec,
         _ request: ComputeRequest,
         _ reporter: ComputeReporter,

@@ -37,9 +37,12 @@ struct TrainingLoop {
     let warnings: [String]
 
     /// Prepares a run; `rollBack`: why it goes on from where it does, if it went too far before.
+    ///
+    /// `recorder`: That of the attempt.
     init(
         _ request: ComputeRequest,
         _ reporter: ComputeReporter,
+        _ recorder: RunRecorder,
         after rollBack: RollBack? = nil,
         ranks: LeadingRank? = nil
     ) throws {
@@ -47,7 +50,7 @@ struct TrainingLoop {
         self.request = request
         self.reporter = reporter
         self.rollBack = rollBack
-        recorder = RunRecorder(reporter)
+        self.recorder = recorder
         let (spec, warnings) = try TrainingPlan.specification(request)
         team = ThreadTeam(threadCount: request.threads)
         // Until the training begins: an earlier attempt, here or elsewhere, may have come to this step.
@@ -66,17 +69,7 @@ struct TrainingLoop {
         )
         try Self.requireMemory(spec, model.configuration, request, reporter)
         if let ranks { reporter.log(ranks.sentence(request, spec.trainer)) }
-        texts =
-            switch spec.data.implementation {
-            case .text: try Self.texts(spec, request, reporter, model, team)
-            case .mmap:
-                try TrainingTexts(
-                    corporaOf: spec,
-                    request,
-                    reporter,
-                    vocabularySize: model.configuration.vocabularySize
-                )
-            }
+        texts = try Self.texts(spec, request, reporter, model, team)
         plan = TrainingPlan(
             spec,
             warnings: warnings,
@@ -109,7 +102,8 @@ struct TrainingLoop {
     }
 
     private func tellRecipe() {
-        for warning in warnings {
+        // What went back was warned of already.
+        for warning in warnings where rollBack == nil {
             reporter.log(warning)
         }
         if plan.roundingSeed != nil {

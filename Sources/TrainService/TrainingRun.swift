@@ -10,10 +10,18 @@ enum TrainingRun {
         _ reporter: ComputeReporter,
         ranks: LeadingRank? = nil
     ) throws {
+        let recorder = RunRecorder(reporter)
         var rollBack: RollBack?
         while true {
+            recorder.begin()
             do {
-                return try TrainingLoop(request, reporter, after: rollBack, ranks: ranks).run()
+                return try TrainingLoop(
+                    request,
+                    reporter,
+                    recorder,
+                    after: rollBack,
+                    ranks: ranks
+                ).run()
             } catch let found as RollBack {
                 rollBack = found
             }
