@@ -125,7 +125,12 @@ internal import Testing
         #expect(warnings.count > 3 && Set(warnings).count == warnings.count, "\(warnings)")
         let ofJob = found.log.filter { $0.hasPrefix("$.") }
         #expect(Set(ofJob).count == ofJob.count, "\(ofJob)")
-        // Of the course that led nowhere no row is left.
+        // Of the course that led nowhere no row is left; at a rate that is half as high this run ends on some
+        // processors, and diverges again on others.
+        guard found.failure == nil else {
+            #expect(found.failure?.hasPrefix("DIVERGED: ") == true, "\(found.failure ?? "")")
+            return
+        }
         let steps = try found.rows().filter { $0["loss"] != nil }.compactMap { $0["step"] as? Int }
         #expect(steps == Array(stride(from: 5, through: 60, by: 5)))
     }
