@@ -36,7 +36,8 @@ let numeric: [Target.Dependency] = [
     "Formats", "Kernels", "Quantization", "Devices", "Transformer", "ModelFiles",
 ]
 let daemon: [Target.Dependency] = [
-    "Jobs", "ServiceKit", "Protocol", "JobSpecs", argumentParser, logging, lifecycle, unixSignals,
+    "Jobs", "Serving", "ServiceKit", "Protocol", "JobSpecs", argumentParser, logging, lifecycle,
+    unixSignals,
 ]
 
 let package = Package(
@@ -152,11 +153,14 @@ let package = Package(
         // The rules of a job's life as values and pure functions: no clock, no socket, no database.
         .target(name: "Jobs", swiftSettings: strict),
 
+        // What served models are asked and answer, as values: of no other module.
+        .target(name: "Serving", swiftSettings: strict),
+
         // Wire, jobs and what daemons share: no tensors.
         .target(
             name: "Protocol",
             dependencies: [
-                "CWire", "CProtobufC", "COpenSSL", "Jobs", nioCore, nioPosix, logging,
+                "CWire", "CProtobufC", "COpenSSL", "Jobs", "Serving", nioCore, nioPosix, logging,
             ],
             swiftSettings: strict
         ),
@@ -164,8 +168,8 @@ let package = Package(
         .target(
             name: "ServiceKit",
             dependencies: [
-                "CSignals", "DurableFiles", "Jobs", "Protocol", "JobSpecs", argumentParser, logging,
-                lifecycle,
+                "CSignals", "DurableFiles", "Jobs", "Serving", "Protocol", "JobSpecs",
+                argumentParser, logging, lifecycle,
                 unixSignals, subprocess, .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "AsyncAlgorithms", package: "swift-async-algorithms"),
             ],
@@ -212,7 +216,7 @@ let package = Package(
         .executableTarget(
             name: "qat-client",
             dependencies: numeric + [
-                "DurableFiles", "Inference", "Jobs", "Protocol", "JobSpecs", "JobInputs",
+                "DurableFiles", "Inference", "Jobs", "Serving", "Protocol", "JobSpecs", "JobInputs",
                 argumentParser, logging, yams,
             ],
             swiftSettings: strict

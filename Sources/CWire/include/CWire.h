@@ -8,6 +8,7 @@
 #include "jobs.pb-c.h"
 #include "jobs_service.pb-c.h"
 #include "lease.pb-c.h"
+#include "serve.pb-c.h"
 static inline const ProtobufCMessageDescriptor *qat_schema_abort(void) {
     return &qat__v1__abort__descriptor;
 }
@@ -67,6 +68,9 @@ static inline const ProtobufCMessageDescriptor *qat_schema_find_missing_request(
 }
 static inline const ProtobufCMessageDescriptor *qat_schema_find_missing_response(void) {
     return &qat__v1__find_missing_response__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_generate_request(void) {
+    return &qat__v1__generate_request__descriptor;
 }
 static inline const ProtobufCMessageDescriptor *qat_schema_get_blob_request(void) {
     return &qat__v1__get_blob_request__descriptor;
@@ -131,6 +135,12 @@ static inline const ProtobufCMessageDescriptor *qat_schema_list_jobs_request(voi
 static inline const ProtobufCMessageDescriptor *qat_schema_list_jobs_response(void) {
     return &qat__v1__list_jobs_response__descriptor;
 }
+static inline const ProtobufCMessageDescriptor *qat_schema_list_models_request(void) {
+    return &qat__v1__list_models_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_list_models_response(void) {
+    return &qat__v1__list_models_response__descriptor;
+}
 static inline const ProtobufCMessageDescriptor *qat_schema_log_chunk(void) {
     return &qat__v1__log_chunk__descriptor;
 }
@@ -179,6 +189,15 @@ static inline const ProtobufCMessageDescriptor *qat_schema_remove_job_response(v
 static inline const ProtobufCMessageDescriptor *qat_schema_removed_blob(void) {
     return &qat__v1__removed_blob__descriptor;
 }
+static inline const ProtobufCMessageDescriptor *qat_schema_replica_answer(void) {
+    return &qat__v1__replica_answer__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_replica_order(void) {
+    return &qat__v1__replica_order__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_replica_report(void) {
+    return &qat__v1__replica_report__descriptor;
+}
 static inline const ProtobufCMessageDescriptor *qat_schema_resume_job_request(void) {
     return &qat__v1__resume_job_request__descriptor;
 }
@@ -203,6 +222,9 @@ static inline const ProtobufCMessageDescriptor *qat_schema_save_checkpoint_reque
 static inline const ProtobufCMessageDescriptor *qat_schema_save_checkpoint_response(void) {
     return &qat__v1__save_checkpoint_response__descriptor;
 }
+static inline const ProtobufCMessageDescriptor *qat_schema_served_model(void) {
+    return &qat__v1__served_model__descriptor;
+}
 static inline const ProtobufCMessageDescriptor *qat_schema_service_info(void) {
     return &qat__v1__service_info__descriptor;
 }
@@ -223,6 +245,27 @@ static inline const ProtobufCMessageDescriptor *qat_schema_submit_pipeline_reque
 }
 static inline const ProtobufCMessageDescriptor *qat_schema_submit_pipeline_response(void) {
     return &qat__v1__submit_pipeline_response__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_take_requests_request(void) {
+    return &qat__v1__take_requests_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_tell_answers_request(void) {
+    return &qat__v1__tell_answers_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_tell_answers_response(void) {
+    return &qat__v1__tell_answers_response__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_text_answer(void) {
+    return &qat__v1__text_answer__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_text_request(void) {
+    return &qat__v1__text_request__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_text_token(void) {
+    return &qat__v1__text_token__descriptor;
+}
+static inline const ProtobufCMessageDescriptor *qat_schema_token_alternative(void) {
+    return &qat__v1__token_alternative__descriptor;
 }
 static inline const ProtobufCMessageDescriptor *qat_schema_verify_artifacts_report(void) {
     return &qat__v1__verify_artifacts_report__descriptor;

@@ -172,7 +172,7 @@ struct  Qat__V1__JobSummary
   protobuf_c_boolean has_job_id;
   ProtobufCBinaryData job_id;
   /*
-   * `train`, `quantize` or `evaluate`.
+   * `train`, `quantize`, `evaluate` or `serve`.
    */
   protobuf_c_boolean has_kind;
   ProtobufCBinaryData kind;

@@ -53,7 +53,7 @@ struct  Qat__V1__SubmitJobRequest
 {
   ProtobufCMessage base;
   /*
-   * `train`, `quantize` or `evaluate`.
+   * `train`, `quantize`, `evaluate` or `serve`.
    */
   protobuf_c_boolean has_kind;
   ProtobufCBinaryData kind;

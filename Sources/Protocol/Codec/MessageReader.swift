@@ -32,6 +32,13 @@ public struct MessageReader {
         isPresent(number) ? [UInt8](binary(number)) : nil
     }
 
+    /// The bytes of every element of a list.
+    public func byteLists(_ number: UInt32) throws -> [[UInt8]] {
+        try list(number, of: ProtobufCBinaryData.self) {
+            [UInt8](UnsafeRawBufferPointer(start: $0.data, count: $0.len))
+        }
+    }
+
     /// A digest of exactly 32 bytes; ``SHA256Digest/zero`` when absent.
     public func digest(_ number: UInt32) throws -> SHA256Digest {
         try Self.digest(binary(number), descriptor, number)

@@ -41,6 +41,11 @@ public struct MessageWriter {
         put(number, copy(bytes))
     }
 
+    /// Writes a list of bytes.
+    public mutating func set(_ number: UInt32, _ lists: [[UInt8]]) {
+        putList(number, lists) { copy($0) }
+    }
+
     /// Writes a digest.
     public mutating func set(_ number: UInt32, _ digest: SHA256Digest) {
         put(number, copy(digest.bytes))

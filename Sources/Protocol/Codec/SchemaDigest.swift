@@ -1,4 +1,5 @@
 internal import CProtobufC
+internal import Serving
 
 /// One number for the schema that this build speaks, so that mixed builds can be told apart.
 enum SchemaDigest {
@@ -35,5 +36,9 @@ enum SchemaDigest {
         CancelPipelineRequest.schema, RetryPipelineRequest.schema, KeptJob.schema,
         ReviewKeptRequest.schema, ReviewKeptResponse.schema, PauseJobRequest.schema,
         ResumeJobRequest.schema, PausePipelineRequest.schema, ResumePipelineRequest.schema,
+        TextRequest.schema, TextToken.schema, TextToken.Alternative.schema, TextAnswer.schema,
+        GenerateRequest.schema, ListModelsRequest.schema, ListModelsResponse.schema,
+        ServedModel.schema, TakeRequestsRequest.schema, ReplicaOrder.schema, ReplicaAnswer.schema,
+        ReplicaReport.schema, TellAnswersRequest.schema, TellAnswersResponse.schema,
     ]
 }

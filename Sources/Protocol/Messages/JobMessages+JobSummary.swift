@@ -4,7 +4,7 @@ internal import CWire
 public struct JobSummary: WireMessage, Equatable {
     /// The job.
     public var jobID: String
-    /// `train`, `quantize` or `evaluate`.
+    /// `train`, `quantize`, `evaluate` or `serve`.
     public var kind: String
     /// The name its submitter gave it.
     public var name: String

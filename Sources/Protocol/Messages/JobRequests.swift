@@ -2,7 +2,7 @@ internal import CWire
 
 /// Asks for a job; the key makes a repeat harmless.
 public struct SubmitJobRequest: WireMessage, Equatable {
-    /// `train`, `quantize` or `evaluate`.
+    /// `train`, `quantize`, `evaluate` or `serve`.
     public var kind: String
     /// A name for people.
     public var name: String

@@ -1,3 +1,5 @@
+public import Serving
+
 /// A call with one request and one reply.
 public struct UnaryMethod<Request: WireMessage, Response: WireMessage>: Sendable {
     /// `qat.v1.Service/Method`.
@@ -181,6 +183,24 @@ public enum QatMethods {
     public static let reviewKept = UnaryMethod<ReviewKeptRequest, ReviewKeptResponse>(
         name: "qat.v1.Lease/ReviewKept",
         isIdempotent: true
+    )
+    /// Asks a model for a text, which comes as it is written.
+    public static let generate = ServerStreamMethod<GenerateRequest, TextAnswer>(
+        name: "qat.v1.Serve/Generate"
+    )
+    /// Lists the models that the caller may use.
+    public static let listModels = UnaryMethod<ListModelsRequest, ListModelsResponse>(
+        name: "qat.v1.Serve/Models",
+        isIdempotent: true
+    )
+    /// Hands a replica what it is to do, as long as it takes requests.
+    public static let takeRequests = ServerStreamMethod<TakeRequestsRequest, ReplicaOrder>(
+        name: "qat.v1.Serve/Take"
+    )
+    /// Tells what a replica answers, and how it stands.
+    public static let tellAnswers = UnaryMethod<TellAnswersRequest, TellAnswersResponse>(
+        name: "qat.v1.Serve/Answer",
+        isIdempotent: false
     )
     /// Asks whether a daemon serves.
     public static let healthCheck = UnaryMethod<HealthCheckRequest, HealthCheckResponse>(
