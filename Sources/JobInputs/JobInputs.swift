@@ -55,6 +55,7 @@ public struct JobInputs: Sendable {
         case .quantize(let spec): check.check(spec)
         case .train(let spec): check.check(spec)
         case .evaluate(let spec): check.check(spec)
+        case .serve(let spec): check.check(spec)
         }
         problems = check.problems
         remarks = check.remarks

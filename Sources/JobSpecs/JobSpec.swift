@@ -8,6 +8,8 @@ public enum JobSpec: Sendable, Equatable {
     case train(TrainSpec)
     /// Measures models side by side.
     case evaluate(EvaluateSpec)
+    /// Answers requests with a model.
+    case serve(ServeSpec)
 
     /// Reads and checks a job file.
     ///
@@ -15,7 +17,7 @@ public enum JobSpec: Sendable, Equatable {
     /// GPUs, which nobody offers; see ``UnsupportedFeature``.
     ///
     /// - Parameters:
-    ///   - kind: `quantize`, `train` or `evaluate`.
+    ///   - kind: `quantize`, `train`, `evaluate` or `serve`.
     ///   - json: The file, at most 256 KiB.
     /// - Returns: The job, with every default filled in.
     /// - Throws: ``JobSpecError`` with everything that is wrong.
@@ -29,6 +31,7 @@ public enum JobSpec: Sendable, Equatable {
         case .quantize: .quantize
         case .train: .train
         case .evaluate: .evaluate
+        case .serve: .serve
         }
     }
 
@@ -38,6 +41,7 @@ public enum JobSpec: Sendable, Equatable {
         case .quantize(let spec): spec.name
         case .train(let spec): spec.name
         case .evaluate(let spec): spec.name
+        case .serve(let spec): spec.name
         }
     }
 
@@ -47,6 +51,7 @@ public enum JobSpec: Sendable, Equatable {
         case .quantize(let spec): spec.inputs
         case .train(let spec): spec.inputs
         case .evaluate(let spec): spec.inputs
+        case .serve(let spec): spec.inputs
         }
     }
 
@@ -56,6 +61,7 @@ public enum JobSpec: Sendable, Equatable {
         case .quantize(let spec): spec.unsupported
         case .train(let spec): spec.unsupported
         case .evaluate: []
+        case .serve(let spec): spec.unsupported
         }
     }
 
@@ -69,7 +75,7 @@ public enum JobSpec: Sendable, Equatable {
     /// The machines the job asks for, at least.
     public var resources: Resources {
         switch self {
-        case .quantize: Resources()
+        case .quantize, .serve: Resources()
         case .train(let spec): spec.trainer.resources
         case .evaluate(let spec): Resources(runsCode: spec.runsCode)
         }
@@ -115,6 +121,7 @@ public struct ParsedJob: Sendable {
         case .quantize: spec = .quantize(QuantizeSpec(reader))
         case .train: spec = .train(TrainSpec(reader))
         case .evaluate: spec = .evaluate(EvaluateSpec(reader))
+        case .serve: spec = .serve(ServeSpec(reader))
         }
         validator.checkConsistency(of: spec)
         if spec.resources.accelerator != .gpu {

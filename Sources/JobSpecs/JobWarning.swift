@@ -28,6 +28,8 @@ public struct JobWarning: Sendable, Equatable, CustomStringConvertible {
         case .quantize(let spec): collector.check(spec, reader)
         case .train(let spec): collector.check(spec, reader)
         case .evaluate: collector.checkEvaluation(reader)
+        // Whatever it says has an effect.
+        case .serve: break
         }
         return collector.warnings.enumerated().sorted {
             ($0.element.line ?? 0, $0.offset) < ($1.element.line ?? 0, $1.offset)

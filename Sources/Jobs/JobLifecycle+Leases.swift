@@ -111,7 +111,9 @@ extension JobLifecycle {
             let word = reason == .none ? "no reason" : reason.rawValue
             let sentence = "its worker gave \(word), which is not a worker's to say"
             fail(&decision, .internalError, Self.joined(sentence, message), moment)
-        case .failed(let reason, let message) where reason.isLoss:
+        // A replica that served for months and fails for the second time has got somewhere in between.
+        case .failed(let reason, let message)
+        where reason.isLoss || job.kind == .serve && reason.attemptLimit > 1:
             return recover(job, reason, message, moment)
         case .failed(let reason, let message):
             fail(&decision, reason, message, moment)

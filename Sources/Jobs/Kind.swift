@@ -6,13 +6,15 @@ public enum Kind: String, Sendable, CaseIterable, Codable {
     case train
     /// Measures models side by side.
     case evaluate
+    /// Keeps a model loaded and answers requests with it until it is ended.
+    case serve
 
     /// The role whose workers run jobs of this kind.
     public var role: Role {
         switch self {
         case .quantize: .quant
         case .train: .train
-        case .evaluate: .eval
+        case .evaluate, .serve: .eval
         }
     }
 }
@@ -25,7 +27,7 @@ public enum Role: String, Sendable, CaseIterable, Codable {
     case quant
     /// Runs `train` jobs.
     case train
-    /// Runs `evaluate` jobs.
+    /// Runs `evaluate` and `serve` jobs.
     case eval
 
     /// The kinds of job that its workers may run; none for the gateway.

@@ -5,6 +5,8 @@
 public enum StopTimes {
     /// A compute child's last checkpoint: one of a large model is several gigabytes.
     public static let childGrace: Int64 = 120
+    /// Texts that a replica writes when it is told to end, within the time of a compute child.
+    public static let drain: Int64 = 90
     /// A worker's last words, and the outputs or checkpoints that go before them, once its child is over.
     public static let lastReport: Int64 = 45
     /// A worker in all: the two, and ten seconds for a connection that does not come about.

@@ -97,7 +97,14 @@ extension JobEngine {
         let reports = told.map { event in
             WorkerReport(number: Int64(clamping: event.seq), step: Self.trainingStep(event))
         }
+        let serves = told.contains { ServingPhase.holds($0.progress?.phase ?? "") }
         let decision = try await changeLeased(id) { stored in
+            var reports = reports
+            if serves, !reports.isEmpty {
+                // A replica that was ready has got somewhere, whatever becomes of it: steps of a serve job are
+                // seconds since its submission, which go on over its attempts.
+                reports[reports.count - 1].step = max(0, now.unix - stored.job.created) / 1000
+            }
             let decision = decide(.heartbeat(claim, reports), stored.job)
             var batch = JobBatch()
             batch.events = decision.reports.map { taken in

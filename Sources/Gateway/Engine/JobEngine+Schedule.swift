@@ -19,6 +19,8 @@ extension JobEngine {
         submission.after = request.after
         submission.priority = try priority(request.priority, of: user)
         submission.deadline = try deadline(request)
+        // That a model was served once is no reason not to serve it.
+        guard submission.kind != .serve else { return submission }
         let document = try? JSONParser.parse(submission.spec).value
         submission.content = JobContent.digest(
             kind: submission.kind,

@@ -72,6 +72,7 @@ extension JobSpec {
             ["json", "html", "md", "csv", "tex"].map {
                 JobOutput(path: "report." + $0, kind: .report)
             } + (spec.hasSamples ? [JobOutput(path: "samples", kind: .records)] : [])
+        case .serve: [JobOutput(path: "report.json", kind: .report)]
         }
     }
 

@@ -26,6 +26,7 @@ public enum JobSchema {
         case .quantize: quantize
         case .train: train
         case .evaluate: evaluate
+        case .serve: serve
         }
     }
 
@@ -54,7 +55,8 @@ public enum JobSchema {
     /// The kind that a document's keys tell; nil if they are of no kind, or of several.
     ///
     /// Models or tasks make an evaluation; training texts, a trainer, an optimizer or a teacher make a
-    /// training; what else has a model and a quantization is to be quantized.
+    /// training; what else has a model and a quantization is to be quantized; limits of requests make a
+    /// model that is served.
     public static func kind(of document: JSONValue) -> String? {
         func has(_ keys: String...) -> Bool { keys.contains { document[$0] != nil } }
         let isEvaluation = has("models", "tasks")
@@ -68,8 +70,16 @@ public enum JobSchema {
         if isTraining {
             return Kind.train.rawValue
         }
-        return has("quantization")
-            ? Kind.quantize.rawValue : has("jobs") ? "pipeline" : nil
+        if has("quantization") { return Kind.quantize.rawValue }
+        let isServing = has(
+            "max_batch_size",
+            "max_input_len",
+            "max_output_len",
+            "kv_cache",
+            "kv_cache_tokens",
+            "replicas"
+        )
+        return has("jobs") ? "pipeline" : isServing ? Kind.serve.rawValue : nil
     }
 
     private static let name = ObjectSchema.Field(
@@ -192,6 +202,18 @@ public enum JobSchema {
         ),
         seed,
     ])
+
+    static let serve = ObjectSchema(
+        [
+            .init(
+                "name",
+                .text(maximumByteCount: JobLimits().nameBytes),
+                "What requests name the model by; by default the model's file or folder. Jobs of one owner "
+                    + "under one name are replicas of one model."
+            ),
+            model,
+        ] + ServeSchema.fields
+    )
 
     static let evaluate = ObjectSchema([
         name,

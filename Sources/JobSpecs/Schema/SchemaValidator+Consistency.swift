@@ -31,6 +31,7 @@ extension SchemaValidator {
             checkAdapters(spec)
             checkExports(spec.exports)
             checkFormats(spec)
+        case .serve(let spec): checkServing(spec)
         case .evaluate(let spec):
             checkEvaluation(spec)
             checkCode(spec.tasks)

@@ -13,7 +13,7 @@ struct ExplainCommand: ClientVerb {
     )
 
     @Argument(
-        help: "quantize, train, evaluate or pipeline.",
+        help: "quantize, train, evaluate, serve or pipeline.",
         completion: .list(JobSchema.fileKinds)
     )
     var kind: String

@@ -12,7 +12,7 @@ struct SubmitCommand: ClientVerb {
         abstract: "Submit a job file or a pipeline and print its id.",
         usage: "qat-client submit [KIND] FILE [OPTIONS]",
         discussion: """
-            KIND is quantize, train, evaluate or pipeline; without it the file's keys tell. FILE is \
+            KIND is quantize, train, evaluate, serve or pipeline; without it the file's keys tell. FILE is \
             JSON or YAML, or - for the standard input; relative paths in it start from its folder, \
             or from the current one. Where it means a model or a text, job:JOB/OUTPUT is another \
             job's output: JOB is an id or its beginning, a name, or latest.
@@ -353,7 +353,7 @@ struct SubmitCommand: ClientVerb {
         if let preview {
             preview.print()
             Console.print(exports.text)
-        } else if plan.kind != "evaluate" {
+        } else if ![Kind.evaluate, .serve].map(\.rawValue).contains(plan.kind) {
             Console.print("the model is not at hand, so its layers cannot be listed here")
         }
     }

@@ -32,7 +32,7 @@ struct RecipePreview {
         case .train(let spec):
             options = spec.quantization
             frozen = spec.frozen
-        case .evaluate: return nil
+        case .evaluate, .serve: return nil
         }
         guard let input = inputs.first(where: { $0.pointer == "/model" }),
             let path = input.localPath

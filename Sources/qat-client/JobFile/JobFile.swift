@@ -62,7 +62,7 @@ struct JobFile {
         } else {
             throw ClientError(
                 .usage,
-                "\(name): cannot tell whether this is to quantize, train or evaluate; write the kind "
+                "\(name): cannot tell whether this is to quantize, train, evaluate or serve; write the kind "
                     + "before the file"
             )
         }

@@ -98,7 +98,7 @@ internal import Testing
             ),
             (
                 jobs(#""a": {"kind": "pipeline", "jobs": {}}"#), "$.jobs.a.kind",
-                "expected one of quantize, train, evaluate"
+                "expected one of quantize, train, evaluate, serve"
             ),
             (
                 jobs(#""a": \#(quantize.replacing("algorithm", with: "algoritm"))"#),

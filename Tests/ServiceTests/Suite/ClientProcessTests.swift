@@ -101,9 +101,9 @@ internal import Testing
     /// One list of kinds for all who take one.
     @Test(arguments: [
         ("explain pipline", "did you mean pipeline?"), ("explain trian", "did you mean train?"),
-        ("explain x", "expected one of quantize, train, evaluate, pipeline"),
+        ("explain x", "expected one of quantize, train, evaluate, serve, pipeline"),
         ("submit pipline x.json", "did you mean pipeline?"),
-        ("submit frob x.json", "expected one of quantize, train, evaluate, pipeline"),
+        ("submit frob x.json", "expected one of quantize, train, evaluate, serve, pipeline"),
         ("status --kind trian", "did you mean train?"),
     ])
     func aMisspeltKindIsAnsweredWithTheRightOne(line: String, expected: String) throws {
