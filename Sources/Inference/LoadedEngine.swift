@@ -130,16 +130,31 @@ public final class LoadedEngine {
         tokenizer.addedAtStart + tokenizer.encode(text)
     }
 
+    /// The tokens of a conversation that is answered, in the JSON of OpenAI's API: an array of messages, and
+    /// tools or nil.
+    ///
+    /// - Throws: ``ModelFileError`` as ``tokens(answering:)``.
+    public func tokens(
+        answeringMessages messages: String,
+        tools: String?
+    ) throws(ModelFileError) -> [Int32] {
+        tokenizer.encode(try template().prompt(messages: messages, tools: tools))
+    }
+
     /// The tokens of a conversation that is answered.
     ///
     /// - Throws: ``ModelFileError`` of a model without a template, and of what its template refuses.
     public func tokens(answering messages: [ChatMessage]) throws(ModelFileError) -> [Int32] {
+        tokenizer.encode(try template().prompt(messages))
+    }
+
+    private func template() throws(ModelFileError) -> ChatTemplate {
         guard let chatTemplate else {
             throw ModelFileError(
                 .unsupported,
                 "the model has no chat template: it continues texts, and answers no conversation"
             )
         }
-        return tokenizer.encode(try chatTemplate.prompt(messages))
+        return chatTemplate
     }
 }

@@ -167,6 +167,20 @@ public struct Tokenizer: Sendable {
         return String(decoding: bytes, as: UTF8.self)
     }
 
+    /// The bytes that a token adds to a text, wherever it stands but at the beginning; none of an unknown one.
+    ///
+    /// A token may be a part of a character.
+    public func bytes(of token: Int32) -> [UInt8] {
+        guard vocabulary.indices.contains(Int(token)) else { return [] }
+        let text = text(of: token)
+        guard addedTexts[token] == nil else { return Array(text.utf8) }
+        if decoder == [.byteLevel] { return ByteAlphabet.bytes(of: text) ?? Array(text.utf8) }
+        if let byte = ByteAlphabet.fallbackByte(of: Array(text.utf8)) { return [byte] }
+        // What a second one adds: the first may lose the space before it.
+        let (one, two) = (decode([token]).utf8, decode([token, token]).utf8)
+        return Array(two.dropFirst(one.count))
+    }
+
     private func text(of token: Int32) -> String { addedTexts[token] ?? vocabulary[Int(token)] }
 
     private func encodeNormalized(
