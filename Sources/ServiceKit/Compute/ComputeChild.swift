@@ -35,6 +35,8 @@ public enum ComputeChild {
             while let line = readLine() {
                 if line == ComputeRequest.cancelLine {
                     reporter.requestStop { _exit(stoppedStatus) }
+                } else {
+                    reporter.hear(line)
                 }
             }
             _exit(failedStatus)

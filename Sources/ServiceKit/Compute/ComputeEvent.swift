@@ -1,5 +1,6 @@
 internal import Foundation
 public import Jobs
+public import Serving
 
 /// One line that a compute child prints: a JSON object.
 public struct ComputeEvent: Codable, Sendable, Equatable {
@@ -19,6 +20,8 @@ public struct ComputeEvent: Codable, Sendable, Equatable {
         case error
         /// Nothing but that work is being done; for the stall limit alone.
         case alive
+        /// What a replica answers, and how it stands.
+        case replica
     }
 
     /// The kind.
@@ -43,6 +46,8 @@ public struct ComputeEvent: Codable, Sendable, Equatable {
     public var json: String?
     /// A sentence.
     public var message: String?
+    /// What a replica answers, and how it stands.
+    public var replica: ReplicaNews?
     /// A failure's reason; a word that is none of them makes the line one that cannot be read.
     public var reason: JobReason?
 

@@ -15,6 +15,8 @@ struct ComputeProcess: Sendable {
         case failed(reason: JobReason, message: String)
         /// It stopped because it was asked to.
         case stopped
+        /// It stopped because it was asked to, with results (JSON text) of what it did until then.
+        case drained(String)
         /// It was killed because that was asked for, or because it did not stop in time.
         case killed
         /// It was not started: this worker has no room for the job, another one may have.
@@ -40,11 +42,12 @@ struct ComputeProcess: Sendable {
 
     /// Runs the child to its end.
     ///
-    /// `commands`: What to ask of the child; ends when nothing more will be asked. `onEvent`: Told
-    /// each progress, metric and log line, in order. `onStandardError`: Given what the child prints
-    /// there.
+    /// `commands`: What to ask of the child; ends when nothing more will be asked. `lines`: What else to write to
+    /// it, each without line breaks. `onEvent`: Told each progress, metric and log line, in order.
+    /// `onStandardError`: Given what the child prints there.
     func run(
         commands: AsyncStream<Command>,
+        lines orders: AsyncStream<String>? = nil,
         onEvent: @escaping @Sendable (ComputeEvent) -> Void,
         onStandardError: @escaping @Sendable (String) -> Void
     ) async throws -> Outcome {
@@ -67,11 +70,13 @@ struct ComputeProcess: Sendable {
                 // A launcher that found no node reads nothing; its end says so.
             }
             try await withThrowingTaskGroup(of: Void.self) { group in
+                let input = Self.feed(orders, &group) {
+                    _ = try await execution.standardInputWriter.write($0)
+                }
                 group.addTask {
                     try await obey(commands, notes) { stop in
                         if stop {
-                            let text = Array((ComputeRequest.cancelLine + "\n").utf8)
-                            _ = try? await execution.standardInputWriter.write(text)
+                            input.yield(ComputeRequest.cancelLine)
                         } else {
                             await end { try? execution.send(signal: $0) }
                         }
@@ -92,15 +97,7 @@ struct ComputeProcess: Sendable {
                     separatedBy: .unicodeScalarSequence(["\n"] as [Unicode.Scalar]),
                     bufferingPolicy: .maxLineLength(ComputeEvent.maximumLineByteCount)
                 )
-                for try await line in lines {
-                    notes.touch()
-                    let event = try ComputeEvent(line: line)
-                    switch event.type {
-                    case .result, .error: notes.conclude(event)
-                    case .alive: break
-                    case .progress, .metric, .log, .checkpoint: onEvent(event)
-                    }
-                }
+                for try await line in lines { try Self.take(line, notes, onEvent) }
                 try await standardError
                 // Whoever waits for it reaps it after this: until then the system tells of it.
                 try await seePeak(of: execution.processIdentifier.value, notes)
@@ -111,6 +108,39 @@ struct ComputeProcess: Sendable {
         let testimony = notes.testimony(kills: kills)
         guard let launch else { return Self.classify(result.terminationStatus, testimony) }
         return Self.classify(result.terminationStatus, of: launch.ranks.count, testimony)
+    }
+
+    /// Takes a line that the child printed.
+    private static func take(
+        _ line: String,
+        _ notes: ChildNotes,
+        _ onEvent: (ComputeEvent) -> Void
+    ) throws {
+        notes.touch()
+        let event = try ComputeEvent(line: line)
+        switch event.type {
+        case .result, .error: notes.conclude(event)
+        case .alive: break
+        case .progress, .metric, .log, .checkpoint, .replica: onEvent(event)
+        }
+    }
+
+    /// Has lines written to the child, those of `orders` and those that go where is returned, by one task: what two
+    /// wrote at once might be mixed.
+    private static func feed(
+        _ orders: AsyncStream<String>?,
+        _ group: inout ThrowingTaskGroup<Void, any Error>,
+        write: @escaping @Sendable ([UInt8]) async throws -> Void
+    ) -> AsyncStream<String>.Continuation {
+        let (lines, input) = AsyncStream.makeStream(of: String.self)
+        group.addTask {
+            // A child that is gone reads nothing; its end says so.
+            for await line in lines { try? await write(Array((line + "\n").utf8)) }
+        }
+        if let orders {
+            group.addTask { for await line in orders { input.yield(line) } }
+        }
+        return input
     }
 
     /// The program to start, and its arguments.
@@ -196,7 +226,8 @@ struct ComputeProcess: Sendable {
         }
         switch status {
         case .exited(let code) where code == ComputeChild.stoppedStatus:
-            return .stopped
+            guard let last = child.last, last.type == .result else { return .stopped }
+            return .drained(last.json ?? "{}")
         case .exited(0):
             if let last = child.last, last.type == .result {
                 return .succeeded(last.json ?? "{}")

@@ -22,6 +22,7 @@ public final class ComputeReporter: Sendable {
 
     private let state: Mutex<State>
     private let stop = Atomic<Bool>(false)
+    private let listener = Mutex<(@Sendable (String) -> Void)?>(nil)
     private let work = Mutex<(count: @Sendable () -> Int, told: Int)>(({ 0 }, 0))
 
     /// A reporter that prints to `output`; `isPaced` unless all progress is told.
@@ -53,6 +54,15 @@ public final class ComputeReporter: Sendable {
             if !state.holdsWork { end() }
         }
     }
+
+    /// Has each line handed over, in order, that the daemon writes beside its orders; before, such lines are
+    /// lost.
+    public func listen(_ body: @escaping @Sendable (String) -> Void) {
+        listener.withLock { $0 = body }
+    }
+
+    /// The daemon wrote a line that is no order to stop.
+    func hear(_ line: String) { listener.withLock { $0 }?(line) }
 
     /// Throws if the daemon asked to stop; for work without checkpoints.
     public func checkStop() throws {

@@ -95,7 +95,7 @@ final class AttemptJournal: Sendable {
         case .metric:
             entry.progress = event.step.map { JobProgress(step: UInt64(clamping: $0)) }
             Self.put(metrics: Array((event.json ?? "{}").utf8), into: &entry)
-        case .alive: return
+        case .alive, .replica: return
         case .log, .checkpoint, .result, .error:
             entry.type = .log
             entry.message = Self.line(event.message ?? "")

@@ -117,7 +117,9 @@ extension AttemptRunner {
         }
         do {
             switch outcome {
-            case .succeeded(let results):
+            // Handed back, or held back, it goes on later; otherwise this was all of it.
+            case .drained where isStopping || orders.isPause: break
+            case .succeeded(let results), .drained(let results):
                 request.outcome = .succeeded
                 request.resultsJSON = Array(results.utf8)
                 request.outputs = try await publish(results: results)

@@ -173,31 +173,45 @@ struct AttemptRunner: Sendable {
             }
         }
         defer { try? FileManager.default.removeItem(atPath: checkpoints.staging) }
+        let replica =
+            lease.kind == Kind.serve.rawValue ? ReplicaLink(lease, worker: worker, link: link) : nil
+        replica?.start()
         journal.enter(phase: "run")
         let result = await Swift.Result.of {
             try await process.run(
                 commands: orders.commands,
-                onEvent: { event in
-                    if event.type == .checkpoint {
-                        return staged.stage(step: event.step, name: event.message)
-                    }
-                    journal.append(event)
-                    if let message = event.message {
-                        journal.appendLog(message)
-                    }
-                },
+                lines: replica?.lines,
+                onEvent: { Self.take($0, journal, staged, replica) },
                 onStandardError: { journal.appendLog($0) }
             )
         }
+        await replica?.finish()
         limit.endComputing()
         switch result {
         // Outputs make checkpoints worthless; a kill waits for nothing.
-        case .success(.succeeded), .success(.killed): staged.abandon()
+        case .success(.succeeded), .success(.killed), .success(.drained): staged.abandon()
         default: journal.tell(phase: "storing the checkpoint")
         }
         staged.close()
         await finish(uploads, staged, orders)
         return try result.get()
+    }
+
+    /// Passes on what the child told.
+    private static func take(
+        _ event: ComputeEvent,
+        _ journal: AttemptJournal,
+        _ staged: StagedCheckpoints,
+        _ replica: ReplicaLink?
+    ) {
+        if let news = event.replica {
+            replica?.hear(news)
+        } else if event.type == .checkpoint {
+            staged.stage(step: event.step, name: event.message)
+        } else {
+            journal.append(event)
+            event.message.map(journal.appendLog)
+        }
     }
 
     /// How the job's ranks are started; nil where one process computes it.
