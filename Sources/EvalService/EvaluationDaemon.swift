@@ -6,12 +6,13 @@ internal import Logging
 internal import Sandbox
 internal import ServiceKit
 
-/// qat-evald: evaluates models.
+/// qat-evald: evaluates models, and serves them.
 @main
 struct EvaluationDaemon: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "qat-evald",
-        abstract: "Evaluates models: perplexity, accuracy, public tasks, code, generation speed.",
+        abstract:
+            "Evaluates models (perplexity, accuracy, public tasks, code, generation speed) and serves them.",
         discussion: """
             Registers with the gateway and runs one job at a time in a child process. Settings come
             from a file (--config), the environment (QAT_…) and flags, the later ones winning.
@@ -91,7 +92,13 @@ struct EvaluationDaemon: AsyncParsableCommand {
 
         func run() {
             ComputeChild.run { request, reporter in
-                try JobFailure.translating(request) { try EvaluationJob(request, reporter).run() }
+                try JobFailure.translating(request) {
+                    if request.kind == Kind.serve.rawValue {
+                        try ServeJob(request, reporter).run()
+                    } else {
+                        try EvaluationJob(request, reporter).run()
+                    }
+                }
             }
         }
     }
