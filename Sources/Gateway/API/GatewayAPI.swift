@@ -19,6 +19,8 @@ struct GatewayAPI: Sendable {
     /// The one reading of all artifacts at a time.
     let audits = ExclusiveTurn()
     let uploads = RunningUploads()
+    /// Requests and replicas of served models.
+    let serving = ServingRegistry()
     let monitor = HealthMonitor()
     let started = ContinuousClock.now
 
@@ -27,6 +29,7 @@ struct GatewayAPI: Sendable {
     /// Workers that wait for a job get none; watchers are told to come again.
     func drain() {
         engine.hub.close()
+        serving.close()
     }
 
     /// Whether the gateway could keep what it would be told.

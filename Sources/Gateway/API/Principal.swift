@@ -46,6 +46,10 @@ enum Operation: String, Sendable, CaseIterable {
     case appendLog = "qat.v1.Lease/AppendLog"
     case completeLease = "qat.v1.Lease/Complete"
     case reviewKept = "qat.v1.Lease/ReviewKept"
+    case generate = "qat.v1.Serve/Generate"
+    case listModels = "qat.v1.Serve/Models"
+    case takeRequests = "qat.v1.Serve/Take"
+    case tellAnswers = "qat.v1.Serve/Answer"
     case healthCheck = "qat.v1.Health/Check"
 }
 
@@ -56,10 +60,10 @@ extension Operation {
         case .submitJob, .submitPipeline, .getJob, .getPipeline, .listJobs, .watchJob, .cancelJob,
             .pauseJob, .resumeJob, .retryJob, .removeJob, .cancelPipeline, .pausePipeline,
             .resumePipeline, .retryPipeline, .jobLogs, .status, .removeBlobs, .collectGarbage,
-            .verifyArtifacts:
+            .verifyArtifacts, .generate, .listModels:
             .users
         case .registerWorker, .acquireLease, .heartbeat, .awaitDirective, .saveCheckpoint,
-            .appendLog, .completeLease, .reviewKept:
+            .appendLog, .completeLease, .reviewKept, .takeRequests, .tellAnswers:
             .workers
         case .findMissing, .putBlob, .getBlob: [.users, .workers]
         case .healthCheck: [.users, .services]

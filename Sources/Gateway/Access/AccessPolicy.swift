@@ -45,12 +45,17 @@ struct AccessPolicy: Sendable, Equatable {
     init() {}
 
     private static let builtInMethods: [String: [String]] = {
-        let user = ["qat.v1.Jobs/*", "qat.v1.Cas/*", "qat.v1.Admin/Status", "qat.v1.Health/*"]
+        let user = [
+            "qat.v1.Jobs/*", "qat.v1.Cas/*", "qat.v1.Serve/Generate", "qat.v1.Serve/Models",
+            "qat.v1.Admin/Status", "qat.v1.Health/*",
+        ]
         let worker = ["qat.v1.Lease/*", "qat.v1.Cas/*", "qat.v1.Health/*"]
+        let replica = ["qat.v1.Serve/Take", "qat.v1.Serve/Answer"]
         return [
             "user": user, "operator": user + ["qat.v1.Admin/VerifyArtifacts"],
             "gateway": ["qat.v1.Health/*"],
-            Role.quant.rawValue: worker, Role.train.rawValue: worker, Role.eval.rawValue: worker,
+            Role.quant.rawValue: worker, Role.train.rawValue: worker,
+            Role.eval.rawValue: worker + replica,
         ]
     }()
 

@@ -51,6 +51,7 @@ struct GatewayService: Sendable {
             retention: retention,
             clock: SteadyClock(lastKnown: try await engine.lastKnown())
         )
+        policies.whenChanged { api.serving.review() }
         let server = server(api, logger)
         logger.info("version \(SuiteVersion.current), state in \(folder.path)")
         let group = ServiceGroup(
@@ -66,6 +67,7 @@ struct GatewayService: Sendable {
                             logger: logger
                         )
                     ),
+                    .init(service: ServingSweeper(models: api.models, logger: logger)),
                     .init(service: CertificateWatch(configuration: configuration, logger: logger)),
                     .init(
                         service: RPCServerService(server: server, folder: folder) { api.drain() }

@@ -12,6 +12,7 @@ struct RPCAdapter: Sendable {
         addJobs(to: &router)
         addArtifacts(to: &router)
         addLeases(to: &router)
+        addServing(to: &router)
         add(QatMethods.healthCheck, .all, to: &router) { try await api.health(by: $1) }
         return router
     }
@@ -85,6 +86,15 @@ struct RPCAdapter: Sendable {
         add(QatMethods.appendLog, .workers, to: &router) { try await api.appendLog($0, by: $1) }
         add(QatMethods.completeLease, .workers, to: &router) { try await api.complete($0, by: $1) }
         add(QatMethods.reviewKept, .workers, to: &router) { try await api.review($0, by: $1) }
+    }
+
+    private func addServing(to router: inout RPCRouter) {
+        stream(QatMethods.generate, .users, to: &router) { try await api.generate($0, by: $1) }
+        add(QatMethods.listModels, .users, to: &router) { try await api.listModels($0, by: $1) }
+        stream(QatMethods.takeRequests, .workers, to: &router) {
+            try await api.takeRequests($0, by: $1)
+        }
+        add(QatMethods.tellAnswers, .workers, to: &router) { try await api.tellAnswers($0, by: $1) }
     }
 
     private func add<Request, Response>(
