@@ -6,7 +6,8 @@ internal import Foundation
 struct QatClient: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "qat-client",
-        abstract: "Quantizes, trains and evaluates language models as jobs on a qat gateway.",
+        abstract:
+            "Quantizes, trains, evaluates and serves language models as jobs on a qat gateway.",
         discussion: """
             State is kept in $QAT_HOME (~/.qat by default); QAT_GATEWAY=HOST:PORT overrides the \
             profile's gateway.
@@ -21,8 +22,8 @@ struct QatClient: AsyncParsableCommand {
             PauseCommand.self, ResumeCommand.self, RetryCommand.self, ExplainCommand.self,
             ArtifactsCommand.self, JobsCommand.self,
             DownloadCommand.self,
-            GenerateCommand.self, ChatCommand.self, TokenizeCommand.self, PreprocessCommand.self,
-            CertsCommand.self,
+            ModelsCommand.self, GenerateCommand.self, ChatCommand.self, TokenizeCommand.self,
+            PreprocessCommand.self, CertsCommand.self,
         ]
     )
 

@@ -22,6 +22,8 @@ struct CancelCommand: ClientVerb {
     static let patience =
         "it ends at its next stopping point, which may take a while, with what a retry goes on from; "
         + "--now ends it at once"
+    private static let drains =
+        "it answers the requests that it has begun, for 90 s at most, and ends; --now ends it at once"
 
     func perform() async throws -> ExitStatus {
         try await JobVerb.forEach(ids, order: CancellationOrder.dependentsFirst) { target, client in
@@ -30,7 +32,9 @@ struct CancelCommand: ClientVerb {
                 let request = CancelJobRequest(jobID: id, now: now)
                 let job = try await client.call(QatMethods.cancelJob, request)
                 JobVerb.report(job, json: output.json)
-                if !now, job.state == JobState.cancelling.rawValue { Console.note(Self.patience) }
+                if !now, job.state == JobState.cancelling.rawValue {
+                    Console.note(job.kind == Kind.serve.rawValue ? Self.drains : Self.patience)
+                }
             case .pipeline(let id):
                 let request = CancelPipelineRequest(pipelineID: id, now: now)
                 let pipeline = try await client.call(QatMethods.cancelPipeline, request)

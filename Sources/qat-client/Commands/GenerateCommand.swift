@@ -1,18 +1,19 @@
 internal import ArgumentParser
 internal import Foundation
-internal import Inference
 internal import JobSpecs
+internal import Serving
+internal import Synchronization
 
-/// `generate`: texts that a model on this machine continues prompts with.
+/// `generate`: texts that a model continues prompts with.
 struct GenerateCommand: ClientVerb {
     static let configuration = CommandConfiguration(
         commandName: "generate",
         abstract:
-            "Continue prompts with a model on this machine (--local); several at the same time.",
+            "Continue prompts with a served model (--model) or one on this machine (--local).",
         discussion: """
             A prompt is continued as it stands; qat-client chat puts it into the model's chat template. \
             Without a prompt one is read from the standard input. A prompt alone is written as its tokens \
-            come, several when they end. Models that a gateway serves are not in this version.
+            come, several when they end. Several are written at the same time.
             """
     )
 
@@ -21,48 +22,47 @@ struct GenerateCommand: ClientVerb {
     var prompts: [String] = []
     @OptionGroup var output: OutputOptions
 
-    private struct Text {
-        let prompt: String
-        let promptTokens: Int
-        var text = ""
-        var tokens = 0
-    }
-
     func perform() async throws -> ExitStatus {
         let prompts = try prompts.isEmpty ? [Self.standardInput()] : prompts
-        let model = try generation.load(texts: prompts.count)
-        let start = ContinuousClock.now
-        var texts: [Int: Text] = [:]
-        for prompt in prompts {
-            let tokens = model.tokens(prompt)
-            let number = model.engine.add(try generation.request(tokens, of: model.engine))
-            texts[number] = Text(prompt: prompt, promptTokens: tokens.count)
-        }
+        let requests = prompts.map { generation.request(.text($0)) }
         let streams = prompts.count == 1 && !output.json
-        try generation.write(model.engine) { event in
-            texts[event.request]?.text += event.text
-            if event.token != nil { texts[event.request]?.tokens += 1 }
-            if streams { Console.stream(event.text) }
-            guard let finish = event.finish, finish != .nonFinite, let text = texts[event.request]
-            else { return }
-            if !streams || !text.text.hasSuffix("\n") { tell(text, finish, event.stop, streams) }
+        let texts = Mutex(Array(repeating: WrittenText(), count: prompts.count))
+        let start = Mutex(ContinuousClock.now)
+        try await generation.withWriter(texts: prompts.count) { writer in
+            start.withLock { $0 = .now }
+            try await Console.endingLine(of: { streams ? texts.withLock { $0[0].text } : "" }) {
+                try await writer.write(requests) { [self] index, answer in
+                    let text = texts.withLock { texts in
+                        texts[index].take(answer)
+                        return texts[index]
+                    }
+                    if streams, case .text(_, let piece, _) = answer { Console.stream(piece) }
+                    guard case .finished = answer else { return }
+                    if !streams || !text.text.hasSuffix("\n") {
+                        tell(prompts[index], text, streams)
+                    }
+                }
+            }
         }
-        if !output.json { note(texts.values.reduce(0) { $0 + $1.tokens }, since: start) }
+        if !output.json {
+            let tokens = texts.withLock { $0.reduce(0) { $0 + $1.tokens } }
+            note(tokens, since: start.withLock { $0 })
+        }
         return .succeeded
     }
 
-    private func tell(_ text: Text, _ finish: FinishReason, _ stop: String?, _ streams: Bool) {
+    private func tell(_ prompt: String, _ text: WrittenText, _ streams: Bool) {
         guard output.json else {
             // What streamed is there but for the end of its line.
-            Console.print(streams ? "" : text.prompt + text.text + "\n")
+            Console.print(streams ? "" : prompt + text.text + "\n")
             return
         }
         Console.print(
             .object([
-                "prompt": .string(text.prompt),
+                "prompt": .string(prompt),
                 "text": .string(text.text),
-                "finish_reason": .string(finish.rawValue),
-                "stop": stop.map { .string($0) } ?? .null,
+                "finish_reason": .string(text.reason),
+                "stop": text.stop.map { .string($0) } ?? .null,
                 "prompt_tokens": .number(Double(text.promptTokens)),
                 "tokens": .number(Double(text.tokens)),
             ])

@@ -5,12 +5,18 @@ internal import Foundation
 internal import Inference
 internal import Kernels
 internal import ModelFiles
+internal import Protocol
+internal import Serving
 internal import Transformer
 
 /// What `generate` and `chat` take of how a text is written.
 struct GenerationOptions: ParsableArguments {
+    @Option(
+        help: "A model that the gateway serves, as qat-client models names it, or its job's id."
+    )
+    var model: String?
     @Option(help: "A GGUF file or a Hugging Face folder on this machine; no gateway is asked.")
-    var local: String
+    var local: String?
     @Option(help: "Tokens of a text, at most.")
     var maxTokens = 512
     @Option(help: "0 takes the most likely token; higher flattens the distribution, up to 100.")
@@ -29,11 +35,18 @@ struct GenerationOptions: ParsableArguments {
     var stop: [String] = []
     @Option(help: "Draws that can be repeated.")
     var seed: UInt64?
-    @Option(help: "Tokens of prompt and text together; memory goes by it (default: up to 8192).")
+    @Option(
+        help:
+            "With --local: tokens of prompt and text together; memory goes by it (default: up to 8192)."
+    )
     var context: Int?
-    @Option(help: "How keys and values are kept: float32, bfloat16, fp8, mxfp4 or nvfp4.")
-    var cache = CacheWord.float32
-    @Option(help: "Threads, from 1 to 256 (default: this machine's processors).")
+    @Option(
+        help: ArgumentHelp(
+            "With --local: how keys and values are kept: float32 (the default), bfloat16, fp8, mxfp4 or nvfp4."
+        )
+    )
+    var cache: CacheWord?
+    @Option(help: "With --local: threads, from 1 to 256 (default: this machine's processors).")
     var threads: Int?
 
     /// Formats of the cache, by what users write.
@@ -42,6 +55,17 @@ struct GenerationOptions: ParsableArguments {
     }
 
     func validate() throws {
+        guard (model == nil) != (local == nil) else {
+            throw ValidationError(
+                "expected one of --model NAME, which a gateway serves, and --local FOLDER"
+            )
+        }
+        let ofLocal = [
+            ("--context", context != nil), ("--cache", cache != nil), ("--threads", threads != nil),
+        ]
+        if model != nil, let (name, _) = ofLocal.first(where: \.1) {
+            throw ValidationError("\(name) is of --local; a served model has its job's settings")
+        }
         if let threads, !(1...256).contains(threads) {
             throw ValidationError("--threads \(threads) is not allowed; expected 1 to 256")
         }
@@ -68,10 +92,18 @@ struct GenerationOptions: ParsableArguments {
         )
     }
 
-    /// The model, ready to write `texts` texts at a time.
+    /// Runs `body` with what writes: the gateway's model, or this machine's, ready for `texts` texts at a time.
     ///
-    /// - Throws: ``ClientError`` (usage) with what is wrong with it.
-    func load(texts: Int) throws -> LoadedEngine {
+    /// - Throws: ``ClientError`` (usage) with what is wrong with a model, and what `body` throws.
+    func withWriter(texts: Int, _ body: (TextWriter) async throws -> Void) async throws {
+        guard let model else { return try await body(.local(load(texts: texts))) }
+        try await GatewayConnection.with(QatHome()) { client in
+            try await body(.served(client, model: model))
+        }
+    }
+
+    private func load(texts: Int) throws -> LoadedEngine {
+        let local = local ?? ""
         let count = threads ?? ProcessInfo.processInfo.activeProcessorCount
         do {
             return try LoadedEngine(
@@ -79,7 +111,7 @@ struct GenerationOptions: ParsableArguments {
                 options: EngineOptions(
                     length: context,
                     sequences: min(max(texts, 1), 64),
-                    encoding: cache.encoding
+                    encoding: (cache ?? .float32).encoding
                 ),
                 team: ThreadTeam(threadCount: min(count, 256))
             )
@@ -90,33 +122,19 @@ struct GenerationOptions: ParsableArguments {
         }
     }
 
-    /// Writes until there is nothing to do, and hands out what becomes known.
-    ///
-    /// - Throws: ``ClientError`` (failed) of a model whose logits are no numbers; what `body` throws.
-    func write(_ engine: InferenceEngine, _ body: (GenerationEvent) throws -> Void) throws {
-        let start = ContinuousClock.now
-        while !engine.isIdle {
-            for event in engine.step(at: ContinuousClock.now - start) {
-                try body(event)
-                if event.finish == .nonFinite {
-                    throw ClientError(.failed, "a logit of the model is NaN or infinite")
-                }
-            }
-        }
-    }
-
-    /// A request, checked.
-    ///
-    /// - Throws: ``ClientError`` (usage) of what cannot be served.
-    func request(_ prompt: [Int32], of engine: InferenceEngine) throws -> GenerationRequest {
-        let request = GenerationRequest(
+    /// A request for a text behind a prompt.
+    func request(_ prompt: TextRequest.Prompt) -> TextRequest {
+        TextRequest(
             prompt: prompt,
-            sampling: sampling,
             tokenLimit: maxTokens,
+            temperature: temperature,
+            topP: topP,
+            topK: topK,
+            minP: minP,
+            repetitionPenalty: repetitionPenalty,
+            seed: seed,
             stops: stop
         )
-        if let objection = engine.objection(to: request) { throw ClientError(.usage, objection) }
-        return request
     }
 }
 

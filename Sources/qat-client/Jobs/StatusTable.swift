@@ -122,12 +122,20 @@ enum StatusTable {
         return [
             (isPart ? indent : "") + job.jobID, job.kind,
             isPart ? indent + job.part : job.name, job.state,
-            isLive && !progress.phase.isEmpty ? progress.phase : "-",
+            isLive && !progress.phase.isEmpty ? phase(progress) : "-",
             progress.totalSteps > 0 ? "\(progress.step)/\(progress.totalSteps)" : "-",
             progress.loss.map { Quantities.decimals($0, 4) } ?? "-",
             isLive ? progress.etaSeconds.map(Quantities.duration(seconds:)) ?? "-" : "-",
             age, note(job),
         ]
+    }
+
+    /// What a job does; of one that answers requests, which has no end, how fast, too.
+    private static func phase(_ progress: JobProgress) -> String {
+        guard ServingPhase.holds(progress.phase), let rate = progress.tokensPerSecond else {
+            return progress.phase
+        }
+        return "\(progress.phase), \(Quantities.decimals(rate, rate < 10 ? 1 : 0)) tokens/s"
     }
 
     private static let indent = "  "
