@@ -330,6 +330,15 @@ let package = Package(
             resources: [.copy("Fixtures")],
             swiftSettings: strict
         ),
+        // Served models, apart from the services' other tests, which compile for minutes.
+        .testTarget(
+            name: "ServingTests",
+            dependencies: [
+                "EvalService", "Gateway", "Inference", "JobSpecs", "Jobs", "Kernels", "ModelFiles",
+                "Protocol", "Serving", "TestProgram", "Transformer",
+            ],
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "ServiceTests",
             dependencies: daemon + numeric + [
