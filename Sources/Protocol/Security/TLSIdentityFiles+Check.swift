@@ -26,15 +26,32 @@ extension TLSIdentityFiles {
     ///   can read.
     @discardableResult
     public func check(at now: Date = .now) throws -> [CertificateValidity] {
-        let own = try Self.certificates("the certificate", certificatePath)
-        try checkKey(of: own[0].certificate)
+        let own = try Self.checkPair(
+            certificatePath: certificatePath,
+            privateKeyPath: privateKeyPath,
+            at: now
+        )
         let roots = try Self.certificates("the trust roots", trustRootsPath)
-        for found in own { try Self.checkTime(found.validity, at: now) }
         // Roots that have ended may stand beside their successors.
         if let last = roots.map(\.validity).max(by: { $0.ends < $1.ends }) {
             try Self.checkTime(last, at: now)
         }
-        return (own + roots).map(\.validity)
+        return own + roots.map(\.validity)
+    }
+
+    /// Checks a certificate and its key as ``check(at:)`` does.
+    ///
+    /// - Throws: As ``check(at:)``.
+    @discardableResult
+    package static func checkPair(
+        certificatePath: String,
+        privateKeyPath: String,
+        at now: Date = .now
+    ) throws -> [CertificateValidity] {
+        let own = try certificates("the certificate", certificatePath)
+        try checkKey(privateKeyPath, of: own[0].certificate, certificatePath)
+        for found in own { try checkTime(found.validity, at: now) }
+        return own.map(\.validity)
     }
 
     /// When the first certificate ends that these files hold and that has not ended yet.
@@ -86,15 +103,19 @@ extension TLSIdentityFiles {
         }
     }
 
-    private func checkKey(of certificate: Certificate) throws {
+    private static func checkKey(
+        _ privateKeyPath: String,
+        of certificate: Certificate,
+        _ certificatePath: String
+    ) throws {
         let what = "the private key \(privateKeyPath)"
-        let status = try Self.readable(what, privateKeyPath)
+        let status = try readable(what, privateKeyPath)
         let mode = status.st_mode & 0o777
         // What PostgreSQL asks of its keys: the group may read one that belongs to root, as secrets
         // of an orchestrator do.
         let allowed: mode_t = status.st_uid == 0 && geteuid() != 0 ? 0o740 : 0o700
         guard mode & ~allowed == 0 else {
-            throw Self.fault(
+            throw fault(
                 "\(what): others can read it (mode 0\(String(mode, radix: 8))); "
                     + "chmod 600 \(privateKeyPath)"
             )
@@ -103,10 +124,10 @@ extension TLSIdentityFiles {
         do {
             key = try PrivateKey(path: privateKeyPath)
         } catch let error as RPCError {
-            throw Self.fault(error.message)
+            throw fault(error.message)
         }
         guard certificate.matches(key) else {
-            throw Self.fault("\(what) does not match the certificate \(certificatePath)")
+            throw fault("\(what) does not match the certificate \(certificatePath)")
         }
     }
 

@@ -5,12 +5,15 @@ internal import COpenSSL
 /// `@unchecked Sendable`: an `SSL_CTX` is reference counted and, once configured, safe to make
 /// connections from on any thread; nothing changes it after `init`.
 final class TLSContext: @unchecked Sendable {
-    /// `qatrpc/1` as ALPN writes it: a length byte, then the name.
+    /// `qatrpc/1`, to be preceded by its length in ALPN.
     static let protocolName: [UInt8] = Array("qatrpc/1".utf8)
+    private static let httpName: [UInt8] = Array("http/1.1".utf8)
     static let alpn: [UInt8] = [UInt8(protocolName.count)] + protocolName
     private static let securityLevel: Int32 = 2
 
     let isServer: Bool
+    /// Whether both sides show certificates that name them, and speak qatrpc/1.
+    let namesPeers: Bool
     let pointer: OpaquePointer
 
     /// Loads certificate, key and trust roots.
@@ -24,29 +27,63 @@ final class TLSContext: @unchecked Sendable {
         }
         self.pointer = pointer
         self.isServer = isServer
+        namesPeers = true
         try load(files)
         try restrict()
+    }
+
+    /// Loads certificate and key of a server of HTTP/1.1, whose clients show no certificates.
+    ///
+    /// - Throws: ``RPCError`` (`failedPrecondition`) naming the file that is wrong.
+    init(httpCertificatePath certificate: String, privateKeyPath key: String) throws {
+        try TLSIdentityFiles.checkPair(certificatePath: certificate, privateKeyPath: key)
+        OpenSSLErrors.clear()
+        guard let pointer = SSL_CTX_new(TLS_server_method()) else {
+            throw Self.failure("cannot start TLS")
+        }
+        self.pointer = pointer
+        isServer = true
+        namesPeers = false
+        try load(certificate: certificate, key: key)
+        try restrictVersion()
+        SSL_CTX_set_verify(pointer, SSL_VERIFY_NONE, nil)
+        SSL_CTX_set_alpn_select_cb(
+            pointer,
+            { _, selected, selectedLength, offered, offeredLength, _ in
+                TLSContext.select(
+                    TLSContext.httpName,
+                    selected,
+                    selectedLength,
+                    offered,
+                    offeredLength
+                )
+            },
+            nil
+        )
     }
 
     deinit { SSL_CTX_free(pointer) }
 
     private func load(_ files: TLSIdentityFiles) throws {
-        guard SSL_CTX_use_certificate_chain_file(pointer, files.certificatePath) == 1 else {
-            throw Self.failure("cannot use the certificate \(files.certificatePath)")
-        }
-        let key = files.privateKeyPath
-        guard SSL_CTX_use_PrivateKey_file(pointer, key, SSL_FILETYPE_PEM) == 1 else {
-            throw Self.failure("cannot use the private key \(key)")
-        }
-        guard SSL_CTX_check_private_key(pointer) == 1 else {
-            throw Self.failure("\(key) is not the key of \(files.certificatePath)")
-        }
+        try load(certificate: files.certificatePath, key: files.privateKeyPath)
         guard SSL_CTX_load_verify_locations(pointer, files.trustRootsPath, nil) == 1 else {
             throw Self.failure("cannot use the trust roots \(files.trustRootsPath)")
         }
     }
 
-    private func restrict() throws {
+    private func load(certificate: String, key: String) throws {
+        guard SSL_CTX_use_certificate_chain_file(pointer, certificate) == 1 else {
+            throw Self.failure("cannot use the certificate \(certificate)")
+        }
+        guard SSL_CTX_use_PrivateKey_file(pointer, key, SSL_FILETYPE_PEM) == 1 else {
+            throw Self.failure("cannot use the private key \(key)")
+        }
+        guard SSL_CTX_check_private_key(pointer) == 1 else {
+            throw Self.failure("\(key) is not the key of \(certificate)")
+        }
+    }
+
+    private func restrictVersion() throws {
         SSL_CTX_set_security_level(pointer, Self.securityLevel)
         let suites = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
         guard qat_ssl_ctx_require_tls13(pointer) == 1,
@@ -56,6 +93,10 @@ final class TLSContext: @unchecked Sendable {
         qat_ssl_ctx_set_fast_modes(pointer)
         qat_ssl_ctx_disable_session_cache(pointer)
         qat_ssl_ctx_read_ahead(pointer)
+    }
+
+    private func restrict() throws {
+        try restrictVersion()
         SSL_CTX_set_verify(pointer, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
         guard isServer else {
             // Unlike the rest of OpenSSL, this call returns 0 for success.
@@ -67,14 +108,21 @@ final class TLSContext: @unchecked Sendable {
         SSL_CTX_set_alpn_select_cb(
             pointer,
             { _, selected, selectedLength, offered, offeredLength, _ in
-                TLSContext.select(selected, selectedLength, offered, offeredLength)
+                TLSContext.select(
+                    TLSContext.protocolName,
+                    selected,
+                    selectedLength,
+                    offered,
+                    offeredLength
+                )
             },
             nil
         )
     }
 
-    /// Finds qatrpc/1 in the client's offer; the result points into the offer, as ALPN asks.
+    /// Finds a protocol in the client's offer; the result points into the offer, as ALPN asks.
     private static func select(
+        _ wanted: [UInt8],
         _ selected: UnsafeMutablePointer<UnsafePointer<UInt8>?>?,
         _ selectedLength: UnsafeMutablePointer<UInt8>?,
         _ offered: UnsafePointer<UInt8>?,
@@ -84,9 +132,9 @@ final class TLSContext: @unchecked Sendable {
         var index = 0
         while index < offer.count {
             let name = offer.dropFirst(index + 1).prefix(Int(offer[index]))
-            if name.elementsEqual(protocolName) {
+            if name.elementsEqual(wanted) {
                 selected?.pointee = offered.map { $0 + index + 1 }
-                selectedLength?.pointee = UInt8(protocolName.count)
+                selectedLength?.pointee = UInt8(wanted.count)
                 return SSL_TLSEXT_ERR_OK
             }
             index += 1 + Int(offer[index])

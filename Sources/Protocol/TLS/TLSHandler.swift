@@ -121,6 +121,11 @@ final class TLSHandler: ChannelDuplexHandler {
         }
         sendOutgoing(connection, context, nil)
         guard state == .done else { return }
+        guard self.context.namesPeers else {
+            phase = .open
+            if !pending.isEmpty { flush(context: context) }
+            return
+        }
         guard connection.speaksProtocol else {
             throw RPCError(
                 .unavailable,
