@@ -1,10 +1,9 @@
 /// Reads one JSON document, strictly as RFC 8259 has it.
 ///
 /// Refused beyond the grammar: duplicate keys, byte order marks, invalid UTF-8, lone surrogates,
-/// numbers that do not fit a double, more than ``maximumByteCount`` bytes and nesting deeper than
-/// ``maximumDepth``.
+/// numbers that do not fit a double, more bytes than allowed and nesting deeper than ``maximumDepth``.
 public struct JSONParser {
-    /// Longest document accepted.
+    /// Longest job file accepted.
     public static let maximumByteCount = 256 * 1024
     /// Deepest nesting accepted.
     public static let maximumDepth = 32
@@ -33,45 +32,71 @@ public struct JSONParser {
     private static let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
 
     private let bytes: [UInt8]
+    /// What is read, as errors call it.
+    private let name: String
+    /// Whether somebody will ask where things stand: of a long document that is much to remember.
+    private let keepsPlaces: Bool
     private var position = 0
     private var line = 1
     private var lines: [String: Int] = [:]
     private var fractions: [String: String] = [:]
 
-    private init(_ bytes: [UInt8]) {
+    private init(_ bytes: [UInt8], _ name: String, keepsPlaces: Bool) {
         self.bytes = bytes
+        self.name = name
+        self.keepsPlaces = keepsPlaces
     }
 
-    /// Parses a whole document.
+    /// Parses a whole file.
     ///
     /// - Throws: ``JobSpecError`` (`invalidJSON`) with the line of the mistake.
     public static func parse(_ bytes: [UInt8]) throws(JobSpecError) -> Document {
-        guard bytes.count <= maximumByteCount else {
-            throw JobSpecError(
-                .invalidJSON,
-                "the file has \(bytes.count) bytes; at most \(maximumByteCount) are allowed"
-            )
-        }
-        guard String(validating: bytes, as: UTF8.self) != nil else {
-            throw JobSpecError(.invalidJSON, "the file is not UTF-8 text")
-        }
-        guard !bytes.starts(with: [0xEF, 0xBB, 0xBF]) else {
-            throw JobSpecError(
-                .invalidJSON,
-                "the file starts with a byte order mark; save it without"
-            )
-        }
-        var parser = JSONParser(bytes)
-        guard !looksLikeYAML(bytes) else {
+        guard bytes.count > maximumByteCount || !looksLikeYAML(bytes) else {
             throw JobSpecError(
                 .invalidJSON,
                 "the file looks like YAML, which is read from files named .yaml or .yml"
             )
         }
+        return try document(bytes, "the file", byteLimit: maximumByteCount, keepsPlaces: true)
+    }
+
+    /// The value of a document that is no file, such as a request; `name` is what errors call it.
+    ///
+    /// - Throws: ``JobSpecError`` (`invalidJSON`) with the line of the mistake.
+    public static func value(
+        of bytes: [UInt8],
+        name: String,
+        byteLimit: Int
+    ) throws(JobSpecError) -> JSONValue {
+        try document(bytes, name, byteLimit: byteLimit, keepsPlaces: false).value
+    }
+
+    private static func document(
+        _ bytes: [UInt8],
+        _ name: String,
+        byteLimit: Int,
+        keepsPlaces: Bool
+    ) throws(JobSpecError) -> Document {
+        guard bytes.count <= byteLimit else {
+            throw JobSpecError(
+                .invalidJSON,
+                "\(name) has \(bytes.count) bytes; at most \(byteLimit) are allowed"
+            )
+        }
+        guard String(validating: bytes, as: UTF8.self) != nil else {
+            throw JobSpecError(.invalidJSON, "\(name) is not UTF-8 text")
+        }
+        guard !bytes.starts(with: [0xEF, 0xBB, 0xBF]) else {
+            throw JobSpecError(
+                .invalidJSON,
+                "\(name) starts with a byte order mark; save it without"
+            )
+        }
+        var parser = JSONParser(bytes, name, keepsPlaces: keepsPlaces)
         let value = try parser.parseValue(path: "$", depth: 0)
         parser.skipSpace()
         guard parser.position == bytes.count else {
-            throw parser.failure("expected the end of the file, found \(parser.found)")
+            throw parser.failure("expected the end of \(name), found \(parser.found)")
         }
         return Document(value: value, lines: parser.lines, fractions: parser.fractions)
     }
@@ -80,7 +105,7 @@ public struct JSONParser {
 
     private var found: String {
         guard let byte = current else {
-            return "the end of the file"
+            return "the end of \(name)"
         }
         let rest = String(decoding: bytes[position...].prefix(8), as: UTF8.self)
         return byte < 0x20 ? "a control character" : "'\(rest.prefix(1))'"
@@ -135,7 +160,7 @@ public struct JSONParser {
             throw failure("nested deeper than \(Self.maximumDepth) levels", path: path)
         }
         skipSpace()
-        lines[path] = line
+        if keepsPlaces { lines[path] = line }
         switch current {
         case UInt8(ascii: "{"): return try parseObject(path: path, depth: depth)
         case UInt8(ascii: "["): return try parseArray(path: path, depth: depth)
@@ -255,7 +280,7 @@ public struct JSONParser {
         guard number.isFinite else {
             throw failure("\(text) \(Self.tooLarge)", path: path)
         }
-        if text.contains(where: { ".eE".contains($0) }) {
+        if keepsPlaces, text.contains(where: { ".eE".contains($0) }) {
             fractions[path] = text
         }
         return number
