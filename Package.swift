@@ -31,6 +31,16 @@ let orderedCollections: Target.Dependency = .product(
     package: "swift-collections"
 )
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+/// Of Hummingbird its server alone: sockets, connections and their ends, requests and responses as values.
+let http: [Target.Dependency] = [
+    .product(name: "HummingbirdCore", package: "hummingbird"),
+    .product(name: "HTTPTypes", package: "swift-http-types"),
+    .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+    .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
+    .product(name: "NIOHTTP1", package: "swift-nio"),
+    .product(name: "AsyncAlgorithms", package: "swift-async-algorithms"),
+    nioCore, nioPosix,
+]
 
 let numeric: [Target.Dependency] = [
     "Formats", "Kernels", "Quantization", "Devices", "Transformer", "ModelFiles",
@@ -65,6 +75,14 @@ let package = Package(
         // Dictionaries that keep their order, as Python's do, for what chat templates are given.
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        // The gateway's HTTP front; without what reads configurations.
+        .package(
+            url: "https://github.com/hummingbird-project/hummingbird",
+            from: "2.28.1",
+            traits: []
+        ),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
         // Job files in YAML, read in the client alone.
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
@@ -190,10 +208,13 @@ let package = Package(
             swiftSettings: strict
         ),
 
+        // What served models are asked, and what they answer: values, of no other module.
+        .target(name: "Serving", swiftSettings: strict),
+
         // Executables.
         .executableTarget(
             name: "Gateway",
-            dependencies: daemon + ["DurableFiles", grdb],
+            dependencies: daemon + http + ["DurableFiles", "Serving", grdb],
             swiftSettings: strict
         ),
         .executableTarget(
