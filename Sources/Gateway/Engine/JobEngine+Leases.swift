@@ -57,7 +57,11 @@ extension JobEngine {
                 ]
             }
             switch try await commit(batch, decision) {
-            case .committed: note(decision)
+            case .committed:
+                note(decision)
+                if next.job.started == nil {
+                    figures.waited(seconds: Double(now.unix - next.job.created) / 1000)
+                }
             case .overQuota:
                 refused.insert(next.owner)
                 continue
@@ -122,6 +126,7 @@ extension JobEngine {
             return (decision, batch)
         }
         guard let decision, decision.verdict == .accepted else { return .lost }
+        figures.heard(told, of: id)
         return Self.directive(decision.job, knowsPause: knowsPause)
     }
 

@@ -23,6 +23,7 @@ final class JobEngine: Sendable {
     let memoryNeeds = MemoryNeeds()
     let deadlines = DeadlineTable()
     let presence: WorkerPresence
+    let figures = EngineFigures()
     /// Ended jobs whose dependents were not all looked at yet.
     let unsettled = Mutex<Set<String>>([])
     /// Why queued jobs could not be handed out, by their ids: something that is stored of them cannot be read.

@@ -104,7 +104,12 @@ struct RPCAdapter: Sendable {
         _ answer: @escaping @Sendable (Request, Principal) async throws -> Response
     ) {
         router.unary(method, allow: callers) { request, context in
-            try await mapped(context) { try await answer(request, Principal(context)) }
+            let start = ContinuousClock.now
+            defer {
+                let time = start.duration(to: .now)
+                api.engine.figures.called(method.name, seconds: time / .seconds(1))
+            }
+            return try await mapped(context) { try await answer(request, Principal(context)) }
         }
     }
 

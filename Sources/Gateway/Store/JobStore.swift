@@ -52,6 +52,9 @@ protocol JobStore: PipelineStore {
         delayed: Set<String>
     ) async throws -> StoredJob?
 
+    /// How many jobs are in each state, and when the oldest of them was submitted, in Unix milliseconds.
+    func stateCounts() async throws -> [JobState: StateCount]
+
     /// How many jobs each owner has running.
     func runningCounts() async throws -> [String: Int]
 
@@ -262,4 +265,29 @@ struct Worker: Sendable, Equatable {
 
     /// Its lease holder.
     var holder: LeaseHolder { LeaseHolder(worker: identity, boot: boot) }
+}
+
+/// How many jobs are in a state.
+struct StateCount: Sendable, Equatable {
+    var count = 0
+    /// When the oldest was submitted, in Unix milliseconds.
+    var oldest: Int64?
+}
+
+extension JobStore {
+    /// Counts by reading all jobs, for stores that have no faster way.
+    func stateCounts() async throws -> [JobState: StateCount] {
+        var counts: [JobState: StateCount] = [:]
+        var place: Int64? = 0
+        while let after = place {
+            let page = try await jobs(in: JobState.allCases, after: after, limit: 500)
+            for stored in page.jobs {
+                counts[stored.job.state, default: StateCount()].count += 1
+                let oldest = counts[stored.job.state]?.oldest ?? .max
+                counts[stored.job.state]?.oldest = min(oldest, stored.job.created)
+            }
+            place = page.next
+        }
+        return counts
+    }
 }

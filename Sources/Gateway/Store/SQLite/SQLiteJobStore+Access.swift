@@ -23,6 +23,23 @@ extension SQLiteJobStore {
         return left <= 0
     }
 
+    func stateCounts() async throws -> [JobState: StateCount] {
+        try await pool.read { db in
+            let rows = try Row.fetchAll(
+                db,
+                sql:
+                    "SELECT state, COUNT(*) AS count, MIN(created) AS oldest FROM job GROUP BY state"
+            )
+            return rows.reduce(into: [:]) { counts, row in
+                guard let text = row["state"] as String?, let state = JobState(rawValue: text)
+                else {
+                    return
+                }
+                counts[state] = StateCount(count: row["count"], oldest: row["oldest"])
+            }
+        }
+    }
+
     func runningCounts() async throws -> [String: Int] {
         try await pool.read { db in
             let owners = try String.fetchAll(
