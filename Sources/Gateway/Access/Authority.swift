@@ -147,9 +147,13 @@ struct AuditLog: Sendable {
         }
 
         init(isAllowed: Bool, method: String, _ peer: PeerIdentity, _ rule: String) {
+            self.init(isAllowed: isAllowed, method: method, peer: "\(peer)", rule: rule)
+        }
+
+        init(isAllowed: Bool, method: String, peer: String, rule: String) {
             self.isAllowed = isAllowed
             self.method = method
-            self.peer = "\(peer)"
+            self.peer = peer
             self.rule = rule
         }
     }
@@ -183,6 +187,11 @@ struct AuditLog: Sendable {
     /// A call that was refused before anybody looked at what it asks for.
     func deny(_ peer: PeerIdentity, method: String, _ rule: String) {
         write(Entry(isAllowed: false, method: method, peer, rule))
+    }
+
+    /// A call of somebody of whom no more than the address is known.
+    func deny(address: String, method: String, _ rule: String) {
+        write(Entry(isAllowed: false, method: method, peer: address, rule: rule))
     }
 
     func allow(_ caller: Caller, _ what: String) {
