@@ -14,14 +14,14 @@ struct GatewayDaemon: AsyncParsableCommand {
             winning. One process at a time uses a state folder.
             """,
         version: SuiteVersion.current,
-        subcommands: [Run.self, Health.self, Backup.self, Restore.self],
+        subcommands: [Run.self, Health.self, Backup.self, Restore.self, Tokens.self],
         defaultSubcommand: Run.self
     )
 
     static let defaults = DaemonConfiguration.Defaults(
         role: .gateway,
         listen: "127.0.0.1:7443",
-        ownKeys: RetentionOptions.keys + ["lease-seconds", "policy"]
+        ownKeys: RetentionOptions.keys + HTTPOptions.keys + ["lease-seconds", "policy"]
     )
 
     struct Run: AsyncParsableCommand {
@@ -40,6 +40,7 @@ struct GatewayDaemon: AsyncParsableCommand {
         )
         var policy: String?
         @OptionGroup var retention: RetentionOptions
+        @OptionGroup var http: HTTPOptions
 
         func run() async throws {
             let settings = try DaemonMain.configuration(options, GatewayDaemon.defaults)
@@ -47,7 +48,8 @@ struct GatewayDaemon: AsyncParsableCommand {
                 configuration: settings,
                 leaseDuration: try Self.lease(leaseSeconds ?? settings.own["lease-seconds"]),
                 policyPath: policy ?? settings.own["policy"],
-                retention: try retention.policy(settings.own, folder: settings.stateFolder)
+                retention: try retention.policy(settings.own, folder: settings.stateFolder),
+                http: try http.settings(of: settings)
             )
             try await service.run()
         }

@@ -15,6 +15,8 @@ struct GatewayService: Sendable {
     var policyPath: String?
     /// How long what is over is kept.
     var retention = RetentionPolicy()
+    /// How it speaks HTTP; nil if it does not.
+    var http: HTTPSettings?
 
     func run() async throws {
         let logger = configuration.makeLogger("qat-gateway")
@@ -54,6 +56,8 @@ struct GatewayService: Sendable {
         policies.whenChanged { api.serving.review() }
         let server = server(api, logger)
         logger.info("version \(SuiteVersion.current), state in \(folder.path)")
+        // Stopped first, while replicas still hear the gateway.
+        let front = try front(of: api, logger)
         let group = ServiceGroup(
             configuration: .init(
                 services: [
@@ -72,7 +76,7 @@ struct GatewayService: Sendable {
                     .init(
                         service: RPCServerService(server: server, folder: folder) { api.drain() }
                     ),
-                ],
+                ] + front,
                 gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: logger
             )
@@ -85,6 +89,21 @@ struct GatewayService: Sendable {
             logger.warning("closing the database: \(StoreError.sentence(of: error))")
         }
         try end.get()
+    }
+
+    /// The way in over HTTP, if there is to be one.
+    private func front(
+        of api: GatewayAPI,
+        _ logger: Logger
+    ) throws -> [ServiceGroupConfiguration.ServiceConfiguration] {
+        guard let http else { return [] }
+        let front = try HTTPFront(
+            settings: http,
+            api: api,
+            serving: NothingServed(),
+            logger: logger
+        )
+        return [.init(service: front)]
     }
 
     private func server(_ api: GatewayAPI, _ logger: Logger) -> RPCServer {
