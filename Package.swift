@@ -342,6 +342,16 @@ let package = Package(
             resources: [.copy("Fixtures")],
             swiftSettings: strict
         ),
+        // The gateway's HTTP front over real sockets, with a real engine behind it.
+        .testTarget(
+            name: "GatewayHTTPTests",
+            dependencies: numeric + [
+                "Gateway", "Inference", "JobSpecs", "Jobs", "Protocol", "ServiceKit", "Serving",
+                "TestProgram", argumentParser, logging, nioCore, nioPosix,
+            ],
+            resources: [.copy("Fixtures")],
+            swiftSettings: strict
+        ),
         // How a training goes on and ends, apart from the services' tests, which compile for minutes.
         .testTarget(
             name: "TrainServiceTests",
