@@ -35,7 +35,7 @@ struct HTTPOptions: ParsableArguments, Sendable {
             """
     )
     var httpTokens: String?
-    @Option(help: "Size of a request's body, at most: 4M by default. [QAT_HTTP_MAX_BODY]")
+    @Option(help: "Size of a request's body, at most: 1M by default. [QAT_HTTP_MAX_BODY]")
     var httpMaxBody: String?
     @Option(
         help: "Connections at once; further ones wait. 1024 by default. [QAT_HTTP_MAX_CONNECTIONS]"

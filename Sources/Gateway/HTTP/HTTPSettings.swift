@@ -15,7 +15,7 @@ struct HTTPSettings: Sendable {
     /// What requests may take.
     struct Limits: Sendable {
         /// Bytes of a request's body.
-        var bodyBytes = 4 << 20
+        var bodyBytes = 1 << 20
         /// Bytes of a request's line and headers; of one header half as many.
         var headerBytes = 64 << 10
         /// Connections; further ones wait to be accepted.
