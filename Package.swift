@@ -347,7 +347,7 @@ let package = Package(
             name: "GatewayHTTPTests",
             dependencies: numeric + [
                 "Gateway", "Inference", "JobSpecs", "Jobs", "Protocol", "ServiceKit", "Serving",
-                "TestProgram", argumentParser, logging, nioCore, nioPosix,
+                "TestProgram", argumentParser, lifecycle, logging, nioCore, nioPosix,
             ],
             resources: [.copy("Fixtures")],
             swiftSettings: strict

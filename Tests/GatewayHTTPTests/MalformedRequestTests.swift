@@ -149,6 +149,20 @@ struct MalformedRequestTests {
         }
     }
 
+    /// A name of half a megabyte before as many elements: copied for each of them it would be some 70 GB.
+    @Test(.timeLimit(.minutes(1)))
+    func longNamesCostNothing() async throws {
+        try await HTTPFixture.run(NothingServed()) { fixture in
+            let name = String(repeating: "a", count: 500_000)
+            let list = String(repeating: "0,", count: 150_000)
+            for body in [#"{"\#(name)": [\#(list)0]}"#, #"{"\#(name)": [\#(list)]}"#] {
+                let reply = try await fixture.client.send("POST", "/generate", body)
+                #expect(reply.status == 400)
+                #expect(reply.body.count < 4096)
+            }
+        }
+    }
+
     @Test func refusalsNameTheField() async throws {
         try await HTTPFixture.run(try EngineServing()) { fixture in
             func error(_ body: String) async throws -> (JSONValue?, JSONValue?) {

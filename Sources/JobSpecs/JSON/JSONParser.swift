@@ -29,6 +29,8 @@ public struct JSONParser {
     /// The end of the sentence that refuses a number beyond all.
     static let tooLarge = "is too large for a number"
 
+    /// Bytes after which paths that are not kept do not grow.
+    private static let pathByteCount = 256
     private static let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
 
     private let bytes: [UInt8]
@@ -145,6 +147,12 @@ public struct JSONParser {
         JobSpecError(.invalidJSON, [.init(path: path, message: message, line: line)])
     }
 
+    /// The path of what is within another; where only errors name it, that of its surroundings once these have a
+    /// long one: a name of half a document before as many elements would be copied for each of them.
+    private func extended(_ path: String, _ whole: () -> String) -> String {
+        keepsPlaces || path.utf8.count < Self.pathByteCount ? whole() : path
+    }
+
     private mutating func skipSpace() {
         while let byte = current, byte == 0x20 || (0x09...0x0D).contains(byte) {
             guard byte != 0x0B, byte != 0x0C else {
@@ -202,7 +210,7 @@ public struct JSONParser {
                 throw failure("expected a key in quotes, found \(found)\(advice)", path: path)
             }
             let key = try parseString(path: path)
-            let memberPath = JSONPath.appending(key, to: path)
+            let memberPath = extended(path) { JSONPath.appending(key, to: path) }
             guard members[key] == nil else {
                 throw failure("duplicate key", path: memberPath)
             }
@@ -233,7 +241,7 @@ public struct JSONParser {
             return .array(elements)
         }
         while true {
-            let elementPath = "\(path)[\(elements.count)]"
+            let elementPath = extended(path) { "\(path)[\(elements.count)]" }
             skipSpace()
             guard elements.isEmpty || current != UInt8(ascii: "]") else {
                 throw failure(

@@ -2,6 +2,7 @@ internal import Foundation
 internal import Jobs
 internal import Logging
 internal import Protocol
+internal import ServiceLifecycle
 internal import Synchronization
 
 @testable internal import Gateway
@@ -20,6 +21,8 @@ struct HTTPFixture: Sendable {
     let metrics: HTTPMetrics
     /// Refusals that stand in the audit log.
     let refusals: Refusals
+    /// Stops the front as a gateway's end does.
+    let stop: @Sendable () async -> Void
 
     /// What the audit log would have.
     final class Refusals: Sendable {
@@ -67,23 +70,29 @@ struct HTTPFixture: Sendable {
         let front = HTTPFront(settings: settings, routes: routes, logger: logger) {
             listening.yield($0)
         }
+        let services = ServiceGroup(
+            configuration: .init(services: [.init(service: front)], logger: logger)
+        )
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await front.run() }
             group.addTask {
-                for await address in addresses {
-                    try await body(
-                        HTTPFixture(
-                            client: RawClient(port: address.port),
-                            folder: folder,
-                            metrics: metrics,
-                            refusals: refusals
-                        )
-                    )
-                    break
-                }
+                defer { listening.finish() }
+                try await services.run()
             }
-            defer { group.cancelAll() }
-            try await group.next()
+            guard let address = await addresses.first(where: { _ in true }) else {
+                return try await group.waitForAll()
+            }
+            try await body(
+                HTTPFixture(
+                    client: RawClient(port: address.port),
+                    folder: folder,
+                    metrics: metrics,
+                    refusals: refusals,
+                    stop: { await services.triggerGracefulShutdown() }
+                )
+            )
+            group.cancelAll()
+            // How it ends when it is cancelled is nobody's concern.
+            while await group.nextResult() != nil {}
         }
     }
 

@@ -23,7 +23,8 @@ struct RequestFields: Sendable {
         do {
             value = try JSONParser.value(of: bytes, name: "the body", byteLimit: byteLimit)
         } catch {
-            throw HTTPFailure(.badRequest, "the body is no JSON: \(error)", code: "invalid_json")
+            let reason = PlainText.quoted("\(error)", byteLimit: 500)
+            throw HTTPFailure(.badRequest, "the body is no JSON: \(reason)", code: "invalid_json")
         }
         guard let object = value.objectValue else {
             throw HTTPFailure(
@@ -38,7 +39,9 @@ struct RequestFields: Sendable {
     /// Refuses what nobody reads.
     func requireKnown(_ known: Set<String>) throws {
         guard let odd = values.keys.sorted().first(where: { !known.contains($0) }) else { return }
-        let hint = NearestKey.suggestion(for: odd, among: known.sorted())
+        // Of a long one none is near, and finding that out takes its length times theirs.
+        let hint =
+            odd.utf8.count > 64 ? nil : NearestKey.suggestion(for: odd, among: known.sorted())
         throw HTTPFailure.field(
             PlainText.quoted(odd),
             "unknown field \(PlainText.quoted(odd)); "
