@@ -100,7 +100,7 @@ struct GatewayService: Sendable {
         let front = try HTTPFront(
             settings: http,
             api: api,
-            serving: NothingServed(),
+            serving: api.models,
             logger: logger
         )
         return [.init(service: front)]

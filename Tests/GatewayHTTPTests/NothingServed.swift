@@ -1,3 +1,4 @@
+@testable internal import Gateway
 internal import Protocol
 internal import Serving
 
