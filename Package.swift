@@ -208,9 +208,6 @@ let package = Package(
             swiftSettings: strict
         ),
 
-        // What served models are asked, and what they answer: values, of no other module.
-        .target(name: "Serving", swiftSettings: strict),
-
         // Executables.
         .executableTarget(
             name: "Gateway",
