@@ -111,17 +111,7 @@ internal import Testing
         ).replacing(#""checkpoint_every_steps": 6"#, with: #""checkpoint_every_steps": 64"#)
         let found = try child.run("back", job)
         #expect(found.log.contains { $0.contains("went back to the start") }, "\(found.log)")
-        // What a warning is of, without the step and the numbers.
-        let warnings = found.log.filter {
-            $0.contains(": model.layers.") && $0.contains("lower optim.lr")
-        }
-        .filter { !$0.contains("of its weights") }
-        .map { line in
-            let text = line.drop { $0 != ":" }
-            let module = text.dropFirst(2).prefix { $0 != ":" }
-            return module + ":"
-                + text.dropFirst(2 + module.count).filter { !$0.isNumber && $0 != "." }
-        }
+        let warnings = found.layerWarnings
         #expect(warnings.count > 3 && Set(warnings).count == warnings.count, "\(warnings)")
         let ofJob = found.log.filter { $0.hasPrefix("$.") }
         #expect(Set(ofJob).count == ofJob.count, "\(ofJob)")

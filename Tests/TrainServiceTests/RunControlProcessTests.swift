@@ -177,6 +177,8 @@ internal import Testing
         #expect((results["warnings"] as? [String])?.contains(sentence) == true)
         #expect(whole.log.contains(sentence))
         #expect(whole.log.contains { $0.contains("of its weights: ") })
+        let warnings = whole.layerWarnings
+        #expect(!warnings.isEmpty && Set(warnings).count == warnings.count, "\(warnings)")
         let page = String(decoding: try whole.file("report.html"), as: UTF8.self)
         #expect(page.contains(sentence))
         // The rate climbs by a sixtieth a step, and by half of that from step 48 on.

@@ -184,7 +184,7 @@ struct RunHistoryTests {
     @Test(
         arguments: [
             (1_000, [nil]), (2_345, [nil]), (100_000, [nil]), (1_000, ["mxfp8", "mxfp6", "mxfp4"]),
-            (30_000, ["mxfp8", "mxfp4"]),
+            (12_000, ["mxfp8", "mxfp4"]),
         ] as [(Int, [String?])]
     )
     func whatStaysIsSpreadOverTheRun(count: Int, formats: [String?]) {

@@ -40,6 +40,15 @@ final class TrainingChild: Sendable {
             events.filter { $0["type"] as? String == "log" }.compactMap { $0["message"] as? String }
         }
 
+        /// What each warning of a layer is of, without the step and the numbers.
+        var layerWarnings: [String] {
+            log.filter { $0.contains(": model.layers.") && $0.contains("lower optim.lr") }
+                .map { line in
+                    let parts = line.components(separatedBy: ": ")
+                    return parts[1] + parts[2].filter { !$0.isNumber && $0 != "." }
+                }
+        }
+
         /// The failure, as `DIVERGED: …`; nil of a success.
         var failure: String? {
             events.last { $0["type"] as? String == "error" }.map {
