@@ -50,7 +50,7 @@ extension TrainingLoop {
             pace.finishStep()
             let place = report(engine.stepCount, result, order, pace)
             let diverged = control.take(
-                result.loss,
+                result.hasLoss ? result.loss : nil,
                 step: engine.stepCount,
                 turn: plan.turn(ofStep: step),
                 stageStart: order.stageStart
@@ -68,7 +68,7 @@ extension TrainingLoop {
     ) -> ComputeEvent {
         var event = position(step)
         event.phase = JobProgress.trainingPhase
-        event.loss = result.loss
+        event.loss = result.hasLoss ? result.loss : nil
         event.learningRate = order.learningRate
         event.tokensPerSecond = pace.tokensPerSecond
         event.etaSeconds = pace.secondsPerStep * Double(plan.totalSteps - step)

@@ -135,6 +135,24 @@ internal import Testing
         #expect(level.streak == 2 && control.divergence.isSuspicious)
     }
 
+    /// Seen: of conversations whose questions are long most steps learn nothing, and a run whose loss fell from 6 to
+    /// 2 was failed as one that diverges, for their 0 made up the level.
+    @Test func stepsThatLearnNothingSayNothing() {
+        var control = RunControl(Self.rules())
+        for step in 1...400 {
+            let loss = step % 4 == 0 ? 6 - Double(step) / 100 : nil
+            #expect(control.take(loss, step: step, turn: 0, stageStart: 0) == nil)
+        }
+        let level = control.divergence.levels[0]
+        #expect(level?.count == 100 && (level?.mean ?? 0) > 2)
+        // Between suspicious steps they end no row of these.
+        var found: Divergence?
+        for step in 401...420 where found == nil {
+            found = control.take(step % 4 == 0 ? 90 : nil, step: step, turn: 0, stageStart: 0)
+        }
+        #expect(found?.step == 412 && found?.loss == 90)
+    }
+
     /// A format's losses are another's business, and so are a stage's.
     @Test func turnsAndStagesHaveLevelsOfTheirOwn() {
         var control = RunControl(Self.rules())

@@ -65,6 +65,7 @@ internal import Testing
         return StepMeasurement(
             result: StepResult(
                 loss: 0.1,
+                targetCount: 1,
                 divergence: 0.2,
                 crossEntropy: 0.3,
                 hiddenError: 0.4,

@@ -36,7 +36,7 @@ internal import Testing
         place.learningRate = 0.25
         place.tokensPerSecond = 3000
         try recorder.step(
-            StepResult(loss: 0.5, gradientNorm: 1.5),
+            StepResult(loss: 0.5, targetCount: 1, gradientNorm: 1.5),
             (0..<layers).map { try RunFigureTests.layer("layer.\($0)") },
             at: place,
             in: format
@@ -117,6 +117,41 @@ internal import Testing
         #expect(abs((values[.modelFLOPsUtilization] ?? 0) - expected) < 1e-12)
         #expect(values[.tokensPerSecond] == 3000 && values[.learningRate] == 0.25)
         #expect((values[.peakMemoryBytes] ?? 0) > 1e6)
+    }
+
+    /// Seen: a logged step without an answer told a loss of 0, and of each layer that no gradient reaches it.
+    @Test func aStepThatLearnsNothingHasNoLoss() throws {
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        for step in [10, 20] {
+            var place = ComputeEvent(.progress)
+            place.step = step
+            place.precision = "mxfp4"
+            let layer = LayerMonitor.Layer(
+                report: try RunFigureTests.layer("layer.0").report,
+                course: LayerCourse(gradientNorm: 0)
+            )
+            let result = StepResult(
+                loss: 0,
+                targetCount: 0,
+                divergence: 0,
+                crossEntropy: 0,
+                hiddenError: 0,
+                gradientNorm: 0
+            )
+            try recorder.step(result, [layer], at: place, in: nil)
+        }
+        let rows = recorder.history.rows
+        #expect(rows.count == 2)
+        for row in rows {
+            for figure in [RunFigure.loss, .divergence, .crossEntropy, .hiddenError] {
+                #expect(row.values[figure] == nil, "\(figure)")
+            }
+            #expect(row.values[.gradientNorm] == 0)
+        }
+        let said = try events.compactMap(\.message)
+        #expect(!said.contains { $0.contains("no gradient reaches") }, "\(said)")
+        #expect(said.count { $0.contains("step 10: its windows hold nothing that is learned") } == 1)
+        #expect(!said.contains { $0.contains("step 20: its windows") }, "once")
     }
 
     @Test func validationsAndGoingBackAreToldAndKept() throws {

@@ -194,6 +194,44 @@ struct DocumentTests {
         #expect(try gradients(1, open) != gradients(2, open))
     }
 
+    /// As in Megatron: the step is taken with a gradient of 0, so that moments of 0 stay, and weights decay.
+    @Test func aStepWithoutTargetsSaysSoAndDecaysWeights() throws {
+        let parameters = try LlamaFixture().parameters("distilled.weights", tied: false)
+        let before = withExtendedLifetime(parameters) { Array(parameters.storage.elements) }
+        let engine = try TrainingEngine(
+            parameters: parameters,
+            teacher: nil,
+            settings: .init(
+                recipe: .none,
+                optimizer: OptimizerConfiguration(weightDecay: 0.5),
+                batchSize: 2,
+                length: 12
+            ),
+            isFrozen: { _ in false },
+            device: CPUDevice(team: ThreadTeam(threadCount: 1))
+        )
+        // The last token of a window has none behind it.
+        var tokens = (0..<24).map { row -> Int32 in
+            let token = Int32(row % 7 + 3)
+            return row % 12 < 11 ? token | MarkedToken.silent : token
+        }
+        let nothing = try engine.step(tokens: tokens, learningRate: 0.01, progress: 0)
+        #expect(nothing.targetCount == 0 && !nothing.hasLoss)
+        #expect(nothing.loss == 0 && nothing.gradientNorm == 0)
+        let after = withExtendedLifetime(engine.parameters) {
+            Array(engine.parameters.storage.elements)
+        }
+        for (old, new) in zip(before, after) {
+            // Norms and biases do not decay.
+            #expect(new == old || abs(new - old * 0.995) <= 1e-6 * abs(old))
+        }
+        #expect(before != after)
+        tokens[3] &= ~MarkedToken.silent
+        tokens[20] &= ~MarkedToken.silent
+        let two = try engine.step(tokens: tokens, learningRate: 0.01, progress: 0)
+        #expect(two.targetCount == 2 && two.hasLoss && two.loss > 0)
+    }
+
     /// A document in a window is what it is alone, but for the order in which sums are rounded.
     @Test func aDocumentInAWindowIsItselfAlone() throws {
         let parameters = try LlamaFixture().parameters("distilled.weights", tied: false)

@@ -77,9 +77,10 @@ struct RunControl: Equatable {
 
     // MARK: Metrics in
 
-    /// Takes a step's loss, which is finite; `step` counts it in.
-    mutating func take(_ loss: Double, step: Int, turn: Int, stageStart: Int) -> Divergence? {
-        guard let rule = rules.divergence,
+    /// Takes a step's loss, which is finite, or nil of a step that learned nothing and says nothing; `step` counts
+    /// it in.
+    mutating func take(_ loss: Double?, step: Int, turn: Int, stageStart: Int) -> Divergence? {
+        guard let rule = rules.divergence, let loss,
             let spike = divergence.take(loss, turn: turn, stageStart: stageStart, by: rule)
         else { return nil }
         return Divergence(step: step, cause: .spike, loss: spike.loss, level: spike.level)

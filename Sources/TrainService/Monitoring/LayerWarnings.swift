@@ -21,14 +21,16 @@ enum LayerWarnings {
 
     /// Warnings of these layers that were not said before; `format` names the one of several.
     ///
-    /// `said`: What was, by layer, format and rule; it is added to.
+    /// `said`: What was, by layer, format and rule; it is added to. `hasLoss`: Whether the step learned anything; of
+    /// one that did not, that no gradient came says nothing of the layers.
     static func new(
         _ layers: [LayerMonitor.Layer],
         format: String?,
+        hasLoss: Bool = true,
         said: inout Set<String>
     ) -> [String] {
         layers.flatMap { layer in
-            (warnings(layer.report.statistics) + warnings(layer.course))
+            (warnings(layer.report.statistics) + warnings(layer.course, hasLoss))
                 .filter {
                     said.insert("\(format ?? "") \(layer.report.module) \($0.rule)").inserted
                 }
@@ -42,7 +44,10 @@ enum LayerWarnings {
         statistics.findings.map { ($0.rule.rawValue, "\($0.text); \($0.rule.remedy)") }
     }
 
-    private static func warnings(_ course: LayerCourse) -> [(rule: String, text: String)] {
+    private static func warnings(
+        _ course: LayerCourse,
+        _ hasLoss: Bool
+    ) -> [(rule: String, text: String)] {
         var found: [(Rule, String)] = []
         if let ratio = course.updateRatio, ratio > largeUpdate {
             found.append(
@@ -60,7 +65,7 @@ enum LayerWarnings {
                 )
             )
         }
-        if course.gradientNorm == 0 {
+        if hasLoss, course.gradientNorm == 0 {
             found.append(
                 (
                     .noGradient,

@@ -78,10 +78,11 @@ enum RunFigure: String, CaseIterable {
     /// What was measured of a logged step; nil of what was not.
     func value(of step: StepMeasurement) -> Double? {
         switch self {
-        case .loss: step.result.loss
-        case .divergence: step.result.divergence
-        case .crossEntropy: step.result.crossEntropy
-        case .hiddenError: step.result.hiddenError
+        // Of a step that learned nothing a 0 would be read for a loss.
+        case .loss: step.result.hasLoss ? step.result.loss : nil
+        case .divergence: step.result.hasLoss ? step.result.divergence : nil
+        case .crossEntropy: step.result.hasLoss ? step.result.crossEntropy : nil
+        case .hiddenError: step.result.hasLoss ? step.result.hiddenError : nil
         case .gradientNorm: step.result.gradientNorm
         case .meanAbsoluteErrorMax:
             step.layers.map(\.report.statistics.meanAbsoluteError).max()

@@ -70,10 +70,27 @@ final class RunRecorder {
         let row = step.row(time: now)
         try tell(RowMessage(row: row, worstLayer: step.worst?.report.module))
         history.append(row)
-        for sentence in LayerWarnings.new(layers, format: format, said: &history.warned) {
-            reporter.log("step \(row.step): \(sentence)")
-        }
+        let sentences = LayerWarnings.new(
+            layers,
+            format: format,
+            hasLoss: result.hasLoss,
+            said: &history.warned
+        )
+        for sentence in sentences { reporter.log("step \(row.step): \(sentence)") }
+        if !result.hasLoss { tellOfStepWithoutLoss(row.step) }
     }
+
+    /// Says once why a step has no loss.
+    private func tellOfStepWithoutLoss(_ step: Int) {
+        guard history.warned.insert(Self.withoutLoss).inserted else { return }
+        reporter.log(
+            "step \(step): its windows hold nothing that is learned, as of a conversation none of an answer: it has "
+                + "no loss, and the guard leaves it out; a longer seq_length, a larger micro_batch_size or "
+                + "accumulate_grad_batches makes such steps rarer"
+        )
+    }
+
+    private static let withoutLoss = "step without loss"
 
     /// Tells what fits a message.
     private func tell(_ message: RowMessage) throws {

@@ -73,9 +73,9 @@ struct LossParts {
     }
 
     /// The means and, of these, what the objective makes.
-    func result(_ objective: TrainingObjective) -> StepResult {
+    func result(_ objective: TrainingObjective, targetCount: Int) -> StepResult {
         func mean(_ sum: LossSum) -> Double { sum.loss / Double(max(sum.rows, 1)) }
-        var result = StepResult(loss: mean(main), gradientNorm: 0)
+        var result = StepResult(loss: mean(main), targetCount: targetCount, gradientNorm: 0)
         guard case .distillation(let distillation) = objective, distillation.hasParts else {
             return result
         }

@@ -18,8 +18,11 @@ public enum TrainingObjective: Sendable, Equatable {
 
 /// What one step reports.
 public struct StepResult: Sendable, Equatable {
-    /// What was lowered: the mean per position that has a target, in nats.
+    /// What was lowered: the mean per position that counts, in nats; 0, which says nothing, where none does.
     public var loss: Double
+    /// Positions of the step that count in the loss, or, of a loss of several parts, in each of them: 0 where
+    /// windows hold nothing that is learned, as of a conversation's question alone.
+    public var targetCount: Int
     /// Of a loss of several parts, the mean divergence from the teacher; else nil.
     public var divergence: Double?
     /// Of a loss of several parts, the mean cross-entropy with the text; nil if it is none of them.
@@ -28,6 +31,9 @@ public struct StepResult: Sendable, Equatable {
     public var hiddenError: Double?
     /// L2 norm of all trainable parameters' gradients, before clipping.
     public var gradientNorm: Double
+
+    /// Whether the losses are of anything.
+    public var hasLoss: Bool { targetCount > 0 }
 }
 
 /// Quantization-aware training of a decoder: forward with fake-quantized weights, backward straight
@@ -290,6 +296,9 @@ public final class TrainingEngine {
     /// `scaleLearningRate`: Of learned scales; 0 or more. `clipLearningRate`: Of learned thresholds of inputs,
     /// relative to the calibrated ones.
     ///
+    /// A step whose windows hold nothing that is learned is one with a loss and gradients of 0: moments fade, and
+    /// weights move by them and decay.
+    ///
     /// - Throws: ``TransformerError`` (`diverged`), before any parameter changes.
     public func step(
         tokens: UnsafePointer<Int32>,
@@ -314,7 +323,7 @@ public final class TrainingEngine {
             settings.damping > 0 && isFirstRank
             ? Float(settings.damping * Self.dampingShare(progress)) : nil
         let (loss, norm) = accumulate(tokens)
-        var result = loss.result(settings.objective)
+        var result = loss.result(settings.objective, targetCount: targetCount)
         result.gradientNorm = norm
         guard result.loss.isFinite, norm.isFinite else {
             throw divergence(loss: result.loss, norm: norm, tokens: tokens)
@@ -333,6 +342,12 @@ public final class TrainingEngine {
             stepCount: stepCount
         )
         return result
+    }
+
+    /// Positions of the current step that all parts of its loss count.
+    private var targetCount: Int {
+        let share = teacher?.distillation.crossEntropyWeight ?? 1
+        return share > 0 ? counts.targets : counts.rows
     }
 
     /// The share of ``Settings/damping`` at `progress`: from none to all in half a cosine.
