@@ -17,4 +17,13 @@ struct TrainedModel {
     let exportedStep: Int
     /// Why the run took fewer steps than it might have; nil if it did not.
     let endedEarly: String?
+
+    /// What is exported in place of weights that were lost; nil if none were.
+    var lostBest: String? {
+        control.lostBest.map {
+            "the checkpoint of the best validation, that of step \($0), was damaged on the worker's disk: the weights "
+                + "of step \(exportedStep) are exported"
+                + (exportedStep == control.best?.step ? ", the best of those validated since" : "")
+        }
+    }
 }

@@ -39,7 +39,9 @@ extension TrainingLoop {
             throw ComputeFailure(.exportFailed, failures.joined(separator: "; "))
         }
         let results = results(trained, found)
-        for warning in found.flatMap(\.warnings) { reporter.log(warning) }
+        for warning in [trained.lostBest].compactMap(\.self) + found.flatMap(\.warnings) {
+            reporter.log(warning)
+        }
         for turn in found {
             recorder.keep(
                 step: trained.steps,
@@ -96,7 +98,8 @@ extension TrainingLoop {
             exportFormat: written.layout.rawValue,
             tensorBytes: written.tensorByteCount,
             memoryRatio: Double(written.tensorByteCount) / Double(model.bf16ByteCount),
-            warnings: planned + [trained.control.rollBack?.sentence].compactMap(\.self)
+            warnings: planned
+                + [trained.control.rollBack?.sentence, trained.lostBest].compactMap(\.self)
                 + found.flatMap(\.warnings),
             formats: plan.turns.count == 1
                 ? nil

@@ -228,7 +228,7 @@ struct TrainingLoop {
         try train(engine, values: before, &control)
         ranks?.rest()
         tellEnd(of: engine, records)
-        return try exported(of: engine, control, before: before, resumedFrom: resumed)
+        return try exported(of: engine, &control, before: before, resumedFrom: resumed)
     }
 
     /// What the run's speed is compared with, found before the engine's memory is taken.
@@ -272,18 +272,21 @@ struct TrainingLoop {
         return control
     }
 
-    /// The weights that the job asks for: the last ones, or those of the best validation.
+    /// The weights that the job asks for: the last ones, or those of the best validation if they are whole.
     private func exported(
         of engine: TrainingEngine,
-        _ control: RunControl,
+        _ control: inout RunControl,
         before: [String: Double],
         resumedFrom resumed: Int
     ) throws -> TrainedModel {
         let taken = engine.stepCount
-        let step = control.exportedStep(of: taken)
-        if step != taken { try checkpoints.restoreBest(engine, step: step) }
+        var step = control.exportedStep(of: taken)
+        if step != taken, try !checkpoints.restoreBest(engine, step: step) {
+            control.lostBest = step
+            step = taken
+        }
         if let best = control.best, plan.control.judgesValidations {
-            let use = plan.control.keepsBest ? "it is exported" : "the last step is exported"
+            let use = step == best.step ? "it is exported" : "step \(step) is exported"
             reporter.log("the best validation is that of step \(best.step) of \(taken): \(use)")
         }
         return TrainedModel(

@@ -56,6 +56,73 @@ internal import Testing
         #expect(try killed.results()["best_step"] as? Int == step)
     }
 
+    /// Flips a bit of the weights of a checkpoint in all places that have it: they are links to one file.
+    private static func damage(_ step: Int, in checkpoints: String) throws {
+        let names = try FileManager.default.contentsOfDirectory(atPath: checkpoints)
+        let newest = try #require(names.filter { $0.hasPrefix("step-") }.max())
+        let own = "\(checkpoints)/step-\(String(format: "%08d", step))/model.safetensors"
+        let carried = ["best.", "anchor."].map { "\(checkpoints)/\(newest)/\($0)model.safetensors" }
+        let path = try #require(
+            ([own] + carried).first(where: FileManager.default.fileExists),
+            "\(names)"
+        )
+        let file = try #require(FileHandle(forUpdatingAtPath: path))
+        try file.seek(toOffset: 50_000)
+        let byte = try #require(try file.read(upToCount: 1)?.first)
+        try file.seek(toOffset: 50_000)
+        try file.write(contentsOf: [byte ^ 1])
+        try file.close()
+    }
+
+    /// Seen: a flipped bit in the best checkpoint's file cost all of the run, which began at step 0.
+    @Test func aDamagedBestCostsNoStep() throws {
+        let child = try TrainingChild()
+        let best = #", "export_from": "best""#
+        let whole = try child.run("whole", Self.members(steps: 60, "", best))
+        let step = try #require(try whole.results()["best_step"] as? Int)
+        try #require(step < 56, "there is nothing to see")
+        let damaged = try child.run(
+            "damaged",
+            Self.members(steps: 60, "", best),
+            breaks: [.stop(57)],
+            between: { try Self.damage(step, in: $0) }
+        )
+        let results = try damaged.results()
+        #expect(results["exported_step"] as? Int == 60, "\(results)")
+        let warnings = try #require(results["warnings"] as? [String])
+        #expect(
+            warnings.contains {
+                $0.contains("that of step \(step), was damaged")
+                    && $0.contains("of step 60 are exported")
+            }
+        )
+        #expect(damaged.log.contains { $0.hasPrefix("resuming from the checkpoint of step 5") })
+        #expect(
+            damaged.log.contains { $0.contains("best.model.safetensors: the digest") },
+            "\(damaged.log)"
+        )
+        let last = try child.run("last", Self.members(steps: 60))
+        #expect(try damaged.file(Self.weights) == last.file(Self.weights))
+    }
+
+    /// A run whose newest good checkpoint is damaged goes back to another one, not to the start.
+    @Test func aDamagedAnchorHasAnother() throws {
+        let child = try TrainingChild()
+        let outcome = try child.run(
+            "damaged",
+            Self.diverging(steps: 60, factor: 1.05, patience: 4),
+            breaks: [.stop(52)],
+            between: { try Self.damage(48, in: $0) }
+        )
+        let back = outcome.log.filter { $0.contains("went back to") }
+        #expect(back.count { $0.contains("went back to the checkpoint of step 5") } == 1, "\(back)")
+        #expect(!back.contains { $0.contains("the start") })
+        #expect(
+            outcome.log.contains { $0.contains("that of step 48, is damaged") },
+            "\(outcome.log)"
+        )
+    }
+
     /// What a run trains beside the weights, or in their place, is that of the best step, too.
     @Test(
         arguments: [

@@ -34,6 +34,20 @@ internal import Testing
 
     // MARK: The best validation
 
+    /// The next validation is the best of what is there; a lost anchor gives way to the checkpoint without it.
+    @Test func aRunGoesOnWithoutWhatIsDamaged() {
+        var control = RunControl(Self.rules(keepsBest: true))
+        for (step, loss) in [(10, 1.5), (20, 1.9)] { _ = control.validate(loss, step: step) }
+        control.lose(.best, for: 20)
+        #expect(control.best == nil && control.lostBest == 10)
+        #expect(control.companions(of: 25).isEmpty && control.exportedStep(of: 25) == 25)
+        #expect(control.validate(1.8, step: 30) && control.best?.step == 30)
+        control.anchor = 25
+        control.lose(.anchor, for: 40)
+        let spike = Divergence(step: 50, cause: .spike, loss: 9, level: 1)
+        #expect(control.remedy(for: spike) == .goBack(.init(divergence: spike, target: 40)))
+    }
+
     @Test func theLowestLossIsTheBest() {
         var control = RunControl(Self.rules(keepsBest: true))
         let found = [(10, 2.0), (20, 1.5), (30, 1.5), (40, 1.6), (50, 1.4)].map {
@@ -294,6 +308,7 @@ internal import Testing
             _ = control.validate(loss, step: step)
         }
         control.anchor = 25
+        control.lostBest = 5
         control.rollBack = RollBack(
             divergence: .init(step: 40, cause: .spike, loss: 9.5, level: 0.1),
             target: 25

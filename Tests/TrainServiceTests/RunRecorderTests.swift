@@ -150,7 +150,9 @@ internal import Testing
         }
         let said = try events.compactMap(\.message)
         #expect(!said.contains { $0.contains("no gradient reaches") }, "\(said)")
-        #expect(said.count { $0.contains("step 10: its windows hold nothing that is learned") } == 1)
+        #expect(
+            said.count { $0.contains("step 10: its windows hold nothing that is learned") } == 1
+        )
         #expect(!said.contains { $0.contains("step 20: its windows") }, "once")
     }
 

@@ -108,7 +108,8 @@ final class TrainingChild: Sendable {
     ///
     /// `breaks`: How attempts end, one after the other, before one that is left alone. `moves`: Whether each
     /// begins on another machine, which has the newest checkpoint and nothing else. `ranks`: Of each attempt, the
-    /// last one's of all after it. `text`: What stands at `/data/train/0`.
+    /// last one's of all after it. `text`: What stands at `/data/train/0`. `between`: Given the folder of checkpoints
+    /// between attempts.
     func run(
         _ name: String,
         _ members: String,
@@ -116,7 +117,8 @@ final class TrainingChild: Sendable {
         moves: Bool = false,
         ranks: [Int] = [1],
         spec given: String? = nil,
-        text: String = "train.txt"
+        text: String = "train.txt",
+        between: (_ checkpoints: String) throws -> Void = { _ in }
     ) throws -> Outcome {
         let spec =
             given ?? """
@@ -131,6 +133,7 @@ final class TrainingChild: Sendable {
             if moves, index > 0 {
                 try move("\(folder)/\(name)/checkpoints-\(index - 1)", to: checkpoints)
             }
+            if index > 0 { try between(checkpoints) }
             try? FileManager.default.removeItem(atPath: outcome.folder)
             try FileManager.default.createDirectory(
                 atPath: outcome.folder,

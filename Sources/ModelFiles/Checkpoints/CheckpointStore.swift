@@ -39,6 +39,10 @@ public struct CheckpointStore {
     static let tensorNames = ["model.safetensors", "optimizer.safetensors"]
     private static let historyName = "history.jsonl"
     static let manifestName = "manifest.json"
+    /// Bytes of a manifest, at most.
+    static let manifestLimit = 1 << 20
+    /// How JSON, which has no such numbers, writes what is not finite.
+    private static let nonFinite = (positive: "Infinity", negative: "-Infinity", nan: "NaN")
 
     let folder: String
     private let digest: Digest
@@ -53,7 +57,8 @@ public struct CheckpointStore {
     ///
     /// Those of later steps go, too: the run began below them because they could not be used.
     ///
-    /// `companions`: Earlier checkpoints of this run whose files go with it.
+    /// `companions`: Earlier checkpoints of this run whose files go with it. `values`: Any numbers, also such as are
+    /// not finite.
     ///
     /// - Returns: The name of the checkpoint's folder.
     /// - Throws: ``ModelFileError``; a failed save leaves earlier checkpoints alone.
@@ -65,7 +70,7 @@ public struct CheckpointStore {
         state: [TrainingTensor],
         values: [String: Double] = [:],
         history: Data? = nil,
-        companions: [CheckpointCompanion] = []
+        companions: [WholeCompanion] = []
     ) throws -> String {
         let name = "\(CheckpointName(step: UInt64(step)))"
         let temporary = "\(folder)/\(CheckpointName(step: UInt64(step)).unfinished)"
@@ -95,19 +100,15 @@ public struct CheckpointStore {
         }
         let names = Self.tensorNames + (history == nil ? [] : [Self.historyName])
         let files = try names.map { try entry($0, in: temporary) }
-        let links = try companions.flatMap {
-            try link($0, fingerprint: fingerprint, into: temporary)
-        }
+        let links = try companions.flatMap { try link($0, into: temporary) }
         let manifest = Manifest(
             step: step,
             fingerprint: fingerprint,
             files: files + links,
             values: values
         )
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         try FileSystem.write(
-            [UInt8](try encoder.encode(manifest)),
+            try Self.bytes(manifest),
             to: "\(temporary)/\(Self.manifestName)"
         )
         let target = "\(folder)/\(name)"
@@ -119,7 +120,9 @@ public struct CheckpointStore {
         return name
     }
 
-    /// Restores the newest checkpoint of this run whose every digest verifies.
+    /// Restores the newest checkpoint of this run whose own files' digests verify.
+    ///
+    /// Those of companions count when they are used: a damaged one costs no weights but its own.
     ///
     /// `onSkip`: Told why a checkpoint was passed over. Returns its manifest, or nil if there is
     /// none to resume from.
@@ -157,27 +160,52 @@ public struct CheckpointStore {
         checkpoints().map(\.description)
     }
 
+    /// Steps of the checkpoints, in rising order.
+    public func steps() -> [Int] { checkpoints().map { Int(clamping: $0.step) } }
+
     func checkpoints() -> [CheckpointName] {
         CheckpointName.all(in: folder).sorted()
     }
 
+    private static func bytes(_ manifest: Manifest) throws -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        encoder.nonConformingFloatEncodingStrategy = .convertToString(
+            positiveInfinity: nonFinite.positive,
+            negativeInfinity: nonFinite.negative,
+            nan: nonFinite.nan
+        )
+        return [UInt8](try encoder.encode(manifest))
+    }
+
+    static func manifest(_ bytes: [UInt8]) throws -> Manifest {
+        let decoder = JSONDecoder()
+        decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+            positiveInfinity: nonFinite.positive,
+            negativeInfinity: nonFinite.negative,
+            nan: nonFinite.nan
+        )
+        return try decoder.decode(Manifest.self, from: Data(bytes))
+    }
+
     /// The manifest of a checkpoint of this run, its files' digests not looked at.
     func manifest(_ path: String, fingerprint: String) throws -> Manifest {
-        let bytes = try FileSystem.read("\(path)/\(Self.manifestName)", limit: 1 << 20)
-        let manifest = try JSONDecoder().decode(Manifest.self, from: Data(bytes))
+        let bytes = try FileSystem.read("\(path)/\(Self.manifestName)", limit: Self.manifestLimit)
+        let manifest = try Self.manifest(bytes)
         guard manifest.fingerprint == fingerprint else {
             throw ModelFileError(.corrupt, "\(path): it belongs to a run with other settings")
         }
         return manifest
     }
 
+    /// The manifest of a checkpoint whose own files are whole.
     func verified(_ path: String, fingerprint: String) throws -> Manifest {
         let manifest = try manifest(path, fingerprint: fingerprint)
-        let own = manifest.files.map(\.name).filter { CheckpointCompanion.Role(ofFile: $0) == nil }
-        guard Set(own).subtracting([Self.historyName]) == Set(Self.tensorNames) else {
+        let own = manifest.files.filter { CheckpointCompanion.Role(ofFile: $0.name) == nil }
+        guard Set(own.map(\.name)).subtracting([Self.historyName]) == Set(Self.tensorNames) else {
             throw ModelFileError(.corrupt, "\(path): the manifest names other files")
         }
-        for file in manifest.files { try verify(file, in: path) }
+        for file in own { try verify(file, in: path) }
         return manifest
     }
 

@@ -94,9 +94,18 @@ struct CheckpointExchange: Sendable {
     /// `checkWorth`: Asked whenever the gateway did not take it and it is to be tried again; what it throws ends
     /// the upload.
     ///
-    /// - Throws: What the gateway refuses, what `checkWorth` throws, or cancellation.
+    /// One that was damaged on this machine's disk stays here: what the gateway has instead is whole.
+    ///
+    /// - Throws: What the gateway refuses, what `checkWorth` throws, or cancellation; ``ServiceError``
+    ///   (`inputOutput`) of a damaged checkpoint.
     func upload(_ notice: Notice, checkWorth: () throws -> Void) async throws {
         let files = try OutputPublisher.inventory("\(staging)/\(notice.name)")
+        if let name = CheckpointDigests.damaged(files, in: "\(staging)/\(notice.name)") {
+            throw ServiceError(
+                .inputOutput,
+                "\(name) is damaged on this worker's disk; the gateway keeps what it has"
+            )
+        }
         try await publisher.publish(
             files,
             in: "\(staging)/\(notice.name)",
@@ -124,5 +133,27 @@ struct CheckpointExchange: Sendable {
         checkpoint.files.allSatisfy { file in
             (try? SHA256Digest.digest(ofFile: "\(path)/\(file.name)"))?.0 == file.digest
         }
+    }
+}
+
+/// What a checkpoint's own manifest says of its files, as `CheckpointStore` writes it.
+struct CheckpointDigests: Decodable {
+    private struct File: Decodable {
+        let name: String
+        let sha256: String
+    }
+
+    private static let name = "manifest.json"
+    private let files: [File]
+
+    /// The first file that is not what the manifest in a folder says; nil if all are, or there is none.
+    static func damaged(_ found: [OutputFile], in folder: String) -> String? {
+        guard let bytes = try? Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(name)")) else {
+            return nil
+        }
+        guard let manifest = try? JSONDecoder().decode(Self.self, from: bytes) else { return name }
+        return manifest.files.first { file in
+            !found.contains { $0.name == file.name && $0.digest.hex == file.sha256 }
+        }?.name
     }
 }

@@ -20,6 +20,9 @@ struct Divergence: Equatable {
     /// Of a spike, the level that it is above.
     var level: Double? = nil
 
+    /// Whether the weights after a step diverge by themselves, whatever the rate: the first loss after it is of them.
+    func isOfWeights(ofStep step: Int) -> Bool { cause == .step && self.step == step + 1 }
+
     /// What happened, as a sentence's beginning: "step 57: the loss is not finite".
     var sentence: String {
         switch cause {

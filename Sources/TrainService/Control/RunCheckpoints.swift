@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Jobs
 internal import ModelFiles
 internal import Protocol
 internal import ServiceKit
@@ -48,7 +49,8 @@ struct RunCheckpoints {
 
     /// Saves a checkpoint, with the earlier ones that the run may still want.
     ///
-    /// `isBest`: Whether it is of the best validation so far.
+    /// One of these that is damaged on the disk is left out and said: the run goes on without it. `isBest`: Whether it
+    /// is of the best validation so far.
     func save(
         _ engine: TrainingEngine,
         _ values: [String: Double],
@@ -57,43 +59,108 @@ struct RunCheckpoints {
     ) throws {
         let step = engine.stepCount
         control.noteCheckpoint(step, isBest: isBest)
-        let name = try store.save(
-            step: step,
-            fingerprint: fingerprint,
-            parameters: engine.stored,
-            state: engine.state,
-            values: values.merging(control.values) { $1 },
-            history: try recorder.history.stored(),
-            companions: control.companions(of: step).map { .init(.init($0.role), step: $0.step) }
-        )
+        let whole = control.companions(of: step).compactMap { role, earlier in
+            do {
+                return try find(role, step: earlier)
+            } catch {
+                reporter.log("\(role.sentence(step: earlier)), and left out from here on: \(error)")
+                let other = role == .anchor ? anchor(before: step) : nil
+                control.lose(role, for: other?.companion.step ?? step)
+                return other
+            }
+        }
+        let name = try Self.ofWorker {
+            try store.save(
+                step: step,
+                fingerprint: fingerprint,
+                parameters: engine.stored,
+                state: engine.state,
+                values: values.merging(control.values) { $1 },
+                history: try recorder.history.stored(),
+                companions: whole
+            )
+        }
         reporter.checkpoint(step: step, name: name)
         reporter.log("checkpoint of step \(step) written\(isBest ? ", the best so far" : "")")
     }
 
-    /// Puts the weights of the best validation where the engine's are.
+    private func find(_ role: RunControl.Companion, step: Int) throws -> WholeCompanion {
+        try store.find(.init(.init(role), step: step), fingerprint: fingerprint)
+    }
+
+    /// The newest checkpoint before a step that is whole.
+    private func anchor(before step: Int) -> WholeCompanion? {
+        for earlier in store.steps().reversed() where earlier < step {
+            if let found = try? find(.anchor, step: earlier) { return found }
+        }
+        return nil
+    }
+
+    /// Puts the weights of the best validation where the engine's are; returns whether its checkpoint is whole.
     ///
-    /// - Throws: `ModelFileError` if its checkpoint is damaged.
-    func restoreBest(_ engine: TrainingEngine, step: Int) throws {
-        try store.restore(
-            .init(.best, step: step),
-            fingerprint: fingerprint,
-            into: engine.stored,
-            state: engine.state
-        )
+    /// Where it is not, the engine is as it was, and the log says so.
+    func restoreBest(_ engine: TrainingEngine, step: Int) throws -> Bool {
+        let found: WholeCompanion
+        do {
+            found = try find(.best, step: step)
+        } catch {
+            reporter.log("\(RunControl.Companion.best.sentence(step: step)): \(error)")
+            return false
+        }
+        try Self.ofWorker {
+            try store.restore(found, into: engine.stored, state: engine.state)
+        }
         engine.show(step: step)
+        return true
     }
 
     /// Makes the checkpoint that a run goes back to its newest; where it goes back to then.
+    ///
+    /// Of one that is damaged, the newest before it that is whole, or else the first after it: the run begins anew only
+    /// where there is none.
     func goBack(_ rollBack: RollBack) throws -> RollBack {
         var found = rollBack
-        do {
-            try store.goBack(to: rollBack.target, fingerprint: fingerprint)
-        } catch {
-            reporter.log("\(error): training begins anew")
-            found.target = 0
-            try store.goBack(to: 0, fingerprint: fingerprint)
+        let steps = rollBack.target == 0 ? [] : store.steps()
+        let places =
+            [rollBack.target] + steps.filter { $0 < rollBack.target }.reversed()
+            + steps.filter { $0 > rollBack.target && !rollBack.divergence.isOfWeights(ofStep: $0) }
+        for step in places where step > 0 {
+            do {
+                try store.goBack(to: step, fingerprint: fingerprint)
+                found.target = step
+                return found
+            } catch {
+                reporter.log(
+                    "training does not go back to the checkpoint of step \(step): \(error)"
+                )
+            }
         }
+        found.target = 0
+        try Self.ofWorker { try store.goBack(to: 0, fingerprint: fingerprint) }
         return found
+    }
+
+    /// Runs work on files of this worker's own: what is wrong with them is no fault of the job's.
+    private static func ofWorker<Result>(_ body: () throws -> Result) throws -> Result {
+        do {
+            return try body()
+        } catch let error as ModelFileError where error.code != .noSpace {
+            throw ComputeFailure(
+                .internalError,
+                "\(error.message); look at the disk of this worker's state"
+            )
+        }
+    }
+}
+
+extension RunControl.Companion {
+    /// What is said of one that is damaged, as a sentence's beginning.
+    fileprivate func sentence(step: Int) -> String {
+        switch self {
+        case .best: "the checkpoint of the best validation, that of step \(step), is damaged"
+        case .anchor:
+            "the checkpoint that the run would go back to, that of step \(step), is damaged"
+        }
     }
 }
 

@@ -5,6 +5,7 @@ extension RunControl {
         static let validated = prefix + "validated"
         static let bestStep = prefix + "best.step"
         static let bestLoss = prefix + "best.loss"
+        static let lostBest = prefix + "best.lost"
         static let lossToBeat = prefix + "early_stopping.best"
         static let waited = prefix + "early_stopping.waited"
         static let endStep = prefix + "end.step"
@@ -30,6 +31,7 @@ extension RunControl {
             Key.validated: Double(validated),
             Key.bestStep: best.map { Double($0.step) },
             Key.bestLoss: best?.loss,
+            Key.lostBest: lostBest.map(Double.init),
             Key.lossToBeat: earlyStopping.best,
             Key.waited: Double(earlyStopping.waited),
             Key.endStep: end.map { Double($0.step) },
@@ -58,6 +60,7 @@ extension RunControl {
         if let step = whole(Key.bestStep), let loss = values[Key.bestLoss] {
             best = Judged(step: step, loss: loss)
         }
+        lostBest = whole(Key.lostBest)
         earlyStopping.best = values[Key.lossToBeat]
         earlyStopping.waited = whole(Key.waited) ?? 0
         if let step = whole(Key.endStep),

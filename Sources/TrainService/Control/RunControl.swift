@@ -49,8 +49,10 @@ struct RunControl: Equatable {
     let rules: Rules
     /// The step of the newest validation.
     var validated = 0
-    /// The validation with the lowest loss.
+    /// The validation with the lowest loss; of those since ``lostBest``, if there is one.
     var best: Judged?
+    /// The step of the validation that was the best when its checkpoint was found damaged.
+    var lostBest: Int?
     var earlyStopping = EarlyStopping()
     var end: EarlyEnd?
     var divergence = DivergenceGuard()
@@ -128,6 +130,17 @@ struct RunControl: Equatable {
         return found
     }
 
+    /// Notes that an earlier checkpoint is damaged; `step`: what the run would go back to in its place.
+    mutating func lose(_ companion: Companion, for step: Int) {
+        switch companion {
+        case .best:
+            lostBest = best?.step
+            // The next validation is the best of those whose weights are there.
+            best = nil
+        case .anchor: anchor = step
+        }
+    }
+
     /// What an earlier checkpoint is kept for.
     enum Companion { case best, anchor }
 
@@ -140,8 +153,7 @@ struct RunControl: Equatable {
                     + "\(RollBack.rateFactor) times the learning rate"
             )
         }
-        if divergence.cause == .step, divergence.step == anchor + 1 {
-            // The first loss after a checkpoint is of its weights: no rate changes it.
+        if divergence.isOfWeights(ofStep: anchor) {
             return .fail(
                 anchor == 0
                     ? "before the first update"

@@ -22,7 +22,7 @@ struct AttemptRunnerTests {
         let name = String(format: "step-%08d", step)
         return """
             mkdir -p \(gateway.folder.home.path)/job-1/checkpoints/\(name)
-            echo weights-\(step) > \(gateway.folder.home.path)/job-1/checkpoints/\(name)/manifest.json
+            echo weights-\(step) > \(gateway.folder.home.path)/job-1/checkpoints/\(name)/weights.bin
             printf '{"type":"checkpoint","step":\(step),"message":"\(name)"}\\n'
 
             """
@@ -57,7 +57,7 @@ struct AttemptRunnerTests {
         let script = checkpoint(20) + checkpoint(40) + waitForStop
         _ = try await gateway.run(script, cancelledWhen: { $0.checkpoints.last?.step == 40 })
         let newest = try #require(gateway.state.withLock { $0.checkpoints.last })
-        #expect(newest.files.map(\.name) == ["manifest.json"])
+        #expect(newest.files.map(\.name) == ["weights.bin"])
         let bytes = gateway.state.withLock { $0.blobs[newest.files[0].digest] }
         #expect(bytes == Array("weights-40\n".utf8))
     }
@@ -76,9 +76,9 @@ struct AttemptRunnerTests {
         gateway.state.withLock { $0.blobs[digest] = Array("weights-20\n".utf8) }
         let stored = Checkpoint(
             step: 20,
-            files: [OutputFile(name: "manifest.json", digest: digest, size: 11)]
+            files: [OutputFile(name: "weights.bin", digest: digest, size: 11)]
         )
-        let path = gateway.folder.home.path + "/job-1/checkpoints/step-00000020/manifest.json"
+        let path = gateway.folder.home.path + "/job-1/checkpoints/step-00000020/weights.bin"
         let script = """
             test "$(cat \(path))" = weights-20 || exit 1
             printf '{"type":"result","json":"{}"}\\n'
@@ -95,7 +95,7 @@ struct AttemptRunnerTests {
         gateway.state.withLock { $0.blobs[digest] = Array("weights-20\n".utf8) }
         let stored = Checkpoint(
             step: 20,
-            files: [OutputFile(name: "manifest.json", digest: digest, size: 11)]
+            files: [OutputFile(name: "weights.bin", digest: digest, size: 11)]
         )
         let folder = gateway.folder.home.path + "/job-1/checkpoints"
         for name in ["step-00000020", "step-00000040"] {
@@ -104,11 +104,11 @@ struct AttemptRunnerTests {
                 withIntermediateDirectories: true
             )
             try Data("damaged 20\n".utf8).write(
-                to: URL(filePath: "\(folder)/\(name)/manifest.json")
+                to: URL(filePath: "\(folder)/\(name)/weights.bin")
             )
         }
         let script = """
-            test "$(cat \(folder)/step-00000020/manifest.json)" = weights-20 || exit 1
+            test "$(cat \(folder)/step-00000020/weights.bin)" = weights-20 || exit 1
             test -d \(folder)/step-00000040 || exit 1
             printf '{"type":"result","json":"{}"}\\n'
             """
@@ -122,7 +122,7 @@ struct AttemptRunnerTests {
         gateway.state.withLock { $0.blobs[.of("x")] = Array("other bytes".utf8) }
         let lost = Checkpoint(
             step: 20,
-            files: [OutputFile(name: "manifest.json", digest: .of("x"), size: 1)]
+            files: [OutputFile(name: "weights.bin", digest: .of("x"), size: 1)]
         )
         let script = #"printf '{"type":"result","json":"{}"}\n'"#
         let end = try await gateway.run(script, checkpoint: lost)

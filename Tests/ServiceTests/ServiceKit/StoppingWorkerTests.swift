@@ -104,7 +104,7 @@ struct StoppingWorkerTests {
         let name = "step-00000020"
         let script = """
             mkdir -p \(folder)/checkpoints/\(name)
-            echo weights > \(folder)/checkpoints/\(name)/manifest.json
+            echo weights > \(folder)/checkpoints/\(name)/weights.bin
             printf '{"type":"checkpoint","step":20,"message":"\(name)"}\\n'
             read order; exit 75
             """
@@ -118,7 +118,7 @@ struct StoppingWorkerTests {
         #expect(end == .abandoned && ends.isEmpty)
         #expect(ContinuousClock.now - start < .seconds(90))
         #expect(
-            FileManager.default.fileExists(atPath: folder + "/checkpoints/\(name)/manifest.json")
+            FileManager.default.fileExists(atPath: folder + "/checkpoints/\(name)/weights.bin")
         )
     }
 
