@@ -124,6 +124,7 @@ public final class ComputeReporter: Sendable {
         var line = event
         // JSON has no infinities; a loss that is none is reported by the failure that follows.
         line.loss = event.loss.flatMap { $0.isFinite ? $0 : nil }
+        line.learningRate = event.learningRate.flatMap { $0.isFinite ? $0 : nil }
         line.tokensPerSecond = event.tokensPerSecond.flatMap { $0.isFinite ? $0 : nil }
         line.etaSeconds = event.etaSeconds.flatMap { $0.isFinite ? $0 : nil }
         guard var data = try? JSONEncoder().encode(line) else {

@@ -50,7 +50,7 @@ struct FollowingRank {
     private func begin(byteCount: Int) throws -> Training {
         var bytes = [UInt8](repeating: 0, count: byteCount)
         bytes.withUnsafeMutableBytes { ranks.broadcast($0) }
-        let briefing = try JSONDecoder().decode(RankBriefing.self, from: Data(bytes))
+        let briefing = try RankBriefing(bytes: bytes)
         guard briefing.processor == RankBriefing.processor else {
             throw ComputeFailure(
                 .internalError,

@@ -40,7 +40,7 @@ final class LeadingRank {
 
     /// Has the others take part in a training that stands ready.
     func begin(_ briefing: RankBriefing, teacher: Parameters?, _ engine: TrainingEngine) throws {
-        var bytes = [UInt8](try JSONEncoder().encode(briefing))
+        var bytes = try briefing.bytes()
         var order = RankOrder(kind: .begin, byteCount: bytes.count)
         order.broadcast(ranks)
         bytes.withUnsafeMutableBytes { ranks.broadcast($0) }

@@ -93,6 +93,31 @@ struct RankBriefing: Codable {
     }
 }
 
+extension RankBriefing {
+    /// How JSON, which has no such numbers, writes what is not finite: ranges and scales are what they are.
+    private static let nonFinite = (positive: "Infinity", negative: "-Infinity", nan: "NaN")
+
+    func bytes() throws -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.nonConformingFloatEncodingStrategy = .convertToString(
+            positiveInfinity: Self.nonFinite.positive,
+            negativeInfinity: Self.nonFinite.negative,
+            nan: Self.nonFinite.nan
+        )
+        return [UInt8](try encoder.encode(self))
+    }
+
+    init(bytes: [UInt8]) throws {
+        let decoder = JSONDecoder()
+        decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+            positiveInfinity: Self.nonFinite.positive,
+            negativeInfinity: Self.nonFinite.negative,
+            nan: Self.nonFinite.nan
+        )
+        self = try decoder.decode(Self.self, from: Data(bytes))
+    }
+}
+
 extension RankBriefing.Scales {
     init(_ scales: BlockScales) {
         self.init(blocks: Data(scales.blocks), factors: scales.factors)

@@ -22,7 +22,7 @@ struct StagedCheckpointsTests {
             name=$(printf step-%08d $step)
             rm -rf \(folder)/checkpoints/step-*
             mkdir -p \(folder)/checkpoints/$name
-            echo weights-$step > \(folder)/checkpoints/$name/manifest.json
+            echo weights-$step > \(folder)/checkpoints/$name/weights.bin
             printf '{"type":"checkpoint","step":%d,"message":"%s"}\\n' $step $name
             for try in $(seq 200); do test -d \(folder)/upload/$name && break; sleep 0.1; done
             ls \(folder)/upload | wc -l >> \(gateway.folder.home.path)/counts
