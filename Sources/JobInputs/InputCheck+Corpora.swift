@@ -23,7 +23,9 @@ extension InputCheck {
             let documents = attempt("$.data.validation", { try CorpusDocuments(corpora) }),
             tokens(documents, "$.data.validation", model)
         {
-            _ = holdsWindow(documents, "$.data.validation", windows)
+            if holdsWindow(documents, "$.data.validation", windows) {
+                validatedTargets([documents], "$.data.validation", spec, windows, model)
+            }
         }
         if spec.calibrates { calibration(data, windows, model) }
     }
@@ -52,12 +54,18 @@ extension InputCheck {
                 parts.append((path, documents))
             }
         }
-        if opened.count == sets.count { validation(data, opened, windows, model) }
+        if opened.count == sets.count { validation(spec, opened, windows, model) }
         guard let model, parts.count == sets.count else { return }
         let tokenCount = parts.reduce(0) { $0 + $1.documents.tokenCount }
         batches(spec.trainer, tokenCount / windows.length, windows)
         documentEnds(data, model) { end in parts.contains { $0.documents.hasEnd(end) } }
         innerEnds(parts, data, model)
+        for part in parts {
+            targets([part.documents], part.path, data, length: windows.length, model)
+        }
+        if data.validation.isEmpty, !data.validatesOnShare {
+            validatedTargets(parts.map(\.documents), "$.data.train", spec, windows, model)
+        }
         guard let samples = mixture(spec, windowsPerEpoch: tokenCount / windows.length) else {
             return
         }
@@ -116,11 +124,12 @@ extension InputCheck {
     /// Checks the shares that a training without a validation text is validated on: they are read as one text, those
     /// of a mixture, too.
     private mutating func validation(
-        _ data: DataOptions,
+        _ spec: TrainSpec,
         _ sets: [CorpusDocuments],
         _ windows: Windows,
         _ model: Model?
     ) {
+        let data = spec.data
         guard data.validatesOnShare else { return }
         let shares = sets.map { $0.share(.validation, of: data.splits) }
         let path = "$.data.splits_string"
@@ -139,6 +148,7 @@ extension InputCheck {
         for share in shares {
             guard tokens(share, path, model) else { return }
         }
+        validatedTargets(shares, path, spec, windows, model)
     }
 
     /// Checks that a model has a row for every token, where all are to be read.

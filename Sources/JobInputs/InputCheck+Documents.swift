@@ -61,9 +61,9 @@ extension InputCheck {
 }
 
 extension InputCheck {
-    /// Renders all conversations of texts, and says if a key is about none.
-    mutating func conversations(_ spec: TrainSpec, _ model: Model?) {
-        guard let tokens = model?.tokens else { return }
+    /// Renders all conversations of texts, and says if a key is about none; returns whether any was seen.
+    mutating func conversations(_ spec: TrainSpec, _ model: Model?) -> Bool {
+        guard let tokens = model?.tokens else { return false }
         var isKnown = true
         var hasConversations = false
         for (key, count) in [
@@ -83,11 +83,13 @@ extension InputCheck {
                 hasConversations = hasConversations || found ?? true
             }
         }
-        guard isKnown, !hasConversations, spec.data.namesAnswersOnly else { return }
-        remark(
-            "$.data.answer_only_loss",
-            "has no effect: no text holds conversations (lines of .jsonl files with messages)"
-        )
+        if isKnown, !hasConversations, spec.data.namesAnswersOnly {
+            remark(
+                "$.data.answer_only_loss",
+                "has no effect: no text holds conversations (lines of .jsonl files with messages)"
+            )
+        }
+        return hasConversations
     }
 }
 

@@ -76,7 +76,8 @@ extension InputCheck {
             texts(count, "/data/calibration", isJoined: false, windows, model)
         }
         texts(spec.data.validation.count, "/data/validation", isJoined: true, windows, model)
-        conversations(spec, model)
+        let isMarked = conversations(spec, model)
+        targets(spec, windows, model, isMarked: isMarked)
     }
 
     /// Checks that each text of a mixture holds a window.

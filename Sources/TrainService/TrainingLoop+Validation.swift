@@ -2,6 +2,8 @@ internal import ComputeKit
 internal import Devices
 internal import Formats
 internal import Foundation
+internal import JobSpecs
+internal import Jobs
 internal import Kernels
 internal import ModelFiles
 internal import ServiceKit
@@ -171,13 +173,26 @@ extension TrainingLoop {
         )
         let name = validation.rawValue + (format.map { " \($0)" } ?? "")
         let windows = plan.validationWindows(of: texts.validation.count / plan.length)
-        return try evaluator.evaluate(texts.validation, windows: windows) { done in
-            var event = place
-            event.phase = "\(name) \(done)/\(windows)"
-            reporter.send(event)
-            if reporter.isStopRequested {
-                throw AttemptStopped("stopped in \(name)")
+        do {
+            return try evaluator.evaluate(texts.validation, windows: windows) { done in
+                var event = place
+                event.phase = "\(name) \(done)/\(windows)"
+                reporter.send(event)
+                if reporter.isStopRequested {
+                    throw AttemptStopped("stopped in \(name)")
+                }
             }
+        } catch let error as TransformerError where error.code == .invalidTokens {
+            throw ComputeFailure(.userError, "\(validated): \(error.message)")
         }
+    }
+
+    /// What is validated on: its place in the job, and its names.
+    private var validated: String {
+        let data = plan.spec.data
+        if data.validatesOnShare { return "$.data.splits_string: the second share" }
+        let names = data.validation.isEmpty ? data.training : data.validation
+        let list = names.prefix(8).joined(separator: ", ")
+        return "$.data.\(data.validation.isEmpty ? "train" : "validation"): \(list)"
     }
 }

@@ -76,7 +76,11 @@ final class TrainingChild: Sendable {
     let folder: String
     private let program: String
 
-    init() throws {
+    /// Writes a model and texts.
+    ///
+    /// `deviation`: Of the model's weights. `chatTemplate`: The model's; nil for none. `endTokens`: Those that end a
+    /// text.
+    init(deviation: Float = 0.3, chatTemplate: String? = nil, endTokens: [Int] = []) throws {
         folder = NSTemporaryDirectory() + "/qat-training-" + UUID().uuidString
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let named = ProcessInfo.processInfo.environment["QAT_TEST_BIN"]
@@ -87,7 +91,7 @@ final class TrainingChild: Sendable {
             },
             "qat-traind is not built; run scripts/test"
         )
-        try writeModel()
+        try writeModel(deviation: deviation, chatTemplate: chatTemplate, endTokens: endTokens)
         let lines = (0..<200).map { "line \($0): the quick brown fox jumps over \($0 * 7 % 13)\n" }
         try write(lines.joined(), "train.txt")
         try write(String(lines.reversed().joined().prefix(1500)), "validation.txt")
@@ -108,7 +112,7 @@ final class TrainingChild: Sendable {
     ///
     /// `breaks`: How attempts end, one after the other, before one that is left alone. `moves`: Whether each
     /// begins on another machine, which has the newest checkpoint and nothing else. `ranks`: Of each attempt, the
-    /// last one's of all after it. `text`: What stands at `/data/train/0`. `between`: Given the folder of checkpoints
+    /// last one's of all after it. `text`: What stands at `/data/train/0`, and `validation` at `/data/validation/0`. `between`: Given the folder of checkpoints
     /// between attempts.
     func run(
         _ name: String,
@@ -118,6 +122,7 @@ final class TrainingChild: Sendable {
         ranks: [Int] = [1],
         spec given: String? = nil,
         text: String = "train.txt",
+        validation: String = "validation.txt",
         between: (_ checkpoints: String) throws -> Void = { _ in }
     ) throws -> Outcome {
         let spec =
@@ -146,7 +151,7 @@ final class TrainingChild: Sendable {
                 spec: spec,
                 inputs: [
                     "/model": "\(folder)/model", "/data/train/0": "\(folder)/\(text)",
-                    "/data/validation/0": "\(folder)/validation.txt",
+                    "/data/validation/0": "\(folder)/\(validation)",
                 ],
                 inputFiles: ["/data/train/0": [.init(path: "train.txt", size: 1, sha256: "ab")]],
                 outputFolder: outcome.folder,
@@ -225,7 +230,11 @@ final class TrainingChild: Sendable {
     }
 
     /// A random model whose tokens are single bytes.
-    private func writeModel() throws {
+    private func writeModel(
+        deviation: Float,
+        chatTemplate: String?,
+        endTokens: [Int]
+    ) throws {
         var vocabulary: [String] = []
         var next: UInt32 = 256
         // GPT-2's alphabet: what prints stands for itself, the rest for what follows 255.
@@ -246,10 +255,11 @@ final class TrainingChild: Sendable {
                     layerCount: 2,
                     headCount: 4,
                     keyValueHeadCount: 2,
-                    tiedEmbeddings: true
+                    tiedEmbeddings: true,
+                    eosTokens: endTokens
                 ),
                 seed: 4,
-                deviation: 0.3
+                deviation: deviation
             ),
             tokenizer: try Tokenizer(
                 vocabulary: vocabulary,
@@ -260,7 +270,7 @@ final class TrainingChild: Sendable {
             source: .huggingFace,
             storedByteCount: 0,
             tokenizerJSON: nil,
-            chatTemplate: nil
+            chatTemplate: chatTemplate
         )
         let plain = QuantizedModel(model: model, stored: [:])
         _ = try plain.write(

@@ -21,14 +21,15 @@ public struct MarkedText: Sendable {
     /// No text.
     public init() {}
 
-    /// Appends a file's documents, until there are `enough` tokens.
+    /// Appends a file's documents, until there are `enough` tokens, or `isEnough` says so after one.
     ///
     /// - Throws: ``ModelFileError``, naming the line, or the token that the model does not have.
     mutating func append(
         _ file: TextFile,
         _ tokens: TextTokens,
         marking: Marking,
-        upTo enough: Int = .max
+        upTo enough: Int = .max,
+        until isEnough: (MarkedText) -> Bool = { _ in false }
     ) throws(ModelFileError) {
         let start = self.tokens.count
         var renderer: ChatTemplate.Renderer?
@@ -49,7 +50,7 @@ public struct MarkedText: Sendable {
                 failure = error
                 return false
             }
-            return self.tokens.count < enough
+            return self.tokens.count < enough && !isEnough(self)
         }
         if let failure { throw failure }
         files.append(start..<self.tokens.count)

@@ -165,6 +165,27 @@ public enum TextCorpus {
         return text
     }
 
+    /// Reads the beginning of files likewise: documents, one after the other, until `isEnough` says so of all that
+    /// was read.
+    ///
+    /// - Throws: As ``load(paths:key:learnsAnswers:_:)``, of the documents it comes to.
+    public static func read(
+        _ files: [TextFile],
+        learnsAnswers: Bool,
+        _ tokens: TextTokens,
+        until isEnough: (MarkedText) -> Bool
+    ) throws(ModelFileError) -> MarkedText {
+        var text = MarkedText()
+        var isOver = false
+        for file in files where !isOver {
+            try text.append(file, tokens, marking: learnsAnswers ? .answers : .documents) {
+                isOver = isEnough($0)
+                return isOver
+            }
+        }
+        return text
+    }
+
     /// Checks that files hold at least one window.
     ///
     /// - Parameters:

@@ -37,6 +37,11 @@ public struct DocumentRules: Sendable, Equatable, Codable {
 }
 
 extension DocumentRules? {
+    /// Whether anything counts in the loss of a window: a token behind one that is not silent.
+    public func leavesTarget(in window: some BidirectionalCollection<Int32>) -> Bool {
+        window.dropLast().contains { !isSilent($0) }
+    }
+
     /// Whether a token's position counts in no loss: by its mark, or since a document ends there.
     func isSilent(_ token: Int32) -> Bool {
         if MarkedToken.has(MarkedToken.silent, token) { return true }

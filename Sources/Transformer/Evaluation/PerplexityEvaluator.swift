@@ -148,7 +148,11 @@ public final class PerplexityEvaluator {
         // A window of silent tokens asks for nothing.
         sums.removeAll { $0.rows == 0 }
         guard !sums.isEmpty else {
-            throw TransformerError(.invalidTokens, "no token of the text counts in the loss")
+            let which = count == 1 ? "its first window" : "its first \(count) windows"
+            throw TransformerError(
+                .invalidTokens,
+                "no token of \(which) of \(length) tokens counts in the loss"
+            )
         }
         return sums
     }
