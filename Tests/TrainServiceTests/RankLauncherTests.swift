@@ -1,5 +1,6 @@
 internal import Foundation
 internal import Jobs
+internal import Synchronization
 internal import TestProgram
 internal import Testing
 
@@ -61,7 +62,8 @@ struct RankLauncherTests {
 
     private static func outcome(
         _ script: String,
-        _ commands: [ComputeProcess.Command] = []
+        _ commands: [ComputeProcess.Command] = [],
+        onEvent: @escaping @Sendable (ComputeEvent) -> Void = { _ in }
     ) async throws -> ComputeProcess.Outcome {
         let process = ComputeProcess(
             executable: "/proc/self/exe",
@@ -82,7 +84,7 @@ struct RankLauncherTests {
             for command in commands { continuation.yield(command) }
             continuation.finish()
         }
-        return try await process.run(commands: asked, onEvent: { _ in }, onStandardError: { _ in })
+        return try await process.run(commands: asked, onEvent: onEvent, onStandardError: { _ in })
     }
 
     /// The end of a rank that was not rank 0's own is a loss: the job goes on from its checkpoint.
@@ -115,6 +117,41 @@ struct RankLauncherTests {
         #expect(reason == .internalError)
     }
 
+    /// Seen: a launcher that greets passed the trial, and failed each job as a fault of the program.
+    @Test func aLaunchersOwnLinesGoToTheLog() async throws {
+        let events = Mutex<[ComputeEvent]>([])
+        let result = #"echo '{"type":"result","json":"{}"}'"#
+        let ended = try await Self.outcome(
+            "echo salloc: Granted job allocation 42; echo; seq 100; \(result)",
+            onEvent: { event in events.withLock { $0.append(event) } }
+        )
+        #expect(ended == .succeeded("{}"))
+        let told = events.withLock { $0 }
+        #expect(
+            told.count == ComputeProcess.launcherLineLimit && told.allSatisfy { $0.type == .log }
+        )
+        #expect(told.first?.message == "the launcher printed: salloc: Granted job allocation 42")
+        #expect(
+            told.last?.message == "the launcher printed: 19; what more it prints is left out",
+            "\(told.last?.message ?? "")"
+        )
+    }
+
+    /// Seen: INTERNAL, without a word of the launcher; it is a loss, which another worker may do without.
+    @Test(
+        arguments: [
+            "echo done", "exec cat /dev/zero", "exec cat /dev/zero >&2",
+        ]
+    )
+    func aLauncherThatStartsNoRanksIsNamed(script: String) async throws {
+        let ended = try await Self.outcome(script)
+        guard case .failed(let reason, let message) = ended else {
+            Issue.record("\(ended)")
+            return
+        }
+        #expect(reason.isLoss && message.hasPrefix("the launcher (--launcher)"), "\(ended)")
+    }
+
     /// A launcher is asked to end its ranks before it is killed itself.
     @Test func aKillReachesTheRanks() async throws {
         let script = "trap 'exit 143' TERM; while true; do sleep 0.05; done"
@@ -124,7 +161,21 @@ struct RankLauncherTests {
     /// What is wrong is known when a worker starts.
     @Test func aTrialSaysWhatIsMissing() async throws {
         let works = try Self.scripted("echo \(RankLauncher.trialWord(2))")
-        try await works.tryOut("/proc/self/exe")
+        #expect(try await works.tryOut("/proc/self/exe") == nil)
+        let greets = try Self.scripted("echo Granted 42; echo \(RankLauncher.trialWord(2))")
+        #expect(try await greets.tryOut("/proc/self/exe") == "Granted 42")
+        for (script, words) in [
+            ("exit 0", "nothing was printed (exited(0))"),
+            ("echo \(RankLauncher.trialWord(1))", RankLauncher.trialWord(1)),
+            ("head -c 100000 /dev/zero; exit 0", "more than 65536 bytes were printed"),
+        ] {
+            let launcher = try Self.scripted(script)
+            let error = await #expect(throws: ServiceError.self) {
+                try await launcher.tryOut("/proc/self/exe")
+            }
+            let sentence = "--launcher: 2 ranks did not come about: \(words)"
+            #expect(error?.message == sentence, "\(error?.message ?? "")")
+        }
         let broken = try Self.scripted("echo ---- >&2; echo no such node >&2; exit 1")
         let error = await #expect(throws: ServiceError.self) {
             try await broken.tryOut("/proc/self/exe")

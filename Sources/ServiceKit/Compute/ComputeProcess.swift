@@ -54,8 +54,36 @@ struct ComputeProcess: Sendable {
         let line = try JSONEncoder().encode(request)
         let notes = ChildNotes()
         let killsBefore = OutOfMemoryKills.counted()
+        let ended: TerminationStatus
+        do {
+            ended = try await converse(line, notes, commands, onEvent, onStandardError)
+        } catch let error as SubprocessError
+            where launch != nil && error.code == .outputLimitExceeded
+        {
+            return .failed(
+                reason: .killed,
+                message: """
+                    the launcher (--launcher), or what it started, printed a line without an end (more than 4 MiB on \
+                    standard output, or 128 KiB on standard error); standard output is rank 0's alone
+                    """
+            )
+        }
+        let kills = OutOfMemoryKills.counted().since(killsBefore)
+        let testimony = notes.testimony(kills: kills)
+        guard let launch else { return Self.classify(ended, testimony) }
+        return Self.classify(ended, of: launch.ranks.count, testimony)
+    }
+
+    /// Starts the child with its request and hears it to its end.
+    private func converse(
+        _ line: Data,
+        _ notes: ChildNotes,
+        _ commands: AsyncStream<Command>,
+        _ onEvent: @escaping @Sendable (ComputeEvent) -> Void,
+        _ onStandardError: @escaping @Sendable (String) -> Void
+    ) async throws -> TerminationStatus {
         let command = self.command
-        let result = try await Subprocess.run(
+        return try await Subprocess.run(
             .path(FilePath(command[0])),
             arguments: Arguments(Array(command.dropFirst())),
             // A trap says what it is in one line; a backtrace is for developers.
@@ -86,43 +114,83 @@ struct ComputeProcess: Sendable {
                     try await watch(notes)
                     await end { try? execution.send(signal: $0) }
                 }
-                async let standardError: Void = {
+                async let standardError: Void = orEnd {
                     for try await line in execution.standardError.strings() {
                         notes.hear(line)
                         onStandardError(line)
                     }
-                }()
+                } by: {
+                    try? execution.send(signal: $0)
+                }
                 let lines = execution.standardOutput.strings(
                     // JSON may hold the other characters that Unicode counts as line breaks.
                     separatedBy: .unicodeScalarSequence(["\n"] as [Unicode.Scalar]),
                     bufferingPolicy: .maxLineLength(ComputeEvent.maximumLineByteCount)
                 )
-                for try await line in lines { try Self.take(line, notes, onEvent) }
+                try await orEnd {
+                    var launcherLines = 0
+                    for try await line in lines {
+                        guard let event = try event(line, &launcherLines) else { continue }
+                        notes.touch()
+                        pass(event, notes, onEvent)
+                    }
+                } by: {
+                    try? execution.send(signal: $0)
+                }
                 try await standardError
                 // Whoever waits for it reaps it after this: until then the system tells of it.
                 try await seePeak(of: execution.processIdentifier.value, notes)
                 group.cancelAll()
             }
-        }
-        let kills = OutOfMemoryKills.counted().since(killsBefore)
-        let testimony = notes.testimony(kills: kills)
-        guard let launch else { return Self.classify(result.terminationStatus, testimony) }
-        return Self.classify(result.terminationStatus, of: launch.ranks.count, testimony)
+        }.terminationStatus
     }
 
-    /// Takes a line that the child printed.
-    private static func take(
-        _ line: String,
+    private func pass(
+        _ event: ComputeEvent,
         _ notes: ChildNotes,
         _ onEvent: (ComputeEvent) -> Void
-    ) throws {
-        notes.touch()
-        let event = try ComputeEvent(line: line)
+    ) {
         switch event.type {
         case .result, .error: notes.conclude(event)
         case .alive: break
         case .progress, .metric, .log, .checkpoint, .replica: onEvent(event)
         }
+    }
+
+    /// Reads what a child prints; one that prints what cannot be read is ended, for it would wait for a reader.
+    private func orEnd(
+        _ read: () async throws -> Void,
+        by send: (Subprocess.Signal) -> Void
+    ) async throws {
+        do {
+            try await read()
+        } catch {
+            await end(send)
+            throw error
+        }
+    }
+
+    /// Lines of a launcher's own that a job's log is told.
+    static let launcherLineLimit = 20
+
+    /// The event that a line is, or one that tells the log of what a launcher prints itself, as its greeting; nil of
+    /// a line that is not told.
+    ///
+    /// `launcherLines`: How many of these there were.
+    ///
+    /// - Throws: ``ServiceError`` (`childProtocol`) of a line of the child's that is no event.
+    private func event(_ line: String, _ launcherLines: inout Int) throws -> ComputeEvent? {
+        // What rank 0 prints are objects.
+        guard launch != nil, !line.hasPrefix("{") else { return try ComputeEvent(line: line) }
+        guard line.contains(where: { !$0.isWhitespace }) else { return nil }
+        launcherLines += 1
+        guard launcherLines <= Self.launcherLineLimit else { return nil }
+        let isLast = launcherLines == Self.launcherLineLimit
+        var event = ComputeEvent(.log)
+        event.message =
+            "the launcher printed: \(PlainText.bounded(line))"
+            + (isLast ? "; what more it prints is left out" : "")
+        return event
     }
 
     /// Has lines written to the child, those of `orders` and those that go where is returned, by one task: what two
@@ -265,6 +333,15 @@ struct ComputeProcess: Sendable {
             return classify(status, child)
         }
         if child.wasKilled, child.last == nil, code != ComputeChild.stoppedStatus { return .killed }
+        if child.last == nil, code == 0 {
+            return .failed(
+                reason: .killed,
+                message: """
+                    the launcher (--launcher) ended as if all were well, and none of the \(ranks) ranks told results\
+                    \(child.words); it has to start them, and to bring rank 0's output back
+                    """
+            )
+        }
         // What rank 0 told last holds, whatever became of the launcher then.
         if child.last != nil || code == ComputeChild.stoppedStatus || code == 0 {
             return classify(status, child)

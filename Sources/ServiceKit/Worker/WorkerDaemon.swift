@@ -42,8 +42,13 @@ public struct WorkerDaemon: Sendable {
         }
         let certificate = try configuration.checkedCertificate()
         if let launcher = tools.launcher {
-            try await launcher.tryOut("/proc/self/exe")
+            let printed = try await launcher.tryOut("/proc/self/exe")
             logger.info("\(launcher.offered.count) ranks start and hear each other")
+            if let printed {
+                logger.notice(
+                    "the launcher prints lines of its own, which logs of jobs are told: \(printed)"
+                )
+            }
         }
         let folder = try StateFolder(path: configuration.stateFolder)
         folder.removeAddress()
