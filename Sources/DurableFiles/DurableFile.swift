@@ -18,7 +18,8 @@ public final class DurableFile {
     }
 
     private let path: String
-    private let temporary: String
+    /// Where it is until it is committed.
+    public let temporary: String
     private let descriptor: Int32
     private var end = 0
     private var isCommitted = false

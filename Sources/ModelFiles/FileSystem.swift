@@ -58,6 +58,9 @@ enum FileSystem {
 final class AtomicFile {
     private let file: DurableFile
 
+    /// Where it is until it is committed.
+    var temporary: String { file.temporary }
+
     init(path: String) throws(ModelFileError) {
         do throws(DurableFileError) {
             file = try DurableFile(path: path)

@@ -9,6 +9,8 @@ public final class CorpusWriter {
     public var documentCount: Int { lengths.count }
     /// Tokens so far.
     public private(set) var tokenCount = 0
+    /// Where both files are until ``commit()``: what a process that is ended leaves, unless it removes them.
+    public var temporaryPaths: [String] { [tokens.temporary, index.temporary] }
     /// How tokens are stored.
     public let type: TokenType
     private let prefix: String

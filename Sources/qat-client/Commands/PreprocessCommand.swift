@@ -36,6 +36,12 @@ struct PreprocessCommand: ClientVerb {
         guard (1...256).contains(workers) else {
             throw ValidationError("--workers \(workers) is not allowed; expected 1 to 256")
         }
+        // The files would be hidden ones, .bin and .idx.
+        guard !outputPrefix.isEmpty, !outputPrefix.hasSuffix("/") else {
+            throw ValidationError(
+                "--output-prefix \"\(outputPrefix)\" has no name; expected what PREFIX.bin and PREFIX.idx begin with"
+            )
+        }
     }
 
     func perform() async throws -> ExitStatus {
@@ -48,7 +54,7 @@ struct PreprocessCommand: ClientVerb {
         defer { meter.clear() }
         let (writer, progress): (CorpusWriter, CorpusTokenizer.Progress)
         do {
-            (writer, progress) = try tokenize(meter)
+            (writer, progress) = try UnfinishedFiles.whileUnfinished { try tokenize(meter, $0) }
         } catch let error as ModelFileError {
             meter.clear()
             throw ClientError(.usage, error.message)
@@ -90,7 +96,8 @@ struct PreprocessCommand: ClientVerb {
     }
 
     private func tokenize(
-        _ meter: TransferMeter
+        _ meter: TransferMeter,
+        _ unfinished: UnfinishedFiles
     ) throws -> (CorpusWriter, CorpusTokenizer.Progress) {
         let source = try ModelLoader.open(path: model)
         let tokens = try TextTokens(source.tokenizer(), source.configuration, source.files)
@@ -106,6 +113,7 @@ struct PreprocessCommand: ClientVerb {
             prefix: outputPrefix,
             vocabularySize: tokens.vocabularySize
         )
+        unfinished.begin(writer.temporaryPaths)
         let total = UInt64(texts.reduce(0) { $0 + $1.byteCount })
         var before: UInt64 = 0
         for text in texts {
@@ -119,7 +127,7 @@ struct PreprocessCommand: ClientVerb {
         guard writer.documentCount > 0 else {
             throw ModelFileError(.tooShort, "the texts have no token")
         }
-        try writer.commit()
+        try unfinished.takeNames { try writer.commit() }
         return (writer, tokenizer.progress)
     }
 }

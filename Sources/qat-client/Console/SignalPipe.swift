@@ -9,7 +9,7 @@ internal import Synchronization
 final class SignalPipe: Sendable {
     private struct Listener {
         let numbers: Set<Int32>
-        let continuation: AsyncStream<Int32>.Continuation
+        let hear: @Sendable (Int32) -> Void
     }
 
     private struct State {
@@ -41,25 +41,30 @@ final class SignalPipe: Sendable {
     /// The signals that arrive from now on while the stream is read; meanwhile they do nothing else.
     func signals(_ numbers: [Int32]) -> AsyncStream<Int32> {
         AsyncStream { continuation in
-            let key = state.withLock { state in
-                state.nextKey += 1
-                state.listeners[state.nextKey] = Listener(
-                    numbers: Set(numbers),
-                    continuation: continuation
-                )
-                for number in numbers {
-                    signal(number) { SignalPipe.shared.note($0) }
-                }
-                return state.nextKey
-            }
+            let key = hear(numbers) { continuation.yield($0) }
             continuation.onTermination = { [self] _ in
                 end(key)
             }
         }
     }
 
+    /// Has `body` called with each signal that arrives from now on, in a thread of its own: for work that leaves no
+    /// task a chance.
+    ///
+    /// - Returns: What ``end(_:)`` takes.
+    func hear(_ numbers: [Int32], _ body: @escaping @Sendable (Int32) -> Void) -> Int {
+        state.withLock { state in
+            state.nextKey += 1
+            state.listeners[state.nextKey] = Listener(numbers: Set(numbers), hear: body)
+            for number in numbers {
+                signal(number) { SignalPipe.shared.note($0) }
+            }
+            return state.nextKey
+        }
+    }
+
     /// Forgets a listener; signals that nobody waits for have their default action again.
-    private func end(_ key: Int) {
+    func end(_ key: Int) {
         state.withLock { state in
             guard let listener = state.listeners.removeValue(forKey: key) else {
                 return
@@ -90,10 +95,10 @@ final class SignalPipe: Sendable {
                 continue
             }
             let number = Int32(byte)
-            let continuations = state.withLock { state in
-                state.listeners.values.filter { $0.numbers.contains(number) }.map(\.continuation)
+            let listeners = state.withLock { state in
+                state.listeners.values.filter { $0.numbers.contains(number) }
             }
-            continuations.forEach { $0.yield(number) }
+            listeners.forEach { $0.hear(number) }
         }
     }
 }
