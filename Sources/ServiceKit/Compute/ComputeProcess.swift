@@ -56,7 +56,14 @@ struct ComputeProcess: Sendable {
         let killsBefore = OutOfMemoryKills.counted()
         let ended: TerminationStatus
         do {
-            ended = try await converse(line, notes, commands, onEvent, onStandardError)
+            ended = try await converse(
+                line,
+                notes,
+                commands,
+                orders,
+                onEvent,
+                onStandardError
+            )
         } catch let error as SubprocessError
             where launch != nil && error.code == .outputLimitExceeded
         {
@@ -79,6 +86,7 @@ struct ComputeProcess: Sendable {
         _ line: Data,
         _ notes: ChildNotes,
         _ commands: AsyncStream<Command>,
+        _ orders: AsyncStream<String>?,
         _ onEvent: @escaping @Sendable (ComputeEvent) -> Void,
         _ onStandardError: @escaping @Sendable (String) -> Void
     ) async throws -> TerminationStatus {
