@@ -13,8 +13,10 @@ public struct EngineOptions: Sendable {
     public var sequences: Int
     /// Tokens of a pass.
     public var rows: Int
-    /// Bytes that the key-value cache may take, though never too few for one text at its full length; nil for as
-    /// many as all texts need at theirs.
+    /// Pages of the key-value cache; nil for as many as all texts need at their full length.
+    public var pageCount: Int?
+    /// Bytes that the key-value cache may take, though never too few for one text at its full length; nil for no
+    /// limit.
     public var cacheBytes: Int?
     /// How keys and values are kept.
     public var encoding: CacheEncoding
@@ -58,6 +60,7 @@ extension EngineOptions {
             rows: rows,
             sequences: sequences,
             length: length(of: configuration),
+            pageCount: pageCount,
             encoding: encoding
         )
         guard let cacheBytes else { return limits }

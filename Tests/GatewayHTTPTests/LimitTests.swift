@@ -64,7 +64,8 @@ struct LimitTests {
         limits.idleTime = .milliseconds(300)
         try await HTTPFixture.run(NothingServed(), limits: limits) { fixture in
             try await fixture.client.connect { connection in
-                if !start.isEmpty { try await connection.write(Array(start.utf8)) }
+                // On a busy machine the connection may be closed before.
+                if !start.isEmpty { try? await connection.write(Array(start.utf8)) }
                 #expect(await connection.isClosed())
             }
         }

@@ -59,7 +59,7 @@ struct RunCheckpoints {
     ) throws {
         let step = engine.stepCount
         control.noteCheckpoint(step, isBest: isBest)
-        let whole = control.companions(of: step).compactMap { role, earlier in
+        let whole = control.companions(of: step).compactMap { role, earlier -> WholeCompanion? in
             do {
                 return try find(role, step: earlier)
             } catch {

@@ -33,12 +33,12 @@ final class UnfinishedFiles: Sendable {
         defer {
             let waiting = state.withLock { state in
                 state.isTakingNames = false
-                state.paths = []
                 return state.waiting
             }
             if let waiting { end(by: waiting) }
         }
         try body()
+        state.withLock { $0.paths = [] }
     }
 
     private func end(by number: Int32) {
