@@ -2,6 +2,8 @@ internal import Foundation
 internal import TestProgram
 internal import Testing
 
+@testable internal import qat_client
+
 /// What `preprocess` leaves when it is ended amid its work.
 @Suite struct PreprocessProcessTests {
     private let folder: TemporaryHome
