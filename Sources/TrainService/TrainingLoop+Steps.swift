@@ -21,6 +21,7 @@ extension TrainingLoop {
             steps: engine.stepCount..<max(engine.stepCount, plan.totalSteps),
             threads: plan.workerCount
         )
+        recorder.windowsPerStep = engine.windowsPerStep
         var pace = Pace(tokensPerStep: engine.windowsPerStep * plan.length)
         // From here on a stop waits for the step that is under way, and its checkpoint.
         reporter.holdWork(!control.isOver(at: engine.stepCount))

@@ -36,8 +36,13 @@ extension CheckpointStore {
         for place in places(of: companion, fingerprint: fingerprint) {
             do {
                 return WholeCompanion(companion: companion, place: try whole(place))
-            } catch {
+            } catch let error as ModelFileError {
                 failure = error
+            } catch {
+                failure = ModelFileError(
+                    .corrupt,
+                    "\(place.path): \(error.localizedDescription)"
+                )
             }
         }
         throw failure

@@ -21,16 +21,17 @@ enum LayerWarnings {
 
     /// Warnings of these layers that were not said before; `format` names the one of several.
     ///
-    /// `said`: What was, by layer, format and rule; it is added to. `hasLoss`: Whether the step learned anything; of
-    /// one that did not, that no gradient came says nothing of the layers.
+    /// `said`: What was, by layer, format and rule; it is added to. `reachesAll`: Whether the step learned something
+    /// beyond the first position of its windows, which sees itself alone, so that no query and no key moves it; of one
+    /// that did not, that no gradient came says nothing of the layers.
     static func new(
         _ layers: [LayerMonitor.Layer],
         format: String?,
-        hasLoss: Bool = true,
+        reachesAll: Bool = true,
         said: inout Set<String>
     ) -> [String] {
         layers.flatMap { layer in
-            (warnings(layer.report.statistics) + warnings(layer.course, hasLoss))
+            (warnings(layer.report.statistics) + warnings(layer.course, reachesAll))
                 .filter {
                     said.insert("\(format ?? "") \(layer.report.module) \($0.rule)").inserted
                 }
@@ -46,7 +47,7 @@ enum LayerWarnings {
 
     private static func warnings(
         _ course: LayerCourse,
-        _ hasLoss: Bool
+        _ reachesAll: Bool
     ) -> [(rule: String, text: String)] {
         var found: [(Rule, String)] = []
         if let ratio = course.updateRatio, ratio > largeUpdate {
@@ -65,7 +66,7 @@ enum LayerWarnings {
                 )
             )
         }
-        if hasLoss, course.gradientNorm == 0 {
+        if reachesAll, course.gradientNorm == 0 {
             found.append(
                 (
                     .noGradient,

@@ -24,6 +24,8 @@ final class RunRecorder {
     private(set) var history = RunHistory()
     /// What the speed of steps is compared with; nil until that is known.
     var speed: ComparedSpeed?
+    /// Of the steps that are recorded.
+    var windowsPerStep = 1
     private var hasToldOfLayers = false
 
     init(_ reporter: ComputeReporter) {
@@ -73,7 +75,7 @@ final class RunRecorder {
         let sentences = LayerWarnings.new(
             layers,
             format: format,
-            hasLoss: result.hasLoss,
+            reachesAll: result.targetCount > windowsPerStep,
             said: &history.warned
         )
         for sentence in sentences { reporter.log("step \(row.step): \(sentence)") }

@@ -187,7 +187,7 @@ internal import Testing
             try JobFilter.parse(["--state", "runing"])
         }
         #expect(state.map { JobFilter.message(for: $0) }?.contains("did you mean running?") == true)
-        #expect(throws: (any Error).self) { try JobFilter.parse(["--kind", "serve"]) }
+        #expect(throws: (any Error).self) { try JobFilter.parse(["--kind", "served"]) }
         #expect(throws: (any Error).self) { try JobFilter.parse(["--limit", "0"]) }
         #expect(throws: (any Error).self) { try StatusCommand.parse(["00aa", "--kind", "train"]) }
     }

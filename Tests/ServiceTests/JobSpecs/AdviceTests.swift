@@ -123,7 +123,8 @@ internal import Testing
             }
         }
         print("\(kind): \(count) suggestions were written and accepted")
-        #expect(count > 20)
+        // A serve job has few keys.
+        #expect(count > (kind == "serve" ? 5 : 20))
     }
 
     @Test(arguments: [

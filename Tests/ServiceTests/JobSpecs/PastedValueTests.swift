@@ -118,7 +118,7 @@ internal import Testing
     }
 
     @Test func everySynonymLeadsToAKeyOfSomeKind() {
-        let schemas = [JobSchema.train, JobSchema.quantize, JobSchema.evaluate]
+        let schemas = [JobSchema.train, JobSchema.quantize, JobSchema.evaluate, JobSchema.serve]
         for (key, places) in KnownSynonym.places {
             for place in places {
                 #expect(schemas.contains { $0.hasField(at: place) }, "\(key): \(place)")
