@@ -80,11 +80,11 @@ internal import Testing
         let best = #", "export_from": "best""#
         let whole = try child.run("whole", Self.members(steps: 60, "", best))
         let step = try #require(try whole.results()["best_step"] as? Int)
-        try #require(step < 56, "there is nothing to see")
+        try #require(step < 53, "there is nothing to see")
         let damaged = try child.run(
             "damaged",
             Self.members(steps: 60, "", best),
-            breaks: [.stop(57)],
+            breaks: [.stop(53)],
             between: { try Self.damage(step, in: $0) }
         )
         let results = try damaged.results()
@@ -96,7 +96,14 @@ internal import Testing
                     && $0.contains("of step 60 are exported")
             }
         )
-        #expect(damaged.log.contains { $0.hasPrefix("resuming from the checkpoint of step ") })
+        // These steps are fast: the last one may be taken before the stop is heard.
+        #expect(
+            damaged.log.contains {
+                $0.hasPrefix("resuming from the checkpoint of step ")
+                    || $0.hasPrefix("all 60 steps")
+            },
+            "\(damaged.log)"
+        )
         #expect(
             damaged.log.contains { $0.contains("best.model.safetensors: the digest") },
             "\(damaged.log)"

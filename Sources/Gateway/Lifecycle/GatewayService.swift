@@ -54,29 +54,10 @@ struct GatewayService: Sendable {
             clock: SteadyClock(lastKnown: try await engine.lastKnown())
         )
         policies.whenChanged { api.serving.review() }
-        let server = server(api, logger)
         logger.info("version \(SuiteVersion.current), state in \(folder.path)")
-        // Stopped first, while replicas still hear the gateway.
-        let front = try front(of: api, logger)
         let group = ServiceGroup(
             configuration: .init(
-                services: [
-                    .init(
-                        service: LeaseSweeper(engine: engine, policies: policies, logger: logger)
-                    ),
-                    .init(
-                        service: RetentionSweeper(
-                            sweep: api.sweep,
-                            clock: api.clock,
-                            logger: logger
-                        )
-                    ),
-                    .init(service: ServingSweeper(models: api.models, logger: logger)),
-                    .init(service: CertificateWatch(configuration: configuration, logger: logger)),
-                    .init(
-                        service: RPCServerService(server: server, folder: folder) { api.drain() }
-                    ),
-                ] + front,
+                services: try services(api, policies, folder, logger),
                 gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: logger
             )
@@ -89,6 +70,26 @@ struct GatewayService: Sendable {
             logger.warning("closing the database: \(StoreError.sentence(of: error))")
         }
         try end.get()
+    }
+
+    /// What runs side by side; the last is stopped first.
+    private func services(
+        _ api: GatewayAPI,
+        _ policies: PolicyFile,
+        _ folder: StateFolder,
+        _ logger: Logger
+    ) throws -> [ServiceGroupConfiguration.ServiceConfiguration] {
+        let server = server(api, logger)
+        return [
+            .init(
+                service: LeaseSweeper(engine: api.engine, policies: policies, logger: logger)
+            ),
+            .init(service: RetentionSweeper(sweep: api.sweep, clock: api.clock, logger: logger)),
+            .init(service: ServingSweeper(models: api.models, logger: logger)),
+            .init(service: CertificateWatch(configuration: configuration, logger: logger)),
+            .init(service: RPCServerService(server: server, folder: folder) { api.drain() }),
+            // Over HTTP answers end while replicas still hear the gateway.
+        ] + (try front(of: api, logger))
     }
 
     /// The way in over HTTP, if there is to be one.
